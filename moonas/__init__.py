@@ -1,0 +1,24 @@
+"""Neural architecture search and GAN compression as pymoo problems on real images."""
+
+from importlib import import_module
+
+_HOMES = {
+    "algorithm": "moonas.algorithms.named",
+    "front": "moonas.pareto",
+    "load_problem": "moonas.registry",
+    "problem_names": "moonas.registry",
+    "zoo": "moonas.published",
+}
+__all__ = sorted(_HOMES)
+__version__ = "0.1.0"
+
+
+def __getattr__(name):
+    """Import what is asked for only then: torch and pymoo are slow to start."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'moonas' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__():
+    return [*__all__, "__version__"]

@@ -1,0 +1,7 @@
+"""What pymoo lacks, as pymoo parts. No torch."""
+
+from .named import ALGORITHMS, algorithm
+from .pnsga3 import PNSGA3Survival, merge_fronts
+from .random_search import RandomMating
+
+__all__ = ["ALGORITHMS", "PNSGA3Survival", "RandomMating", "algorithm", "merge_fronts"]

@@ -1,0 +1,120 @@
+"""Algorithms by name, each put together as a problem of categorical genes needs it."""
+
+import importlib
+from functools import partial
+
+from pymoo.util.ref_dirs import get_reference_directions
+
+from .pnsga3 import PNSGA3Survival
+from .random_search import RandomMating
+
+
+def reference_directions(n_obj, population):
+    """The largest Das-Dennis set with at most ``population`` directions, (n, n_obj).
+
+    Raises:
+        ValueError: even the smallest set, one direction an objective, is larger.
+    """
+    if population < n_obj:
+        raise ValueError(
+            f"population={population} will not do: {n_obj} objectives want {n_obj} at least."
+        )
+    partitions, best = 1, None
+    while True:
+        directions = get_reference_directions("das-dennis", n_obj, n_partitions=partitions)
+        if len(directions) > population:
+            return best
+        best, partitions = directions, partitions + 1
+
+
+def _plain(path, problem, population, **options):
+    return _pymoo(path)(pop_size=population, **options)
+
+
+def _directed(path, problem, population, **options):
+    directions = reference_directions(problem.n_obj, population)
+    return _pymoo(path)(ref_dirs=directions, pop_size=population, **options)
+
+
+def _one_per_direction(path, problem, population, **options):
+    """C-TAEA and MOEA/D hold one candidate a direction: the population may come out smaller."""
+    return _pymoo(path)(reference_directions(problem.n_obj, population), **options)
+
+
+def _moead(path, problem, population, eliminate_duplicates, **options):
+    """MOEA/D replaces neighbours by copies, so it takes no duplicate elimination."""
+    directions = reference_directions(problem.n_obj, population)
+    return _pymoo(path)(directions, n_neighbors=min(20, len(directions)), **options)
+
+
+def _pnsga3(path, problem, population, second="growth", cut="niching", size=None, **options):
+    directions = reference_directions(problem.n_obj, population)
+    survival = PNSGA3Survival(
+        directions,
+        error=problem.growth_of,
+        size=size or problem.objectives[1],
+        second=second,
+        cut=cut,
+    )
+    return _pymoo(path)(ref_dirs=directions, pop_size=population, survival=survival, **options)
+
+
+def _random(path, problem, population, sampling, eliminate_duplicates, **options):
+    mating = RandomMating(sampling, eliminate_duplicates=eliminate_duplicates)
+    return _pymoo(path)(
+        pop_size=population,
+        sampling=sampling,
+        eliminate_duplicates=eliminate_duplicates,
+        mating=mating,
+    )
+
+
+ALGORITHMS = {
+    "agemoea": partial(_plain, "pymoo.algorithms.moo.age:AGEMOEA"),
+    "ctaea": partial(_one_per_direction, "pymoo.algorithms.moo.ctaea:CTAEA"),
+    "moead": partial(_moead, "pymoo.algorithms.moo.moead:MOEAD"),
+    "nsga2": partial(_plain, "pymoo.algorithms.moo.nsga2:NSGA2"),
+    "nsga3": partial(_directed, "pymoo.algorithms.moo.nsga3:NSGA3"),
+    "parallel-moead": partial(_moead, "pymoo.algorithms.moo.moead:ParallelMOEAD"),
+    "pnsga3": partial(_pnsga3, "pymoo.algorithms.moo.nsga3:NSGA3"),
+    "random": partial(_random, "pymoo.algorithms.moo.nsga2:NSGA2"),
+    "rvea": partial(_directed, "pymoo.algorithms.moo.rvea:RVEA"),
+    "smsemoa": partial(_plain, "pymoo.algorithms.moo.sms:SMSEMOA"),
+    "spea2": partial(_plain, "pymoo.algorithms.moo.spea2:SPEA2"),
+    "unsga3": partial(_directed, "pymoo.algorithms.moo.unsga3:UNSGA3"),
+}
+
+
+def algorithm(name, problem, population=None, **options):
+    """A pymoo algorithm by name, with the problem's own operators.
+
+    Args:
+        name: a key of ``ALGORITHMS``; "random" is random search that keeps the best.
+        problem: an :class:`~moonas.problem.ArchitectureProblem`.
+        population: candidates that survive; by default that of the problem's settings. MOEA/D and
+            C-TAEA take the next smaller number of reference directions (the same, with two
+            objectives).
+        options: further arguments of the algorithm's constructor; for "pnsga3" also second, cut and
+            size, see :class:`PNSGA3Survival`.
+
+    Raises:
+        ValueError: the name is unknown, or the algorithm does not fit the problem.
+    """
+    if name not in ALGORITHMS:
+        raise ValueError(f"Unknown algorithm {name!r}; choose from {sorted(ALGORITHMS)}.")
+    if name == "pnsga3" and not getattr(problem, "growth_of", None):
+        raise ValueError(f"pnsga3 wants a problem that measures growth; {problem.name} does not.")
+    from ..progress import SearchOutput
+
+    options = {"output": SearchOutput()} | problem.operators() | options
+    return ALGORITHMS[name](problem, population or problem.settings.population, **options)
+
+
+def _pymoo(path):
+    module, name = path.split(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except Exception as error:  # pymoo raises a bare Exception where numba is missing
+        raise ValueError(
+            f"{name} cannot be used here: {error} AGEMOEA wants numba: pip install 'moonas[agemoea]'."
+        ) from error

@@ -1,0 +1,1 @@
+"""What networks are judged by. torch, no pymoo."""

@@ -1,0 +1,1 @@
+"""Networks: candidate operations, cells, stand-alone networks, counting and training. No pymoo."""

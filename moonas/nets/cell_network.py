@@ -1,0 +1,118 @@
+"""The stand-alone network of two cells, to be trained, exported and used."""
+
+from torch import nn
+
+from .cells import IMAGENET_SIDE, Stem, preprocess, run_cell, stack
+from .operations import affine_norm, build_operation
+
+
+class _Cell(nn.Module):
+    def __init__(self, shape, edges, pool_norm):
+        super().__init__()
+        self.shape, self.edges = shape, edges
+        self.older, self.newer = preprocess(shape, affine_norm)
+        self.operations = nn.ModuleList(
+            build_operation(
+                name, shape.channels, shape.stride(state), affine_norm, pool_norm and affine_norm
+            )
+            or nn.Identity()  # a place holder for none, never called
+            for name, state in edges
+        )
+
+    def forward(self, state0, state1):
+        return run_cell(
+            self.shape,
+            self.edges,
+            self.older(state0),
+            self.newer(state1),
+            lambda index, name, state, x: self.operations[index](x),
+        )
+
+
+class CellNetwork(nn.Module):
+    """Stacked cells with a stem and a linear classifier, as DARTS evaluates architectures.
+
+    Args:
+        normal: edges of the normal cell, (operation, state) pairs, two a node.
+        reduction: edges of the reduction cell.
+        channels: of the first cell's nodes.
+        layers: number of cells; those at one and two thirds of the depth are reductions.
+        n_classes: outputs.
+        in_channels: of the images.
+        image_size: side in pixels; below 64 the CIFAR stem, from 64 on the ImageNet stem.
+        auxiliary: add the auxiliary classifier of DARTS behind the second reduction; in training the
+            network then returns (logits, auxiliary logits).
+        pool_norm: normalise after pools, as supernets do and DARTS's final networks do not.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        normal,
+        reduction,
+        *,
+        channels=36,
+        layers=20,
+        n_classes=10,
+        in_channels=3,
+        image_size=32,
+        auxiliary=False,
+        pool_norm=False,
+    ):
+        super().__init__()
+        for name, value in (("channels", channels), ("layers", layers), ("n_classes", n_classes)):
+            if value < 1:
+                raise ValueError(f"{name}={value} will not do: at least 1.")
+        shapes = stack(channels, layers, image_size, len(normal) // 2)
+        self.stem = Stem(in_channels, channels, image_size)
+        self.cells = nn.ModuleList(
+            _Cell(shape, reduction if shape.reduction else normal, pool_norm) for shape in shapes
+        )
+        width = len(normal) // 2 * shapes[-1].channels
+        self.classifier = nn.Linear(width, n_classes)
+        self.auxiliary = None
+        if auxiliary:
+            self.auxiliary_layer = 2 * layers // 3
+            shape = shapes[self.auxiliary_layer]
+            self.auxiliary = _auxiliary_head(
+                len(normal) // 2 * shape.channels, shape.side_out, n_classes, image_size
+            )
+
+    def forward(self, images):
+        """(b, in_channels, h, w) images -> (b, n_classes) logits."""
+        auxiliary = None
+        state0, state1 = self.stem(images)
+        for layer, cell in enumerate(self.cells):
+            state0, state1 = state1, cell(state0, state1)
+            if self.training and self.auxiliary is not None and layer == self.auxiliary_layer:
+                auxiliary = self.auxiliary(state1)
+        logits = self.classifier(state1.mean((2, 3)))
+        return logits if auxiliary is None else (logits, auxiliary)
+
+
+def _auxiliary_head(c_in, side, n_classes, image_size):
+    """DARTS's auxiliary classifier; the one for ImageNet has no normalisation behind its 2x2."""
+    imagenet = image_size >= IMAGENET_SIDE
+    stride = 2 if imagenet else 3
+    pooled = (side - 5) // stride + 1
+    if pooled < 2:
+        raise ValueError(
+            f"auxiliary=True will not do: the auxiliary classifier wants {5 + stride} pixels behind "
+            f"the second reduction, and images of {image_size} pixels leave {side}."
+        )
+    layers = [
+        nn.ReLU(),
+        nn.AvgPool2d(5, stride, count_include_pad=False),
+        nn.Conv2d(c_in, 128, 1, bias=False),
+        nn.BatchNorm2d(128),
+        nn.ReLU(),
+        nn.Conv2d(128, 768, 2, bias=False),
+        nn.Identity() if imagenet else nn.BatchNorm2d(768),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1) if pooled > 2 else nn.Identity(),
+        nn.Flatten(),
+        nn.Linear(768, n_classes),
+    ]
+    return nn.Sequential(*layers)

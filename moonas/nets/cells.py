@@ -1,0 +1,140 @@
+"""Networks of two kinds of cells: how cells are stacked, and how one is computed.
+
+Sources: DARTS (Liu et al., 2019). The stack is shared by the supernet, the stand-alone network and
+the closed-form counts, so the three cannot drift apart.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from .operations import FactorizedReduce, relu_conv_norm
+
+STEM_MULTIPLIER = 3  # channels of the CIFAR stem, in units of the first cell's
+IMAGENET_SIDE = 64  # pixels; from here on, the stem quarters the side first
+
+
+@dataclass(frozen=True)
+class CellShape:
+    """One cell in the stack: what comes in and what it computes at."""
+
+    c_prev_prev: int  # channels of state 0
+    c_prev: int  # channels of state 1
+    channels: int  # of every node
+    reduction: bool
+    prev_reduction: bool  # state 0 has twice the side of state 1
+    side: int  # pixels, of state 1
+
+    def stride(self, state):
+        """Stride of an operation that starts from ``state``: a reduction cell halves its inputs."""
+        return 2 if self.reduction and state < 2 else 1
+
+    @property
+    def side_out(self):
+        """Pixels, of every node."""
+        return -(-self.side // 2) if self.reduction else self.side
+
+
+def stack(channels, layers, image_size, n_nodes=4):
+    """The cells of a network, first to last; reductions at one and two thirds of the depth.
+
+    Args:
+        channels: of the first cell's nodes; doubled by every reduction.
+        layers: number of cells.
+        image_size: side of the input in pixels; from 64 on, the stem and the first cell see a
+            quarter and an eighth of it.
+        n_nodes: nodes that a cell concatenates.
+
+    Returns:
+        A list of :class:`CellShape`.
+    """
+    side = image_size
+    c_prev_prev = c_prev = STEM_MULTIPLIER * channels
+    prev_reduction = False
+    if image_size >= IMAGENET_SIDE:
+        side = -(-image_size // 8)
+        c_prev_prev = c_prev = channels
+        prev_reduction = True
+    shapes = []
+    for layer in range(layers):
+        reduction = layer in (layers // 3, 2 * layers // 3)
+        channels *= 2 if reduction else 1
+        shapes.append(CellShape(c_prev_prev, c_prev, channels, reduction, prev_reduction, side))
+        side = shapes[-1].side_out
+        c_prev_prev, c_prev = c_prev, n_nodes * channels
+        prev_reduction = reduction
+    return shapes
+
+
+class Stem(nn.Module):
+    """Images to the two inputs of the first cell, each with its own convolutions from 64 pixels on."""
+
+    def __init__(self, in_channels, channels, image_size):
+        super().__init__()
+        if image_size < IMAGENET_SIDE:
+            out = STEM_MULTIPLIER * channels
+            self.first = nn.Sequential(
+                nn.Conv2d(in_channels, out, 3, 1, 1, bias=False), nn.BatchNorm2d(out)
+            )
+            self.second = None
+        else:
+            half = channels // 2
+            self.first = nn.Sequential(
+                nn.Conv2d(in_channels, half, 3, 2, 1, bias=False),
+                nn.BatchNorm2d(half),
+                nn.ReLU(),
+                nn.Conv2d(half, channels, 3, 2, 1, bias=False),
+                nn.BatchNorm2d(channels),
+            )
+            self.second = nn.Sequential(
+                nn.ReLU(),
+                nn.Conv2d(channels, channels, 3, 2, 1, bias=False),
+                nn.BatchNorm2d(channels),
+            )
+
+    def forward(self, images):
+        """(b, in_channels, h, w) images -> states 0 and 1 of the first cell."""
+        first = self.first(images)
+        return first, (first if self.second is None else self.second(first))
+
+
+def preprocess(shape, norm):
+    """The two modules that bring a cell's inputs to its channels and to the side of state 1."""
+    if shape.prev_reduction:
+        older = FactorizedReduce(shape.c_prev_prev, shape.channels, norm)
+    else:
+        older = relu_conv_norm(shape.c_prev_prev, shape.channels, norm)
+    return older, relu_conv_norm(shape.c_prev, shape.channels, norm)
+
+
+def run_cell(shape, edges, state0, state1, operate):
+    """The output of a cell: its nodes, each the sum of its two edges, concatenated.
+
+    Args:
+        shape: a :class:`CellShape`.
+        edges: (operation, state) pairs, two a node.
+        state0: (b, channels, h, w), preprocessed.
+        state1: the same.
+        operate: (index of the edge, operation, state's index, tensor) -> tensor; never asked for
+            ``none``. A node of two ``none`` edges is zero.
+
+    Returns:
+        (b, n_nodes * channels, side_out, side_out).
+    """
+    states = [state0, state1]
+    for node in range(len(edges) // 2):
+        total = None
+        for index in (2 * node, 2 * node + 1):
+            operation, state = edges[index]
+            if operation != "none":
+                term = operate(index, operation, state, states[state])
+                total = term if total is None else total + term
+        if total is None:
+            height, width = state1.shape[2:]
+            stride = shape.stride(0)
+            total = state1.new_zeros(
+                len(state1), shape.channels, -(-height // stride), -(-width // stride)
+            )
+        states.append(total)
+    return torch.cat(states[2:], 1)

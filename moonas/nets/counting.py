@@ -1,0 +1,122 @@
+"""Parameters and multiply-adds: of any module by running it, of cell networks in closed form.
+
+Conventions: parameters are trainable tensors; multiply-adds (macs) are those of convolutions,
+transposed convolutions (at their input positions) and linear layers, without biases, for one image.
+"""
+
+import numpy as np
+import torch
+from torch import nn
+
+from .cells import IMAGENET_SIDE, STEM_MULTIPLIER, stack
+from .operations import operation_cost
+
+
+def count_params(module):
+    """Number of trainable parameters."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+@torch.no_grad()
+def count_macs(module, *shape):
+    """Multiply-adds of one forward pass of ``module`` on an input of ``shape``, without the batch."""
+    total = 0
+
+    def add(layer, inputs, output):
+        nonlocal total
+        weights = layer.weight.numel()
+        if isinstance(layer, nn.Linear):
+            total += weights
+        elif isinstance(layer, nn.ConvTranspose2d):
+            total += weights * inputs[0].shape[2:].numel()
+        else:
+            total += weights * output.shape[2:].numel()
+
+    kinds = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+    hooks = [m.register_forward_hook(add) for m in module.modules() if isinstance(m, kinds)]
+    training = module.training
+    device = next(module.parameters()).device
+    try:
+        module.eval()(torch.zeros(1, *shape, device=device))
+    finally:
+        module.train(training)
+        for hook in hooks:
+            hook.remove()
+    return total
+
+
+class CellCosts:
+    """Exact params and macs of :class:`~moonas.nets.cell_network.CellNetwork`, without building it.
+
+    The cost of a network is that of its fixed parts plus one number an edge, summed over the cells of
+    its kind; so a whole population is counted with a table look-up.
+
+    Args:
+        operations: names, in the order of the indices that :meth:`count` gets.
+        channels: of the first cell's nodes.
+        layers: number of cells.
+        n_classes: outputs.
+        in_channels: of the images.
+        image_size: side in pixels.
+        pool_norm: affine normalisation after pools.
+
+    Attributes:
+        fixed: (2,) params and macs of stem, preprocessing and classifier.
+        table: (2, n_states, n_operations, 2) params and macs of an edge, by kind of cell (0 normal,
+            1 reduction), state it starts from and operation.
+    """
+
+    def __init__(
+        self,
+        operations,
+        *,
+        channels=36,
+        layers=20,
+        n_classes=10,
+        in_channels=3,
+        image_size=32,
+        pool_norm=False,
+        n_nodes=4,
+    ):
+        shapes = stack(channels, layers, image_size, n_nodes)
+        self.fixed = _stem(in_channels, channels, image_size)
+        self.table = np.zeros((2, n_nodes + 1, len(operations), 2), dtype=np.int64)
+        for shape in shapes:
+            c, area = shape.channels, shape.side**2
+            for c_in in (shape.c_prev_prev, shape.c_prev):  # preprocessing
+                self.fixed += (c_in * c + 2 * c, c_in * c * area)
+            for state in range(n_nodes + 1):
+                stride = shape.stride(state)
+                side = shape.side if state < 2 else shape.side_out
+                for index, name in enumerate(operations):
+                    cost = operation_cost(name, c, stride, side, pool_norm=pool_norm)
+                    self.table[int(shape.reduction), state, index] += cost
+        width = n_nodes * shapes[-1].channels
+        self.fixed += (width * n_classes + n_classes, width * n_classes)
+
+    def count(self, operations, states):
+        """Params and macs of a population.
+
+        Args:
+            operations: (n, 2, n_nodes, 2) indices, over kinds of cells, nodes and their edges.
+            states: the same shape, where each edge starts.
+
+        Returns:
+            (n, 2) int64.
+        """
+        kinds = np.arange(2).reshape(1, 2, 1, 1)
+        return self.fixed + self.table[kinds, states, operations].sum(axis=(1, 2, 3))
+
+
+def _stem(in_channels, channels, image_size):
+    if image_size < IMAGENET_SIDE:
+        out = STEM_MULTIPLIER * channels
+        weights = 9 * in_channels * out
+        return np.array([weights + 2 * out, weights * image_size**2])
+    half, side = channels // 2, image_size
+    params = macs = 0
+    for c_in, c_out in ((in_channels, half), (half, channels), (channels, channels)):
+        side = -(-side // 2)
+        params += 9 * c_in * c_out + 2 * c_out
+        macs += 9 * c_in * c_out * side**2
+    return np.array([params, macs])

@@ -1,0 +1,25 @@
+"""Seeds and generators, one per purpose, all from the run's seed."""
+
+import hashlib
+from contextlib import contextmanager
+
+import torch
+
+
+def derived_seed(seed, *purpose):
+    """A seed in [0, 2**63) for one purpose of a run; other purposes get unrelated ones."""
+    text = "/".join(str(part) for part in (seed, *purpose))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def generator(seed, *purpose):
+    """A ``torch.Generator`` on the CPU, whatever the device, so that devices draw alike."""
+    return torch.Generator().manual_seed(derived_seed(seed, *purpose))
+
+
+@contextmanager
+def initial_weights(seed, *purpose):
+    """Modules built inside draw their weights from (seed, purpose); the global state comes back."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derived_seed(seed, *purpose))
+        yield

@@ -1,0 +1,364 @@
+"""Architectures as pymoo problems: x -> architecture -> evaluator -> F.
+
+An evaluator is what holds images, weights and devices. The problem asks it for
+
+    score(architectures) -> dict of columns, each (n,)
+    trains               -> bool; if true, also
+    begin(seed)             untrained weights; a static evaluator keeps those it has trained
+    warm_up() -> dict       the first training of a run
+    state(), load_state()   flat dict of tensors, all that training changes
+    train(architectures) -> dict    one generation's training (moving problems only)
+
+and writes each of these calls into the journal, if there is one.
+"""
+
+import math
+import weakref
+from dataclasses import dataclass
+from itertools import count
+
+import numpy as np
+from pymoo.algorithms.moo.nsga3 import HyperplaneNormalization
+from pymoo.core.population import Population
+from pymoo.core.problem import Problem
+
+from .settings import check_objectives
+
+RESERVED = frozenset(
+    "X x F f G H CV cv FEAS feas dF dG dH ddF ddG ddH data config evaluated rank crowding".split()
+)
+_runs = count(1)
+
+
+class SearchFailed(RuntimeError):
+    """A whole population failed, so a search cannot go on."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A number that the evaluator gives for each architecture.
+
+    Args:
+        name: also its name on pymoo's individuals.
+        unit: in words.
+        worst: what a candidate that failed gets; None where the number stays known.
+        bounds: (low, high) of the hypervolume's rectangle.
+        direction: "min" or "max"; objectives are all "min".
+        measured: read from a clock, so kept for as long as the run lasts.
+    """
+
+    name: str
+    unit: str
+    worst: float | None = None
+    bounds: tuple[float, float] | None = None
+    direction: str = "min"
+    measured: bool = False
+
+
+class ArchitectureProblem(Problem):
+    """A pymoo problem whose rows are architectures and whose objectives are columns by name.
+
+    A subclass gives ``make_evaluator``, ``decode``, ``encode``, ``architecture_to_json``,
+    ``architecture_from_json``, ``operators``, ``algorithm``, ``network``, ``operations`` and ``zoo``.
+    The problem is shared, not copied, by ``copy.deepcopy`` (pymoo copies it into every generation of
+    a history); a pickle of it leaves weights, data and journal behind.
+
+    Args:
+        settings: its Settings; ``settings.objectives`` names the columns to minimise.
+        columns: tuple of :class:`Column`, all that the evaluator gives.
+        n_choices: (n_var,) number of values of each gene; gene j is in [0, n_choices[j]).
+        nodes: list of arrays of columns that crossover and mutation may take together.
+    """
+
+    def __init__(self, settings, *, columns, n_choices, nodes):
+        check_objectives(settings.objectives, [c.name for c in columns if c.direction == "min"])
+        clash = [c.name for c in columns if c.name in RESERVED]
+        if clash:
+            raise ValueError(f"Column names {clash} are pymoo's own; choose others.")
+        self.settings = settings
+        self.columns = tuple(columns)
+        self.objectives = settings.objectives
+        self.n_choices = np.asarray(n_choices)
+        self.nodes = nodes
+        self._forget_run()
+        super().__init__(
+            n_var=len(self.n_choices),
+            n_obj=len(self.objectives),
+            xl=np.zeros(len(self.n_choices)),
+            xu=self.n_choices - 1.0,
+            vtype=int,
+            requires_kwargs=True,
+        )
+
+    def __deepcopy__(self, memo):
+        memo[id(self)] = self
+        return self
+
+    def __getstate__(self):
+        left = ("journal", "progress", "_evaluator", "_run", "_starting")
+        return {k: v for k, v in super().__getstate__().items() if k not in left}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self._forget_run()
+
+    def _forget_run(self):
+        self.journal = None
+        self.progress = None  # (phase, done, total) -> None, told while something long runs
+        self._evaluator = None
+        self._run = None  # the run that the weights belong to; 0 for weights outside any run
+        self._starting = lambda: None  # the algorithm whose first evaluations these are
+
+    def tell(self, phase, done, total):
+        """Pass on how far something long is to ``progress``, if anyone listens."""
+        if self.progress is not None:
+            self.progress(phase, done, total)
+
+    @property
+    def evaluator(self):
+        """What scores architectures; made when it is first needed."""
+        if self._evaluator is None:
+            self._evaluator = self.make_evaluator()
+        return self._evaluator
+
+    def column(self, name):
+        """The :class:`Column` of a name."""
+        return next(c for c in self.columns if c.name == name)
+
+    def bounds(self):
+        """(2, n_obj) lower and upper corner of the rectangle that hypervolumes are shares of."""
+        return np.array([self.column(name).bounds for name in self.objectives], dtype=float).T
+
+    def evaluate(self, X, *args, algorithm=None, **kwargs):
+        """Objectives of the rows of X, (n, n_var) or (n_var,); pymoo calls this with ``algorithm``.
+
+        Raises:
+            ValueError: a row is no architecture.
+            SearchFailed: every row failed.
+        """
+        X = self.check_rows(X)
+        if algorithm is None:
+            columns = self._score_outside_a_run(np.atleast_2d(X))
+        else:
+            self._follow(algorithm)
+            columns = self._score(np.atleast_2d(X))
+        return super().evaluate(X, *args, columns=columns, **kwargs)
+
+    def _evaluate(self, X, out, *args, columns, **kwargs):
+        out.update(columns, F=self._objectives(columns))
+
+    def check_rows(self, X):
+        """X as int64, if all of its rows are architectures; a ``ValueError`` names one that is not."""
+        rows = np.atleast_2d(np.asarray(X))
+        advice = "Use this problem's operators: NSGA2(**problem.operators())."
+        if rows.shape[1:] != (self.n_var,) or rows.dtype.kind not in "iufb":
+            raise ValueError(
+                f"Expected rows of {self.n_var} integers; got an array of shape {rows.shape} and "
+                f"type {rows.dtype}. {advice}"
+            )
+        for wrong, what in (
+            (rows != np.floor(rows), "is no integer"),
+            ((rows < 0) | (rows >= self.n_choices), "is out of bounds"),
+        ):
+            if wrong.any():
+                i, j = np.argwhere(wrong)[0]
+                raise ValueError(
+                    f"x[{i}, {j}] = {rows[i, j]} {what}; gene {j} takes the integers 0 to "
+                    f"{self.n_choices[j] - 1}. {advice}"
+                )
+        return np.asarray(X).astype(np.int64)
+
+    def _follow(self, algorithm):
+        """Take note of the run that a call belongs to; the first call of a run starts it."""
+        if not algorithm.is_initialized:
+            if self._starting() is not algorithm:
+                self._begin(algorithm)
+        elif not self._run or algorithm.data.get("moonas run") != self._run:
+            raise ValueError(
+                "This algorithm's run is not the one that this problem's weights belong to: another "
+                "run has begun on the problem object since, or the algorithm was loaded from a file. "
+                "Use a problem object for each, or resume through load_problem(..., journal=FOLDER)."
+            )
+
+    def _begin(self, algorithm):
+        seed = algorithm.seed
+        if self.journal is not None:
+            self.journal.begin(seed, describe_algorithm(algorithm))
+        elif seed is None:
+            seed = np.random.default_rng().integers(2**31)
+        self._starting = weakref.ref(algorithm)
+        self._run = algorithm.data["moonas run"] = next(_runs)
+        if self.evaluator.trains:
+            self.evaluator.begin(int(seed))
+            self._call("train", {"who": "uniform"}, self.evaluator.warm_up, saves=True)
+
+    def _call(self, kind, request, compute, saves=False):
+        if self.journal is None:
+            return compute()
+        return self.journal.call(kind, request, compute, self.evaluator, saves)
+
+    def _score(self, X, purpose="score"):
+        """Columns of the rows of X, a dict of (n,) arrays, as a part of the run."""
+        columns = self._call(purpose, {"x": X.tolist()}, lambda: self._score_now(X))
+        if any(c.measured for c in self.columns):
+            self.evaluator.remember([self.decode(x) for x in X], columns)
+        return columns
+
+    def _score_outside_a_run(self, X):
+        """The same under the weights that are there, recorded nowhere.
+
+        They are those of the run so far, or of the journal's last training; without either,
+        untrained ones where scores move, and trained ones where they do not.
+        """
+        recorded = self.journal is not None and (self._run or self.journal.has_weights)
+        if self._run is None and self.evaluator.trains:
+            self._run = 0
+            self.evaluator.begin(0)
+            if not recorded and not getattr(self, "moves", False):
+                self.evaluator.warm_up()
+        if recorded:
+            self.journal.settle(self.evaluator)
+        return self._score_now(X)
+
+    def _score_now(self, X):
+        return self._checked(self.evaluator.score([self.decode(x) for x in X]), len(X))
+
+    def _checked(self, columns, n):
+        """Refuse columns of the wrong kind; give failed candidates the worst values."""
+        names = [c.name for c in self.columns if c.name in columns]
+        failed = np.zeros(n, dtype=bool)
+        for name in names:
+            columns[name] = np.asarray(columns[name])
+            if columns[name].shape != (n,):
+                raise ValueError(
+                    f"The evaluator gave column {name!r} with shape {columns[name].shape}; "
+                    f"expected ({n},)."
+                )
+            failed |= ~np.isfinite(columns[name].astype(float))
+        if n > 1 and failed.all():
+            raise SearchFailed(
+                f"All {n} candidates of a population failed (scores that are not finite). "
+                "A lower learning_rate or a smaller clip may help."
+            )
+        for name in names:
+            worst = self.column(name).worst
+            if worst is not None:
+                columns[name] = np.where(failed, worst, columns[name])
+        return columns | {"failed": failed}
+
+    def _objectives(self, columns):
+        F = np.column_stack([columns[name] for name in self.objectives]).astype(float)
+        if not np.isfinite(F).all():
+            raise ValueError("An objective is not finite, although its column has no worst value.")
+        return F
+
+
+class MovingProblem(ArchitectureProblem):
+    """A problem whose objectives change as shared weights train.
+
+    Once a generation, between mating and survival, it scores the offspring under the old weights,
+    trains, scores parents and offspring under the same new ones, and writes every column back to the
+    parents. So any pymoo algorithm compares like with like. Parents that are scored again count in
+    ``n_eval``. Called without an algorithm, ``evaluate`` never trains.
+
+    Subclasses may set
+
+    Attributes:
+        moves: False makes the problem static: it trains once, before the first score.
+        offspring_train: the offspring take part in the training, not the parents alone.
+        growth_of: column whose fall per epoch, from the scores before and after a generation's
+            training, is the column ``growth`` (higher is better; NaN where there is no earlier
+            score: in the first generation, and where nothing moves); None for no such column.
+    """
+
+    moves = True
+    offspring_train = False
+    growth_of = None
+
+    def evaluate(self, X, *args, algorithm=None, **kwargs):
+        if algorithm is None or not self.moves or not algorithm.is_initialized:
+            if algorithm is not None:
+                self._generation = 1
+            return super().evaluate(X, *args, algorithm=algorithm, **kwargs)
+        X = self.check_rows(X)
+        self._follow(algorithm)
+        if self._generation != algorithm.n_iter:
+            self._generation = algorithm.n_iter
+            columns = self._next_generation(np.atleast_2d(X), algorithm)
+        else:
+            columns = self._score(np.atleast_2d(X))
+        return Problem.evaluate(self, X, *args, columns=columns, **kwargs)
+
+    def _next_generation(self, X, algorithm):
+        """Train, refresh the parents, and return the columns of the offspring X."""
+        parents = live_individuals(algorithm)
+        old = parents.get("X").astype(np.int64)
+        trained = old
+        if self.offspring_train:
+            if len(X) == 1:
+                raise ValueError(
+                    f"{type(algorithm).__name__} hands over one row a call, but here all offspring "
+                    "of a generation train together. Use an algorithm that hands over all of them, "
+                    "such as ParallelMOEAD in place of MOEAD."
+                )
+            trained = np.vstack([old, X])
+        if self.growth_of:
+            before = self._score(X, "score before")[self.growth_of]
+            before = np.concatenate([parents.get(self.growth_of).astype(float), before])
+        report = self._call(
+            "train",
+            {"who": trained.tolist()},
+            lambda: self.evaluator.train([self.decode(x) for x in trained]),
+            saves=True,
+        )
+        columns = self._score(np.vstack([old, X]))
+        if self.growth_of:
+            columns["growth"] = (before - columns[self.growth_of]) / report["epochs"]
+        for name, values in columns.items():
+            parents.set(name, values[: len(old)].astype(float))
+        parents.set("F", self._objectives(columns)[: len(old)])
+        parents.set("CV", None)  # cached by pymoo
+        algorithm.evaluator.n_eval += len(old)
+        forget_scales(algorithm)
+        return {name: values[len(old) :] for name, values in columns.items()}
+
+    def _evaluate(self, X, out, *args, columns, **kwargs):
+        if self.growth_of:
+            columns = {"growth": np.full(len(X), math.nan)} | columns
+        super()._evaluate(X, out, columns=columns)
+
+
+def describe_algorithm(algorithm):
+    """An algorithm in words: its class, sizes and parts, for telling one run from another."""
+    parts = [type(algorithm).__name__]
+    for name in ("pop_size", "n_offsprings"):
+        if getattr(algorithm, name, None) is not None:
+            parts.append(f"{name}={getattr(algorithm, name)}")
+    for name in ("survival", "mating"):
+        if getattr(algorithm, name, None) is not None:
+            parts.append(f"{name}={type(getattr(algorithm, name)).__name__}")
+    return " ".join(parts)
+
+
+def live_individuals(algorithm):
+    """All evaluated individuals that the next survival or archive will read, each once."""
+    found = {}
+    for population in (algorithm.pop, algorithm.archive, getattr(algorithm, "da", None)):
+        for individual in population if population is not None else ():
+            if "F" in individual.evaluated:
+                found[id(individual)] = individual
+    return Population.create(*found.values())
+
+
+def forget_scales(algorithm):
+    """Drop what an algorithm remembers of the scale of old objectives."""
+    n_obj = algorithm.problem.n_obj
+    survival = getattr(algorithm, "survival", None)
+    if isinstance(getattr(survival, "norm", None), HyperplaneNormalization):
+        survival.norm = HyperplaneNormalization(n_obj)  # NSGA-III and its kin, SPEA2
+    if getattr(survival, "ideal", None) is not None:
+        survival.ideal = np.full(n_obj, np.inf)  # RVEA
+    if getattr(survival, "ideal_point", None) is not None:  # C-TAEA
+        survival.ideal_point = live_individuals(algorithm).get("F").min(axis=0)
+    if getattr(algorithm, "ideal", None) is not None:
+        algorithm.ideal = algorithm.pop.get("F").min(axis=0)  # MOEA/D

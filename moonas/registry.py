@@ -1,0 +1,121 @@
+"""Problems by name, found through the entry-point group ``moonas.problems``.
+
+An entry point leads to a dict of name -> :class:`ProblemEntry`; moonas's own is ``problems:PROBLEMS``,
+and any installed package can add its own.
+"""
+
+import importlib
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+
+GROUP = "moonas.problems"
+
+
+@dataclass(frozen=True)
+class ProblemEntry:
+    """What is known of a problem before it is imported.
+
+    Args:
+        task: the task it is a stage of; stages run in the order of their entries.
+        module: its module, with ``Settings``, ``PRESETS`` (name -> options) and ``build(**options)``.
+        summary: one line.
+        objectives: one line, with units.
+        data: one line.
+    """
+
+    task: str
+    module: str
+    summary: str
+    objectives: str
+    data: str
+
+
+@cache
+def entries():
+    """All problems by name, those of other packages included."""
+    found = {}
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        for name, entry in _load(point).items():
+            if name in found:
+                raise ValueError(
+                    f"Two installed packages bring a problem named {name!r}; one is {point.value}."
+                )
+            found[name] = entry
+    if not found:
+        raise ValueError(
+            f"No package offers problems (entry-point group {GROUP!r}); install moonas with pip."
+        )
+    return found
+
+
+def _load(point):
+    try:
+        return point.load()
+    except (ImportError, AttributeError) as error:
+        try:
+            module = importlib.import_module(point.module)
+            where = getattr(module, "__file__", None) or list(module.__path__)
+        except ImportError:
+            raise error from None
+        raise ValueError(
+            f"The package {point.module!r} that was found at {where} has no {point.attr!r}, so it is "
+            f"not the one that the entry point {point.name!r} means. It hides the installed one: "
+            "rename it, or run from another folder."
+        ) from None
+
+
+def problem_names():
+    """Names for :func:`load_problem`, sorted."""
+    return sorted(entries())
+
+
+def entry(name):
+    """The :class:`ProblemEntry` of a name; a ``ValueError`` lists the names there are."""
+    if name not in entries():
+        raise ValueError(f"Unknown problem {name!r}; choose from {problem_names()}.")
+    return entries()[name]
+
+
+def stages(task):
+    """Names of the problems that a task runs, in order; a ``ValueError`` lists the tasks there are."""
+    names = [name for name, entry in entries().items() if entry.task == task]
+    if not names:
+        tasks = sorted({entry.task for entry in entries().values()})
+        raise ValueError(f"Unknown task {task!r}; choose from {tasks}.")
+    return names
+
+
+def problem_module(name):
+    """The module of a problem, imported."""
+    return importlib.import_module(entry(name).module)
+
+
+def load_problem(name, *, preset=None, journal=None, **options):
+    """A pymoo problem, ready for ``minimize``; nothing is trained before its first evaluation.
+
+    Args:
+        name: one of :func:`problem_names`.
+        preset: a named set of options; ``options`` come on top.
+        journal: folder that records the run, so that the same program run again goes on where it
+            stopped; such a run needs a seed. Without one nothing is written.
+        options: fields of the problem's Settings, see ``moonas search TASK --help``.
+
+    Raises:
+        ValueError: an unknown problem or preset, or an option's value that will not do.
+        TypeError: an unknown option.
+    """
+    module = problem_module(name)
+    problem = module.build(**preset_options(module, preset) | options)
+    if journal is not None:
+        from .journal import Journal
+
+        problem.journal = Journal(journal, problem=name, settings=problem.settings)
+    return problem
+
+
+def preset_options(module, preset):
+    """The options that a preset stands for; None is no preset."""
+    if preset is not None and preset not in module.PRESETS:
+        raise ValueError(f"Unknown preset {preset!r}; choose from {sorted(module.PRESETS)}.")
+    return module.PRESETS[preset] if preset else {}

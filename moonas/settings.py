@@ -1,0 +1,104 @@
+"""Settings of a problem: one frozen dataclass each, its fields the options of Python and of the shell."""
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass
+
+WHERE_IT_RUNS = ("root", "download", "device", "threads")  # may change between two parts of one run
+
+
+def setting(default, help, choices=None):
+    """A field of a Settings class.
+
+    Args:
+        default: its value when nothing is said.
+        help: one line for ``moonas search TASK --help``, with the unit.
+        choices: the legal values, where they can be listed.
+    """
+    return dataclasses.field(default=default, metadata={"help": help, "choices": choices})
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSettings:
+    """What every problem lets its user choose; a task inherits it and adds its own."""
+
+    data: str = setting("digits", "data set by name, or a folder with one folder of images a class")
+    root: str | None = setting(None, "folder that holds downloaded data sets")
+    download: bool = setting(False, "download the data set into root when it is not there")
+    objectives: tuple[str, ...] = setting((), "columns to minimise, two or more")
+    population: int = setting(16, "candidates that survive a generation")
+    generations: int = setting(
+        20, "horizon of the schedules, in generations; past it they stay at their end"
+    )
+    device: str = setting("auto", "cpu, cuda, cuda:1, ...; auto takes a GPU where there is one")
+    threads: int = setting(1, "torch threads on a CPU, while training and scoring")
+
+    def __post_init__(self):
+        object.__setattr__(self, "objectives", tuple(self.objectives))
+        for name in ("population", "generations", "threads"):
+            require(getattr(self, name) >= 1, self, name, "at least 1")
+        for field in dataclasses.fields(self):
+            choices, value = field.metadata.get("choices"), getattr(self, field.name)
+            if choices and value not in choices:
+                raise ValueError(f"{field.name}={value!r} is unknown; choose from {list(choices)}.")
+
+
+def require(condition, settings, name, expectation):
+    """Raise a ``ValueError`` that names the setting, its value and what was expected."""
+    if not condition:
+        raise ValueError(f"{name}={getattr(settings, name)!r} will not do: {expectation}.")
+
+
+def check_objectives(chosen, known):
+    """Raise a ``ValueError`` unless ``chosen`` are two or more distinct names out of ``known``."""
+    for name in chosen:
+        if name not in known:
+            raise ValueError(f"Unknown objective {name!r}; choose from {list(known)}.")
+    if len(chosen) < 2 or len(set(chosen)) < len(chosen):
+        raise ValueError(f"objectives={tuple(chosen)} will not do: two or more different columns.")
+
+
+def to_json(settings):
+    """The settings as a dict that JSON can hold; tuples become lists."""
+    values = dataclasses.asdict(settings)
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+
+def parse(settings_class, name, text):
+    """The value of field ``name`` that the words of a command line mean.
+
+    Raises:
+        ValueError: the field is unknown, or the text does not fit its type.
+    """
+    fields = {field.name: field for field in dataclasses.fields(settings_class)}
+    if name not in fields:
+        raise ValueError(f"Unknown setting {name!r}; choose from {sorted(fields)}.")
+    kind = fields[name].type
+    options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    if type(None) in options and text.lower() == "none":
+        return None
+    kind = next(option for option in options if option is not type(None))
+    if typing.get_origin(kind) is tuple:
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    if kind is bool:
+        if text.lower() in ("true", "yes", "1"):
+            return True
+        if text.lower() in ("false", "no", "0"):
+            return False
+        raise ValueError(f"{name}={text} will not do: true or false.")
+    try:
+        return kind(text)
+    except ValueError:
+        kinds = {int: "a whole number", float: "a number"}
+        raise ValueError(f"{name}={text} will not do: {kinds.get(kind, kind.__name__)}.") from None
+
+
+def describe(settings_class):
+    """Rows (name, default as text, help, choices) of every field, for the help of the shell."""
+    rows = []
+    for field in dataclasses.fields(settings_class):
+        default = field.default
+        text = ",".join(default) if isinstance(default, tuple) else str(default)
+        rows.append((field.name, text, field.metadata["help"], field.metadata["choices"]))
+    return rows
