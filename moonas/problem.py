@@ -125,7 +125,7 @@ class ArchitectureProblem(Problem):
         """The :class:`Column` of a name."""
         return next(c for c in self.columns if c.name == name)
 
-    def bounds(self):
+    def objective_bounds(self):
         """(2, n_obj) lower and upper corner of the rectangle that hypervolumes are shares of."""
         return np.array([self.column(name).bounds for name in self.objectives], dtype=float).T
 

@@ -65,7 +65,7 @@ class SearchOutput(Output):
         self.best.set(f"{best:.2f} {unit}" if unit == "%" else short_number(best))
         low, high = (short_number(f(F[:, 1])) for f in (np.min, np.max))
         self.range.set(f"{low} - {high}")
-        self.hv.set(f"{hypervolume(F, problem.bounds()):.4f}")
+        self.hv.set(f"{hypervolume(F, problem.objective_bounds()):.4f}")
         self.rule.set(getattr(algorithm.survival, "rule", None))
         self.failed.set(int(np.sum(algorithm.pop.get("failed").astype(bool))))
         self.left.set(self._time_left(algorithm))

@@ -108,10 +108,15 @@ def load_problem(name, *, preset=None, journal=None, **options):
     module = problem_module(name)
     problem = module.build(**preset_options(module, preset) | options)
     if journal is not None:
-        from .journal import Journal
-
-        problem.journal = Journal(journal, problem=name, settings=problem.settings)
+        attach_journal(problem, name, journal)
     return problem
+
+
+def attach_journal(problem, name, folder):
+    """Record the runs of a problem in a folder, see ``load_problem(..., journal=FOLDER)``."""
+    from .journal import Journal
+
+    problem.journal = Journal(folder, problem=name, settings=problem.settings)
 
 
 def preset_options(module, preset):

@@ -103,7 +103,7 @@ def algorithm(name, problem, population=None, **options):
     if name not in ALGORITHMS:
         raise ValueError(f"Unknown algorithm {name!r}; choose from {sorted(ALGORITHMS)}.")
     if name == "pnsga3" and not getattr(problem, "growth_of", None):
-        raise ValueError(f"pnsga3 wants a problem that measures growth; {problem.name} does not.")
+        raise ValueError(f"pnsga3 wants a problem that measures growth; {type(problem).__name__} does not.")
     from ..progress import SearchOutput
 
     options = {"output": SearchOutput()} | problem.operators() | options

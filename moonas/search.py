@@ -1,0 +1,39 @@
+"""One search: a problem with a journal, an algorithm, and the files that come out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pymoo.optimize import minimize
+
+from . import report
+from .pareto import front
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search ended with."""
+
+    result: object  # pymoo's
+    rows: list  # of the front, see moonas.pareto.Row
+    folder: Path
+    computed: bool  # False when everything came from the record of an earlier run
+
+
+def search(problem, algorithm, *, seed, generations):
+    """Run a search to its end, or go on with it where it stopped, and write its front.
+
+    Args:
+        problem: made by ``load_problem(..., journal=FOLDER)``.
+        algorithm: a pymoo algorithm.
+        seed: of the run.
+        generations: to stop after.
+
+    Returns:
+        A :class:`Found`; ``front.csv`` and ``front.png`` are in the folder.
+    """
+    folder, before = problem.journal.folder, problem.journal.n_calls
+    result = minimize(problem, algorithm, ("n_gen", generations), seed=seed, verbose=True)
+    rows = front(result)
+    report.write_front_csv(problem, rows, folder / "front.csv")
+    report.draw_front(problem, result.pop, rows, folder / "front.png")
+    return Found(result, rows, folder, problem.journal.n_calls > before)

@@ -1,0 +1,128 @@
+"""A moving problem in closed form, for the mechanics that every moving problem shares.
+
+Weights are one number t, the training so far. The error of x is 100 exp(-t / size), size being
+1 + sum(x): small candidates learn faster. Training adds one plus a little noise to t.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from moonas.algorithms import algorithm
+from moonas.nets.randomness import generator
+from moonas.operators import CategoricalSampling, NodeCrossover, ResetGenes, SameRow
+from moonas.problem import Column, MovingProblem
+from moonas.settings import SearchSettings, setting
+
+N_VAR, N_CHOICES = 6, 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToySettings(SearchSettings):
+    objectives: tuple[str, ...] = setting(("error", "params"), "columns")
+    population: int = setting(8, "candidates")
+    moves: bool = setting(True, "whether the weights train on")
+    everyone: bool = setting(False, "whether offspring train")
+    broken: str = setting("", "what goes wrong")
+
+
+class ToyEvaluator:
+    trains = True
+    device = "cpu"
+
+    def __init__(self, settings):
+        self.settings = settings
+        self.calls = []
+        self.t = torch.zeros((), dtype=torch.float64)
+
+    def begin(self, seed):
+        self.t = torch.zeros((), dtype=torch.float64)
+        self.rng = generator(seed, "noise")
+
+    def _step(self):
+        self.t = self.t + 1 + 0.1 * torch.rand((), generator=self.rng, dtype=torch.float64)
+        return {"epochs": 2, "t": float(self.t)}
+
+    def warm_up(self):
+        self.calls.append("warm up")
+        return self._step()
+
+    def train(self, architectures):
+        self.calls.append(tuple(architectures))
+        return self._step()
+
+    def score(self, architectures):
+        size = 1 + np.array(architectures).sum(axis=1)
+        error = 100 * np.exp(-float(self.t) / size)
+        if self.settings.broken == "largest":
+            error[size == size.max()] = np.nan
+        if self.settings.broken == "all":
+            error[:] = np.inf
+        if self.settings.broken == "shape":
+            error = error[:, None]
+        return {"error": error, "params": size}
+
+    def state(self):
+        return {"t": self.t, "rng": self.rng.get_state()}
+
+    def load_state(self, state):
+        self.t = state["t"]
+        self.rng.set_state(state["rng"])
+
+
+class Toy(MovingProblem):
+    growth_of = "error"
+
+    def __init__(self, **options):
+        settings = ToySettings(**options)
+        columns = [
+            Column("error", "%", worst=100.0, bounds=(0, 100)),
+            Column("params", "parameters", bounds=(0, 1 + N_VAR * N_CHOICES)),
+            Column("growth", "% an epoch", direction="max"),
+        ]
+        super().__init__(
+            settings,
+            columns=columns,
+            n_choices=np.full(N_VAR, N_CHOICES),
+            nodes=[np.arange(3), np.arange(3, 6)],
+        )
+        self.moves = settings.moves
+        self.offspring_train = settings.everyone
+
+    def make_evaluator(self):
+        return ToyEvaluator(self.settings)
+
+    def decode(self, x):
+        return tuple(np.asarray(x).tolist())
+
+    def encode(self, architecture):
+        return np.array(architecture)
+
+    def architecture_to_json(self, architecture):
+        return list(architecture)
+
+    def architecture_from_json(self, value):
+        return tuple(value)
+
+    def operators(self):
+        return dict(
+            sampling=CategoricalSampling(),
+            crossover=NodeCrossover(),
+            mutation=ResetGenes(),
+            eliminate_duplicates=SameRow(),
+        )
+
+    def algorithm(self):
+        return algorithm("pnsga3", self)
+
+    def operations(self):
+        return list(range(N_CHOICES))
+
+    def zoo(self):
+        return []
+
+
+def error_of(t, size):
+    """The closed form."""
+    return 100 * np.exp(-t / np.asarray(size, float))

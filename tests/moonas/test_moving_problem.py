@@ -1,0 +1,254 @@
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from pymoo.algorithms.moo.nsga2 import NSGA2
+from pymoo.optimize import minimize
+from toy import N_VAR, Toy, error_of
+
+from moonas import algorithm, front
+from moonas.algorithms import ALGORITHMS
+from moonas.problem import Column, SearchFailed, live_individuals
+
+EVERY_ALGORITHM = sorted(ALGORITHMS)
+
+
+def run(toy, name="nsga2", seed=1, generations=6, **options):
+    return minimize(toy, algorithm(name, toy), ("n_gen", generations), seed=seed, **options)
+
+
+@pytest.mark.parametrize("name", EVERY_ALGORITHM)
+def test_no_survivor_is_stale(name):
+    toy = Toy()
+    stale = []
+
+    def callback(algorithm):
+        live = live_individuals(algorithm)
+        size = 1 + live.get("X").sum(axis=1)
+        expected = np.column_stack([error_of(float(toy.evaluator.t), size), size])
+        stale.append(int((live.get("F") != expected).any(axis=1).sum()))
+
+    run(toy, name, callback=callback)
+    assert stale == [0] * 6
+
+
+@pytest.mark.parametrize("name", EVERY_ALGORITHM)
+def test_training_happens_once_a_generation(name):
+    toy = Toy()
+    run(toy, name, generations=5)
+    assert toy.evaluator.calls[0] == "warm up"
+    assert len(toy.evaluator.calls) == 5
+
+
+@pytest.mark.parametrize("name", EVERY_ALGORITHM)
+def test_same_seed_gives_the_same_run_also_on_one_object(name):
+    toy = Toy()
+    first, second, other = run(toy, name), run(toy, name), run(Toy(), name)
+    for again in (second, other):
+        assert np.array_equal(first.pop.get("X"), again.pop.get("X"))
+        assert np.array_equal(first.pop.get("F"), again.pop.get("F"))
+
+
+@pytest.mark.parametrize("name", EVERY_ALGORITHM)
+def test_a_run_stopped_at_any_call_and_resumed_equals_the_straight_one(name, tmp_path):
+    from moonas.journal import Journal
+
+    def start(folder, stop=None):
+        toy = Toy()
+        toy.journal = Journal(folder, problem="toy", settings=toy.settings)
+        if stop is not None:  # no call past the stop-th is computed
+            call = toy.journal.call
+
+            def limited(*args):
+                if not toy.journal.replaying and toy.journal.n_calls == stop:
+                    raise KeyboardInterrupt
+                return call(*args)
+
+            toy.journal.call = limited
+        return run(toy, name, generations=4)
+
+    straight = start(tmp_path / "straight")
+    n_calls = len((tmp_path / "straight" / "journal.jsonl").read_text().splitlines())
+    stops = range(1, n_calls) if n_calls < 15 else range(1, n_calls, n_calls // 8)
+    for stop in stops:
+        folder = tmp_path / str(stop)
+        with pytest.raises(KeyboardInterrupt):
+            start(folder, stop)
+        resumed = start(folder)
+        assert np.array_equal(resumed.pop.get("X"), straight.pop.get("X"))
+        assert np.array_equal(resumed.pop.get("F"), straight.pop.get("F"))
+        written = (folder / "journal.jsonl").read_bytes()
+        assert written == (tmp_path / "straight" / "journal.jsonl").read_bytes()
+
+
+def test_two_algorithms_one_after_the_other_run_as_if_alone():
+    toy = Toy()
+    one, two = run(toy, "nsga2"), run(toy, "smsemoa")
+    assert np.array_equal(one.pop.get("F"), run(Toy(), "nsga2").pop.get("F"))
+    assert np.array_equal(two.pop.get("F"), run(Toy(), "smsemoa").pop.get("F"))
+
+
+def test_parents_that_are_scored_again_count_as_evaluations():
+    result = run(Toy(), "nsga2", generations=4)
+    assert result.algorithm.evaluator.n_eval == 8 + 3 * 16
+
+
+def test_the_parents_train_and_nobody_else():
+    toy = Toy()
+    seen = []
+    run(toy, callback=lambda a: seen.append({tuple(x.tolist()) for x in a.pop.get("X")}))
+    for parents, trained in zip(seen, toy.evaluator.calls[1:], strict=False):
+        assert set(trained) == parents
+
+
+def test_offspring_train_too_where_a_task_says_so():
+    toy = Toy(everyone=True)
+    run(toy, generations=3)
+    assert [len(call) for call in toy.evaluator.calls[1:]] == [16, 16]
+
+
+def test_moead_is_refused_where_offspring_train():
+    with pytest.raises(ValueError, match="MOEAD hands over one row a call.*ParallelMOEAD"):
+        run(Toy(everyone=True), "moead")
+    run(Toy(everyone=True), "parallel-moead")
+
+
+def test_growth_is_the_fall_of_the_error_by_epoch():
+    toy = Toy()
+    levels = []
+    result = run(toy, generations=3, callback=lambda a: levels.append(float(toy.evaluator.t)))
+    size = 1 + result.pop.get("X").sum(axis=1)
+    expected = (error_of(levels[-2], size) - error_of(levels[-1], size)) / 2  # 2 epochs
+    assert np.allclose(result.pop.get("growth"), expected, rtol=1e-12)
+
+
+def test_growth_is_unknown_in_the_first_generation_and_where_nothing_moves():
+    assert np.isnan(run(Toy(), generations=1).pop.get("growth")).all()
+    assert np.isnan(run(Toy(moves=False), generations=4).pop.get("growth")).all()
+
+
+def test_a_static_problem_trains_once():
+    toy = Toy(moves=False)
+    result = run(toy)
+    assert toy.evaluator.calls == ["warm up"]
+    assert result.algorithm.evaluator.n_eval == 6 * 8
+
+
+def test_a_call_without_an_algorithm_never_trains():
+    toy = Toy()
+    result = run(toy, generations=3)
+    n_calls = len(toy.evaluator.calls)
+    assert np.array_equal(toy.evaluate(result.pop.get("X")), result.pop.get("F"))
+    assert len(toy.evaluator.calls) == n_calls
+    fresh = Toy()
+    fresh.evaluate(result.pop.get("X"))
+    assert fresh.evaluator.calls == []
+
+
+def test_an_interleaved_second_run_is_noticed():
+    toy = Toy()
+    one, two = (algorithm("nsga2", toy).setup(toy, ("n_gen", 5), seed=s) for s in (1, 2))
+    one.next()
+    two.next()
+    with pytest.raises(ValueError, match="another run has begun on the problem object"):
+        one.next()
+
+
+def test_an_algorithm_goes_on_where_it_was_after_a_first_minimize():
+    toy = Toy()
+    half = run(toy, generations=3)
+    half.algorithm.termination = type(half.algorithm.termination)(6)
+    whole = minimize(toy, half.algorithm, copy_algorithm=False)
+    assert np.array_equal(whole.pop.get("F"), run(Toy(), generations=6).pop.get("F"))
+
+
+def test_history_shares_the_problem():
+    toy = Toy()
+    result = run(toy, save_history=True)
+    assert all(past.problem is toy for past in result.history)
+    assert copy.deepcopy(toy) is toy
+
+
+def test_a_pickle_leaves_the_weights_behind():
+    toy = Toy()
+    run(toy)
+    again = pickle.loads(pickle.dumps(toy))
+    assert again._evaluator is None and again.journal is None
+    assert np.array_equal(run(again).pop.get("F"), run(Toy()).pop.get("F"))
+
+
+def test_a_failed_candidate_gets_the_worst_value_and_is_flagged():
+    toy = Toy(broken="largest")
+    result = run(toy, generations=1)
+    failed = result.pop.get("failed").astype(bool)
+    assert failed.any() and not failed.all()
+    assert (result.pop.get("F")[failed, 0] == 100).all()
+    assert np.isfinite(result.pop.get("F")).all()
+    assert (result.pop.get("F")[failed, 1] == 1 + result.pop.get("X")[failed].sum(axis=1)).all()
+
+
+def test_a_population_that_fails_as_a_whole_stops_the_search():
+    with pytest.raises(SearchFailed, match="All 8 candidates"):
+        run(Toy(broken="all"))
+
+
+def test_a_column_of_the_wrong_shape_is_refused():
+    with pytest.raises(ValueError, match=r"column 'error' with shape \(8, 1\); expected \(8,\)"):
+        run(Toy(broken="shape"))
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (np.full((2, N_VAR), 0.5), r"x\[0, 0\] = 0.5 is no integer"),
+        (np.full((2, N_VAR), 4), r"x\[0, 0\] = 4 is out of bounds; gene 0 takes .* 0 to 3"),
+        (np.full((2, N_VAR), -1), r"x\[0, 0\] = -1 is out of bounds"),
+        (np.full((2, N_VAR), np.nan), "is no integer"),
+        (np.zeros((2, N_VAR - 1), int), "Expected rows of 6 integers"),
+        (np.full((2, N_VAR), "a"), "Expected rows of 6 integers"),
+    ],
+)
+def test_rows_that_are_no_architectures_are_refused_with_advice(bad, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        Toy().evaluate(bad)
+    assert "NSGA2(**problem.operators())" in str(caught.value)
+
+
+def test_pymoos_default_operators_are_refused_with_advice():
+    with pytest.raises(ValueError, match=r"problem\.operators\(\)"):
+        minimize(Toy(), NSGA2(pop_size=8), ("n_gen", 2), seed=1)
+
+
+def test_whole_numbers_as_floats_are_welcome():
+    toy = Toy()
+    X = np.ones((2, N_VAR))
+    assert np.array_equal(toy.evaluate(X), toy.evaluate(X.astype(int)))
+
+
+def test_unknown_and_too_few_objectives_are_refused():
+    with pytest.raises(ValueError, match=r"Unknown objective 'speed'; choose from \['error', 'par"):
+        Toy(objectives=("error", "speed"))
+    with pytest.raises(ValueError, match="two or more"):
+        Toy(objectives=("error",))
+    with pytest.raises(ValueError, match="Unknown objective 'growth'"):
+        Toy(objectives=("error", "growth"))
+
+
+def test_columns_may_not_take_pymoos_names(monkeypatch):
+    import toy as module
+
+    names = iter(["config", "params", "growth"])
+    monkeypatch.setattr(module, "Column", lambda _, *a, **k: Column(next(names), *a, **k))
+    with pytest.raises(ValueError, match=r"\['config'\] are pymoo's own"):
+        Toy(objectives=("config", "params"))
+
+
+def test_front_has_the_columns_and_the_architectures():
+    rows = front(run(Toy()))
+    for row in rows:
+        assert row.architecture == tuple(row.x.tolist())
+        assert row.objectives == {k: row.columns[k] for k in ("error", "params")}
+        assert np.isfinite(row.columns["growth"])
+    params = [row.objectives["params"] for row in rows]
+    assert params == sorted(params)

@@ -1,0 +1,158 @@
+"""Supernet, stand-alone network and counts of the DARTS space."""
+
+import numpy as np
+import pytest
+import torch
+
+from moonas.nets.counting import CellCosts, count_macs, count_params
+from moonas.nets.randomness import initial_weights
+from problems import cars
+from problems.cars import space, zoo
+from problems.cars.supernet import Supernet
+
+IMAGENET = dict(channels=48, layers=14, n_classes=1000, image_size=224)
+# Parameters without and with the auxiliary head, and multiply-adds; counted independently of moonas.
+CIFAR_COUNTS = {
+    "CARS_A": (2_432_206, 2_908_632, 392_054_400),
+    "CARS_B": (2_672_830, 3_149_256, 421_941_888),
+    "CARS_C": (2_797_030, 3_273_456, 442_594_944),
+    "CARS_D": (2_906_542, 3_382_968, 462_390_912),
+    "DARTS_V2": (3_349_342, 3_825_768, 528_359_040),
+    "PDARTS": (3_433_798, 3_910_224, None),
+}
+IMAGENET_COUNTS = {
+    "CARS_A": (3_687_712, 4_948_488, 410_524_032),
+    "CARS_B": (4_022_272, 5_283_048, 441_956_160),
+    "CARS_C": (4_189_408, 5_450_184, 460_631_040),
+    "CARS_D": (4_280_800, 5_541_576, 475_138_176),
+    "DARTS_V2": (4_718_752, 5_979_528, 529_911_552),
+    "PDARTS": (4_944_352, None, None),
+}
+# Tables 1 and 2 of the paper, millions of parameters
+PAPER = dict(
+    zip("ABCDEFGHI", [2.4, 2.7, 2.8, 2.9, 3.0, 3.1, 3.2, 3.3, 3.6], strict=True)
+)
+PAPER_IMAGENET = dict(
+    zip("ABCDEFGHI", [3.7, 4.0, 4.2, 4.3, 4.4, 4.5, 4.7, 4.8, 5.1], strict=True)
+)
+# Table 2, millions of multiply-adds; they count more than convolutions, hence the band
+PAPER_MACS = dict(zip("ABCDEFGHI", [430, 463, 480, 496, 510, 530, 537, 559, 591], strict=True))
+
+
+def rows(names):
+    return np.array([space.encode(zoo.architectures()[name]) for name in names])
+
+
+@pytest.mark.parametrize(
+    ("shape", "counts", "image"),
+    [({}, CIFAR_COUNTS, (3, 32, 32)), (IMAGENET, IMAGENET_COUNTS, (3, 224, 224))],
+)
+def test_published_cells_have_their_exact_counts(shape, counts, image):
+    closed = CellCosts(space.OPERATIONS, **shape).count(*space.edges(rows(counts)))
+    for (name, (params, with_head, macs)), both in zip(counts.items(), closed, strict=True):
+        architecture = zoo.architectures()[name]
+        network = cars.network(architecture, **shape)
+        assert count_params(network) == both[0] == params
+        assert count_macs(network, *image) == both[1]
+        if macs is not None:
+            assert both[1] == macs
+        if with_head is not None:
+            assert count_params(cars.network(architecture, auxiliary=True, **shape)) == with_head
+
+
+@pytest.mark.parametrize(("shape", "paper"), [({}, PAPER), (IMAGENET, PAPER_IMAGENET)])
+def test_sizes_of_all_nine_networks_are_those_of_the_papers_tables(shape, paper):
+    counts = CellCosts(space.OPERATIONS, **shape).count(
+        *space.edges(rows(f"CARS_{letter}" for letter in paper))
+    )
+    assert np.array_equal(np.round(counts[:, 0] / 1e6, 1), list(paper.values()))
+
+
+def test_macs_rise_from_a_to_i_and_lie_up_to_7_percent_below_the_papers():
+    counts = CellCosts(space.OPERATIONS, **IMAGENET).count(
+        *space.edges(rows(f"CARS_{letter}" for letter in PAPER_MACS))
+    )
+    assert (np.diff(counts[:, 1]) > 0).all()
+    share = counts[:, 1] / 1e6 / list(PAPER_MACS.values())
+    assert ((share > 0.93) & (share < 1)).all()
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        dict(channels=4, layers=3, n_classes=7, in_channels=1, image_size=8),
+        dict(channels=3, layers=5, n_classes=10, in_channels=3, image_size=13),
+        dict(channels=4, layers=4, n_classes=5, in_channels=3, image_size=70, pool_norm=True),
+        dict(channels=4, layers=1, n_classes=5, in_channels=2, image_size=9),
+    ],
+)
+def test_closed_form_counts_equal_those_of_built_networks(shape):
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, space.N_CHOICES, size=(6, space.N_VAR))
+    counts = CellCosts(space.OPERATIONS, **shape).count(*space.edges(X))
+    image = (shape["in_channels"], shape["image_size"], shape["image_size"])
+    for x, (params, macs) in zip(X, counts, strict=True):
+        network = cars.network(space.decode(x), **shape)
+        assert count_params(network) == params
+        assert count_macs(network, *image) == macs
+
+
+def test_supernet_has_the_parameters_of_dartss():
+    supernet = Supernet(channels=16, layers=8, n_classes=10, in_channels=3, image_size=32)
+    assert count_params(supernet) == 1_930_618
+
+
+@pytest.mark.parametrize("side", [8, 11, 64])
+def test_path_of_the_supernet_equals_the_stand_alone_network_with_its_weights(side, device):
+    shape = dict(channels=4, layers=4, n_classes=10, in_channels=2, image_size=side)
+    rng = np.random.default_rng(3)
+    with initial_weights(0, "test"):
+        supernet = Supernet(**shape).to(device)
+        images = torch.randn(16, 2, side, side).to(device)
+    for x in rng.integers(0, space.N_CHOICES, size=(12, space.N_VAR)):
+        architecture = space.decode(x)
+        network = cars.network(architecture, pool_norm=True, **shape).to(device)
+        supernet.copy_weights(network)
+        network.train()  # normalise by the batch, as the supernet does
+        difference = (supernet(images, architecture) - network(images)).abs().max()
+        assert difference < 1e-4
+
+
+def test_none_stays_none_in_the_stand_alone_network():
+    cell = [("none", 0), ("none", 1)] * 4
+    network = cars.network(space.from_genotype(cell, cell), channels=2, layers=3, image_size=8)
+    logits = network(torch.randn(5, 3, 8, 8))
+    assert torch.equal(logits, network.classifier.bias.expand(5, 10))
+    assert not any("operations" in name for name, _ in network.named_parameters())
+
+
+def test_only_the_operations_of_a_path_get_gradients():
+    supernet = Supernet(channels=2, layers=2, n_classes=10, in_channels=1, image_size=8)
+    architecture = zoo.architectures()["CARS_A"]
+    supernet(torch.randn(4, 1, 8, 8), architecture).sum().backward()
+    for layer, cell in enumerate(supernet.cells):
+        edges = architecture.reduction if cell.shape.reduction else architecture.normal
+        used = {(i // 2, state, name) for i, (name, state) in enumerate(edges)}
+        for node, states in enumerate(cell.operations):
+            for state, operations in enumerate(states):
+                for name, module in operations.items():
+                    touched = [p.grad is not None for p in module.parameters()]
+                    assert all(touched) if (node, state, name) in used else not any(touched), layer
+
+
+def test_auxiliary_head_answers_in_training_only():
+    network = cars.network(zoo.architectures()["CARS_A"], channels=2, layers=6, auxiliary=True)
+    images = torch.randn(2, 3, 32, 32)
+    logits, auxiliary = network(images)
+    assert logits.shape == auxiliary.shape == (2, 10)
+    assert network.eval()(images).shape == (2, 10)
+
+
+def test_auxiliary_head_says_when_images_are_too_small():
+    with pytest.raises(ValueError, match="images of 8 pixels leave 2"):
+        cars.network(zoo.architectures()["CARS_A"], image_size=8, auxiliary=True)
+
+
+def test_a_network_without_layers_is_refused():
+    with pytest.raises(ValueError, match="layers=0"):
+        cars.network(zoo.architectures()["CARS_A"], layers=0)
