@@ -24,7 +24,9 @@ def main(argv=None):
     except KeyboardInterrupt:
         return _fail(1, "Stopped. The same line again goes on from here.")
     except OSError as error:
-        return _fail(1, f"{error}. What is recorded is safe: the same line again goes on from here.")
+        return _fail(
+            1, f"{error}. What is recorded is safe: the same line again goes on from here."
+        )
 
 
 def _parser(argv):
@@ -37,7 +39,9 @@ def _parser(argv):
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     listing = commands.add_parser("list", help="the problems, or the published architectures")
-    listing.add_argument("--zoo", action="store_true", help="published architectures and their size")
+    listing.add_argument(
+        "--zoo", action="store_true", help="published architectures and their size"
+    )
     listing.set_defaults(run=_list)
 
     named_task = len(argv) > 1 and argv[0] == "search" and not argv[1].startswith("-")
@@ -46,7 +50,9 @@ def _parser(argv):
         help="search for architectures, or go on with a search that stopped",
         description="Search for a Pareto front of architectures into a run folder. The same line "
         "again goes on where it stopped, or says that the run is complete.",
-        epilog=_settings_help(argv[1]) if named_task else "moonas search TASK --help lists settings.",
+        epilog=_settings_help(argv[1])
+        if named_task
+        else "moonas search TASK --help lists settings.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     search.add_argument("task", metavar="TASK", help="one of those that moonas list shows")
@@ -105,8 +111,8 @@ def _list(args):
 
     table = Table()
     if args.zoo:
-        from .published import zoo
         from .progress import short_number
+        from .published import zoo
 
         found = zoo()
         networks = list(dict.fromkeys(words for item in found.values() for words in item.counts))
@@ -136,8 +142,10 @@ def _search(args):
     try:
         names = registry.stages(args.task)
         prepared = [_prepare(args, name, names) for name in names]
-    except (ValueError, TypeError) as error:
-        return _fail(_status(error, 2), error)
+    except ValueError as error:
+        from .journal import DamagedRun, RunInUse
+
+        return _fail(1 if isinstance(error, DamagedRun | RunInUse) else 2, error)
     from .journal import RunMismatch
     from .problem import SearchFailed
 
@@ -196,6 +204,7 @@ def _recorded_seed(folder):
 def _run_stage(problem, algorithm, seed):
     from rich.console import Console
 
+    from .problem import describe_algorithm
     from .report import front_table
     from .search import search
 
@@ -203,8 +212,8 @@ def _run_stage(problem, algorithm, seed):
     folder, recorded = problem.journal.folder, problem.journal.n_calls
     goes_on = f", {recorded} calls of it are recorded" if recorded else ""
     console.print(
-        f"Searching on {problem.settings.data} with {type(algorithm).__name__}, seed {seed}, "
-        f"on {problem.evaluator.device}, into {folder}{goes_on}.",
+        f"Searching on {problem.settings.data}, seed {seed}, on {problem.evaluator.device}, into "
+        f"{folder}{goes_on}.\n{describe_algorithm(algorithm)}",
         highlight=False,
         soft_wrap=True,
     )
@@ -235,8 +244,13 @@ def _bar(console, problem):
         problem.progress = say
         yield
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
@@ -249,12 +263,6 @@ def _bar(console, problem):
 
         problem.progress = show
         yield
-
-
-def _status(error, default):
-    from .journal import DamagedRun
-
-    return 1 if isinstance(error, DamagedRun) else default
 
 
 def _fail(status, message):

@@ -2,7 +2,7 @@
 
     run.json             what was asked: problem, settings, seed, algorithm, versions
     journal.jsonl        one line a call: its request, its result, a checksum
-    times.jsonl          when each call was made and how long it took; not part of the run's identity
+    times.jsonl          when each call was made and how long it took; no part of its identity
     weights-000012.pt    tensors after the last call that trained, by the number of that call
     lock                 held by the process that writes
 
@@ -40,6 +40,10 @@ class DamagedRun(ValueError):
     """A file of a run folder is not what was written."""
 
 
+class RunInUse(ValueError):
+    """Another process writes a run folder."""
+
+
 class Journal:
     """The record of one run.
 
@@ -51,7 +55,7 @@ class Journal:
     Raises:
         RunMismatch: the folder holds a run of another problem or with other settings.
         DamagedRun: a file in it is damaged.
-        ValueError: another process writes it.
+        RunInUse: another process writes it.
     """
 
     def __init__(self, folder, *, problem, settings):
@@ -64,7 +68,7 @@ class Journal:
         try:
             self._lock.acquire(timeout=0)
         except filelock.Timeout:
-            raise ValueError(
+            raise RunInUse(
                 f"Another process is writing {self.folder}. Wait for it, stop it, or use another "
                 "folder."
             ) from None
@@ -183,8 +187,8 @@ class Journal:
         """
         if self.replaying:
             raise ValueError(
-                f"The run in {self.folder} is being replayed, and the weights of this moment are no "
-                "longer there; evaluate without an algorithm after the run, not during it."
+                f"The run in {self.folder} is being replayed, and the weights of this moment are "
+                "gone; evaluate without an algorithm after the run, not during it."
             )
         if self._position is None:  # no run yet: the weights of its end
             saved = [r["call"] for r in self._records if "weights" in r]
@@ -222,8 +226,8 @@ class Journal:
             what = next(k for k in request if record["request"].get(k) != request[k])
         raise RunMismatch(
             f"Call {number} of the run differs from the one recorded in {self._file}: it asks to "
-            f"{kind!r} with another {what!r}. The algorithm, its options, the number of rows or the "
-            "code have changed since; give this run a folder of its own."
+            f"{kind!r} with another {what!r}. The algorithm, its options, the number of rows or "
+            "the code have changed since; give this run a folder of its own."
         )
 
     def _append(self, record):

@@ -65,7 +65,7 @@ def hypervolume(F, bounds):
 
     Args:
         F: (n, n_obj), to be minimised.
-        bounds: (2, n_obj), the corner of the best values and that of the worst, the reference point.
+        bounds: (2, n_obj), corner of the best values, and that of the worst, the reference.
 
     Returns:
         A number in [0, 1]; rows outside the rectangle count as far as they reach into it.

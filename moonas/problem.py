@@ -24,9 +24,10 @@ from pymoo.core.problem import Problem
 
 from .settings import check_objectives
 
-RESERVED = frozenset(
-    "X x F f G H CV cv FEAS feas dF dG dH ddF ddG ddH data config evaluated rank crowding".split()
-)
+RESERVED = {
+    *("X", "x", "F", "f", "G", "H", "CV", "cv", "FEAS", "feas", "dF", "dG", "dH", "ddF", "ddG"),
+    *("ddH", "data", "config", "evaluated", "rank", "crowding"),
+}
 _runs = count(1)
 
 
@@ -59,9 +60,9 @@ class ArchitectureProblem(Problem):
     """A pymoo problem whose rows are architectures and whose objectives are columns by name.
 
     A subclass gives ``make_evaluator``, ``decode``, ``encode``, ``architecture_to_json``,
-    ``architecture_from_json``, ``operators``, ``algorithm``, ``network``, ``operations`` and ``zoo``.
-    The problem is shared, not copied, by ``copy.deepcopy`` (pymoo copies it into every generation of
-    a history); a pickle of it leaves weights, data and journal behind.
+    ``architecture_from_json``, ``operators``, ``algorithm``, ``network``, ``operations`` and
+    ``zoo``. The problem is shared, not copied, by ``copy.deepcopy`` (pymoo copies it into every
+    generation of a history); a pickle of it leaves weights, data and journal behind.
 
     Args:
         settings: its Settings; ``settings.objectives`` names the columns to minimise.
@@ -148,7 +149,7 @@ class ArchitectureProblem(Problem):
         out.update(columns, F=self._objectives(columns))
 
     def check_rows(self, X):
-        """X as int64, if all of its rows are architectures; a ``ValueError`` names one that is not."""
+        """X as int64, if its rows are architectures; a ``ValueError`` names one that is not."""
         rows = np.atleast_2d(np.asarray(X))
         advice = "Use this problem's operators: NSGA2(**problem.operators())."
         if rows.shape[1:] != (self.n_var,) or rows.dtype.kind not in "iufb":
@@ -175,9 +176,10 @@ class ArchitectureProblem(Problem):
                 self._begin(algorithm)
         elif not self._run or algorithm.data.get("moonas run") != self._run:
             raise ValueError(
-                "This algorithm's run is not the one that this problem's weights belong to: another "
-                "run has begun on the problem object since, or the algorithm was loaded from a file. "
-                "Use a problem object for each, or resume through load_problem(..., journal=FOLDER)."
+                "This algorithm's run is not the one that this problem's weights belong to: "
+                "another run has begun on the problem object since, or the algorithm was loaded "
+                "from a file. Use a problem object for each, or resume through "
+                "load_problem(..., journal=FOLDER)."
             )
 
     def _begin(self, algorithm):
@@ -257,9 +259,9 @@ class MovingProblem(ArchitectureProblem):
     """A problem whose objectives change as shared weights train.
 
     Once a generation, between mating and survival, it scores the offspring under the old weights,
-    trains, scores parents and offspring under the same new ones, and writes every column back to the
-    parents. So any pymoo algorithm compares like with like. Parents that are scored again count in
-    ``n_eval``. Called without an algorithm, ``evaluate`` never trains.
+    trains, scores parents and offspring under the same new ones, and writes every column back to
+    the parents. So any pymoo algorithm compares like with like. Parents that are scored again count
+    in ``n_eval``. Called without an algorithm, ``evaluate`` never trains.
 
     Subclasses may set
 

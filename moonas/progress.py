@@ -27,11 +27,11 @@ def clock(seconds):
 
 
 class SearchOutput(Output):
-    """Columns of pymoo's display: best first objective, range of the second, hypervolume, time left.
+    """Columns of pymoo's display: best, range of sizes, hypervolume, time left.
 
-    The second sort of pNSGA-III (growth or size) and the number of failed candidates have columns of
-    their own, shown where there is something to show. Time left is estimated from the generations
-    that were computed, not replayed.
+    Best is that of the first objective, the range that of the second. The second sort of pNSGA-III
+    (growth or size) has a column of its own, shown where there is one. Time left is
+    estimated from the generations that were computed, not replayed.
     """
 
     def __init__(self):

@@ -1,7 +1,7 @@
 """Problems by name, found through the entry-point group ``moonas.problems``.
 
-An entry point leads to a dict of name -> :class:`ProblemEntry`; moonas's own is ``problems:PROBLEMS``,
-and any installed package can add its own.
+An entry point leads to a dict of name -> :class:`ProblemEntry`; moonas's own is
+``problems:PROBLEMS``, and any installed package can add its own.
 """
 
 import importlib
@@ -18,7 +18,7 @@ class ProblemEntry:
 
     Args:
         task: the task it is a stage of; stages run in the order of their entries.
-        module: its module, with ``Settings``, ``PRESETS`` (name -> options) and ``build(**options)``.
+        module: its module, with ``Settings``, ``PRESETS`` (name -> options), ``build(**options)``.
         summary: one line.
         objectives: one line, with units.
         data: one line.
@@ -59,9 +59,9 @@ def _load(point):
         except ImportError:
             raise error from None
         raise ValueError(
-            f"The package {point.module!r} that was found at {where} has no {point.attr!r}, so it is "
-            f"not the one that the entry point {point.name!r} means. It hides the installed one: "
-            "rename it, or run from another folder."
+            f"The package {point.module!r} that was found at {where} has no {point.attr!r}, so it "
+            f"is not the one that the entry point {point.name!r} means. It hides the installed "
+            "one: rename it, or run from another folder."
         ) from None
 
 
@@ -78,7 +78,7 @@ def entry(name):
 
 
 def stages(task):
-    """Names of the problems that a task runs, in order; a ``ValueError`` lists the tasks there are."""
+    """Names of the problems that a task runs, in order; a ``ValueError`` lists the tasks."""
     names = [name for name, entry in entries().items() if entry.task == task]
     if not names:
         tasks = sorted({entry.task for entry in entries().values()})

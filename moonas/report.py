@@ -13,11 +13,12 @@ from rich.table import Table
 from .progress import short_number
 
 matplotlib.use("Agg", force=False)
+FRACTIONAL = ("%", "ms")  # units of numbers with decimals; the others are counts
 INK, ACCENT, QUIET = "#22313f", "#c8553d", "#9db4c0"
 
 
 def write_front_csv(problem, rows, path):
-    """The front as CSV: every column, the row of integers, the architecture as JSON and in words."""
+    """The front as CSV: every column, the integers, the architecture as JSON and in words."""
     names = list(problem.objectives)
     names += [c.name for c in problem.columns if c.name not in names]
     part = path.with_suffix(".part")
@@ -57,7 +58,7 @@ def draw_front(problem, population, rows, path):
             axes.step(*points.T, where="post", color=ACCENT, lw=1, alpha=0.6, zorder=2)
         axes.scatter(*points.T, s=44, color=ACCENT, label="Pareto front", zorder=3)
     for axis, name in ((axes.xaxis, second), (axes.yaxis, first)):
-        axis.set_label_text(f"{name} ({problem.column(name).unit})", color=INK)
+        axis.set_label_text(_title(problem.column(name)), color=INK)
         axis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
     axes.set_ylim(bottom=0)
     axes.set_title(f"{len(rows)} of {len(F)} candidates on the front", color=INK, loc="left")
@@ -74,8 +75,7 @@ def front_table(problem, rows):
     table = Table(title=f"Pareto front: {len(rows)} networks", title_justify="left", expand=False)
     names = [c.name for c in problem.columns if c.direction == "min"]
     for name in names:
-        unit = problem.column(name).unit
-        table.add_column(f"{name} ({unit})" if unit in ("%", "ms") else name, justify="right")
+        table.add_column(_title(problem.column(name)), justify="right")
     table.add_column("architecture: normal cell / reduction cell", overflow="fold")
     for row in rows:
         numbers = [_shown(problem.column(name), row.columns[name]) for name in names]
@@ -83,5 +83,9 @@ def front_table(problem, rows):
     return table
 
 
+def _title(column):
+    return f"{column.name} ({column.unit})" if column.unit in FRACTIONAL else column.name
+
+
 def _shown(column, value):
-    return f"{value:.2f}" if column.unit in ("%", "ms") else f"{int(value):,}"
+    return f"{value:.2f}" if column.unit in FRACTIONAL else f"{int(value):,}"

@@ -1,4 +1,4 @@
-"""Settings of a problem: one frozen dataclass each, its fields the options of Python and of the shell."""
+"""Settings of a problem: a frozen dataclass, its fields the options of Python and the shell."""
 
 import dataclasses
 import types
@@ -32,7 +32,7 @@ class SearchSettings:
         20, "horizon of the schedules, in generations; past it they stay at their end"
     )
     device: str = setting("auto", "cpu, cuda, cuda:1, ...; auto takes a GPU where there is one")
-    threads: int = setting(1, "torch threads on a CPU, while training and scoring")
+    threads: int = setting(2, "torch threads on a CPU, while training and scoring")
 
     def __post_init__(self):
         object.__setattr__(self, "objectives", tuple(self.objectives))

@@ -75,7 +75,7 @@ def _check_scores(problem, X):
     assert np.array_equal(problem.evaluate(X[:1]), F[:1]), "scores depend on who else is scored"
     assert np.array_equal(problem.evaluate(X[0]), F[0]), "one row alone"
     low, high = problem.objective_bounds()
-    assert (low <= F).all() and (F <= high).all(), "scores lie within the hypervolume's bounds"
+    assert (low <= F).all() and (high >= F).all(), "scores lie within the hypervolume's bounds"
     out = problem.evaluate(X, return_as_dictionary=True)
     missing = {column.name for column in problem.columns} - set(out)
     assert not missing, f"columns {missing} are promised, but were not given"

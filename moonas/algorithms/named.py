@@ -103,7 +103,9 @@ def algorithm(name, problem, population=None, **options):
     if name not in ALGORITHMS:
         raise ValueError(f"Unknown algorithm {name!r}; choose from {sorted(ALGORITHMS)}.")
     if name == "pnsga3" and not getattr(problem, "growth_of", None):
-        raise ValueError(f"pnsga3 wants a problem that measures growth; {type(problem).__name__} does not.")
+        raise ValueError(
+            f"pnsga3 wants a problem that measures growth; {type(problem).__name__} does not."
+        )
     from ..progress import SearchOutput
 
     options = {"output": SearchOutput()} | problem.operators() | options
@@ -116,5 +118,6 @@ def _pymoo(path):
         return getattr(importlib.import_module(module), name)
     except Exception as error:  # pymoo raises a bare Exception where numba is missing
         raise ValueError(
-            f"{name} cannot be used here: {error} AGEMOEA wants numba: pip install 'moonas[agemoea]'."
+            f"{name} cannot be used here: {error} AGEMOEA wants numba: "
+            "pip install 'moonas[agemoea]'."
         ) from error

@@ -45,11 +45,11 @@ class PNSGA3Survival(Survival):
     """Two non-dominated sorts, merged front by front; the last front cut by NSGA-III's niching.
 
     The first sort is on all objectives. The second rewards a faster growth of accuracy and a larger
-    size. Where a growth is not known (the first generation, static problems) the rule of the authors'
-    release takes its place: lower error and larger size. Runs in NSGA3 and in NSGA2.
+    size. Where a growth is not known (the first generation, static problems) the rule of the
+    authors' release takes its place: lower error and larger size. Runs in NSGA3 and in NSGA2.
 
-    As long as the first merged stage fits into the population, the largest, the smallest and the most
-    accurate candidate survive.
+    As long as the first merged stage fits into the population, the largest, the smallest and the
+    most accurate candidate survive.
 
     Args:
         ref_dirs: (n, n_obj) reference directions of the niching.
@@ -92,9 +92,7 @@ class PNSGA3Survival(Survival):
         rank = np.full(len(pop), len(stages))
         for k, stage in enumerate(stages):
             rank[stage] = k
-        pop.set(
-            "rank", rank, "niche", niche, "dist_to_niche", distance, "crowding", -distance
-        )
+        pop.set("rank", rank, "niche", niche, "dist_to_niche", distance, "crowding", -distance)
         self.opt = pop[nondominated]
 
         kept = np.concatenate(stages)
@@ -125,7 +123,7 @@ class PNSGA3Survival(Survival):
 
 
 def _values(pop, key):
-    """(n,) floats: an objective by index, or a column by name; NaN where there is no such column."""
+    """(n,) floats: an objective by index, or a column by name; NaN where there is none."""
     if isinstance(key, str):
         return np.array([np.nan if v is None else v for v in pop.get(key)], dtype=float)
     return pop.get("F")[:, key].astype(float)

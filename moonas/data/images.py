@@ -64,10 +64,7 @@ def describe(name, image_size=None):
     Raises:
         ValueError: the name is unknown and no folder, or the folder is not one of images.
     """
-    if name in DATA_SETS:
-        info = DATA_SETS[name]
-    else:
-        info = _describe_folder(Path(name))
+    info = DATA_SETS[name] if name in DATA_SETS else _describe_folder(Path(name))
     if image_size is not None and image_size < 1:
         raise ValueError(f"image_size={image_size} will not do: at least 1 pixel.")
     return replace(info, side=image_size) if image_size else info
@@ -92,9 +89,9 @@ def load(name, *, root=None, download=False, image_size=None):
     """An :class:`ImageData`.
 
     Args:
-        name: a key of ``DATA_SETS``, or a folder with one folder of images a class. A folder may hold
-            ``train/`` and ``test/`` with such folders; else a fifth of each class is kept for the
-            test.
+        name: a key of ``DATA_SETS``, or a folder with one folder of images a class. A folder may
+            hold ``train/`` and ``test/`` with such folders; else a fifth of each class is kept for
+            the test.
         root: folder with torchvision's files; by default ``data`` in the working directory.
         download: let torchvision download what is not there.
         image_size: side in pixels that images are brought to; by default their own (folders: 32).
@@ -133,7 +130,7 @@ def split(labels, n_first):
 
 
 def shift_and_flip(images, rng, padding, flip):
-    """Each image shifted by up to ``padding`` pixels, zeros coming in, and mirrored half of the time.
+    """Each image shifted by up to ``padding`` pixels, zeros coming in, and mirrored half the time.
 
     Args:
         images: (b, c, h, w).

@@ -7,8 +7,9 @@ import torch
 def count_wrong(predict, images, labels, batch):
     """How many labels a network misses.
 
-    The images are taken in their order and in equal parts of at most ``batch`` (their sizes differ by
-    one at most), so that a network which normalises by the batch sees the same batches every time.
+    The images are taken in their order and in equal parts of at most ``batch`` (their sizes differ
+    by one at most), so that a network which normalises by the batch sees the same batches
+    every time.
 
     Args:
         predict: images (b, c, h, w) -> logits (b, n_classes).

@@ -40,8 +40,8 @@ class CellNetwork(nn.Module):
         n_classes: outputs.
         in_channels: of the images.
         image_size: side in pixels; below 64 the CIFAR stem, from 64 on the ImageNet stem.
-        auxiliary: add the auxiliary classifier of DARTS behind the second reduction; in training the
-            network then returns (logits, auxiliary logits).
+        auxiliary: add the auxiliary classifier of DARTS behind the second reduction; in training
+            the network then returns (logits, auxiliary logits).
         pool_norm: normalise after pools, as supernets do and DARTS's final networks do not.
 
     Raises:
@@ -99,8 +99,8 @@ def _auxiliary_head(c_in, side, n_classes, image_size):
     pooled = (side - 5) // stride + 1
     if pooled < 2:
         raise ValueError(
-            f"auxiliary=True will not do: the auxiliary classifier wants {5 + stride} pixels behind "
-            f"the second reduction, and images of {image_size} pixels leave {side}."
+            f"auxiliary=True will not do: the auxiliary classifier wants {5 + stride} pixels "
+            f"behind the second reduction, and images of {image_size} pixels leave {side}."
         )
     layers = [
         nn.ReLU(),

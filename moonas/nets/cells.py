@@ -68,7 +68,7 @@ def stack(channels, layers, image_size, n_nodes=4):
 
 
 class Stem(nn.Module):
-    """Images to the two inputs of the first cell, each with its own convolutions from 64 pixels on."""
+    """Images to the two inputs of the first cell; from 64 pixels on, each by its own layers."""
 
     def __init__(self, in_channels, channels, image_size):
         super().__init__()

@@ -19,7 +19,7 @@ def count_params(module):
 
 @torch.no_grad()
 def count_macs(module, *shape):
-    """Multiply-adds of one forward pass of ``module`` on an input of ``shape``, without the batch."""
+    """Multiply-adds of one forward pass of ``module`` on one input of ``shape``."""
     total = 0
 
     def add(layer, inputs, output):
@@ -48,8 +48,8 @@ def count_macs(module, *shape):
 class CellCosts:
     """Exact params and macs of :class:`~moonas.nets.cell_network.CellNetwork`, without building it.
 
-    The cost of a network is that of its fixed parts plus one number an edge, summed over the cells of
-    its kind; so a whole population is counted with a table look-up.
+    The cost of a network is that of its fixed parts plus one number an edge, summed over the cells
+    of its kind; so a whole population is counted with a table look-up.
 
     Args:
         operations: names, in the order of the indices that :meth:`count` gets.

@@ -19,8 +19,8 @@ def resolve_device(name):
         raise ValueError(f"Unknown device {name!r}; use auto, cpu, cuda or cuda:N.") from None
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ValueError(
-            f"device={name!r} is not on this machine: PyTorch sees {torch.cuda.device_count()} GPUs. "
-            "Use device='cpu'."
+            f"device={name!r} is not on this machine: PyTorch sees {torch.cuda.device_count()} "
+            "GPUs. Use device='cpu'."
         )
     return device
 

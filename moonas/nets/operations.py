@@ -34,8 +34,8 @@ def relu_conv_norm(c_in, c_out, norm, kernel=1, stride=1):
 class FactorizedReduce(nn.Module):
     """Half the side with two 1x1 convolutions of stride 2, one of them shifted by a pixel.
 
-    A side that is odd is padded by one pixel, so that the output has ceil(side / 2) as that of every
-    other operation of stride 2.
+    A side that is odd is padded by one pixel, so that the output has ceil(side / 2) as that of
+    every other operation of stride 2.
     """
 
     def __init__(self, c_in, c_out, norm):

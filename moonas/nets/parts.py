@@ -1,4 +1,4 @@
-"""The parts that cell networks are put together from, each with its shape: what latency tables list."""
+"""The parts of cell networks, each with its shape: what latency tables list."""
 
 from dataclasses import dataclass
 
@@ -62,9 +62,7 @@ def network_parts(normal, reduction, *, channels, layers, n_classes, in_channels
 
 def space_parts(operations, n_nodes, *, channels, layers, n_classes, in_channels, image_size):
     """Every part that a network of the space can have, each once."""
-    parts, shapes = _fixed_parts(
-        channels, layers, n_classes, in_channels, image_size, 2 * n_nodes
-    )
+    parts, shapes = _fixed_parts(channels, layers, n_classes, in_channels, image_size, 2 * n_nodes)
     for shape in shapes:
         for state in range(n_nodes + 1):
             parts += [_edge(shape, name, state) for name in operations]

@@ -1,4 +1,4 @@
-"""Training of shared weights: single paths, mini-batches of architectures, SGD with cosine decay."""
+"""Training of shared weights: single paths, mini-batches of architectures, SGD."""
 
 import math
 from dataclasses import dataclass

@@ -47,20 +47,22 @@ class Settings(SearchSettings):
     size: str | None = setting(
         None, "objective that pNSGA-III takes for the size; the second where it is not named"
     )
-    population: int = setting(16, "P, architectures that survive a generation")
+    population: int = setting(24, "P, architectures that survive a generation")
     generations: int = setting(
-        14, "horizon of the learning rate, in generations; the first one is the warm-up's"
+        16, "horizon of the learning rate, in generations; the first one is the warm-up's"
     )
     expand: float = setting(1.0, "t, offspring a generation in units of the population")
     protection: str = setting(
-        "growth", "second sort: growth of accuracy, size as released, or none", (*SECOND_SORTS, "none")
+        "growth",
+        "second sort: growth of accuracy, size as released, or none",
+        (*SECOND_SORTS, "none"),
     )
     cut: str = setting("niching", "how pNSGA-III cuts the last front", CUTS)
     weights: str = setting(
         "shared", "shared weights that train on, or frozen after one training", ("shared", "frozen")
     )
     warmup_epochs: int = setting(15, "epochs of uniform sampling before the first generation")
-    epochs: int = setting(3, "epochs of training a generation")
+    epochs: int = setting(2, "epochs of training a generation")
     frozen_epochs: int = setting(40, "epochs of uniform sampling where weights=frozen")
     supernet_seed: int = setting(0, "seed of the supernet where weights=frozen; not the run's")
     architectures_per_step: int = setting(1, "B of eq. 3, architectures a training step")
@@ -385,7 +387,7 @@ class CARS(MovingProblem):
         return space.from_json(value)
 
     def operators(self):
-        """Sampling, crossover, mutation and duplicate elimination for any pymoo genetic algorithm."""
+        """Sampling, crossover, mutation and duplicate elimination for any genetic algorithm."""
         return dict(
             sampling=CategoricalSampling(),
             crossover=NodeCrossover(),
@@ -409,7 +411,7 @@ class CARS(MovingProblem):
         )
 
     def network(self, architecture, **shape):
-        """The stand-alone network, a ``CellNetwork``, of the target's shape unless told otherwise."""
+        """The stand-alone network, a ``CellNetwork``; of the target's shape by default."""
         shape = target_shape(self.settings, self.info) | shape
         return CellNetwork(architecture.normal, architecture.reduction, **shape)
 

@@ -66,7 +66,7 @@ class Architecture:
     reduction: tuple[tuple[str, int], ...]
 
     def __str__(self):
-        """In words: a node is its two edges, as ``sep3(0)+skip(1)``; ``none`` edges are left out."""
+        """In words: a node is its two edges, as ``sep3(0)+skip(1)``, less the ``none`` ones."""
         return " / ".join(_in_words(cell) for cell in (self.normal, self.reduction))
 
 
@@ -167,7 +167,9 @@ def to_json(architecture):
 
 
 def from_json(value):
-    """The architecture that :func:`to_json` wrote; a ``ValueError`` says what is wrong with others."""
+    """The architecture that :func:`to_json` wrote; else a ``ValueError`` says what is wrong."""
     if not isinstance(value, dict) or not {"normal", "reduce"} <= set(value):
-        raise ValueError(f"An architecture of CARS has the keys 'normal' and 'reduce'; got {value!r}.")
+        raise ValueError(
+            f"An architecture of CARS has the keys 'normal' and 'reduce'; got {value!r}."
+        )
     return from_genotype(value["normal"], value["reduce"])

@@ -74,7 +74,7 @@ class Supernet(nn.Module):
         self.classifier = nn.Linear(N_NODES * shapes[-1].channels, n_classes)
 
     def forward(self, images, architecture):
-        """(b, in_channels, h, w) images -> (b, n_classes) logits of the path of ``architecture``."""
+        """(b, in_channels, h, w) images -> (b, n_classes) logits of one path."""
         state0, state1 = self.stem(images)
         for cell in self.cells:
             edges = architecture.reduction if cell.shape.reduction else architecture.normal

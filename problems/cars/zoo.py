@@ -7,9 +7,9 @@ from the README of its authors, DARTS's and P-DARTS's from their papers and rele
 from . import space
 
 SOURCES = {
-    "CARS": "Yang et al., CARS: Continuous Evolution for Efficient Neural Architecture Search, 2020",
-    "DARTS": "Liu et al., DARTS: Differentiable Architecture Search, 2019",
-    "PDARTS": "Chen et al., Progressive Differentiable Architecture Search, 2019",
+    "CARS": "Yang et al., CARS, CVPR 2020",
+    "DARTS": "Liu et al., DARTS, ICLR 2019",
+    "PDARTS": "Chen et al., P-DARTS, ICCV 2019",
 }
 
 GENOTYPES = {

@@ -11,7 +11,7 @@ from problems.cars import space, zoo
 from problems.cars.supernet import Supernet
 
 IMAGENET = dict(channels=48, layers=14, n_classes=1000, image_size=224)
-# Parameters without and with the auxiliary head, and multiply-adds; counted independently of moonas.
+# Parameters without and with the auxiliary head, and multiply-adds, counted elsewhere.
 CIFAR_COUNTS = {
     "CARS_A": (2_432_206, 2_908_632, 392_054_400),
     "CARS_B": (2_672_830, 3_149_256, 421_941_888),
@@ -29,12 +29,8 @@ IMAGENET_COUNTS = {
     "PDARTS": (4_944_352, None, None),
 }
 # Tables 1 and 2 of the paper, millions of parameters
-PAPER = dict(
-    zip("ABCDEFGHI", [2.4, 2.7, 2.8, 2.9, 3.0, 3.1, 3.2, 3.3, 3.6], strict=True)
-)
-PAPER_IMAGENET = dict(
-    zip("ABCDEFGHI", [3.7, 4.0, 4.2, 4.3, 4.4, 4.5, 4.7, 4.8, 5.1], strict=True)
-)
+PAPER = dict(zip("ABCDEFGHI", [2.4, 2.7, 2.8, 2.9, 3.0, 3.1, 3.2, 3.3, 3.6], strict=True))
+PAPER_IMAGENET = dict(zip("ABCDEFGHI", [3.7, 4.0, 4.2, 4.3, 4.4, 4.5, 4.7, 4.8, 5.1], strict=True))
 # Table 2, millions of multiply-adds; they count more than convolutions, hence the band
 PAPER_MACS = dict(zip("ABCDEFGHI", [430, 463, 480, 496, 510, 530, 537, 559, 591], strict=True))
 

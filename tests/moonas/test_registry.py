@@ -1,0 +1,45 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+import moonas
+from moonas.registry import stages
+
+
+def test_names_are_listed():
+    assert "cars" in moonas.problem_names()
+    assert stages("cars") == ["cars"]
+
+
+@pytest.mark.parametrize("load", [moonas.load_problem, stages])
+def test_an_unknown_name_lists_the_known_ones(load):
+    with pytest.raises(ValueError, match=r"'carz'; choose from \['cars'"):
+        load("carz")
+
+
+def test_an_unknown_preset_lists_the_known_ones():
+    with pytest.raises(ValueError, match=r"preset 'papers'; choose from \['digits', 'paper'\]"):
+        moonas.load_problem("cars", preset="papers")
+
+
+def test_options_come_on_top_of_a_preset(tmp_path):
+    problem = moonas.load_problem("cars", preset="paper", population=64)
+    assert problem.settings.population == 64 and problem.settings.epochs == 10
+
+
+def test_a_problems_folder_that_hides_ours_is_reported_by_its_path(tmp_path):
+    (tmp_path / "problems").mkdir()
+    (tmp_path / "problems" / "__init__.py").write_text("mine = 1\n")
+    code = "import moonas; moonas.problem_names()"
+    path = os.pathsep.join([str(tmp_path), *(p for p in sys.path if p)])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert str(tmp_path / "problems") in done.stderr and "hides" in done.stderr
