@@ -155,12 +155,12 @@ class Journal:
         self.settle(holder)
         begun, started = time.perf_counter(), datetime.now(timezone.utc)
         result = compute()
+        computed = time.perf_counter()
         record = {"call": number, "kind": kind, "request": request, "result": _to_json(result)}
         if saves:
             state = holder.state()
             record["weights"] = fingerprint(state)
             _write_atomically(self._weights(number), _to_bytes(state))
-        computed = time.perf_counter()
         self._append(record)
         if saves:
             for path in self.folder.glob("weights-*.pt"):
