@@ -5,7 +5,13 @@ import types
 import typing
 from dataclasses import dataclass
 
-WHERE_IT_RUNS = ("root", "download", "device", "threads")  # may change between two parts of one run
+WHERE_IT_RUNS = (
+    "root",
+    "download",
+    "device",
+    "threads",
+    "workers",
+)  # may change between two parts of one run
 
 
 def setting(default, help, choices=None):
@@ -32,11 +38,12 @@ class SearchSettings:
         20, "horizon of the schedules, in generations; past it they stay at their end"
     )
     device: str = setting("auto", "cpu, cuda, cuda:1, ...; auto takes a GPU where there is one")
-    threads: int = setting(2, "torch threads on a CPU, while training and scoring")
+    threads: int = setting(1, "torch threads on a CPU; tiny networks run best on one")
+    workers: int = setting(2, "architectures scored side by side on a CPU")
 
     def __post_init__(self):
         object.__setattr__(self, "objectives", tuple(self.objectives))
-        for name in ("population", "generations", "threads"):
+        for name in ("population", "generations", "threads", "workers"):
             require(getattr(self, name) >= 1, self, name, "at least 1")
         for field in dataclasses.fields(self):
             choices, value = field.metadata.get("choices"), getattr(self, field.name)

@@ -13,15 +13,14 @@ from pymoo.optimize import minimize
 from .pareto import front
 
 
-def check_problem(make, n=8, generations=3):
+def check_problem(problem, n=8, generations=3):
     """Raise an ``AssertionError`` unless a problem keeps moonas's contract.
 
     Args:
-        make: () -> a fresh problem, small enough to be searched in seconds.
+        problem: small enough to be searched in seconds; afterwards it holds the last run's weights.
         n: rows to try.
         generations: of the short searches.
     """
-    problem = make()
     rng = np.random.default_rng(0)
     X = problem.operators()["sampling"].do(problem, n, random_state=rng).get("X")
     _check_description(problem)
@@ -30,7 +29,7 @@ def check_problem(make, n=8, generations=3):
     _check_refusals(problem, X)
     _check_operators(problem, X, rng)
     _check_copies(problem, X)
-    _check_searches(make, generations)
+    _check_searches(problem, generations)
 
 
 def _check_description(problem):
@@ -59,10 +58,10 @@ def _check_codes(problem, X):
     for x in X:
         architecture = problem.decode(x)
         hash(architecture)
-        assert problem.decode(problem.encode(architecture)) == architecture
+        again = problem.decode(problem.encode(architecture))
+        assert again == architecture, f"decode after encode gives {again}, not {architecture}"
         value = json.loads(json.dumps(problem.architecture_to_json(architecture)))
-        assert problem.architecture_from_json(value) == architecture
-        assert str(architecture)
+        assert problem.architecture_from_json(value) == architecture, "JSON there and back"
 
 
 def _check_scores(problem, X):
@@ -113,9 +112,7 @@ def _check_copies(problem, X):
     assert again.evaluate(X).shape == (len(X), problem.n_obj), "a pickled problem works"
 
 
-def _check_searches(make, generations):
-    problem = make()
-
+def _check_searches(problem, generations):
     def run(algorithm):
         return minimize(problem, algorithm, ("n_gen", generations), seed=1)
 

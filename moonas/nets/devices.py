@@ -1,5 +1,6 @@
 """Where networks run."""
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import torch
@@ -37,3 +38,28 @@ def cpu_threads(n):
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def side_by_side(function, items, *, workers, threads, device):
+    """``function`` of each item, without gradients, a few at a time on a CPU.
+
+    A result must not depend on what else is computed; then it does not depend on ``workers`` either.
+
+    Args:
+        function: item -> anything; called from several Python threads.
+        items: a list.
+        workers: calls at a time; a GPU gets one.
+        threads: torch threads of each.
+        device: where the function computes.
+    """
+
+    def one(item):
+        with torch.inference_mode():
+            return function(item)
+
+    if device.type != "cpu" or workers == 1:
+        with cpu_threads(threads):
+            return [one(item) for item in items]
+    # the number of torch threads is a property of each Python thread
+    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads,)) as p:
+        return list(p.map(one, items))

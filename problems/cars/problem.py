@@ -14,7 +14,7 @@ from moonas.metrics.error import count_wrong, error_percent
 from moonas.metrics.latency import measure_latency, read_latency_table
 from moonas.nets.cell_network import CellNetwork
 from moonas.nets.counting import CellCosts
-from moonas.nets.devices import cpu_threads, resolve_device
+from moonas.nets.devices import cpu_threads, resolve_device, side_by_side
 from moonas.nets.parts import network_parts, space_parts
 from moonas.nets.randomness import generator, initial_weights
 from moonas.nets.training import (
@@ -208,11 +208,12 @@ class CARSEvaluator:
 
     def score(self, architectures):
         """Columns error (%), params, macs and, if it is an objective, latency_ms, each (n,)."""
-        with cpu_threads(self.settings.threads), torch.inference_mode():
-            results = [self._wrong(architecture) for architecture in architectures]
-            wrong = torch.stack([r[0] for r in results]).double()
-            finite = torch.stack([r[1] for r in results])
-            wrong = torch.where(finite, wrong, math.nan).cpu().numpy()
+        s = self.settings
+        results = side_by_side(
+            self._wrong, architectures, workers=s.workers, threads=s.threads, device=self.device
+        )
+        wrong, finite = (torch.stack(column) for column in zip(*results, strict=True))
+        wrong = torch.where(finite, wrong.double(), math.nan).cpu().numpy()
         X = np.array([space.encode(a) for a in architectures])
         params, macs = self.costs.count(*space.edges(X)).T
         columns = {
@@ -220,7 +221,7 @@ class CARSEvaluator:
             "params": params,
             "macs": macs,
         }
-        if "latency_ms" in self.settings.objectives:
+        if "latency_ms" in s.objectives:
             columns["latency_ms"] = np.array([self._latency(a) for a in architectures])
         return columns
 

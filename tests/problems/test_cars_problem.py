@@ -155,6 +155,14 @@ def test_every_algorithm_searches(name, weights, tiny):
     )
 
 
+def test_scores_do_not_depend_on_the_number_of_workers(tiny):
+    X = rows(7)
+    scores = [
+        moonas.load_problem("cars", workers=workers, **tiny).evaluate(X) for workers in (1, 2, 5)
+    ]
+    assert np.array_equal(scores[0], scores[1]) and np.array_equal(scores[0], scores[2])
+
+
 def test_three_objectives_by_name(tiny):
     problem = moonas.load_problem("cars", objectives=("macs", "error", "params"), **tiny)
     result = run(problem, generations=2)
