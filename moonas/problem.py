@@ -22,6 +22,7 @@ from pymoo.algorithms.moo.nsga3 import HyperplaneNormalization
 from pymoo.core.population import Population
 from pymoo.core.problem import Problem
 
+from . import spread
 from .settings import check_objectives
 
 RESERVED = {
@@ -70,6 +71,8 @@ class ArchitectureProblem(Problem):
         n_choices: (n_var,) number of values of each gene; gene j is in [0, n_choices[j]).
         nodes: list of arrays of columns that crossover and mutation may take together.
     """
+
+    moves = False  # whether scores change while a run trains
 
     def __init__(self, settings, *, columns, n_choices, nodes):
         check_objectives(settings.objectives, [c.name for c in columns if c.direction == "min"])
@@ -216,14 +219,14 @@ class ArchitectureProblem(Problem):
         if self._run is None and self.evaluator.trains:
             self._run = 0
             self.evaluator.begin(0)
-            if not recorded and not getattr(self, "moves", False):
+            if not recorded and not self.moves:
                 self.evaluator.warm_up()
         if recorded:
             self.journal.settle(self.evaluator)
         return self._score_now(X)
 
     def _score_now(self, X):
-        return self._checked(self.evaluator.score([self.decode(x) for x in X]), len(X))
+        return self._checked(spread.score(self, X), len(X))
 
     def _checked(self, columns, n):
         """Refuse columns of the wrong kind; give failed candidates the worst values."""

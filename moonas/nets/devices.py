@@ -43,7 +43,7 @@ def cpu_threads(n):
 def side_by_side(function, items, *, workers, threads, device):
     """``function`` of each item, without gradients, a few at a time on a CPU.
 
-    A result must not depend on what else is computed; then it does not depend on ``workers`` either.
+    A result must not depend on what else is computed; then ``workers`` changes nothing but time.
 
     Args:
         function: item -> anything; called from several Python threads.

@@ -1,6 +1,7 @@
 import json
 import math
 
+import joblib
 import numpy as np
 import pytest
 import torch
@@ -161,6 +162,15 @@ def test_scores_do_not_depend_on_the_number_of_workers(tiny):
         moonas.load_problem("cars", workers=workers, **tiny).evaluate(X) for workers in (1, 2, 5)
     ]
     assert np.array_equal(scores[0], scores[1]) and np.array_equal(scores[0], scores[2])
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_a_search_does_not_depend_on_joblibs_workers(tiny, backend):
+    alone = run(moonas.load_problem("cars", **tiny))
+    with joblib.parallel_config(backend=backend, n_jobs=2):
+        spread = run(moonas.load_problem("cars", **tiny))
+    assert np.array_equal(alone.pop.get("X"), spread.pop.get("X"))
+    assert np.array_equal(alone.pop.get("F"), spread.pop.get("F"))
 
 
 def test_three_objectives_by_name(tiny):
