@@ -24,9 +24,7 @@ def main(argv=None):
     except KeyboardInterrupt:
         return _fail(1, "Stopped. The same line again goes on from here.")
     except OSError as error:
-        return _fail(
-            1, f"{error}. What is recorded is safe: the same line again goes on from here."
-        )
+        return _fail(1, error)
 
 
 def _parser(argv):
@@ -81,10 +79,9 @@ def _parser(argv):
 
 
 def _seed(text):
-    seed = int(text)
-    if seed < 0:
-        raise argparse.ArgumentTypeError("0 or more")
-    return seed
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} will not do: a whole number, 0 or more")
+    return int(text)
 
 
 def _settings_help(task):
@@ -146,6 +143,8 @@ def _search(args):
         from .journal import DamagedRun, RunInUse
 
         return _fail(1 if isinstance(error, DamagedRun | RunInUse) else 2, error)
+    import torch
+
     from .journal import RunMismatch
     from .problem import SearchFailed
 
@@ -154,6 +153,10 @@ def _search(args):
             _run_stage(problem, algorithm, seed)
         except (SearchFailed, ValueError) as error:
             return _fail(2 if isinstance(error, RunMismatch) else 1, error)
+        except OSError as error:
+            return _fail(1, f"{error}. What is recorded is safe: the same line again goes on.")
+        except torch.OutOfMemoryError as error:
+            return _fail(1, f"{error} Smaller batch, score_batch or channels may fit.")
     return 0
 
 

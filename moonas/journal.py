@@ -51,6 +51,7 @@ class Journal:
         folder: made if it is missing.
         problem: its name.
         settings: its Settings.
+        inputs: checksums by name of files that scores depend on.
 
     Raises:
         RunMismatch: the folder holds a run of another problem or with other settings.
@@ -58,7 +59,7 @@ class Journal:
         RunInUse: another process writes it.
     """
 
-    def __init__(self, folder, *, problem, settings):
+    def __init__(self, folder, *, problem, settings, inputs=None):
         self.folder = Path(folder)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -73,15 +74,28 @@ class Journal:
                 "folder."
             ) from None
         self._file = self.folder / "journal.jsonl"
-        self._asked = {"format": FORMAT, "problem": problem, "settings": to_json(settings)}
+        self._asked = {
+            "format": FORMAT,
+            "problem": problem,
+            "settings": to_json(settings),
+            "inputs": inputs or {},
+        }
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+        self._position = None  # of the next call; None before the run begins
+        self._behind = None  # number of the call whose weights are still to be loaded
+
+    def _open(self):
         self._head = _read_head(self.folder)
         if self._head is not None:
             self._compare(self._asked)
         self._records, self._size = _read_records(self._file)
         if self._records and self._head is None:
             raise DamagedRun(f"{self.folder / 'run.json'} is missing, but {self._file} is there.")
-        self._position = None  # of the next call; None before the run begins
-        self._behind = None  # number of the call whose weights are still to be loaded
+        _cut_torn_line(self.folder / "times.jsonl")
 
     def close(self):
         """Let other processes write the folder."""
@@ -102,12 +116,13 @@ class Journal:
         """The seed of the recorded run; None in a new folder."""
         return None if self._head is None else self._head["seed"]
 
-    def begin(self, seed, algorithm):
+    def begin(self, seed, algorithm, where=""):
         """Start the run, or start to replay it.
 
         Args:
             seed: of the algorithm; needed.
             algorithm: in words, what would give another run if it were different.
+            where: in words, what may change the last bits of a score.
         """
         if seed is None:
             raise ValueError(
@@ -116,16 +131,16 @@ class Journal:
             )
         started = {"seed": int(seed), "algorithm": algorithm}
         if self._head is None:
-            self._head = self._asked | started | {"versions": _versions()}
+            self._head = self._asked | started | {"versions": _versions(where)}
             text = json.dumps(self._head, indent=1) + "\n"
             _write_atomically(self.folder / "run.json", text.encode())
         self._compare(started)
-        if self._records and self._head["versions"] != _versions():
-            old, new = self._head["versions"], _versions()
+        old, new = self._head["versions"], _versions(where)
+        if self._records and old != new:
             changed = [f"{k} {old.get(k)} -> {new[k]}" for k in new if old.get(k) != new[k]]
             warnings.warn(
-                f"{self.folder} was begun with other versions ({', '.join(changed)}); what follows "
-                "may differ from an uninterrupted run.",
+                f"{self.folder} was begun under other circumstances ({', '.join(changed)}); what "
+                "follows may differ from an uninterrupted run.",
                 stacklevel=2,
             )
         self._position, self._behind = 0, None
@@ -242,7 +257,7 @@ class Journal:
                 while rest:  # a disk that fills up takes a part of it first
                     rest = rest[file.write(rest) :]
                 os.fsync(file.fileno())
-            except OSError:
+            except BaseException:
                 file.truncate(self._size)
                 raise
         self._size += len(data)
@@ -331,7 +346,7 @@ def _read_head(folder):
         return None
     try:
         head = json.loads(path.read_text(encoding="utf-8"))
-        wanted = {"format", "problem", "settings", "seed", "algorithm", "versions"}
+        wanted = {"format", "problem", "settings", "inputs", "seed", "algorithm", "versions"}
         good = isinstance(head, dict) and wanted <= set(head)
     except ValueError:
         good = False
@@ -349,9 +364,7 @@ def _read_records(path, repair=True):
     if not path.exists():
         return [], 0
     data = path.read_bytes()
-    size = data.rfind(b"\n") + 1
-    if repair and size < len(data):
-        os.truncate(path, size)
+    size = _cut_torn_line(path) if repair else data.rfind(b"\n") + 1
     records = []
     for number, line in enumerate(data[:size].splitlines()):
         try:
@@ -366,6 +379,17 @@ def _read_records(path, repair=True):
             )
         records.append(record)
     return records, size
+
+
+def _cut_torn_line(path):
+    """Cut off what follows the last whole line of a file; the length of what stays."""
+    if not path.exists():
+        return 0
+    data = path.read_bytes()
+    size = data.rfind(b"\n") + 1
+    if size < len(data):
+        os.truncate(path, size)
+    return size
 
 
 def _without_crc(record):
@@ -394,8 +418,8 @@ def _array(values):
     return np.array([math.nan if v is None else v for v in values])
 
 
-def _versions():
-    found = {}
+def _versions(where):
+    found = {"where": where}
     for name in PACKAGES:
         try:
             found[name] = version(name)

@@ -13,9 +13,9 @@ and writes each of these calls into the journal, if there is one.
 """
 
 import math
-import weakref
+import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count
 
 import numpy as np
 from pymoo.algorithms.moo.nsga3 import HyperplaneNormalization
@@ -29,7 +29,8 @@ RESERVED = {
     *("X", "x", "F", "f", "G", "H", "CV", "cv", "FEAS", "feas", "dF", "dG", "dH", "ddF", "ddG"),
     *("ddH", "data", "config", "evaluated", "rank", "crowding"),
 }
-_runs = count(1)
+OUTSIDE = "outside any run"
+RUN = "moonas run"  # key of an algorithm's data: the run that it is
 
 
 class SearchFailed(RuntimeError):
@@ -73,6 +74,8 @@ class ArchitectureProblem(Problem):
     """
 
     moves = False  # whether scores change while a run trains
+    inputs = {}  # noqa: RUF012 checksums by name of files that scores depend on; never changed
+    pnsga3_options = {}  # noqa: RUF012 what the settings ask of pNSGA-III; never changed
 
     def __init__(self, settings, *, columns, n_choices, nodes):
         check_objectives(settings.objectives, [c.name for c in columns if c.direction == "min"])
@@ -99,7 +102,7 @@ class ArchitectureProblem(Problem):
         return self
 
     def __getstate__(self):
-        left = ("journal", "progress", "_evaluator", "_run", "_starting")
+        left = ("journal", "progress", "_evaluator", "_run")
         return {k: v for k, v in super().__getstate__().items() if k not in left}
 
     def __setstate__(self, state):
@@ -110,8 +113,7 @@ class ArchitectureProblem(Problem):
         self.journal = None
         self.progress = None  # (phase, done, total) -> None, told while something long runs
         self._evaluator = None
-        self._run = None  # the run that the weights belong to; 0 for weights outside any run
-        self._starting = lambda: None  # the algorithm whose first evaluations these are
+        self._run = None  # the run that the weights belong to; OUTSIDE for those of none
 
     def tell(self, phase, done, total):
         """Pass on how far something long is to ``progress``, if anyone listens."""
@@ -144,8 +146,8 @@ class ArchitectureProblem(Problem):
         if algorithm is None:
             columns = self._score_outside_a_run(np.atleast_2d(X))
         else:
-            self._follow(algorithm)
-            columns = self._score(np.atleast_2d(X))
+            with self._within_run(algorithm):
+                columns = self._score(np.atleast_2d(X))
         return super().evaluate(X, *args, columns=columns, **kwargs)
 
     def _evaluate(self, X, out, *args, columns, **kwargs):
@@ -172,27 +174,41 @@ class ArchitectureProblem(Problem):
                 )
         return np.asarray(X).astype(np.int64)
 
-    def _follow(self, algorithm):
-        """Take note of the run that a call belongs to; the first call of a run starts it."""
-        if not algorithm.is_initialized:
-            if self._starting() is not algorithm:
-                self._begin(algorithm)
-        elif not self._run or algorithm.data.get("moonas run") != self._run:
+    @contextmanager
+    def _within_run(self, algorithm):
+        """Take note of the run that a call belongs to; its first call starts it.
+
+        A call that is interrupted may leave weights half trained, so it ends the run.
+        """
+        token = algorithm.data.get(RUN)
+        if token is None and algorithm.is_initialized and self.moves:
+            raise ValueError(
+                "This run starts from a population that was scored elsewhere, under other weights. "
+                'Start from its rows alone: sampling=population.get("X").'
+            )
+        if token is not None and token != self._run:
             raise ValueError(
                 "This algorithm's run is not the one that this problem's weights belong to: "
-                "another run has begun on the problem object since, or the algorithm was loaded "
-                "from a file. Use a problem object for each, or resume through "
-                "load_problem(..., journal=FOLDER)."
+                "another run has begun on the problem object since, this one was interrupted, or "
+                "the algorithm was loaded from a file. Start again with minimize; with "
+                "load_problem(..., journal=FOLDER) that goes on where it stopped."
             )
+        try:
+            if token is None:
+                self._begin(algorithm)
+            yield
+        except BaseException:
+            self._run = None
+            raise
 
     def _begin(self, algorithm):
+        self._run = algorithm.data[RUN] = uuid.uuid4().hex
         seed = algorithm.seed
         if self.journal is not None:
-            self.journal.begin(seed, describe_algorithm(algorithm))
+            where = f"{self.evaluator.device}, {self.settings.threads} threads"
+            self.journal.begin(seed, describe_algorithm(algorithm), where)
         elif seed is None:
             seed = np.random.default_rng().integers(2**31)
-        self._starting = weakref.ref(algorithm)
-        self._run = algorithm.data["moonas run"] = next(_runs)
         if self.evaluator.trains:
             self.evaluator.begin(int(seed))
             self._call("train", {"who": "uniform"}, self.evaluator.warm_up, saves=True)
@@ -204,7 +220,8 @@ class ArchitectureProblem(Problem):
 
     def _score(self, X, purpose="score"):
         """Columns of the rows of X, a dict of (n,) arrays, as a part of the run."""
-        columns = self._call(purpose, {"x": X.tolist()}, lambda: self._score_now(X))
+        whole = purpose == "score"
+        columns = self._call(purpose, {"x": X.tolist()}, lambda: self._score_now(X, whole))
         if any(c.measured for c in self.columns):
             self.evaluator.remember([self.decode(x) for x in X], columns)
         return columns
@@ -215,9 +232,10 @@ class ArchitectureProblem(Problem):
         They are those of the run so far, or of the journal's last training; without either,
         untrained ones where scores move, and trained ones where they do not.
         """
-        recorded = self.journal is not None and (self._run or self.journal.has_weights)
+        in_a_run = self._run not in (None, OUTSIDE)
+        recorded = self.journal is not None and (in_a_run or self.journal.has_weights)
         if self._run is None and self.evaluator.trains:
-            self._run = 0
+            self._run = OUTSIDE
             self.evaluator.begin(0)
             if not recorded and not self.moves:
                 self.evaluator.warm_up()
@@ -225,10 +243,10 @@ class ArchitectureProblem(Problem):
             self.journal.settle(self.evaluator)
         return self._score_now(X)
 
-    def _score_now(self, X):
-        return self._checked(spread.score(self, X), len(X))
+    def _score_now(self, X, whole_population=False):
+        return self._checked(spread.score(self, X), len(X), whole_population)
 
-    def _checked(self, columns, n):
+    def _checked(self, columns, n, whole_population):
         """Refuse columns of the wrong kind; give failed candidates the worst values."""
         names = [c.name for c in self.columns if c.name in columns]
         failed = np.zeros(n, dtype=bool)
@@ -240,7 +258,7 @@ class ArchitectureProblem(Problem):
                     f"expected ({n},)."
                 )
             failed |= ~np.isfinite(columns[name].astype(float))
-        if n > 1 and failed.all():
+        if whole_population and n > 1 and failed.all():
             raise SearchFailed(
                 f"All {n} candidates of a population failed (scores that are not finite). "
                 "A lower learning_rate or a smaller clip may help."
@@ -273,7 +291,8 @@ class MovingProblem(ArchitectureProblem):
         offspring_train: the offspring take part in the training, not the parents alone.
         growth_of: column whose fall per epoch, from the scores before and after a generation's
             training, is the column ``growth`` (higher is better; NaN where there is no earlier
-            score: in the first generation, and where nothing moves); None for no such column.
+            score: in the first generation, and where nothing moves; 0 for a candidate that had
+            failed before); None for no such column.
     """
 
     moves = True
@@ -286,12 +305,12 @@ class MovingProblem(ArchitectureProblem):
                 self._generation = 1
             return super().evaluate(X, *args, algorithm=algorithm, **kwargs)
         X = self.check_rows(X)
-        self._follow(algorithm)
-        if self._generation != algorithm.n_iter:
-            self._generation = algorithm.n_iter
-            columns = self._next_generation(np.atleast_2d(X), algorithm)
-        else:
-            columns = self._score(np.atleast_2d(X))
+        with self._within_run(algorithm):
+            if self._generation != algorithm.n_iter:
+                columns = self._next_generation(np.atleast_2d(X), algorithm)
+                self._generation = algorithm.n_iter
+            else:
+                columns = self._score(np.atleast_2d(X))
         return Problem.evaluate(self, X, *args, columns=columns, **kwargs)
 
     def _next_generation(self, X, algorithm):
@@ -308,8 +327,11 @@ class MovingProblem(ArchitectureProblem):
                 )
             trained = np.vstack([old, X])
         if self.growth_of:
-            before = self._score(X, "score before")[self.growth_of]
-            before = np.concatenate([parents.get(self.growth_of).astype(float), before])
+            fresh = self._score(X, "score before")
+            before, failed = (
+                np.concatenate([parents.get(name).astype(fresh[name].dtype), fresh[name]])
+                for name in (self.growth_of, "failed")
+            )
         report = self._call(
             "train",
             {"who": trained.tolist()},
@@ -318,7 +340,8 @@ class MovingProblem(ArchitectureProblem):
         )
         columns = self._score(np.vstack([old, X]))
         if self.growth_of:
-            columns["growth"] = (before - columns[self.growth_of]) / report["epochs"]
+            growth = (before - columns[self.growth_of]) / report["epochs"]
+            columns["growth"] = np.where(failed, 0.0, growth)  # none was measured
         for name, values in columns.items():
             parents.set(name, values[: len(old)].astype(float))
         parents.set("F", self._objectives(columns)[: len(old)])

@@ -98,7 +98,8 @@ def load_problem(name, *, preset=None, journal=None, **options):
         name: one of :func:`problem_names`.
         preset: a named set of options; ``options`` come on top.
         journal: folder that records the run, so that the same program run again goes on where it
-            stopped; such a run needs a seed. Without one nothing is written.
+            stopped; such a run needs a seed, and a callback may not call ``problem.evaluate``,
+            which cannot be replayed. Without a journal nothing is written.
         options: fields of the problem's Settings, see ``moonas search TASK --help``.
 
     Raises:
@@ -116,7 +117,9 @@ def attach_journal(problem, name, folder):
     """Record the runs of a problem in a folder, see ``load_problem(..., journal=FOLDER)``."""
     from .journal import Journal
 
-    problem.journal = Journal(folder, problem=name, settings=problem.settings)
+    problem.journal = Journal(
+        folder, problem=name, settings=problem.settings, inputs=problem.inputs
+    )
 
 
 def preset_options(module, preset):

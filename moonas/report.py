@@ -4,7 +4,6 @@ import csv
 import json
 import os
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
@@ -12,7 +11,6 @@ from rich.table import Table
 
 from .progress import short_number
 
-matplotlib.use("Agg", force=False)
 FRACTIONAL = ("%", "ms")  # units of numbers with decimals; the others are counts
 INK, ACCENT, QUIET = "#22313f", "#c8553d", "#9db4c0"
 

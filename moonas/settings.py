@@ -1,6 +1,7 @@
 """Settings of a problem: a frozen dataclass, its fields the options of Python and the shell."""
 
 import dataclasses
+import os
 import types
 import typing
 from dataclasses import dataclass
@@ -12,6 +13,14 @@ WHERE_IT_RUNS = (
     "threads",
     "workers",
 )  # may change between two parts of one run
+
+KINDS = {
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    bool: "true or false",
+    tuple: "a list of names",
+}
 
 
 def setting(default, help, choices=None):
@@ -42,13 +51,31 @@ class SearchSettings:
     workers: int = setting(2, "architectures scored side by side on a CPU")
 
     def __post_init__(self):
-        object.__setattr__(self, "objectives", tuple(self.objectives))
+        for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, _of_type(field, getattr(self, field.name)))
         for name in ("population", "generations", "threads", "workers"):
             require(getattr(self, name) >= 1, self, name, "at least 1")
         for field in dataclasses.fields(self):
             choices, value = field.metadata.get("choices"), getattr(self, field.name)
             if choices and value not in choices:
                 raise ValueError(f"{field.name}={value!r} is unknown; choose from {list(choices)}.")
+
+
+def _of_type(field, value):
+    """The value as its field wants it; whole numbers pass as numbers, paths as strings."""
+    if hasattr(value, "item"):  # NumPy's numbers
+        value = value.item()
+    if hasattr(value, "__fspath__"):
+        value = os.fspath(value)
+    kinds = typing.get_args(field.type) or (field.type,)
+    if typing.get_origin(field.type) is tuple:
+        kinds, value = (tuple,), value if isinstance(value, str) else tuple(value)
+    if float in kinds and type(value) is int:
+        value = float(value)
+    if type(value) not in kinds:
+        wanted = " or ".join("none" if k is type(None) else KINDS[k] for k in kinds)
+        raise ValueError(f"{field.name}={value!r} will not do: {wanted}.")
+    return value
 
 
 def require(condition, settings, name, expectation):
@@ -93,12 +120,11 @@ def parse(settings_class, name, text):
             return True
         if text.lower() in ("false", "no", "0"):
             return False
-        raise ValueError(f"{name}={text} will not do: true or false.")
+        raise ValueError(f"{name}={text} will not do: {KINDS[bool]}.")
     try:
         return kind(text)
     except ValueError:
-        kinds = {int: "a whole number", float: "a number"}
-        raise ValueError(f"{name}={text} will not do: {kinds.get(kind, kind.__name__)}.") from None
+        raise ValueError(f"{name}={text} will not do: {KINDS[kind]}.") from None
 
 
 def describe(settings_class):

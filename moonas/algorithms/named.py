@@ -47,26 +47,21 @@ def _moead(path, problem, population, eliminate_duplicates, **options):
     return _pymoo(path)(directions, n_neighbors=min(20, len(directions)), **options)
 
 
-def _pnsga3(path, problem, population, second="growth", cut="niching", size=None, **options):
+def _pnsga3(path, problem, population, **options):
     directions = reference_directions(problem.n_obj, population)
-    survival = PNSGA3Survival(
-        directions,
-        error=problem.growth_of,
-        size=size or problem.objectives[1],
-        second=second,
-        cut=cut,
-    )
+    options = problem.pnsga3_options | options
+    chosen = {key: options.pop(key) for key in ("second", "cut") if key in options}
+    size = options.pop("size", None)
+    if size is None:  # the second objective, or the first if the second is the error
+        size = [name for name in problem.objectives[:2] if name != problem.growth_of][-1]
+    survival = PNSGA3Survival(directions, error=problem.growth_of, size=size, **chosen)
     return _pymoo(path)(ref_dirs=directions, pop_size=population, survival=survival, **options)
 
 
-def _random(path, problem, population, sampling, eliminate_duplicates, **options):
-    mating = RandomMating(sampling, eliminate_duplicates=eliminate_duplicates)
-    return _pymoo(path)(
-        pop_size=population,
-        sampling=sampling,
-        eliminate_duplicates=eliminate_duplicates,
-        mating=mating,
-    )
+def _random(path, problem, population, **options):
+    unique = options["eliminate_duplicates"]
+    options["mating"] = RandomMating(options["sampling"], eliminate_duplicates=unique)
+    return _pymoo(path)(pop_size=population, **options)
 
 
 ALGORITHMS = {
@@ -95,7 +90,7 @@ def algorithm(name, problem, population=None, **options):
             C-TAEA take the next smaller number of reference directions (the same, with two
             objectives).
         options: further arguments of the algorithm's constructor; for "pnsga3" also second, cut and
-            size, see :class:`PNSGA3Survival`.
+            size, see :class:`PNSGA3Survival`, by default as the problem's settings have them.
 
     Raises:
         ValueError: the name is unknown, or the algorithm does not fit the problem.

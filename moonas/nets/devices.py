@@ -17,7 +17,9 @@ def resolve_device(name):
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ValueError(f"Unknown device {name!r}; use auto, cpu, cuda or cuda:N.") from None
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise ValueError(f"Unknown device {name!r}; use auto, cpu, cuda or cuda:N.")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ValueError(
             f"device={name!r} is not on this machine: PyTorch sees {torch.cuda.device_count()} "
@@ -27,15 +29,22 @@ def resolve_device(name):
 
 
 @contextmanager
-def cpu_threads(n):
-    """Compute with ``n`` torch threads inside, and with as many as before afterwards.
+def repeatable(threads):
+    """Compute the same bits every time: ``threads`` torch threads, and cuDNN's fixed algorithms.
 
-    The number of threads changes the order of sums, hence the last bits of a score.
+    The number of threads changes the order of sums, hence the last bits of a score. What was set
+    before comes back.
     """
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
+    before, cudnn = torch.get_num_threads(), torch.backends.cudnn
+    torch.set_num_threads(threads)
     try:
-        yield
+        with cudnn.flags(
+            enabled=cudnn.enabled,
+            benchmark=False,
+            deterministic=True,
+            allow_tf32=cudnn.allow_tf32,
+        ):
+            yield
     finally:
         torch.set_num_threads(before)
 
@@ -57,9 +66,10 @@ def side_by_side(function, items, *, workers, threads, device):
         with torch.inference_mode():
             return function(item)
 
-    if device.type != "cpu" or workers == 1:
-        with cpu_threads(threads):
+    with repeatable(threads):
+        if device.type != "cpu" or workers == 1:
             return [one(item) for item in items]
-    # the number of torch threads is a property of each Python thread
-    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads,)) as p:
-        return list(p.map(one, items))
+        # a new Python thread begins with torch's own number of threads
+        start = dict(initializer=torch.set_num_threads, initargs=(threads,))
+        with ThreadPoolExecutor(workers, **start) as pool:
+            return list(pool.map(one, items))

@@ -20,6 +20,9 @@ def generator(seed, *purpose):
 @contextmanager
 def initial_weights(seed, *purpose):
     """Modules built inside draw their weights from (seed, purpose); the global state comes back."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derived_seed(seed, *purpose))
+    before = torch.get_rng_state()
+    torch.default_generator.manual_seed(derived_seed(seed, *purpose))  # the CPU's, no GPU's
+    try:
         yield
+    finally:
+        torch.set_rng_state(before)

@@ -22,7 +22,7 @@ class Recipe:
 
 def cosine(epoch, horizon, start, end):
     """Learning rate of an epoch: half a cosine from ``start`` at 0 to ``end`` at the horizon."""
-    share = min(epoch, horizon) / max(horizon, 1)
+    share = min(epoch / horizon, 1) if horizon else 1
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
 
 

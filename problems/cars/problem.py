@@ -1,5 +1,7 @@
 """CARS as a pymoo problem: its settings, its evaluator, and the search of the paper."""
 
+import hashlib
+import json
 import math
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +16,7 @@ from moonas.metrics.error import count_wrong, error_percent
 from moonas.metrics.latency import measure_latency, read_latency_table
 from moonas.nets.cell_network import CellNetwork
 from moonas.nets.counting import CellCosts
-from moonas.nets.devices import cpu_threads, resolve_device, side_by_side
+from moonas.nets.devices import repeatable, resolve_device, side_by_side
 from moonas.nets.parts import network_parts, space_parts
 from moonas.nets.randomness import generator, initial_weights
 from moonas.nets.training import (
@@ -45,7 +47,7 @@ class Settings(SearchSettings):
         ("error", "params"), f"columns to minimise, two or more of {', '.join(OBJECTIVES)}"
     )
     size: str | None = setting(
-        None, "objective that pNSGA-III takes for the size; the second where it is not named"
+        None, "objective that pNSGA-III takes for the size; none: the second, or the first of two"
     )
     population: int = setting(24, "P, architectures that survive a generation")
     generations: int = setting(
@@ -98,8 +100,8 @@ class Settings(SearchSettings):
             require(getattr(self, name) >= 0, self, name, "0 or more")
         for name in ("expand", "learning_rate", "clip", "latency_bound"):
             require(getattr(self, name) > 0, self, name, "more than 0")
-        size_known = self.size is None or self.size in self.objectives
-        require(size_known, self, "size", f"one of the objectives {self.objectives}")
+        sizes = [name for name in self.objectives if name != "error"]
+        require(self.size is None or self.size in sizes, self, "size", f"one of {sizes}")
 
 
 PRESETS = {
@@ -142,12 +144,14 @@ class CARSEvaluator:
         info: of the data set.
         costs: a :class:`~moonas.nets.counting.CellCosts` of the target network.
         tell: (phase, done, total) -> None, told after each epoch.
+        latency_table: milliseconds by part, to sum up; None measures.
     """
 
     trains = True
 
-    def __init__(self, settings, info, costs, tell):
+    def __init__(self, settings, info, costs, tell, latency_table=None):
         self.settings, self.info, self.costs, self.tell = settings, info, costs, tell
+        self.latency_table = latency_table
         self.device = resolve_device(settings.device)
         self.latencies = {}  # architecture -> ms, as measured in this run
         self.net = None
@@ -276,7 +280,7 @@ class CARSEvaluator:
         if self.info.padding or self.info.flip:
             augment = partial(shift_and_flip, padding=self.info.padding, flip=self.info.flip)
         report, steps, skipped = None, 0, 0
-        with cpu_threads(self.settings.threads):
+        with repeatable(self.settings.threads):
             for done in range(epochs):
                 self.tell(phase, done, epochs)
                 for group in self.optimizer.param_groups:
@@ -313,14 +317,12 @@ class CARSEvaluator:
 
     def _look_up_or_measure(self, architecture):
         s, shape = self.settings, target_shape(self.settings, self.info)
-        if s.latency_table is not None:
-            keys = {part.key for part in space_parts(space.OPERATIONS, space.N_NODES, **shape)}
-            table = read_latency_table(s.latency_table, keys)
+        if self.latency_table is not None:
             parts = network_parts(architecture.normal, architecture.reduction, **shape)
-            return sum(table[part.key] for part in parts)
+            return sum(self.latency_table[part.key] for part in parts)
         network = CellNetwork(architecture.normal, architecture.reduction, **shape)
         pixels = (self.info.channels, self.info.side, self.info.side)
-        with cpu_threads(s.threads):
+        with repeatable(s.threads):
             return measure_latency(network, pixels, self.device, s.latency_batch)
 
 
@@ -361,6 +363,19 @@ class CARS(MovingProblem):
             settings, columns=columns, n_choices=space.N_CHOICES, nodes=list(space.NODES)
         )
         resolve_device(settings.device)
+        self.latency_table = None
+        if settings.latency_table is not None:
+            keys = [part.key for part in self.operations()]
+            self.latency_table = read_latency_table(settings.latency_table, keys)
+            text = json.dumps(self.latency_table, sort_keys=True)
+            self.inputs = {"latency_table": hashlib.sha256(text.encode()).hexdigest()}
+
+    @property
+    def pnsga3_options(self):
+        """What the settings ask of pNSGA-III."""
+        s = self.settings
+        second = {} if s.protection == "none" else {"second": s.protection}
+        return second | {"cut": s.cut, "size": s.size}
 
     @property
     def moves(self):
@@ -369,7 +384,7 @@ class CARS(MovingProblem):
 
     def make_evaluator(self):
         """The :class:`CARSEvaluator`; images and weights come at its first use."""
-        return CARSEvaluator(self.settings, self.info, self.costs, self.tell)
+        return CARSEvaluator(self.settings, self.info, self.costs, self.tell, self.latency_table)
 
     def decode(self, x):
         """The :class:`~problems.cars.space.Architecture` of a row."""
@@ -399,16 +414,12 @@ class CARS(MovingProblem):
     def algorithm(self):
         """The paper's search: NSGA-III, offspring of section 4.1, and pNSGA-III's survival."""
         s = self.settings
-        protect = {}
-        if s.protection != "none":
-            protect = dict(second=s.protection, cut=s.cut, size=s.size)
         return algorithm(
-            "pnsga3" if protect else "nsga3",
+            "nsga3" if s.protection == "none" else "pnsga3",
             self,
             s.population,
             n_offsprings=max(1, round(s.expand * s.population)),
             mating=CARSMating(eliminate_duplicates=SameRow()),
-            **protect,
         )
 
     def network(self, architecture, **shape):

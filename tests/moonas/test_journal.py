@@ -136,9 +136,9 @@ def test_another_problem_is_refused(tmp_path):
         Journal(tmp_path, problem="cars", settings=ToySettings())
 
 
-def test_where_a_run_computes_may_change(tmp_path):
-    run(journalled(tmp_path, threads=1))
-    run(journalled(tmp_path, threads=2))
+def test_how_a_run_is_spread_may_change(tmp_path):
+    run(journalled(tmp_path, workers=1))
+    run(journalled(tmp_path, workers=2))
 
 
 def test_a_run_may_go_on_past_its_end(tmp_path):
@@ -307,8 +307,55 @@ def test_a_run_begun_with_other_versions_warns(tmp_path):
     head = json.loads(path.read_text())
     head["versions"]["torch"] = "1.0"
     path.write_text(json.dumps(head))
-    with pytest.warns(UserWarning, match="other versions .torch 1.0 ->"):
+    with pytest.warns(UserWarning, match=r"other circumstances .torch 1\.0 ->"):
         run(journalled(tmp_path))
+
+
+def test_a_run_that_goes_on_with_other_threads_warns(tmp_path):
+    run(journalled(tmp_path))
+    with pytest.warns(UserWarning, match="where cpu, 1 threads -> cpu, 3 threads"):
+        run(journalled(tmp_path, threads=3))
+
+
+def test_a_folder_that_was_refused_is_free_again(tmp_path):
+    run(journalled(tmp_path))
+    with pytest.raises(RunMismatch) as refused:
+        journalled(tmp_path, population=12)
+    code = "Journal(sys.argv[1], problem='toy', settings=ToySettings())"
+    assert child(code, tmp_path).returncode == 0, refused
+
+
+def test_an_interrupt_while_writing_leaves_whole_lines(tmp_path, monkeypatch):
+    toy = journalled(tmp_path)
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        real, calls = os.fsync, []
+        patched.setattr(
+            os, "fsync", lambda f: calls.append(f) or (real if len(calls) < 5 else interrupted)(f)
+        )
+        with pytest.raises(KeyboardInterrupt):
+            run(toy)
+    again = run(toy)
+    assert np.array_equal(again.pop.get("F"), run(Toy()).pop.get("F"))
+
+
+def test_a_torn_line_of_times_is_cut_off(tmp_path):
+    run(journalled(tmp_path), generations=2)
+    with open(tmp_path / "times.jsonl", "a") as file:
+        file.write('{"call": 9, "ki')
+    run(journalled(tmp_path), generations=3)
+    for line in (tmp_path / "times.jsonl").read_text().splitlines():
+        json.loads(line)
+
+
+def test_inputs_of_other_content_are_refused(tmp_path):
+    toy = Toy()
+    Journal(tmp_path, problem="toy", settings=toy.settings, inputs={"table": "1"}).begin(1, "x")
+    with pytest.raises(RunMismatch, match="inputs"):
+        Journal(tmp_path, problem="toy", settings=toy.settings, inputs={"table": "2"})
 
 
 def test_a_direct_score_after_a_run_uses_its_last_weights(tmp_path):

@@ -163,6 +163,88 @@ def test_an_algorithm_goes_on_where_it_was_after_a_first_minimize():
     assert np.array_equal(whole.pop.get("F"), run(Toy(), generations=6).pop.get("F"))
 
 
+def interrupt_at(toy, name):
+    """Make one method of the evaluator fail as Ctrl-C does, once."""
+    real = getattr(toy.evaluator, name)
+
+    def interrupted(*args):
+        setattr(toy.evaluator, name, real)
+        raise KeyboardInterrupt
+
+    setattr(toy.evaluator, name, interrupted)
+
+
+@pytest.mark.parametrize("name", ["warm_up", "train", "score"])
+def test_an_interrupted_algorithm_is_not_taken_up_again(name):
+    toy = Toy()
+    algorithm_ = algorithm("nsga2", toy).setup(toy, termination=("n_gen", 5), seed=1)
+    interrupt_at(toy, name)
+    with pytest.raises(KeyboardInterrupt):
+        while algorithm_.has_next():
+            algorithm_.next()
+    with pytest.raises(ValueError, match="this one was interrupted"):
+        algorithm_.next()
+    assert np.array_equal(run(toy).pop.get("F"), run(Toy()).pop.get("F"))
+
+
+def test_an_algorithm_from_elsewhere_is_not_taken_up():
+    toy = Toy()
+    run(toy)
+    loaded = pickle.loads(pickle.dumps(run(Toy()).algorithm))
+    loaded.termination = type(loaded.termination)(9)
+    loaded.problem = toy
+    with pytest.raises(ValueError, match="loaded from a file"):
+        loaded.next()
+
+
+def test_a_scored_population_starts_a_static_run_and_no_moving_one():
+    first = run(Toy())
+    for moves in (True, False):
+        toy = Toy(moves=moves)
+        start = algorithm("nsga2", toy, sampling=first.pop)
+        if moves:
+            with pytest.raises(ValueError, match=r'sampling=population.get\("X"\)'):
+                minimize(toy, start, ("n_gen", 3), seed=1)
+        else:
+            assert len(minimize(toy, start, ("n_gen", 3), seed=1).pop) == 8
+
+
+def test_a_candidate_that_had_failed_has_no_growth_to_show():
+    toy = Toy()
+
+    def callback(algorithm):
+        algorithm.pop[0].set("failed", 1.0)
+        algorithm.pop[0].set("error", 100.0)
+        algorithm.data["marked"] = algorithm.pop[0].X.copy()
+
+    one, two = {}, None
+    algorithm_ = algorithm("nsga2", toy).setup(
+        toy, termination=("n_gen", 3), seed=1, callback=callback
+    )
+    algorithm_.next()
+    marked = algorithm_.data["marked"]
+    two = toy._next_generation
+    toy._next_generation = lambda X, a: one.update(pop=a.pop) or two(X, a)
+    algorithm_.next()
+    rows = {tuple(i.X): i.get("growth") for i in one["pop"]}
+    assert rows.pop(tuple(marked)) == 0
+    assert all(growth > 0 for growth in rows.values())
+
+
+def test_random_search_takes_options_as_the_others_do():
+    toy = Toy()
+    search = algorithm("random", toy, n_offsprings=3)
+    result = minimize(toy, search, ("n_gen", 4), seed=1)
+    assert result.algorithm.evaluator.n_eval == 8 + 3 * (8 + 3)
+    assert type(search.output).__name__ == "SearchOutput"
+
+
+def test_the_error_is_never_taken_for_the_size():
+    for objectives in (("error", "params"), ("params", "error")):
+        toy = Toy(objectives=objectives)
+        assert algorithm("pnsga3", toy).survival.size == "params"
+
+
 def test_history_shares_the_problem():
     toy = Toy()
     result = run(toy, save_history=True)

@@ -1,5 +1,7 @@
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from moonas.settings import SearchSettings, describe, parse, setting, to_json
@@ -48,6 +50,29 @@ def test_values_out_of_range_or_off_the_list_are_refused():
         Example(population=0)
     with pytest.raises(ValueError, match=r"cut='c' is unknown; choose from \['a', 'b'\]"):
         Example(cut="c")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(population=2.5), "population=2.5 will not do: a whole number"),
+        (dict(rate="fast"), "rate='fast' will not do: a number"),
+        (dict(download="yes"), "download='yes' will not do: true or false"),
+        (dict(root=3), "root=3 will not do: text or none"),
+        (dict(objectives="error"), "objectives='error' will not do: a list of names"),
+        (dict(population=True), "population=True"),
+    ],
+)
+def test_values_of_the_wrong_type_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        Example(**options)
+
+
+def test_numpys_numbers_whole_rates_and_paths_are_welcome():
+    settings = Example(population=np.int64(5), rate=1, root=Path("a"), objectives=["x", "y"])
+    assert (settings.population, settings.rate, settings.root) == (5, 1.0, "a")
+    assert type(settings.population) is int and type(settings.rate) is float
+    assert settings.objectives == ("x", "y")
 
 
 def test_a_misspelled_option_is_a_type_error():

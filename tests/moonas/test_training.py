@@ -50,6 +50,7 @@ def loss_of(net, architecture, images, labels):
 def test_cosine_goes_from_start_to_end_and_stays_there():
     assert cosine(0, 10, 0.1, 0.001) == pytest.approx(0.1)
     assert cosine(5, 10, 0.1, 0.001) == pytest.approx((0.1 + 0.001) / 2)
+    assert cosine(3, 0, 0.1, 0.001) == 0.001
     assert cosine(10, 10, 0.1, 0.001) == cosine(50, 10, 0.1, 0.001) == pytest.approx(0.001)
 
 
@@ -163,15 +164,15 @@ def test_initial_weights_leave_the_global_state_alone():
 
 
 def test_numbers_of_threads_come_back():
-    from moonas.nets.devices import cpu_threads
+    from moonas.nets.devices import repeatable
 
     before = torch.get_num_threads()
-    with cpu_threads(before + 1):
+    with repeatable(before + 1):
         assert torch.get_num_threads() == before + 1
     assert torch.get_num_threads() == before
 
 
-@pytest.mark.parametrize("name", ["gpu", "cuda:99"])
+@pytest.mark.parametrize("name", ["gpu", "cuda:99", "meta", "xpu"])
 def test_an_unknown_device_is_refused_by_name(name):
     from moonas.nets.devices import resolve_device
 

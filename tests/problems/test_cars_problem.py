@@ -11,7 +11,7 @@ from pymoo.optimize import minimize
 import moonas
 from moonas.algorithms import ALGORITHMS
 from moonas.data import load
-from moonas.journal import read_run
+from moonas.journal import RunMismatch, read_run
 from moonas.operators import SameRow
 from moonas.problem import SearchFailed
 from problems.cars import space, zoo
@@ -231,7 +231,21 @@ def test_a_latency_table_of_another_shape_is_refused(tiny, tmp_path):
     path.write_text(json.dumps({"parts": {}}))
     options = tiny | dict(objectives=("error", "latency_ms"), latency_table=str(path))
     with pytest.raises(ValueError, match="lacks .* parts of this space"):
-        moonas.load_problem("cars", **options).evaluate(rows(1))
+        moonas.load_problem("cars", **options)
+
+
+def test_another_latency_table_under_the_same_name_is_noticed(tiny, tmp_path):
+    keys = [part.key for part in moonas.load_problem("cars", **tiny).operations()]
+    path = tmp_path / "table.json"
+    options = tiny | dict(objectives=("error", "latency_ms"), latency_table=str(path))
+    for ms in (1.0, 2.0):
+        path.write_text(json.dumps({"parts": dict.fromkeys(keys, ms)}))
+        problem = moonas.load_problem("cars", **options)
+        if ms == 1.0:
+            run(moonas.load_problem("cars", **options, journal=tmp_path / "run"), generations=1)
+    assert problem.evaluate(rows(1))[0, 1] == 2 * (1 + 2 * 3 + 8 * 3 + 1)
+    with pytest.raises(RunMismatch, match="inputs"):
+        moonas.load_problem("cars", **options, journal=tmp_path / "run")
 
 
 def test_params_and_macs_are_those_of_the_target_network(tiny):
@@ -252,6 +266,8 @@ def test_algorithm_of_the_paper(tiny):
     assert algorithm.survival.cut == "niching" and algorithm.survival.second == "growth"
     released = moonas.load_problem("cars", protection="size", cut="random", **tiny).algorithm()
     assert (released.survival.second, released.survival.cut) == ("size", "random")
+    by_name = moonas.algorithm("pnsga3", moonas.load_problem("cars", protection="size", **tiny))
+    assert by_name.survival.second == "size"
     plain = moonas.load_problem("cars", protection="none", **tiny).algorithm()
     assert type(plain.survival).__name__ == "ReferenceDirectionSurvival"
     assert type(plain.mating).__name__ == "CARSMating"
@@ -302,7 +318,7 @@ def test_a_learning_rate_that_is_too_high_is_named(tiny):
     ("options", "message"),
     [
         (dict(epochs=0), "epochs=0 will not do: at least 1"),
-        (dict(size="macs"), "size='macs' will not do: one of the objectives"),
+        (dict(size="macs"), r"size='macs' will not do: one of \['params'\]"),
         (dict(objectives=("error", "speed")), "Unknown objective 'speed'; choose from"),
         (dict(objectives=("error",)), "two or more"),
         (dict(weights="cold"), r"weights='cold' is unknown; choose from \['shared', 'frozen'\]"),
