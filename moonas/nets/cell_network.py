@@ -2,14 +2,15 @@
 
 from torch import nn
 
-from .cells import IMAGENET_SIDE, Stem, preprocess, run_cell, stack
-from .operations import affine_norm, build_operation
+from .cells import IMAGENET_SIDE, Stem, all_nodes, preprocess, run_cell, stack
+from .operations import SqueezeExcitation, affine_norm, build_operation
 
 
 class _Cell(nn.Module):
-    def __init__(self, shape, edges, pool_norm):
+    def __init__(self, shape, edges, concat, pool_norm, squeeze):
         super().__init__()
-        self.shape, self.edges = shape, edges
+        self.shape, self.edges, self.concat = shape, edges, concat
+        self.squeeze = SqueezeExcitation(len(concat) * shape.channels) if squeeze else None
         self.older, self.newer = preprocess(shape, affine_norm)
         self.operations = nn.ModuleList(
             build_operation(
@@ -20,13 +21,15 @@ class _Cell(nn.Module):
         )
 
     def forward(self, state0, state1):
-        return run_cell(
+        out = run_cell(
             self.shape,
             self.edges,
+            self.concat,
             self.older(state0),
             self.newer(state1),
             lambda index, name, state, x: self.operations[index](x),
         )
+        return out if self.squeeze is None else self.squeeze(out)
 
 
 class CellNetwork(nn.Module):
@@ -42,6 +45,10 @@ class CellNetwork(nn.Module):
         image_size: side in pixels; below 64 the CIFAR stem, from 64 on the ImageNet stem.
         auxiliary: add the auxiliary classifier of DARTS behind the second reduction; in training
             the network then returns (logits, auxiliary logits).
+        concat: edges of a cell -> states of the nodes that it concatenates; all by default.
+        increment: channels that every cell has more than the one before; None doubles them at
+            every reduction.
+        squeeze: squeeze-and-excitation on the output of every cell.
         pool_norm: normalise after pools, as supernets do and DARTS's final networks do not.
 
     Raises:
@@ -59,25 +66,30 @@ class CellNetwork(nn.Module):
         in_channels=3,
         image_size=32,
         auxiliary=False,
+        concat=all_nodes,
+        increment=None,
+        squeeze=False,
         pool_norm=False,
     ):
         super().__init__()
         for name, value in (("channels", channels), ("layers", layers), ("n_classes", n_classes)):
             if value < 1:
                 raise ValueError(f"{name}={value} will not do: at least 1.")
-        shapes = stack(channels, layers, image_size, len(normal) // 2)
+        cells = tuple((edges, concat(edges)) for edges in (normal, reduction))
+        n_out = tuple(len(states) for _, states in cells)
+        shapes = stack(channels, layers, image_size, n_out, increment)
         self.stem = Stem(in_channels, channels, image_size)
         self.cells = nn.ModuleList(
-            _Cell(shape, reduction if shape.reduction else normal, pool_norm) for shape in shapes
+            _Cell(shape, *cells[int(shape.reduction)], pool_norm, squeeze) for shape in shapes
         )
-        width = len(normal) // 2 * shapes[-1].channels
-        self.classifier = nn.Linear(width, n_classes)
+        widths = [n_out[int(shape.reduction)] * shape.channels for shape in shapes]
+        self.classifier = nn.Linear(widths[-1], n_classes)
         self.auxiliary = None
         if auxiliary:
             self.auxiliary_layer = 2 * layers // 3
-            shape = shapes[self.auxiliary_layer]
+            side = shapes[self.auxiliary_layer].side_out
             self.auxiliary = _auxiliary_head(
-                len(normal) // 2 * shape.channels, shape.side_out, n_classes, image_size
+                widths[self.auxiliary_layer], side, n_classes, image_size
             )
 
     def forward(self, images):

@@ -36,15 +36,28 @@ class CellShape:
         return -(-self.side // 2) if self.reduction else self.side
 
 
-def stack(channels, layers, image_size, n_nodes=4):
+def loose_ends(edges):
+    """States of a cell's nodes (2, 3, ...) that no edge starts from: what NSGA-Net concatenates."""
+    used = {state for _, state in edges}
+    return tuple(s for s in range(2, 2 + len(edges) // 2) if s not in used)
+
+
+def all_nodes(edges):
+    """States of all of a cell's nodes: what DARTS concatenates."""
+    return tuple(range(2, 2 + len(edges) // 2))
+
+
+def stack(channels, layers, image_size, n_out=(4, 4), increment=None):
     """The cells of a network, first to last; reductions at one and two thirds of the depth.
 
     Args:
-        channels: of the first cell's nodes; doubled by every reduction.
+        channels: of the first cell's nodes.
         layers: number of cells.
         image_size: side of the input in pixels; from 64 on, the stem and the first cell see a
             quarter and an eighth of it.
-        n_nodes: nodes that a cell concatenates.
+        n_out: nodes that a normal cell concatenates, and that a reduction cell does.
+        increment: channels that every cell has more than the one before; None doubles them at
+            every reduction instead.
 
     Returns:
         A list of :class:`CellShape`.
@@ -59,10 +72,13 @@ def stack(channels, layers, image_size, n_nodes=4):
     shapes = []
     for layer in range(layers):
         reduction = layer in (layers // 3, 2 * layers // 3)
-        channels *= 2 if reduction else 1
+        if increment is None:
+            channels *= 2 if reduction else 1
+        elif layer:
+            channels += increment
         shapes.append(CellShape(c_prev_prev, c_prev, channels, reduction, prev_reduction, side))
         side = shapes[-1].side_out
-        c_prev_prev, c_prev = c_prev, n_nodes * channels
+        c_prev_prev, c_prev = c_prev, n_out[int(reduction)] * channels
         prev_reduction = reduction
     return shapes
 
@@ -108,19 +124,20 @@ def preprocess(shape, norm):
     return older, relu_conv_norm(shape.c_prev, shape.channels, norm)
 
 
-def run_cell(shape, edges, state0, state1, operate):
-    """The output of a cell: its nodes, each the sum of its two edges, concatenated.
+def run_cell(shape, edges, concat, state0, state1, operate):
+    """The output of a cell: nodes, each the sum of its two edges, concatenated.
 
     Args:
         shape: a :class:`CellShape`.
         edges: (operation, state) pairs, two a node.
+        concat: states of the nodes to concatenate.
         state0: (b, channels, h, w), preprocessed.
         state1: the same.
         operate: (index of the edge, operation, state's index, tensor) -> tensor; never asked for
             ``none``. A node of two ``none`` edges is zero.
 
     Returns:
-        (b, n_nodes * channels, side_out, side_out).
+        (b, len(concat) * channels, side_out, side_out).
     """
     states = [state0, state1]
     for node in range(len(edges) // 2):
@@ -137,4 +154,4 @@ def run_cell(shape, edges, state0, state1, operate):
                 len(state1), shape.channels, -(-height // stride), -(-width // stride)
             )
         states.append(total)
-    return torch.cat(states[2:], 1)
+    return torch.cat([states[state] for state in concat], 1)

@@ -4,6 +4,8 @@ Conventions: parameters are trainable tensors; multiply-adds (macs) are those of
 transposed convolutions (at their input positions) and linear layers, without biases, for one image.
 """
 
+from functools import cache, partial
+
 import numpy as np
 import torch
 from torch import nn
@@ -58,10 +60,12 @@ class CellCosts:
         n_classes: outputs.
         in_channels: of the images.
         image_size: side in pixels.
+        increment: channels that every cell has more than the one before; None doubles them at
+            every reduction.
         pool_norm: affine normalisation after pools.
+        n_nodes: of a cell.
 
     Attributes:
-        fixed: (2,) params and macs of stem, preprocessing and classifier.
         table: (2, n_states, n_operations, 2) params and macs of an edge, by kind of cell (0 normal,
             1 reduction), state it starts from and operation.
     """
@@ -75,37 +79,55 @@ class CellCosts:
         n_classes=10,
         in_channels=3,
         image_size=32,
+        increment=None,
         pool_norm=False,
         n_nodes=4,
     ):
-        shapes = stack(channels, layers, image_size, n_nodes)
-        self.fixed = _stem(in_channels, channels, image_size)
+        self._stack = partial(stack, channels, layers, image_size, increment=increment)
+        self._stem = _stem(in_channels, channels, image_size)
+        self._n_classes, self._all_nodes = n_classes, (n_nodes, n_nodes)
+        self.fixed = cache(self._fixed)
         self.table = np.zeros((2, n_nodes + 1, len(operations), 2), dtype=np.int64)
-        for shape in shapes:
-            c, area = shape.channels, shape.side**2
-            for c_in in (shape.c_prev_prev, shape.c_prev):  # preprocessing
-                self.fixed += (c_in * c + 2 * c, c_in * c * area)
+        for shape in self._stack():
             for state in range(n_nodes + 1):
                 stride = shape.stride(state)
                 side = shape.side if state < 2 else shape.side_out
                 for index, name in enumerate(operations):
-                    cost = operation_cost(name, c, stride, side, pool_norm=pool_norm)
+                    cost = operation_cost(name, shape.channels, stride, side, pool_norm=pool_norm)
                     self.table[int(shape.reduction), state, index] += cost
-        width = n_nodes * shapes[-1].channels
-        self.fixed += (width * n_classes + n_classes, width * n_classes)
 
-    def count(self, operations, states):
+    def _fixed(self, n_out=None):
+        """(2,) params and macs of stem, preprocessing and classifier.
+
+        Args:
+            n_out: nodes that normal and reduction cells concatenate; all of them by default.
+        """
+        n_out = n_out or self._all_nodes
+        shapes, total = self._stack(n_out), self._stem.copy()
+        for shape in shapes:
+            c, area = shape.channels, shape.side**2
+            for c_in in (shape.c_prev_prev, shape.c_prev):
+                total += (c_in * c + 2 * c, c_in * c * area)
+        weights = n_out[int(shapes[-1].reduction)] * shapes[-1].channels * self._n_classes
+        return total + np.array([weights + self._n_classes, weights])
+
+    def count(self, operations, states, n_out=None):
         """Params and macs of a population.
 
         Args:
             operations: (n, 2, n_nodes, 2) indices, over kinds of cells, nodes and their edges.
             states: the same shape, where each edge starts.
+            n_out: (n, 2) nodes that each row's normal and reduction cells concatenate; all of them
+                by default.
 
         Returns:
             (n, 2) int64.
         """
         kinds = np.arange(2).reshape(1, 2, 1, 1)
-        return self.fixed + self.table[kinds, states, operations].sum(axis=(1, 2, 3))
+        edges = self.table[kinds, states, operations].sum(axis=(1, 2, 3))
+        if n_out is None:
+            return edges + self.fixed()
+        return edges + np.array([self.fixed(tuple(row)) for row in np.asarray(n_out).tolist()])
 
 
 def _stem(in_channels, channels, image_size):

@@ -1,6 +1,7 @@
 """Candidate operations of cell spaces: their modules, and their cost in closed form.
 
-Sources: DARTS (Liu et al., 2019), whose search space CARS and EG-DARTS use.
+Sources: DARTS (Liu et al., 2019), whose search space CARS and EG-DARTS use; NSGANetV1 (Lu et al.,
+2020) for squeeze-and-excitation, local binary and 1x7-7x1 convolutions.
 """
 
 import re
@@ -9,7 +10,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-_CONVOLUTION = re.compile(r"(sep|dil)_conv_(\d)x\2")
+_CONVOLUTION = re.compile(r"(sep_conv|dil_conv|lbc)_(\d)x\2")
+SE_REDUCTION = 16  # channels of squeeze-and-excitation's hidden layer: one for so many
+LBC_DENSITY = 0.5  # share of a local binary convolution's fixed weights that are not zero
 
 
 def affine_norm(channels):
@@ -51,6 +54,41 @@ class FactorizedReduce(nn.Module):
         return self.norm(torch.cat([self.even(x), self.odd(x[:, :, 1:, 1:])], 1))
 
 
+class SqueezeExcitation(nn.Module):
+    """Channels scaled by a gate that sees their means (Hu et al., 2018); two layers without bias.
+
+    Args:
+        channels: in and out; a sixteenth of them between the layers, one at least.
+    """
+
+    def __init__(self, channels):
+        super().__init__()
+        hidden = max(1, channels // SE_REDUCTION)
+        self.down = nn.Linear(channels, hidden, bias=False)
+        self.up = nn.Linear(hidden, channels, bias=False)
+
+    def forward(self, x):
+        """(b, channels, h, w) -> the same shape."""
+        gate = self.up(F.relu(self.down(x.mean((2, 3))))).sigmoid()
+        return x * gate[:, :, None, None]
+
+
+def local_binary_conv(channels, kernel, stride, norm):
+    """Local binary convolution (Juefei-Xu et al., 2017): fixed random signs, then learned sums.
+
+    Normalisation, a k x k convolution of fixed weights (+1 and -1 with chance 1/4 each, else 0),
+    ReLU, and a learned 1x1 convolution. The fixed weights are in the state dict, but no trainable
+    parameters; their multiply-adds count like any others.
+    """
+    fixed = nn.Conv2d(channels, channels, kernel, stride, kernel // 2, bias=False)
+    share = torch.rand_like(fixed.weight)
+    signs = (share < LBC_DENSITY).float() * torch.where(share < LBC_DENSITY / 2, -1.0, 1.0)
+    fixed.weight = nn.Parameter(signs, requires_grad=False)
+    return nn.Sequential(
+        norm(channels), fixed, nn.ReLU(), nn.Conv2d(channels, channels, 1, bias=False)
+    )
+
+
 def _separable(channels, kernel, stride, dilation, norm):
     """ReLU, depthwise convolution, 1x1 convolution, normalisation."""
     padding = dilation * (kernel // 2)
@@ -68,7 +106,9 @@ def build_operation(name, channels, stride, norm, pool_norm=None):
     """The module of an operation, (b, channels, h, w) -> (b, channels, h / stride, w / stride).
 
     Args:
-        name: max_pool_3x3, avg_pool_3x3, skip_connect, or sep_conv_kxk, dil_conv_kxk with odd k.
+        name: none, skip_connect, max_pool_3x3, avg_pool_3x3, squeeze_excitation, conv_1x7_7x1, or
+            lbc_kxk, sep_conv_kxk, dil_conv_kxk with odd k. Squeeze-and-excitation of stride 2 comes
+            behind an average pool.
         channels: in and out.
         stride: 1 or 2.
         norm: makes the normalisation of a number of channels.
@@ -90,8 +130,22 @@ def build_operation(name, channels, stride, norm, pool_norm=None):
         else:
             pool = nn.AvgPool2d(3, stride, 1, count_include_pad=False)
         return nn.Sequential(pool, pool_norm(channels)) if pool_norm else pool
+    if name == "squeeze_excitation":
+        gate = SqueezeExcitation(channels)
+        if stride == 1:
+            return gate
+        return nn.Sequential(nn.AvgPool2d(3, stride, 1, count_include_pad=False), gate)
+    if name == "conv_1x7_7x1":
+        return nn.Sequential(
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, (1, 7), (1, stride), (0, 3), bias=False),
+            nn.Conv2d(channels, channels, (7, 1), (stride, 1), (3, 0), bias=False),
+            norm(channels),
+        )
     kind, kernel = _convolution(name)
-    if kind == "dil":
+    if kind == "lbc":
+        return local_binary_conv(channels, kernel, stride, norm)
+    if kind == "dil_conv":
         return _separable(channels, kernel, stride, 2, norm)
     return nn.Sequential(
         *_separable(channels, kernel, stride, 1, norm), *_separable(channels, kernel, 1, 1, norm)
@@ -114,9 +168,18 @@ def operation_cost(name, channels, stride, side, affine=True, pool_norm=False):
         return channels**2 + norm, channels**2 * area
     if name in ("max_pool_3x3", "avg_pool_3x3"):
         return norm * pool_norm, 0
+    if name == "squeeze_excitation":
+        weights = 2 * channels * max(1, channels // SE_REDUCTION)
+        return weights, weights
+    if name == "conv_1x7_7x1":
+        weights = 7 * channels**2  # of each of the two
+        half_way = side * -(-side // stride)  # pixels after the first
+        return 2 * weights + norm, weights * (half_way + area)
     kind, kernel = _convolution(name)
+    if kind == "lbc":
+        return channels**2 + norm, (kernel**2 + 1) * channels**2 * area
     once = kernel**2 * channels + channels**2
-    times = 2 if kind == "sep" else 1
+    times = 2 if kind == "sep_conv" else 1
     return times * (once + norm), times * once * area
 
 

@@ -53,7 +53,9 @@ class Part:
 
 def network_parts(normal, reduction, *, channels, layers, n_classes, in_channels, image_size):
     """The parts of one network, as often as it has them: what its latency is the sum of."""
-    parts, shapes = _fixed_parts(channels, layers, n_classes, in_channels, image_size, len(normal))
+    parts, shapes = _fixed_parts(
+        channels, layers, n_classes, in_channels, image_size, (len(normal) // 2,) * 2
+    )
     for shape in shapes:
         edges = reduction if shape.reduction else normal
         parts += [_edge(shape, name, state) for name, state in edges]
@@ -62,15 +64,17 @@ def network_parts(normal, reduction, *, channels, layers, n_classes, in_channels
 
 def space_parts(operations, n_nodes, *, channels, layers, n_classes, in_channels, image_size):
     """Every part that a network of the space can have, each once."""
-    parts, shapes = _fixed_parts(channels, layers, n_classes, in_channels, image_size, 2 * n_nodes)
+    parts, shapes = _fixed_parts(
+        channels, layers, n_classes, in_channels, image_size, (n_nodes, n_nodes)
+    )
     for shape in shapes:
         for state in range(n_nodes + 1):
             parts += [_edge(shape, name, state) for name in operations]
     return list(dict.fromkeys(parts))
 
 
-def _fixed_parts(channels, layers, n_classes, in_channels, image_size, n_edges):
-    shapes = stack(channels, layers, image_size, n_edges // 2)
+def _fixed_parts(channels, layers, n_classes, in_channels, image_size, n_out):
+    shapes = stack(channels, layers, image_size, n_out)
     parts = [Part("stem", in_channels, channels, 1, image_size)]
     for shape in shapes:
         if shape.prev_reduction:
@@ -78,7 +82,7 @@ def _fixed_parts(channels, layers, n_classes, in_channels, image_size, n_edges):
         else:
             parts.append(Part("preprocess", shape.c_prev_prev, shape.channels, 1, shape.side))
         parts.append(Part("preprocess", shape.c_prev, shape.channels, 1, shape.side))
-    width = n_edges // 2 * shapes[-1].channels
+    width = n_out[int(shapes[-1].reduction)] * shapes[-1].channels
     parts.append(Part("classifier", width, n_classes, 1, shapes[-1].side_out))
     return parts, shapes
 

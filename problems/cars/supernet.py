@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from moonas.nets.cells import Stem, preprocess, run_cell, stack
+from moonas.nets.cells import Stem, all_nodes, preprocess, run_cell, stack
 from moonas.nets.operations import batch_norm_only, build_operation
 
 from .space import N_NODES, OPERATIONS
@@ -43,6 +43,7 @@ class _Cell(nn.Module):
         return run_cell(
             self.shape,
             edges,
+            all_nodes(edges),
             self.older(state0),
             self.newer(state1),
             lambda index, name, state, x: self.operation(index, name, state)(x),

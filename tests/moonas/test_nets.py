@@ -23,6 +23,10 @@ NAMES = (
     "sep_conv_7x7",
     "dil_conv_3x3",
     "dil_conv_5x5",
+    "squeeze_excitation",
+    "lbc_3x3",
+    "lbc_5x5",
+    "conv_1x7_7x1",
 )
 
 
