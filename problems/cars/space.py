@@ -23,6 +23,9 @@ from itertools import combinations
 
 import numpy as np
 
+from moonas.genotype import cells_of_json, check_cell, to_json
+
+__all__ = ["Architecture", "decode", "edges", "encode", "from_genotype", "from_json", "to_json"]
 OPERATIONS = (
     "none",
     "max_pool_3x3",
@@ -128,27 +131,10 @@ def from_genotype(normal, reduce):
 
 
 def _cell(name, pairs):
-    if len(pairs) != 2 * N_NODES:
-        raise ValueError(
-            f"The {name} cell has {len(pairs)} edges; this space has {2 * N_NODES}, two a node."
-        )
+    edges = check_cell(name, pairs, OPERATIONS, N_NODES)
     cell = []
     for node in range(N_NODES):
-        two = sorted(
-            ((str(op), int(state)) for op, state in pairs[2 * node : 2 * node + 2]),
-            key=lambda edge: edge[1],
-        )
-        for operation, state in two:
-            if operation not in OPERATIONS:
-                raise ValueError(
-                    f"Unknown operation {operation!r} in node {node} of the {name} cell; "
-                    f"choose from {list(OPERATIONS)}."
-                )
-            if not 0 <= state < node + 2:
-                raise ValueError(
-                    f"Node {node} of the {name} cell starts from state {state}; "
-                    f"it can start from 0 to {node + 1}."
-                )
+        two = sorted(edges[2 * node : 2 * node + 2], key=lambda edge: edge[1])
         if two[0][1] == two[1][1]:
             raise ValueError(
                 f"Node {node} of the {name} cell takes state {two[0][1]} twice; "
@@ -158,18 +144,6 @@ def _cell(name, pairs):
     return tuple(cell)
 
 
-def to_json(architecture):
-    """A dict that JSON can hold: {"normal": [[operation, state], ...], "reduce": [...]}."""
-    return {
-        "normal": [list(edge) for edge in architecture.normal],
-        "reduce": [list(edge) for edge in architecture.reduction],
-    }
-
-
 def from_json(value):
     """The architecture that :func:`to_json` wrote; else a ``ValueError`` says what is wrong."""
-    if not isinstance(value, dict) or not {"normal", "reduce"} <= set(value):
-        raise ValueError(
-            f"An architecture of CARS has the keys 'normal' and 'reduce'; got {value!r}."
-        )
-    return from_genotype(value["normal"], value["reduce"])
+    return from_genotype(*cells_of_json(value))

@@ -38,7 +38,9 @@ def test_nets_metrics_and_data_import_no_pymoo(name):
     assert not loaded_by(f"import {name}") & {"pymoo", "problems"}
 
 
-@pytest.mark.parametrize("name", ["problems", "problems.cars", "problems.cars.space"])
+@pytest.mark.parametrize(
+    "name", ["problems", "problems.cars", "problems.cars.space", "problems.nsganet.space"]
+)
 def test_tasks_and_their_spaces_import_neither(name):
     assert not loaded_by(f"import {name}") & set(HEAVY)
 

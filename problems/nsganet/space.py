@@ -1,0 +1,119 @@
+"""The space of NSGANetV1: what an integer vector means.
+
+An architecture is two blocks, normal and reduction. A block has two inputs (state 0, the block
+before the previous one; state 1, the previous block) and five nodes (states 2 to 6). Each node adds
+up two edges; an edge takes one earlier state, the same one twice if it likes, through one
+operation. The block's output is the concatenation of the nodes that no edge starts from.
+
+Layout of x, 40 integers. Columns 20 c + 4 i to 20 c + 4 i + 3 belong to node i (0 to 4) of block c
+(0 normal, 1 reduction): operation and state of the first edge, operation and state of the second.
+
+    operation  an index into ``OPERATIONS``; 12, in ascending order of trainable parameters
+    state      0 to i + 1, in chronological order
+
+1.03e33 vectors. ``encode`` and ``decode`` are inverse on all of them; the order of a node's two
+edges is kept, though the network is the same either way.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from moonas.genotype import cells_of_json, check_cell, to_json
+
+__all__ = ["Architecture", "decode", "edges", "encode", "from_genotype", "from_json", "to_json"]
+OPERATIONS = (
+    "skip_connect",
+    "max_pool_3x3",
+    "avg_pool_3x3",
+    "squeeze_excitation",
+    "lbc_3x3",
+    "lbc_5x5",
+    "dil_conv_3x3",
+    "dil_conv_5x5",
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+    "sep_conv_7x7",
+    "conv_1x7_7x1",
+)
+N_NODES = 5  # per block
+GENES = 4  # per node
+BLOCK = N_NODES * GENES
+N_VAR = 2 * BLOCK
+N_CHOICES = np.array(
+    [[len(OPERATIONS), node + 2, len(OPERATIONS), node + 2] for node in range(N_NODES)] * 2
+).reshape(N_VAR)
+BLOCKS = (np.arange(BLOCK), np.arange(BLOCK, N_VAR))  # columns of each block
+NODES = tuple(np.arange(start, start + GENES) for start in range(0, N_VAR, GENES))
+
+SHORT = {
+    "skip_connect": "skip",
+    "max_pool_3x3": "max3",
+    "avg_pool_3x3": "avg3",
+    "squeeze_excitation": "se",
+    "lbc_3x3": "lbc3",
+    "lbc_5x5": "lbc5",
+    "dil_conv_3x3": "dil3",
+    "dil_conv_5x5": "dil5",
+    "sep_conv_3x3": "sep3",
+    "sep_conv_5x5": "sep5",
+    "sep_conv_7x7": "sep7",
+    "conv_1x7_7x1": "1x7",
+}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Two blocks, each a tuple of ten edges (operation, state), two a node."""
+
+    normal: tuple[tuple[str, int], ...]
+    reduction: tuple[tuple[str, int], ...]
+
+    def __str__(self):
+        """In words: a node is its two edges, as ``sep3(0)+skip(1)``."""
+        return " / ".join(_in_words(block) for block in (self.normal, self.reduction))
+
+
+def _in_words(block):
+    edges = [f"{SHORT[name]}({state})" for name, state in block]
+    return " ".join("+".join(edges[i : i + 2]) for i in range(0, len(edges), 2))
+
+
+def decode(x):
+    """The architecture of one row of integers, (40,)."""
+    edges = np.asarray(x).reshape(2, 2 * N_NODES, 2).tolist()
+    return Architecture(*(tuple((OPERATIONS[o], s) for o, s in block) for block in edges))
+
+
+def encode(architecture):
+    """The row of integers, (40,) int64, of an architecture."""
+    blocks = (architecture.normal, architecture.reduction)
+    return np.array([g for block in blocks for o, s in block for g in (OPERATIONS.index(o), s)])
+
+
+def edges(X):
+    """Operations and states of a population: int arrays (n, 2, 5, 2) by block, node and edge."""
+    genes = np.asarray(X).reshape(len(X), 2, N_NODES, 2, 2)
+    return genes[..., 0], genes[..., 1]
+
+
+def n_loose(X):
+    """(n, 2) number of nodes that the normal and the reduction block of each row concatenate."""
+    _, states = edges(X)
+    used = states.reshape(len(states), 2, 2 * N_NODES, 1) == np.arange(2, 2 + N_NODES)
+    return N_NODES - used.any(axis=2).sum(axis=2)
+
+
+def from_genotype(normal, reduce):
+    """The architecture of two lists of ten (operation, state) pairs, as papers print them.
+
+    Raises:
+        ValueError: the genotype is outside this space, and why.
+    """
+    cells = (("normal", normal), ("reduce", reduce))
+    return Architecture(*(check_cell(name, c, OPERATIONS, N_NODES) for name, c in cells))
+
+
+def from_json(value):
+    """The architecture that :func:`to_json` wrote; else a ``ValueError`` says what is wrong."""
+    return from_genotype(*cells_of_json(value))
