@@ -1,7 +1,15 @@
-"""Samplings, crossovers, mutations and duplicate elimination for categorical genes. No torch."""
+"""Samplings, crossovers, mutations and duplicate elimination for integer genes. No torch."""
 
 from .categorical import CategoricalSampling, ResetGenes
 from .duplicates import SameRow
 from .nodes import NodeCrossover, NodeReset
+from .ordered import PolynomialMoves
 
-__all__ = ["CategoricalSampling", "NodeCrossover", "NodeReset", "ResetGenes", "SameRow"]
+__all__ = [
+    "CategoricalSampling",
+    "NodeCrossover",
+    "NodeReset",
+    "PolynomialMoves",
+    "ResetGenes",
+    "SameRow",
+]
