@@ -1,7 +1,15 @@
 """What pymoo lacks, as pymoo parts. No torch."""
 
+from .bayesian import BayesianMating
 from .named import ALGORITHMS, algorithm
 from .pnsga3 import PNSGA3Survival, merge_fronts
 from .random_search import RandomMating
 
-__all__ = ["ALGORITHMS", "PNSGA3Survival", "RandomMating", "algorithm", "merge_fronts"]
+__all__ = [
+    "ALGORITHMS",
+    "BayesianMating",
+    "PNSGA3Survival",
+    "RandomMating",
+    "algorithm",
+    "merge_fronts",
+]
