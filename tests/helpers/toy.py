@@ -55,6 +55,8 @@ class ToyEvaluator:
     def score(self, architectures):
         size = 1 + np.array(architectures).sum(axis=1)
         error = 100 * np.exp(-float(self.t) / size)
+        if self.settings.broken == "rising":
+            error = 100 - error
         if self.settings.broken == "largest":
             error[size == size.max()] = np.nan
         if self.settings.broken == "all":

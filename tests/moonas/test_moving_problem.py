@@ -89,6 +89,26 @@ def test_two_algorithms_one_after_the_other_run_as_if_alone():
     assert np.array_equal(two.pop.get("F"), run(Toy(), "smsemoa").pop.get("F"))
 
 
+@pytest.mark.parametrize("name", ["nsga3", "unsga3", "pnsga3", "spea2", "rvea", "ctaea", "moead"])
+def test_no_scale_of_old_objectives_is_remembered(name):
+    toy = Toy(broken="rising")  # errors get worse, so that an old best would stay the best
+
+    def callback(algorithm):
+        survival = getattr(algorithm, "survival", None)
+        norm = getattr(survival, "norm", None)
+        found = [
+            getattr(norm, "ideal_point", None),
+            getattr(survival, "ideal", None),
+            getattr(survival, "ideal_point", None),
+            getattr(algorithm, "ideal", None),
+        ]
+        (ideal,) = (point for point in found if point is not None)
+        largest = 1 + 3 * N_VAR
+        assert ideal[0] >= 100 - error_of(float(toy.evaluator.t), largest)
+
+    run(toy, name, callback=callback)
+
+
 def test_parents_that_are_scored_again_count_as_evaluations():
     result = run(Toy(), "nsga2", generations=4)
     assert result.algorithm.evaluator.n_eval == 8 + 3 * 16
