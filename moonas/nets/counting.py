@@ -4,8 +4,6 @@ Conventions: parameters are trainable tensors; multiply-adds (macs) are those of
 transposed convolutions (at their input positions) and linear layers, without biases, for one image.
 """
 
-from functools import cache, partial
-
 import numpy as np
 import torch
 from torch import nn
@@ -66,6 +64,8 @@ class CellCosts:
         n_nodes: of a cell.
 
     Attributes:
+        fixed: (n_nodes + 1, n_nodes + 1, 2) params and macs of stem, preprocessing and classifier,
+            by the number of nodes that normal and reduction cells concatenate.
         table: (2, n_states, n_operations, 2) params and macs of an edge, by kind of cell (0 normal,
             1 reduction), state it starts from and operation.
     """
@@ -83,33 +83,19 @@ class CellCosts:
         pool_norm=False,
         n_nodes=4,
     ):
-        self._stack = partial(stack, channels, layers, image_size, increment=increment)
-        self._stem = _stem(in_channels, channels, image_size)
-        self._n_classes, self._all_nodes = n_classes, (n_nodes, n_nodes)
-        self.fixed = cache(self._fixed)
+        stem = _stem(in_channels, channels, image_size)
+        self.fixed = np.zeros((n_nodes + 1, n_nodes + 1, 2), dtype=np.int64)
+        for n_out in np.ndindex(n_nodes + 1, n_nodes + 1):
+            shapes = stack(channels, layers, image_size, n_out, increment)
+            self.fixed[n_out] = stem + _between(shapes, n_out, n_classes)
         self.table = np.zeros((2, n_nodes + 1, len(operations), 2), dtype=np.int64)
-        for shape in self._stack():
+        for shape in shapes:  # edges cost the same whatever is concatenated
             for state in range(n_nodes + 1):
                 stride = shape.stride(state)
                 side = shape.side if state < 2 else shape.side_out
                 for index, name in enumerate(operations):
                     cost = operation_cost(name, shape.channels, stride, side, pool_norm=pool_norm)
                     self.table[int(shape.reduction), state, index] += cost
-
-    def _fixed(self, n_out=None):
-        """(2,) params and macs of stem, preprocessing and classifier.
-
-        Args:
-            n_out: nodes that normal and reduction cells concatenate; all of them by default.
-        """
-        n_out = n_out or self._all_nodes
-        shapes, total = self._stack(n_out), self._stem.copy()
-        for shape in shapes:
-            c, area = shape.channels, shape.side**2
-            for c_in in (shape.c_prev_prev, shape.c_prev):
-                total += (c_in * c + 2 * c, c_in * c * area)
-        weights = n_out[int(shapes[-1].reduction)] * shapes[-1].channels * self._n_classes
-        return total + np.array([weights + self._n_classes, weights])
 
     def count(self, operations, states, n_out=None):
         """Params and macs of a population.
@@ -126,8 +112,19 @@ class CellCosts:
         kinds = np.arange(2).reshape(1, 2, 1, 1)
         edges = self.table[kinds, states, operations].sum(axis=(1, 2, 3))
         if n_out is None:
-            return edges + self.fixed()
-        return edges + np.array([self.fixed(tuple(row)) for row in np.asarray(n_out).tolist()])
+            return edges + self.fixed[-1, -1]
+        return edges + self.fixed[tuple(np.asarray(n_out).T)]
+
+
+def _between(shapes, n_out, n_classes):
+    """(2,) params and macs of what stands between stem and edges: preprocessing and classifier."""
+    total = np.zeros(2, dtype=np.int64)
+    for shape in shapes:
+        c, area = shape.channels, shape.side**2
+        for c_in in (shape.c_prev_prev, shape.c_prev):
+            total += (c_in * c + 2 * c, c_in * c * area)
+    weights = n_out[int(shapes[-1].reduction)] * shapes[-1].channels * n_classes
+    return total + np.array([weights + n_classes, weights])
 
 
 def _stem(in_channels, channels, image_size):

@@ -345,7 +345,7 @@ class CARS(MovingProblem):
     def __init__(self, settings):
         self.info = describe(settings.data, settings.image_size)
         self.costs = CellCosts(space.OPERATIONS, **target_shape(settings, self.info))
-        largest = self.costs.fixed() + sum(
+        largest = self.costs.fixed[-1, -1] + sum(
             self.costs.table[kind, : node + 2].max(axis=(0, 1)) * 2
             for kind in (0, 1)
             for node in range(space.N_NODES)
