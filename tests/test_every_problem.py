@@ -11,11 +11,11 @@ from moonas.testing import check_problem
 
 @pytest.mark.parametrize("name", moonas.problem_names())
 def test_problem_keeps_the_contract(name, tiny):
-    check_problem(moonas.load_problem(name, **tiny))
+    check_problem(moonas.load_problem(name, **tiny), n=4, generations=2)
 
 
 def test_frozen_cars_keeps_the_contract(tiny):
-    check_problem(moonas.load_problem("cars", weights="frozen", **tiny))
+    check_problem(moonas.load_problem("cars", weights="frozen", **tiny), n=4, generations=2)
 
 
 def test_a_problem_in_closed_form_keeps_the_contract():
