@@ -14,12 +14,12 @@ DEFAULT_SEED = 1
 def main(argv=None):
     """Run one command; the status is 0 (done), 1 (the work failed) or 2 (wrong usage)."""
     argv = sys.argv[1:] if argv is None else argv
-    parser = _parser(argv)
-    if not argv:
-        parser.print_help()
-        return 2
-    args = parser.parse_args(argv)
     try:
+        parser = _parser(argv)  # imports a task, if one is named
+        if not argv:
+            parser.print_help()
+            return 2
+        args = parser.parse_args(argv)
         return args.run(args)
     except KeyboardInterrupt:
         return _fail(1, "Stopped. The same line again goes on from here.")

@@ -230,7 +230,7 @@ class Journal:
     def _refuse(self, name, old, new):
         raise RunMismatch(
             f"{self.folder} holds a run with {name}={old!r}; this one has {name}={new!r}. "
-            "Give this one a folder of its own, or ask for the same."
+            "Give this one a folder of its own (--out, journal=), or ask for the same."
         )
 
     def _check_call(self, number, record, kind, request):

@@ -30,7 +30,7 @@ from moonas.nets.training import (
 from moonas.operators import CategoricalSampling, NodeCrossover, NodeReset, SameRow
 from moonas.problem import Column, MovingProblem, SearchFailed
 from moonas.published import Published
-from moonas.settings import SearchSettings, require, setting
+from moonas.settings import SearchSettings, check_objectives, require, setting
 
 from . import space, zoo
 from .operators import CARSMating
@@ -100,6 +100,7 @@ class Settings(SearchSettings):
             require(getattr(self, name) >= 0, self, name, "0 or more")
         for name in ("expand", "learning_rate", "clip", "latency_bound"):
             require(getattr(self, name) > 0, self, name, "more than 0")
+        check_objectives(self.objectives, OBJECTIVES)
         sizes = [name for name in self.objectives if name != "error"]
         require(self.size is None or self.size in sizes, self, "size", f"one of {sizes}")
 
