@@ -37,7 +37,7 @@ def _directed(path, problem, population, **options):
 
 
 def _one_per_direction(path, problem, population, **options):
-    """C-TAEA and MOEA/D hold one candidate a direction: the population may come out smaller."""
+    """C-TAEA holds one candidate a direction: the population may come out smaller."""
     return _pymoo(path)(reference_directions(problem.n_obj, population), **options)
 
 
