@@ -1,4 +1,4 @@
-"""Labelled images: by name, or from a folder with one folder of images a class."""
+"""Labelled images: by name, or from a folder with a folder of images a class or a CSV of labels."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import GroupShuffleSplit, train_test_split
 from torch.nn import functional as F
+
+from . import tables
 
 FOLDER_SIDE = 32  # pixels that images from a folder are brought to when nothing else is said
 DIGITS_TEST = 360  # images
@@ -26,14 +28,17 @@ class DataInfo:
     padding: int = 0  # pixels that augmentation shifts by, at most
     flip: bool = False  # whether augmentation mirrors left and right
     source: str = ""  # class of torchvision.datasets
+    multi_label: bool = False  # any number of labels an image
 
 
 @dataclass(frozen=True)
 class ImageData:
     """Images to search with and images for the final test, which no search touches.
 
-    Both are float32 (n, channels, side, side), normalised channel by channel with the mean and the
-    standard deviation of the images to search with; labels are int64 (n,).
+    Both are float32 (n, channels, side, side): pixels from 0 to 1, less ``mean``, by ``std``, each
+    (1, channels, 1, 1) and of the images to search with. Labels are int64 (n,), or float32
+    (n, n_classes) of zeros and ones where an image may have several. ``groups`` (n,) are ints:
+    images to search with that no split may part have one number; None where all may be parted.
     """
 
     info: DataInfo
@@ -42,6 +47,9 @@ class ImageData:
     labels: torch.Tensor
     test_images: torch.Tensor
     test_labels: torch.Tensor
+    mean: torch.Tensor
+    std: torch.Tensor
+    groups: np.ndarray | None = None
 
 
 DATA_SETS = {
@@ -77,21 +85,26 @@ def _describe_folder(folder):
             f"{list(DATA_SETS)}."
         )
     classes = _class_folders(folder / "train" if (folder / "train").is_dir() else folder)
-    if len(classes) < 2:
+    if len(classes) >= 2:
+        return DataInfo(str(folder), len(classes), 3, FOLDER_SIDE, 4, True)
+    table = tables.find_table(folder)
+    if table is None:
         raise ValueError(
             f"{folder} should hold a folder of images for each class (or train/ and test/ with "
-            f"such folders); found {len(classes)} of them."
+            f"such folders), or images and a CSV of their labels; found {len(classes)} such "
+            "folders and no CSV."
         )
-    return DataInfo(str(folder), len(classes), 3, FOLDER_SIDE, 4, True)
+    n_labels = len(tables.read_table(table).classes)
+    return DataInfo(str(folder), n_labels, 3, FOLDER_SIDE, 4, True, multi_label=True)
 
 
 def load(name, *, root=None, download=False, image_size=None):
     """An :class:`ImageData`.
 
     Args:
-        name: a key of ``DATA_SETS``, or a folder with one folder of images a class. A folder may
-            hold ``train/`` and ``test/`` with such folders; else a fifth of each class is kept for
-            the test.
+        name: a key of ``DATA_SETS``, or a folder. A folder holds one folder of images a class, or
+            ``train/`` and ``test/`` with such folders; without them a fifth of each class is kept
+            for the test. Or it holds images and a CSV, see :mod:`moonas.data.tables`.
         root: folder with torchvision's files; by default ``data`` in the working directory.
         download: let torchvision download what is not there.
         image_size: side in pixels that images are brought to; by default their own (folders: 32).
@@ -100,10 +113,13 @@ def load(name, *, root=None, download=False, image_size=None):
         ValueError: the data set is not there, or cannot be read.
     """
     info = describe(name, image_size)
+    groups = None
     if name == "digits":
         parts, classes = _digits(), tuple(map(str, range(10)))
     elif info.source:
         parts, classes = _torchvision(info, root or "data", download)
+    elif info.multi_label:
+        parts, classes, groups = _table(Path(name), info.side)
     else:
         parts, classes = _folder(Path(name), info.side)
     images, labels, test_images, test_labels = parts
@@ -111,20 +127,36 @@ def load(name, *, root=None, download=False, image_size=None):
     mean = images.mean((0, 2, 3), keepdim=True)
     std = images.std((0, 2, 3), keepdim=True).clamp_min(1e-6)
     return ImageData(
-        info, classes, (images - mean) / std, labels, (test_images - mean) / std, test_labels
+        info,
+        classes,
+        (images - mean) / std,
+        labels,
+        (test_images - mean) / std,
+        test_labels,
+        mean,
+        std,
+        groups,
     )
 
 
-def split(labels, n_first):
-    """Two index arrays, stratified by label and shuffled, the same every time.
+def split(labels, n_first, groups=None):
+    """Two index arrays, shuffled, the same every time; stratified where each image has one label.
 
     Args:
-        labels: (n,) ints, a tensor or an array.
-        n_first: length of the first part.
+        labels: (n,) ints or (n, n_labels), a tensor or an array.
+        n_first: length of the first part; about that where there are groups.
+        groups: (n,) ints; equal ones go into the same part.
     """
     rows = np.arange(len(labels))
+    if groups is not None:
+        share = n_first / len(rows)
+        (parts,) = GroupShuffleSplit(1, train_size=share, random_state=SPLIT_SEED).split(
+            rows, groups=groups
+        )
+        return parts
+    stratify = np.asarray(labels) if labels.ndim == 1 else None
     first, second = train_test_split(
-        rows, train_size=n_first, stratify=np.asarray(labels), random_state=SPLIT_SEED
+        rows, train_size=n_first, stratify=stratify, random_state=SPLIT_SEED
     )
     return first, second
 
@@ -222,20 +254,40 @@ def _folder(folder, side):
 
 
 def _read_classes(folder, side):
-    from PIL import Image, UnidentifiedImageError
-
     images, labels = [], []
     for label, place in enumerate(_class_folders(folder)):
         for path in sorted(p for p in place.iterdir() if _is_image(p)):
-            try:
-                with Image.open(path) as image:
-                    pixels = np.array(image.convert("RGB"))
-            except (UnidentifiedImageError, OSError) as error:
-                raise ValueError(f"{path} cannot be read as an image: {error}") from None
-            x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
-            images.append(_resized(x, side))
+            images.append(_read_image(path, side))
             labels.append(label)
     return torch.cat(images), torch.tensor(labels)
+
+
+def _table(folder, side):
+    table = tables.read_table(tables.find_table(folder))
+    paths = tables.find_images(table, folder)
+    images = torch.cat([_read_image(path, side) for path in paths])
+    labels, groups = torch.from_numpy(table.labels), table.patients
+    chosen = tables.test_rows(table, folder)
+    if chosen is None:
+        if len(labels) < 10:
+            raise ValueError(f"{table.path} lists {len(labels)} images; 10 are wanted at least.")
+        search, test = split(labels, len(labels) - len(labels) // 5, groups)
+    else:
+        search, test = np.flatnonzero(~chosen), np.flatnonzero(chosen)
+    parts = [images[search], labels[search], images[test], labels[test]]
+    return parts, table.classes, None if groups is None else groups[search]
+
+
+def _read_image(path, side):
+    """(1, 3, side, side), pixels from 0 to 1."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            pixels = np.array(image.convert("RGB"))
+    except (UnidentifiedImageError, OSError) as error:
+        raise ValueError(f"{path} cannot be read as an image: {error}") from None
+    return _resized(torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255, side)
 
 
 def _resized(images, side):
