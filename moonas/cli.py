@@ -238,10 +238,10 @@ def _bar(console, problem):
     if not console.is_terminal:
         seen = set()
 
-        def say(phase, done, total):
+        def say(phase, done, total, unit):
             if phase not in seen:
                 seen.add(phase)
-                print(f"{phase}: {total} epochs" + (" a generation" if len(seen) > 1 else ""))
+                print(f"{phase}: {total} {unit}" + (" a generation" if len(seen) > 1 else ""))
                 sys.stdout.flush()
 
         problem.progress = say
@@ -259,9 +259,9 @@ def _bar(console, problem):
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
         tasks = {}
 
-        def show(phase, done, total):
+        def show(phase, done, total, unit):
             if phase not in tasks:
-                tasks[phase] = progress.add_task(f"{phase} (epochs)", total=total)
+                tasks[phase] = progress.add_task(f"{phase} ({unit})", total=total)
             progress.update(tasks[phase], completed=done, total=total, visible=done < total)
 
         problem.progress = show

@@ -2,14 +2,17 @@
 
 An evaluator is what holds images, weights and devices. The problem asks it for
 
-    score(architectures) -> dict of columns, each (n,)
-    trains               -> bool; if true, also
-    begin(seed)             untrained weights; a static evaluator keeps those it has trained
+    begin(seed)             a run with that seed begins; weights that train become untrained ones
+    score(architectures) -> dict of columns, each (n,); may happen in other processes
+    measure(architectures) -> dict of the columns that are read from a clock, if there are any
+    alone                -> bool; whether each candidate is trained on its own; False if missing
+    trains               -> bool; whether there are weights that all candidates share; if so, also
     warm_up() -> dict       the first training of a run
     state(), load_state()   flat dict of tensors, all that training changes
     train(architectures) -> dict    one generation's training (moving problems only)
 
-and writes each of these calls into the journal, if there is one.
+and writes what comes back into the journal, if there is one. What stays the same for as long as a
+run lasts (a measurement, and every score where nothing moves) is asked for once a candidate.
 """
 
 import math
@@ -102,7 +105,7 @@ class ArchitectureProblem(Problem):
         return self
 
     def __getstate__(self):
-        left = ("journal", "progress", "_evaluator", "_run")
+        left = ("journal", "progress", "seed", "_evaluator", "_run", "_scores", "_measured")
         return {k: v for k, v in super().__getstate__().items() if k not in left}
 
     def __setstate__(self, state):
@@ -111,14 +114,23 @@ class ArchitectureProblem(Problem):
 
     def _forget_run(self):
         self.journal = None
-        self.progress = None  # (phase, done, total) -> None, told while something long runs
+        self.progress = None  # (phase, done, total, unit), told while something long runs
         self._evaluator = None
         self._run = None  # the run that the weights belong to; OUTSIDE for those of none
+        self.seed = None  # of that run, 0 outside
+        self._scores, self._measured = _Memory(), _Memory()  # what lasts as long as a run
 
-    def tell(self, phase, done, total):
-        """Pass on how far something long is to ``progress``, if anyone listens."""
+    def tell(self, phase, done, total, unit):
+        """Pass on how far something long is to ``progress``, if anyone listens.
+
+        Args:
+            phase: what is going on, in words.
+            done: how many ``unit`` of it are done.
+            total: of how many.
+            unit: what is counted, in the plural.
+        """
         if self.progress is not None:
-            self.progress(phase, done, total)
+            self.progress(phase, done, total, unit)
 
     @property
     def evaluator(self):
@@ -209,9 +221,14 @@ class ArchitectureProblem(Problem):
             self.journal.begin(seed, describe_algorithm(algorithm), where)
         elif seed is None:
             seed = np.random.default_rng().integers(2**31)
+        self._scores, self._measured = _Memory(), _Memory()
+        self._begin_evaluator(int(seed))
         if self.evaluator.trains:
-            self.evaluator.begin(int(seed))
             self._call("train", {"who": "uniform"}, self.evaluator.warm_up, saves=True)
+
+    def _begin_evaluator(self, seed):
+        self.seed = seed
+        self.evaluator.begin(seed)
 
     def _call(self, kind, request, compute, saves=False):
         if self.journal is None:
@@ -220,10 +237,16 @@ class ArchitectureProblem(Problem):
 
     def _score(self, X, purpose="score"):
         """Columns of the rows of X, a dict of (n,) arrays, as a part of the run."""
-        whole = purpose == "score"
-        columns = self._call(purpose, {"x": X.tolist()}, lambda: self._score_now(X, whole))
-        if any(c.measured for c in self.columns):
-            self.evaluator.remember([self.decode(x) for x in X], columns)
+        columns = self._call(purpose, {"x": X.tolist()}, lambda: self._score_now(X))
+        if purpose == "score" and len(X) > 1 and columns["failed"].all():
+            raise SearchFailed(
+                f"All {len(X)} candidates of a population failed (scores that are not finite). "
+                "A lower learning_rate or a smaller clip may help."
+            )
+        measured = {column.name for column in self.columns if column.measured}
+        self._measured.add(X, {name: columns[name] for name in measured})
+        if not self.moves:
+            self._scores.add(X, {k: v for k, v in columns.items() if k not in measured})
         return columns
 
     def _score_outside_a_run(self, X):
@@ -234,19 +257,31 @@ class ArchitectureProblem(Problem):
         """
         in_a_run = self._run not in (None, OUTSIDE)
         recorded = self.journal is not None and (in_a_run or self.journal.has_weights)
-        if self._run is None and self.evaluator.trains:
+        if self._run is None:
             self._run = OUTSIDE
-            self.evaluator.begin(0)
-            if not recorded and not self.moves:
+            self._begin_evaluator(0 if self.journal is None else self.journal.seed or 0)
+            if self.evaluator.trains and not recorded and not self.moves:
                 self.evaluator.warm_up()
         if recorded:
             self.journal.settle(self.evaluator)
         return self._score_now(X)
 
-    def _score_now(self, X, whole_population=False):
-        return self._checked(spread.score(self, X), len(X), whole_population)
+    def _score_now(self, X):
+        """Columns of the rows of X, computed as far as they are not known."""
 
-    def _checked(self, columns, n, whole_population):
+        def score(rows):
+            return self._checked(spread.score(self, rows), len(rows))
+
+        def measure(rows):
+            return self.evaluator.measure([self.decode(x) for x in rows])
+
+        outside = self._run in (None, OUTSIDE)
+        columns = score(X) if self.moves or outside else self._scores.columns(X, score)
+        if any(column.measured for column in self.columns):
+            columns = columns | self._measured.columns(X, measure)
+        return columns
+
+    def _checked(self, columns, n):
         """Refuse columns of the wrong kind; give failed candidates the worst values."""
         names = [c.name for c in self.columns if c.name in columns]
         failed = np.zeros(n, dtype=bool)
@@ -258,11 +293,6 @@ class ArchitectureProblem(Problem):
                     f"expected ({n},)."
                 )
             failed |= ~np.isfinite(columns[name].astype(float))
-        if whole_population and n > 1 and failed.all():
-            raise SearchFailed(
-                f"All {n} candidates of a population failed (scores that are not finite). "
-                "A lower learning_rate or a smaller clip may help."
-            )
         for name in names:
             worst = self.column(name).worst
             if worst is not None:
@@ -274,6 +304,27 @@ class ArchitectureProblem(Problem):
         if not np.isfinite(F).all():
             raise ValueError("An objective is not finite, although its column has no worst value.")
         return F
+
+
+class _Memory:
+    """Columns of rows, each row computed once."""
+
+    def __init__(self):
+        self._rows = {}  # bytes of a row -> {column: value}
+
+    def add(self, X, columns):
+        """Keep the columns of the rows of X."""
+        for i, x in enumerate(X):
+            self._rows[x.tobytes()] = {name: values[i] for name, values in columns.items()}
+
+    def columns(self, X, compute):
+        """Columns of the rows of X; ``compute`` is asked for the rows that are not known."""
+        keys = [x.tobytes() for x in X]
+        new = {key: i for i, key in enumerate(keys) if key not in self._rows}
+        if new:
+            rows = X[list(new.values())]
+            self.add(rows, compute(rows))
+        return {name: np.array([self._rows[k][name] for k in keys]) for name in self._rows[keys[0]]}
 
 
 class MovingProblem(ArchitectureProblem):

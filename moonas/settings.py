@@ -5,6 +5,7 @@ import os
 import types
 import typing
 from dataclasses import dataclass
+from operator import ge, gt, le
 
 WHERE_IT_RUNS = (
     "root",
@@ -22,16 +23,24 @@ KINDS = {
     tuple: "a list of names",
 }
 
+LIMITS = {"least": (ge, "at least"), "most": (le, "at most"), "above": (gt, "more than")}
 
-def setting(default, help, choices=None):
+
+def setting(default, help, choices=None, *, least=None, most=None, above=None):
     """A field of a Settings class.
 
     Args:
         default: its value when nothing is said.
         help: one line for ``moonas search TASK --help``, with the unit.
         choices: the legal values, where they can be listed.
+        least: the smallest legal number.
+        most: the largest legal number.
+        above: a number that the value must exceed.
     """
-    return dataclasses.field(default=default, metadata={"help": help, "choices": choices})
+    limits = {"least": least, "most": most, "above": above}
+    limits = {name: value for name, value in limits.items() if value is not None}
+    metadata = {"help": help, "choices": choices, "limits": limits}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,23 +51,26 @@ class SearchSettings:
     root: str | None = setting(None, "folder that holds downloaded data sets")
     download: bool = setting(False, "download the data set into root when it is not there")
     objectives: tuple[str, ...] = setting((), "columns to minimise, two or more")
-    population: int = setting(16, "candidates that survive a generation")
+    population: int = setting(16, "candidates that survive a generation", least=1)
     generations: int = setting(
-        20, "horizon of the schedules, in generations; past it they stay at their end"
+        20, "horizon of the schedules, in generations; past it they stay at their end", least=1
     )
     device: str = setting("auto", "cpu, cuda, cuda:1, ...; auto takes a GPU where there is one")
-    threads: int = setting(1, "torch threads on a CPU; tiny networks run best on one")
-    workers: int = setting(2, "architectures scored side by side on a CPU")
+    threads: int = setting(1, "torch threads on a CPU; tiny networks run best on one", least=1)
+    workers: int = setting(2, "architectures scored side by side on a CPU", least=1)
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
             object.__setattr__(self, field.name, _of_type(field, getattr(self, field.name)))
-        for name in ("population", "generations", "threads", "workers"):
-            require(getattr(self, name) >= 1, self, name, "at least 1")
         for field in dataclasses.fields(self):
             choices, value = field.metadata.get("choices"), getattr(self, field.name)
             if choices and value not in choices:
                 raise ValueError(f"{field.name}={value!r} is unknown; choose from {list(choices)}.")
+            if value is not None:
+                for kind, limit in field.metadata.get("limits", {}).items():
+                    legal, words = LIMITS[kind]
+                    none = "none, or " if field.default is None else ""
+                    require(legal(value, limit), self, field.name, f"{none}{words} {limit:g}")
 
 
 def _of_type(field, value):

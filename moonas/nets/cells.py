@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from .operations import FactorizedReduce, relu_conv_norm
+from .operations import FactorizedReduce, ReluConvNorm
 
 STEM_MULTIPLIER = 3  # channels of the CIFAR stem, in units of the first cell's
 IMAGENET_SIDE = 64  # pixels; from here on, the stem quarters the side first
@@ -120,8 +120,8 @@ def preprocess(shape, norm):
     if shape.prev_reduction:
         older = FactorizedReduce(shape.c_prev_prev, shape.channels, norm)
     else:
-        older = relu_conv_norm(shape.c_prev_prev, shape.channels, norm)
-    return older, relu_conv_norm(shape.c_prev, shape.channels, norm)
+        older = ReluConvNorm(shape.c_prev_prev, shape.channels, norm)
+    return older, ReluConvNorm(shape.c_prev, shape.channels, norm)
 
 
 def run_cell(shape, edges, concat, state0, state1, operate):

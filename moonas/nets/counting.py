@@ -115,6 +115,16 @@ class CellCosts:
             return edges + self.fixed[-1, -1]
         return edges + self.fixed[tuple(np.asarray(n_out).T)]
 
+    def largest(self):
+        """(2,) params and macs that no network of the space exceeds, each by itself."""
+        n_nodes = self.table.shape[1] - 1
+        edges = sum(
+            self.table[kind, : node + 2].max(axis=(0, 1)) * 2
+            for kind in (0, 1)
+            for node in range(n_nodes)
+        )
+        return edges + self.fixed[-1, -1]
+
 
 def _between(shapes, n_out, n_classes):
     """(2,) params and macs of what stands between stem and edges: preprocessing and classifier."""

@@ -28,10 +28,33 @@ def batch_norm_only(channels):
     return nn.BatchNorm2d(channels, affine=False, track_running_stats=False)
 
 
-def relu_conv_norm(c_in, c_out, norm, kernel=1, stride=1):
-    """ReLU, convolution without bias, normalisation."""
-    conv = nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, bias=False)
-    return nn.Sequential(nn.ReLU(), conv, norm(c_out))
+def narrowed(weight, columns):
+    """The part of a weight (c_out, c_in, ...) that reads some of the channels that may come in.
+
+    Args:
+        weight: of a convolution or a linear layer.
+        columns: list of slices of input channels.
+    """
+    return torch.cat([weight[:, part] for part in columns], 1)
+
+
+def _convolve(conv, x, columns):
+    """``conv`` of x, which holds the ``columns`` of its input channels."""
+    if columns is None:
+        return conv(x)
+    return F.conv2d(x, narrowed(conv.weight, columns), None, conv.stride, conv.padding)
+
+
+class ReluConvNorm(nn.Sequential):
+    """ReLU, 1x1 convolution without bias, normalisation."""
+
+    def __init__(self, c_in, c_out, norm):
+        super().__init__(nn.ReLU(), nn.Conv2d(c_in, c_out, 1, bias=False), norm(c_out))
+
+    def forward(self, x, columns=None):
+        """(b, c_in, h, w), or those ``columns`` of it, see :func:`narrowed` -> (b, c_out, h, w)."""
+        relu, conv, norm = self
+        return norm(_convolve(conv, relu(x), columns))
 
 
 class FactorizedReduce(nn.Module):
@@ -47,11 +70,13 @@ class FactorizedReduce(nn.Module):
         self.odd = nn.Conv2d(c_in, c_out - c_out // 2, 1, 2, bias=False)
         self.norm = norm(c_out)
 
-    def forward(self, x):
-        """(b, c_in, h, w) -> (b, c_out, ceil(h / 2), ceil(w / 2))."""
+    def forward(self, x, columns=None):
+        """(b, c_in, h, w), or those ``columns`` of it -> (b, c_out, ceil(h / 2), ceil(w / 2))."""
         x = F.relu(x)
         x = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
-        return self.norm(torch.cat([self.even(x), self.odd(x[:, :, 1:, 1:])], 1))
+        odd = x[:, :, 1:, 1:]
+        halves = [_convolve(self.even, x, columns), _convolve(self.odd, odd, columns)]
+        return self.norm(torch.cat(halves, 1))
 
 
 class SqueezeExcitation(nn.Module):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from .cells import Stem, stack
-from .operations import FactorizedReduce, affine_norm, build_operation, relu_conv_norm
+from .operations import FactorizedReduce, ReluConvNorm, affine_norm, build_operation
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Part:
                 nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(self.c_in, self.c_out)
             )
         if self.name == "preprocess":
-            return relu_conv_norm(self.c_in, self.c_out, affine_norm)
+            return ReluConvNorm(self.c_in, self.c_out, affine_norm)
         if self.name == "reduce":
             return FactorizedReduce(self.c_in, self.c_out, affine_norm)
         return build_operation(self.name, self.c_in, self.stride, affine_norm) or nn.Identity()

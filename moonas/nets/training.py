@@ -1,7 +1,7 @@
-"""Training of shared weights: single paths, mini-batches of architectures, SGD."""
+"""Training by SGD: of one network, or of weights that several architectures share."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch.nn import functional as F
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class Recipe:
-    """How shared weights are trained."""
+    """How weights are trained."""
 
     batch: int  # images a step
     learning_rate: float
@@ -18,6 +18,12 @@ class Recipe:
     weight_decay: float
     clip: float  # norm of the gradient
     horizon: int  # epochs; past it the learning rate stays at its end
+
+    @classmethod
+    def of(cls, settings, horizon):
+        """What settings with fields of the same names say."""
+        names = [field.name for field in fields(cls) if field.name != "horizon"]
+        return cls(**{name: getattr(settings, name) for name in names}, horizon=horizon)
 
 
 def cosine(epoch, horizon, start, end):
@@ -45,21 +51,23 @@ class EpochReport:
     skipped: int  # steps whose loss or gradient was not finite
 
 
-def train_epoch(net, data, draw, optimizer, recipe, rng, augment=None):
-    """One epoch over shuffled images; each step trains the architectures that ``draw()`` gives.
+def train_epoch(net, data, draw, optimizer, recipe, rng, *, loss_of=F.cross_entropy, augment=None):
+    """One epoch over shuffled images; each step trains what ``draw()`` gives.
 
-    The gradient of a step is the mean of its architectures' gradients (CARS, eq. 3). What no
-    architecture of a step uses has no gradient and stays as it is: no decay, no momentum. The last
-    images, too few for a whole batch, wait for the next shuffle. A step with a loss or a gradient
-    that is not finite changes nothing.
+    The gradient of a step is the mean of the gradients of what was drawn (CARS, eq. 3). What is not
+    used in a step has no gradient and stays as it is: no decay, no momentum. The last images, too
+    few for a whole batch, wait for the next shuffle. A step with a loss or a gradient that is not
+    finite changes nothing.
 
     Args:
-        net: called as net(images, architecture) -> logits.
-        data: (images (n, c, h, w), labels (n,)), on the device of ``net``.
-        draw: () -> list of architectures.
+        net: whose parameters are trained.
+        data: (images (n, c, h, w), labels (n, ...)), on the device of ``net``.
+        draw: () -> list of functions, each images (b, c, h, w) -> logits; ``lambda: [net]`` for a
+            network that stands alone.
         optimizer: of ``net``'s parameters.
         recipe: a :class:`Recipe`.
         rng: ``torch.Generator`` of the CPU, for shuffling and augmentation.
+        loss_of: (logits, labels) -> 0-dimensional loss.
         augment: (images, rng) -> images, or None.
 
     Returns:
@@ -75,10 +83,10 @@ def train_epoch(net, data, draw, optimizer, recipe, rng, augment=None):
         if augment is not None:
             x = augment(x, rng)
         optimizer.zero_grad(set_to_none=True)
-        architectures = draw()
+        drawn = draw()
         total = 0.0
-        for architecture in architectures:
-            loss = F.cross_entropy(net(x, architecture), y) / len(architectures)
+        for predict in drawn:
+            loss = loss_of(predict(x), y) / len(drawn)
             loss.backward()
             total += loss.detach()
         norm = torch.nn.utils.clip_grad_norm_(net.parameters(), recipe.clip)
@@ -89,6 +97,34 @@ def train_epoch(net, data, draw, optimizer, recipe, rng, augment=None):
             skipped += 1
     mean = float(torch.stack(losses).mean()) if losses else math.nan
     return EpochReport(mean, len(losses), skipped)
+
+
+def train_epochs(net, data, draw, optimizer, recipe, rng, epochs, *, first=0, told=None, **options):
+    """Several epochs along the cosine of a recipe.
+
+    Args:
+        net, data, draw, optimizer, recipe, rng, options: of :func:`train_epoch`.
+        epochs: how many.
+        first: number of the first one, for the learning rate.
+        told: (epochs done) -> None, told before each epoch and at the end.
+
+    Returns:
+        A dict: epochs, steps, skipped steps, and the loss of the last epoch.
+    """
+    report, steps, skipped = None, 0, 0
+    for done in range(epochs):
+        if told is not None:
+            told(done)
+        for group in optimizer.param_groups:
+            group["lr"] = cosine(
+                first + done, recipe.horizon, recipe.learning_rate, recipe.learning_rate_end
+            )
+        report = train_epoch(net, data, draw, optimizer, recipe, rng, **options)
+        steps, skipped = steps + report.steps, skipped + report.skipped
+    if told is not None:
+        told(epochs)
+    loss = report.loss if report else math.nan
+    return {"epochs": epochs, "steps": steps, "skipped": skipped, "loss": loss}
 
 
 def momentum_of(net, optimizer):

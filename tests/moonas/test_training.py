@@ -1,4 +1,5 @@
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -38,6 +39,14 @@ class Two(nn.Module):
         return self.layers[architecture](images.flatten(1))
 
 
+def paths(net, *architectures):
+    return [partial(net, architecture=a) for a in architectures]
+
+
+def trained(net, recipe):
+    return make_optimizer(net, recipe), recipe, generator(1)
+
+
 def data(n=8):
     rng = generator(0, "data")
     return torch.randn(n, 3, 1, 1, generator=rng), torch.randint(0, 2, (n,), generator=rng)
@@ -59,9 +68,7 @@ def test_gradient_of_a_step_is_the_mean_over_its_architectures():
     recipe = Recipe(8, 0.1, 0.1, 0.0, 0.0, 1e9, 1)
     images, labels = data(8)
     net, twin = Two(), Two()
-    train_epoch(
-        net, (images, labels), lambda: [0, 1, 0], make_optimizer(net, recipe), recipe, generator(1)
-    )
+    train_epoch(net, (images, labels), lambda: paths(net, 0, 1, 0), *trained(net, recipe))
     losses = [loss_of(twin, a, images, labels) for a in (0, 1, 0)]
     (sum(losses) / 3).backward()
     for mine, other in zip(net.parameters(), twin.parameters(), strict=True):
@@ -72,11 +79,11 @@ def test_what_no_architecture_uses_stays_as_it_is():
     net = Two()
     optimizer = make_optimizer(net, RECIPE)
     before = [p.clone() for p in net.layers[1].parameters()]
-    train_epoch(net, data(), lambda: [1], optimizer, RECIPE, generator(1))
-    train_epoch(net, data(), lambda: [0], optimizer, RECIPE, generator(1))
+    train_epoch(net, data(), lambda: paths(net, 1), optimizer, RECIPE, generator(1))
+    train_epoch(net, data(), lambda: paths(net, 0), optimizer, RECIPE, generator(1))
     after = [p.clone() for p in net.layers[1].parameters()]
     assert not torch.equal(before[0], after[0])
-    train_epoch(net, data(), lambda: [0], optimizer, RECIPE, generator(1))
+    train_epoch(net, data(), lambda: paths(net, 0), optimizer, RECIPE, generator(1))
     # no weight decay and no momentum either
     assert all(torch.equal(a, p) for a, p in zip(after, net.layers[1].parameters(), strict=True))
 
@@ -91,9 +98,7 @@ def test_an_epoch_sees_each_image_once_and_leaves_out_what_is_too_few():
 
     net = Spy()
     images, labels = data(11)
-    report = train_epoch(
-        net, (images, labels), lambda: [0], make_optimizer(net, RECIPE), RECIPE, generator(1)
-    )
+    report = train_epoch(net, (images, labels), lambda: paths(net, 0), *trained(net, RECIPE))
     assert report.steps == 2 and report.skipped == 0
     assert len(seen) == len(set(seen)) == 8
     assert set(seen) <= set(images[:, 0, 0, 0].tolist())
@@ -101,9 +106,7 @@ def test_an_epoch_sees_each_image_once_and_leaves_out_what_is_too_few():
 
 def test_fewer_images_than_a_batch_make_one_step():
     net = Two()
-    report = train_epoch(
-        net, data(3), lambda: [0], make_optimizer(net, RECIPE), RECIPE, generator(1)
-    )
+    report = train_epoch(net, data(3), lambda: paths(net, 0), *trained(net, RECIPE))
     assert report.steps == 1
 
 
@@ -112,9 +115,7 @@ def test_a_step_that_is_not_finite_changes_nothing_and_is_counted():
     images, labels = data()
     images[:] = math.inf
     before = [p.clone() for p in net.parameters()]
-    report = train_epoch(
-        net, (images, labels), lambda: [0], make_optimizer(net, RECIPE), RECIPE, generator(1)
-    )
+    report = train_epoch(net, (images, labels), lambda: paths(net, 0), *trained(net, RECIPE))
     assert report.steps == 0 and report.skipped == 2 and math.isnan(report.loss)
     assert all(torch.equal(a, p) for a, p in zip(before, net.parameters(), strict=True))
 
@@ -123,7 +124,7 @@ def test_gradients_are_clipped_to_their_norm():
     recipe = Recipe(8, 1.0, 1.0, 0.0, 0.0, 1e-3, 1)
     net = Two()
     before = [p.clone() for p in net.parameters()]
-    train_epoch(net, data(), lambda: [0], make_optimizer(net, recipe), recipe, generator(1))
+    train_epoch(net, data(), lambda: paths(net, 0), *trained(net, recipe))
     moved = sum(
         float((a - p).detach().square().sum())
         for a, p in zip(before, net.parameters(), strict=True)
@@ -133,7 +134,7 @@ def test_gradients_are_clipped_to_their_norm():
 
 def test_momentum_survives_being_taken_and_put_back():
     def train(net, optimizer, rng):
-        train_epoch(net, data(), lambda: [0], optimizer, RECIPE, rng)
+        train_epoch(net, data(), lambda: paths(net, 0), optimizer, RECIPE, rng)
 
     one, two = Two(), Two()
     first, second = make_optimizer(one, RECIPE), make_optimizer(two, RECIPE)

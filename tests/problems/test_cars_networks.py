@@ -108,7 +108,7 @@ def test_path_of_the_supernet_equals_the_stand_alone_network_with_its_weights(si
     for x in rng.integers(0, space.N_CHOICES, size=(12, space.N_VAR)):
         architecture = space.decode(x)
         network = cars.network(architecture, pool_norm=True, **shape).to(device)
-        supernet.copy_weights(network)
+        supernet.copy_weights(network, architecture)
         network.train()  # normalise by the batch, as the supernet does
         difference = (supernet(images, architecture) - network(images)).abs().max()
         assert difference < 1e-4

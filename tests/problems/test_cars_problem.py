@@ -30,7 +30,7 @@ def rows(n, seed=0):
 def test_half_of_the_search_images_trains_and_half_validates_and_none_is_a_test_image(tiny):
     problem = moonas.load_problem("cars", **tiny)
     problem.evaluate(rows(1))
-    train, validation = problem.evaluator._train, problem.evaluator._validation
+    train, validation = problem.evaluator.images.train, problem.evaluator.images.validation
     assert len(train[0]) == 718 and len(validation[0]) == 719
     # stratified: the counts of a class differ by one at most
     counts = [torch.bincount(labels.cpu()) for _, labels in (train, validation)]
@@ -40,10 +40,25 @@ def test_half_of_the_search_images_trains_and_half_validates_and_none_is_a_test_
     assert not any(x.tobytes() in seen for x in load("digits").test_images.numpy())
 
 
-def test_warm_up_draws_every_choice_of_every_gene_alike(tiny):
-    problem = moonas.load_problem("cars", **tiny, architectures_per_step=4000)
+def draws_of(evaluator, monkeypatch, train):
+    """The architectures of 200 steps, as ``train`` draws them."""
+    steps = []
+
+    def spy(net, data, draw, *args, **options):
+        steps.extend([path.keywords["architecture"] for path in draw()] for _ in range(200))
+        return {"epochs": 1, "steps": 1}
+
+    monkeypatch.setattr("moonas.evaluators.supernet.train_epochs", spy)
+    train(evaluator)
+    return steps
+
+
+def test_warm_up_draws_every_choice_of_every_gene_alike(tiny, monkeypatch):
+    problem = moonas.load_problem("cars", **tiny, architectures_per_step=20)
     problem.evaluate(rows(1))
-    drawn = np.array([space.encode(a) for a in problem.evaluator._random_architectures()])
+    steps = draws_of(problem.evaluator, monkeypatch, lambda evaluator: evaluator.warm_up())
+    drawn = np.array([space.encode(a) for step in steps for a in step])
+    assert len(drawn) == 4000
     for gene, k in enumerate(space.N_CHOICES):
         shares = np.bincount(drawn[:, gene], minlength=k) / len(drawn)
         # 4 standard errors
@@ -51,20 +66,10 @@ def test_warm_up_draws_every_choice_of_every_gene_alike(tiny):
 
 
 def test_a_step_trains_b_different_parents(tiny, monkeypatch):
-    import problems.cars.problem as module
-
-    steps = []
-
-    def spy(net, data, draw, *args):
-        steps.extend(draw() for _ in range(200))
-        return original(net, data, draw, *args)
-
-    original = module.train_epoch
     problem = moonas.load_problem("cars", **tiny, architectures_per_step=2)
     problem.evaluate(rows(1))
     parents = [space.decode(x) for x in rows(5)]
-    monkeypatch.setattr(module, "train_epoch", spy)
-    problem.evaluator.train(parents)
+    steps = draws_of(problem.evaluator, monkeypatch, lambda evaluator: evaluator.train(parents))
     assert all(len(set(step)) == 2 for step in steps)
     visits = np.array([sum(parent in step for step in steps) for parent in parents])
     # each pair is alike, so a parent is in a step with chance 2/5; 4 standard errors

@@ -1,0 +1,127 @@
+"""Images that classifiers are trained on, and those that they are judged by."""
+
+import math
+from functools import partial
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from ..data import load, shift_and_flip, split
+from ..metrics.auroc import auroc_error
+from ..metrics.error import count_wrong, error_percent
+from ..metrics.robustness import count_correct_under_attack, robustness_error_percent
+from ..problem import Column
+
+QUALITIES = ("error", "robustness_error", "auroc_error")
+
+
+def quality_columns(objectives, info):
+    """The columns of quality that a data set has, the first of them the one to train for.
+
+    With one label an image: error and, if it is an objective, robustness_error. With several:
+    auroc_error. All in percent, 0 to 100.
+
+    Raises:
+        ValueError: an objective that the data set does not have.
+    """
+    names = ["auroc_error"] if info.multi_label else ["error"]
+    if "robustness_error" in objectives and not info.multi_label:
+        names.append("robustness_error")
+    for name in objectives:
+        if name in QUALITIES and name not in names:
+            wanted = "one label" if info.multi_label else "several labels"
+            raise ValueError(
+                f"Objective {name!r} wants data with {wanted} an image, and {info.name} is not "
+                f"such data; use {names[0]!r}, as in objectives=({names[0]!r}, 'macs')."
+            )
+    return [Column(name, "%", worst=100.0, bounds=(0, 100)) for name in names]
+
+
+class Classification:
+    """The images to search with, on a device, parted into training and validation images.
+
+    Validation images are taken in batches of at most ``score_batch``, always the same ones. The
+    images for the final test are not touched.
+
+    Args:
+        settings: a :class:`~moonas.evaluators.settings.ClassifierSettings`.
+        info: of the data set.
+        device: a ``torch.device``.
+    """
+
+    def __init__(self, settings, info, device):
+        self.settings, self.info, self.device = settings, info, device
+        self.names = [column.name for column in quality_columns(settings.objectives, info)]
+        self.train = self.validation = None  # (images, labels) on the device, once loaded
+        self._scale = None
+        self.augment = None
+        if info.padding or info.flip:
+            self.augment = partial(shift_and_flip, padding=info.padding, flip=info.flip)
+
+    def load(self):
+        """Read the images, unless they are there already."""
+        if self.train is not None:
+            return
+        s = self.settings
+        data = load(s.data, root=s.root, download=s.download, image_size=s.image_size)
+        n_train = max(1, round(s.train_share * len(data.labels)))
+        parts = split(data.labels, n_train, data.groups)
+        self._scale = data.mean.to(self.device), data.std.to(self.device)
+        self.train, self.validation = (
+            (
+                data.images[rows].to(self.device, memory_format=torch.channels_last),
+                data.labels[rows].to(self.device),
+            )
+            for rows in parts
+        )
+
+    def loss(self, logits, labels):
+        """Cross-entropy; the mean of the labels' binary cross-entropies where there are several."""
+        if self.info.multi_label:
+            return F.binary_cross_entropy_with_logits(logits, labels)
+        return F.cross_entropy(logits, labels)
+
+    @torch.inference_mode()
+    def judge(self, predict):
+        """How a network does on the validation images, as a tensor for :meth:`columns`.
+
+        Args:
+            predict: images (b, c, h, w) -> logits (b, n_classes).
+        """
+        images, labels = self.validation
+        batch = self.settings.score_batch
+        if self.info.multi_label:
+            return torch.tensor([auroc_error(predict, images, labels, batch)], dtype=torch.float64)
+        if "robustness_error" in self.names:
+            counts, finite = count_correct_under_attack(
+                predict, images, labels, batch, *self._scale
+            )
+        else:
+            wrong, finite = count_wrong(predict, images, labels, batch)
+            counts = (len(labels) - wrong)[None]
+        return torch.where(finite, counts.double(), math.nan)
+
+    def columns(self, judged):
+        """Columns of quality, a dict of (n,) arrays, from a list of n results of :meth:`judge`."""
+        values = torch.stack(judged).cpu().numpy()  # (n, k)
+        if self.info.multi_label:
+            return {"auroc_error": values[:, 0]}
+        n = len(self.validation[1])
+        columns = {"error": error_percent(n - values[:, 0], n)}
+        if "robustness_error" in self.names:
+            columns["robustness_error"] = robustness_error_percent(values / n, self.info.n_classes)
+        return columns
+
+
+def random_architectures(n, n_choices, decode, rng):
+    """``n`` architectures, each gene drawn uniformly from its choices.
+
+    Args:
+        n: how many.
+        n_choices: (n_var,) ints.
+        decode: row of ints -> architecture.
+        rng: ``torch.Generator`` of the CPU.
+    """
+    share = torch.rand(n, len(n_choices), generator=rng, dtype=torch.float64)
+    return [decode(x) for x in (share.numpy() * np.asarray(n_choices)).astype(int)]

@@ -1,0 +1,69 @@
+"""What a network costs to keep and to run: parameters, multiply-adds, milliseconds."""
+
+import hashlib
+import json
+
+import numpy as np
+
+from ..metrics.latency import measure_latency, read_latency_table
+from ..nets.devices import repeatable, resolve_device
+from ..problem import Column
+
+COSTS = ("params", "macs", "latency_ms")
+
+
+class NetworkCosts:
+    """Costs of the network that a search is for, which may be larger than the one it trains.
+
+    Args:
+        settings: a :class:`~moonas.evaluators.settings.ClassifierSettings`.
+        info: of the data set.
+        count: list of architectures -> (n, 2) ints, params and macs.
+        build: architecture -> its network.
+        parts: architecture -> list of :class:`~moonas.nets.parts.Part`, what a latency is the sum
+            of where ``settings.latency_table`` names a file.
+        all_parts: () -> every part that such a list can have.
+
+    Raises:
+        ValueError: the latency table is missing or lacks a part.
+    """
+
+    def __init__(self, settings, info, *, count, build, parts, all_parts):
+        self.settings, self.info = settings, info
+        self.count, self.build, self.parts = count, build, parts
+        self.table = None
+        self.inputs = {}  # checksum of the latency table
+        if settings.latency_table is not None:
+            keys = [part.key for part in all_parts()]
+            self.table = read_latency_table(settings.latency_table, keys)
+            text = json.dumps(self.table, sort_keys=True)
+            self.inputs = {"latency_table": hashlib.sha256(text.encode()).hexdigest()}
+
+    def described(self, params, macs):
+        """The columns, with the upper ends of params and macs in hypervolumes."""
+        columns = [
+            Column("params", "parameters", bounds=(0, int(params))),
+            Column("macs", "multiply-adds", bounds=(0, int(macs))),
+        ]
+        if "latency_ms" in self.settings.objectives:
+            bounds = (0, self.settings.latency_bound)
+            columns.append(Column("latency_ms", "ms", bounds=bounds, measured=True))
+        return columns
+
+    def counted(self, architectures):
+        """Columns params and macs, (n,) ints each."""
+        params, macs = np.asarray(self.count(architectures)).T
+        return {"params": params, "macs": macs}
+
+    def measured(self, architectures):
+        """Column latency_ms, (n,) floats, from the clock or from the table."""
+        return {"latency_ms": np.array([self._latency(a) for a in architectures])}
+
+    def _latency(self, architecture):
+        if self.table is not None:
+            return sum(self.table[part.key] for part in self.parts(architecture))
+        s = self.settings
+        pixels = (self.info.channels, self.info.side, self.info.side)
+        with repeatable(s.threads):
+            device = resolve_device(s.device)
+            return measure_latency(self.build(architecture), pixels, device, s.latency_batch)

@@ -1,0 +1,72 @@
+"""Scores of networks that are trained from scratch, each on its own."""
+
+import math
+
+import torch
+
+from ..nets.devices import repeatable, resolve_device
+from ..nets.randomness import generator, initial_weights
+from ..nets.training import Recipe, make_optimizer, train_epochs
+from .classification import Classification
+
+
+class ScratchEvaluator:
+    """Trains a small network of each candidate for some epochs, and judges it (algorithm 2).
+
+    Initial weights, batches and augmentation come from the run's seed and the candidate alone, so a
+    score depends neither on the order nor on the number of processes.
+
+    Args:
+        settings: a :class:`~moonas.evaluators.settings.ClassifierSettings`.
+        info: of the data set.
+        costs: a :class:`~moonas.evaluators.costs.NetworkCosts`.
+        epochs: of training.
+        build: architecture -> the network to train.
+        encode: architecture -> its row of ints.
+    """
+
+    trains = False
+    alone = True
+
+    def __init__(self, settings, info, costs, *, epochs, build, encode):
+        self.settings, self.costs = settings, costs
+        self.epochs, self.build, self.encode = epochs, build, encode
+        self.device = resolve_device(settings.device)
+        self.images = Classification(settings, info, self.device)
+        self.seed = 0
+
+    def begin(self, seed):
+        """A run with this seed begins."""
+        self.images.load()
+        self.seed = seed
+
+    def score(self, architectures):
+        """Columns of quality, params and macs, each (n,)."""
+        judged = [self._train_and_judge(a) for a in architectures]
+        return self.images.columns(judged) | self.costs.counted(architectures)
+
+    def measure(self, architectures):
+        """Column latency_ms, (n,)."""
+        return self.costs.measured(architectures)
+
+    def _train_and_judge(self, architecture):
+        who = (self.seed, *self.encode(architecture).tolist())
+        with initial_weights(*who, "weights"):
+            network = self.build(architecture)
+        network = network.to(self.device, memory_format=torch.channels_last)
+        recipe = Recipe.of(self.settings, self.epochs)
+        with repeatable(self.settings.threads):
+            report = train_epochs(
+                network,
+                self.images.train,
+                lambda: [network],
+                make_optimizer(network, recipe),
+                recipe,
+                generator(*who, "batches"),
+                self.epochs,
+                loss_of=self.images.loss,
+                augment=self.images.augment,
+            )
+            judged = self.images.judge(network.eval())
+        diverged = not report["steps"]
+        return torch.full_like(judged, math.nan) if diverged else judged

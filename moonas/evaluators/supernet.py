@@ -1,0 +1,150 @@
+"""Scores under shared weights that train while a search goes on, or once before it."""
+
+from functools import partial
+
+import torch
+
+from ..nets.devices import repeatable, resolve_device, side_by_side
+from ..nets.randomness import generator, initial_weights
+from ..nets.training import (
+    Recipe,
+    make_optimizer,
+    momentum_of,
+    restore_momentum,
+    train_epochs,
+)
+from ..problem import SearchFailed
+from .classification import Classification, random_architectures
+
+
+class SupernetEvaluator:
+    """A supernet, the images it trains on and those that it scores architectures with.
+
+    Scores are taken on the validation images under the shared weights, each path normalised by its
+    own statistics over batches of at most ``score_batch`` images, always the same ones; so a score
+    does not depend on who else is scored.
+
+    Args:
+        settings: a :class:`~moonas.evaluators.settings.SupernetSettings`.
+        info: of the data set.
+        costs: a :class:`~moonas.evaluators.costs.NetworkCosts`.
+        make_net: () -> the supernet, called as net(images, architecture) -> logits.
+        n_choices: (n_var,) of the space.
+        decode: row of ints -> architecture.
+        tell: (phase, done, total, unit) -> None, told before each epoch.
+    """
+
+    trains = True
+
+    def __init__(self, settings, info, costs, *, make_net, n_choices, decode, tell):
+        self.settings, self.costs, self.make_net, self.tell = settings, costs, make_net, tell
+        self.n_choices, self.decode = n_choices, decode
+        self.device = resolve_device(settings.device)
+        self.images = Classification(settings, info, self.device)
+        self.net = None
+        self._warm = None  # report of the one training, where weights are frozen
+
+    def begin(self, seed):
+        """Untrained weights from a seed; frozen weights stay, and have a seed of their own."""
+        if self._warm is not None:
+            return
+        self.images.load()
+        s = self.settings
+        seed = s.supernet_seed if s.weights == "frozen" else seed
+        with initial_weights(seed, "weights"):
+            net = self.make_net()
+        self.net = net.to(self.device, memory_format=torch.channels_last)
+        moving = s.warmup_epochs + (s.generations - 1) * s.epochs
+        self.recipe = Recipe.of(s, s.frozen_epochs if s.weights == "frozen" else moving)
+        self.optimizer = make_optimizer(self.net, self.recipe)
+        self.batches = generator(seed, "batches")
+        self.paths = generator(seed, "paths")
+        self.epoch = 0
+
+    def warm_up(self):
+        """Train with new random architectures at each step, or once for all."""
+        s = self.settings
+
+        def draw():
+            return random_architectures(
+                s.architectures_per_step, self.n_choices, self.decode, self.paths
+            )
+
+        if s.weights == "shared":
+            return self._run_epochs("warming up", s.warmup_epochs, draw)
+        if self._warm is None:
+            self._warm = self._run_epochs("training", s.frozen_epochs, draw)
+        return self._warm
+
+    def train(self, architectures):
+        """One generation's training on B random ones of ``architectures`` at each step.
+
+        B is ``architectures_per_step`` (CARS, eq. 3).
+        """
+        n, many = len(architectures), self.settings.architectures_per_step
+
+        def draw():
+            chosen = torch.randperm(n, generator=self.paths)[:many]
+            return [architectures[i] for i in chosen.tolist()]
+
+        return self._run_epochs("training", self.settings.epochs, draw)
+
+    def score(self, architectures):
+        """Columns of quality, params and macs, each (n,)."""
+        s = self.settings
+        judged = side_by_side(
+            lambda a: self.images.judge(partial(self.net, architecture=a)),
+            architectures,
+            workers=s.workers,
+            threads=s.threads,
+            device=self.device,
+        )
+        return self.images.columns(judged) | self.costs.counted(architectures)
+
+    def measure(self, architectures):
+        """Column latency_ms, (n,)."""
+        return self.costs.measured(architectures)
+
+    def state(self):
+        """All that training changes, as a flat dict of tensors."""
+        tensors = {f"weights.{k}": v for k, v in self.net.state_dict().items()}
+        momentum = momentum_of(self.net, self.optimizer)
+        tensors |= {f"momentum.{k}": v for k, v in momentum.items()}
+        tensors |= {"batches": self.batches.get_state(), "paths": self.paths.get_state()}
+        return tensors | {"epoch": torch.tensor(self.epoch)}
+
+    def load_state(self, state):
+        """Put back what :meth:`state` gave."""
+        parts = {"weights": {}, "momentum": {}}
+        for key, tensor in state.items():
+            kind, _, name = key.partition(".")
+            if name:
+                parts[kind][name] = tensor
+        self.net.load_state_dict(parts["weights"])
+        restore_momentum(self.net, self.optimizer, parts["momentum"])
+        self.batches.set_state(state["batches"])
+        self.paths.set_state(state["paths"])
+        self.epoch = int(state["epoch"])
+
+    def _run_epochs(self, phase, epochs, draw):
+        with repeatable(self.settings.threads):
+            report = train_epochs(
+                self.net,
+                self.images.train,
+                lambda: [partial(self.net, architecture=a) for a in draw()],
+                self.optimizer,
+                self.recipe,
+                self.batches,
+                epochs,
+                first=self.epoch,
+                told=lambda done: self.tell(phase, done, epochs, "epochs"),
+                loss_of=self.images.loss,
+                augment=self.images.augment,
+            )
+        self.epoch += epochs
+        if epochs and not report["steps"]:
+            raise SearchFailed(
+                f"Every step of {epochs} epochs had a loss or a gradient that is not finite. "
+                f"learning_rate={self.settings.learning_rate} is too high for this data."
+            )
+        return report
