@@ -10,4 +10,11 @@ PROBLEMS = {
         objectives="error (%), params, macs, latency_ms; two or more",
         data="images with labels",
     ),
+    "nsganet": ProblemEntry(
+        task="nsganet",
+        module="problems.nsganet.problem",
+        summary="blocks of 40 decisions, each candidate trained from scratch (NSGANetV1, TEVC 2020)",
+        objectives="error or auroc_error (%), robustness_error (%), params, macs, latency_ms",
+        data="images with labels",
+    ),
 }

@@ -85,7 +85,8 @@ class BayesianMating(InfillCriterion):
     """Wraps the mating of a genetic algorithm: a share of the offspring comes from a model.
 
     The model is a :class:`BlockNetwork` a block, fitted on the best rows of all evaluated so far by
-    rank and crowding. It begins at ``start`` of the budget with ``first_share`` of the offspring;
+    rank and crowding; where shared weights train on, of the last generation's parents and offspring
+    that have a score under today's weights. It begins at ``start`` of the budget with ``first_share`` of the offspring;
     from the next generation on the share follows the survival rates of both sources (eq. 2).
 
     Args:
@@ -106,7 +107,7 @@ class BayesianMating(InfillCriterion):
         self.start, self.first_share = start, first_share
         self.n_best, self.strength = n_best, strength
         self.shares = np.array([1.0, 0.0])
-        self.archive = None  # (X, F) of all that was evaluated
+        self.archive = None  # (X, F) of all that was evaluated, each row once
         self.models = None
         self._generation = None
 
@@ -178,11 +179,15 @@ class BayesianMating(InfillCriterion):
         ]
 
     def _archive(self, algorithm):
+        """Take in the last offspring; where scores move, keep only what has a score of today."""
         fresh = algorithm.off if algorithm.off is not None else algorithm.pop
+        if getattr(algorithm.problem, "moves", False):
+            fresh = Population.merge(algorithm.pop, fresh)
         X, F = fresh.get("X"), fresh.get("F")
-        if self.archive is not None:
+        if self.archive is not None and not getattr(algorithm.problem, "moves", False):
             X, F = np.vstack([self.archive[0], X]), np.vstack([self.archive[1], F])
-        self.archive = X, F
+        _, first = np.unique(X, axis=0, return_index=True)
+        self.archive = X[np.sort(first)], F[np.sort(first)]
 
 
 def survival_rates(algorithm):

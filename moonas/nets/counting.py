@@ -61,6 +61,7 @@ class CellCosts:
         increment: channels that every cell has more than the one before; None doubles them at
             every reduction.
         pool_norm: affine normalisation after pools.
+        squeeze: squeeze-and-excitation on the output of every cell.
         n_nodes: of a cell.
 
     Attributes:
@@ -81,6 +82,7 @@ class CellCosts:
         image_size=32,
         increment=None,
         pool_norm=False,
+        squeeze=False,
         n_nodes=4,
     ):
         stem = _stem(in_channels, channels, image_size)
@@ -88,6 +90,10 @@ class CellCosts:
         for n_out in np.ndindex(n_nodes + 1, n_nodes + 1):
             shapes = stack(channels, layers, image_size, n_out, increment)
             self.fixed[n_out] = stem + _between(shapes, n_out, n_classes)
+            if squeeze:
+                for shape in shapes:
+                    width = n_out[int(shape.reduction)] * shape.channels
+                    self.fixed[n_out] += operation_cost("squeeze_excitation", width, 1, 1)
         self.table = np.zeros((2, n_nodes + 1, len(operations), 2), dtype=np.int64)
         for shape in shapes:  # edges cost the same whatever is concatenated
             for state in range(n_nodes + 1):

@@ -1,10 +1,11 @@
 """The parts of cell networks, each with its shape: what latency tables list."""
 
+import itertools
 from dataclasses import dataclass
 
 from torch import nn
 
-from .cells import Stem, stack
+from .cells import Stem, all_nodes, stack
 from .operations import FactorizedReduce, ReluConvNorm, affine_norm, build_operation
 
 
@@ -51,30 +52,44 @@ class Part:
         return build_operation(self.name, self.c_in, self.stride, affine_norm) or nn.Identity()
 
 
-def network_parts(normal, reduction, *, channels, layers, n_classes, in_channels, image_size):
-    """The parts of one network, as often as it has them: what its latency is the sum of."""
-    parts, shapes = _fixed_parts(
-        channels, layers, n_classes, in_channels, image_size, (len(normal) // 2,) * 2
-    )
+def network_parts(normal, reduction, *, concat=all_nodes, **shape):
+    """The parts of one network, as often as it has them: what its latency is the sum of.
+
+    Args:
+        normal: edges of the normal cell, (operation, state) pairs, two a node.
+        reduction: edges of the reduction cell.
+        concat: edges of a cell -> states of the nodes that it concatenates.
+        shape: channels, layers, n_classes, in_channels, image_size and, where widths do not double,
+            increment; as :class:`~moonas.nets.cell_network.CellNetwork` takes them.
+    """
+    parts, shapes = _fixed_parts((len(concat(normal)), len(concat(reduction))), **shape)
     for shape in shapes:
         edges = reduction if shape.reduction else normal
         parts += [_edge(shape, name, state) for name, state in edges]
     return parts
 
 
-def space_parts(operations, n_nodes, *, channels, layers, n_classes, in_channels, image_size):
-    """Every part that a network of the space can have, each once."""
-    parts, shapes = _fixed_parts(
-        channels, layers, n_classes, in_channels, image_size, (n_nodes, n_nodes)
-    )
-    for shape in shapes:
+def space_parts(operations, n_nodes, *, n_concat=None, **shape):
+    """Every part that a network of the space can have, each once.
+
+    Args:
+        operations: names.
+        n_nodes: of a cell.
+        n_concat: the numbers of nodes that a cell may concatenate; all of them by default.
+        shape: as :func:`network_parts` takes it.
+    """
+    parts = []
+    for n_out in itertools.product(n_concat or [n_nodes], repeat=2):
+        fixed, shapes = _fixed_parts(n_out, **shape)
+        parts += fixed
+    for cell in shapes:  # edges are the same whatever is concatenated
         for state in range(n_nodes + 1):
-            parts += [_edge(shape, name, state) for name in operations]
+            parts += [_edge(cell, name, state) for name in operations]
     return list(dict.fromkeys(parts))
 
 
-def _fixed_parts(channels, layers, n_classes, in_channels, image_size, n_out):
-    shapes = stack(channels, layers, image_size, n_out)
+def _fixed_parts(n_out, *, channels, layers, n_classes, in_channels, image_size, increment=None):
+    shapes = stack(channels, layers, image_size, n_out, increment)
     parts = [Part("stem", in_channels, channels, 1, image_size)]
     for shape in shapes:
         if shape.prev_reduction:
