@@ -13,8 +13,15 @@ PROBLEMS = {
     "nsganet": ProblemEntry(
         task="nsganet",
         module="problems.nsganet.problem",
-        summary="blocks of 40 decisions, each candidate trained from scratch (NSGANetV1, TEVC 2020)",
+        summary="blocks of 40 decisions, each trained from scratch (NSGANetV1, TEVC 2020)",
         objectives="error or auroc_error (%), robustness_error (%), params, macs, latency_ms",
         data="images with labels",
+    ),
+    "nsganet-macro": ProblemEntry(
+        task="nsganet-macro",
+        module="problems.nsganet_macro.problem",
+        summary="connections of a whole network, against adversarial images (NSGA-Net, GECCO 2019)",
+        objectives="error (%), robustness_error (%), params, macs, latency_ms",
+        data="images with one label each",
     ),
 }

@@ -1,9 +1,26 @@
+import dataclasses
 import os
 
 import pytest
 import torch
 
+from moonas.registry import problem_module
+
 DEVICE = os.environ.get("MOONAS_DEVICE", "cpu")
+SECONDS = dict(  # settings with which searches take seconds
+    channels=2,
+    layers=3,
+    batch=128,
+    score_batch=720,
+    population=6,
+    generations=3,
+    proxy_epochs=1,
+    warmup_epochs=1,
+    epochs=1,
+    frozen_epochs=2,
+    threads=1,
+    device=DEVICE,
+)
 torch.set_num_threads(1)  # networks are tiny here
 
 
@@ -14,18 +31,17 @@ def device():
 
 
 @pytest.fixture(scope="session")
-def tiny():
+def tiny_of():
+    """Name of a problem -> settings of a search that takes seconds."""
+
+    def settings(name):
+        known = {field.name for field in dataclasses.fields(problem_module(name).Settings)}
+        return {key: value for key, value in SECONDS.items() if key in known}
+
+    return settings
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_of):
     """Settings of a CARS search that takes seconds."""
-    return dict(
-        channels=2,
-        layers=3,
-        batch=128,
-        score_batch=720,
-        population=6,
-        generations=3,
-        warmup_epochs=1,
-        epochs=1,
-        frozen_epochs=2,
-        threads=1,
-        device=DEVICE,
-    )
+    return tiny_of("cars")

@@ -10,12 +10,20 @@ from moonas.testing import check_problem
 
 
 @pytest.mark.parametrize("name", moonas.problem_names())
-def test_problem_keeps_the_contract(name, tiny):
-    check_problem(moonas.load_problem(name, **tiny), n=4, generations=2)
+def test_problem_keeps_the_contract(name, tiny_of):
+    check_problem(moonas.load_problem(name, workers=1, **tiny_of(name)), n=4, generations=2)
 
 
-def test_frozen_cars_keeps_the_contract(tiny):
-    check_problem(moonas.load_problem("cars", weights="frozen", **tiny), n=4, generations=2)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("cars", dict(weights="frozen")),
+        ("nsganet", dict(evaluator="supernet", weights="frozen")),
+        ("nsganet", dict(evaluator="supernet")),
+    ],
+)
+def test_other_evaluators_keep_the_contract(name, options, tiny_of):
+    check_problem(moonas.load_problem(name, **options, **tiny_of(name)), n=4, generations=2)
 
 
 def test_a_problem_in_closed_form_keeps_the_contract():

@@ -86,8 +86,9 @@ class BayesianMating(InfillCriterion):
 
     The model is a :class:`BlockNetwork` a block, fitted on the best rows of all evaluated so far by
     rank and crowding; where shared weights train on, of the last generation's parents and offspring
-    that have a score under today's weights. It begins at ``start`` of the budget with ``first_share`` of the offspring;
-    from the next generation on the share follows the survival rates of both sources (eq. 2).
+    that have a score under today's weights. It begins at ``start`` of the budget with
+    ``first_share`` of the offspring; from the next generation on the share follows the survival
+    rates of both sources (eq. 2).
 
     Args:
         base: the algorithm's own mating; its repair and duplicate elimination are taken over.

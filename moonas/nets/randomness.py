@@ -1,9 +1,12 @@
 """Seeds and generators, one per purpose, all from the run's seed."""
 
 import hashlib
+import threading
 from contextlib import contextmanager
 
 import torch
+
+_global_state = threading.RLock()
 
 
 def derived_seed(seed, *purpose):
@@ -19,10 +22,14 @@ def generator(seed, *purpose):
 
 @contextmanager
 def initial_weights(seed, *purpose):
-    """Modules built inside draw their weights from (seed, purpose); the global state comes back."""
-    before = torch.get_rng_state()
-    torch.default_generator.manual_seed(derived_seed(seed, *purpose))  # the CPU's, no GPU's
-    try:
-        yield
-    finally:
-        torch.set_rng_state(before)
+    """Modules built inside draw their weights from (seed, purpose); the global state comes back.
+
+    There is one global state, so threads wait for each other here.
+    """
+    with _global_state:
+        before = torch.get_rng_state()
+        torch.default_generator.manual_seed(derived_seed(seed, *purpose))  # the CPU's, no GPU's
+        try:
+            yield
+        finally:
+            torch.set_rng_state(before)

@@ -1,8 +1,9 @@
 """Published architectures of five nodes a block that this space holds.
 
-An edge is written operation@state, two a node, the normal block first. What a block concatenates is
-not written: in all of them it is the nodes that no edge starts from, as it is here. AmoebaNet's last
-reduction node has a 7x1 convolution and then a 1x7; here it is 1x7 and then 7x1, of the same size.
+An edge is written operation@state, two a node, the normal block first. What a block concatenates
+is not written: in all of them it is the nodes that no edge starts from, as it is here. AmoebaNet's
+last reduction node has a 7x1 convolution and then a 1x7; here it is 1x7 and then 7x1, of the same
+size.
 """
 
 from moonas.nets.counting import CellCosts

@@ -1,0 +1,67 @@
+"""The network of a macro architecture, and its size in closed form."""
+
+import torch
+from torch import nn
+
+
+def _node(channels):
+    """3x3 convolution, ReLU, batch normalisation (NSGANetV1, section G.3)."""
+    return nn.Sequential(
+        nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.ReLU(), nn.BatchNorm2d(channels)
+    )
+
+
+class _Phase(nn.Module):
+    def __init__(self, phase, channels):
+        super().__init__()
+        self.inputs, self.outputs = phase.inputs, phase.outputs
+        self.nodes = nn.ModuleDict({str(node): _node(channels) for node in self.inputs})
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x):
+        states = {0: x}
+        for node, taken in self.inputs.items():
+            states[node] = self.nodes[str(node)](sum(states[k] for k in taken))
+        return torch.relu(self.norm(sum(states[k] for k in self.outputs)))
+
+
+class MacroNetwork(nn.Module):
+    """A 3x3 convolution, three phases with pools between them, and a linear classifier.
+
+    What a node takes is added up, as in Genetic CNN. A phase ends with normalisation and ReLU. A
+    pool halves the side, rounding up.
+
+    Args:
+        architecture: a :class:`problems.nsganet_macro.space.Architecture`.
+        channels: of all nodes.
+        n_classes: outputs.
+        in_channels: of the images.
+    """
+
+    def __init__(self, architecture, *, channels=32, n_classes=10, in_channels=3):
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(in_channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels)
+        )
+        self.phases = nn.ModuleList(_Phase(phase, channels) for phase in architecture.phases)
+        self.pool = nn.MaxPool2d(2, ceil_mode=True)
+        self.classifier = nn.Linear(channels, n_classes)
+
+    def forward(self, images):
+        """(b, in_channels, h, w) images -> (b, n_classes) logits."""
+        x = self.stem(images)
+        for index, phase in enumerate(self.phases):
+            x = phase(self.pool(x) if index else x)
+        return self.classifier(x.mean((2, 3)))
+
+
+def cost(architecture, *, channels, n_classes, in_channels, image_size):
+    """Parameters and multiply-adds of a :class:`MacroNetwork`, two ints."""
+    side, weights = image_size, 9 * in_channels * channels
+    params, macs = weights + 2 * channels, weights * side**2
+    for index, phase in enumerate(architecture.phases):
+        side = -(-side // 2) if index else side
+        n = len(phase.nodes)
+        params += n * (9 * channels**2 + 2 * channels) + 2 * channels
+        macs += n * 9 * channels**2 * side**2
+    return params + (channels + 1) * n_classes, macs + channels * n_classes

@@ -1,0 +1,152 @@
+"""NSGA-Net's macro space as a pymoo problem: accuracy against robustness (section G.3)."""
+
+from dataclasses import dataclass
+
+from moonas.algorithms.named import algorithm
+from moonas.data import describe
+from moonas.evaluators import ClassifierSettings, NetworkCosts, ScratchEvaluator, quality_columns
+from moonas.nets.devices import resolve_device
+from moonas.operators import BlockCrossover, CategoricalSampling, PolynomialMoves, SameRow
+from moonas.problem import ArchitectureProblem
+from moonas.settings import require, setting
+
+from . import space
+from .macro_network import MacroNetwork, cost
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(ClassifierSettings):
+    """What a search can be told; the defaults suit digits and are small."""
+
+    objectives: tuple[str, ...] = setting(
+        ("error", "robustness_error"), "columns to minimise, two or more"
+    )
+    population: int = setting(20, "architectures that survive a generation", least=1)
+    generations: int = setting(10, "generations to run", least=1)
+    crossover: float = setting(0.9, "chance that two parents are crossed", above=0, most=1)
+    mutation: float = setting(0.1, "chance of each bit to flip", above=0, most=1)
+    proxy_epochs: int = setting(5, "epochs that a candidate trains", least=1)
+    train_share: float = setting(
+        0.8, "share of the images to search with that trains; the rest validates", above=0
+    )
+    batch: int = setting(64, "images a training step", least=1)
+    learning_rate_end: float = setting(0.0, "at the horizon, and from there on", least=0)
+    weight_decay: float = setting(5e-4, "of SGD", least=0)
+    channels: int = setting(8, "channels of every node", least=1)
+
+    def __post_init__(self):
+        super().__post_init__()
+        table = self.latency_table
+        require(table is None, self, "latency_table", "none; latency is measured in this space")
+
+
+PRESETS = {
+    "digits": {},
+    # Section G.3: 40,000 images of CIFAR-10 train, 10,000 validate. Batch, learning rate and width
+    # are not printed; the first two are those of the cell search, the width is ours.
+    "paper": dict(
+        data="cifar10",
+        population=40,
+        generations=30,
+        proxy_epochs=20,
+        batch=128,
+        learning_rate=0.025,
+        channels=32,
+        score_batch=500,
+    ),
+}
+
+
+def build(**options):
+    """The problem; ``options`` are fields of :class:`Settings`."""
+    return NSGANetMacro(Settings(**options))
+
+
+class NSGANetMacro(ArchitectureProblem):
+    """Connections of three phases, by the error of proxies and their robustness.
+
+    Attributes:
+        blocks: list of lists of arrays of columns: each phase's nodes and skip bit.
+    """
+
+    blocks = space.BLOCKS
+
+    def __init__(self, settings):
+        self.info = describe(settings.data, settings.image_size)
+        qualities = quality_columns(settings.objectives, self.info)
+        resolve_device(settings.device)
+        self.shape = dict(
+            channels=settings.channels,
+            n_classes=self.info.n_classes,
+            in_channels=self.info.channels,
+        )
+        self.network_costs = NetworkCosts(
+            settings, self.info, count=self._count, build=self.network
+        )
+        ((params, macs),) = self._count([space.decode([1] * space.N_VAR)])
+        columns = [*qualities, *self.network_costs.described(params, macs)]
+        super().__init__(
+            settings, columns=columns, n_choices=space.N_CHOICES, nodes=list(space.NODES)
+        )
+
+    def _count(self, architectures):
+        shape = self.shape | dict(image_size=self.info.side)
+        return [cost(a, **shape) for a in architectures]
+
+    def make_evaluator(self):
+        """A :class:`ScratchEvaluator`; images come at its first use."""
+        return ScratchEvaluator(
+            self.settings,
+            self.info,
+            self.network_costs,
+            epochs=self.settings.proxy_epochs,
+            build=self.network,
+            encode=space.encode,
+        )
+
+    def decode(self, x):
+        """The :class:`~problems.nsganet_macro.space.Architecture` of a row."""
+        return space.decode(x)
+
+    def encode(self, architecture):
+        """The row of an architecture."""
+        return space.encode(architecture)
+
+    def architecture_to_json(self, architecture):
+        """A dict that JSON can hold."""
+        return space.to_json(architecture)
+
+    def architecture_from_json(self, value):
+        """The architecture of such a dict."""
+        return space.from_json(value)
+
+    def operators(self):
+        """Sampling, crossover, mutation and duplicate elimination for any genetic algorithm."""
+        s = self.settings
+        return dict(
+            sampling=CategoricalSampling(),
+            crossover=BlockCrossover(prob=s.crossover),
+            mutation=PolynomialMoves(n_genes=s.mutation * space.N_VAR),
+            eliminate_duplicates=SameRow(),
+        )
+
+    def algorithm(self):
+        """NSGA-II with the paper's genetic operators."""
+        search = algorithm("nsga2", self, self.settings.population)
+        search.tournament_type = "comp_by_rank_and_crowding"
+        return search
+
+    def network(self, architecture, **shape):
+        """The stand-alone network, a ``MacroNetwork``."""
+        return MacroNetwork(architecture, **self.shape | shape)
+
+    def operations(self):
+        """Names of what the space is made of."""
+        return ["conv_3x3", "skip_connect"]
+
+    def zoo(self):
+        """No architecture of this space is published in print."""
+        return []
+
+
+__all__ = ["PRESETS", "NSGANetMacro", "Settings", "build"]

@@ -1,0 +1,92 @@
+"""NSGA-Net's macro space: connections, networks and the problem."""
+
+import numpy as np
+import pytest
+import torch
+from pymoo.optimize import minimize
+
+import moonas
+from moonas.nets.counting import count_macs, count_params
+from problems import nsganet_macro
+from problems.nsganet_macro import space
+from problems.nsganet_macro.macro_network import cost
+from problems.nsganet_macro.space import Architecture, Phase
+
+
+def rows(n, seed=0, share=0.5):
+    return (np.random.default_rng(seed).random((n, space.N_VAR)) < share).astype(int)
+
+
+def test_the_space_has_sixteen_bits_a_phase():
+    assert (space.N_VAR, space.BITS) == (48, 16)
+    assert space.PAIRS[:4] == ((1, 2), (1, 3), (2, 3), (1, 4))
+    columns = np.concatenate(space.NODES)
+    assert sorted(columns.tolist()) == list(range(48))
+    assert [len(genes) for genes in space.BLOCKS[1]] == [1, 2, 3, 4, 5, 1]
+
+
+def test_decode_and_encode_are_inverse_also_through_json():
+    for x in np.vstack([rows(100), rows(100, share=0.1), rows(1, share=0), rows(1, share=1.1)]):
+        architecture = space.decode(x)
+        assert np.array_equal(space.encode(architecture), x)
+        assert space.from_json(space.to_json(architecture)) == architecture
+
+
+def test_wiring_of_a_phase_by_hand():
+    phase = Phase(((1, 3), (2, 3), (1, 5)), skip=True)
+    assert phase.nodes == (1, 2, 3, 5)  # nodes 4 and 6 have no connection
+    assert phase.inputs == {1: (0,), 2: (0,), 3: (1, 2), 5: (1,)}
+    assert phase.outputs == (0, 3, 5)
+    assert str(phase) == "1(0) 2(0) 3(1,2) 5(1) skip"
+    for skip in (False, True):
+        empty = Phase((), skip)
+        assert empty.nodes == () and empty.outputs == (0,)
+
+
+def test_the_network_computes_the_wiring():
+    """Nodes that pass their input through count the paths from the phase's input to its output."""
+    phase = Phase(((1, 3), (2, 3), (1, 5)), skip=True)
+    network = nsganet_macro.network(Architecture((phase,) * 3), channels=2, in_channels=1)
+    module = network.phases[0]
+    for node in list(module.nodes):
+        module.nodes[node] = torch.nn.Identity()
+    module.norm = torch.nn.Identity()
+    x = torch.rand(1, 2, 4, 4)
+    # 0 itself; 0-1-3 and 0-2-3; 0-1-5
+    assert torch.allclose(module(x), 4 * x)
+
+
+@pytest.mark.parametrize("side", [8, 7, 32])
+def test_closed_form_counts_equal_those_of_built_networks(side):
+    shape = dict(channels=3, n_classes=7, in_channels=2)
+    for x in np.vstack([rows(5), rows(5, share=0.1), rows(1, share=0)]):
+        architecture = space.decode(x)
+        network = nsganet_macro.network(architecture, **shape)
+        counts = count_params(network), count_macs(network, 2, side, side)
+        assert cost(architecture, image_size=side, **shape) == counts
+        assert network(torch.zeros(2, 2, side, side)).shape == (2, 7)
+
+
+def test_a_search_trades_accuracy_for_robustness(device):
+    options = dict(channels=2, batch=128, proxy_epochs=1, population=6, workers=1, device=device)
+    problem = moonas.load_problem("nsganet-macro", **options)
+    assert problem.objectives == ("error", "robustness_error")
+    result = minimize(problem, problem.algorithm(), ("n_gen", 3), seed=1)
+    assert moonas.front(result)
+    for row in moonas.front(result):
+        # an attack does not help: the curve starts at the accuracy and cannot hold it
+        assert row.objectives["robustness_error"] >= row.objectives["error"]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({}, "has 'phases'"),
+        ({"phases": [{"connections": [], "skip": True}]}, "has 3 phases; got 1"),
+        ({"phases": [{"connections": [[2, 1]], "skip": True}] * 3}, r"\[2, 1\] is not in"),
+        ({"phases": [{"connections": [[1, 7]], "skip": True}] * 3}, r"\[1, 7\] is not in"),
+    ],
+)
+def test_json_of_another_space_is_refused(value, message):
+    with pytest.raises(ValueError, match=message):
+        space.from_json(value)
