@@ -26,12 +26,17 @@ def clock(seconds):
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
 
 
+def _shown(value, unit):
+    return f"{value:.2f} %" if unit == "%" else short_number(value)
+
+
 class SearchOutput(Output):
     """Columns of pymoo's display: best, range of sizes, hypervolume, time left.
 
     Best is that of the first objective, the range that of the second. The second sort of pNSGA-III
-    (growth or size) has a column of its own, shown where there is one. Time left is
-    estimated from the generations that were computed, not replayed.
+    (growth or size) and the share of the offspring that come from a model have columns of their
+    own, shown where there is such a thing. Time left is estimated from the generations that were
+    computed, not replayed.
     """
 
     def __init__(self):
@@ -42,6 +47,7 @@ class SearchOutput(Output):
         self.range = Column("range", width=19)
         self.hv = Column("hypervolume", width=11)
         self.rule = Column("2nd sort", width=8)
+        self.model = Column("by model", width=8)
         self.failed = Column("failed", width=6)
         self.left = Column("time left", width=9)
         self.since = None  # (share done, time) when the first computed generation ended
@@ -51,22 +57,26 @@ class SearchOutput(Output):
         problem = algorithm.problem
         self.best.name = f"best {problem.objectives[0]}"
         self.range.name = f"range of {problem.objectives[1]}"
+        self.range.width = max(self.range.width, len(self.range.name))
+        self.best.width = max(self.best.width, len(self.best.name))
         self.columns += [self.best, self.range, self.hv]
         if hasattr(algorithm.survival, "rule"):
             self.columns.append(self.rule)
+        if hasattr(getattr(algorithm, "mating", None), "shares"):
+            self.columns.append(self.model)
         self.columns += [self.failed, self.left]
 
     def update(self, algorithm):
         """Take the numbers of the generation that has just ended."""
         super().update(algorithm)
         problem, F = algorithm.problem, algorithm.pop.get("F")
-        unit = problem.column(problem.objectives[0]).unit
-        best = F[:, 0].min()
-        self.best.set(f"{best:.2f} {unit}" if unit == "%" else short_number(best))
-        low, high = (short_number(f(F[:, 1])) for f in (np.min, np.max))
-        self.range.set(f"{low} - {high}")
+        first, second = (problem.column(name).unit for name in problem.objectives[:2])
+        self.best.set(_shown(F[:, 0].min(), first))
+        self.range.set(f"{_shown(F[:, 1].min(), second)} - {_shown(F[:, 1].max(), second)}")
         self.hv.set(f"{hypervolume(F, problem.objective_bounds()):.4f}")
         self.rule.set(getattr(algorithm.survival, "rule", None))
+        if self.model in self.columns:
+            self.model.set(f"{100 * algorithm.mating.shares[1]:.0f} %")
         self.failed.set(int(np.sum(algorithm.pop.get("failed").astype(bool))))
         self.left.set(self._time_left(algorithm))
 

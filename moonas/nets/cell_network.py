@@ -7,14 +7,14 @@ from .operations import SqueezeExcitation, affine_norm, build_operation
 
 
 class _Cell(nn.Module):
-    def __init__(self, shape, edges, concat, pool_norm, squeeze):
+    def __init__(self, shape, edges, concat, last_norm, squeeze):
         super().__init__()
         self.shape, self.edges, self.concat = shape, edges, concat
         self.squeeze = SqueezeExcitation(len(concat) * shape.channels) if squeeze else None
         self.older, self.newer = preprocess(shape, affine_norm)
         self.operations = nn.ModuleList(
             build_operation(
-                name, shape.channels, shape.stride(state), affine_norm, pool_norm and affine_norm
+                name, shape.channels, shape.stride(state), affine_norm, last_norm and affine_norm
             )
             or nn.Identity()  # a place holder for none, never called
             for name, state in edges
@@ -49,7 +49,8 @@ class CellNetwork(nn.Module):
         increment: channels that every cell has more than the one before; None doubles them at
             every reduction.
         squeeze: squeeze-and-excitation on the output of every cell.
-        pool_norm: normalise after pools, as supernets do and DARTS's final networks do not.
+        last_norm: normalise after operations that end without it (pools, squeeze-and-excitation,
+            local binary convolutions), as supernets do and final networks do not.
 
     Raises:
         ValueError: an argument is out of range.
@@ -69,7 +70,7 @@ class CellNetwork(nn.Module):
         concat=all_nodes,
         increment=None,
         squeeze=False,
-        pool_norm=False,
+        last_norm=False,
     ):
         super().__init__()
         for name, value in (("channels", channels), ("layers", layers), ("n_classes", n_classes)):
@@ -80,7 +81,7 @@ class CellNetwork(nn.Module):
         shapes = stack(channels, layers, image_size, n_out, increment)
         self.stem = Stem(in_channels, channels, image_size)
         self.cells = nn.ModuleList(
-            _Cell(shape, *cells[int(shape.reduction)], pool_norm, squeeze) for shape in shapes
+            _Cell(shape, *cells[int(shape.reduction)], last_norm, squeeze) for shape in shapes
         )
         widths = [n_out[int(shape.reduction)] * shape.channels for shape in shapes]
         self.classifier = nn.Linear(widths[-1], n_classes)

@@ -60,7 +60,7 @@ class CellCosts:
         image_size: side in pixels.
         increment: channels that every cell has more than the one before; None doubles them at
             every reduction.
-        pool_norm: affine normalisation after pools.
+        last_norm: affine normalisation after operations that end without one.
         squeeze: squeeze-and-excitation on the output of every cell.
         n_nodes: of a cell.
 
@@ -81,7 +81,7 @@ class CellCosts:
         in_channels=3,
         image_size=32,
         increment=None,
-        pool_norm=False,
+        last_norm=False,
         squeeze=False,
         n_nodes=4,
     ):
@@ -100,7 +100,7 @@ class CellCosts:
                 stride = shape.stride(state)
                 side = shape.side if state < 2 else shape.side_out
                 for index, name in enumerate(operations):
-                    cost = operation_cost(name, shape.channels, stride, side, pool_norm=pool_norm)
+                    cost = operation_cost(name, shape.channels, stride, side, last_norm=last_norm)
                     self.table[int(shape.reduction), state, index] += cost
 
     def count(self, operations, states, n_out=None):

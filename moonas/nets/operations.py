@@ -127,7 +127,7 @@ def _separable(channels, kernel, stride, dilation, norm):
     )
 
 
-def build_operation(name, channels, stride, norm, pool_norm=None):
+def build_operation(name, channels, stride, norm, last_norm=None):
     """The module of an operation, (b, channels, h, w) -> (b, channels, h / stride, w / stride).
 
     Args:
@@ -137,7 +137,9 @@ def build_operation(name, channels, stride, norm, pool_norm=None):
         channels: in and out.
         stride: 1 or 2.
         norm: makes the normalisation of a number of channels.
-        pool_norm: the same for after a pool; None leaves pools bare, as DARTS's final networks do.
+        last_norm: the same for after what ends without one: pools, squeeze-and-excitation, local
+            binary convolutions. Supernets want all paths on one scale; None leaves them bare, as
+            DARTS leaves pools in final networks.
 
     Returns:
         The module; None for ``none``, which has no output at all.
@@ -149,17 +151,9 @@ def build_operation(name, channels, stride, norm, pool_norm=None):
         return None
     if name == "skip_connect":
         return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels, norm)
-    if name in ("max_pool_3x3", "avg_pool_3x3"):
-        if name == "max_pool_3x3":
-            pool = nn.MaxPool2d(3, stride, 1)
-        else:
-            pool = nn.AvgPool2d(3, stride, 1, count_include_pad=False)
-        return nn.Sequential(pool, pool_norm(channels)) if pool_norm else pool
-    if name == "squeeze_excitation":
-        gate = SqueezeExcitation(channels)
-        if stride == 1:
-            return gate
-        return nn.Sequential(nn.AvgPool2d(3, stride, 1, count_include_pad=False), gate)
+    bare = _without_last_norm(name, channels, stride, norm)
+    if bare is not None:
+        return nn.Sequential(bare, last_norm(channels)) if last_norm else bare
     if name == "conv_1x7_7x1":
         return nn.Sequential(
             nn.ReLU(),
@@ -168,8 +162,6 @@ def build_operation(name, channels, stride, norm, pool_norm=None):
             norm(channels),
         )
     kind, kernel = _convolution(name)
-    if kind == "lbc":
-        return local_binary_conv(channels, kernel, stride, norm)
     if kind == "dil_conv":
         return _separable(channels, kernel, stride, 2, norm)
     return nn.Sequential(
@@ -177,7 +169,22 @@ def build_operation(name, channels, stride, norm, pool_norm=None):
     )
 
 
-def operation_cost(name, channels, stride, side, affine=True, pool_norm=False):
+def _without_last_norm(name, channels, stride, norm):
+    """The module of an operation that ends without normalisation; None if it is none of these."""
+    average = nn.AvgPool2d(3, stride, 1, count_include_pad=False)
+    if name == "max_pool_3x3":
+        return nn.MaxPool2d(3, stride, 1)
+    if name == "avg_pool_3x3":
+        return average
+    if name == "squeeze_excitation":
+        gate = SqueezeExcitation(channels)
+        return gate if stride == 1 else nn.Sequential(average, gate)
+    if name.startswith("lbc"):
+        return local_binary_conv(channels, _convolution(name)[1], stride, norm)
+    return None
+
+
+def operation_cost(name, channels, stride, side, affine=True, last_norm=False):
     """Parameters and multiply-adds of an operation at an input of side x side pixels.
 
     Multiply-adds count convolutions alone; normalisation has 2 parameters a channel if affine.
@@ -192,17 +199,18 @@ def operation_cost(name, channels, stride, side, affine=True, pool_norm=False):
     if name == "skip_connect":
         return channels**2 + norm, channels**2 * area
     if name in ("max_pool_3x3", "avg_pool_3x3"):
-        return norm * pool_norm, 0
+        return norm * last_norm, 0
     if name == "squeeze_excitation":
         weights = 2 * channels * max(1, channels // SE_REDUCTION)
-        return weights, weights
+        return weights + norm * last_norm, weights
     if name == "conv_1x7_7x1":
         weights = 7 * channels**2  # of each of the two
         half_way = side * -(-side // stride)  # pixels after the first
         return 2 * weights + norm, weights * (half_way + area)
     kind, kernel = _convolution(name)
     if kind == "lbc":
-        return channels**2 + norm, (kernel**2 + 1) * channels**2 * area
+        norms = norm * (1 + last_norm)
+        return channels**2 + norms, (kernel**2 + 1) * channels**2 * area
     once = kernel**2 * channels + channels**2
     times = 2 if kind == "sep_conv" else 1
     return times * (once + norm), times * once * area

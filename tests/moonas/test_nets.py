@@ -46,11 +46,11 @@ def test_every_operation_keeps_channels_and_divides_the_side(name, stride, side)
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("affine", [True, False])
-@pytest.mark.parametrize("pool_norm", [True, False])
-def test_cost_in_closed_form_is_that_of_the_module(name, stride, affine, pool_norm):
+@pytest.mark.parametrize("last_norm", [True, False])
+def test_cost_in_closed_form_is_that_of_the_module(name, stride, affine, last_norm):
     norm = affine_norm if affine else batch_norm_only
-    module = build_operation(name, 6, stride, norm, norm if pool_norm else None)
-    params, macs = operation_cost(name, 6, stride, 9, affine=affine, pool_norm=pool_norm)
+    module = build_operation(name, 6, stride, norm, norm if last_norm else None)
+    params, macs = operation_cost(name, 6, stride, 9, affine=affine, last_norm=last_norm)
     if module is None or not list(module.parameters()):
         assert (params, macs) == (0, 0)
     else:

@@ -78,7 +78,7 @@ def test_macs_rise_from_a_to_i_and_lie_up_to_7_percent_below_the_papers():
     [
         dict(channels=4, layers=3, n_classes=7, in_channels=1, image_size=8),
         dict(channels=3, layers=5, n_classes=10, in_channels=3, image_size=13),
-        dict(channels=4, layers=4, n_classes=5, in_channels=3, image_size=70, pool_norm=True),
+        dict(channels=4, layers=4, n_classes=5, in_channels=3, image_size=70, last_norm=True),
         dict(channels=4, layers=1, n_classes=5, in_channels=2, image_size=9),
     ],
 )
@@ -107,7 +107,7 @@ def test_path_of_the_supernet_equals_the_stand_alone_network_with_its_weights(si
         images = torch.randn(16, 2, side, side).to(device)
     for x in rng.integers(0, space.N_CHOICES, size=(12, space.N_VAR)):
         architecture = space.decode(x)
-        network = cars.network(architecture, pool_norm=True, **shape).to(device)
+        network = cars.network(architecture, last_norm=True, **shape).to(device)
         supernet.copy_weights(network, architecture)
         network.train()  # normalise by the batch, as the supernet does
         difference = (supernet(images, architecture) - network(images)).abs().max()

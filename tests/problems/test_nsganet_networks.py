@@ -7,8 +7,10 @@ import torch
 from moonas.nets.cells import loose_ends
 from moonas.nets.counting import CellCosts, count_macs, count_params
 from moonas.nets.operations import LBC_DENSITY, local_binary_conv
+from moonas.nets.randomness import initial_weights
 from problems import nsganet
 from problems.nsganet import space
+from problems.nsganet.supernet import Supernet
 
 # NSGA-Net's published cell, as a vector of its own encoding: operation and state by turns
 NAMES = (
@@ -122,3 +124,36 @@ def test_a_genotype_outside_the_space_is_refused_with_the_reason(edge, message):
     block = [("skip_connect", 0)] * 10
     with pytest.raises(ValueError, match=message):
         space.from_genotype([edge, *block[1:]], block)
+
+
+@pytest.mark.parametrize("side", [8, 11, 64])
+def test_path_of_the_supernet_equals_the_stand_alone_network_with_its_weights(side, device):
+    """Also where blocks concatenate one to five nodes, of which the next ones read a part."""
+    shape = dict(channels=4, increment=2, layers=4, n_classes=10, in_channels=2, image_size=side)
+    with initial_weights(0, "test"):
+        supernet = Supernet(**shape).to(device)
+        images = torch.randn(16, 2, side, side).to(device)
+    X = rows(16, seed=3)
+    assert len(set(space.n_loose(X).ravel())) >= 4
+    for x in X:
+        architecture = space.decode(x)
+        network = nsganet.network(architecture, last_norm=True, **shape).to(device)
+        supernet.copy_weights(network, architecture)
+        network.train()  # normalise by the batch, as the supernet does
+        difference = (supernet(images, architecture) - network(images)).abs().max()
+        assert difference < 1e-4
+
+
+def test_weights_of_nodes_that_are_not_concatenated_are_not_read():
+    supernet = Supernet(channels=2, increment=1, layers=1, n_classes=3, in_channels=1, image_size=8)
+    chain = [("skip_connect", s) for node in range(5) for s in (node + 1, node + 1)]
+    architecture = space.from_genotype(chain, chain)
+    assert loose_ends(architecture.normal) == (6,)
+    images = torch.randn(4, 1, 8, 8)
+    before = supernet(images, architecture)
+    with torch.no_grad():
+        supernet.classifier.weight[:, : 4 * 2] += 1
+    assert torch.equal(supernet(images, architecture), before)
+    with torch.no_grad():
+        supernet.classifier.weight[:, 4 * 2 :] += 1
+    assert not torch.equal(supernet(images, architecture), before)

@@ -1,0 +1,307 @@
+"""Does mating from a Bayesian network pay, and when should it begin? (NSGANetV1, figures 8a and 26)
+
+Question: with equal budgets of 40 x 30 architectures in NSGANet's own encoding, how does the
+normalised hypervolume grow for random search, NSGA-II with its usual operators made discrete (SBX
+and polynomial mutation, rounded), NSGA-II with NSGANet's operators (exploitation never), and the
+same with the Bayesian network from 1/3, 1/2, 2/3 or 3/4 of the budget? And do the scores that this
+rests on rank architectures as training from scratch does?
+
+Method: the error is that under the weights of one supernet, trained long and then frozen, on the
+images of digits that validate; the second objective are multiply-adds. Each seed starts all
+variants from the same population, and each row is scored once. Hypervolumes are of all that was
+evaluated so far, as shares of the rectangle up to 100 % error and the dearest network of the space.
+For the rank correlation, 60 random architectures train from scratch, five times each, in the
+supernet's shape.
+
+Command: python benchmarks/nsganet_ablation.py        (2 CPU cores, about 45 minutes)
+Device: CPU, two processes with one thread each.
+Output: nsganet_ablation.json and nsganet_ablation.png beside this file. The supernet and all scores
+are kept in --runs; interrupted and repeated, only what is missing is computed.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+from matplotlib.figure import Figure
+from pymoo.operators.crossover.sbx import SBX
+from pymoo.operators.mutation.pm import PM
+from pymoo.operators.repair.rounding import RoundingRepair
+from pymoo.optimize import minimize
+from scipy.stats import spearmanr, wilcoxon
+
+import moonas
+from moonas.operators import CategoricalSampling
+from moonas.pareto import hypervolume
+
+HERE = Path(__file__).parent
+SHAPE = dict(channels=8, increment=4, layers=3, device="cpu", workers=1)
+SUPERNET = dict(architectures_per_step=4, learning_rate=0.05, batch=32)
+POPULATION, GENERATIONS = 40, 30
+STARTS = {"1/3": 1 / 3, "1/2": 1 / 2, "2/3": 2 / 3, "3/4": 3 / 4}
+RANDOM, VANILLA, NEVER = "random search", "NSGA-II, SBX and PM", "NSGANetV1, never"
+VARIANTS = [RANDOM, VANILLA, NEVER, *(f"NSGANetV1, from {name}" for name in STARTS)]
+COLORS = ["#9db4c0", "#588157", "#22313f", "#e9c46a", "#f4a261", "#c8553d", "#7b2d26"]
+
+
+class CachedEvaluator:
+    """Errors of frozen weights, by row; what is not known is scored and kept in a file."""
+
+    trains = False
+
+    def __init__(self, inner, encode, path):
+        self.inner, self.encode, self.path = inner, encode, path
+        self.device = inner.device
+        self.errors = json.loads(path.read_text()) if path.exists() else {}
+
+    def begin(self, seed):
+        """Nothing depends on the run."""
+
+    def score(self, architectures):
+        """As the inner evaluator's."""
+        keys = [",".join(map(str, self.encode(a).tolist())) for a in architectures]
+        new = {k: a for k, a in zip(keys, architectures, strict=True) if k not in self.errors}
+        if new:
+            scored = self.inner.score(list(new.values()))["error"].tolist()
+            self.errors.update(zip(new, scored, strict=True))
+        costs = self.inner.costs.counted(architectures)
+        return {"error": np.array([self.errors[k] for k in keys])} | costs
+
+    def save(self):
+        """Write the scores to the file."""
+        part = self.path.with_suffix(".part")
+        part.write_text(json.dumps(self.errors))
+        part.replace(self.path)
+
+
+def supernet_problem(epochs, **options):
+    """The problem under a supernet that is trained for ``epochs`` and frozen."""
+    return moonas.load_problem(
+        "nsganet",
+        evaluator="supernet",
+        weights="frozen",
+        frozen_epochs=epochs,
+        population=POPULATION,
+        generations=GENERATIONS,
+        **SHAPE,
+        **SUPERNET,
+        **options,
+    )
+
+
+def trained(epochs, runs):
+    """The trained supernet's state, from the file if it is there, and its report."""
+    path = runs / f"supernet-{epochs}.pt"
+    if not path.exists():
+        problem = supernet_problem(epochs)
+        problem.progress = lambda phase, done, total, unit: (
+            print(f"{phase} {done}/{total} {unit}", flush=True) if done % 20 == 0 else None
+        )
+        problem.evaluator.begin(0)
+        problem.evaluator.warm_up()
+        torch.save(problem.evaluator.state(), path)
+    return torch.load(path, weights_only=True)
+
+
+def with_weights(epochs, runs, name, **options):
+    """The problem with the trained weights and cached scores."""
+    problem = supernet_problem(epochs, **options)
+    inner = problem.evaluator
+    inner.begin(0)
+    inner.load_state(torch.load(runs / f"supernet-{epochs}.pt", weights_only=True))
+    problem._evaluator = CachedEvaluator(inner, problem.encode, runs / f"{name}-{epochs}.json")
+    return problem
+
+
+def algorithm(problem, variant):
+    """The algorithm of a variant; all evaluate ``POPULATION`` rows a generation."""
+    if variant == RANDOM:
+        return moonas.algorithm("random", problem)
+    if variant == VANILLA:
+        rounded = dict(vtype=float, repair=RoundingRepair())
+        operators = dict(crossover=SBX(prob=0.9, eta=20, **rounded), mutation=PM(eta=20, **rounded))
+        return moonas.algorithm("nsga2", problem, **operators)
+    return problem.algorithm()
+
+
+def search(seed, epochs, runs):
+    """All variants of one seed: the hypervolume after each generation, and the last front."""
+    torch.set_num_threads(1)
+    found = []
+    cache = None
+    for variant in VARIANTS:
+        start = STARTS.get(variant.split(" from ")[-1])
+        problem = with_weights(epochs, runs, f"seed-{seed}", exploitation=start)
+        cache = problem._evaluator if cache is None else cache
+        problem._evaluator = cache
+        seen, curve, shares = [], [], []
+
+        def note(algorithm, problem=problem, seen=seen, curve=curve, shares=shares):
+            seen.append(algorithm.off.get("F") if algorithm.n_gen > 1 else algorithm.pop.get("F"))
+            curve.append(hypervolume(np.vstack(seen), problem.objective_bounds()))
+            shares.append(float(getattr(algorithm.mating, "shares", [1, 0])[1]))
+
+        result = minimize(
+            problem, algorithm(problem, variant), ("n_gen", GENERATIONS), seed=seed, callback=note
+        )
+        front = [list(row.objectives.values()) for row in moonas.front(result)]
+        found.append(
+            {
+                "variant": variant,
+                "seed": seed,
+                "evaluations": int(result.algorithm.evaluator.n_eval),
+                "hypervolume": curve,
+                "share_of_the_model": shares,
+                "front": front,
+            }
+        )
+        cache.save()
+    return found
+
+
+def from_scratch(x, seed, epochs):
+    """Validation error (%) of one architecture, trained alone in the supernet's shape."""
+    problem = moonas.load_problem("nsganet", proxy_epochs=epochs, **SHAPE)
+    problem.evaluator.begin(seed)
+    return float(problem.evaluator.score([problem.decode(x)])["error"][0])
+
+
+def correlation(args):
+    """Rank correlations of supernet and scratch over random architectures, and their scores."""
+    problem = with_weights(args.epochs, args.runs, "random")
+    rng = np.random.default_rng(0)
+    X = CategoricalSampling().do(problem, args.architectures, random_state=rng).get("X")
+    shared = problem.evaluate(X)[:, 0]
+    path = args.runs / f"scratch-{args.scratch_epochs}-{args.architectures}.json"
+    if not path.exists():
+        jobs = [(x, seed) for seed in range(1, args.scratch_seeds + 1) for x in X]
+        errors = Parallel(args.jobs, verbose=5)(
+            delayed(from_scratch)(x, seed, args.scratch_epochs) for x, seed in jobs
+        )
+        path.write_text(json.dumps(np.reshape(errors, (-1, len(X))).tolist()))
+    alone = np.array(json.loads(path.read_text()))
+    pairs = [spearmanr(a, b).statistic for i, a in enumerate(alone) for b in alone[:i]]
+    return {
+        "supernet": shared.tolist(),
+        "scratch": alone.tolist(),
+        "scratch_epochs": args.scratch_epochs,
+        "spearman_of_supernet_and_mean_of_scratch": float(
+            spearmanr(shared, alone.mean(axis=0)).statistic
+        ),
+        "spearman_between_two_seeds_of_scratch": float(np.mean(pairs)),
+    }
+
+
+def summarise(searches):
+    """Quartiles of the last hypervolume by variant, and paired tests against exploitation never."""
+    last = {
+        v: np.array([s["hypervolume"][-1] for s in searches if s["variant"] == v]) for v in VARIANTS
+    }
+    table = {}
+    for variant, values in last.items():
+        row = dict(
+            zip(("q25", "median", "q75"), np.quantile(values, [0.25, 0.5, 0.75]), strict=True)
+        )
+        difference = values - last[NEVER]
+        if variant != NEVER:
+            row["better_than_never"] = int((difference > 0).sum())
+            row["median_difference_to_never"] = float(np.median(difference))
+            row["p_wilcoxon"] = float(wilcoxon(difference).pvalue) if difference.any() else 1.0
+        table[variant] = {k: v if isinstance(v, int) else float(v) for k, v in row.items()}
+    return table
+
+
+def draw(searches, ranks, path):
+    """Figure 8a, figure 26 and the rank correlation."""
+    figure = Figure(figsize=(14, 4.6), layout="constrained")
+    curves, zoom, scatter = figure.subplots(1, 3)
+    x = POPULATION * np.arange(1, GENERATIONS + 1)
+    for variant, color in zip(VARIANTS, COLORS, strict=True):
+        values = np.array([s["hypervolume"] for s in searches if s["variant"] == variant])
+        low, middle, high = np.quantile(values, [0.25, 0.5, 0.75], axis=0)
+        if variant in (RANDOM, VANILLA, NEVER, "NSGANetV1, from 2/3"):
+            curves.plot(x, middle, color=color, label=variant)
+            curves.fill_between(x, low, high, color=color, alpha=0.18, lw=0)
+    curves.set(
+        xlabel="architectures evaluated",
+        ylabel="normalised hypervolume: median, quartiles",
+        title="Figure 8a in miniature",
+    )
+    floor = np.median([s["hypervolume"][GENERATIONS // 6] for s in searches])
+    curves.set_ylim(bottom=floor)
+    curves.legend(frameon=False, loc="lower right")
+    for place, variant in enumerate(VARIANTS[2:]):
+        values = [s["hypervolume"][-1] for s in searches if s["variant"] == variant]
+        zoom.boxplot([values], positions=[place], widths=0.5, medianprops={"color": "#c8553d"})
+        zoom.scatter(np.full(len(values), place), values, s=12, color="#22313f", alpha=0.6)
+    zoom.set_xticks(range(len(VARIANTS) - 2), ["never", *STARTS])
+    zoom.set(xlabel="exploitation from", ylabel="hypervolume at the end", title="Figure 26")
+    mean = np.mean(ranks["scratch"], axis=0)
+    scatter.scatter(ranks["supernet"], mean, s=18, color="#457b9d")
+    rho = ranks["spearman_of_supernet_and_mean_of_scratch"]
+    scatter.set(
+        xlabel="error under the supernet (%)",
+        ylabel="error from scratch (%), mean of seeds",
+        title=f"Spearman {rho:.2f}",
+    )
+    for axis in (curves, zoom, scatter):
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=110)
+
+
+def main():
+    """Run what is missing, print the table, write JSON and picture."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=11)
+    parser.add_argument("--epochs", type=int, default=200, help="of the supernet")
+    parser.add_argument("--architectures", type=int, default=60, help="trained from scratch")
+    parser.add_argument("--scratch-epochs", type=int, default=5)
+    parser.add_argument("--scratch-seeds", type=int, default=5)
+    parser.add_argument("--runs", type=Path, default=Path("runs/nsganet_ablation"))
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=HERE / "nsganet_ablation")
+    args = parser.parse_args()
+    args.runs.mkdir(parents=True, exist_ok=True)
+    trained(args.epochs, args.runs)
+    ranks = correlation(args)
+    seeds = range(1, args.seeds + 1)
+    by_seed = Parallel(args.jobs, verbose=10)(
+        delayed(search)(seed, args.epochs, args.runs) for seed in seeds
+    )
+    searches = [s for mine in by_seed for s in mine]
+    budgets = {s["evaluations"] for s in searches}
+    assert budgets == {POPULATION * GENERATIONS}, budgets
+    table = summarise(searches)
+    result = {
+        "command": f"python benchmarks/nsganet_ablation.py --seeds {args.seeds} "
+        f"--epochs {args.epochs} --scratch-epochs {args.scratch_epochs}",
+        "torch": torch.__version__,
+        "summary": table,
+        "ranks": ranks,
+        "searches": searches,
+    }
+    args.out.with_suffix(".json").write_text(json.dumps(result) + "\n")
+    draw(searches, ranks, args.out.with_suffix(".png"))
+    for variant, row in table.items():
+        words = (
+            ""
+            if variant == NEVER
+            else (
+                f"  better than never in {row['better_than_never']} of {args.seeds}, median "
+                f"difference {row['median_difference_to_never']:+.5f}, p {row['p_wilcoxon']:.3f}"
+            )
+        )
+        print(f"{variant:<22} {row['q25']:.5f} {row['median']:.5f} {row['q75']:.5f}{words}")
+    for name in (
+        "spearman_of_supernet_and_mean_of_scratch",
+        "spearman_between_two_seeds_of_scratch",
+    ):
+        print(f"{name.replace('_', ' ')}: {ranks[name]:.3f}")
+
+
+if __name__ == "__main__":
+    main()
