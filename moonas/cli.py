@@ -106,32 +106,33 @@ def _list(args):
     from rich.console import Console
     from rich.table import Table
 
-    table = Table()
+    console = Console()
     if args.zoo:
         from .progress import short_number
         from .published import zoo
 
-        found = zoo()
-        networks = list(dict.fromkeys(words for item in found.values() for words in item.counts))
-        for title in ("name", "problem"):
-            table.add_column(title, no_wrap=True)
-        for words in networks:
-            table.add_column(f"params, macs\n({words})", justify="right")
-        table.add_column("source", overflow="fold")
-        for item in found.values():
-            counts = [
-                ", ".join((f"{item.counts[w][0]:,}", short_number(item.counts[w][1])))
-                if w in item.counts
-                else ""
-                for w in networks
-            ]
-            table.add_row(item.name, item.problem, *counts, item.source)
-    else:
-        for title in ("task", "problem", "what it searches for", "objectives", "data"):
-            table.add_column(title, overflow="fold")
-        for name, entry in registry.entries().items():
-            table.add_row(entry.task, name, entry.summary, entry.objectives, entry.data)
-    Console().print(table)
+        items = zoo().values()
+        for words in dict.fromkeys(words for item in items for words in item.counts):
+            table = Table(title=words, title_justify="left")
+            for title, justify in (("name", "left"), ("params", "right"), ("macs", "right")):
+                table.add_column(title, justify=justify, no_wrap=True)
+            table.add_column("problem", no_wrap=True)
+            table.add_column("source", overflow="fold")
+            for item in items:
+                if words in item.counts:
+                    params, macs = item.counts[words]
+                    counts = f"{params:,}", short_number(macs)
+                    table.add_row(item.name, *counts, item.problem, item.source)
+            console.print(table)
+        return 0
+    table = Table(show_lines=True)
+    table.add_column("task", no_wrap=True)
+    for title in ("what it searches for", "objectives", "data"):
+        table.add_column(title, overflow="fold")
+    for name, entry in registry.entries().items():
+        task = name if name == entry.task else f"{entry.task}: {name}"
+        table.add_row(task, entry.summary, entry.objectives, entry.data)
+    console.print(table)
     return 0
 
 

@@ -76,6 +76,7 @@ class ArchitectureProblem(Problem):
         nodes: list of arrays of columns that crossover and mutation may take together.
     """
 
+    in_words = "in words"  # what an architecture's str() tells
     moves = False  # whether scores change while a run trains
     inputs = {}  # noqa: RUF012 checksums by name of files that scores depend on; never changed
     pnsga3_options = {}  # noqa: RUF012 what the settings ask of pNSGA-III; never changed

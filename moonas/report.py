@@ -74,7 +74,7 @@ def front_table(problem, rows):
     names = [c.name for c in problem.columns if c.direction == "min"]
     for name in names:
         table.add_column(_title(problem.column(name)), justify="right")
-    table.add_column("architecture: normal cell / reduction cell", overflow="fold")
+    table.add_column(f"architecture: {problem.in_words}", overflow="fold")
     for row in rows:
         numbers = [_shown(problem.column(name), row.columns[name]) for name in names]
         table.add_row(*numbers, str(row.architecture))

@@ -47,7 +47,9 @@ def setting(default, help, choices=None, *, least=None, most=None, above=None):
 class SearchSettings:
     """What every problem lets its user choose; a task inherits it and adds its own."""
 
-    data: str = setting("digits", "data set by name, or a folder with one folder of images a class")
+    data: str = setting(
+        "digits", "data set by name, or a folder: with a folder a class, or with a CSV of labels"
+    )
     root: str | None = setting(None, "folder that holds downloaded data sets")
     download: bool = setting(False, "download the data set into root when it is not there")
     objectives: tuple[str, ...] = setting((), "columns to minimise, two or more")
@@ -144,6 +146,9 @@ def describe(settings_class):
     rows = []
     for field in dataclasses.fields(settings_class):
         default = field.default
-        text = ",".join(default) if isinstance(default, tuple) else str(default)
+        if isinstance(default, tuple):
+            text = ",".join(default)
+        else:
+            text = f"{default:.4g}" if isinstance(default, float) else str(default)
         rows.append((field.name, text, field.metadata["help"], field.metadata["choices"]))
     return rows

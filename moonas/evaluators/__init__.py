@@ -3,11 +3,12 @@
 from .classification import QUALITIES, Classification, quality_columns
 from .costs import COSTS, NetworkCosts
 from .scratch import ScratchEvaluator
-from .settings import ClassifierSettings, SupernetSettings
+from .settings import OBJECTIVES, ClassifierSettings, SupernetSettings
 from .supernet import SupernetEvaluator
 
 __all__ = [
     "COSTS",
+    "OBJECTIVES",
     "QUALITIES",
     "Classification",
     "ClassifierSettings",

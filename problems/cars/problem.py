@@ -95,6 +95,8 @@ def target_shape(settings, info):
 class CARS(MovingProblem):
     """Cells of the DARTS space by error, size and speed, under weights that train as it goes."""
 
+    in_words = "normal cell / reduction cell"
+
     def __init__(self, settings):
         self.info = describe(settings.data, settings.image_size)
         qualities = quality_columns(settings.objectives, self.info)

@@ -9,6 +9,7 @@ from moonas.algorithms import BayesianMating
 from moonas.algorithms.named import algorithm
 from moonas.data import describe
 from moonas.evaluators import (
+    OBJECTIVES,
     NetworkCosts,
     ScratchEvaluator,
     SupernetEvaluator,
@@ -32,7 +33,9 @@ from .supernet import Supernet
 class Settings(SupernetSettings):
     """What a search can be told; the defaults suit digits and are small."""
 
-    objectives: tuple[str, ...] = setting(("error", "macs"), "columns to minimise, two or more")
+    objectives: tuple[str, ...] = setting(
+        ("error", "macs"), f"columns to minimise, two or more of {', '.join(OBJECTIVES)}"
+    )
     evaluator: str = setting(
         "proxy",
         "proxy trains each candidate from scratch, supernet shares weights",
@@ -55,6 +58,7 @@ class Settings(SupernetSettings):
         0.8, "share of the images to search with that trains; the rest validates", above=0
     )
     batch: int = setting(64, "images a training step", least=1)
+    architectures_per_step: int = setting(4, "architectures a step of the supernet", least=1)
     learning_rate_end: float = setting(0.0, "at the horizon, and from there on", least=0)
     weight_decay: float = setting(5e-4, "of SGD; what a step does not use does not decay", least=0)
     channels: int = setting(4, "channels of the first cell of a proxy or of the supernet", least=1)
@@ -67,6 +71,17 @@ class Settings(SupernetSettings):
 
 PRESETS = {
     "digits": {},
+    # Digits under shared weights that have learned before the search begins: some five minutes.
+    "supernet": dict(
+        evaluator="supernet",
+        batch=32,
+        learning_rate=0.05,
+        channels=8,
+        increment=4,
+        warmup_epochs=60,
+        epochs=3,
+        frozen_epochs=200,
+    ),
     # Table I and section V-C; learning rate and clipping are DARTS's, whose training the paper
     # follows, and are not printed. 14 cells are N = 4. Hypervolume as in section H.
     "paper": dict(
@@ -97,10 +112,11 @@ class NSGANet(MovingProblem):
     """Blocks of 40 decisions by error and size: of proxies from scratch, or in a supernet.
 
     Attributes:
-        blocks: list of lists of arrays of columns: the nodes of the normal and the reduction block.
+        blocks: arrays of columns, the nodes of the normal and of the reduction block.
     """
 
-    blocks = [list(space.NODES[:5]), list(space.NODES[5:])]  # noqa: RUF012 never changed
+    blocks = (space.NODES[:5], space.NODES[5:])
+    in_words = "normal block / reduction block"
 
     def __init__(self, settings):
         s = settings

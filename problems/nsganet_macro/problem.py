@@ -4,7 +4,13 @@ from dataclasses import dataclass
 
 from moonas.algorithms.named import algorithm
 from moonas.data import describe
-from moonas.evaluators import ClassifierSettings, NetworkCosts, ScratchEvaluator, quality_columns
+from moonas.evaluators import (
+    OBJECTIVES,
+    ClassifierSettings,
+    NetworkCosts,
+    ScratchEvaluator,
+    quality_columns,
+)
 from moonas.nets.devices import resolve_device
 from moonas.operators import BlockCrossover, CategoricalSampling, PolynomialMoves, SameRow
 from moonas.problem import ArchitectureProblem
@@ -19,7 +25,8 @@ class Settings(ClassifierSettings):
     """What a search can be told; the defaults suit digits and are small."""
 
     objectives: tuple[str, ...] = setting(
-        ("error", "robustness_error"), "columns to minimise, two or more"
+        ("error", "robustness_error"),
+        f"columns to minimise, two or more of {', '.join(OBJECTIVES)}",
     )
     population: int = setting(20, "architectures that survive a generation", least=1)
     generations: int = setting(10, "generations to run", least=1)
@@ -66,10 +73,11 @@ class NSGANetMacro(ArchitectureProblem):
     """Connections of three phases, by the error of proxies and their robustness.
 
     Attributes:
-        blocks: list of lists of arrays of columns: each phase's nodes and skip bit.
+        blocks: arrays of columns, each phase's nodes and skip bit.
     """
 
     blocks = space.BLOCKS
+    in_words = "phase / phase / phase, each node with what it takes"
 
     def __init__(self, settings):
         self.info = describe(settings.data, settings.image_size)
