@@ -129,6 +129,25 @@ def test_it_wraps_the_mating_of_any_genetic_algorithm_and_repeats(name):
     assert first.pop.get("X").dtype.kind == "i"
 
 
+def test_the_archive_holds_each_row_that_was_evaluated_once():
+    toy = Toy(population=12, moves=False)
+    search = algorithm("nsga2", toy)
+    search.mating = BayesianMating(search.mating, [[np.arange(3)], [np.arange(3, 6)]])
+    evaluated = []
+
+    def callback(algorithm):
+        evaluated.extend(map(tuple, algorithm.off.get("X").tolist()))
+
+    found = minimize(toy, search, ("n_gen", 12), seed=1, callback=callback)
+    X, F = found.algorithm.mating.archive
+    rows = [tuple(row) for row in X.tolist()]
+    # all but the last offspring, which no mating has seen
+    before = evaluated[:-12]
+    assert len(set(before)) < len(before)
+    assert set(rows) == set(before) and len(set(rows)) == len(rows)
+    assert np.array_equal(toy.evaluate(X), F)
+
+
 def test_the_model_is_fitted_on_the_best_rows():
     result, _ = searched(start=0.3, n_best=5)
     (one, two) = result.algorithm.mating.models
