@@ -149,6 +149,12 @@ def test_weights_of_nodes_that_are_not_concatenated_are_not_read():
     chain = [("skip_connect", s) for node in range(5) for s in (node + 1, node + 1)]
     architecture = space.from_genotype(chain, chain)
     assert loose_ends(architecture.normal) == (6,)
+    assert supernet._wiring(architecture)[1] == [slice(8, 10)]
+    two = space.from_genotype(chain, chain[:8] + [("skip_connect", 0)] * 2)
+    assert supernet._wiring(two) == (
+        [(two.reduction, (5, 6), (None, None))],
+        [slice(6, 8), slice(8, 10)],
+    )
     images = torch.randn(4, 1, 8, 8)
     before = supernet(images, architecture)
     with torch.no_grad():

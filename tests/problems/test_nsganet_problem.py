@@ -63,7 +63,7 @@ def test_four_fifths_train_one_fifth_validates_and_none_is_a_test_image(evaluato
 
 def test_a_proxys_score_equals_that_of_a_plain_training_loop(small):
     """Algorithm 2, written out: SGD, the learning rate along a cosine, shuffled batches."""
-    x, epochs, seed, layout = rows(1)[0], 6, 5, torch.channels_last
+    x, epochs, seed, layout = rows(1)[0], 4, 5, torch.channels_last
     problem = moonas.load_problem("nsganet", **small | dict(proxy_epochs=epochs, device="cpu"))
     problem.evaluator.begin(seed)
     score = problem.evaluator.score([space.decode(x)])
@@ -91,7 +91,7 @@ def test_a_proxys_score_equals_that_of_a_plain_training_loop(small):
     with torch.no_grad():
         wrong = network(images[validation]).argmax(1) != data.labels[validation]
     assert score["error"][0] == pytest.approx(100 * float(wrong.double().mean()))
-    assert score["error"][0] < 50  # it has learned
+    assert score["error"][0] < 70  # it has learned
 
 
 def test_a_score_depends_on_the_runs_seed_and_the_candidate_alone(small):
@@ -246,18 +246,19 @@ def test_offspring_of_the_model_begin_at_two_thirds(small):
 def test_where_scores_move_the_model_learns_from_todays_scores_alone(small):
     options = small | dict(evaluator="supernet", exploitation=0.2)
     problem = moonas.load_problem("nsganet", **options)
-    checked = []
+    scored, checked = [], []  # rows and scores at the end of each generation
 
     def note(algorithm):
-        archive = algorithm.mating.archive
-        if archive is not None:
-            checked.append(len(archive[0]))
-            assert len(archive[0]) <= 12
+        if scored:
+            X, F = algorithm.mating.archive  # as this generation's mating made it
+            learned = {tuple(x): f.tolist() for x, f in zip(X.tolist(), F, strict=True)}
+            assert learned == scored[-1] and len(X) == len(learned)
+            checked.append(len(X))
+        individuals = [*algorithm.pop, *algorithm.off]
+        scored.append({tuple(i.X.tolist()): i.F.tolist() for i in individuals})
 
-    result = run(problem, callback=note)
-    assert len(checked) == 3
-    X, F = result.algorithm.mating.archive  # of the mating of the last generation
-    assert len(np.unique(X, axis=0)) == len(X) == len(F)
+    run(problem, callback=note)
+    assert len(checked) == 3 and checked[-1] > 6  # survivors, and offspring that died
 
 
 @pytest.mark.parametrize("name", ["nsga3", "smsemoa", "moead", "random"])
