@@ -2,6 +2,7 @@
 
     run.json             what was asked: problem, settings, seed, algorithm, versions
     journal.jsonl        one line a call: its request, its result, a checksum
+    unfinished.jsonl     what a call has computed so far, one line a candidate; goes with the call
     times.jsonl          when each call was made and how long it took; no part of its identity
     weights-000012.pt    tensors after the last call that trained, by the number of that call
     lock                 held by the process that writes
@@ -74,6 +75,7 @@ class Journal:
                 "folder."
             ) from None
         self._file = self.folder / "journal.jsonl"
+        self._unfinished = self.folder / "unfinished.jsonl"
         self._asked = {
             "format": FORMAT,
             "problem": problem,
@@ -177,6 +179,7 @@ class Journal:
             record["weights"] = fingerprint(state)
             _write_atomically(self._weights(number), _to_bytes(state))
         self._append(record)
+        self._unfinished.unlink(missing_ok=True)
         if saves:
             for path in self.folder.glob("weights-*.pt"):
                 if path != self._weights(number):
@@ -192,6 +195,33 @@ class Journal:
             file.write(json.dumps(times) + "\n")
         self._position += 1
         return _from_json(record["result"])
+
+    def keep(self, x, result):
+        """Keep what the present call has found for one row, in case that it is interrupted."""
+        record = {"call": self._position, "x": x, "result": _to_json(result)}
+        with open(self._unfinished, "ab") as file:
+            file.write(_line(record))
+
+    def kept(self):
+        """What an interrupted call kept: a dict of columns by row, a tuple.
+
+        Raises:
+            DamagedRun: the file holds something else than what was written.
+        """
+        _cut_torn_line(self._unfinished)
+        if not self._unfinished.exists():
+            return {}
+        found = {}
+        for number, line in enumerate(self._unfinished.read_bytes().splitlines(), 1):
+            record = _read_line(line)
+            if record is None:
+                raise DamagedRun(
+                    f"{self._unfinished} is damaged in line {number}; remove the file, and what it "
+                    "holds is computed again."
+                )
+            if record["call"] == self._position:
+                found[tuple(record["x"])] = _from_json(record["result"])
+        return found
 
     def settle(self, holder):
         """Load the weights that the calls so far have led to, unless the holder has them already.
@@ -367,18 +397,24 @@ def _read_records(path, repair=True):
     size = _cut_torn_line(path) if repair else data.rfind(b"\n") + 1
     records = []
     for number, line in enumerate(data[:size].splitlines()):
-        try:
-            record = json.loads(line)
-            good = record["call"] == number and _line(_without_crc(record)) == line + b"\n"
-        except (ValueError, TypeError, KeyError):
-            good = False
-        if not good:
+        record = _read_line(line)
+        if record is None or record["call"] != number:
             raise DamagedRun(
                 f"{path} is damaged in line {number + 1}: it is not what was written. "
                 "The run cannot be trusted; start it again in another folder."
             )
         records.append(record)
     return records, size
+
+
+def _read_line(line):
+    """The record of a line that :func:`_line` wrote; None if it is not as it was written."""
+    try:
+        record = json.loads(line)
+        good = "call" in record and _line(_without_crc(record)) == line + b"\n"
+    except (ValueError, TypeError, AttributeError):
+        good = False
+    return record if good else None
 
 
 def _cut_torn_line(path):

@@ -64,10 +64,11 @@ class Column:
 class ArchitectureProblem(Problem):
     """A pymoo problem whose rows are architectures and whose objectives are columns by name.
 
-    A subclass gives ``make_evaluator``, ``decode``, ``encode``, ``architecture_to_json``,
-    ``architecture_from_json``, ``operators``, ``algorithm``, ``network``, ``operations`` and
-    ``zoo``. The problem is shared, not copied, by ``copy.deepcopy`` (pymoo copies it into every
-    generation of a history); a pickle of it leaves weights, data and journal behind.
+    A subclass gives ``make_evaluator``, ``operators``, ``algorithm``, ``network``, ``operations``
+    and ``zoo``, and ``space``: a module with ``decode``, ``encode``, ``to_json`` and ``from_json``,
+    or these four as methods (``architecture_to_json``, ``architecture_from_json``). The problem is
+    shared, not copied, by ``copy.deepcopy`` (pymoo copies it into every generation of a history); a
+    pickle of it leaves weights, data and journal behind.
 
     Args:
         settings: its Settings; ``settings.objectives`` names the columns to minimise.
@@ -76,6 +77,7 @@ class ArchitectureProblem(Problem):
         nodes: list of arrays of columns that crossover and mutation may take together.
     """
 
+    space = None
     in_words = "in words"  # what an architecture's str() tells
     moves = False  # whether scores change while a run trains
     inputs = {}  # noqa: RUF012 checksums by name of files that scores depend on; never changed
@@ -106,7 +108,8 @@ class ArchitectureProblem(Problem):
         return self
 
     def __getstate__(self):
-        left = ("journal", "progress", "seed", "_evaluator", "_run", "_scores", "_measured")
+        left = {"journal", "progress", "seed", "_evaluator"}
+        left |= {"_run", "_generation", "_scores", "_measured"}
         return {k: v for k, v in super().__getstate__().items() if k not in left}
 
     def __setstate__(self, state):
@@ -118,6 +121,7 @@ class ArchitectureProblem(Problem):
         self.progress = None  # (phase, done, total, unit), told while something long runs
         self._evaluator = None
         self._run = None  # the run that the weights belong to; OUTSIDE for those of none
+        self._generation = None  # of that run, the last one whose weights have trained
         self.seed = None  # of that run, 0 outside
         self._scores, self._measured = _Memory(), _Memory()  # what lasts as long as a run
 
@@ -139,6 +143,22 @@ class ArchitectureProblem(Problem):
         if self._evaluator is None:
             self._evaluator = self.make_evaluator()
         return self._evaluator
+
+    def decode(self, x):
+        """The architecture of a row, (n_var,) ints."""
+        return self.space.decode(x)
+
+    def encode(self, architecture):
+        """The row of an architecture, (n_var,) ints."""
+        return self.space.encode(architecture)
+
+    def architecture_to_json(self, architecture):
+        """A dict that JSON can hold."""
+        return self.space.to_json(architecture)
+
+    def architecture_from_json(self, value):
+        """The architecture of such a dict; a ``ValueError`` says what is wrong with it."""
+        return self.space.from_json(value)
 
     def column(self, name):
         """The :class:`Column` of a name."""
@@ -256,8 +276,7 @@ class ArchitectureProblem(Problem):
         They are those of the run so far, or of the journal's last training; without either,
         untrained ones where scores move, and trained ones where they do not.
         """
-        in_a_run = self._run not in (None, OUTSIDE)
-        recorded = self.journal is not None and (in_a_run or self.journal.has_weights)
+        recorded = self.journal is not None and (self.in_a_run or self.journal.has_weights)
         if self._run is None:
             self._run = OUTSIDE
             self._begin_evaluator(0 if self.journal is None else self.journal.seed or 0)
@@ -274,13 +293,23 @@ class ArchitectureProblem(Problem):
             return self._checked(spread.score(self, rows), len(rows))
 
         def measure(rows):
-            return self.evaluator.measure([self.decode(x) for x in rows])
+            measured = self.evaluator.measure([self.decode(x) for x in rows])
+            return {k: v for k, v in self._checked(measured, len(rows)).items() if k != "failed"}
 
-        outside = self._run in (None, OUTSIDE)
-        columns = score(X) if self.moves or outside else self._scores.columns(X, score)
+        columns = score(X) if self.moves or not self.in_a_run else self._scores.columns(X, score)
         if any(column.measured for column in self.columns):
             columns = columns | self._measured.columns(X, measure)
         return columns
+
+    @property
+    def has_evaluator(self):
+        """Whether the evaluator has been made; in a pickle's copy it has not."""
+        return self._evaluator is not None
+
+    @property
+    def in_a_run(self):
+        """Whether scores are those of a run, not of an evaluation outside any."""
+        return self._run not in (None, OUTSIDE)
 
     def _checked(self, columns, n):
         """Refuse columns of the wrong kind; give failed candidates the worst values."""

@@ -3,44 +3,65 @@
     with joblib.parallel_config(backend="loky", n_jobs=4):
         minimize(problem, ...)
 
-Each worker keeps an evaluator of its own and takes over the weights when they have changed. A score
-does not depend on who else is scored, so it does not depend on the split either.
+Each process keeps an evaluator of its own and takes over the weights when they have changed;
+threads share that of the problem. A score does not depend on who else is scored, so it does not
+depend on the split either.
 """
 
-import pickle
 import threading
 
 import joblib
 import numpy as np
 
-_kept = threading.local()  # in a worker: its problem, as asked for, its seed and its weights
+_kept = threading.local()  # in a worker: its problem, as asked for, its seed, its weights' mark
 
 
 def score(problem, X):
     """Columns of the rows of X as ``problem.evaluator`` gives them, from several workers if asked.
 
     Where an evaluator trains each candidate ``alone``, a row is a task, and ``settings.workers``
-    processes take them on a CPU unless joblib was told otherwise.
+    processes take them on a CPU unless joblib was told of more, or this is one of its workers. In a
+    run with a journal, each that is done is kept there until all are.
     """
     evaluator = problem.evaluator
     alone = getattr(evaluator, "alone", False)
     jobs = joblib.effective_n_jobs(joblib.Parallel().n_jobs)
-    if jobs == 1 and alone and evaluator.device.type == "cpu":
+    nested = joblib.parallel.get_active_backend()[0].nesting_level
+    if jobs == 1 and not nested and alone and evaluator.device.type == "cpu":
         jobs = problem.settings.workers
     jobs = min(jobs, len(X))
     if jobs == 1 and not alone:
         return evaluator.score([problem.decode(x) for x in X])
-    parts = np.array_split(X, len(X) if alone else jobs)
+    if alone:
+        return _joined(_score_each(problem, X, jobs))
+    return _joined(_spread(problem, np.array_split(X, jobs), jobs))
+
+
+def _joined(parts):
+    parts = list(parts)
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _score_each(problem, X, jobs):
+    """The columns of each row, trained on its own unless an interrupted call has done that."""
+    journal = problem.journal if problem.in_a_run else None
+    kept = {} if journal is None else journal.kept()
+    missing = [i for i, x in enumerate(X) if tuple(x.tolist()) not in kept]
+    results = [kept.get(tuple(x.tolist())) for x in X]
+    parts = [X[i : i + 1] for i in missing]
     if jobs == 1:
-        done = (evaluator.score([problem.decode(x)]) for (x,) in parts)
+        done = (problem.evaluator.score([problem.decode(x)]) for (x,) in parts)
     else:
         done = _spread(problem, parts, jobs)
-    results = []
-    for result in done:
-        results.append(result)
-        if alone:
-            problem.tell("training candidates", len(results), len(parts), "candidates")
-    return {name: np.concatenate([part[name] for part in results]) for name in results[0]}
+    ready = len(X) - len(missing)
+    problem.tell("training candidates", ready, len(X), "candidates")
+    for i, result in zip(missing, done, strict=True):
+        results[i] = result
+        ready += 1
+        if journal is not None:
+            journal.keep(X[i].tolist(), result)
+        problem.tell("training candidates", ready, len(X), "candidates")
+    return results
 
 
 def _spread(problem, parts, jobs):
@@ -55,21 +76,28 @@ def _spread(problem, parts, jobs):
         pool = joblib.Parallel(jobs, return_as="generator")
     except ValueError:  # a backend that hands over all results together
         pool = joblib.Parallel(jobs)
-    asked = pickle.dumps(problem)
+    asked = joblib.hash(problem)
     return pool(
-        joblib.delayed(_score_part)(asked, problem.seed, state, mark, part) for part in parts
+        joblib.delayed(_score_part)(problem, asked, problem.seed, state, mark, part)
+        for part in parts
     )
 
 
-def _score_part(asked, seed, state, mark, X):
-    if getattr(_kept, "asked", None) != asked:
-        _kept.problem, _kept.seed = pickle.loads(asked), None
-        _kept.asked = asked
-    problem = _kept.problem
-    if _kept.seed != seed:
-        problem.evaluator.begin(seed)
-        _kept.seed, _kept.loaded = seed, None
-    if _kept.loaded != mark:
-        problem.evaluator.load_state(state)
-        _kept.loaded = mark
+def _score_part(problem, asked, seed, state, mark, X):
+    if not problem.has_evaluator:  # in another process: a copy without weights and images
+        problem = _prepared(problem, asked, seed, state, mark)
     return problem.evaluator.score([problem.decode(x) for x in X])
+
+
+def _prepared(problem, asked, seed, state, mark):
+    """The problem that this worker keeps, with the weights asked for."""
+    if getattr(_kept, "asked", None) != asked:
+        _kept.problem, _kept.asked, _kept.seed = problem, asked, None
+    evaluator = _kept.problem.evaluator
+    if _kept.seed != seed:
+        evaluator.begin(seed)
+        _kept.seed, _kept.mark = seed, None
+    if _kept.mark != mark:
+        evaluator.load_state(state)
+        _kept.mark = mark
+    return _kept.problem

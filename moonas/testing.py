@@ -45,7 +45,9 @@ def _check_description(problem):
         assert low < high, f"objective {name} has bounds for hypervolumes"
     for field in fields(problem.settings):
         assert field.metadata.get("help"), f"setting {field.name} has a line of help"
-    assert problem.operations(), "operations() lists what the space is made of"
+    parts = problem.operations()
+    assert parts, "operations() lists what the space is made of"
+    assert all(part.key for part in parts), "each part has a key, for tables of latencies"
     for item in problem.zoo():
         assert problem.decode(problem.encode(item.architecture)) == item.architecture, item.name
         assert item.source, f"{item.name} has a source"

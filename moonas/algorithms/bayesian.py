@@ -94,6 +94,8 @@ class BayesianMating(InfillCriterion):
         base: the algorithm's own mating; its repair and duplicate elimination are taken over.
         blocks: list of lists of arrays of columns: the nodes of each block.
         start: share of the budget, in (0, 1]; from then on the model is used. 2/3 in the paper.
+        generations: the budget; by default what the algorithm's termination says has been used. A
+            run that ends by the clock wants it, or it cannot be resumed.
         first_share: of the offspring at the start; 0.25 in the paper.
         n_best: rows to fit on; 100 in the paper.
         strength: of the smoothing, see :class:`BlockNetwork`.
@@ -102,10 +104,20 @@ class BayesianMating(InfillCriterion):
         shares: (2,) of genetic operators and model in this generation.
     """
 
-    def __init__(self, base, blocks, *, start=2 / 3, first_share=0.25, n_best=100, strength=1.0):
+    def __init__(
+        self,
+        base,
+        blocks,
+        *,
+        start=2 / 3,
+        generations=None,
+        first_share=0.25,
+        n_best=100,
+        strength=1.0,
+    ):
         super().__init__(repair=base.repair, eliminate_duplicates=base.eliminate_duplicates)
         self.base, self.blocks = base, blocks
-        self.start, self.first_share = start, first_share
+        self.start, self.generations, self.first_share = start, generations, first_share
         self.n_best, self.strength = n_best, strength
         self.shares = np.array([1.0, 0.0])
         self.archive = None  # (X, F) of all that was evaluated, each row once
@@ -160,7 +172,10 @@ class BayesianMating(InfillCriterion):
     def _learn(self, algorithm, rng):
         """Take the last offspring into the archive; set the shares and fit the models."""
         self._archive(algorithm)
-        if algorithm.termination.perc < self.start:
+        used = algorithm.termination.perc
+        if self.generations is not None:
+            used = (algorithm.n_iter - 1) / self.generations
+        if used < self.start:
             return
         if self.models is None:
             self.shares = np.array([1 - self.first_share, self.first_share])

@@ -85,7 +85,7 @@ def _describe_folder(folder):
             f"{list(DATA_SETS)}."
         )
     classes = _class_folders(folder / "train" if (folder / "train").is_dir() else folder)
-    if len(classes) >= 2:
+    if len(classes) >= 2 and not (folder / "labels.csv").exists():
         return DataInfo(str(folder), len(classes), 3, FOLDER_SIDE, 4, True)
     table = tables.find_table(folder)
     if table is None:
@@ -271,6 +271,8 @@ def _table(folder, side):
     if chosen is None:
         if len(labels) < 10:
             raise ValueError(f"{table.path} lists {len(labels)} images; 10 are wanted at least.")
+        if groups is not None and len(np.unique(groups)) < 5:
+            raise ValueError(f"{table.path} is of {len(np.unique(groups))} patients; 5 are wanted.")
         search, test = split(labels, len(labels) - len(labels) // 5, groups)
     else:
         search, test = np.flatnonzero(~chosen), np.flatnonzero(chosen)

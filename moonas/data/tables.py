@@ -1,6 +1,7 @@
 """Images with any number of labels each: a folder of images and a CSV that lists them.
 
-The first column of the CSV is the image's file, by its path in the folder or by its name alone.
+The first column of the CSV is the image's file, by its path in the folder or, where no other has
+that name, by its name alone.
 Then either a column ``Labels`` or ``Finding Labels`` names an image's labels, parted by ``|`` ("No
 Finding" is none), as NIH's ChestX-ray14 comes; or each further column is a label, of ones and
 zeros. A column ``Patient ID`` keeps the images of a patient together in every split. The images for
@@ -64,6 +65,10 @@ def read_table(path):
         columns = [i for i in range(1, len(header)) if i != patient]
         classes = tuple(header[i].strip() for i in columns)
         labels = _from_columns(path, classes, [[row[i].strip() for i in columns] for row in rows])
+    files = [row[0].strip() for row in rows]
+    if len(set(files)) < len(files):
+        twice = next(name for i, name in enumerate(files) if name in files[:i])
+        raise ValueError(f"{path} lists {twice!r} more than once; one row an image is expected.")
     if not classes:
         raise ValueError(
             f"{path} names no labels. Expected a column 'Labels' with names parted by |, or a "
@@ -72,7 +77,7 @@ def read_table(path):
     groups = None
     if patient is not None:
         _, groups = np.unique([row[patient] for row in rows], return_inverse=True)
-    return Table(path, tuple(row[0].strip() for row in rows), classes, labels, groups)
+    return Table(path, tuple(files), classes, labels, groups)
 
 
 def _from_lists(texts):
@@ -98,13 +103,22 @@ def find_images(table, folder):
     """The path of each image of a table.
 
     Raises:
-        ValueError: an image is missing.
+        ValueError: an image is missing, or several have its name.
     """
-    by_name = {}
+    below = {}  # name -> files of that name
     paths = [folder / name for name in table.files]
     if not all(path.is_file() for path in paths):
-        by_name = {path.name: path for path in sorted(folder.rglob("*")) if path.is_file()}
-    paths = [p if p.is_file() else by_name.get(p.name) for p in paths]
+        for path in sorted(folder.rglob("*")):
+            below.setdefault(path.name, []).append(path)
+    for i, name in enumerate(table.files):
+        if not paths[i].is_file():
+            found = below.get(name, [])  # a name with a folder is in no list
+            if len(found) > 1:
+                raise ValueError(
+                    f"{table.path} lists {name!r}, and {folder} holds {len(found)} files of that "
+                    "name; list them with their folders."
+                )
+            paths[i] = found[0] if found else None
     missing = [name for name, path in zip(table.files, paths, strict=True) if path is None]
     if missing:
         raise ValueError(
@@ -119,7 +133,7 @@ def test_rows(table, folder):
     path = folder / "test_list.txt"
     if not path.exists():
         return None
-    names = set(path.read_text(encoding="utf-8").split())
+    names = {line.strip() for line in path.read_text(encoding="utf-8").splitlines()}
     chosen = np.array([name in names or name.split("/")[-1] in names for name in table.files])
     if not chosen.any() or chosen.all():
         raise ValueError(f"{path} names {chosen.sum()} of {len(chosen)} images; a part is wanted.")

@@ -28,7 +28,7 @@ class NetworkCosts:
         ValueError: the latency table is missing or lacks a part.
     """
 
-    def __init__(self, settings, info, *, count, build, parts=None, all_parts=None):
+    def __init__(self, settings, info, *, count, build, parts, all_parts):
         self.settings, self.info = settings, info
         self.count, self.build, self.parts = count, build, parts
         self.table = None

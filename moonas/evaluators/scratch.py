@@ -11,7 +11,9 @@ from .classification import Classification
 
 
 class ScratchEvaluator:
-    """Trains a small network of each candidate for some epochs, and judges it (algorithm 2).
+    """Trains a small network of each candidate for some epochs, and judges it.
+
+    After NSGANetV1 (Lu et al., 2020), algorithm 2.
 
     Initial weights, batches and augmentation come from the run's seed and the candidate alone, so a
     score depends neither on the order nor on the number of processes.

@@ -1,5 +1,6 @@
 """Where networks run."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -33,20 +34,42 @@ def repeatable(threads):
     """Compute the same bits every time: ``threads`` torch threads, and cuDNN's fixed algorithms.
 
     The number of threads changes the order of sums, hence the last bits of a score. What was set
-    before comes back.
+    before comes back: cuDNN's flags, of which a process has one set, when the last of several
+    Python threads leaves.
     """
-    before, cudnn = torch.get_num_threads(), torch.backends.cudnn
+    before = torch.get_num_threads()
     torch.set_num_threads(threads)
+    _fixed_cudnn.enter()
     try:
-        with cudnn.flags(
-            enabled=cudnn.enabled,
-            benchmark=False,
-            deterministic=True,
-            allow_tf32=cudnn.allow_tf32,
-        ):
-            yield
+        yield
     finally:
+        _fixed_cudnn.leave()
         torch.set_num_threads(before)
+
+
+class _FixedCudnn:
+    """cuDNN's deterministic algorithms, for as long as anyone is inside."""
+
+    def __init__(self):
+        self._lock, self._inside, self._before = threading.Lock(), 0, None
+
+    def enter(self):
+        cudnn = torch.backends.cudnn
+        with self._lock:
+            if self._inside == 0:
+                self._before = cudnn.benchmark, cudnn.deterministic
+                cudnn.benchmark, cudnn.deterministic = False, True
+            self._inside += 1
+
+    def leave(self):
+        cudnn = torch.backends.cudnn
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                cudnn.benchmark, cudnn.deterministic = self._before
+
+
+_fixed_cudnn = _FixedCudnn()
 
 
 def side_by_side(function, items, *, workers, threads, device):

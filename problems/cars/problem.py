@@ -95,6 +95,7 @@ def target_shape(settings, info):
 class CARS(MovingProblem):
     """Cells of the DARTS space by error, size and speed, under weights that train as it goes."""
 
+    space = space
     in_words = "normal cell / reduction cell"
 
     def __init__(self, settings):
@@ -158,22 +159,6 @@ class CARS(MovingProblem):
             decode=space.decode,
             tell=self.tell,
         )
-
-    def decode(self, x):
-        """The :class:`~problems.cars.space.Architecture` of a row."""
-        return space.decode(x)
-
-    def encode(self, architecture):
-        """The row of an architecture."""
-        return space.encode(architecture)
-
-    def architecture_to_json(self, architecture):
-        """A dict that JSON can hold."""
-        return space.to_json(architecture)
-
-    def architecture_from_json(self, value):
-        """The architecture of such a dict."""
-        return space.from_json(value)
 
     def operators(self):
         """Sampling, crossover, mutation and duplicate elimination for any genetic algorithm."""

@@ -82,8 +82,8 @@ PRESETS = {
         epochs=3,
         frozen_epochs=200,
     ),
-    # Table I and section V-C; learning rate and clipping are DARTS's, whose training the paper
-    # follows, and are not printed. 14 cells are N = 4. Hypervolume as in section H.
+    # Table I and section V-C; learning rate, momentum and clipping are DARTS's, whose training
+    # the paper follows, and are not printed. 14 cells are N = 4. Hypervolume as in section H.
     "paper": dict(
         data="cifar100",
         population=40,
@@ -115,7 +115,8 @@ class NSGANet(MovingProblem):
         blocks: arrays of columns, the nodes of the normal and of the reduction block.
     """
 
-    blocks = (space.NODES[:5], space.NODES[5:])
+    blocks = space.BLOCKS
+    space = space
     in_words = "normal block / reduction block"
 
     def __init__(self, settings):
@@ -182,22 +183,6 @@ class NSGANet(MovingProblem):
         edges = architecture.normal, architecture.reduction
         return network_parts(*edges, concat=loose_ends, **self.shape)
 
-    def decode(self, x):
-        """The :class:`~problems.nsganet.space.Architecture` of a row."""
-        return space.decode(x)
-
-    def encode(self, architecture):
-        """The row of an architecture."""
-        return space.encode(architecture)
-
-    def architecture_to_json(self, architecture):
-        """A dict that JSON can hold."""
-        return space.to_json(architecture)
-
-    def architecture_from_json(self, value):
-        """The architecture of such a dict."""
-        return space.from_json(value)
-
     def operators(self):
         """Sampling, crossover, mutation and duplicate elimination for any genetic algorithm."""
         s = self.settings
@@ -218,6 +203,7 @@ class NSGANet(MovingProblem):
                 search.mating,
                 self.blocks,
                 start=s.exploitation,
+                generations=s.generations,
                 first_share=s.first_share,
                 n_best=s.n_best,
             )

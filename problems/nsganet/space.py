@@ -43,8 +43,8 @@ N_VAR = 2 * BLOCK
 N_CHOICES = np.array(
     [[len(OPERATIONS), node + 2, len(OPERATIONS), node + 2] for node in range(N_NODES)] * 2
 ).reshape(N_VAR)
-BLOCKS = (np.arange(BLOCK), np.arange(BLOCK, N_VAR))  # columns of each block
-NODES = tuple(np.arange(start, start + GENES) for start in range(0, N_VAR, GENES))
+NODES = tuple(np.arange(start, start + GENES) for start in range(0, N_VAR, GENES))  # columns
+BLOCKS = (NODES[:N_NODES], NODES[N_NODES:])  # the nodes of each block
 
 SHORT = {
     "skip_connect": "skip",

@@ -14,10 +14,10 @@ from moonas.evaluators import (
 from moonas.nets.devices import resolve_device
 from moonas.operators import BlockCrossover, CategoricalSampling, PolynomialMoves, SameRow
 from moonas.problem import ArchitectureProblem
-from moonas.settings import require, setting
+from moonas.settings import setting
 
 from . import space
-from .macro_network import MacroNetwork, cost
+from .macro_network import MacroNetwork, cost, parts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +40,6 @@ class Settings(ClassifierSettings):
     learning_rate_end: float = setting(0.0, "at the horizon, and from there on", least=0)
     weight_decay: float = setting(5e-4, "of SGD", least=0)
     channels: int = setting(8, "channels of every node", least=1)
-
-    def __post_init__(self):
-        super().__post_init__()
-        table = self.latency_table
-        require(table is None, self, "latency_table", "none; latency is measured in this space")
 
 
 PRESETS = {
@@ -77,6 +72,7 @@ class NSGANetMacro(ArchitectureProblem):
     """
 
     blocks = space.BLOCKS
+    space = space
     in_words = "phase / phase / phase, each node with what it takes"
 
     def __init__(self, settings):
@@ -89,8 +85,14 @@ class NSGANetMacro(ArchitectureProblem):
             in_channels=self.info.channels,
         )
         self.network_costs = NetworkCosts(
-            settings, self.info, count=self._count, build=self.network
+            settings,
+            self.info,
+            count=self._count,
+            build=self.network,
+            parts=self._parts,
+            all_parts=self.operations,
         )
+        self.inputs = self.network_costs.inputs
         ((params, macs),) = self._count([space.decode([1] * space.N_VAR)])
         columns = [*qualities, *self.network_costs.described(params, macs)]
         super().__init__(
@@ -98,8 +100,11 @@ class NSGANetMacro(ArchitectureProblem):
         )
 
     def _count(self, architectures):
-        shape = self.shape | dict(image_size=self.info.side)
-        return [cost(a, **shape) for a in architectures]
+        return [cost(a, image_size=self.info.side, **self.shape) for a in architectures]
+
+    def _parts(self, architecture):
+        n_nodes = [len(phase.nodes) for phase in architecture.phases]
+        return parts(n_nodes, image_size=self.info.side, **self.shape)
 
     def make_evaluator(self):
         """A :class:`ScratchEvaluator`; images come at its first use."""
@@ -111,22 +116,6 @@ class NSGANetMacro(ArchitectureProblem):
             build=self.network,
             encode=space.encode,
         )
-
-    def decode(self, x):
-        """The :class:`~problems.nsganet_macro.space.Architecture` of a row."""
-        return space.decode(x)
-
-    def encode(self, architecture):
-        """The row of an architecture."""
-        return space.encode(architecture)
-
-    def architecture_to_json(self, architecture):
-        """A dict that JSON can hold."""
-        return space.to_json(architecture)
-
-    def architecture_from_json(self, value):
-        """The architecture of such a dict."""
-        return space.from_json(value)
 
     def operators(self):
         """Sampling, crossover, mutation and duplicate elimination for any genetic algorithm."""
@@ -149,8 +138,9 @@ class NSGANetMacro(ArchitectureProblem):
         return MacroNetwork(architecture, **self.shape | shape)
 
     def operations(self):
-        """Names of what the space is made of."""
-        return ["conv_3x3", "skip_connect"]
+        """Every part at every shape that a network of the space can have."""
+        found = parts([1] * space.N_PHASES, image_size=self.info.side, **self.shape)
+        return list(dict.fromkeys(found))
 
     def zoo(self):
         """No architecture of this space is published in print."""

@@ -59,14 +59,33 @@ def test_a_column_a_label_and_images_in_folders_below(tmp_path):
 
 def test_a_list_of_test_images_is_kept_to(tmp_path):
     write(tmp_path, "file,Mass\n" + "".join(f"{i}.png,{i % 2}\n" for i in range(20)))
-    (tmp_path / "test_list.txt").write_text("3.png\n17.png\n")
+    (tmp_path / "test_list.txt").write_text("3.png\n 17.png \n8 .png\n")
     data = load(str(tmp_path), image_size=6)
     assert shade(data.test_images, data) == [3, 17]
 
 
-def test_folders_of_classes_come_before_a_csv(tmp_path):
+def test_a_table_beside_folders_of_images_is_one_of_labels_if_it_says_so(tmp_path):
     write(tmp_path, "file,Mass\n0.png,1\n", places=("cat", "dog"))
+    assert describe(str(tmp_path)).multi_label
+    (tmp_path / "labels.csv").rename(tmp_path / "photographers.csv")
     assert not describe(str(tmp_path)).multi_label
+
+
+def test_a_name_that_several_files_have_wants_its_folder(tmp_path):
+    text = "file,Mass\n" + "".join(f"{i}.png,{i % 2}\n" for i in range(20))
+    write(tmp_path, text, places=("a", "b"))
+    Image.new("L", (6, 6), 0).save(tmp_path / "a" / "1.png")  # b has it, too
+    with pytest.raises(ValueError, match=r"'1.png', .* holds 2 files of that name"):
+        load(str(tmp_path))
+    listed = [f"{'ab'[i % 2]}/{i}.png" for i in range(20)]
+    rows = "".join(f"{name},{i % 2}\n" for i, name in enumerate(listed))
+    (tmp_path / "labels.csv").write_text("file,Mass\n" + rows)
+    data = load(str(tmp_path), image_size=6)
+    assert sorted(shade(data.images, data) + shade(data.test_images, data)) == list(range(20))
+    # a path that is not there is not looked for elsewhere
+    (tmp_path / "labels.csv").write_text("file,Mass\n" + rows.replace("a/2.png", "b/2.png"))
+    with pytest.raises(ValueError, match=r"the first of them 'b/2.png'"):
+        load(str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -76,6 +95,7 @@ def test_folders_of_classes_come_before_a_csv(tmp_path):
         ("file,Mass\n", "lists no images"),
         ("file\n0.png\n", "names no labels"),
         (LISTED + "0.png,No Finding,1\n", "names no labels"),
+        ("file,Mass\n0.png,1\n0.png,0\n", "lists '0.png' more than once"),
         ("file,Mass\n0.png\n", "row 2: 1 values under 2 titles"),
         ("file,Mass,Age\n0.png,1,58\n", "row 2, column 'Age': '58' is no label; expected 0 or 1"),
     ],
@@ -84,6 +104,12 @@ def test_a_table_that_will_not_do_is_refused_with_the_reason(tmp_path, text, mes
     write(tmp_path, text, n=1)
     with pytest.raises(ValueError, match=message):
         describe(str(tmp_path))
+
+
+def test_too_few_patients_cannot_be_parted(tmp_path):
+    write(tmp_path, LISTED + "".join(f"{i}.png,{'Mass' * (i % 2)},{i % 3}\n" for i in range(20)))
+    with pytest.raises(ValueError, match="is of 3 patients; 5 are wanted"):
+        load(str(tmp_path))
 
 
 def test_missing_images_are_named(tmp_path):

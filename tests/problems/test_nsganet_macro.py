@@ -1,5 +1,7 @@
 """NSGA-Net's macro space: connections, networks and the problem."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -67,7 +69,39 @@ def test_closed_form_counts_equal_those_of_built_networks(side):
         assert network(torch.zeros(2, 2, side, side)).shape == (2, 7)
 
 
-def test_a_search_trades_accuracy_for_robustness(device):
+def test_latency_from_a_table_is_the_sum_of_the_parts(tmp_path, device):
+    options = dict(channels=2, batch=128, proxy_epochs=1, workers=1, device=device)
+    problem = moonas.load_problem("nsganet-macro", **options)
+    table = {part.key: 1.0 + i for i, part in enumerate(problem.operations())}
+    path = tmp_path / "table.json"
+    path.write_text(json.dumps({"parts": table}))
+    timed = moonas.load_problem(
+        "nsganet-macro",
+        objectives=("error", "latency_ms"),
+        latency_table=str(path),
+        **options,
+    )
+    x = rows(1)[0]
+    by_side = {8: 0, 4: 1, 2: 2}
+    keys = ["macro_stem 1-2 s1 8x8", "pool 2-2 s2 8x8", "pool 2-2 s2 4x4", "classifier 2-10 s1 2x2"]
+    for side, phase in by_side.items():
+        keys += [f"node 2-2 s1 {side}x{side}"] * len(space.decode(x).phases[phase].nodes)
+        keys.append(f"phase_end 2-2 s1 {side}x{side}")
+    assert timed.evaluate(x)[1] == sum(table[key] for key in keys)
+
+
+def test_parts_of_the_space_are_those_of_its_networks():
+    problem = moonas.load_problem("nsganet-macro", channels=2)
+    pieces = [part.build() for part in problem.operations()]
+    # one node a phase: the network of a chain of two, less one node a phase
+    chain = Architecture((Phase(((1, 2),), False),) * 3)
+    node = 9 * 2**2 + 2 * 2
+    assert sum(map(count_params, pieces)) == count_params(problem.network(chain)) - 3 * node
+    for part, piece in zip(problem.operations(), pieces, strict=True):
+        assert piece(torch.zeros(2, *part.shape)).shape[1] == part.c_out
+
+
+def test_a_search_finds_networks_by_error_and_robustness(device):
     options = dict(channels=2, batch=128, proxy_epochs=1, population=6, workers=1, device=device)
     problem = moonas.load_problem("nsganet-macro", **options)
     assert problem.objectives == ("error", "robustness_error")

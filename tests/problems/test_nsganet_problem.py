@@ -1,6 +1,9 @@
 """NSGANetV1 as a problem: proxies from scratch, the supernet, and the paper's search."""
 
+import json
 import math
+import subprocess
+import sys
 
 import joblib
 import numpy as np
@@ -14,8 +17,8 @@ from torch.nn import functional as F
 import moonas
 from moonas.algorithms.bayesian import SOURCE
 from moonas.data import load, split
-from moonas.evaluators import ScratchEvaluator
-from moonas.journal import read_run
+from moonas.evaluators import NetworkCosts, ScratchEvaluator
+from moonas.journal import DamagedRun, read_run
 from moonas.nets.randomness import generator, initial_weights
 from moonas.problem import SearchFailed
 from problems import nsganet
@@ -150,6 +153,61 @@ def test_a_candidate_is_trained_once_a_run_and_not_again_after_a_stop(small, tra
     assert len(asked) == 36 > len(set(asked)) == len(trained) > first
     assert problem.evaluate(result.pop.get("X")).tolist() == result.pop.get("F").tolist()
     assert len(set(asked)) == len(trained)
+
+
+def test_a_stop_in_the_middle_of_a_generation_loses_no_training(small, monkeypatch, tmp_path):
+    straight = run(moonas.load_problem("nsganet", journal=tmp_path / "straight", **small))
+    original, trained = ScratchEvaluator._train_and_judge, []
+
+    def impatient(self, architecture):
+        if len(trained) == 9:
+            trained.append("stop")
+            raise KeyboardInterrupt
+        trained.append(architecture)
+        return original(self, architecture)
+
+    monkeypatch.setattr(ScratchEvaluator, "_train_and_judge", impatient)
+    folder = tmp_path / "stopped"
+    with pytest.raises(KeyboardInterrupt):
+        run(moonas.load_problem("nsganet", journal=folder, **small))
+    assert (folder / "unfinished.jsonl").read_bytes().count(b"\n") == 3  # 9 less a generation of 6
+    with open(folder / "unfinished.jsonl", "a") as file:
+        file.write('{"call": 1, "x": [0')  # torn by a kill
+    resumed = run(moonas.load_problem("nsganet", journal=folder, **small))
+    trained.remove("stop")
+    assert len(trained) == len(set(trained)) == 24
+    assert np.array_equal(resumed.pop.get("F"), straight.pop.get("F"))
+    for name in ("journal.jsonl", "run.json"):
+        assert (folder / name).read_bytes() == (tmp_path / "straight" / name).read_bytes()
+    assert not (folder / "unfinished.jsonl").exists()
+
+
+def test_a_damaged_record_of_an_unfinished_generation_is_named(small, tmp_path):
+    (tmp_path / "unfinished.jsonl").write_text('{"call": 0, "x": [1], "crc": "00000000"}\n')
+    with pytest.raises(DamagedRun, match="remove the file, and what it holds is computed again"):
+        run(moonas.load_problem("nsganet", journal=tmp_path, **small))
+
+
+SCRIPT = """
+import numpy as np
+from problems.nsganet.problem import NSGANet, Settings
+
+class Mine(NSGANet):
+    pass
+
+problem = Mine(Settings(proxy_epochs=1, batch=128, channels=2, device="cpu", workers=2))
+rng = np.random.default_rng(0)
+rows = problem.operators()["sampling"].do(problem, 3, random_state=rng).get("X")
+print(problem.evaluate(rows)[:, 0].tolist())
+"""
+
+
+def test_a_problem_that_a_script_defines_is_trained_in_processes(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    line = [sys.executable, tmp_path / "script.py"]
+    done = subprocess.run(line, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)) == 3
 
 
 def test_a_resumed_search_has_the_same_bits(small, tmp_path):
@@ -326,9 +384,19 @@ def test_an_objective_that_the_data_does_not_have_is_refused(chest, small):
         moonas.load_problem("nsganet", objectives=("auroc_error", "macs"), **small)
 
 
-def test_latency_is_measured_in_this_process_and_once(small):
-    problem = moonas.load_problem("nsganet", objectives=("error", "latency_ms"), **small)
+def test_latency_is_measured_in_this_process_and_once(small, monkeypatch):
+    measured = []
+    original = NetworkCosts._latency
+
+    def spy(self, architecture):
+        measured.append(architecture)
+        return original(self, architecture)
+
+    monkeypatch.setattr(NetworkCosts, "_latency", spy)
+    options = small | dict(objectives=("error", "latency_ms"), workers=2)
+    problem = moonas.load_problem("nsganet", **options)
     result = run(problem, generations=2)
+    assert len(measured) == len(set(measured)) == 12
     assert (result.pop.get("latency_ms") > 0).all()
     again = problem.evaluate(result.pop.get("X"))
     assert np.array_equal(again, result.pop.get("F"))
