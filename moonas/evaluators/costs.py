@@ -16,25 +16,23 @@ class NetworkCosts:
     """Costs of the network that a search is for, which may be larger than the one it trains.
 
     Args:
+        problem: gives ``count(architectures)``, params and macs as (n, 2) ints;
+            ``network(architecture)``; ``parts(architecture)``, a list of
+            :class:`~moonas.nets.parts.Part` that a latency is the sum of where
+            ``settings.latency_table`` names a file; and ``operations()``, every part there is.
         settings: a :class:`~moonas.evaluators.settings.ClassifierSettings`.
         info: of the data set.
-        count: list of architectures -> (n, 2) ints, params and macs.
-        build: architecture -> its network.
-        parts: architecture -> list of :class:`~moonas.nets.parts.Part`, what a latency is the sum
-            of where ``settings.latency_table`` names a file.
-        all_parts: () -> every part that such a list can have.
 
     Raises:
         ValueError: the latency table is missing or lacks a part.
     """
 
-    def __init__(self, settings, info, *, count, build, parts, all_parts):
-        self.settings, self.info = settings, info
-        self.count, self.build, self.parts = count, build, parts
+    def __init__(self, problem, settings, info):
+        self.problem, self.settings, self.info = problem, settings, info
         self.table = None
         self.inputs = {}  # checksum of the latency table
         if settings.latency_table is not None:
-            keys = [part.key for part in all_parts()]
+            keys = [part.key for part in problem.operations()]
             self.table = read_latency_table(settings.latency_table, keys)
             text = json.dumps(self.table, sort_keys=True)
             self.inputs = {"latency_table": hashlib.sha256(text.encode()).hexdigest()}
@@ -52,7 +50,7 @@ class NetworkCosts:
 
     def counted(self, architectures):
         """Columns params and macs, (n,) ints each."""
-        params, macs = np.asarray(self.count(architectures)).T
+        params, macs = np.asarray(self.problem.count(architectures)).T
         return {"params": params, "macs": macs}
 
     def measured(self, architectures):
@@ -61,9 +59,11 @@ class NetworkCosts:
 
     def _latency(self, architecture):
         if self.table is not None:
-            return sum(self.table[part.key] for part in self.parts(architecture))
+            return sum(self.table[part.key] for part in self.problem.parts(architecture))
         s = self.settings
         pixels = (self.info.channels, self.info.side, self.info.side)
         with repeatable(s.threads):
             device = resolve_device(s.device)
-            return measure_latency(self.build(architecture), pixels, device, s.latency_batch)
+            return measure_latency(
+                self.problem.network(architecture), pixels, device, s.latency_batch
+            )

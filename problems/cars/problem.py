@@ -105,14 +105,7 @@ class CARS(MovingProblem):
         self.shape = target_shape(settings, self.info)
         self.costs = CellCosts(space.OPERATIONS, **self.shape)
         resolve_device(settings.device)
-        self.network_costs = NetworkCosts(
-            settings,
-            self.info,
-            count=self._count,
-            build=self.network,
-            parts=self._parts,
-            all_parts=self.operations,
-        )
+        self.network_costs = NetworkCosts(self, settings, self.info)
         self.inputs = self.network_costs.inputs
         columns = [*qualities, *self.network_costs.described(*self.costs.largest())]
         columns.append(Column("growth", "% an epoch", direction="max"))
@@ -120,11 +113,13 @@ class CARS(MovingProblem):
             settings, columns=columns, n_choices=space.N_CHOICES, nodes=list(space.NODES)
         )
 
-    def _count(self, architectures):
+    def count(self, architectures):
+        """Params and macs of the target networks, (n, 2) ints."""
         X = np.array([space.encode(a) for a in architectures])
         return self.costs.count(*space.edges(X))
 
-    def _parts(self, architecture):
+    def parts(self, architecture):
+        """The parts of the target network, what a latency is the sum of where there is a table."""
         return network_parts(architecture.normal, architecture.reduction, **self.shape)
 
     @property

@@ -6,7 +6,6 @@ from functools import partial
 import numpy as np
 
 from moonas.algorithms import BayesianMating
-from moonas.algorithms.named import algorithm
 from moonas.data import describe
 from moonas.evaluators import (
     OBJECTIVES,
@@ -21,11 +20,11 @@ from moonas.nets.cells import loose_ends
 from moonas.nets.counting import CellCosts
 from moonas.nets.devices import resolve_device
 from moonas.nets.parts import network_parts, space_parts
-from moonas.operators import BlockCrossover, CategoricalSampling, PolynomialMoves, SameRow
 from moonas.problem import MovingProblem
 from moonas.settings import setting
 
 from . import space, zoo
+from .operators import ETA, nsga2, operators
 from .supernet import Supernet
 
 
@@ -52,7 +51,7 @@ class Settings(SupernetSettings):
     n_best: int = setting(100, "architectures that the model is fitted on", least=1)
     crossover: float = setting(0.9, "chance that two parents are crossed", above=0, most=1)
     mutation: float = setting(0.1, "chance of each gene to move", above=0, most=1)
-    eta: float = setting(3.0, "the larger, the nearer a moved gene stays", least=0)
+    eta: float = setting(ETA, "the larger, the nearer a moved gene stays", least=0)
     proxy_epochs: int = setting(5, "epochs that a proxy trains", least=1)
     train_share: float = setting(
         0.8, "share of the images to search with that trains; the rest validates", above=0
@@ -135,14 +134,7 @@ class NSGANet(MovingProblem):
             channels=s.target_channels or s.channels, layers=s.target_layers or s.layers
         )
         self.costs = CellCosts(space.OPERATIONS, n_nodes=space.N_NODES, **self.shape)
-        self.network_costs = NetworkCosts(
-            s,
-            self.info,
-            count=self._count,
-            build=self.network,
-            parts=self._parts,
-            all_parts=self.operations,
-        )
+        self.network_costs = NetworkCosts(self, s, self.info)
         self.inputs = self.network_costs.inputs
         params, macs = self.costs.largest()
         columns = [*qualities, *self.network_costs.described(params, s.macs_bound or macs)]
@@ -175,29 +167,25 @@ class NSGANet(MovingProblem):
             tell=self.tell,
         )
 
-    def _count(self, architectures):
+    def count(self, architectures):
+        """Params and macs of the target networks, (n, 2) ints."""
         X = np.array([space.encode(a) for a in architectures])
         return self.costs.count(*space.edges(X), space.n_loose(X))
 
-    def _parts(self, architecture):
+    def parts(self, architecture):
+        """The parts of the target network, what a latency is the sum of where there is a table."""
         edges = architecture.normal, architecture.reduction
         return network_parts(*edges, concat=loose_ends, **self.shape)
 
     def operators(self):
         """Sampling, crossover, mutation and duplicate elimination for any genetic algorithm."""
         s = self.settings
-        return dict(
-            sampling=CategoricalSampling(),
-            crossover=BlockCrossover(prob=s.crossover),
-            mutation=PolynomialMoves(n_genes=s.mutation * space.N_VAR, eta=s.eta),
-            eliminate_duplicates=SameRow(),
-        )
+        return operators(s, space.N_VAR, s.eta)
 
     def algorithm(self):
         """The paper's search: NSGA-II, and a Bayesian network from ``exploitation`` on."""
         s = self.settings
-        search = algorithm("nsga2", self, s.population)
-        search.tournament_type = "comp_by_rank_and_crowding"
+        search = nsga2(self)
         if s.exploitation is not None:
             search.mating = BayesianMating(
                 search.mating,

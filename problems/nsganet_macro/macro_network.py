@@ -80,7 +80,7 @@ class MacroPart(Part):
         return super().build()
 
 
-def parts(n_nodes, *, channels, n_classes, in_channels, image_size):
+def macro_parts(n_nodes, *, channels, n_classes, in_channels, image_size):
     """The parts of a network, as often as it has them.
 
     Args:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from moonas.algorithms.named import algorithm
 from moonas.data import describe
 from moonas.evaluators import (
     OBJECTIVES,
@@ -12,12 +11,12 @@ from moonas.evaluators import (
     quality_columns,
 )
 from moonas.nets.devices import resolve_device
-from moonas.operators import BlockCrossover, CategoricalSampling, PolynomialMoves, SameRow
 from moonas.problem import ArchitectureProblem
 from moonas.settings import setting
 
+from ..nsganet.operators import nsga2, operators
 from . import space
-from .macro_network import MacroNetwork, cost, parts
+from .macro_network import MacroNetwork, cost, macro_parts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,27 +83,22 @@ class NSGANetMacro(ArchitectureProblem):
             n_classes=self.info.n_classes,
             in_channels=self.info.channels,
         )
-        self.network_costs = NetworkCosts(
-            settings,
-            self.info,
-            count=self._count,
-            build=self.network,
-            parts=self._parts,
-            all_parts=self.operations,
-        )
+        self.network_costs = NetworkCosts(self, settings, self.info)
         self.inputs = self.network_costs.inputs
-        ((params, macs),) = self._count([space.decode([1] * space.N_VAR)])
+        ((params, macs),) = self.count([space.decode([1] * space.N_VAR)])
         columns = [*qualities, *self.network_costs.described(params, macs)]
         super().__init__(
             settings, columns=columns, n_choices=space.N_CHOICES, nodes=list(space.NODES)
         )
 
-    def _count(self, architectures):
+    def count(self, architectures):
+        """Params and macs of the target networks, (n, 2) ints."""
         return [cost(a, image_size=self.info.side, **self.shape) for a in architectures]
 
-    def _parts(self, architecture):
+    def parts(self, architecture):
+        """The parts of the target network, what a latency is the sum of where there is a table."""
         n_nodes = [len(phase.nodes) for phase in architecture.phases]
-        return parts(n_nodes, image_size=self.info.side, **self.shape)
+        return macro_parts(n_nodes, image_size=self.info.side, **self.shape)
 
     def make_evaluator(self):
         """A :class:`ScratchEvaluator`; images come at its first use."""
@@ -119,19 +113,11 @@ class NSGANetMacro(ArchitectureProblem):
 
     def operators(self):
         """Sampling, crossover, mutation and duplicate elimination for any genetic algorithm."""
-        s = self.settings
-        return dict(
-            sampling=CategoricalSampling(),
-            crossover=BlockCrossover(prob=s.crossover),
-            mutation=PolynomialMoves(n_genes=s.mutation * space.N_VAR),
-            eliminate_duplicates=SameRow(),
-        )
+        return operators(self.settings, space.N_VAR)
 
     def algorithm(self):
         """NSGA-II with the paper's genetic operators."""
-        search = algorithm("nsga2", self, self.settings.population)
-        search.tournament_type = "comp_by_rank_and_crowding"
-        return search
+        return nsga2(self)
 
     def network(self, architecture, **shape):
         """The stand-alone network, a ``MacroNetwork``."""
@@ -139,7 +125,7 @@ class NSGANetMacro(ArchitectureProblem):
 
     def operations(self):
         """Every part at every shape that a network of the space can have."""
-        found = parts([1] * space.N_PHASES, image_size=self.info.side, **self.shape)
+        found = macro_parts([1] * space.N_PHASES, image_size=self.info.side, **self.shape)
         return list(dict.fromkeys(found))
 
     def zoo(self):

@@ -261,7 +261,7 @@ def test_a_candidate_that_diverges_gets_the_worst_error_and_is_flagged(small, mo
     problem = moonas.load_problem("nsganet", **small)
     out = problem.evaluate(X, return_as_dictionary=True)
     assert out["failed"].astype(bool).tolist() == [False, True, False]
-    assert out["F"][1, 0] == 100 and out["macs"][1] == problem._count([space.decode(X[1])])[0, 1]
+    assert out["F"][1, 0] == 100 and out["macs"][1] == problem.count([space.decode(X[1])])[0, 1]
 
 
 def test_a_population_that_diverges_stops_the_search(small):
@@ -406,7 +406,7 @@ def test_parts_of_a_network_are_parts_of_the_space(small):
     problem = moonas.load_problem("nsganet", **small)
     known = {part.key for part in problem.operations()}
     for x in rows(20):
-        assert {part.key for part in problem._parts(space.decode(x))} <= known
+        assert {part.key for part in problem.parts(space.decode(x))} <= known
 
 
 def test_hypervolumes_are_those_of_section_h(small):
@@ -419,12 +419,12 @@ def test_hypervolumes_are_those_of_section_h(small):
 def test_no_network_exceeds_the_bound_of_the_space(small):
     problem = moonas.load_problem("nsganet", **small)
     top = problem.costs.largest()
-    assert (problem._count([space.decode(x) for x in rows(500)]) <= top).all()
+    assert (problem.count([space.decode(x) for x in rows(500)]) <= top).all()
     # the dearest operation of each block on all its edges, all five nodes loose
     for count in (0, 1):
         dearest = problem.costs.table[:, 0, :, count].argmax(axis=1)
         x = np.concatenate([[operation, 0] * 10 for operation in dearest])
-        assert problem._count([space.decode(x)])[0, count] == top[count]
+        assert problem.count([space.decode(x)])[0, count] == top[count]
 
 
 def test_preset_of_the_paper(small):

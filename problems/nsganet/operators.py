@@ -1,0 +1,30 @@
+"""What NSGANetV1's searches are made of (section III-C), for both of its spaces."""
+
+from moonas.algorithms.named import algorithm
+from moonas.operators import BlockCrossover, CategoricalSampling, PolynomialMoves, SameRow
+
+ETA = 3.0  # not printed; NSGA-Net's release has it
+
+
+def operators(settings, n_var, eta=ETA):
+    """Sampling, crossover, mutation and duplicate elimination, as pymoo's algorithms take them.
+
+    Args:
+        settings: with ``crossover``, the chance that two parents are crossed, and ``mutation``, the
+            chance that a gene moves.
+        n_var: number of genes.
+        eta: distribution index of the mutation.
+    """
+    return dict(
+        sampling=CategoricalSampling(),
+        crossover=BlockCrossover(prob=settings.crossover),
+        mutation=PolynomialMoves(n_genes=settings.mutation * n_var, eta=eta),
+        eliminate_duplicates=SameRow(),
+    )
+
+
+def nsga2(problem):
+    """NSGA-II with binary tournaments by rank, then crowding, and the problem's own operators."""
+    search = algorithm("nsga2", problem)
+    search.tournament_type = "comp_by_rank_and_crowding"
+    return search
