@@ -54,13 +54,13 @@ def _score_each(problem, X, jobs):
     else:
         done = _spread(problem, parts, jobs)
     ready = len(X) - len(missing)
-    problem.tell("training candidates", ready, len(X), "candidates")
+    problem.tell("training from scratch", ready, len(X), "candidates")
     for i, result in zip(missing, done, strict=True):
         results[i] = result
         ready += 1
         if journal is not None:
             journal.keep(X[i].tolist(), result)
-        problem.tell("training candidates", ready, len(X), "candidates")
+        problem.tell("training from scratch", ready, len(X), "candidates")
     return results
 
 

@@ -133,37 +133,26 @@ class BayesianMating(InfillCriterion):
         if algorithm.n_iter != self._generation:  # not the refill after duplicates
             self._generation = algorithm.n_iter
             self._learn(algorithm, random_state)
-        if self.models is None:
-            return self._tagged(
-                self.base._do(
-                    problem,
-                    pop,
-                    n_offsprings,
-                    *args,
-                    algorithm=algorithm,
-                    random_state=random_state,
-                    **kwargs,
-                ),
-                "genetic",
-            )
-        from_model = random_state.random(n_offsprings) < self.shares[1]
-        n_model = int(from_model.sum())
-        parts = []
-        if n_model < n_offsprings:
-            genetic = self.base._do(
+        n_model = 0
+        if self.models is not None:
+            n_model = int((random_state.random(n_offsprings) < self.shares[1]).sum())
+        n_genetic = n_offsprings - n_model
+        parts = [Population.create()]
+        if n_genetic:
+            crossed = self.base._do(
                 problem,
                 pop,
-                n_offsprings - n_model,
+                n_genetic,
                 *args,
                 algorithm=algorithm,
                 random_state=random_state,
                 **kwargs,
             )
-            parts.append(self._tagged(genetic[: n_offsprings - n_model], "genetic"))
+            parts.append(self._tagged(crossed[:n_genetic], "genetic"))
         if n_model:
             X = sum(model.sample(n_model, random_state) for model in self.models)
             parts.append(self._tagged(Population.new(X=X), "model"))
-        return Population.merge(*parts) if len(parts) == 2 else parts[0]
+        return Population.merge(*parts)
 
     def _tagged(self, population, source):
         population.set(SOURCE, source)
