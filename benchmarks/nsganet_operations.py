@@ -33,7 +33,7 @@ HERE = Path(__file__).parent
 GROUPS = {
     "all": "all that were trained",
     "front": "on the fronts",
-    "accurate": "the most accurate fifth",
+    "accurate": "the most accurate fifth, with ties",
 }
 COLORS = {"all": "#9db4c0", "front": "#c8553d", "accurate": "#22313f"}
 
