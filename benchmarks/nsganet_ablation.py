@@ -240,7 +240,7 @@ def draw(searches, ranks, path):
     )
     early = [s["hypervolume"][3] for s in searches if s["variant"] == RANDOM]
     curves.set_ylim(bottom=np.median(early))
-    curves.legend(frameon=False, loc="lower right")
+    curves.legend(frameon=False, loc="center right", bbox_to_anchor=(1, 0.42), fontsize=9)
     for place, variant in enumerate(NSGANET):
         values = [s["hypervolume"][-1] for s in searches if s["variant"] == variant]
         zoom.boxplot([values], positions=[place], widths=0.5, medianprops={"color": "#c8553d"})
