@@ -3,7 +3,6 @@
 import math
 from functools import partial
 
-import numpy as np
 import torch
 from torch.nn import functional as F
 
@@ -112,16 +111,3 @@ class Classification:
         if "robustness_error" in self.names:
             columns["robustness_error"] = robustness_error_percent(values / n, self.info.n_classes)
         return columns
-
-
-def random_architectures(n, n_choices, decode, rng):
-    """``n`` architectures, each gene drawn uniformly from its choices.
-
-    Args:
-        n: how many.
-        n_choices: (n_var,) ints.
-        decode: row of ints -> architecture.
-        rng: ``torch.Generator`` of the CPU.
-    """
-    share = torch.rand(n, len(n_choices), generator=rng, dtype=torch.float64)
-    return [decode(x) for x in (share.numpy() * np.asarray(n_choices)).astype(int)]

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import numpy as np
 import torch
 
 from ..nets.devices import repeatable, resolve_device, side_by_side
@@ -14,7 +15,7 @@ from ..nets.training import (
     train_epochs,
 )
 from ..problem import SearchFailed
-from .classification import Classification, random_architectures
+from .classification import Classification
 
 
 class SupernetEvaluator:
@@ -148,3 +149,16 @@ class SupernetEvaluator:
                 f"learning_rate={self.settings.learning_rate} is too high for this data."
             )
         return report
+
+
+def random_architectures(n, n_choices, decode, rng):
+    """``n`` architectures, each gene drawn uniformly from its choices.
+
+    Args:
+        n: how many.
+        n_choices: (n_var,) ints.
+        decode: row of ints -> architecture.
+        rng: ``torch.Generator`` of the CPU.
+    """
+    share = torch.rand(n, len(n_choices), generator=rng, dtype=torch.float64)
+    return [decode(x) for x in (share.numpy() * np.asarray(n_choices)).astype(int)]
