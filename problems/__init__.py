@@ -7,7 +7,7 @@ PROBLEMS = {
         task="cars",
         module="problems.cars.problem",
         summary="cells of a DARTS supernet, searched while it trains (CARS, CVPR 2020)",
-        objectives="error (%), params, macs, latency_ms; two or more",
+        objectives="error or auroc_error (%), robustness_error (%), params, macs, latency_ms",
         data="images with labels",
     ),
     "nsganet": ProblemEntry(
@@ -21,7 +21,7 @@ PROBLEMS = {
         task="nsganet-macro",
         module="problems.nsganet_macro.problem",
         summary="connections of a whole network, against adversarial images (NSGA-Net, GECCO 2019)",
-        objectives="error (%), robustness_error (%), params, macs, latency_ms",
-        data="images with one label each",
+        objectives="error or auroc_error (%), robustness_error (%), params, macs, latency_ms",
+        data="images with labels",
     ),
 }

@@ -1,5 +1,6 @@
 """Labelled images: by name, or from a folder with a folder of images a class or a CSV of labels."""
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -76,6 +77,18 @@ def describe(name, image_size=None):
     if image_size is not None and image_size < 1:
         raise ValueError(f"image_size={image_size} will not do: at least 1 pixel.")
     return replace(info, side=image_size) if image_size else info
+
+
+def checksums(name):
+    """SHA-256 by name of the small files that say what a data set is: a CSV of labels, a test list.
+
+    A run notices by them that its labels have changed; images themselves are not looked at.
+    """
+    folder = Path(name)
+    if name in DATA_SETS or not describe(name).multi_label:
+        return {}
+    files = [tables.find_table(folder), folder / "test_list.txt"]
+    return {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in files if f.exists()}
 
 
 def _describe_folder(folder):

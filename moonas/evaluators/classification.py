@@ -32,7 +32,7 @@ def quality_columns(objectives, info):
             wanted = "one label" if info.multi_label else "several labels"
             raise ValueError(
                 f"Objective {name!r} wants data with {wanted} an image, and {info.name} is not "
-                f"such data; use {names[0]!r} in its place (objectives=, --objectives)."
+                f"such data; take {names} and columns of size (objectives=, --objectives)."
             )
     return [Column(name, "%", worst=100.0, bounds=(0, 100)) for name in names]
 

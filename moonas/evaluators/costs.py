@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 
+from ..data import checksums
 from ..metrics.latency import measure_latency, read_latency_table
 from ..nets.devices import repeatable, resolve_device
 from ..problem import Column
@@ -30,12 +31,12 @@ class NetworkCosts:
     def __init__(self, problem, settings, info):
         self.problem, self.settings, self.info = problem, settings, info
         self.table = None
-        self.inputs = {}  # checksum of the latency table
+        self.inputs = checksums(settings.data)  # of the files that scores depend on
         if settings.latency_table is not None:
             keys = [part.key for part in problem.operations()]
             self.table = read_latency_table(settings.latency_table, keys)
             text = json.dumps(self.table, sort_keys=True)
-            self.inputs = {"latency_table": hashlib.sha256(text.encode()).hexdigest()}
+            self.inputs |= {"latency_table": hashlib.sha256(text.encode()).hexdigest()}
 
     def described(self, params, macs):
         """The columns, with the upper ends of params and macs in hypervolumes."""

@@ -18,7 +18,7 @@ import moonas
 from moonas.algorithms.bayesian import SOURCE
 from moonas.data import load, split
 from moonas.evaluators import NetworkCosts, ScratchEvaluator
-from moonas.journal import DamagedRun, read_run
+from moonas.journal import DamagedRun, RunMismatch, read_run
 from moonas.nets.randomness import generator, initial_weights
 from moonas.problem import SearchFailed
 from problems import nsganet
@@ -371,6 +371,15 @@ def test_images_with_several_labels_are_searched_by_auroc(name, chest, small, ti
     assert ((F[:, 0] >= 0) & (F[:, 0] <= 100)).all() and len(set(F[:, 0])) > 1
 
 
+def test_other_labels_under_the_same_name_are_noticed(chest, small, tmp_path):
+    options = small | chest | dict(batch=8, objectives=("auroc_error", "macs"))
+    run(moonas.load_problem("nsganet", journal=tmp_path / "run", **options), generations=1)
+    path = tmp_path / "labels.csv"
+    path.write_text(path.read_text().replace("\n0.png,", "\n0.png,Mass|"))
+    with pytest.raises(RunMismatch, match="inputs"):
+        moonas.load_problem("nsganet", journal=tmp_path / "run", **options)
+
+
 def test_proxies_learn_several_labels(chest, small):
     options = small | chest | dict(batch=8, proxy_epochs=15, channels=4, learning_rate=0.05)
     problem = moonas.load_problem("nsganet", objectives=("auroc_error", "macs"), **options)
@@ -378,7 +387,9 @@ def test_proxies_learn_several_labels(chest, small):
 
 
 def test_an_objective_that_the_data_does_not_have_is_refused(chest, small):
-    with pytest.raises(ValueError, match="'error' wants data with one label .* 'auroc_error'"):
+    with pytest.raises(
+        ValueError, match="'error' wants data with one label .*; take .'auroc_error'"
+    ):
         moonas.load_problem("nsganet", **small | chest)
     with pytest.raises(ValueError, match="'auroc_error' wants data with several labels"):
         moonas.load_problem("nsganet", objectives=("auroc_error", "macs"), **small)
