@@ -79,14 +79,14 @@ def describe(name, image_size=None):
     return replace(info, side=image_size) if image_size else info
 
 
-def checksums(name):
+def checksums(info):
     """SHA-256 by name of the small files that say what a data set is: a CSV of labels, a test list.
 
     A run notices by them that its labels have changed; images themselves are not looked at.
     """
-    folder = Path(name)
-    if name in DATA_SETS or not describe(name).multi_label:
+    if not info.multi_label:
         return {}
+    folder = Path(info.name)
     files = [tables.find_table(folder), folder / "test_list.txt"]
     return {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in files if f.exists()}
 
@@ -280,7 +280,7 @@ def _table(folder, side):
     paths = tables.find_images(table, folder)
     images = torch.cat([_read_image(path, side) for path in paths])
     labels, groups = torch.from_numpy(table.labels), table.patients
-    chosen = tables.test_rows(table, folder)
+    chosen = tables.rows_for_the_test(table, folder)
     if chosen is None:
         if len(labels) < 10:
             raise ValueError(f"{table.path} lists {len(labels)} images; 10 are wanted at least.")

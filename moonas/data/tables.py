@@ -1,14 +1,15 @@
 """Images with any number of labels each: a folder of images and a CSV that lists them.
 
 The first column of the CSV is the image's file, by its path in the folder or, where no other has
-that name, by its name alone.
-Then either a column ``Labels`` or ``Finding Labels`` names an image's labels, parted by ``|`` ("No
-Finding" is none), as NIH's ChestX-ray14 comes; or each further column is a label, of ones and
-zeros. A column ``Patient ID`` keeps the images of a patient together in every split. The images for
-the final test are those that ``test_list.txt`` names, one a line; without it, a fifth.
+that name, by its name alone. Then either a column ``Labels`` or ``Finding Labels`` names an image's
+labels, parted by ``|`` ("No Finding" is none), as NIH's ChestX-ray14 comes; or each further column
+is a label, of ones and zeros. A column ``Patient ID`` keeps the images of a patient together in
+every split. The images for the final test are those that ``test_list.txt`` names, one a line;
+without it, a fifth.
 """
 
 import csv
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,9 +67,9 @@ def read_table(path):
         classes = tuple(header[i].strip() for i in columns)
         labels = _from_columns(path, classes, [[row[i].strip() for i in columns] for row in rows])
     files = [row[0].strip() for row in rows]
-    if len(set(files)) < len(files):
-        twice = next(name for i, name in enumerate(files) if name in files[:i])
-        raise ValueError(f"{path} lists {twice!r} more than once; one row an image is expected.")
+    name, times = Counter(files).most_common(1)[0]
+    if times > 1:
+        raise ValueError(f"{path} lists {name!r} more than once; one row an image is expected.")
     if not classes:
         raise ValueError(
             f"{path} names no labels. Expected a column 'Labels' with names parted by |, or a "
@@ -128,7 +129,7 @@ def find_images(table, folder):
     return paths
 
 
-def test_rows(table, folder):
+def rows_for_the_test(table, folder):
     """(n,) bool, which images ``test_list.txt`` names; None where there is no such file."""
     path = folder / "test_list.txt"
     if not path.exists():

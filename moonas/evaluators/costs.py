@@ -31,7 +31,7 @@ class NetworkCosts:
     def __init__(self, problem, settings, info):
         self.problem, self.settings, self.info = problem, settings, info
         self.table = None
-        self.inputs = checksums(settings.data)  # of the files that scores depend on
+        self.inputs = checksums(info)  # of the files that scores depend on
         if settings.latency_table is not None:
             keys = [part.key for part in problem.operations()]
             self.table = read_latency_table(settings.latency_table, keys)
