@@ -25,6 +25,7 @@ from pymoo.optimize import minimize
 from scipy.stats import spearmanr
 
 import moonas
+from moonas.genotype import SHORT
 from moonas.journal import read_run
 from moonas.pareto import nondominated
 from problems.nsganet import space
@@ -113,7 +114,7 @@ def draw(result, path):
         at = place + 0.27 * (k - 1)
         bars.bar(at, 100 * share, 0.25, yerr=100 * error, color=COLORS[group], label=label)
     bars.axhline(100 / 12, color="#22313f", lw=0.8, ls=":")
-    bars.set_xticks(place, [space.SHORT[name] for name in space.OPERATIONS])
+    bars.set_xticks(place, [SHORT[name] for name in space.OPERATIONS])
     bars.set(ylabel="share of the edges (%), range of seeds", title="Operations (figure 9a)")
     bars.legend(frameon=False)
     table = result["by_concatenated_nodes"]

@@ -1,4 +1,49 @@
-"""Genotypes of two cells, as papers print them: lists of (operation, state) pairs, two a node."""
+"""Genotypes of two cells, as papers print them: lists of (operation, state) pairs, two a node.
+
+As text, an edge is written operation@state with the operation's short name, and edges are parted by
+spaces.
+"""
+
+SHORT = {
+    "skip_connect": "skip",
+    "max_pool_3x3": "max3",
+    "avg_pool_3x3": "avg3",
+    "squeeze_excitation": "se",
+    "eca_3x3": "eca",
+    "lbc_3x3": "lbc3",
+    "lbc_5x5": "lbc5",
+    "dil_conv_3x3": "dil3",
+    "dil_conv_5x5": "dil5",
+    "sep_conv_3x3": "sep3",
+    "sep_conv_5x5": "sep5",
+    "sep_conv_7x7": "sep7",
+    "conv_1x7_7x1": "1x7",
+}
+LONG = {short: name for name, short in SHORT.items()}
+
+
+def edges_of_text(text):
+    """The (operation, state) pairs of a cell's text; a ``ValueError`` names what is no edge."""
+    edges = []
+    for word in text.split():
+        short, at, state = word.partition("@")
+        if short not in LONG or not at or not state.isdecimal():
+            raise ValueError(
+                f"{word!r} is no edge; write operation@state, with an operation of {list(LONG)}."
+            )
+        edges.append((LONG[short], int(state)))
+    return edges
+
+
+def text_of_edges(edges):
+    """What :func:`edges_of_text` reads."""
+    return " ".join(f"{SHORT[name]}@{state}" for name, state in edges)
+
+
+def edge_in_words(edge):
+    """An edge for people, as ``sep3(0)``."""
+    name, state = edge
+    return f"{SHORT[name]}({state})"
 
 
 def check_cell(name, pairs, operations, n_nodes):

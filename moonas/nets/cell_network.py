@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from .cells import IMAGENET_SIDE, Stem, all_nodes, preprocess, run_cell, stack
+from .cells import IMAGENET_SIDE, Stem, all_nodes, even_layout, preprocess, run_cell, stack
 from .operations import SqueezeExcitation, affine_norm, build_operation
 
 
@@ -48,6 +48,7 @@ class CellNetwork(nn.Module):
         concat: edges of a cell -> states of the nodes that it concatenates; all by default.
         increment: channels that every cell has more than the one before; None doubles them at
             every reduction.
+        layout: a :class:`~moonas.nets.cells.Layout` in place of channels, layers and increment.
         squeeze: squeeze-and-excitation on the output of every cell.
         last_norm: normalise after operations that end without it (pools, squeeze-and-excitation,
             local binary convolutions), as supernets do and final networks do not.
@@ -69,6 +70,7 @@ class CellNetwork(nn.Module):
         auxiliary=False,
         concat=all_nodes,
         increment=None,
+        layout=None,
         squeeze=False,
         last_norm=False,
     ):
@@ -78,8 +80,9 @@ class CellNetwork(nn.Module):
                 raise ValueError(f"{name}={value} will not do: at least 1.")
         cells = tuple((edges, concat(edges)) for edges in (normal, reduction))
         n_out = tuple(len(states) for _, states in cells)
-        shapes = stack(channels, layers, image_size, n_out, increment)
-        self.stem = Stem(in_channels, channels, image_size)
+        layout = layout or even_layout(channels, layers, increment)
+        shapes = stack(layout, image_size, n_out)
+        self.stem = Stem(in_channels, layout.stem, image_size)
         self.cells = nn.ModuleList(
             _Cell(shape, *cells[int(shape.reduction)], last_norm, squeeze) for shape in shapes
         )
@@ -87,7 +90,7 @@ class CellNetwork(nn.Module):
         self.classifier = nn.Linear(widths[-1], n_classes)
         self.auxiliary = None
         if auxiliary:
-            self.auxiliary_layer = 2 * layers // 3
+            self.auxiliary_layer = layout.last_reduction
             side = shapes[self.auxiliary_layer].side_out
             self.auxiliary = _auxiliary_head(
                 widths[self.auxiliary_layer], side, n_classes, image_size

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .cells import Stem, all_nodes, preprocess, run_cell, stack
+from .cells import Stem, all_nodes, even_layout, preprocess, run_cell, stack
 from .operations import batch_norm_only, build_operation, narrowed
 
 
@@ -85,7 +85,7 @@ class CellSupernet(nn.Module):
     ):
         super().__init__()
         self.n_nodes, self.concat = n_nodes, concat
-        shapes = stack(channels, layers, image_size, (n_nodes, n_nodes), increment)
+        shapes = stack(even_layout(channels, layers, increment), image_size, (n_nodes, n_nodes))
         self.stem = Stem(in_channels, channels, image_size)
         for module in self.stem.modules():
             if isinstance(module, nn.BatchNorm2d):  # keeps its scale and shift

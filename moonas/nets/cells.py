@@ -47,35 +47,84 @@ def all_nodes(edges):
     return tuple(range(2, 2 + len(edges) // 2))
 
 
-def stack(channels, layers, image_size, n_out=(4, 4), increment=None):
-    """The cells of a network, first to last; reductions at one and two thirds of the depth.
+@dataclass(frozen=True)
+class Layout:
+    """Which cells a network has, and how wide they are.
+
+    Args:
+        stem: channels that the stem is told.
+        cells: (channels, whether it is a reduction) of each cell.
+    """
+
+    stem: int
+    cells: tuple[tuple[int, bool], ...]
+
+    @property
+    def last_reduction(self):
+        """Number of the last reduction cell; -1 without any."""
+        return max((i for i, (_, reduction) in enumerate(self.cells) if reduction), default=-1)
+
+
+def even_layout(channels, layers, increment=None):
+    """Cells with reductions at one and two thirds of the depth, as DARTS stacks them.
 
     Args:
         channels: of the first cell's nodes.
         layers: number of cells.
-        image_size: side of the input in pixels; from 64 on, the stem and the first cell see a
-            quarter and an eighth of it.
-        n_out: nodes that a normal cell concatenates, and that a reduction cell does.
         increment: channels that every cell has more than the one before; None doubles them at
             every reduction instead.
 
     Returns:
-        A list of :class:`CellShape`.
+        A :class:`Layout`.
     """
-    side = image_size
-    c_prev_prev = c_prev = STEM_MULTIPLIER * channels
-    prev_reduction = False
-    if image_size >= IMAGENET_SIDE:
-        side = -(-image_size // 8)
-        c_prev_prev = c_prev = channels
-        prev_reduction = True
-    shapes = []
+    stem, cells = channels, []
     for layer in range(layers):
         reduction = layer in (layers // 3, 2 * layers // 3)
         if increment is None:
             channels *= 2 if reduction else 1
         elif layer:
             channels += increment
+        cells.append((channels, reduction))
+    return Layout(stem, tuple(cells))
+
+
+def staged_layout(widths, depths):
+    """Stages of normal cells, each but the first behind a reduction cell of its width.
+
+    Args:
+        widths: channels of each stage's nodes.
+        depths: number of normal cells of each stage.
+
+    Returns:
+        A :class:`Layout`.
+    """
+    cells = []
+    for width, depth in zip(widths, depths, strict=True):
+        cells += [(width, True)] * bool(cells) + [(width, False)] * depth
+    return Layout(widths[0], tuple(cells))
+
+
+def stack(layout, image_size, n_out=(4, 4)):
+    """The cells of a network, first to last.
+
+    Args:
+        layout: a :class:`Layout`.
+        image_size: side of the input in pixels; from 64 on, the stem and the first cell see a
+            quarter and an eighth of it.
+        n_out: nodes that a normal cell concatenates, and that a reduction cell does.
+
+    Returns:
+        A list of :class:`CellShape`.
+    """
+    side = image_size
+    c_prev_prev = c_prev = STEM_MULTIPLIER * layout.stem
+    prev_reduction = False
+    if image_size >= IMAGENET_SIDE:
+        side = -(-image_size // 8)
+        c_prev_prev = c_prev = layout.stem
+        prev_reduction = True
+    shapes = []
+    for channels, reduction in layout.cells:
         shapes.append(CellShape(c_prev_prev, c_prev, channels, reduction, prev_reduction, side))
         side = shapes[-1].side_out
         c_prev_prev, c_prev = c_prev, n_out[int(reduction)] * channels

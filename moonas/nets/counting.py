@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from .cells import IMAGENET_SIDE, STEM_MULTIPLIER, stack
+from .cells import IMAGENET_SIDE, STEM_MULTIPLIER, even_layout, stack
 from .operations import operation_cost
 
 
@@ -32,7 +32,7 @@ def count_macs(module, *shape):
         else:
             total += weights * output.shape[2:].numel()
 
-    kinds = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+    kinds = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
     hooks = [m.register_forward_hook(add) for m in module.modules() if isinstance(m, kinds)]
     training = module.training
     device = next(module.parameters()).device
@@ -60,6 +60,7 @@ class CellCosts:
         image_size: side in pixels.
         increment: channels that every cell has more than the one before; None doubles them at
             every reduction.
+        layout: a :class:`~moonas.nets.cells.Layout` in place of channels, layers and increment.
         last_norm: affine normalisation after operations that end without one.
         squeeze: squeeze-and-excitation on the output of every cell.
         n_nodes: of a cell.
@@ -81,14 +82,16 @@ class CellCosts:
         in_channels=3,
         image_size=32,
         increment=None,
+        layout=None,
         last_norm=False,
         squeeze=False,
         n_nodes=4,
     ):
-        stem = _stem(in_channels, channels, image_size)
+        layout = layout or even_layout(channels, layers, increment)
+        stem = _stem(in_channels, layout.stem, image_size)
         self.fixed = np.zeros((n_nodes + 1, n_nodes + 1, 2), dtype=np.int64)
         for n_out in np.ndindex(n_nodes + 1, n_nodes + 1):
-            shapes = stack(channels, layers, image_size, n_out, increment)
+            shapes = stack(layout, image_size, n_out)
             self.fixed[n_out] = stem + _between(shapes, n_out, n_classes)
             if squeeze:
                 for shape in shapes:

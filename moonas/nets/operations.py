@@ -1,7 +1,8 @@
 """Candidate operations of cell spaces: their modules, and their cost in closed form.
 
 Sources: DARTS (Liu et al., 2019), whose search space CARS and EG-DARTS use; NSGANetV1 (Lu et al.,
-2020) for squeeze-and-excitation, local binary and 1x7-7x1 convolutions.
+2020) for squeeze-and-excitation, local binary and 1x7-7x1 convolutions; ECA-Net (Wang et al., 2020)
+for efficient channel attention.
 """
 
 import re
@@ -98,6 +99,22 @@ class SqueezeExcitation(nn.Module):
         return x * gate[:, :, None, None]
 
 
+class EfficientChannelAttention(nn.Module):
+    """Channels scaled by a gate that sees the means of three neighbours (Wang et al., 2020).
+
+    The gate has three weights and no bias, whatever the number of channels.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.neighbours = nn.Conv1d(1, 1, 3, padding=1, bias=False)
+
+    def forward(self, x):
+        """(b, channels, h, w) -> the same shape."""
+        gate = self.neighbours(x.mean((2, 3))[:, None])[:, 0].sigmoid()
+        return x * gate[:, :, None, None]
+
+
 def local_binary_conv(channels, kernel, stride, norm):
     """Local binary convolution (Juefei-Xu et al., 2017): fixed random signs, then learned sums.
 
@@ -131,14 +148,14 @@ def build_operation(name, channels, stride, norm, last_norm=None):
     """The module of an operation, (b, channels, h, w) -> (b, channels, h / stride, w / stride).
 
     Args:
-        name: none, skip_connect, max_pool_3x3, avg_pool_3x3, squeeze_excitation, conv_1x7_7x1, or
-            lbc_kxk, sep_conv_kxk, dil_conv_kxk with odd k. Squeeze-and-excitation of stride 2 comes
-            behind an average pool.
+        name: none, skip_connect, max_pool_3x3, avg_pool_3x3, squeeze_excitation, eca_3x3,
+            conv_1x7_7x1, or lbc_kxk, sep_conv_kxk, dil_conv_kxk with odd k. Attention
+            (squeeze_excitation, eca_3x3) of stride 2 comes behind an average pool.
         channels: in and out.
         stride: 1 or 2.
         norm: makes the normalisation of a number of channels.
-        last_norm: the same for after what ends without one: pools, squeeze-and-excitation, local
-            binary convolutions. Supernets want all paths on one scale; None leaves them bare, as
+        last_norm: the same for after what ends without one: pools, attention, local binary
+            convolutions. Supernets want all paths on one scale; None leaves them bare, as
             DARTS leaves pools in final networks.
 
     Returns:
@@ -176,8 +193,9 @@ def _without_last_norm(name, channels, stride, norm):
         return nn.MaxPool2d(3, stride, 1)
     if name == "avg_pool_3x3":
         return average
-    if name == "squeeze_excitation":
-        gate = SqueezeExcitation(channels)
+    if name in ("squeeze_excitation", "eca_3x3"):
+        squeeze = name == "squeeze_excitation"
+        gate = SqueezeExcitation(channels) if squeeze else EfficientChannelAttention()
         return gate if stride == 1 else nn.Sequential(average, gate)
     if name.startswith("lbc"):
         return local_binary_conv(channels, _convolution(name)[1], stride, norm)
@@ -187,7 +205,8 @@ def _without_last_norm(name, channels, stride, norm):
 def operation_cost(name, channels, stride, side, affine=True, last_norm=False):
     """Parameters and multiply-adds of an operation at an input of side x side pixels.
 
-    Multiply-adds count convolutions alone; normalisation has 2 parameters a channel if affine.
+    Multiply-adds are those of convolutions and linear layers; normalisation has 2 parameters a
+    channel if affine.
 
     Returns:
         (params, macs), ints.
@@ -203,6 +222,8 @@ def operation_cost(name, channels, stride, side, affine=True, last_norm=False):
     if name == "squeeze_excitation":
         weights = 2 * channels * max(1, channels // SE_REDUCTION)
         return weights + norm * last_norm, weights
+    if name == "eca_3x3":
+        return 3 + norm * last_norm, 3 * channels
     if name == "conv_1x7_7x1":
         weights = 7 * channels**2  # of each of the two
         half_way = side * -(-side // stride)  # pixels after the first

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from .cells import Stem, all_nodes, stack
+from .cells import Stem, all_nodes, even_layout, stack
 from .operations import FactorizedReduce, ReluConvNorm, affine_norm, build_operation
 
 
@@ -60,7 +60,7 @@ def network_parts(normal, reduction, *, concat=all_nodes, **shape):
         reduction: edges of the reduction cell.
         concat: edges of a cell -> states of the nodes that it concatenates.
         shape: channels, layers, n_classes, in_channels, image_size and, where widths do not double,
-            increment; as :class:`~moonas.nets.cell_network.CellNetwork` takes them.
+            increment, or layout; as :class:`~moonas.nets.cell_network.CellNetwork` takes them.
     """
     parts, shapes = _fixed_parts((len(concat(normal)), len(concat(reduction))), **shape)
     for shape in shapes:
@@ -88,9 +88,20 @@ def space_parts(operations, n_nodes, *, n_concat=None, **shape):
     return list(dict.fromkeys(parts))
 
 
-def _fixed_parts(n_out, *, channels, layers, n_classes, in_channels, image_size, increment=None):
-    shapes = stack(channels, layers, image_size, n_out, increment)
-    parts = [Part("stem", in_channels, channels, 1, image_size)]
+def _fixed_parts(
+    n_out,
+    *,
+    n_classes,
+    in_channels,
+    image_size,
+    channels=None,
+    layers=None,
+    increment=None,
+    layout=None,
+):
+    layout = layout or even_layout(channels, layers, increment)
+    shapes = stack(layout, image_size, n_out)
+    parts = [Part("stem", in_channels, layout.stem, 1, image_size)]
     for shape in shapes:
         if shape.prev_reduction:
             parts.append(Part("reduce", shape.c_prev_prev, shape.channels, 2, 2 * shape.side))

@@ -23,7 +23,7 @@ from itertools import combinations
 
 import numpy as np
 
-from moonas.genotype import cells_of_json, check_cell, to_json
+from moonas.genotype import cells_of_json, check_cell, edge_in_words, to_json
 
 __all__ = ["Architecture", "decode", "edges", "encode", "from_genotype", "from_json", "to_json"]
 OPERATIONS = (
@@ -50,16 +50,6 @@ NODES = tuple(
     for node in range(N_NODES)
 )
 
-SHORT = {
-    "max_pool_3x3": "max3",
-    "avg_pool_3x3": "avg3",
-    "skip_connect": "skip",
-    "sep_conv_3x3": "sep3",
-    "sep_conv_5x5": "sep5",
-    "dil_conv_3x3": "dil3",
-    "dil_conv_5x5": "dil5",
-}
-
 
 @dataclass(frozen=True)
 class Architecture:
@@ -77,7 +67,7 @@ def _in_words(cell):
     nodes = []
     for node in range(N_NODES):
         edges = [e for e in cell[2 * node : 2 * node + 2] if e[0] != "none"]
-        nodes.append("+".join(f"{SHORT[name]}({state})" for name, state in edges) or "zero")
+        nodes.append("+".join(map(edge_in_words, edges)) or "zero")
     return " ".join(nodes)
 
 

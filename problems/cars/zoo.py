@@ -4,6 +4,8 @@ An edge is written operation@state, two a node, the normal cell first. The genot
 from the README of its authors, DARTS's and P-DARTS's from their papers and releases.
 """
 
+from moonas.genotype import edges_of_text
+
 from . import space
 
 SOURCES = {
@@ -91,13 +93,11 @@ GENOTYPES = {
     ),
 }
 
-_LONG = {short: name for name, short in space.SHORT.items()}
-
 
 def architectures():
     """The published architectures by name, in canonical form."""
     return {
-        name: space.from_genotype(_edges(normal), _edges(reduction))
+        name: space.from_genotype(edges_of_text(normal), edges_of_text(reduction))
         for name, (normal, reduction) in GENOTYPES.items()
     }
 
@@ -105,8 +105,3 @@ def architectures():
 def source(name):
     """Where the architecture ``name`` was published."""
     return SOURCES[name.split("_")[0]]
-
-
-def _edges(text):
-    pairs = (edge.split("@") for edge in text.split())
-    return [(_LONG[operation], int(state)) for operation, state in pairs]

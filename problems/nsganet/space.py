@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from moonas.genotype import cells_of_json, check_cell, to_json
+from moonas.genotype import cells_of_json, check_cell, edge_in_words, to_json
 
 __all__ = ["Architecture", "decode", "edges", "encode", "from_genotype", "from_json", "to_json"]
 OPERATIONS = (
@@ -46,21 +46,6 @@ N_CHOICES = np.array(
 NODES = tuple(np.arange(start, start + GENES) for start in range(0, N_VAR, GENES))  # columns
 BLOCKS = (NODES[:N_NODES], NODES[N_NODES:])  # the nodes of each block
 
-SHORT = {
-    "skip_connect": "skip",
-    "max_pool_3x3": "max3",
-    "avg_pool_3x3": "avg3",
-    "squeeze_excitation": "se",
-    "lbc_3x3": "lbc3",
-    "lbc_5x5": "lbc5",
-    "dil_conv_3x3": "dil3",
-    "dil_conv_5x5": "dil5",
-    "sep_conv_3x3": "sep3",
-    "sep_conv_5x5": "sep5",
-    "sep_conv_7x7": "sep7",
-    "conv_1x7_7x1": "1x7",
-}
-
 
 @dataclass(frozen=True)
 class Architecture:
@@ -75,7 +60,7 @@ class Architecture:
 
 
 def _in_words(block):
-    edges = [f"{SHORT[name]}({state})" for name, state in block]
+    edges = [edge_in_words(edge) for edge in block]
     return " ".join("+".join(edges[i : i + 2]) for i in range(0, len(edges), 2))
 
 

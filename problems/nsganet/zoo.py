@@ -6,6 +6,7 @@ last reduction node has a 7x1 convolution and then a 1x7; here it is 1x7 and the
 size.
 """
 
+from moonas.genotype import edges_of_text
 from moonas.nets.counting import CellCosts
 from moonas.published import Published
 
@@ -41,13 +42,11 @@ PYRAMIDS = {  # widths grow with every cell; the last one with squeeze-and-excit
     "CIFAR-10, 36 + 6 channels, 20 cells, SE": dict(channels=36, increment=6, squeeze=True),
 }
 
-_LONG = {short: name for name, short in space.SHORT.items()}
-
 
 def architectures():
     """The published architectures by name."""
     return {
-        name: space.from_genotype(_edges(normal), _edges(reduction))
+        name: space.from_genotype(edges_of_text(normal), edges_of_text(reduction))
         for name, (normal, reduction) in GENOTYPES.items()
     }
 
@@ -64,11 +63,6 @@ def published():
         counts = {words: tuple(costs[words].count(*edges, loose)[0].tolist()) for words in shapes}
         items.append(Published(name, "nsganet", architecture, SOURCES[name], counts))
     return items
-
-
-def _edges(text):
-    pairs = (edge.split("@") for edge in text.split())
-    return [(_LONG[operation], int(state)) for operation, state in pairs]
 
 
 __all__ = ["architectures", "published"]

@@ -1,9 +1,11 @@
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from moonas.nets.cells import stack
-from moonas.nets.counting import count_macs, count_params
+from moonas.nets.cell_network import CellNetwork
+from moonas.nets.cells import even_layout, stack, staged_layout
+from moonas.nets.counting import CellCosts, count_macs, count_params
 from moonas.nets.operations import (
     FactorizedReduce,
     affine_norm,
@@ -24,6 +26,7 @@ NAMES = (
     "dil_conv_3x3",
     "dil_conv_5x5",
     "squeeze_excitation",
+    "eca_3x3",
     "lbc_3x3",
     "lbc_5x5",
     "conv_1x7_7x1",
@@ -99,15 +102,15 @@ def test_frozen_parameters_do_not_count():
 
 def test_reductions_stand_at_one_and_two_thirds():
     for layers, expected in ((20, [6, 13]), (14, [4, 9]), (8, [2, 5]), (3, [1, 2]), (1, [0])):
-        shapes = stack(4, layers, 32)
+        shapes = stack(even_layout(4, layers), 32)
         assert [i for i, s in enumerate(shapes) if s.reduction] == expected
 
 
 def test_sides_halve_and_channels_double_at_reductions():
-    shapes = stack(36, 20, 32)
+    shapes = stack(even_layout(36, 20), 32)
     assert [s.side for s in shapes][:1] == [32] and shapes[-1].side_out == 8
     assert shapes[-1].channels == 144
-    imagenet = stack(48, 14, 224)
+    imagenet = stack(even_layout(48, 14), 224)
     assert imagenet[0].side == 28 and imagenet[0].prev_reduction
     assert imagenet[-1].side_out == 7
 
@@ -138,3 +141,40 @@ def test_parts_of_a_space_cover_every_network_and_repeat_none():
     cell = tuple((name, 0) for name in NAMES[:8])
     used = {part.key for part in network_parts(cell, cell, image_size=12, **SHAPE)}
     assert used <= set(keys)
+
+
+def test_stages_of_their_own_widths_with_reductions_between_them():
+    layout = staged_layout((5, 6, 8), (2, 1, 3))
+    wide = [(5, False)] * 2 + [(6, True), (6, False), (8, True)] + [(8, False)] * 3
+    assert layout.cells == tuple(wide) and layout.stem == 5 and layout.last_reduction == 4
+    sides = [shape.side_out for shape in stack(layout, 32)]
+    assert sides == [32, 32, 16, 16, 8, 8, 8, 8]
+
+
+def test_equal_stages_that_double_are_the_stack_of_darts():
+    assert staged_layout((4, 8, 16), (3, 2, 3)) == even_layout(4, 10)
+
+
+def test_a_network_of_stages_is_counted_as_it_is_built():
+    cell = [("sep_conv_3x3", 0), ("eca_3x3", 1), ("skip_connect", 0), ("lbc_3x3", 2)]
+    names = ["sep_conv_3x3", "eca_3x3", "skip_connect", "lbc_3x3"]
+    layout = staged_layout((5, 6, 8), (2, 1, 1))
+    shape = dict(layout=layout, n_classes=7, in_channels=1, image_size=9)
+    operations = np.array([[[[0, 1], [2, 3]]] * 2])
+    states = np.array([[[[0, 1], [0, 2]]] * 2])
+    counted = CellCosts(names, n_nodes=2, **shape).count(operations, states)[0]
+    network = CellNetwork(cell, cell, **shape)
+    assert (count_params(network), count_macs(network, 1, 9, 9)) == tuple(counted)
+    assert network(torch.zeros(2, 1, 9, 9)).shape == (2, 7)
+    assert len(network_parts(cell, cell, **shape)) == 2 + 6 * (2 + 4)
+
+
+def test_efficient_channel_attention_by_hand():
+    module = build_operation("eca_3x3", 4, 1, affine_norm)
+    with torch.no_grad():
+        next(module.parameters()).copy_(torch.tensor([[[1.0, 0.0, -2.0]]]))
+    x = torch.rand(2, 4, 5, 5)
+    means = x.mean((2, 3))
+    padded = torch.cat([torch.zeros(2, 1), means, torch.zeros(2, 1)], 1)
+    gate = torch.sigmoid(padded[:, :-2] - 2 * padded[:, 2:])
+    assert torch.allclose(module(x), x * gate[:, :, None, None])
