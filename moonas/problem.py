@@ -26,7 +26,9 @@ from pymoo.core.population import Population
 from pymoo.core.problem import Problem
 
 from . import spread
+from .genes import labels
 from .settings import check_objectives
+from .stage import Stage
 
 RESERVED = {
     *("X", "x", "F", "f", "G", "H", "CV", "cv", "FEAS", "feas", "dF", "dG", "dH", "ddF", "ddG"),
@@ -61,7 +63,7 @@ class Column:
     measured: bool = False
 
 
-class ArchitectureProblem(Problem):
+class ArchitectureProblem(Stage, Problem):
     """A pymoo problem whose rows are architectures and whose objectives are columns by name.
 
     A subclass gives ``make_evaluator``, ``operators``, ``algorithm``, ``network``, ``operations``
@@ -74,16 +76,16 @@ class ArchitectureProblem(Problem):
         settings: its Settings; ``settings.objectives`` names the columns to minimise.
         columns: tuple of :class:`Column`, all that the evaluator gives.
         n_choices: (n_var,) number of values of each gene; gene j is in [0, n_choices[j]).
+        genes: a :class:`~moonas.genes.Genes` in place of n_choices, where not all are such labels.
         nodes: list of arrays of columns that crossover and mutation may take together.
     """
 
     space = None
     in_words = "in words"  # what an architecture's str() tells
     moves = False  # whether scores change while a run trains
-    inputs = {}  # noqa: RUF012 checksums by name of files that scores depend on; never changed
     pnsga3_options = {}  # noqa: RUF012 what the settings ask of pNSGA-III; never changed
 
-    def __init__(self, settings, *, columns, n_choices, nodes):
+    def __init__(self, settings, *, columns, n_choices=None, genes=None, nodes=()):
         check_objectives(settings.objectives, [c.name for c in columns if c.direction == "min"])
         clash = [c.name for c in columns if c.name in RESERVED]
         if clash:
@@ -91,15 +93,16 @@ class ArchitectureProblem(Problem):
         self.settings = settings
         self.columns = tuple(columns)
         self.objectives = settings.objectives
-        self.n_choices = np.asarray(n_choices)
+        self.genes = genes or labels(n_choices)
+        self.n_choices = self.genes.n_choices
         self.nodes = nodes
         self._forget_run()
         super().__init__(
-            n_var=len(self.n_choices),
+            n_var=len(self.genes.low),
             n_obj=len(self.objectives),
-            xl=np.zeros(len(self.n_choices)),
-            xu=self.n_choices - 1.0,
-            vtype=int,
+            xl=self.genes.low,
+            xu=self.genes.high,
+            vtype=float if self.genes.real.any() else int,
             requires_kwargs=True,
         )
 
@@ -108,7 +111,7 @@ class ArchitectureProblem(Problem):
         return self
 
     def __getstate__(self):
-        left = {"journal", "progress", "seed", "_evaluator"}
+        left = {"journal", "progress", "remark", "seed", "_evaluator"}
         left |= {"_run", "_generation", "_scores", "_measured"}
         return {k: v for k, v in super().__getstate__().items() if k not in left}
 
@@ -117,25 +120,12 @@ class ArchitectureProblem(Problem):
         self._forget_run()
 
     def _forget_run(self):
-        self.journal = None
-        self.progress = None  # (phase, done, total, unit), told while something long runs
+        self.journal = self.progress = self.remark = None
         self._evaluator = None
         self._run = None  # the run that the weights belong to; OUTSIDE for those of none
         self._generation = None  # of that run, the last one whose weights have trained
         self.seed = None  # of that run, 0 outside
         self._scores, self._measured = _Memory(), _Memory()  # what lasts as long as a run
-
-    def tell(self, phase, done, total, unit):
-        """Pass on how far something long is to ``progress``, if anyone listens.
-
-        Args:
-            phase: what is going on, in words.
-            done: how many ``unit`` of it are done.
-            total: of how many.
-            unit: what is counted, in the plural.
-        """
-        if self.progress is not None:
-            self.progress(phase, done, total, unit)
 
     @property
     def evaluator(self):
@@ -145,11 +135,11 @@ class ArchitectureProblem(Problem):
         return self._evaluator
 
     def decode(self, x):
-        """The architecture of a row, (n_var,) ints."""
+        """The architecture of a row, (n_var,)."""
         return self.space.decode(x)
 
     def encode(self, architecture):
-        """The row of an architecture, (n_var,) ints."""
+        """The row of an architecture, (n_var,)."""
         return self.space.encode(architecture)
 
     def architecture_to_json(self, architecture):
@@ -159,6 +149,14 @@ class ArchitectureProblem(Problem):
     def architecture_from_json(self, value):
         """The architecture of such a dict; a ``ValueError`` says what is wrong with it."""
         return self.space.from_json(value)
+
+    def after_search(self, row):
+        """What a search still does with the row that it picks; the lines that tell of it.
+
+        Args:
+            row: a :class:`moonas.pareto.Row`.
+        """
+        return []
 
     def column(self, name):
         """The :class:`Column` of a name."""
@@ -187,25 +185,12 @@ class ArchitectureProblem(Problem):
         out.update(columns, F=self._objectives(columns))
 
     def check_rows(self, X):
-        """X as int64, if its rows are architectures; a ``ValueError`` names one that is not."""
-        rows = np.atleast_2d(np.asarray(X))
-        advice = "Use this problem's operators: NSGA2(**problem.operators())."
-        if rows.shape[1:] != (self.n_var,) or rows.dtype.kind not in "iufb":
-            raise ValueError(
-                f"Expected rows of {self.n_var} integers; got an array of shape {rows.shape} and "
-                f"type {rows.dtype}. {advice}"
-            )
-        for wrong, what in (
-            (rows != np.floor(rows), "is no integer"),
-            ((rows < 0) | (rows >= self.n_choices), "is out of bounds"),
-        ):
-            if wrong.any():
-                i, j = np.argwhere(wrong)[0]
-                raise ValueError(
-                    f"x[{i}, {j}] = {rows[i, j]} {what}; gene {j} takes the integers 0 to "
-                    f"{self.n_choices[j] - 1}. {advice}"
-                )
-        return np.asarray(X).astype(np.int64)
+        """X in the type of the genes, if its rows are architectures; else a ``ValueError``."""
+        try:
+            return self.genes.check(X)
+        except ValueError as error:
+            advice = "Use this problem's operators: NSGA2(**problem.operators())."
+            raise ValueError(f"{error} {advice}") from None
 
     @contextmanager
     def _within_run(self, algorithm):
@@ -238,8 +223,7 @@ class ArchitectureProblem(Problem):
         self._run = algorithm.data[RUN] = uuid.uuid4().hex
         seed = algorithm.seed
         if self.journal is not None:
-            where = f"{self.evaluator.device}, {self.settings.threads} threads"
-            self.journal.begin(seed, describe_algorithm(algorithm), where)
+            self.journal.begin(seed, describe_algorithm(algorithm), self.where())
         elif seed is None:
             seed = np.random.default_rng().integers(2**31)
         self._scores, self._measured = _Memory(), _Memory()
@@ -252,9 +236,12 @@ class ArchitectureProblem(Problem):
         self.evaluator.begin(seed)
 
     def _call(self, kind, request, compute, saves=False):
-        if self.journal is None:
-            return compute()
-        return self.journal.call(kind, request, compute, self.evaluator, saves)
+        return self.recorded(kind, request, compute, self.evaluator, saves)
+
+    @property
+    def device(self):
+        """Where networks run, a ``torch.device``."""
+        return self.evaluator.device
 
     def _score(self, X, purpose="score"):
         """Columns of the rows of X, a dict of (n,) arrays, as a part of the run."""
@@ -397,7 +384,7 @@ class MovingProblem(ArchitectureProblem):
     def _next_generation(self, X, algorithm):
         """Train, refresh the parents, and return the columns of the offspring X."""
         parents = live_individuals(algorithm)
-        old = parents.get("X").astype(np.int64)
+        old = parents.get("X").astype(X.dtype)
         trained = old
         if self.offspring_train:
             if len(X) == 1:

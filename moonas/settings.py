@@ -20,8 +20,8 @@ KINDS = {
     float: "a number",
     str: "text",
     bool: "true or false",
-    tuple: "a list of names",
 }
+LISTS = {str: "a list of names", int: "a list of whole numbers", float: "a list of numbers"}
 
 LIMITS = {"least": (ge, "at least"), "most": (le, "at most"), "above": (gt, "more than")}
 
@@ -44,22 +44,16 @@ def setting(default, help, choices=None, *, least=None, most=None, above=None):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchSettings:
-    """What every problem lets its user choose; a task inherits it and adds its own."""
+class RunSettings:
+    """What every stage of a task lets its user choose."""
 
     data: str = setting(
         "digits", "data set by name, or a folder: with a folder a class, or with a CSV of labels"
     )
     root: str | None = setting(None, "folder that holds downloaded data sets")
     download: bool = setting(False, "download the data set into root when it is not there")
-    objectives: tuple[str, ...] = setting((), "columns to minimise, two or more")
-    population: int = setting(16, "candidates that survive a generation", least=1)
-    generations: int = setting(
-        20, "horizon of the schedules, in generations; past it they stay at their end", least=1
-    )
     device: str = setting("auto", "cpu, cuda, cuda:1, ...; auto takes a GPU where there is one")
     threads: int = setting(1, "torch threads on a CPU; tiny networks run best on one", least=1)
-    workers: int = setting(2, "architectures scored side by side on a CPU", least=1)
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -68,28 +62,50 @@ class SearchSettings:
             choices, value = field.metadata.get("choices"), getattr(self, field.name)
             if choices and value not in choices:
                 raise ValueError(f"{field.name}={value!r} is unknown; choose from {list(choices)}.")
-            if value is not None:
-                for kind, limit in field.metadata.get("limits", {}).items():
-                    legal, words = LIMITS[kind]
-                    none = "none, or " if field.default is None else ""
-                    require(legal(value, limit), self, field.name, f"{none}{words} {limit:g}")
+            numbers = value if isinstance(value, tuple) else () if value is None else (value,)
+            for kind, limit in field.metadata.get("limits", {}).items():
+                legal, words = LIMITS[kind]
+                none = "none, or " if field.default is None else ""
+                good = all(legal(number, limit) for number in numbers)
+                require(good, self, field.name, f"{none}{words} {limit:g}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSettings(RunSettings):
+    """What every problem lets its user choose; a task inherits it and adds its own."""
+
+    objectives: tuple[str, ...] = setting((), "columns to minimise, two or more")
+    population: int = setting(16, "candidates that survive a generation", least=1)
+    generations: int = setting(
+        20, "horizon of the schedules, in generations; past it they stay at their end", least=1
+    )
+    workers: int = setting(2, "architectures scored side by side on a CPU", least=1)
 
 
 def _of_type(field, value):
     """The value as its field wants it; whole numbers pass as numbers, paths as strings."""
-    if hasattr(value, "item"):  # NumPy's numbers
-        value = value.item()
-    if hasattr(value, "__fspath__"):
-        value = os.fspath(value)
-    kinds = typing.get_args(field.type) or (field.type,)
     if typing.get_origin(field.type) is tuple:
-        kinds, value = (tuple,), value if isinstance(value, str) else tuple(value)
-    if float in kinds and type(value) is int:
-        value = float(value)
+        (kind, _), parts = typing.get_args(field.type), value
+        if not isinstance(value, str | bytes) and hasattr(value, "__iter__"):
+            parts = tuple(_of_kinds((kind,), part) for part in value)
+        if not isinstance(parts, tuple) or any(type(part) is not kind for part in parts):
+            raise ValueError(f"{field.name}={value!r} will not do: {LISTS[kind]}.")
+        return parts
+    kinds = typing.get_args(field.type) or (field.type,)
+    value = _of_kinds(kinds, value)
     if type(value) not in kinds:
         wanted = " or ".join("none" if k is type(None) else KINDS[k] for k in kinds)
         raise ValueError(f"{field.name}={value!r} will not do: {wanted}.")
     return value
+
+
+def _of_kinds(kinds, value):
+    """The value, as one of some types if it can be taken for that."""
+    if hasattr(value, "item"):  # NumPy's numbers
+        value = value.item()
+    if hasattr(value, "__fspath__"):
+        value = os.fspath(value)
+    return float(value) if float in kinds and type(value) is int else value
 
 
 def require(condition, settings, name, expectation):
@@ -128,7 +144,11 @@ def parse(settings_class, name, text):
         return None
     kind = next(option for option in options if option is not type(None))
     if typing.get_origin(kind) is tuple:
-        return tuple(part.strip() for part in text.split(",") if part.strip())
+        kind, parts = typing.get_args(kind)[0], [part.strip() for part in text.split(",")]
+        try:
+            return tuple(kind(part) for part in parts if part)
+        except ValueError:
+            raise ValueError(f"{name}={text} will not do: {LISTS[kind]}.") from None
     if kind is bool:
         if text.lower() in ("true", "yes", "1"):
             return True
@@ -147,7 +167,7 @@ def describe(settings_class):
     for field in dataclasses.fields(settings_class):
         default = field.default
         if isinstance(default, tuple):
-            text = ",".join(default)
+            text = ",".join(map(str, default))
         else:
             text = f"{default:.4g}" if isinstance(default, float) else str(default)
         rows.append((field.name, text, field.metadata["help"], field.metadata["choices"]))

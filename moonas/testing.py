@@ -55,7 +55,8 @@ def _check_description(problem):
 
 def _check_codes(problem, X):
     assert X.shape == (len(X), problem.n_var)
-    assert X.dtype.kind in "ib", f"rows are integers or bools; got {X.dtype}"
+    kind = problem.genes.dtype.kind
+    assert X.dtype.kind == kind, f"rows are of type {problem.genes.dtype}; got {X.dtype}"
     problem.check_rows(X)
     for x in X:
         architecture = problem.decode(x)

@@ -3,7 +3,7 @@
 from .classification import QUALITIES, Classification, quality_columns
 from .costs import COSTS, NetworkCosts
 from .scratch import ScratchEvaluator
-from .settings import OBJECTIVES, ClassifierSettings, SupernetSettings
+from .settings import OBJECTIVES, ClassifierSettings, SupernetSettings, TrainingSettings
 from .supernet import SupernetEvaluator
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "ScratchEvaluator",
     "SupernetEvaluator",
     "SupernetSettings",
+    "TrainingSettings",
     "quality_columns",
 ]

@@ -41,17 +41,20 @@ class Classification:
     """The images to search with, on a device, parted into training and validation images.
 
     Validation images are taken in batches of at most ``score_batch``, always the same ones. The
-    images for the final test are not touched.
+    images for the final test are not touched, unless this is it.
 
     Args:
-        settings: a :class:`~moonas.evaluators.settings.ClassifierSettings`.
+        settings: a :class:`~moonas.evaluators.settings.TrainingSettings`.
         info: of the data set.
         device: a ``torch.device``.
+        objectives: what else than the first column of quality is judged, see
+            :func:`quality_columns`.
+        final: train on all images to search with, and judge by those for the final test.
     """
 
-    def __init__(self, settings, info, device):
-        self.settings, self.info, self.device = settings, info, device
-        self.names = [column.name for column in quality_columns(settings.objectives, info)]
+    def __init__(self, settings, info, device, objectives=(), final=False):
+        self.settings, self.info, self.device, self.final = settings, info, device, final
+        self.names = [column.name for column in quality_columns(objectives, info)]
         self.train = self.validation = None  # (images, labels) on the device, once loaded
         self._scale = None
         self.augment = None
@@ -64,15 +67,19 @@ class Classification:
             return
         s = self.settings
         data = load(s.data, root=s.root, download=s.download, image_size=s.image_size)
-        n_train = max(1, round(s.train_share * len(data.labels)))
-        parts = split(data.labels, n_train, data.groups)
+        if self.final:
+            parts = (data.images, data.labels), (data.test_images, data.test_labels)
+        else:
+            n_train = max(1, round(s.train_share * len(data.labels)))
+            rows = split(data.labels, n_train, data.groups)
+            parts = [(data.images[r], data.labels[r]) for r in rows]
         self._scale = data.mean.to(self.device), data.std.to(self.device)
         self.train, self.validation = (
             (
-                data.images[rows].to(self.device, memory_format=torch.channels_last),
-                data.labels[rows].to(self.device),
+                images.to(self.device, memory_format=torch.channels_last),
+                labels.to(self.device),
             )
-            for rows in parts
+            for images, labels in parts
         )
 
     def loss(self, logits, labels):

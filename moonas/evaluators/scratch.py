@@ -24,17 +24,19 @@ class ScratchEvaluator:
         costs: a :class:`~moonas.evaluators.costs.NetworkCosts`.
         epochs: of training.
         build: architecture -> the network to train.
-        encode: architecture -> its row of ints.
+        encode: architecture -> its row.
+        final: train on all images to search with, and judge by those for the final test.
+        told: (epochs done) -> None, told before each epoch of a candidate and at the end.
     """
 
     trains = False
     alone = True
 
-    def __init__(self, settings, info, costs, *, epochs, build, encode):
-        self.settings, self.costs = settings, costs
+    def __init__(self, settings, info, costs, *, epochs, build, encode, final=False, told=None):
+        self.settings, self.costs, self.told = settings, costs, told
         self.epochs, self.build, self.encode = epochs, build, encode
         self.device = resolve_device(settings.device)
-        self.images = Classification(settings, info, self.device)
+        self.images = Classification(settings, info, self.device, settings.objectives, final)
         self.seed = 0
 
     def begin(self, seed):
@@ -66,6 +68,7 @@ class ScratchEvaluator:
                 recipe,
                 generator(*who, "batches"),
                 self.epochs,
+                told=self.told,
                 loss_of=self.images.loss,
                 augment=self.images.augment,
             )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..settings import SearchSettings, check_objectives, require, setting
+from ..settings import RunSettings, SearchSettings, check_objectives, require, setting
 from .classification import QUALITIES
 from .costs import COSTS
 
@@ -10,12 +10,9 @@ OBJECTIVES = (*QUALITIES, *COSTS)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifierSettings(SearchSettings):
-    """How classifiers are trained and scored; a task gives the defaults that suit its own."""
+class TrainingSettings(RunSettings):
+    """How classifiers are trained; a task gives the defaults that suit its own."""
 
-    objectives: tuple[str, ...] = setting(
-        ("error", "params"), f"columns to minimise, two or more of {', '.join(OBJECTIVES)}"
-    )
     image_size: int | None = setting(None, "pixels a side; none takes the data set's own", least=1)
     train_share: float = setting(
         0.5, "share of the images to search with that trains; the rest validates", above=0
@@ -27,6 +24,19 @@ class ClassifierSettings(SearchSettings):
     weight_decay: float = setting(3e-4, "of SGD; what a step does not use does not decay", least=0)
     clip: float = setting(5.0, "norm that a gradient is clipped to", above=0)
     score_batch: int = setting(360, "validation images a batch", least=1)
+
+    def __post_init__(self):
+        super().__post_init__()
+        require(self.train_share < 1, self, "train_share", "less than 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierSettings(SearchSettings, TrainingSettings):
+    """How classifiers are trained and scored in a search."""
+
+    objectives: tuple[str, ...] = setting(
+        ("error", "params"), f"columns to minimise, two or more of {', '.join(OBJECTIVES)}"
+    )
     latency_batch: int = setting(1, "images a pass when latency is measured", least=1)
     latency_bound: float = setting(100.0, "ms, upper end of latency in hypervolumes", above=0)
     latency_table: str | None = setting(None, "file of latencies to sum up instead of measuring")
@@ -34,7 +44,6 @@ class ClassifierSettings(SearchSettings):
     def __post_init__(self):
         super().__post_init__()
         check_objectives(self.objectives, OBJECTIVES)
-        require(self.train_share < 1, self, "train_share", "less than 1")
 
 
 @dataclass(frozen=True, kw_only=True)

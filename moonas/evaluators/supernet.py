@@ -41,7 +41,7 @@ class SupernetEvaluator:
         self.settings, self.costs, self.make_net, self.tell = settings, costs, make_net, tell
         self.n_choices, self.decode = n_choices, decode
         self.device = resolve_device(settings.device)
-        self.images = Classification(settings, info, self.device)
+        self.images = Classification(settings, info, self.device, settings.objectives)
         self.net = None
         self._warm = None  # report of the one training, where weights are frozen
 
@@ -88,7 +88,7 @@ class SupernetEvaluator:
             chosen = torch.randperm(n, generator=self.paths)[:many]
             return [architectures[i] for i in chosen.tolist()]
 
-        return self._run_epochs("training", self.settings.epochs, draw)
+        return self._run_epochs("training every generation", self.settings.epochs, draw)
 
     def score(self, architectures):
         """Columns of quality, params and macs, each (n,)."""

@@ -51,7 +51,9 @@ class EpochReport:
     skipped: int  # steps whose loss or gradient was not finite
 
 
-def train_epoch(net, data, draw, optimizer, recipe, rng, *, loss_of=F.cross_entropy, augment=None):
+def train_epoch(
+    net, data, draw, optimizer, recipe, rng, *, loss_of=F.cross_entropy, augment=None, before=None
+):
     """One epoch over shuffled images; each step trains what ``draw()`` gives.
 
     The gradient of a step is the mean of the gradients of what was drawn (CARS, eq. 3). What is not
@@ -69,6 +71,7 @@ def train_epoch(net, data, draw, optimizer, recipe, rng, *, loss_of=F.cross_entr
         rng: ``torch.Generator`` of the CPU, for shuffling and augmentation.
         loss_of: (logits, labels) -> 0-dimensional loss.
         augment: (images, rng) -> images, or None.
+        before: (images, labels) -> None, told each step's batch before it is trained on.
 
     Returns:
         An :class:`EpochReport`.
@@ -82,6 +85,8 @@ def train_epoch(net, data, draw, optimizer, recipe, rng, *, loss_of=F.cross_entr
         x, y = images[rows], labels[rows]
         if augment is not None:
             x = augment(x, rng)
+        if before is not None:
+            before(x, y)
         optimizer.zero_grad(set_to_none=True)
         drawn = draw()
         total = 0.0

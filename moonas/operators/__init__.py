@@ -1,17 +1,22 @@
-"""Samplings, crossovers, mutations and duplicate elimination for integer genes. No torch."""
+"""Samplings, crossovers, mutations and duplicate elimination, by kind of gene. No torch."""
 
 from .blocks import BlockCrossover
 from .categorical import CategoricalSampling, ResetGenes
 from .duplicates import SameRow
+from .mixed import MixedCrossover, MixedMoves, MixedSampling, SameArchitecture
 from .nodes import NodeCrossover, NodeReset
 from .ordered import PolynomialMoves
 
 __all__ = [
     "BlockCrossover",
     "CategoricalSampling",
+    "MixedCrossover",
+    "MixedMoves",
+    "MixedSampling",
     "NodeCrossover",
     "NodeReset",
     "PolynomialMoves",
     "ResetGenes",
+    "SameArchitecture",
     "SameRow",
 ]

@@ -1,0 +1,76 @@
+"""What the numbers of a row are: integers or real numbers, each with its bounds. NumPy alone."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Genes:
+    """The genes of a row.
+
+    Args:
+        low: (n_var,) smallest values.
+        high: (n_var,) largest values, included.
+        real: (n_var,) bool, which genes are real numbers; the others are integers.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    real: np.ndarray
+
+    def __post_init__(self):
+        object.__setattr__(self, "low", np.asarray(self.low, float))
+        object.__setattr__(self, "high", np.asarray(self.high, float))
+        object.__setattr__(self, "real", np.asarray(self.real, bool))
+
+    @property
+    def dtype(self):
+        """Type of a row: int64, or float64 as soon as one gene is real."""
+        return np.dtype(np.float64 if self.real.any() else np.int64)
+
+    @property
+    def n_choices(self):
+        """(n_var,) number of values of each gene, int64; 0 for the real ones."""
+        return np.where(self.real, 0, self.high - self.low + 1).astype(np.int64)
+
+    def check(self, X):
+        """X, (n, n_var) or (n_var,), in the genes' type.
+
+        Raises:
+            ValueError: a row has another length, or a gene a value that it cannot have.
+        """
+        rows = np.atleast_2d(np.asarray(X))
+        n_var = len(self.low)
+        if rows.shape[1:] != (n_var,) or rows.dtype.kind not in "iufb":
+            kind = "numbers" if self.real.any() else "integers"
+            raise ValueError(
+                f"Expected rows of {n_var} {kind}; got an array of shape {rows.shape} and type "
+                f"{rows.dtype}."
+            )
+        inside = (rows >= self.low) & (rows <= self.high)  # false for NaN
+        for wrong, what in (
+            (~self.real & (rows != np.floor(rows)), "is no integer"),
+            (~inside, "is out of bounds"),
+        ):
+            if wrong.any():
+                i, j = np.argwhere(wrong)[0]
+                kind = "real numbers" if self.real[j] else "integers"
+                raise ValueError(
+                    f"x[{i}, {j}] = {rows[i, j]} {what}; gene {j} takes the {kind} "
+                    f"{self.low[j]:g} to {self.high[j]:g}."
+                )
+        return np.asarray(X).astype(self.dtype)
+
+    def text(self, x):
+        """A row as words parted by spaces: integers without a point, real numbers in full."""
+        return " ".join(
+            repr(float(value)) if real else str(int(value))
+            for value, real in zip(x, self.real, strict=True)
+        )
+
+
+def labels(n_choices):
+    """Integer genes, gene j in [0, n_choices[j])."""
+    n_choices = np.asarray(n_choices)
+    return Genes(np.zeros(len(n_choices)), n_choices - 1, np.zeros(len(n_choices), bool))
