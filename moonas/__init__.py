@@ -6,6 +6,7 @@ _HOMES = {
     "algorithm": "moonas.algorithms.named",
     "front": "moonas.pareto",
     "load_problem": "moonas.registry",
+    "load_stage": "moonas.registry",
     "problem_names": "moonas.registry",
     "zoo": "moonas.published",
 }

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from . import __version__, registry
@@ -69,10 +70,16 @@ def _parser(argv):
         type=_seed,
         help=f"of the run; that of the run in --out, else {DEFAULT_SEED}",
     )
+    search.add_argument("--stage", metavar="NAME", help="one stage of a task that has several")
     search.add_argument("--device", metavar="NAME", help="cpu, cuda, ...; a GPU where there is one")
     search.add_argument("--out", metavar="DIR", help="run folder; runs/TASK-DATA-seedN")
     search.add_argument(
-        "--set", metavar="KEY=VALUE", nargs="+", action="extend", default=[], help="other settings"
+        "--set",
+        metavar="KEY=VALUE",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="other settings; STAGE.KEY=VALUE where a task has several stages",
     )
     search.set_defaults(run=_search)
     return parser
@@ -85,14 +92,14 @@ def _seed(text):
 
 
 def _settings_help(task):
-    """The settings of a task's problems, with their defaults."""
+    """The settings of a task's stages, with their defaults."""
     try:
         names = registry.stages(task)
     except ValueError:
         return None
     lines = []
     for name in names:
-        module = registry.problem_module(name)
+        module = registry.stage_module(name)
         lines += ["", f"settings of {name} (--set KEY=VALUE):"]
         for key, default, help, choices in describe(module.Settings):
             lines.append(f"  {key + '=' + default:<28} {help}")
@@ -127,31 +134,30 @@ def _list(args):
         return 0
     table = Table(show_lines=True)
     table.add_column("task", no_wrap=True)
-    for title in ("what it searches for", "objectives", "data"):
+    for title in ("what it searches for", "objectives, or what it leaves", "data"):
         table.add_column(title, overflow="fold")
     for name, entry in registry.entries().items():
         task = name if name == entry.task else f"{entry.task}: {name}"
-        table.add_row(task, entry.summary, entry.objectives, entry.data)
+        gives = getattr(entry, "objectives", None) or entry.result
+        table.add_row(task, entry.summary, gives, entry.data)
     console.print(table)
     return 0
 
 
 def _search(args):
-    try:
-        names = registry.stages(args.task)
-        prepared = [_prepare(args, name, names) for name in names]
-    except ValueError as error:
-        from .journal import DamagedRun, RunInUse
+    from .journal import DamagedRun, RunInUse, RunMismatch
 
+    try:
+        prepared = _prepare(args)
+    except ValueError as error:
         return _fail(1 if isinstance(error, DamagedRun | RunInUse) else 2, error)
     import torch
 
-    from .journal import RunMismatch
     from .problem import SearchFailed
 
-    for problem, algorithm, seed in prepared:
+    for run in prepared:
         try:
-            _run_stage(problem, algorithm, seed)
+            run()
         except (SearchFailed, ValueError) as error:
             return _fail(2 if isinstance(error, RunMismatch) else 1, error)
         except OSError as error:
@@ -161,42 +167,77 @@ def _search(args):
     return 0
 
 
-def _prepare(args, name, names):
-    """Problem, algorithm and seed of one stage; a ``ValueError`` where the words do not fit."""
-    module = registry.problem_module(name)
-    words = {
-        key: getattr(args, key)
-        for key in ("data", "root", "population", "generations", "device")
-        if getattr(args, key) is not None
+def _prepare(args):
+    """What to run, a function a stage; a ``ValueError`` where the words do not fit."""
+    every = registry.stages(args.task)
+    names = [args.stage] if args.stage else every
+    if names[0] not in every:
+        raise ValueError(f"Unknown stage {args.stage!r} of {args.task}; choose from {every}.")
+    options = _options(args, names)
+    out, seed = args.out and Path(args.out), args.seed
+    if out is not None and seed is None:
+        places = [out if len(every) == 1 else out / name for name in names]
+        seed = next((s for s in map(_recorded_seed, places) if s is not None), None)
+    seed = DEFAULT_SEED if seed is None else seed
+    if out is None:
+        data = registry.stage_module(names[0]).Settings(**options[names[0]]).data
+        out = Path("runs") / f"{args.task}-{Path(data).name}-seed{seed}"
+    stages, before = [], None
+    for name in names:
+        module, stage_options = registry.stage_module(name), options[name]
+        folder = out if len(every) == 1 else out / name
+        stage = module.build(**stage_options)  # so that wrong words are found before any work
+        if isinstance(registry.entry(name), registry.ProblemEntry):
+            _algorithm(args, stage)
+            run = partial(_run_search, args, seed)
+        else:
+            run = partial(_run_preparation, seed)
+        if before is not None and "from_run" in module.Settings.__dataclass_fields__:
+            stage_options = stage_options | {"from_run": str(before)}
+            module.Settings(**stage_options)
+            stage = None  # what it starts from is not there yet
+        stages.append((name, stage, stage_options, folder, run))
+        before = folder
+    if stages[0][1] is not None:
+        registry.attach_journal(stages[0][1], names[0], stages[0][3])  # makes the folder
+    return [partial(_run_stage, *stage) for stage in stages]
+
+
+def _options(args, names):
+    """The options of each stage that the words of a command line mean, a dict by name."""
+    modules = {name: registry.stage_module(name) for name in names}
+    options = {
+        name: dict(registry.preset_options(module, args.preset)) for name, module in modules.items()
     }
+
+    def add(key, text):
+        stage, dot, field = key.rpartition(".")
+        chosen = [stage] if dot else names
+        if dot and stage not in names:
+            raise ValueError(f"--set {key}=...: no stage {stage!r} here; choose from {names}.")
+        has = [n for n in chosen if field in modules[n].Settings.__dataclass_fields__]
+        for name in has or chosen[-1:]:  # the last one says that it does not know the word
+            options[name][field] = parse(modules[name].Settings, field, text)
+
+    for key in ("data", "root", "population", "generations", "device"):
+        if getattr(args, key) is not None:
+            add(key, getattr(args, key))
+    if args.objectives:
+        add("objectives", ",".join(args.objectives))
     for pair in args.set:
         key, equals, value = pair.partition("=")
         if not equals:
             raise ValueError(f"--set wants KEY=VALUE; got {pair!r}.")
-        words[key] = value
-    options = registry.preset_options(module, args.preset)
-    options = options | {key: parse(module.Settings, key, text) for key, text in words.items()}
-    if args.objectives:
-        options["objectives"] = tuple(args.objectives)
-    settings = module.Settings(**options)
+        add(key, value)
+    return options
 
-    out, seed = args.out and Path(args.out), args.seed
-    if out is not None and seed is None:
-        seed = _recorded_seed(out if len(names) == 1 else out / name)
-    seed = DEFAULT_SEED if seed is None else seed
-    if out is None:
-        out = Path("runs") / f"{args.task}-{Path(settings.data).name}-seed{seed}"
-    if len(names) > 1:
-        out = out / name
-    problem = registry.load_problem(name, **options)
-    if args.algorithm:
-        from .algorithms import algorithm
 
-        chosen = algorithm(args.algorithm, problem)
-    else:
-        chosen = problem.algorithm()
-    registry.attach_journal(problem, name, out)  # last, so that wrong words make no folder
-    return problem, chosen, seed
+def _algorithm(args, problem):
+    if not args.algorithm:
+        return problem.algorithm()
+    from .algorithms import algorithm
+
+    return algorithm(args.algorithm, problem)
 
 
 def _recorded_seed(folder):
@@ -205,36 +246,69 @@ def _recorded_seed(folder):
     return read_run(folder)[0]["seed"] if (folder / "run.json").exists() else None
 
 
-def _run_stage(problem, algorithm, seed):
+def _run_stage(name, stage, options, folder, run):
+    """One stage from its beginning to its end: ``run(stage, console)``, with a journal."""
     from rich.console import Console
 
+    console = Console()
+    if stage is None:
+        stage = registry.stage_module(name).build(**options)
+    if stage.journal is None:
+        registry.attach_journal(stage, name, folder)
+    stage.remark = partial(console.print, highlight=False, soft_wrap=True, markup=False)
+    try:
+        run(stage, console)
+    finally:
+        stage.journal.close()
+
+
+def _greeting(stage, seed, what):
+    recorded = stage.journal.n_calls
+    goes_on = f", {recorded} calls of it are recorded" if recorded else ""
+    stage.say(
+        f"{what} on {stage.settings.data}, seed {seed}, on {stage.device}, into "
+        f"{stage.journal.folder}{goes_on}."
+    )
+
+
+def _run_preparation(seed, stage, console):
+    before = stage.journal.n_calls
+    _greeting(stage, seed, "Preparing")
+    with _bar(console, stage):
+        result = stage.run(seed)
+    for line in stage.report(result, stage.journal.folder):
+        stage.say(line)
+    _farewell(stage, stage.journal.n_calls > before)
+
+
+def _run_search(args, seed, problem, console):
     from .problem import describe_algorithm
     from .report import front_table
     from .search import search
 
-    console = Console()
-    folder, recorded = problem.journal.folder, problem.journal.n_calls
-    goes_on = f", {recorded} calls of it are recorded" if recorded else ""
-    console.print(
-        f"Searching on {problem.settings.data}, seed {seed}, on {problem.evaluator.device}, into "
-        f"{folder}{goes_on}.\n{describe_algorithm(algorithm)}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    algorithm = _algorithm(args, problem)
+    _greeting(problem, seed, "Searching")
+    problem.say(describe_algorithm(algorithm))
     with _bar(console, problem):
         found = search(problem, algorithm, seed=seed, generations=problem.settings.generations)
     console.print()
-    console.print(front_table(problem, found.rows))
-    if found.computed:
-        end = f"Written to {folder}: front.csv, front.png, journal.jsonl."
+    console.print(front_table(problem, found.rows, found.picked))
+    for line in found.afterwards:
+        problem.say(line)
+    _farewell(problem, found.computed)
+
+
+def _farewell(stage, computed):
+    folder = stage.journal.folder
+    if computed:
+        files = sorted(p.name for p in folder.iterdir() if p.suffix in (".csv", ".png", ".json"))
+        stage.say(f"Written to {folder}: {', '.join(files)}, journal.jsonl.")
     else:
-        end = f"This run is complete; nothing was left to compute. It is in {folder}."
-    console.print(end, highlight=False, soft_wrap=True)
-    problem.journal.close()
+        stage.say(f"This run is complete; nothing was left to compute. It is in {folder}.")
 
 
 @contextmanager
-def _bar(console, problem):
+def _bar(console, stage):
     """A progress bar of what runs inside a generation, on a terminal; elsewhere a line once."""
     if not console.is_terminal:
         seen = set()
@@ -242,10 +316,10 @@ def _bar(console, problem):
         def say(phase, done, total, unit):
             if phase not in seen:
                 seen.add(phase)
-                print(f"{phase}: {total} {unit}" + (" a generation" if len(seen) > 1 else ""))
+                print(f"{phase}: {total} {unit}")
                 sys.stdout.flush()
 
-        problem.progress = say
+        stage.progress = say
         yield
         return
     from rich.progress import (
@@ -265,7 +339,7 @@ def _bar(console, problem):
                 tasks[phase] = progress.add_task(f"{phase} ({unit})", total=total)
             progress.update(tasks[phase], completed=done, total=total, visible=done < total)
 
-        problem.progress = show
+        stage.progress = show
         yield
 
 

@@ -1,7 +1,7 @@
-"""Problems by name, found through the entry-point group ``moonas.problems``.
+"""Problems and other stages by name, found through the entry-point group ``moonas.problems``.
 
-An entry point leads to a dict of name -> :class:`ProblemEntry`; moonas's own is
-``problems:PROBLEMS``, and any installed package can add its own.
+An entry point leads to a dict of name -> :class:`ProblemEntry` or :class:`PreparationEntry`;
+moonas's own is ``problems:PROBLEMS``, and any installed package can add its own.
 """
 
 import importlib
@@ -31,9 +31,28 @@ class ProblemEntry:
     data: str
 
 
+@dataclass(frozen=True)
+class PreparationEntry:
+    """The same of a stage that is no problem, a :class:`moonas.stage.Preparation`.
+
+    Args:
+        task: the task it is a stage of; stages run in the order of their entries.
+        module: its module, with ``Settings``, ``PRESETS`` (name -> options), ``build(**options)``.
+        summary: one line.
+        result: one line, what it leaves for the next stage.
+        data: one line.
+    """
+
+    task: str
+    module: str
+    summary: str
+    result: str
+    data: str
+
+
 @cache
 def entries():
-    """All problems by name, those of other packages included."""
+    """All stages by name, those of other packages included."""
     found = {}
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         for name, entry in _load(point).items():
@@ -67,18 +86,18 @@ def _load(point):
 
 def problem_names():
     """Names for :func:`load_problem`, sorted."""
-    return sorted(entries())
+    return sorted(name for name, entry in entries().items() if isinstance(entry, ProblemEntry))
 
 
 def entry(name):
-    """The :class:`ProblemEntry` of a name; a ``ValueError`` lists the names there are."""
+    """The entry of a stage; a ``ValueError`` lists the names there are."""
     if name not in entries():
         raise ValueError(f"Unknown problem {name!r}; choose from {problem_names()}.")
     return entries()[name]
 
 
 def stages(task):
-    """Names of the problems that a task runs, in order; a ``ValueError`` lists the tasks."""
+    """Names of the stages that a task runs, in order; a ``ValueError`` lists the tasks."""
     names = [name for name, entry in entries().items() if entry.task == task]
     if not names:
         tasks = sorted({entry.task for entry in entries().values()})
@@ -86,8 +105,8 @@ def stages(task):
     return names
 
 
-def problem_module(name):
-    """The module of a problem, imported."""
+def stage_module(name):
+    """The module of a stage, imported."""
     return importlib.import_module(entry(name).module)
 
 
@@ -106,20 +125,31 @@ def load_problem(name, *, preset=None, journal=None, **options):
         ValueError: an unknown problem or preset, or an option's value that will not do.
         TypeError: an unknown option.
     """
-    module = problem_module(name)
-    problem = module.build(**preset_options(module, preset) | options)
+    if isinstance(entry(name), PreparationEntry):
+        raise ValueError(
+            f"{name!r} is no problem, but a stage that prepares one. Run it with "
+            f"moonas.load_stage({name!r}, ...).run(seed=1), or moonas search {entry(name).task}."
+        )
+    return load_stage(name, preset=preset, journal=journal, **options)
+
+
+def load_stage(name, *, preset=None, journal=None, **options):
+    """A stage of a task by name, a problem or a :class:`moonas.stage.Preparation`.
+
+    The arguments are those of :func:`load_problem`.
+    """
+    module = stage_module(name)
+    stage = module.build(**preset_options(module, preset) | options)
     if journal is not None:
-        attach_journal(problem, name, journal)
-    return problem
+        attach_journal(stage, name, journal)
+    return stage
 
 
-def attach_journal(problem, name, folder):
-    """Record the runs of a problem in a folder, see ``load_problem(..., journal=FOLDER)``."""
+def attach_journal(stage, name, folder):
+    """Record the runs of a stage in a folder, see ``load_problem(..., journal=FOLDER)``."""
     from .journal import Journal
 
-    problem.journal = Journal(
-        folder, problem=name, settings=problem.settings, inputs=problem.inputs
-    )
+    stage.journal = Journal(folder, problem=name, settings=stage.settings, inputs=stage.inputs)
 
 
 def preset_options(module, preset):

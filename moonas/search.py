@@ -6,7 +6,7 @@ from pathlib import Path
 from pymoo.optimize import minimize
 
 from . import report
-from .pareto import front
+from .pareto import front, pick
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,8 @@ class Found:
 
     result: object  # pymoo's
     rows: list  # of the front, see moonas.pareto.Row
+    picked: int | None  # index of the row that moonas.pareto.pick chooses
+    afterwards: list  # lines on what the problem did with the picked row, see after_search
     folder: Path
     computed: bool  # False when everything came from the record of an earlier run
 
@@ -34,6 +36,9 @@ def search(problem, algorithm, *, seed, generations):
     folder, before = problem.journal.folder, problem.journal.n_calls
     result = minimize(problem, algorithm, ("n_gen", generations), seed=seed, verbose=True)
     rows = front(result)
-    report.write_front_csv(problem, rows, folder / "front.csv")
-    report.draw_front(problem, result.pop, rows, folder / "front.png")
-    return Found(result, rows, folder, problem.journal.n_calls > before)
+    picked = pick(rows)
+    report.write_front_csv(problem, rows, folder / "front.csv", picked)
+    report.draw_front(problem, result.pop, rows, folder / "front.png", picked)
+    afterwards = problem.after_search(rows[picked]) if rows else []
+    computed = problem.journal.n_calls > before
+    return Found(result, rows, picked, afterwards, folder, computed)

@@ -4,7 +4,7 @@ import os
 import pytest
 import torch
 
-from moonas.registry import problem_module
+from moonas.registry import stage_module
 
 DEVICE = os.environ.get("MOONAS_DEVICE", "cpu")
 SECONDS = dict(  # settings with which searches take seconds
@@ -35,7 +35,7 @@ def tiny_of():
     """Name of a problem -> settings of a search that takes seconds."""
 
     def settings(name):
-        known = {field.name for field in dataclasses.fields(problem_module(name).Settings)}
+        known = {field.name for field in dataclasses.fields(stage_module(name).Settings)}
         return {key: value for key, value in SECONDS.items() if key in known}
 
     return settings

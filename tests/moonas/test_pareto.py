@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from eg_darts_tables import BOLD, table
 
-from moonas.pareto import hypervolume, nondominated
+from moonas.pareto import Row, hypervolume, knee, nondominated, pick
 
 BOUNDS = [[0, 0], [100, 10]]
 
@@ -27,3 +28,65 @@ def test_hypervolume_is_one_at_the_best_corner_and_zero_at_the_worst():
 def test_dominated_rows_add_nothing_and_better_than_best_is_capped():
     assert hypervolume([[20, 5], [30, 6]], BOUNDS) == hypervolume([[20, 5]], BOUNDS)
     assert hypervolume([[-10, -1]], BOUNDS) == 1
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+def test_the_knee_is_the_row_that_the_paper_prints_in_bold(name):
+    rows = table(name)
+    error, params, macs = rows[:, 7], rows[:, 6], rows[:, 8]
+    assert knee(np.column_stack([error, params])) == BOLD[name]
+    accuracy = np.column_stack([100 - error, params])  # above the line, so not on the ideal side
+    assert knee(accuracy) != BOLD[name]
+    assert knee(np.column_stack([error, macs])) != BOLD[name]  # as the paper says: parameters
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+def test_the_knee_is_that_of_algorithm_2_as_printed_with_accuracy(name):
+    x, y = table(name)[:, 6], 100 - table(name)[:, 7]
+    large, small = x.argmax(), x.argmin()
+    slope = (y[large] - y[small]) / (x[large] - x[small])
+    distance = (-slope * x + y + (-slope * x[large] - y[large])) / (slope**2 + 1)
+    assert distance.argmax() == knee(np.column_stack([100 - y, x]))
+
+
+def test_the_knee_is_the_point_farthest_below_the_line_of_any_scale():
+    F = np.array([[0.0, 10.0], [10.0, 0.0], [2.0, 3.0], [4.0, 3.0], [9.0, 9.0]])
+    for scale in ([1, 1], [1e3, 1e-6], [1e-9, 1]):
+        for shift in ([0, 0], [50, -3]):
+            assert knee(F * scale + shift) == 2
+    assert knee(F[[4, 3, 2, 1, 0]]) == 2
+    assert knee(F[:, ::-1]) == 2
+
+
+def test_without_a_point_below_the_line_the_knee_is_the_smallest():
+    assert knee([[0.0, 10.0], [10.0, 0.0], [8.0, 8.0]]) == 1
+    assert knee([[5.0, 7.0]]) == 0
+    assert knee([[1.0, 2.0], [2.0, 1.0]]) == 1
+
+
+def test_of_rows_of_one_size_the_better_is_the_end_of_the_line():
+    # from (4, 0), not from (9, 0), to (0, 8): (3, 1) is above the first line, below the second
+    assert knee([[9.0, 0.0], [4.0, 0.0], [3.0, 3.0], [0.0, 8.0]]) == 1
+
+
+@pytest.mark.parametrize("bad", [[], [[1.0, 2.0, 3.0]], [[1.0, np.nan]], [1.0, 2.0]])
+def test_the_knee_of_no_front_is_refused(bad):
+    with pytest.raises(ValueError, match=r"finite numbers \(n, 2\)"):
+        knee(bad)
+
+
+def rows_of(F, names=("error", "params", "macs")):
+    return [Row(None, None, dict(zip(names, f, strict=False)), {}) for f in F]
+
+
+def test_rows_are_judged_by_two_objectives_by_name():
+    rows = rows_of([[0.0, 10.0, 0.0], [1.0, 9.0, 0.2], [4.0, 4.0, 5.9], [10.0, 0.0, 10.0]])
+    assert knee(rows) == 2
+    assert knee(rows, ["params", "macs"]) == 1
+    assert pick([]) is None
+
+
+def test_the_pick_leaves_out_what_others_dominate_in_two_objectives():
+    rows = rows_of([[0.0, 10.0, 5], [4.0, 4.0, 9], [10.0, 0.0, 5], [12.0, 30.0, 0]])
+    assert knee(rows) == 0  # the line ends at the dominated last row
+    assert pick(rows) == 1
