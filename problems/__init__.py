@@ -1,6 +1,6 @@
 """The tasks of moonas, a folder each. Importing this package imports no task, torch or pymoo."""
 
-from moonas.registry import ProblemEntry
+from moonas.registry import PreparationEntry, ProblemEntry
 
 PROBLEMS = {
     "cars": ProblemEntry(
@@ -21,6 +21,20 @@ PROBLEMS = {
         task="nsganet-macro",
         module="problems.nsganet_macro.problem",
         summary="connections of a whole network, against adversarial images (NSGA-Net, GECCO 2019)",
+        objectives="error or auroc_error (%), robustness_error (%), params, macs, latency_ms",
+        data="images with labels",
+    ),
+    "eg-darts-cells": PreparationEntry(
+        task="eg-darts",
+        module="problems.eg_darts.cells",
+        summary="cells by enhanced gradient, stage 1 of EG-DARTS (Zhang et al.)",
+        result="a normal and a reduction cell",
+        data="images with labels",
+    ),
+    "eg-darts": ProblemEntry(
+        task="eg-darts",
+        module="problems.eg_darts.problem",
+        summary="depth and width of a network of given cells, stage 2 of EG-DARTS (Zhang et al.)",
         objectives="error or auroc_error (%), robustness_error (%), params, macs, latency_ms",
         data="images with labels",
     ),
