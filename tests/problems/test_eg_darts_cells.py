@@ -1,0 +1,275 @@
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import moonas
+from moonas.journal import RunMismatch, read_run
+from moonas.nets.cell_network import CellNetwork
+from moonas.nets.cells import even_layout, stack
+from moonas.nets.counting import count_params
+from moonas.nets.operations import affine_norm, build_operation
+from problems.eg_darts import cell_space
+from problems.eg_darts.cell_space import EDGES, OPERATIONS
+from problems.eg_darts.cells import Relaxation, read_cells, skip_dropout
+from problems.eg_darts.supernet import RelaxedNetwork
+
+SHAPE = dict(channels=4, n_classes=10, in_channels=1, image_size=8)
+TINY = dict(
+    channels=2,
+    layers=(1, 2),
+    candidates=(3, 2),
+    epochs=2,
+    weight_epochs=1,
+    batch=240,
+    score_batch=720,
+    skip_dropout=(0.0, 0.4),
+)
+
+
+@pytest.fixture
+def tiny_cells(device):
+    def load(**options):
+        return moonas.load_stage("eg-darts-cells", device=device, **TINY | options)
+
+    return load
+
+
+def relaxed(candidates, layers=3):
+    torch.manual_seed(0)
+    return RelaxedNetwork(candidates, layers=layers, **SHAPE)
+
+
+def test_an_edge_is_the_sum_of_its_candidates_by_their_shares():
+    net = relaxed(cell_space.all_candidates(), layers=1).double()
+    rng = np.random.default_rng(0)
+    shares = torch.tensor(cell_space.softmax(rng.normal(size=(2, 14, 12))))
+    images = torch.rand(6, 1, 8, 8, dtype=torch.float64)
+    (cell,) = net.cells  # a reduction cell
+    state0, state1 = net.stem(images)
+    states = [cell.older(state0), cell.newer(state1)]
+    for node in range(4):
+        total = 0
+        for edge, (target, state) in enumerate(EDGES):
+            if target == node:
+                for k in range(12):
+                    total = total + shares[1, edge, k] * cell.operations[edge][k](states[state])
+        states.append(total)
+    expected = net.classifier(torch.cat(states[2:], 1).mean((2, 3)))
+    assert torch.allclose(net(images, shares), expected)
+
+
+def test_with_one_candidate_a_share_it_is_the_network_of_those_cells():
+    """One-hot shares on two edges a node compute what a stand-alone network does."""
+    net = relaxed(cell_space.all_candidates(), layers=4).double()
+    rng = np.random.default_rng(1)
+    cells = cell_space.random_cells(rng)
+    shares = torch.zeros(2, 14, 12, dtype=torch.float64)
+    places = []
+    for kind, cell in enumerate((cells.normal, cells.reduction)):
+        places.append([])
+        for index, (name, state) in enumerate(cell):
+            edge = EDGES.index((index // 2, state))
+            shares[kind, edge, OPERATIONS.index(name)] = 1
+            places[-1].append((edge, OPERATIONS.index(name)))
+    alone = CellNetwork(cells.normal, cells.reduction, layers=4, last_norm=True, **SHAPE).double()
+    with torch.no_grad():
+        alone.stem.load_state_dict(net.stem.state_dict(), strict=False)
+        alone.classifier.load_state_dict(net.classifier.state_dict())
+        for mine, other in zip(net.cells, alone.cells, strict=True):
+            other.older.load_state_dict(mine.older.state_dict(), strict=False)
+            other.newer.load_state_dict(mine.newer.state_dict(), strict=False)
+            for index, (edge, k) in enumerate(places[int(mine.shape.reduction)]):
+                operation = mine.operations[edge][k]
+                other.operations[index].load_state_dict(operation.state_dict(), strict=False)
+    images = torch.rand(6, 1, 8, 8, dtype=torch.float64)
+    assert torch.allclose(net(images, shares), alone.train()(images), atol=1e-10)
+
+
+def test_dropout_falls_on_identities_of_stride_one_in_training_alone():
+    skips = np.zeros((2, 14, 1), int)
+    net = relaxed(skips)
+    net.rng = torch.Generator().manual_seed(0)
+    shares, images = torch.ones(2, 14, 1), torch.rand(8, 1, 8, 8)
+    plain = net(images, shares)
+    net.skip_dropout = 0.5
+    assert not torch.allclose(net(images, shares), plain)
+    assert torch.equal(net.eval()(images, shares), plain)
+    x = torch.ones(200, 50)
+    dropped = net.train()._drop(x)
+    assert set(dropped.unique().tolist()) == {0.0, 2.0}
+    assert abs(dropped.mean() - 1) < 4 * math.sqrt(1 / x.numel())
+    pools = relaxed(np.full((2, 14, 1), OPERATIONS.index("max_pool_3x3")))
+    pools.skip_dropout = 0.5  # without a generator: nothing there to draw for
+    pools(images, shares)
+
+
+def test_dropout_falls_begins_again_and_falls():
+    rates = [skip_dropout(0.4, epoch, 10, 25) for epoch in range(25)]
+    assert rates[0] == pytest.approx(0.4 * 24 / 25) and rates[9] == pytest.approx(0.4 * 15 / 25)
+    assert rates[10] == 0.4 and rates[15] == pytest.approx(0.4 / math.e)
+    assert skip_dropout(0.0, 3, 10, 25) == 0
+
+
+def test_complexity_is_the_expected_number_of_parameters(tiny_cells):
+    relaxation = Relaxation(tiny_cells(layers=(3, 4)), 1)
+    relaxation.start(0, cell_space.all_candidates())
+    shapes = stack(even_layout(2, 3), 8)
+    params = [
+        sum(
+            count_params(build_operation(name, shape.channels, shape.stride(state), affine_norm))
+            for shape in shapes
+            for _, state in EDGES
+        )
+        for name in OPERATIONS
+    ]
+    for k in range(12):
+        with torch.no_grad():
+            relaxation.alphas.fill_(-1e4)
+            relaxation.alphas[..., k] = 0
+        assert relaxation.complexity() == pytest.approx(params[k])
+    with torch.no_grad():
+        relaxation.alphas.zero_()
+    assert relaxation.complexity() == pytest.approx(np.mean(params))
+
+
+def epochs_of(found):
+    return [{k: np.asarray(v).tolist() for k, v in epoch.items()} for epoch in found.epochs]
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"order": "second"}, {"alpha_optimizer": "adam"}, {"enhanced": False}]
+)
+def test_a_search_that_stops_anywhere_ends_with_the_same_bits(
+    tiny_cells, device, tmp_path, options
+):
+    whole = tiny_cells(**options).run(seed=3)
+    for stop in range(4):
+        folder = tmp_path / str(stop)
+
+        def load(folder=folder):
+            return moonas.load_stage(
+                "eg-darts-cells", journal=folder, device=device, **TINY | options
+            )
+
+        stage, calls = load(), 0
+
+        def interrupt(*args, stop=stop):
+            nonlocal calls
+            calls += 1
+            if calls == stop + 1:
+                raise KeyboardInterrupt
+
+        stage.progress = interrupt
+        with pytest.raises(KeyboardInterrupt):
+            stage.run(seed=3)
+        stage.journal.close()
+        stage = load()
+        assert stage.journal.n_calls == stop
+        again = stage.run(seed=3)
+        assert again.cells == whole.cells and epochs_of(again) == epochs_of(whole)
+        stage.journal.close()
+        stage = load()
+        replayed = stage.run(seed=3)
+        assert stage.journal.n_calls == 4 and epochs_of(replayed) == epochs_of(whole)
+        stage.journal.close()
+
+
+def test_periods_begin_with_the_strongest_of_the_one_before(tiny_cells):
+    found = tiny_cells().run(seed=1)
+    shapes = [np.shape(epoch["alphas"]) for epoch in found.epochs]
+    assert shapes == [(2, 14, 3)] * 2 + [(2, 14, 2)] * 2
+    assert [len(epoch["reds"]) for epoch in found.epochs] == [0, 2, 0, 2]
+    for epoch in found.epochs:
+        assert 0 <= epoch["error"] <= 100 and epoch["steps"] == 2
+    kept = cell_space.keep_strongest(
+        found.epochs[1]["alphas"], cell_space.all_candidates()[..., :3], 2
+    )
+    assert cell_space.derive(found.epochs[-1]["alphas"], kept, 2) == found.cells
+
+
+def test_the_enhancement_changes_what_is_found_from_the_first_red_step_on(tiny_cells):
+    options = dict(epochs=6, batch=120, alpha_learning_rate=5.0)
+    with_it, without = (tiny_cells(enhanced=e, **options).run(seed=1) for e in (True, False))
+    reds = np.concatenate([epoch["reds"] for epoch in with_it.epochs])
+    assert 0 < reds.sum() < len(reds)
+    first, second = (np.concatenate([e["losses"] for e in f.epochs]) for f in (with_it, without))
+    red = reds.nonzero()[0][0]
+    assert np.array_equal(first[: red + 1], second[: red + 1])
+    assert first[red + 1] != second[red + 1]
+    phis = np.concatenate([epoch["phis"] for epoch in with_it.epochs])
+    assert (phis[reds == 0] == 0).all() and phis.max() <= 1
+
+
+def test_another_order_or_seed_gives_another_search(tiny_cells):
+    first = tiny_cells().run(seed=1)
+    for other in (tiny_cells(order="second").run(seed=1), tiny_cells().run(seed=2)):
+        assert not np.array_equal(first.epochs[-1]["alphas"], other.epochs[-1]["alphas"])
+
+
+def test_the_report_leaves_cells_and_a_picture(tiny_cells, tmp_path):
+    stage = tiny_cells()
+    found = stage.run(seed=1)
+    (line,) = stage.report(found, tmp_path)
+    assert str(found.cells) in line
+    assert read_cells(tmp_path) == found.cells
+    assert (tmp_path / "cells.png").read_bytes().startswith(b"\x89PNG")
+    assert {p.name for p in tmp_path.iterdir()} == {"cells.json", "cells.png"}
+
+
+def test_cells_that_are_not_there_or_damaged_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"holds no cells.json: it is no run of eg-darts-cells"):
+        read_cells(tmp_path)
+    for text in ("{", "[]", json.dumps({"cells": "sep3@0"}), json.dumps({"cells": 3})):
+        (tmp_path / "cells.json").write_text(text)
+        with pytest.raises(ValueError, match=r"cells.json is damaged"):
+            read_cells(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(candidates=(12, 13)), "candidates=.* will not do: falling from 12"),
+        (dict(candidates=(4, 8)), "falling from 12"),
+        (dict(layers=(2, 3, 4)), r"layers=\(2, 3, 4\) will not do: 2 numbers, one a period"),
+        (dict(skip_dropout=(0.0, 1.0)), "skip_dropout=.*less than 1"),
+        (dict(weight_epochs=2), "weight_epochs=2 will not do: less than epochs=2"),
+        (dict(order="third"), "order='third' is unknown"),
+        (dict(layers=(2, 0)), "layers=.* will not do: at least 1"),
+        (dict(layers=(2, 1.5)), "layers=.* will not do: a list of whole numbers"),
+    ],
+)
+def test_settings_that_will_not_do_are_refused(tiny_cells, options, message):
+    with pytest.raises(ValueError, match=message):
+        tiny_cells(**options)
+
+
+def test_a_stage_is_no_problem():
+    assert "eg-darts-cells" not in moonas.problem_names()
+    with pytest.raises(ValueError, match="stage that prepares one.*load_stage"):
+        moonas.load_problem("eg-darts-cells")
+
+
+def test_diverging_weights_end_the_search_with_a_word(tiny_cells):
+    with pytest.raises(ValueError, match="lower learning_rate"):
+        tiny_cells(learning_rate=1e30, epochs=4, clip=1e30).run(seed=1)
+
+
+def test_another_seed_in_the_same_folder_is_refused(tmp_path, device):
+    def load():
+        return moonas.load_stage("eg-darts-cells", journal=tmp_path, device=device, **TINY)
+
+    stage = load()
+    stage.run(seed=1)
+    stage.journal.close()
+    assert read_run(tmp_path)[0]["algorithm"] == "cells by gradient"
+    with pytest.raises(RunMismatch, match="seed=1; this one has seed=2"):
+        load().run(seed=2)
+
+
+def test_the_paper_preset_is_table_1():
+    settings = moonas.load_stage("eg-darts-cells", preset="paper", device="cpu").settings
+    assert (settings.batch, settings.weight_decay, settings.epochs) == (96, 5e-4, 40)
+    assert settings.layers == (5, 11, 17) and settings.candidates == (12, 8, 4)
