@@ -79,7 +79,7 @@ def _parser(argv):
         nargs="+",
         action="extend",
         default=[],
-        help="other settings; STAGE.KEY=VALUE where a task has several stages",
+        help="other settings, of every stage that has them; STAGE.KEY=VALUE of one",
     )
     search.set_defaults(run=_search)
     return parser
@@ -137,7 +137,7 @@ def _list(args):
     for title in ("what it searches for", "objectives, or what it leaves", "data"):
         table.add_column(title, overflow="fold")
     for name, entry in registry.entries().items():
-        task = name if name == entry.task else f"{entry.task}: {name}"
+        task = name if name == entry.task else f"{name}\nstage of {entry.task}"
         gives = getattr(entry, "objectives", None) or entry.result
         table.add_row(task, entry.summary, gives, entry.data)
     console.print(table)

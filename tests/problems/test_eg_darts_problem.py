@@ -133,6 +133,19 @@ def test_every_algorithm_searches_it(load, name):
     assert moonas.front(result) and len(seen) >= 4
 
 
+def test_the_final_test_is_on_images_that_the_search_has_not_seen(load):
+    problem = load()
+    problem.evaluator.begin(1)
+    final = problem._scratch(epochs=1, final=True)
+    final.begin(1)
+    searched, tested = problem.evaluator.images, final.images
+    assert len(tested.train[1]) == 1437 and len(tested.validation[1]) == 360
+    everything = {image.numpy().tobytes() for image in tested.train[0].cpu()}
+    for images, _ in (searched.train, searched.validation):
+        assert {image.numpy().tobytes() for image in images.cpu()} <= everything
+    assert not {i.numpy().tobytes() for i in tested.validation[0].cpu()} & everything
+
+
 TINY = [
     "--population", "4", "--generations", "2", "--set", "epochs=2", "weight_epochs=1",
     "candidates=3,2", "layers=1,2", "skip_dropout=0,0.3", "eg-darts-cells.channels=2",
@@ -171,6 +184,7 @@ def test_a_search_runs_both_stages_and_the_same_line_computes_nothing(elsewhere,
     assert f"Picked: {picked['in_words']}. Trained from scratch for 2 epochs" in out
     test_error = records[-1]["result"]["error"][0]
     assert f"it has a test error of {test_error:.2f} %" in out
+    assert test_error > 0 and (3.6 * test_error) == pytest.approx(round(3.6 * test_error))  # of 360
     assert f"its validation error was {float(picked['error']):.2f} %" in out
     x = picked["x"].split()
     assert all("." not in value for value in x[:4]) and len(x) == 6
