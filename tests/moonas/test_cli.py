@@ -34,7 +34,7 @@ def test_a_search_ends_with_a_table_and_a_run_folder(elsewhere, capsys):
     with open(folder / "front.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows and set(rows[0]) == {
-        *("error", "params", "macs", "growth", "x", "architecture", "in_words")
+        *("error", "params", "macs", "growth", "picked", "x", "architecture", "in_words")
     }
 
 
