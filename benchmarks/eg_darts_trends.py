@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from pymoo.optimize import minimize
 from scipy.stats import pearsonr, spearmanr
 
@@ -31,6 +32,7 @@ from moonas.journal import read_run
 from moonas.metrics.latency import measure_latency
 from moonas.nets.devices import repeatable
 from moonas.pareto import hypervolume, knee, nondominated
+from moonas.progress import short_number
 
 HERE = Path(__file__).parent
 POPULATION, GENERATIONS, MOMENTS = 15, 15, (5, 10, 15)
@@ -115,55 +117,46 @@ def analyse(problem, final, X, F):
 def draw(found, path):
     """Latency over depth and params, and fronts by generation and by cells."""
     figure = Figure(figsize=(13, 8), layout="constrained")
-    (depth_axes, params_axes, _), (early, late, compared) = axes = figure.subplots(2, 3)
-    axes[0, 2].axis("off")
+    places = ["depth"] * 3 + ["params"] * 3, ["found"] * 2 + ["published"] * 2 + ["compared"] * 2
+    axes = figure.subplot_mosaic(places)
     for kind, runs in found.items():
         rows = np.vstack([run["measured"] for run in runs])
         jitter = np.random.default_rng(0).uniform(-0.12, 0.12, len(rows))
-        for a, x in ((depth_axes, rows[:, 1] + jitter), (params_axes, rows[:, 2])):
-            a.scatter(x, rows[:, 0], s=14, color=COLORS[kind], alpha=0.5, label=CELLS[kind])
-    depth_axes.set(xlabel="depth (normal cells)", ylabel="latency (ms)", title="Latency and depth")
-    params_axes.set(xlabel="parameters", xscale="log", title="Latency and parameters")
-    depth_axes.legend(frameon=False)
-    for a, (kind, runs) in zip((early, late), found.items(), strict=True):
+        for place, x in (("depth", rows[:, 1] + jitter), ("params", rows[:, 2])):
+            axes[place].scatter(x, rows[:, 0], s=14, color=COLORS[kind], alpha=0.5)
         for i, run in enumerate(runs):
             for moment, alpha in zip(MOMENTS, (0.3, 0.6, 1), strict=True):
-                front = np.array(run["fronts"][moment]["front"])
-                front = front[np.argsort(front[:, 1])]
                 label = f"after {moment} generations" if i == 0 else None
-                a.step(
-                    front[:, 1],
-                    front[:, 0],
-                    where="post",
-                    color=COLORS[kind],
-                    alpha=alpha,
-                    label=label,
-                    ls=("-", "--", ":")[i % 3],
-                )
-        a.set(title=f"Fronts, {CELLS[kind]}; a style of line a seed")
-        a.legend(frameon=False)
-    for kind, runs in found.items():
-        for i, run in enumerate(runs):
+                step(axes[kind], run["fronts"][moment], i, COLORS[kind], alpha, label)
             last = run["fronts"][MOMENTS[-1]]
-            front = np.array(last["front"])
-            front = front[np.argsort(front[:, 1])]
-            compared.step(
-                front[:, 1],
-                front[:, 0],
-                where="post",
-                color=COLORS[kind],
-                label=CELLS[kind] if i == 0 else None,
-                ls=("-", "--", ":")[i % 3],
-            )
-            compared.scatter(last["picked"]["params"], last["picked"]["error"], color=COLORS[kind])
-    compared.set(title="Fronts after 15 generations, dots: picked")
-    compared.legend(frameon=False)
-    for a in (early, late, compared):
-        a.set(xlabel="parameters", ylabel="error (%)", xscale="log", ylim=(0, 15))
-    for a in axes.flat:
+            step(axes["compared"], last, i, COLORS[kind], 1, CELLS[kind] if i == 0 else None)
+            picked = last["picked"]
+            axes["compared"].scatter(picked["params"], picked["error"], color=COLORS[kind])
+        axes[kind].set_title(f"Fronts, {CELLS[kind]}; a style of line a seed")
+    axes["depth"].set(xlabel="depth (normal cells)", xticks=np.unique(rows[:, 1]))
+    axes["depth"].set(title="Latency and depth", ylabel="latency (ms)")
+    axes["params"].set(title="Latency and parameters", ylabel="latency (ms)")
+    axes["compared"].set_title("Fronts after 15 generations, dots: picked")
+    for place, a in axes.items():
+        if place in ("found", "published", "compared"):
+            a.set(ylabel="error (%)", ylim=(0, 6))
+            a.legend(frameon=False)
+        if place != "depth":
+            a.set(xlabel="parameters", xscale="log")
+            a.xaxis.set_major_formatter(lambda value, _: short_number(value))
+            a.xaxis.set_minor_formatter(NullFormatter())
         a.grid(alpha=0.25)
         a.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=100)
+
+
+def step(axes, moment, seed, color, alpha, label):
+    """A front as a staircase."""
+    front = np.array(sorted(moment["front"], key=lambda row: row[1]))
+    style = ("-", "--", ":", "-.")[seed % 4]
+    axes.step(
+        front[:, 1], front[:, 0], where="post", color=color, alpha=alpha, label=label, ls=style
+    )
 
 
 def main():
