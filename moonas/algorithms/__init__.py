@@ -1,7 +1,7 @@
 """What pymoo lacks, as pymoo parts. No torch."""
 
 from .bayesian import BayesianMating
-from .named import ALGORITHMS, algorithm
+from .named import ALGORITHMS, algorithm, nsga2_by_rank
 from .pnsga3 import PNSGA3Survival, merge_fronts
 from .random_search import RandomMating
 
@@ -12,4 +12,5 @@ __all__ = [
     "RandomMating",
     "algorithm",
     "merge_fronts",
+    "nsga2_by_rank",
 ]

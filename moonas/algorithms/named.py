@@ -107,6 +107,16 @@ def algorithm(name, problem, population=None, **options):
     return ALGORITHMS[name](problem, population or problem.settings.population, **options)
 
 
+def nsga2_by_rank(problem):
+    """NSGA-II as printed (Deb et al., 2002): binary tournaments by rank, then crowding.
+
+    That of the name "nsga2" has pymoo's tournaments: by dominance, then crowding.
+    """
+    search = algorithm("nsga2", problem)
+    search.tournament_type = "comp_by_rank_and_crowding"
+    return search
+
+
 def _pymoo(path):
     module, name = path.split(":")
     try:

@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 
-from moonas.algorithms.named import algorithm
+from moonas.algorithms import nsga2_by_rank
 from moonas.data import describe
 from moonas.evaluators import (
     ClassifierSettings,
@@ -131,7 +131,7 @@ class EGDarts(ArchitectureProblem):
         self.info = describe(s.data, s.image_size)
         qualities = quality_columns(s.objectives, self.info)
         resolve_device(s.device)
-        self.images = dict(
+        self.image_shape = dict(
             n_classes=self.info.n_classes,
             in_channels=self.info.channels,
             image_size=self.info.side,
@@ -161,7 +161,7 @@ class EGDarts(ArchitectureProblem):
 
     def _shape(self, architecture):
         layout = staged_layout(architecture.widths, architecture.depths)
-        return self.images | dict(layout=layout)
+        return self.image_shape | dict(layout=layout)
 
     def parts(self, architecture):
         """The parts of a network, what its latency is the sum of where there is a table."""
@@ -193,9 +193,7 @@ class EGDarts(ArchitectureProblem):
 
     def algorithm(self):
         """NSGA-II with tournaments by rank, then crowding (algorithm 1)."""
-        search = algorithm("nsga2", self)
-        search.tournament_type = "comp_by_rank_and_crowding"
-        return search
+        return nsga2_by_rank(self)
 
     def after_search(self, row):
         """Train the picked network from scratch on all images to search with, and test it."""

@@ -1,6 +1,5 @@
 """What NSGANetV1's searches are made of (section III-C), for both of its spaces."""
 
-from moonas.algorithms.named import algorithm
 from moonas.operators import BlockCrossover, CategoricalSampling, PolynomialMoves, SameRow
 
 ETA = 3.0  # not printed; NSGA-Net's release has it
@@ -21,10 +20,3 @@ def operators(settings, n_var, eta=ETA):
         mutation=PolynomialMoves(n_genes=settings.mutation * n_var, eta=eta),
         eliminate_duplicates=SameRow(),
     )
-
-
-def nsga2(problem):
-    """NSGA-II with binary tournaments by rank, then crowding, and the problem's own operators."""
-    search = algorithm("nsga2", problem)
-    search.tournament_type = "comp_by_rank_and_crowding"
-    return search

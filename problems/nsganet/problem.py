@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from moonas.algorithms import BayesianMating
+from moonas.algorithms import BayesianMating, nsga2_by_rank
 from moonas.data import describe
 from moonas.evaluators import (
     OBJECTIVES,
@@ -24,7 +24,7 @@ from moonas.problem import MovingProblem
 from moonas.settings import setting
 
 from . import space, zoo
-from .operators import ETA, nsga2, operators
+from .operators import ETA, operators
 from .supernet import Supernet
 
 
@@ -185,7 +185,7 @@ class NSGANet(MovingProblem):
     def algorithm(self):
         """The paper's search: NSGA-II, and a Bayesian network from ``exploitation`` on."""
         s = self.settings
-        search = nsga2(self)
+        search = nsga2_by_rank(self)
         if s.exploitation is not None:
             search.mating = BayesianMating(
                 search.mating,

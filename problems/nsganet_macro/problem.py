@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from moonas.algorithms import nsga2_by_rank
 from moonas.data import describe
 from moonas.evaluators import (
     OBJECTIVES,
@@ -14,7 +15,7 @@ from moonas.nets.devices import resolve_device
 from moonas.problem import ArchitectureProblem
 from moonas.settings import setting
 
-from ..nsganet.operators import nsga2, operators
+from ..nsganet.operators import operators
 from . import space
 from .macro_network import MacroNetwork, cost, macro_parts
 
@@ -117,7 +118,7 @@ class NSGANetMacro(ArchitectureProblem):
 
     def algorithm(self):
         """NSGA-II with the paper's genetic operators."""
-        return nsga2(self)
+        return nsga2_by_rank(self)
 
     def network(self, architecture, **shape):
         """The stand-alone network, a ``MacroNetwork``."""
