@@ -12,7 +12,7 @@ mean over these seeds on the images that stage 1 validates on.
 Command: python benchmarks/enhanced_gradient.py        (2 CPU cores, about 20 minutes)
 Device: CPU, two processes with one thread each.
 Output: enhanced_gradient.json and enhanced_gradient.png beside this file. The searches are kept in
---runs; interrupted and repeated, only what is missing is computed.
+--runs; interrupted and repeated, only those that are missing are computed.
 """
 
 import argparse

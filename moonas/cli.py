@@ -169,6 +169,8 @@ def _search(args):
 
 def _prepare(args):
     """What to run, a function a stage; a ``ValueError`` where the words do not fit."""
+    from .journal import check_run
+
     every = registry.stages(args.task)
     names = [args.stage] if args.stage else every
     if names[0] not in every:
@@ -182,25 +184,50 @@ def _prepare(args):
     if out is None:
         data = registry.stage_module(names[0]).Settings(**options[names[0]]).data
         out = Path("runs") / f"{args.task}-{Path(data).name}-seed{seed}"
-    stages, before = [], None
+    stages, before, any_problem = [], None, False
     for name in names:
         module, stage_options = registry.stage_module(name), options[name]
         folder = out if len(every) == 1 else out / name
+        if before is not None and stage_options.get("from_run") is not None:
+            raise ValueError(
+                f"from_run={stage_options['from_run']!r} will not do where the stage before {name} "
+                f"runs, too; run --stage {name} alone."
+            )
+        if args.stage:
+            stage_options = _after(every, name, out, module, stage_options)
         stage = module.build(**stage_options)  # so that wrong words are found before any work
-        if isinstance(registry.entry(name), registry.ProblemEntry):
+        is_problem = isinstance(registry.entry(name), registry.ProblemEntry)
+        if is_problem:
             _algorithm(args, stage)
-            run = partial(_run_search, args, seed)
+            any_problem, run = True, partial(_run_search, args, seed)
         else:
             run = partial(_run_preparation, seed)
         if before is not None and "from_run" in module.Settings.__dataclass_fields__:
             stage_options = stage_options | {"from_run": str(before)}
             module.Settings(**stage_options)
+            check_run(folder, name, stage.settings, seed)
             stage = None  # what it starts from is not there yet
         stages.append((name, stage, stage_options, folder, run))
         before = folder
+    if args.algorithm and not any_problem:
+        raise ValueError(f"--algorithm will not do: {', '.join(names)} wants none.")
     if stages[0][1] is not None:
         registry.attach_journal(stages[0][1], names[0], stages[0][3])  # makes the folder
     return [partial(_run_stage, *stage) for stage in stages]
+
+
+def _after(every, name, out, module, options):
+    """The options of a stage that runs alone: it starts from the one before, if that was run."""
+    before = out / every[every.index(name) - 1] if name != every[0] else None
+    if before is None or "from_run" not in module.Settings.__dataclass_fields__:
+        return options
+    if options.get("from_run") is not None or not (before / "run.json").exists():
+        return options
+    try:
+        module.Settings(**options | {"from_run": str(before)})
+    except ValueError:  # other options say what it starts from
+        return options
+    return options | {"from_run": str(before)}
 
 
 def _options(args, names):

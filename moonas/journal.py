@@ -258,10 +258,7 @@ class Journal:
                 self._refuse(key, self._head.get(key), value)
 
     def _refuse(self, name, old, new):
-        raise RunMismatch(
-            f"{self.folder} holds a run with {name}={old!r}; this one has {name}={new!r}. "
-            "Give this one a folder of its own (--out, journal=), or ask for the same."
-        )
+        raise _mismatch(self.folder, name, old, new)
 
     def _check_call(self, number, record, kind, request):
         if record["kind"] == kind and record["request"] == request:
@@ -330,6 +327,35 @@ def read_run(folder):
     if head is None:
         raise ValueError(f"{folder} holds no run: it has no run.json.")
     return head, _read_records(folder / "journal.jsonl", repair=False)[0]
+
+
+def check_run(folder, problem, settings, seed):
+    """Raise unless a run of a problem could begin, or go on, in a folder that is left as it is.
+
+    Settings that are None are not compared: they may be filled in before the run.
+
+    Raises:
+        RunMismatch: the folder holds another run.
+        ValueError: it is a file, or damaged.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file; a run wants a folder.")
+    head = _read_head(folder)
+    if head is None:
+        return
+    asked = {"problem": problem, "seed": seed}
+    old = {"problem": head["problem"], "seed": head["seed"]} | head["settings"]
+    for name, value in (asked | to_json(settings)).items():
+        if value is not None and name not in WHERE_IT_RUNS and old.get(name) != value:
+            raise _mismatch(folder, name, old.get(name), value)
+
+
+def _mismatch(folder, name, old, new):
+    return RunMismatch(
+        f"{folder} holds a run with {name}={old!r}; this one has {name}={new!r}. "
+        "Give this one a folder of its own (--out, journal=), or ask for the same."
+    )
 
 
 def fingerprint(state):

@@ -75,7 +75,8 @@ class ArchitectureProblem(Stage, Problem):
     Args:
         settings: its Settings; ``settings.objectives`` names the columns to minimise.
         columns: tuple of :class:`Column`, all that the evaluator gives.
-        n_choices: (n_var,) number of values of each gene; gene j is in [0, n_choices[j]).
+        n_choices: (n_var,) number of values of each gene; gene j is in [0, n_choices[j]). Where a
+            problem has ``genes`` instead, its attribute ``n_choices`` is 0 for real ones.
         genes: a :class:`~moonas.genes.Genes` in place of n_choices, where not all are such labels.
         nodes: list of arrays of columns that crossover and mutation may take together.
     """
@@ -252,9 +253,10 @@ class ArchitectureProblem(Stage, Problem):
                 "A lower learning_rate or a smaller clip may help."
             )
         measured = {column.name for column in self.columns if column.measured}
-        self._measured.add(X, {name: columns[name] for name in measured})
+        keys = self._keys(X)
+        self._measured.add(keys, {name: columns[name] for name in measured})
         if not self.moves:
-            self._scores.add(X, {k: v for k, v in columns.items() if k not in measured})
+            self._scores.add(keys, {k: v for k, v in columns.items() if k not in measured})
         return columns
 
     def _score_outside_a_run(self, X):
@@ -283,10 +285,17 @@ class ArchitectureProblem(Stage, Problem):
             measured = self.evaluator.measure([self.decode(x) for x in rows])
             return {k: v for k, v in self._checked(measured, len(rows)).items() if k != "failed"}
 
-        columns = score(X) if self.moves or not self.in_a_run else self._scores.columns(X, score)
+        if self.moves or not self.in_a_run:
+            columns = score(X)
+        else:
+            columns = self._scores.columns(X, self._keys(X), score)
         if any(column.measured for column in self.columns):
-            columns = columns | self._measured.columns(X, measure)
+            columns = columns | self._measured.columns(X, self._keys(X), measure)
         return columns
+
+    def _keys(self, X):
+        """What tells the architectures of rows apart: several rows may mean one."""
+        return [self.encode(self.decode(x)).tobytes() for x in X]
 
     @property
     def has_evaluator(self):
@@ -324,23 +333,21 @@ class ArchitectureProblem(Stage, Problem):
 
 
 class _Memory:
-    """Columns of rows, each row computed once."""
+    """Columns of architectures, each computed once."""
 
     def __init__(self):
-        self._rows = {}  # bytes of a row -> {column: value}
+        self._rows = {}  # key of an architecture -> {column: value}
 
-    def add(self, X, columns):
-        """Keep the columns of the rows of X."""
-        for i, x in enumerate(X):
-            self._rows[x.tobytes()] = {name: values[i] for name, values in columns.items()}
+    def add(self, keys, columns):
+        """Keep the columns of the architectures with these keys."""
+        for i, key in enumerate(keys):
+            self._rows[key] = {name: values[i] for name, values in columns.items()}
 
-    def columns(self, X, compute):
-        """Columns of the rows of X; ``compute`` is asked for the rows that are not known."""
-        keys = [x.tobytes() for x in X]
+    def columns(self, X, keys, compute):
+        """Columns of the rows of X; ``compute`` is asked for the rows whose keys are new."""
         new = {key: i for i, key in enumerate(keys) if key not in self._rows}
         if new:
-            rows = X[list(new.values())]
-            self.add(rows, compute(rows))
+            self.add(new, compute(X[list(new.values())]))
         return {name: np.array([self._rows[k][name] for k in keys]) for name in self._rows[keys[0]]}
 
 

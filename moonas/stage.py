@@ -6,6 +6,7 @@ class Stage:
 
     Attributes:
         settings: its Settings.
+        device: where networks run.
         inputs: checksums by name of files that its results depend on; never changed.
         journal: a :class:`~moonas.journal.Journal`, or None.
         progress: (phase, done, total, unit) -> None, told while something long runs, or None.

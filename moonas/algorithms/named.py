@@ -1,4 +1,4 @@
-"""Algorithms by name, each put together as a problem of categorical genes needs it."""
+"""Algorithms by name, each put together with a problem's own operators."""
 
 import importlib
 from functools import partial

@@ -47,8 +47,12 @@ class Settings(TrainingSettings):
 
     batch: int = setting(64, "images a step, of the training and of the validation images", least=1)
     channels: int = setting(8, "channels of the proxy network's first cell", least=1)
-    layers: tuple[int, ...] = setting((2, 3, 4), "cells of the proxy network by period", least=1)
-    candidates: tuple[int, ...] = setting((12, 8, 4), "operations of an edge by period", least=1)
+    layers: tuple[int, ...] = setting(
+        (3, 4, 5), "cells of the proxy network by period; two of them are reductions", least=3
+    )
+    candidates: tuple[int, ...] = setting(
+        (12, 8, 4), "operations of an edge by period, all 12 at first", least=2
+    )
     epochs: int = setting(12, "epochs of a period", least=1)
     weight_epochs: int = setting(4, "of these, the first ones, that train weights alone", least=0)
     order: str = setting("first", "order of the architecture gradient", ("first", "second"))
@@ -67,9 +71,11 @@ class Settings(TrainingSettings):
         super().__post_init__()
         n = len(self.candidates)
         require(n > 0, self, "candidates", "one number a period")
-        most = len(cell_space.OPERATIONS)
+        every = len(cell_space.OPERATIONS)
         falling = list(self.candidates) == sorted(self.candidates, reverse=True)
-        require(falling and self.candidates[0] <= most, self, "candidates", f"falling from {most}")
+        require(
+            falling and self.candidates[0] == every, self, "candidates", f"falling from {every}"
+        )
         for name in ("layers", "skip_dropout"):
             same = len(getattr(self, name)) == n
             require(same, self, name, f"{n} numbers, one a period, as candidates has")
@@ -130,7 +136,8 @@ class FoundCells:
     Args:
         cells: a :class:`~problems.eg_darts.cell_space.Cells`.
         epochs: list of dicts, what each epoch reported: period, epoch, loss, error (% of the
-            relaxed network on the validation images), complexity (expected params at its end), and
+            relaxed network on the validation images; less AUROC where images have several labels),
+            complexity (expected params at its end), and
             by architecture step complexities, losses, phis and reds; see :meth:`Relaxation.train`.
     """
 
@@ -165,7 +172,7 @@ class CellSearch(Preparation):
             :class:`FoundCells`.
 
         Raises:
-            ValueError: every step of an epoch had a loss or a gradient that is not finite.
+            ValueError: the network diverges.
         """
         s = self.settings
         self.begin(seed)
@@ -175,8 +182,6 @@ class CellSearch(Preparation):
         for period, k in enumerate(s.candidates):
             if epochs:
                 candidates = cell_space.keep_strongest(epochs[-1]["alphas"], candidates, k)
-            else:
-                candidates = candidates[..., :k]
             relaxation.start(period, candidates)
             self.say(
                 f"Period {period + 1} of {len(s.candidates)}: {s.layers[period]} cells, "
@@ -299,9 +304,10 @@ class Relaxation:
             shares = self.shares().detach()
             self.net.eval()
             judged = self.images.judge(lambda images: self.net(images, shares))
-        if not report["steps"]:
+            error = float(self.images.columns([judged])[self.images.names[0]][0])
+        if not report["steps"] or not math.isfinite(error):
             raise ValueError(
-                "Every step of an epoch had a loss or a gradient that is not finite. A lower "
+                "The proxy network diverges: losses, gradients or logits are not finite. A lower "
                 "learning_rate or alpha_learning_rate may help."
             )
         self.epoch += 1
@@ -311,7 +317,7 @@ class Relaxation:
             "loss": report["loss"],
             "steps": report["steps"],
             "skipped": report["skipped"],
-            "error": float(self.images.columns([judged])[self.images.names[0]][0]),
+            "error": error,
             "complexity": self.complexity(),
             "alphas": self.alphas.detach().cpu().double().numpy(),
         } | {name: np.array(c, float) for name, c in zip(names, columns, strict=True)}
@@ -343,7 +349,7 @@ class Relaxation:
         self.alpha_optimizer.step()
 
     def _validation_batch(self):
-        """Validation images, all of them once before any comes again."""
+        """Validation images; none comes again before a whole batch of others is not left."""
         images, labels = self.images.validation
         size = min(self.settings.batch, len(images))
         if len(self.unseen) < size:

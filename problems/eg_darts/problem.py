@@ -1,5 +1,6 @@
 """Stage 2 of EG-DARTS as a pymoo problem: depth and width of a network of given cells."""
 
+import math
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -212,6 +213,8 @@ class EGDarts(ArchitectureProblem):
         columns = self.recorded("final test", {"x": row.x.tolist()}, test)
         name = next(c.name for c in self.columns if c.unit == "%")
         tested, proxy = float(columns[name][0]), float(row.columns[name])
+        if not math.isfinite(tested):
+            return [f"Picked: {row.architecture}. Its training from scratch diverged; no test."]
         return [
             f"Picked: {row.architecture}. Trained from scratch for {s.final_epochs} epochs on all "
             f"images to search with, it has a test {name} of {tested:.2f} %; as a proxy, trained "

@@ -109,8 +109,8 @@ class Space:
             raise ValueError(f"An architecture has the keys 'widths' and 'depths'; got {value!r}.")
         for key in keys:
             numbers = value[key]
-            whole = all(type(n) is int and n > 0 for n in numbers)
-            if len(numbers) != N_STAGES or not whole:
+            whole = isinstance(numbers, list) and all(type(n) is int and n > 0 for n in numbers)
+            if not whole or len(numbers) != N_STAGES:
                 raise ValueError(f"{key}={numbers!r} will not do: three whole numbers above 0.")
         architecture = Architecture(*(tuple(value[key]) for key in keys))
         row = self.encode(architecture)

@@ -19,14 +19,16 @@ from problems.eg_darts.supernet import RelaxedNetwork
 SHAPE = dict(channels=4, n_classes=10, in_channels=1, image_size=8)
 TINY = dict(
     channels=2,
-    layers=(1, 2),
-    candidates=(3, 2),
+    layers=(3, 3),
+    candidates=(12, 2),
     epochs=2,
     weight_epochs=1,
     batch=240,
     score_batch=720,
     skip_dropout=(0.0, 0.4),
 )
+
+ONE_PERIOD = dict(layers=(3,), candidates=(12,), skip_dropout=(0.0,))
 
 
 @pytest.fixture
@@ -101,9 +103,13 @@ def test_dropout_falls_on_identities_of_stride_one_in_training_alone():
     dropped = net.train()._drop(x)
     assert set(dropped.unique().tolist()) == {0.0, 2.0}
     assert abs(dropped.mean() - 1) < 4 * math.sqrt(1 / x.numel())
-    pools = relaxed(np.full((2, 14, 1), OPERATIONS.index("max_pool_3x3")))
-    pools.skip_dropout = 0.5  # without a generator: nothing there to draw for
-    pools(images, shares)
+    net.rng = None
+    with pytest.raises(ValueError, match="wants a generator"):
+        net(images, shares)
+    others = relaxed(np.full((2, 14, 1), OPERATIONS.index("max_pool_3x3")))
+    plain = others(images, shares)
+    others.skip_dropout = 0.5
+    assert torch.equal(others(images, shares), plain)  # no identity, nothing to drop
 
 
 def test_dropout_falls_begins_again_and_falls():
@@ -117,29 +123,44 @@ def test_complexity_is_the_expected_number_of_parameters(tiny_cells):
     relaxation = Relaxation(tiny_cells(layers=(3, 4)), 1)
     relaxation.start(0, cell_space.all_candidates())
     shapes = stack(even_layout(2, 3), 8)
-    params = [
-        sum(
-            count_params(build_operation(name, shape.channels, shape.stride(state), affine_norm))
-            for shape in shapes
-            for _, state in EDGES
-        )
-        for name in OPERATIONS
-    ]
+    params = np.array(
+        [
+            [
+                sum(
+                    count_params(
+                        build_operation(name, shape.channels, shape.stride(state), affine_norm)
+                    )
+                    for shape in shapes
+                    for _, state in EDGES
+                    if shape.reduction == reduction
+                )
+                for name in OPERATIONS
+            ]
+            for reduction in (False, True)
+        ]
+    )
     for k in range(12):
         with torch.no_grad():
             relaxation.alphas.fill_(-1e4)
-            relaxation.alphas[..., k] = 0
-        assert relaxation.complexity() == pytest.approx(params[k])
+            relaxation.alphas[0, :, k] = 0
+            relaxation.alphas[1, :, 11 - k] = 0
+        assert relaxation.complexity() == pytest.approx(params[0, k] + params[1, 11 - k])
     with torch.no_grad():
         relaxation.alphas.zero_()
-    assert relaxation.complexity() == pytest.approx(np.mean(params))
+    assert relaxation.complexity() == pytest.approx(params.mean(axis=1).sum())
 
 
 def epochs_of(found):
     return [{k: np.asarray(v).tolist() for k, v in epoch.items()} for epoch in found.epochs]
 
 
-@pytest.mark.parametrize("options", [{}, {"order": "second"}, {"alpha_optimizer": "adam"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        pytest.param({"order": "second", "alpha_optimizer": "adam"}, marks=pytest.mark.slow),
+    ],
+)
 def test_a_search_that_stops_anywhere_ends_with_the_same_bits(
     tiny_cells, device, tmp_path, options
 ):
@@ -150,7 +171,7 @@ def test_a_search_that_stops_anywhere_ends_with_the_same_bits(
         return moonas.load_stage("eg-darts-cells", journal=folder, device=device, **options)
 
     whole = load().run(seed=3)
-    for stop in range(6):
+    for stop in (2, 3, 5):  # within a period, between two, within the last
         folder = tmp_path / str(stop)
         stage, calls = load(folder), 0
 
@@ -194,18 +215,16 @@ def test_all_losses_of_a_second_order_step_see_one_dropout(tiny_cells):
 def test_periods_begin_with_the_strongest_of_the_one_before(tiny_cells):
     found = tiny_cells().run(seed=1)
     shapes = [np.shape(epoch["alphas"]) for epoch in found.epochs]
-    assert shapes == [(2, 14, 3)] * 2 + [(2, 14, 2)] * 2
+    assert shapes == [(2, 14, 12)] * 2 + [(2, 14, 2)] * 2
     assert [len(epoch["reds"]) for epoch in found.epochs] == [0, 2, 0, 2]
     for epoch in found.epochs:
         assert 0 <= epoch["error"] <= 100 and epoch["steps"] == 2
-    kept = cell_space.keep_strongest(
-        found.epochs[1]["alphas"], cell_space.all_candidates()[..., :3], 2
-    )
+    kept = cell_space.keep_strongest(found.epochs[1]["alphas"], cell_space.all_candidates(), 2)
     assert cell_space.derive(found.epochs[-1]["alphas"], kept, 2) == found.cells
 
 
 def test_the_enhancement_changes_what_is_found_from_the_first_red_step_on(tiny_cells):
-    options = dict(epochs=6, batch=120, alpha_learning_rate=5.0)
+    options = ONE_PERIOD | dict(epochs=4, batch=120, alpha_learning_rate=5.0)
     with_it, without = (tiny_cells(enhanced=e, **options).run(seed=1) for e in (True, False))
     reds = np.concatenate([epoch["reds"] for epoch in with_it.epochs])
     assert 0 < reds.sum() < len(reds)
@@ -217,9 +236,52 @@ def test_the_enhancement_changes_what_is_found_from_the_first_red_step_on(tiny_c
     assert (phis[reds == 0] == 0).all() and phis.max() <= 1
 
 
+def test_both_cells_learn_in_every_period(tiny_cells):
+    found = tiny_cells(alpha_weight_decay=0.0).run(seed=1)
+    for before, after in ((0, 1), (2, 3)):
+        moved = np.abs(found.epochs[after]["alphas"] - found.epochs[before]["alphas"])
+        assert (moved.max(axis=(1, 2)) > 1e-3).all()
+
+
+def test_an_enhanced_step_is_a_plain_one_times_one_plus_phi(tiny_cells):
+    stage = tiny_cells(history=3, alpha_weight_decay=0.0, alpha_learning_rate=2.0)
+    relaxation = Relaxation(stage, 1)
+    relaxation.start(0, cell_space.all_candidates())
+    relaxation.steps = []
+    images, labels = (t[:240] for t in relaxation.images.train)
+    relaxation._validation_batch()  # begins a round of two batches
+    for larger_before in (True, False):
+        size = relaxation.complexity()
+        sign = 1 if larger_before else -1
+        relaxation.trail.extend([(size + sign * 300, 9.0), (size + sign * 100, 5.0)])
+        if not larger_before:
+            relaxation._validation_batch()
+        rows = relaxation.unseen[:240].to(images.device)
+        x, y = (t[rows] for t in relaxation.images.validation)
+        before = relaxation.alphas.detach().clone().requires_grad_()
+        loss = torch.nn.functional.cross_entropy(relaxation.net(x, before.softmax(-1)), y)
+        (gradient,) = torch.autograd.grad(loss, before)
+        relaxation._architecture_step(images, labels)
+        *_, phi, red = relaxation.steps[-1]
+        assert red is larger_before and (phi > 0.1) is larger_before
+        moved = before.detach() - relaxation.alphas.detach()
+        assert torch.allclose(moved, 2.0 * (1 + phi) * gradient, rtol=1e-3, atol=1e-6)
+        assert len(relaxation.trail) == 3
+
+
+def test_dropout_of_a_period_is_that_of_the_schedule(tiny_cells):
+    relaxation = Relaxation(tiny_cells(epochs=3, batch=700, skip_dropout=(0.2, 0.6)), 1)
+    for period, start in ((0, 0.2), (1, 0.6)):
+        relaxation.start(period, cell_space.all_candidates())
+        for epoch in range(3):
+            relaxation.train()
+            assert relaxation.net.skip_dropout == skip_dropout(start, epoch, 1, 3)
+
+
 def test_another_order_or_seed_gives_another_search(tiny_cells):
-    first = tiny_cells().run(seed=1)
-    for other in (tiny_cells(order="second").run(seed=1), tiny_cells().run(seed=2)):
+    first = tiny_cells(**ONE_PERIOD).run(seed=1)
+    second = tiny_cells(**ONE_PERIOD, order="second").run(seed=1)
+    for other in (second, tiny_cells(**ONE_PERIOD).run(seed=2)):
         assert not np.array_equal(first.epochs[-1]["alphas"], other.epochs[-1]["alphas"])
 
 
@@ -246,12 +308,13 @@ def test_cells_that_are_not_there_or_damaged_are_refused(tmp_path):
     ("options", "message"),
     [
         (dict(candidates=(12, 13)), "candidates=.* will not do: falling from 12"),
-        (dict(candidates=(4, 8)), "falling from 12"),
-        (dict(layers=(2, 3, 4)), r"layers=\(2, 3, 4\) will not do: 2 numbers, one a period"),
+        (dict(candidates=(8, 4)), "falling from 12"),
+        (dict(candidates=(12, 1)), "candidates=.* will not do: at least 2"),
+        (dict(layers=(3, 3, 4)), r"layers=\(3, 3, 4\) will not do: 2 numbers, one a period"),
         (dict(skip_dropout=(0.0, 1.0)), "skip_dropout=.*less than 1"),
         (dict(weight_epochs=2), "weight_epochs=2 will not do: less than epochs=2"),
         (dict(order="third"), "order='third' is unknown"),
-        (dict(layers=(2, 0)), "layers=.* will not do: at least 1"),
+        (dict(layers=(3, 2)), "layers=.* will not do: at least 3"),  # two reductions, no normal
         (dict(layers=(2, 1.5)), "layers=.* will not do: a list of whole numbers"),
     ],
 )
@@ -266,9 +329,16 @@ def test_a_stage_is_no_problem():
         moonas.load_problem("eg-darts-cells")
 
 
-def test_diverging_weights_end_the_search_with_a_word(tiny_cells):
-    with pytest.raises(ValueError, match="lower learning_rate"):
-        tiny_cells(learning_rate=1e30, epochs=4, clip=1e30).run(seed=1)
+def test_diverging_weights_end_the_search_with_a_word(device, tmp_path):
+    for folder in (None, tmp_path):
+        stage = moonas.load_stage(
+            "eg-darts-cells",
+            journal=folder,
+            device=device,
+            **TINY | dict(learning_rate=1e30, epochs=4, clip=1e30),
+        )
+        with pytest.raises(ValueError, match="lower learning_rate"):
+            stage.run(seed=1)
 
 
 def test_another_seed_in_the_same_folder_is_refused(tmp_path, device):

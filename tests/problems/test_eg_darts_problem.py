@@ -11,6 +11,7 @@ from moonas.algorithms import ALGORITHMS
 from moonas.cli import main
 from moonas.journal import read_run
 from moonas.nets.counting import count_macs, count_params
+from moonas.pareto import Row
 from problems.eg_darts import cell_space
 from problems.eg_darts.problem import find_cells
 from problems.eg_darts.space import Architecture
@@ -148,7 +149,7 @@ def test_the_final_test_is_on_images_that_the_search_has_not_seen(load):
 
 TINY = [
     "--population", "4", "--generations", "2", "--set", "epochs=2", "weight_epochs=1",
-    "candidates=3,2", "layers=1,2", "skip_dropout=0,0.3", "eg-darts-cells.channels=2",
+    "candidates=12,2", "layers=3,3", "skip_dropout=0,0.3", "eg-darts-cells.channels=2",
     "eg-darts-cells.batch=240", "score_batch=720", "proxy_epochs=1", "final_epochs=2",
     "eg-darts.batch=128", "first_width=3,6",
 ]  # fmt: skip
@@ -176,7 +177,7 @@ def test_a_search_runs_both_stages_and_the_same_line_computes_nothing(elsewhere,
     head, records = read_run(run / "eg-darts")
     assert head["settings"]["cells"] == cells
     assert [r["kind"] for r in records] == ["score", "score", "final test"]
-    for words in ("Normal cell / reduction cell: ", "Period 2 of 2: 2 cells, 2 candidates an edge"):
+    for words in ("Normal cell / reduction cell: ", "Period 2 of 2: 3 cells, 2 candidates an edge"):
         assert words in out
     with open(run / "eg-darts" / "front.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -196,6 +197,57 @@ def test_a_search_runs_both_stages_and_the_same_line_computes_nothing(elsewhere,
     assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file()} == before
 
 
+def test_a_lone_second_stage_goes_on_with_the_cells_beside_it(elsewhere, capsys, line):
+    assert main(line) == 0
+    ours = [w for w in line if w.split("=")[0] not in STAGE_1 and not w.startswith("eg-darts-c")]
+    capsys.readouterr()
+    assert main([*ours, "--stage", "eg-darts"]) == 0
+    assert "This run is complete" in capsys.readouterr().out
+    assert main([*ours, "mutation=0.2", "--stage", "eg-darts"]) == 2
+    folder = elsewhere / "runs" / "eg-darts-digits-seed1"
+    (folder / "eg-darts-cells" / "cells.json").unlink()
+    assert main([*ours, "--stage", "eg-darts"]) == 2
+    assert "or that has not ended" in capsys.readouterr().err
+
+
+def test_a_folder_of_another_second_stage_is_found_before_the_first_one_runs(
+    elsewhere, capsys, line
+):
+    ours = [w for w in line if w.split("=")[0] not in STAGE_1 and not w.startswith("eg-darts-c")]
+    assert main([*ours, "cells=CARS_A", "mutation=0.2", "--stage", "eg-darts"]) == 0
+    assert main(line) == 2
+    assert "holds a run with mutation=0.2; this one has mutation=0.1" in capsys.readouterr().err
+    assert [p.name for p in (elsewhere / "runs" / "eg-darts-digits-seed1").iterdir()] == [
+        "eg-darts"
+    ]
+
+
+def test_a_preparation_wants_no_algorithm(elsewhere, capsys):
+    words = ["search", "eg-darts", "--stage", "eg-darts-cells", "--algorithm", "nsga2"]
+    assert main(words) == 2
+    assert "--algorithm will not do" in capsys.readouterr().err
+
+
+def test_networks_that_were_trained_are_not_trained_again(load):
+    problem = load(first_width=(3, 4), stage_cells=(1, 1), widening=(1.0, 1.4), population=6)
+    trained, build = [], problem.evaluator.build
+    problem.evaluator.build = lambda a: trained.append(a) or build(a)
+    operators = problem.operators() | {"eliminate_duplicates": False}
+    search = NSGA2(pop_size=6, **operators)
+    result = minimize(problem, search, ("n_gen", 4), seed=1)
+    assert result.algorithm.evaluator.n_eval == 24
+    assert len(trained) == len(set(trained)) < 24
+
+
+def test_a_final_training_that_diverges_says_so(load):
+    problem = load(final_epochs=1)
+    problem.seed = 1
+    row = Row(sample(problem)[0], problem.decode(sample(problem)[0]), {}, {"error": 1.0})
+    problem.recorded = lambda *args: {"error": np.array([np.nan])}
+    (line,) = problem.after_search(row)
+    assert "diverged" in line and "nan" not in line
+
+
 def test_one_stage_runs_alone_with_cells_of_any_kind(elsewhere, capsys, line):
     ours = [w for w in line if w.split("=")[0] not in STAGE_1 and not w.startswith("eg-darts-c")]
     assert main([*ours, "cells=CARS_A", "--stage", "eg-darts"]) == 0
@@ -211,6 +263,7 @@ def test_one_stage_runs_alone_with_cells_of_any_kind(elsewhere, capsys, line):
         (["cellz=PDARTS"], "Unknown setting 'cellz'"),
         (["eg-dart.batch=3"], "no stage 'eg-dart' here; choose from ['eg-darts-cells', 'eg-darts'"),
         (["eg-darts.history=3"], "Unknown setting 'history'"),
+        (["from_run=x"], "from_run='x' will not do where the stage before eg-darts runs, too"),
         (["--stage", "x"], "Unknown stage 'x' of eg-darts"),
         (["--algorithm", "nsga9"], "Unknown algorithm 'nsga9'"),
         (["stage_cells=2,1"], "stage_cells=(2, 1) will not do"),
