@@ -243,7 +243,10 @@ def _options(args, names):
         if dot and stage not in names:
             raise ValueError(f"--set {key}=...: no stage {stage!r} here; choose from {names}.")
         has = [n for n in chosen if field in modules[n].Settings.__dataclass_fields__]
-        for name in has or chosen[-1:]:  # the last one says that it does not know the word
+        if not has:
+            known = {f for n in chosen for f in modules[n].Settings.__dataclass_fields__}
+            raise ValueError(f"Unknown setting {field!r}; choose from {sorted(known)}.")
+        for name in has:
             options[name][field] = parse(modules[name].Settings, field, text)
 
     for key in ("data", "root", "population", "generations", "device"):

@@ -92,7 +92,7 @@ def problem_names():
 def entry(name):
     """The entry of a stage; a ``ValueError`` lists the names there are."""
     if name not in entries():
-        raise ValueError(f"Unknown problem {name!r}; choose from {problem_names()}.")
+        raise ValueError(f"Unknown problem {name!r}; choose from {sorted(entries())}.")
     return entries()[name]
 
 

@@ -121,7 +121,8 @@ def read_cells(folder):
     path = Path(folder) / FILE
     if not path.exists():
         raise ValueError(
-            f"{folder} holds no {FILE}: it is no run of eg-darts-cells, or that has not ended."
+            f"{folder} holds no {FILE}: it is no run of eg-darts-cells, or that has not ended. A "
+            "search of both stages has that run in a folder eg-darts-cells of its own."
         )
     try:
         return cell_space.cells_of_text(json.loads(path.read_text(encoding="utf-8"))["cells"])
