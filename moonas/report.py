@@ -88,7 +88,7 @@ def draw_cell(axes, edges, title):
     n_nodes = len(edges) // 2
     place = {0: (0, 1.0), 1: (0, -1.0)}
     place |= {2 + i: (1.5 + 1.5 * i, 0.9 if i % 2 else -0.9) for i in range(n_nodes)}
-    labels = {0: "c[k-2]", 1: "c[k-1]"} | {2 + i: str(i) for i in range(n_nodes)}
+    labels = {0: "0: c[k-2]", 1: "1: c[k-1]"} | {2 + i: str(2 + i) for i in range(n_nodes)}
     for index, (operation, state) in enumerate(edges):
         if operation == "none":
             continue

@@ -2,8 +2,8 @@
 
 from .blocks import BlockCrossover
 from .categorical import CategoricalSampling, ResetGenes
-from .duplicates import SameRow
-from .mixed import MixedCrossover, MixedMoves, MixedSampling, SameArchitecture
+from .duplicates import SameArchitecture, SameRow
+from .mixed import MixedCrossover, MixedMoves, MixedSampling
 from .nodes import NodeCrossover, NodeReset
 from .ordered import PolynomialMoves
 

@@ -6,7 +6,6 @@ each value has an equal share of the line, and moved as :mod:`moonas.operators.o
 
 import numpy as np
 from pymoo.core.crossover import Crossover
-from pymoo.core.duplicate import DuplicateElimination
 from pymoo.core.mutation import Mutation
 from pymoo.core.sampling import Sampling
 from pymoo.operators.crossover.sbx import cross_sbx
@@ -111,24 +110,3 @@ class MixedMoves(Mutation):
 
     def _do(self, problem, X, *args, random_state, **kwargs):
         return move_mixed(X, problem.genes, self.prob_gene, self.index, random_state)
-
-
-class SameArchitecture(DuplicateElimination):
-    """Two individuals are the same when their rows mean the same architecture; the later one goes.
-
-    Args:
-        decode: row -> architecture, hashable.
-    """
-
-    def __init__(self, decode):
-        super().__init__()
-        self.decode = decode
-
-    def _do(self, pop, other, is_duplicate):
-        seen = set() if other is None else {self.decode(individual.X) for individual in other}
-        for index, individual in enumerate(pop):
-            key = self.decode(individual.X)
-            is_duplicate[index] = key in seen
-            if other is None:
-                seen.add(key)
-        return is_duplicate
