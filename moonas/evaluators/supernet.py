@@ -9,10 +9,10 @@ from ..nets.devices import repeatable, resolve_device, side_by_side
 from ..nets.randomness import generator, initial_weights
 from ..nets.training import (
     Recipe,
+    load_training_state,
     make_optimizer,
-    momentum_of,
-    restore_momentum,
     train_epochs,
+    training_state,
 )
 from ..problem import SearchFailed
 from .classification import Classification
@@ -108,21 +108,13 @@ class SupernetEvaluator:
 
     def state(self):
         """All that training changes, as a flat dict of tensors."""
-        tensors = {f"weights.{k}": v for k, v in self.net.state_dict().items()}
-        momentum = momentum_of(self.net, self.optimizer)
-        tensors |= {f"momentum.{k}": v for k, v in momentum.items()}
+        tensors = training_state(self.net, self.optimizer)
         tensors |= {"batches": self.batches.get_state(), "paths": self.paths.get_state()}
         return tensors | {"epoch": torch.tensor(self.epoch)}
 
     def load_state(self, state):
         """Put back what :meth:`state` gave."""
-        parts = {"weights": {}, "momentum": {}}
-        for key, tensor in state.items():
-            kind, _, name = key.partition(".")
-            if name:
-                parts[kind][name] = tensor
-        self.net.load_state_dict(parts["weights"])
-        restore_momentum(self.net, self.optimizer, parts["momentum"])
+        load_training_state(self.net, self.optimizer, state)
         self.batches.set_state(state["batches"])
         self.paths.set_state(state["paths"])
         self.epoch = int(state["epoch"])

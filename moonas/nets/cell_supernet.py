@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from .cells import Stem, all_nodes, even_layout, preprocess, run_cell, stack
-from .operations import batch_norm_only, build_operation, narrowed
+from .operations import batch_norm_only, build_operation, by_the_batch_at_hand, narrowed
 
 
 class _Cell(nn.Module):
@@ -87,10 +87,7 @@ class CellSupernet(nn.Module):
         self.n_nodes, self.concat = n_nodes, concat
         shapes = stack(even_layout(channels, layers, increment), image_size, (n_nodes, n_nodes))
         self.stem = Stem(in_channels, channels, image_size)
-        for module in self.stem.modules():
-            if isinstance(module, nn.BatchNorm2d):  # keeps its scale and shift
-                module.track_running_stats = False
-                module.running_mean = module.running_var = module.num_batches_tracked = None
+        by_the_batch_at_hand(self.stem)
         self.cells = nn.ModuleList(_Cell(shape, operations, n_nodes) for shape in shapes)
         self.classifier = nn.Linear(n_nodes * shapes[-1].channels, n_classes)
 

@@ -29,6 +29,14 @@ def batch_norm_only(channels):
     return nn.BatchNorm2d(channels, affine=False, track_running_stats=False)
 
 
+def by_the_batch_at_hand(module):
+    """Let the normalisations in a module do without running statistics; scale and shift stay."""
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.track_running_stats = False
+            part.running_mean = part.running_var = part.num_batches_tracked = None
+
+
 def narrowed(weight, columns):
     """The part of a weight (c_out, c_in, ...) that reads some of the channels that may come in.
 

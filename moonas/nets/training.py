@@ -132,6 +132,24 @@ def train_epochs(net, data, draw, optimizer, recipe, rng, epochs, *, first=0, to
     return {"epochs": epochs, "steps": steps, "skipped": skipped, "loss": loss}
 
 
+def training_state(net, optimizer):
+    """Weights and momentum as a flat dict of tensors: ``weights.NAME`` and ``momentum.NAME``."""
+    tensors = {f"weights.{k}": v for k, v in net.state_dict().items()}
+    return tensors | {f"momentum.{k}": v for k, v in momentum_of(net, optimizer).items()}
+
+
+def load_training_state(net, optimizer, state):
+    """Put back what :func:`training_state` gave."""
+    net.load_state_dict(part_of_state(state, "weights"))
+    restore_momentum(net, optimizer, part_of_state(state, "momentum"))
+
+
+def part_of_state(state, kind):
+    """The tensors of a flat dict whose keys are ``kind.NAME``, by NAME."""
+    start = f"{kind}."
+    return {key[len(start) :]: t for key, t in state.items() if key.startswith(start)}
+
+
 def momentum_of(net, optimizer):
     """Momentum buffers by parameter name, for a flat state of tensors."""
     names = {p: name for name, p in net.named_parameters()}

@@ -24,10 +24,11 @@ from moonas.nets.devices import repeatable, resolve_device
 from moonas.nets.randomness import generator, initial_weights
 from moonas.nets.training import (
     Recipe,
+    load_training_state,
     make_optimizer,
-    momentum_of,
-    restore_momentum,
+    part_of_state,
     train_epochs,
+    training_state,
 )
 from moonas.settings import require, setting
 from moonas.stage import Preparation
@@ -364,9 +365,7 @@ class Relaxation:
 
     def state(self):
         """All that training changes, as a flat dict of tensors."""
-        tensors = {f"weights.{k}": v for k, v in self.net.state_dict().items()}
-        momentum = momentum_of(self.net, self.optimizer)
-        tensors |= {f"momentum.{k}": v for k, v in momentum.items()}
+        tensors = training_state(self.net, self.optimizer)
         tensors |= {f"rng.{name}": rng.get_state() for name, rng in self.rngs.items()}
         moments = self.alpha_optimizer.state.get(self.alphas, {})
         tensors |= {f"alpha.{k}": v for k, v in moments.items() if v is not None}
@@ -380,21 +379,16 @@ class Relaxation:
         if period != self.period:
             return
         self.epoch = epoch
-        parts = {"weights": {}, "momentum": {}, "rng": {}, "alpha": {}}
-        for key, tensor in state.items():
-            kind, _, name = key.partition(".")
-            if name:
-                parts[kind][name] = tensor
-        self.net.load_state_dict(parts["weights"])
-        restore_momentum(self.net, self.optimizer, parts["momentum"])
+        load_training_state(self.net, self.optimizer, state)
         for name, rng in self.rngs.items():
-            rng.set_state(parts["rng"][name])
+            rng.set_state(state[f"rng.{name}"])
         with torch.no_grad():
             self.alphas.copy_(state["alphas"])
-        if parts["alpha"]:
+        moments = part_of_state(state, "alpha")
+        if moments:
             self.alpha_optimizer.state[self.alphas] = {
                 name: tensor.clone() if name == "step" else tensor.to(self.device).clone()
-                for name, tensor in parts["alpha"].items()
+                for name, tensor in moments.items()
             }
         self.trail.extend(map(tuple, state["trail"].tolist()))
         self.unseen = state["unseen"]

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from moonas.nets.cells import Stem, even_layout, preprocess, stack
-from moonas.nets.operations import batch_norm_only, build_operation
+from moonas.nets.operations import batch_norm_only, build_operation, by_the_batch_at_hand
 
 from .cell_space import EDGES, N_NODES, OPERATIONS
 
@@ -72,10 +72,7 @@ class RelaxedNetwork(nn.Module):
         super().__init__()
         shapes = stack(even_layout(channels, layers), image_size, (N_NODES, N_NODES))
         self.stem = Stem(in_channels, channels, image_size)
-        for module in self.stem.modules():
-            if isinstance(module, nn.BatchNorm2d):  # keeps its scale and shift
-                module.track_running_stats = False
-                module.running_mean = module.running_var = module.num_batches_tracked = None
+        by_the_batch_at_hand(self.stem)
         self.cells = nn.ModuleList(_Cell(s, candidates[int(s.reduction)]) for s in shapes)
         self.classifier = nn.Linear(N_NODES * shapes[-1].channels, n_classes)
         self.skip_dropout, self.rng = 0.0, None
