@@ -176,10 +176,14 @@ def _prepare(args):
     if names[0] not in every:
         raise ValueError(f"Unknown stage {args.stage!r} of {args.task}; choose from {every}.")
     options = _options(args, names)
+
+    def folder_of(name, out):
+        return out if len(every) == 1 else out / name
+
     out, seed = args.out and Path(args.out), args.seed
     if out is not None and seed is None:
-        places = [out if len(every) == 1 else out / name for name in names]
-        seed = next((s for s in map(_recorded_seed, places) if s is not None), None)
+        found = (_recorded_seed(folder_of(name, out)) for name in names)
+        seed = next((s for s in found if s is not None), None)
     seed = DEFAULT_SEED if seed is None else seed
     if out is None:
         data = registry.stage_module(names[0]).Settings(**options[names[0]]).data
@@ -187,7 +191,7 @@ def _prepare(args):
     stages, before, any_problem = [], None, False
     for name in names:
         module, stage_options = registry.stage_module(name), options[name]
-        folder = out if len(every) == 1 else out / name
+        folder = folder_of(name, out)
         if before is not None and stage_options.get("from_run") is not None:
             raise ValueError(
                 f"from_run={stage_options['from_run']!r} will not do where the stage before {name} "
@@ -196,8 +200,7 @@ def _prepare(args):
         if args.stage:
             stage_options = _after(every, name, out, module, stage_options)
         stage = module.build(**stage_options)  # so that wrong words are found before any work
-        is_problem = isinstance(registry.entry(name), registry.ProblemEntry)
-        if is_problem:
+        if isinstance(registry.entry(name), registry.ProblemEntry):
             _algorithm(args, stage)
             any_problem, run = True, partial(_run_search, args, seed)
         else:
