@@ -27,6 +27,7 @@ from pathlib import Path
 import filelock
 import numpy as np
 
+from .files import write_atomically
 from .settings import WHERE_IT_RUNS, to_json
 
 FORMAT = 1
@@ -135,7 +136,7 @@ class Journal:
         if self._head is None:
             self._head = self._asked | started | {"versions": _versions(where)}
             text = json.dumps(self._head, indent=1) + "\n"
-            _write_atomically(self.folder / "run.json", text.encode())
+            write_atomically(self.folder / "run.json", text.encode())
         self._compare(started)
         old, new = self._head["versions"], _versions(where)
         if self._records and old != new:
@@ -177,7 +178,7 @@ class Journal:
         if saves:
             state = holder.state()
             record["weights"] = fingerprint(state)
-            _write_atomically(self._weights(number), _to_bytes(state))
+            write_atomically(self._weights(number), _to_bytes(state))
         self._append(record)
         self._unfinished.unlink(missing_ok=True)
         if saves:
@@ -376,19 +377,6 @@ def _to_bytes(state):
     buffer = io.BytesIO()
     torch.save({k: v.detach().cpu().contiguous() for k, v in state.items()}, buffer)
     return buffer.getvalue()
-
-
-def _write_atomically(path, data):
-    part = path.with_suffix(path.suffix + ".part")
-    try:
-        with open(part, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
-    os.replace(part, path)
 
 
 def _line(record):

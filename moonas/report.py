@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from rich.table import Table
 
+from .files import save_figure
 from .genotype import SHORT
 from .progress import short_number
 
@@ -72,9 +73,7 @@ def draw_front(problem, population, rows, path, picked=None):
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
-    part = path.with_suffix(".part")
-    figure.savefig(part, dpi=130, format="png", metadata={"Software": None})
-    os.replace(part, path)
+    save_figure(figure, path)
 
 
 def draw_cell(axes, edges, title):

@@ -132,34 +132,33 @@ def train_epochs(net, data, draw, optimizer, recipe, rng, epochs, *, first=0, to
     return {"epochs": epochs, "steps": steps, "skipped": skipped, "loss": loss}
 
 
-def training_state(net, optimizer):
-    """Weights and momentum as a flat dict of tensors: ``weights.NAME`` and ``momentum.NAME``."""
-    tensors = {f"weights.{k}": v for k, v in net.state_dict().items()}
-    return tensors | {f"momentum.{k}": v for k, v in momentum_of(net, optimizer).items()}
+def training_state(net, optimizer, prefix=""):
+    """Weights and an optimiser's memory as a flat dict of tensors.
+
+    Keys are ``weights.NAME`` and ``memory.KEY.NAME``, as ``memory.exp_avg.NAME``, after a prefix.
+    """
+    names = {p: name for name, p in net.named_parameters()}
+    tensors = {f"{prefix}weights.{k}": v for k, v in net.state_dict().items()}
+    for parameter, memory in optimizer.state.items():
+        for key, value in memory.items():
+            if value is not None:
+                tensors[f"{prefix}memory.{key}.{names[parameter]}"] = value
+    return tensors
 
 
-def load_training_state(net, optimizer, state):
-    """Put back what :func:`training_state` gave."""
-    net.load_state_dict(part_of_state(state, "weights"))
-    restore_momentum(net, optimizer, part_of_state(state, "momentum"))
+def load_training_state(net, optimizer, state, prefix=""):
+    """Put back what :func:`training_state` gave, as copies."""
+    net.load_state_dict(part_of_state(state, f"{prefix}weights"))
+    parameters = dict(net.named_parameters())
+    optimizer.state.clear()
+    for key_and_name, value in part_of_state(state, f"{prefix}memory").items():
+        key, name = key_and_name.split(".", 1)
+        parameter = parameters[name]
+        device = "cpu" if key == "step" else parameter.device  # where Adam wants its counter
+        optimizer.state[parameter][key] = value.to(device).clone()
 
 
 def part_of_state(state, kind):
     """The tensors of a flat dict whose keys are ``kind.NAME``, by NAME."""
     start = f"{kind}."
     return {key[len(start) :]: t for key, t in state.items() if key.startswith(start)}
-
-
-def momentum_of(net, optimizer):
-    """Momentum buffers by parameter name, for a flat state of tensors."""
-    names = {p: name for name, p in net.named_parameters()}
-    return {names[p]: s["momentum_buffer"] for p, s in optimizer.state.items() if s}
-
-
-def restore_momentum(net, optimizer, buffers):
-    """Put back what :func:`momentum_of` took."""
-    optimizer.state.clear()
-    for name, parameter in net.named_parameters():
-        if name in buffers:
-            buffer = buffers[name].to(parameter.device).clone()
-            optimizer.state[parameter]["momentum_buffer"] = buffer

@@ -8,7 +8,6 @@ a step of the architecture parameters on a batch of validation images.
 
 import json
 import math
-import os
 from collections import deque
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +18,7 @@ import torch
 
 from moonas.data import checksums, describe
 from moonas.evaluators import Classification, TrainingSettings
+from moonas.files import write_atomically
 from moonas.nets.counting import CellCosts
 from moonas.nets.devices import repeatable, resolve_device
 from moonas.nets.randomness import generator, initial_weights
@@ -203,9 +203,7 @@ class CellSearch(Preparation):
         cells = found.cells
         genotype = {"normal": cells.normal, "reduce": cells.reduction}
         text = json.dumps({"cells": cells.text} | genotype, indent=1) + "\n"
-        part = folder / f"{FILE}.part"
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, folder / FILE)
+        write_atomically(folder / FILE, text.encode())
         drawing.draw(found, folder / "cells.png")
         return [f"Normal cell / reduction cell: {cells}"]
 

@@ -1,10 +1,9 @@
 """A picture of found cells, and of how the search for them went."""
 
-import os
-
 import numpy as np
 from matplotlib.figure import Figure
 
+from moonas.files import save_figure
 from moonas.report import ACCENT, INK, QUIET, draw_cell
 
 
@@ -49,6 +48,4 @@ def draw(found, path):
         axes.spines[["top", "right"]].set_visible(False)
     loss_axes.set_yscale("log")
     size_axes.legend(frameon=False)
-    part = path.with_suffix(".part")
-    figure.savefig(part, dpi=120, format="png", metadata={"Software": None})
-    os.replace(part, path)
+    save_figure(figure, path, dpi=120)

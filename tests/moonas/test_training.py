@@ -10,10 +10,10 @@ from moonas.nets.randomness import derived_seed, generator, initial_weights
 from moonas.nets.training import (
     Recipe,
     cosine,
+    load_training_state,
     make_optimizer,
-    momentum_of,
-    restore_momentum,
     train_epoch,
+    training_state,
 )
 
 RECIPE = Recipe(
@@ -139,8 +139,7 @@ def test_momentum_survives_being_taken_and_put_back():
     one, two = Two(), Two()
     first, second = make_optimizer(one, RECIPE), make_optimizer(two, RECIPE)
     train(one, first, generator(1))
-    two.load_state_dict(one.state_dict())
-    restore_momentum(two, second, momentum_of(one, first))
+    load_training_state(two, second, training_state(one, first))
     train(one, first, generator(2))
     train(two, second, generator(2))
     for a, b in zip(one.parameters(), two.parameters(), strict=True):
