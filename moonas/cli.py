@@ -176,22 +176,25 @@ def _prepare(args):
     if names[0] not in every:
         raise ValueError(f"Unknown stage {args.stage!r} of {args.task}; choose from {every}.")
     options = _options(args, names)
+    if not args.stage:
+        names = registry.pipeline(every, options[every[0]])
+    labels = _labels(names)
 
-    def folder_of(name, out):
-        return out if len(every) == 1 else out / name
+    def folder_of(label, out):
+        return out if len(every) == 1 else out / label
 
     out, seed = args.out and Path(args.out), args.seed
     if out is not None and seed is None:
-        found = (_recorded_seed(folder_of(name, out)) for name in names)
+        found = (_recorded_seed(folder_of(label, out)) for label in labels)
         seed = next((s for s in found if s is not None), None)
     seed = DEFAULT_SEED if seed is None else seed
     if out is None:
         data = registry.stage_module(names[0]).Settings(**options[names[0]]).data
         out = Path("runs") / f"{args.task}-{Path(data).name}-seed{seed}"
     stages, before, any_problem = [], None, False
-    for name in names:
+    for name, label in zip(names, labels, strict=True):
         module, stage_options = registry.stage_module(name), options[name]
-        folder = folder_of(name, out)
+        folder = folder_of(label, out)
         if before is not None and stage_options.get("from_run") is not None:
             raise ValueError(
                 f"from_run={stage_options['from_run']!r} will not do where the stage before {name} "
@@ -217,6 +220,12 @@ def _prepare(args):
     if stages[0][1] is not None:
         registry.attach_journal(stages[0][1], names[0], stages[0][3])  # makes the folder
     return [partial(_run_stage, *stage) for stage in stages]
+
+
+def _labels(names):
+    """A name for each stage of a pipeline: its own, and with a number when it comes again."""
+    times = [names[: i + 1].count(name) for i, name in enumerate(names)]
+    return [name if k == 1 else f"{name}-{k}" for name, k in zip(names, times, strict=True)]
 
 
 def _after(every, name, out, module, options):

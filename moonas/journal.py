@@ -178,7 +178,7 @@ class Journal:
         if saves:
             state = holder.state()
             record["weights"] = fingerprint(state)
-            write_atomically(self._weights(number), _to_bytes(state))
+            write_atomically(self._weights(number), to_bytes(state))
         self._append(record)
         self._unfinished.unlink(missing_ok=True)
         if saves:
@@ -371,7 +371,8 @@ def fingerprint(state):
     return digest.hexdigest()
 
 
-def _to_bytes(state):
+def to_bytes(state):
+    """A dict of tensors as the bytes of a file, to be read with ``weights_only=True``."""
     import torch
 
     buffer = io.BytesIO()

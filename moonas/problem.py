@@ -27,6 +27,7 @@ from pymoo.core.problem import Problem
 
 from . import spread
 from .genes import labels
+from .pareto import pick
 from .settings import check_objectives
 from .stage import Stage
 
@@ -83,6 +84,7 @@ class ArchitectureProblem(Stage, Problem):
 
     space = None
     in_words = "in words"  # what an architecture's str() tells
+    picked_as = "the knee of the front"  # what pick() chooses, in words
     moves = False  # whether scores change while a run trains
     pnsga3_options = {}  # noqa: RUF012 what the settings ask of pNSGA-III; never changed
 
@@ -150,6 +152,17 @@ class ArchitectureProblem(Stage, Problem):
     def architecture_from_json(self, value):
         """The architecture of such a dict; a ``ValueError`` says what is wrong with it."""
         return self.space.from_json(value)
+
+    def pick(self, rows):
+        """The index of the row of a front that a search picks; None for no rows.
+
+        Args:
+            rows: list of :class:`moonas.pareto.Row`.
+        """
+        return pick(rows)
+
+    def after_generation(self, algorithm):
+        """What a search with a journal still does once a generation, such as a picture."""
 
     def after_search(self, row):
         """What a search still does with the row that it picks; the lines that tell of it.

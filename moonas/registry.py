@@ -105,6 +105,18 @@ def stages(task):
     return names
 
 
+def pipeline(names, options):
+    """The stages that a search of a task runs, in order: each once, unless its first says more.
+
+    Args:
+        names: of the task's stages.
+        options: of the first one, whose module may have ``pipeline(settings, names)``.
+    """
+    first = stage_module(names[0])
+    plan = getattr(first, "pipeline", None)
+    return names if plan is None else plan(first.Settings(**options), names)
+
+
 def stage_module(name):
     """The module of a stage, imported."""
     return importlib.import_module(entry(name).module)

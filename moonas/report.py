@@ -13,7 +13,7 @@ from .files import save_figure
 from .genotype import SHORT
 from .progress import short_number
 
-FRACTIONAL = ("%", "ms")  # units of numbers with decimals; the others are counts
+COUNTS = ("parameters", "multiply-adds")  # units of whole numbers; the others have decimals
 INK, ACCENT, QUIET = "#22313f", "#c8553d", "#9db4c0"
 
 
@@ -121,7 +121,7 @@ def front_table(problem, rows, picked=None):
     )
     names = [c.name for c in problem.columns if c.direction == "min"]
     if picked is not None:
-        table.caption, table.caption_justify = "* picked: the knee of the front", "left"
+        table.caption, table.caption_justify = f"* picked: {problem.picked_as}", "left"
         table.add_column("")
     for name in names:
         table.add_column(_title(problem.column(name)), justify="right")
@@ -134,8 +134,10 @@ def front_table(problem, rows, picked=None):
 
 
 def _title(column):
-    return f"{column.name} ({column.unit})" if column.unit in FRACTIONAL else column.name
+    return column.name if column.unit in COUNTS else f"{column.name} ({column.unit})"
 
 
 def _shown(column, value):
-    return f"{value:.2f}" if column.unit in FRACTIONAL else f"{int(value):,}"
+    if column.unit in COUNTS:
+        return f"{int(value):,}"
+    return f"{value:.2f}" if column.unit in ("%", "ms") else f"{value:.3g}"

@@ -6,7 +6,7 @@ from pathlib import Path
 from pymoo.optimize import minimize
 
 from . import report
-from .pareto import front, pick
+from .pareto import front
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Found:
 
     result: object  # pymoo's
     rows: list  # of the front, see moonas.pareto.Row
-    picked: int | None  # index of the row that moonas.pareto.pick chooses
+    picked: int | None  # index of the row that problem.pick chooses
     afterwards: list  # lines on what the problem did with the picked row, see after_search
     folder: Path
     computed: bool  # False when everything came from the record of an earlier run
@@ -34,9 +34,16 @@ def search(problem, algorithm, *, seed, generations):
         A :class:`Found`; ``front.csv`` and ``front.png`` are in the folder.
     """
     folder, before = problem.journal.folder, problem.journal.n_calls
-    result = minimize(problem, algorithm, ("n_gen", generations), seed=seed, verbose=True)
+    result = minimize(
+        problem,
+        algorithm,
+        ("n_gen", generations),
+        seed=seed,
+        verbose=True,
+        callback=problem.after_generation,
+    )
     rows = front(result)
-    picked = pick(rows)
+    picked = problem.pick(rows)
     report.write_front_csv(problem, rows, folder / "front.csv", picked)
     report.draw_front(problem, result.pop, rows, folder / "front.png", picked)
     afterwards = problem.after_search(rows[picked]) if rows else []

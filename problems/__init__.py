@@ -38,4 +38,18 @@ PROBLEMS = {
         objectives="error or auroc_error (%), robustness_error (%), params, macs, latency_ms",
         data="images with labels",
     ),
+    "eagan-generator": ProblemEntry(
+        task="eagan",
+        module="problems.eagan.generator",
+        summary="generators against one discriminator, stage 1 of EAGAN (ECCV 2022)",
+        objectives="fid, inverse_is, params, macs",
+        data="images",
+    ),
+    "eagan-discriminator": ProblemEntry(
+        task="eagan",
+        module="problems.eagan.discriminator",
+        summary="discriminators, each with a copy of the best generator, stage 2 of EAGAN",
+        objectives="fid, inverse_is, params, macs",
+        data="images",
+    ),
 }

@@ -1,0 +1,245 @@
+"""Stage 1 of EAGAN as a pymoo problem: many generators, one discriminator."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+from moonas.published import Published
+from moonas.settings import require, setting
+
+from . import zoo
+from .evaluators import ManyToOne
+from .networks import (
+    Discriminator,
+    Generator,
+    Part,
+    SimpleDiscriminator,
+    SuperDiscriminator,
+    own_weights,
+)
+from .problem import PAPER, GanProblem, GanSearchSettings, counts, read_gan
+from .space import (
+    DOWN,
+    NORMAL,
+    UP,
+    Architecture,
+    DiscriminatorSpace,
+    GeneratorSpace,
+    Pair,
+    PairSpace,
+)
+
+SIMPLE = "simple"
+DEFAULT_DISCRIMINATOR = "EAGAN_D_C"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(GanSearchSettings):
+    """What a search for generators can be told; the defaults suit digits and are small."""
+
+    initial_discriminator: str | None = setting(
+        None,
+        f"D that all generators share: a published one by name, {SIMPLE}, or its edges; none: "
+        f"{DEFAULT_DISCRIMINATOR}",
+    )
+    from_run: str | None = setting(
+        None, "run folder of eagan-discriminator, whose D to begin with (EAGAN-GD3)"
+    )
+    repeat: int = setting(1, "times that moonas search eagan runs both stages (EAGAN-GD3)", least=1)
+    coupled: bool = setting(
+        False, "evolve a discriminator with each generator, in one stage (figure 6)"
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        given = self.initial_discriminator is not None
+        require(
+            not (self.coupled and given),
+            self,
+            "initial_discriminator",
+            "none where discriminators evolve, too",
+        )
+        require(not (given and self.from_run), self, "from_run", "it brings a discriminator itself")
+        require(not (self.coupled and self.repeat > 1), self, "repeat", "1 in a coupled search")
+
+
+PRESETS = {"digits": {}, "paper": PAPER}
+
+
+def build(**options):
+    """The problem; ``options`` are fields of :class:`Settings`."""
+    settings = Settings(**options)
+    if settings.from_run is not None:
+        found = read_gan(settings.from_run)["discriminator"]
+        settings = replace(settings, initial_discriminator=found, from_run=None)
+    return (EAGANPair if settings.coupled else EAGANGenerator)(settings)
+
+
+def pipeline(settings, stages):
+    """The stages that ``moonas search eagan`` runs: both, as often as asked, or one if coupled."""
+    return stages[:1] if settings.coupled else stages * settings.repeat
+
+
+def find_generator(words):
+    """The generator of a published name or of its edges.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if words in zoo.GENERATORS:
+        return zoo.generator(words)
+    return _of_edges(GeneratorSpace(), words, "generator", zoo.GENERATORS)
+
+
+def find_discriminator(words, side):
+    """The discriminator of a published name or of its edges, for images of some side.
+
+    Raises:
+        ValueError: it is neither, or no such D takes images of that side.
+    """
+    words = words or DEFAULT_DISCRIMINATOR
+    if words in zoo.DISCRIMINATORS:
+        return zoo.discriminator(words, side)
+    return _of_edges(DiscriminatorSpace(side), words, "discriminator", zoo.DISCRIMINATORS)
+
+
+def make_discriminator(words, info, shape):
+    """The discriminator that words mean, a module of its own."""
+    if words == SIMPLE:
+        return SimpleDiscriminator(info.side, **shape)
+    return Discriminator(find_discriminator(words, info.side), **shape)
+
+
+def _of_edges(space, words, what, published):
+    if "/" not in words:
+        raise ValueError(
+            f"No {what} {words!r} is known; choose from {list(published)}, or give its edges, "
+            "three cells parted by '/'."
+        )
+    return space.of_text(words)
+
+
+class EAGANGenerator(GanProblem):
+    """Generators by the quality of their images and their size."""
+
+    in_words = "edges of the three Up-Cells of a generator"
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        if settings.initial_discriminator != SIMPLE:  # wrong words are found before any work
+            find_discriminator(settings.initial_discriminator, self.info.side)
+
+    def make_space(self):
+        return GeneratorSpace()
+
+    def first_discriminator(self):
+        """The discriminator that all generators share, untrained."""
+        words = self.settings.initial_discriminator
+        return make_discriminator(words, self.info, self.discriminator_shape)
+
+    def make_evaluator(self):
+        """A :class:`ManyToOne`; images and weights come at its first use."""
+        return ManyToOne(self, self.first_discriminator)
+
+    def counted(self, architecture):
+        """The generator of an architecture, and the shape of its input."""
+        return self.network(architecture), (self.settings.latent,)
+
+    def largest(self):
+        """Generators that no other exceeds, in params or in macs."""
+        return largest_generators()
+
+    def gan(self, architecture):
+        """Generator and discriminator with the weights that the search has left."""
+        generator = Generator(architecture, running=False, **self.generator_shape)
+        own_weights(generator, self.evaluator.G)
+        return generator, self.evaluator.D
+
+    def network(self, architecture, **shape):
+        """The stand-alone generator, untrained."""
+        return Generator(architecture, **self.generator_shape | shape)
+
+    def operations(self):
+        """Every operation at every side it can have in a generator."""
+        return generator_parts(self.settings.channels, self.info.side)
+
+    def zoo(self):
+        """Published generators, counted as the papers do."""
+        items = []
+        for name, (_, source) in zoo.GENERATORS.items():
+            architecture = zoo.generator(name)
+            sizes = {
+                f"generators of {side} pixels, 256 channels": counts(
+                    lambda a=architecture, s=side: (Generator(a, side=s), (120,))
+                )
+                for side in (32, 48)
+            }
+            items.append(Published(name, "eagan-generator", architecture, source, sizes))
+        return items
+
+
+class EAGANPair(GanProblem):
+    """Generators and discriminators that evolve together: the coupled search of figure 6."""
+
+    in_words = "edges of the Up-Cells of a generator | of the Down-Cells of a discriminator"
+
+    def make_space(self):
+        return PairSpace(self.info.side)
+
+    def make_evaluator(self):
+        """A :class:`ManyToOne`; images and weights come at its first use."""
+        make = partial(SuperDiscriminator, **self.discriminator_shape)
+        return ManyToOne(self, make, coupled=True)
+
+    def counted(self, pair):
+        """The generator of a pair, and the shape of its input."""
+        return self.network(pair), (self.settings.latent,)
+
+    def largest(self):
+        """Generators that no other exceeds, with some discriminator."""
+        some = find_discriminator(None, self.info.side)
+        return [Pair(generator, some) for generator in largest_generators()]
+
+    def gan(self, pair):
+        """Generator and discriminator with the weights that the search has left."""
+        generator = Generator(pair.generator, running=False, **self.generator_shape)
+        discriminator = Discriminator(pair.discriminator, **self.discriminator_shape)
+        return (
+            own_weights(generator, self.evaluator.G),
+            own_weights(discriminator, self.evaluator.D),
+        )
+
+    def network(self, pair, **shape):
+        """The stand-alone generator, untrained."""
+        return Generator(pair.generator, **self.generator_shape | shape)
+
+    def operations(self):
+        """Every operation at every side it can have in a generator."""
+        return generator_parts(self.settings.channels, self.info.side)
+
+    def zoo(self):
+        """Nothing: a pair is two published architectures."""
+        return []
+
+
+def largest_generators():
+    """Generators that no other exceeds, in params or in macs."""
+    return [Architecture(((up, up, *["conv_5x5"] * 5),) * 3) for up in ("deconv", "bilinear")]
+
+
+def generator_parts(channels, side):
+    """Every operation at every side that it can have in a generator for images of some side."""
+    parts = []
+    for below in (side // 8, side // 4, side // 2):
+        parts += [Part(name, "up", channels, below) for name in UP]
+        parts += [Part(name, "normal", channels, 2 * below) for name in NORMAL]
+    return parts
+
+
+def discriminator_parts(channels, side):
+    """Every operation at every side that it can have in a discriminator."""
+    sides, s = [], side
+    while s > 1 and len(sides) < 4:
+        s = -(-s // 2)
+        sides.append(s)
+    parts = [Part(name, "normal", channels, s) for s in sides for name in NORMAL]
+    return parts + [Part(name, "down", channels, s) for s in sides[:3] if s > 1 for name in DOWN]

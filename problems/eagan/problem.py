@@ -1,0 +1,256 @@
+"""What the searches of EAGAN have in common: settings, selection, offspring, and what is left."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from pymoo.operators.selection.rnd import RandomSelection
+
+from moonas.algorithms import algorithm
+from moonas.data import describe
+from moonas.evaluators.generation import (
+    GENERATION_OBJECTIVES,
+    GenerationSettings,
+    generation_columns,
+)
+from moonas.files import write_atomically
+from moonas.journal import to_bytes
+from moonas.nets.counting import count_macs, count_params
+from moonas.nets.devices import resolve_device
+from moonas.operators import CategoricalSampling, SameArchitecture
+from moonas.problem import Column, MovingProblem
+from moonas.settings import SearchSettings, check_objectives, require, setting
+
+from . import networks
+from .drawing import save_grid
+from .operators import EdgeCrossover, EdgeMutation, Legal
+
+GRID = 100  # images in a picture
+GAN, WEIGHTS = "gan.json", "gan.pt"  # what a search leaves
+
+
+@dataclass(frozen=True, kw_only=True)
+class GanSettings(GenerationSettings):
+    """How generators and discriminators are built and trained; the defaults suit digits."""
+
+    channels: int = setting(16, "channels of a generator", least=1)
+    d_channels: int = setting(32, "channels of a discriminator", least=2)
+    latent: int = setting(48, "length of a latent vector, a multiple of 3", least=3)
+    spectral: bool = setting(True, "normalise weights of discriminators spectrally")
+    scale: float = setting(10.0, "factor of a discriminator's output", above=0)
+    batch: int = setting(32, "real images a step of a discriminator", least=2)
+    generator_batch: int = setting(32, "generated images a step of a generator", least=2)
+    d_steps: int = setting(1, "steps of a discriminator for each of a generator", least=1)
+    learning_rate: float = setting(1e-3, "of generators (Adam)", above=0)
+    d_learning_rate: float = setting(2e-3, "of discriminators (Adam)", above=0)
+    beta1: float = setting(0.0, "of Adam", least=0)
+    beta2: float = setting(0.9, "of Adam", least=0)
+    clip: float | None = setting(
+        None, "norm that a gradient is clipped to; none: no limit", above=0
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        require(self.latent % 3 == 0, self, "latent", "a multiple of 3")
+        for name in ("beta1", "beta2"):
+            require(getattr(self, name) < 1, self, name, "less than 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GanSearchSettings(SearchSettings, GanSettings):
+    """How a search goes."""
+
+    objectives: tuple[str, ...] = setting(
+        ("fid", "inverse_is"),
+        f"columns to minimise, two or more of {', '.join(GENERATION_OBJECTIVES)}",
+    )
+    population: int = setting(
+        8, "P/2, candidates that survive a round; with as many offspring, P train", least=2
+    )
+    generations: int = setting(9, "rounds and one: the first scores what the warm-up left", least=1)
+    warmup_epochs: int = setting(20, "epochs with a new random candidate at each step", least=0)
+    epochs: int = setting(10, "epochs a round", least=1)
+    crossover: float = setting(0.3, "chance that two parents exchange an edge", least=0, most=1)
+    mutation: float = setting(0.5, "chance that an edge of a child is changed", least=0, most=1)
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_objectives(self.objectives, GENERATION_OBJECTIVES)
+
+
+# Section 5.1, but for what the release has and the paper has not: 1 step of D a step of G in stage
+# 1 and 5 in stage 2, betas, 10 splits. The paper prints the two batch sizes the other way round,
+# and 50 epochs of warm-up where the release has 40.
+PAPER = dict(
+    data="cifar10",
+    population=16,
+    generations=19,
+    warmup_epochs=50,
+    epochs=10,
+    channels=256,
+    d_channels=128,
+    latent=120,
+    scale=1.0,
+    batch=40,
+    generator_batch=80,
+    learning_rate=2e-4,
+    d_learning_rate=2e-4,
+    features="inception",
+    score_images=5000,
+    score_batch=100,
+    is_splits=10,
+)
+
+
+class GanProblem(MovingProblem):
+    """A search for GANs, judged by the images of generators; a subclass says of which part.
+
+    A subclass gives ``make_evaluator``, ``network``, ``operations``, ``zoo``, and
+
+    - ``make_space()``, for images of ``self.info.side`` pixels;
+    - ``counted(architecture)``: the module that params and macs belong to, and its input's shape;
+    - ``largest()``: architectures such that no other has more params or macs than all of them;
+    - ``gan(architecture)``: generator and discriminator, modules with the weights of the search.
+    """
+
+    offspring_train = True
+    picked_as = "the lowest fid"
+
+    def __init__(self, settings):
+        self.info = describe(settings.data, settings.image_size)
+        networks.check_side(self.info.side)
+        resolve_device(settings.device)
+        self.settings, self.space = settings, self.make_space()
+        self._counts = {}  # architecture -> (params, macs)
+        params, macs = np.max([self.count(a) for a in self.largest()], axis=0)
+        columns = [
+            *generation_columns(settings, self.info),
+            Column("params", "parameters", bounds=(0, int(params))),
+            Column("macs", "multiply-adds", bounds=(0, int(macs))),
+        ]
+        super().__init__(settings, columns=columns, n_choices=self.space.n_choices)
+
+    def count(self, architecture):
+        """(params, macs) of one architecture."""
+        if architecture not in self._counts:
+            self._counts[architecture] = counts(lambda: self.counted(architecture))
+        return self._counts[architecture]
+
+    def costs(self, architectures):
+        """Columns params and macs, (n,) ints each."""
+        params, macs = np.array([self.count(a) for a in architectures]).T
+        return {"params": params, "macs": macs}
+
+    @property
+    def generator_shape(self):
+        """Arguments of generators."""
+        s = self.settings
+        return generator_shape(s, self.info)
+
+    @property
+    def discriminator_shape(self):
+        """Arguments of discriminators."""
+        return discriminator_shape(self.settings, self.info)
+
+    def operators(self):
+        """Sampling, crossover, mutation, repair and duplicate elimination."""
+        s = self.settings
+        return dict(
+            sampling=CategoricalSampling(),
+            crossover=EdgeCrossover(s.crossover),
+            mutation=EdgeMutation(s.mutation),
+            repair=Legal(),
+            eliminate_duplicates=SameArchitecture(self.space.decode),
+        )
+
+    def algorithm(self):
+        """Section 4.3: non-dominated sorting; parents drawn uniformly; P/2 new children a round.
+
+        Among candidates of the last rank that fits, crowding decides, which the paper leaves open.
+        """
+        return algorithm("nsga2", self, selection=RandomSelection())
+
+    def pick(self, rows):
+        """The index of the best GAN, the one with the lowest FID; None for no rows."""
+        if not rows:
+            return None
+        return int(np.argmin([row.columns["fid"] for row in rows]))
+
+    def after_generation(self, algorithm):
+        """Write a picture of images of the best generator at hand, once a round."""
+        path = self.journal.folder / f"images-{algorithm.n_iter:03d}.png"
+        if path.exists() or self.journal.replaying:
+            return
+        self.journal.settle(self.evaluator)
+        best = algorithm.pop[np.argmin(algorithm.pop.get("fid").astype(float))]
+        generator, _ = self.evaluator.pair(self.decode(best.X))
+        save_grid(self.evaluator.sample(generator, GRID), path)
+
+    def after_search(self, row):
+        """Write gan.json and gan.pt: the picked GAN, for the next stage and for moonas train."""
+        folder = self.journal.folder
+        if not (folder / GAN).exists():
+            self.journal.settle(self.evaluator)
+            generator, discriminator = self.gan(row.architecture)
+            tensors = {f"generator.{k}": v for k, v in generator.state_dict().items()}
+            tensors |= {f"discriminator.{k}": v for k, v in discriminator.state_dict().items()}
+            write_atomically(folder / WEIGHTS, to_bytes(tensors))
+            words = {"generator": str(generator.architecture)}
+            words["discriminator"] = str(getattr(discriminator, "architecture", "simple"))
+            words |= {"generator_shape": self.generator_shape}
+            words |= {"discriminator_shape": self.discriminator_shape}
+            numbers = {"fid": row.columns["fid"], "fid_of": self.column("fid").unit}
+            text = json.dumps(words | numbers, indent=1) + "\n"
+            write_atomically(folder / GAN, text.encode())
+        of = self.column("fid").unit
+        return [f"Picked: FID ({of}) {row.columns['fid']:.2f}, {row.architecture}."]
+
+
+def counts(make):
+    """(params, macs) of what ``make()`` gives, a module and its input's shape; nothing is run."""
+    with torch.device("meta"):
+        net, shape = make()
+        return count_params(net), count_macs(net, *shape)
+
+
+def read_gan(folder):
+    """What a search has left in its gan.json, a dict.
+
+    Raises:
+        ValueError: there is none, or the file is damaged.
+    """
+    path = Path(folder) / GAN
+    if not path.exists():
+        raise ValueError(
+            f"{folder} holds no {GAN}: it is no run of EAGAN, or that has not ended. A search of "
+            "several stages has each in a folder of its own, such as eagan-generator."
+        )
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        for key in ("generator", "discriminator", "generator_shape", "discriminator_shape"):
+            found[key]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged: {error!r}") from None
+    return found
+
+
+def generator_shape(settings, info):
+    """Arguments of generators for some data."""
+    return dict(
+        channels=settings.channels,
+        latent=settings.latent,
+        side=info.side,
+        in_channels=info.channels,
+    )
+
+
+def discriminator_shape(settings, info):
+    """Arguments of discriminators for some data."""
+    return dict(
+        channels=settings.d_channels,
+        in_channels=info.channels,
+        spectral=settings.spectral,
+        scale=settings.scale,
+    )

@@ -1,0 +1,188 @@
+"""Adversarial training: hinge loss, Adam, and an epoch whose pairs are drawn step by step."""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from moonas.nets.randomness import generator
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How generators and discriminators are trained."""
+
+    batch: int  # real images, and as many generated ones, a step of a discriminator
+    generator_batch: int  # generated images a step of a generator
+    d_steps: int  # of a discriminator for each of a generator
+    latent: int  # length of a latent vector
+    learning_rate: float  # of generators
+    d_learning_rate: float
+    beta1: float
+    beta2: float
+    clip: float | None  # norm of a gradient, None for no limit
+
+    @classmethod
+    def of(cls, settings):
+        """What settings with fields of the same names say."""
+        return cls(**{name: getattr(settings, name) for name in cls.__dataclass_fields__})
+
+    def optimizer(self, net):
+        """Adam for a generator."""
+        return self._adam(net, self.learning_rate)
+
+    def d_optimizer(self, net):
+        """Adam for a discriminator."""
+        return self._adam(net, self.d_learning_rate)
+
+    def _adam(self, net, rate):
+        return torch.optim.Adam(net.parameters(), rate, betas=(self.beta1, self.beta2))
+
+
+@dataclass
+class Drawn:
+    """What a step of training takes.
+
+    Args:
+        generate: latent vectors (b, latent) -> images.
+        score: images -> (b,), real ones above 0.
+        optimizer: of the generator; without one it stays as it is.
+        weights: parameters of the generator.
+    """
+
+    generate: object
+    score: object
+    optimizer: object = None
+    weights: list | None = None
+
+
+@dataclass
+class Streams:
+    """The random numbers of a training run, on the CPU whatever the device."""
+
+    batches: torch.Generator
+    noise: torch.Generator
+    paths: torch.Generator
+
+    @classmethod
+    def of(cls, *purpose):
+        """Those of a seed and a purpose."""
+        return cls(*(generator(*purpose, name) for name in cls.__dataclass_fields__))
+
+    def state(self):
+        """A flat dict of tensors."""
+        return {
+            f"rng.{name}": getattr(self, name).get_state() for name in self.__dataclass_fields__
+        }
+
+    def load_state(self, state):
+        """Put back what :meth:`state` gave."""
+        for name in self.__dataclass_fields__:
+            getattr(self, name).set_state(state[f"rng.{name}"])
+
+
+@dataclass
+class Report:
+    """What some epochs did."""
+
+    d_losses: list = field(default_factory=list)
+    g_losses: list = field(default_factory=list)
+    skipped: int = 0  # steps whose loss or gradient was not finite
+
+    def as_dict(self, epochs):
+        """For a journal: means over the steps that were taken, NaN where none was."""
+        mean = [float(np.mean(x)) if x else math.nan for x in (self.d_losses, self.g_losses)]
+        return {
+            "epochs": epochs,
+            "steps": len(self.g_losses),
+            "skipped": self.skipped,
+            "d_loss": mean[0],
+            "g_loss": mean[1],
+        }
+
+
+def d_hinge(real, fake):
+    """Hinge loss of a discriminator from its scores of real and of generated images, (b,) each."""
+    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+
+
+def g_hinge(fake):
+    """Hinge loss of a generator from the scores of its images, (b,)."""
+    return -fake.mean()
+
+
+def train_adversarially(images, draw, discriminator, d_optimizer, recipe, streams, epochs, **told):
+    """Train pairs of a generator and a discriminator, drawn anew for each step of a generator.
+
+    An epoch shows the discriminators all real images once; the last ones, too few for a whole
+    batch, wait for the next shuffle. What a step does not use has no gradient and stays as it is. A
+    step with a loss or a gradient that is not finite changes nothing.
+
+    Args:
+        images: real ones, (n, c, h, w) in [-1, 1], on the device.
+        draw: () -> a :class:`Drawn`.
+        discriminator: module whose parameters ``d_optimizer`` has.
+        d_optimizer: of the discriminators.
+        recipe: a :class:`Recipe`.
+        streams: :class:`Streams`.
+        epochs: how many.
+        told: ``told=(epochs done) -> None``, told before each and at the end; ``after=(generator's
+            step) -> None``, told after each step of a generator.
+
+    Returns:
+        A :class:`Report`.
+    """
+    say, after = told.get("told"), told.get("after")
+    report, d_weights = Report(), list(discriminator.parameters())
+    size = min(recipe.batch, len(images))
+    for done in range(epochs):
+        if say is not None:
+            say(done)
+        order = torch.randperm(len(images), generator=streams.batches).to(images.device)
+        pair = None
+        for step, rows in enumerate(order[: len(order) // size * size].split(size)):
+            pair = pair or draw()
+            with torch.no_grad():
+                fake = pair.generate(_noise(size, recipe, streams, images))
+            real = images[rows]
+            loss = d_hinge(*joint_scores(pair.score, real, fake, discriminator))
+            _step(loss, d_optimizer, d_weights, recipe, report, report.d_losses)
+            if (step + 1) % recipe.d_steps:
+                continue
+            if pair.optimizer is not None:
+                fake = pair.generate(_noise(recipe.generator_batch, recipe, streams, images))
+                loss = g_hinge(pair.score(fake))
+                _step(loss, pair.optimizer, pair.weights, recipe, report, report.g_losses)
+                if after is not None:
+                    after()
+            pair = None
+    if say is not None:
+        say(epochs)
+    return report
+
+
+def joint_scores(score, real, fake, discriminator):
+    """Scores of real and of generated images; in one pass where none depends on the others."""
+    if any(isinstance(m, torch.nn.BatchNorm2d) for m in discriminator.modules()):
+        return score(real), score(fake)
+    return score(torch.cat([real, fake])).split([len(real), len(fake)])
+
+
+def _noise(n, recipe, streams, like):
+    return torch.randn(n, recipe.latent, generator=streams.noise).to(like.device)
+
+
+def _step(loss, optimizer, weights, recipe, report, losses):
+    gradients = torch.autograd.grad(loss, weights, allow_unused=True)  # of no one else's weights
+    for weight, gradient in zip(weights, gradients, strict=True):
+        weight.grad = gradient
+    limit = math.inf if recipe.clip is None else recipe.clip
+    norm = torch.nn.utils.clip_grad_norm_(weights, limit)
+    value = float(loss.detach())
+    if math.isfinite(norm) and math.isfinite(value):
+        optimizer.step()
+        losses.append(value)
+    else:
+        report.skipped += 1
