@@ -7,6 +7,7 @@ _HOMES = {
     "front": "moonas.pareto",
     "load_problem": "moonas.registry",
     "load_stage": "moonas.registry",
+    "load_training": "moonas.registry",
     "problem_names": "moonas.registry",
     "zoo": "moonas.published",
 }

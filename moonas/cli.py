@@ -43,37 +43,59 @@ def _parser(argv):
     )
     listing.set_defaults(run=_list)
 
-    named_task = len(argv) > 1 and argv[0] == "search" and not argv[1].startswith("-")
     search = commands.add_parser(
         "search",
         help="search for architectures, or go on with a search that stopped",
         description="Search for a Pareto front of architectures into a run folder. The same line "
         "again goes on where it stopped, or says that the run is complete.",
         epilog=_settings_help(argv[1])
-        if named_task
+        if _names(argv, "search")
         else "moonas search TASK --help lists settings.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     search.add_argument("task", metavar="TASK", help="one of those that moonas list shows")
-    search.add_argument("--data", metavar="NAME|FOLDER", help="data set; digits needs no download")
-    search.add_argument("--root", metavar="DIR", help="folder that holds downloaded data sets")
-    search.add_argument("--preset", metavar="NAME", help="named settings, such as paper")
     search.add_argument(
         "--algorithm", metavar="NAME", help="pymoo algorithm in place of the paper's own"
     )
     search.add_argument("--objectives", metavar="NAME", nargs="+", help="columns to minimise")
     search.add_argument("--population", metavar="N", help="candidates that survive")
     search.add_argument("--generations", metavar="N", help="generations to run")
-    search.add_argument(
+    search.add_argument("--stage", metavar="NAME", help="one stage of a task that has several")
+    _common_words(search, default_out="runs/TASK-DATA-seedN")
+    search.set_defaults(run=_search)
+
+    train = commands.add_parser(
+        "train",
+        help="train what a search has picked from scratch, or go on with that",
+        description="Train what a search has picked from scratch, and test it. The same line again "
+        "goes on where it stopped. Settings are those of the search where nothing is said.",
+        epilog=_training_help(argv[1])
+        if _names(argv, "train")
+        else "moonas train RUN --help lists settings.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    train.add_argument("folder", metavar="RUN", help="run folder of a search")
+    _common_words(train, default_out="RUN/training")
+    train.set_defaults(run=_train)
+    return parser
+
+
+def _common_words(command, default_out):
+    """What every command that runs something can be told."""
+    command.add_argument("--data", metavar="NAME|FOLDER", help="data set; digits needs no download")
+    command.add_argument("--root", metavar="DIR", help="folder that holds downloaded data sets")
+    command.add_argument("--preset", metavar="NAME", help="named settings, such as paper")
+    command.add_argument(
         "--seed",
         metavar="N",
         type=_seed,
         help=f"of the run; that of the run in --out, else {DEFAULT_SEED}",
     )
-    search.add_argument("--stage", metavar="NAME", help="one stage of a task that has several")
-    search.add_argument("--device", metavar="NAME", help="cpu, cuda, ...; a GPU where there is one")
-    search.add_argument("--out", metavar="DIR", help="run folder; runs/TASK-DATA-seedN")
-    search.add_argument(
+    command.add_argument(
+        "--device", metavar="NAME", help="cpu, cuda, ...; a GPU where there is one"
+    )
+    command.add_argument("--out", metavar="DIR", help=f"run folder; {default_out}")
+    command.add_argument(
         "--set",
         metavar="KEY=VALUE",
         nargs="+",
@@ -81,8 +103,6 @@ def _parser(argv):
         default=[],
         help="other settings, of every stage that has them; STAGE.KEY=VALUE of one",
     )
-    search.set_defaults(run=_search)
-    return parser
 
 
 def _seed(text):
@@ -91,15 +111,33 @@ def _seed(text):
     return int(text)
 
 
+def _names(argv, command):
+    """Whether a command line says what a command is to work on."""
+    return len(argv) > 1 and argv[0] == command and not argv[1].startswith("-")
+
+
+def _training_help(folder):
+    """The settings of the full training of a run, with their defaults."""
+    try:
+        _, name = registry.last_run(folder)
+        return _help_of({"the training": registry.training_module(name)})
+    except ValueError:
+        return None
+
+
 def _settings_help(task):
     """The settings of a task's stages, with their defaults."""
     try:
         names = registry.stages(task)
     except ValueError:
         return None
+    return _help_of({name: registry.stage_module(name) for name in names})
+
+
+def _help_of(modules):
+    """The settings of modules by name, with their defaults."""
     lines = []
-    for name in names:
-        module = registry.stage_module(name)
+    for name, module in modules.items():
         lines += ["", f"settings of {name} (--set KEY=VALUE):"]
         for key, default, help, choices in describe(module.Settings):
             lines.append(f"  {key + '=' + default:<28} {help}")
@@ -145,10 +183,19 @@ def _list(args):
 
 
 def _search(args):
+    return _run_all(partial(_prepare, args))
+
+
+def _train(args):
+    return _run_all(partial(_prepare_training, args))
+
+
+def _run_all(prepare):
+    """Run what ``prepare()`` gives, functions; the status."""
     from .journal import DamagedRun, RunInUse, RunMismatch
 
     try:
-        prepared = _prepare(args)
+        prepared = prepare()
     except ValueError as error:
         return _fail(1 if isinstance(error, DamagedRun | RunInUse) else 2, error)
     import torch
@@ -175,7 +222,7 @@ def _prepare(args):
     names = [args.stage] if args.stage else every
     if names[0] not in every:
         raise ValueError(f"Unknown stage {args.stage!r} of {args.task}; choose from {every}.")
-    options = _options(args, names)
+    options = _options(args, {name: registry.stage_module(name) for name in names})
     if not args.stage:
         names = registry.pipeline(every, options[every[0]])
     labels = _labels(names)
@@ -207,7 +254,7 @@ def _prepare(args):
             _algorithm(args, stage)
             any_problem, run = True, partial(_run_search, args, seed)
         else:
-            run = partial(_run_preparation, seed)
+            run = partial(_run_preparation, "Preparing", seed)
         if before is not None and "from_run" in module.Settings.__dataclass_fields__:
             stage_options = stage_options | {"from_run": str(before)}
             module.Settings(**stage_options)
@@ -220,6 +267,19 @@ def _prepare(args):
     if stages[0][1] is not None:
         registry.attach_journal(stages[0][1], names[0], stages[0][3])  # makes the folder
     return [partial(_run_stage, *stage) for stage in stages]
+
+
+def _prepare_training(args):
+    """The full training to run; a ``ValueError`` where the words do not fit."""
+    _, name = registry.last_run(args.folder)
+    options = _options(args, {"training": registry.training_module(name)})["training"]
+    out = Path(args.out) if args.out else Path(args.folder) / "training"
+    seed = _recorded_seed(out) if args.seed is None else args.seed
+    seed = DEFAULT_SEED if seed is None else seed
+    stage = registry.load_training(args.folder, journal=out, **options)
+    return [
+        partial(_run_stage, None, stage, None, out, partial(_run_preparation, "Training", seed))
+    ]
 
 
 def _labels(names):
@@ -242,9 +302,9 @@ def _after(every, name, out, module, options):
     return options | {"from_run": str(before)}
 
 
-def _options(args, names):
-    """The options of each stage that the words of a command line mean, a dict by name."""
-    modules = {name: registry.stage_module(name) for name in names}
+def _options(args, modules):
+    """The options that the words of a command line mean, a dict by the name of the module."""
+    names = list(modules)
     options = {
         name: dict(registry.preset_options(module, args.preset)) for name, module in modules.items()
     }
@@ -262,9 +322,9 @@ def _options(args, names):
             options[name][field] = parse(modules[name].Settings, field, text)
 
     for key in ("data", "root", "population", "generations", "device"):
-        if getattr(args, key) is not None:
+        if getattr(args, key, None) is not None:
             add(key, getattr(args, key))
-    if args.objectives:
+    if getattr(args, "objectives", None):
         add("objectives", ",".join(args.objectives))
     for pair in args.set:
         key, equals, value = pair.partition("=")
@@ -313,9 +373,9 @@ def _greeting(stage, seed, what):
     )
 
 
-def _run_preparation(seed, stage, console):
+def _run_preparation(what, seed, stage, console):
     before = stage.journal.n_calls
-    _greeting(stage, seed, "Preparing")
+    _greeting(stage, seed, what)
     with _bar(console, stage):
         result = stage.run(seed)
     for line in stage.report(result, stage.journal.folder):

@@ -8,6 +8,7 @@ import importlib
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
+from pathlib import Path
 
 GROUP = "moonas.problems"
 
@@ -22,6 +23,8 @@ class ProblemEntry:
         summary: one line.
         objectives: one line, with units.
         data: one line.
+        training: module of the full training of what a search has picked, a
+            :class:`moonas.stage.Preparation` with the same three names; None for none.
     """
 
     task: str
@@ -29,6 +32,7 @@ class ProblemEntry:
     summary: str
     objectives: str
     data: str
+    training: str | None = None
 
 
 @dataclass(frozen=True)
@@ -155,6 +159,62 @@ def load_stage(name, *, preset=None, journal=None, **options):
     if journal is not None:
         attach_journal(stage, name, journal)
     return stage
+
+
+def last_run(folder):
+    """The run in a folder: its own, or of the stages in it the one that a search ends with.
+
+    Returns:
+        (folder, name of the stage).
+
+    Raises:
+        ValueError: there is no run.
+    """
+    from .journal import read_run
+
+    folder = Path(folder)
+    if (folder / "run.json").exists() or not folder.is_dir():
+        return folder, read_run(folder)[0]["problem"]
+    found = []
+    for path in sorted(folder.glob("*/run.json")):
+        name = read_run(path.parent)[0]["problem"]
+        if name in entries():
+            again = path.parent.name.removeprefix(name).lstrip("-")
+            turn = int(again) if again.isdecimal() else 1
+            found.append((turn, stages(entry(name).task).index(name), path.parent, name))
+    if not found:
+        raise ValueError(f"{folder} holds no run: neither it nor a folder in it has a run.json.")
+    return max(found)[2:]
+
+
+def load_training(run, *, preset=None, journal=None, **options):
+    """The full training of what a search has picked, a :class:`moonas.stage.Preparation`.
+
+    Args:
+        run: folder of a search, or of its last stage.
+        preset: a named set of options; ``options`` come on top.
+        journal: folder that records the training, as in :func:`load_problem`.
+        options: fields of the training's Settings; what it shares with those of the search is as
+            there when nothing is said.
+
+    Raises:
+        ValueError: the folder holds no run, or one of a problem that has no such training.
+    """
+    folder, name = last_run(run)
+    module = training_module(name)
+    stage = module.build(from_run=str(folder), **preset_options(module, preset) | options)
+    if journal is not None:
+        attach_journal(stage, f"{name} training", journal)
+    return stage
+
+
+def training_module(name):
+    """The module of a problem's full training, imported; a ``ValueError`` if it has none."""
+    path = getattr(entry(name), "training", None)
+    if path is None:
+        able = sorted(n for n, e in entries().items() if getattr(e, "training", None))
+        raise ValueError(f"{name} has no full training yet; these have: {', '.join(able)}.")
+    return importlib.import_module(path)
 
 
 def attach_journal(stage, name, folder):

@@ -44,6 +44,7 @@ PROBLEMS = {
         summary="generators against one discriminator, stage 1 of EAGAN (ECCV 2022)",
         objectives="fid, inverse_is, params, macs",
         data="images",
+        training="problems.eagan.final",
     ),
     "eagan-discriminator": ProblemEntry(
         task="eagan",
@@ -51,5 +52,6 @@ PROBLEMS = {
         summary="discriminators, each with a copy of the best generator, stage 2 of EAGAN",
         objectives="fid, inverse_is, params, macs",
         data="images",
+        training="problems.eagan.final",
     ),
 }

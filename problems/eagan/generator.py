@@ -16,7 +16,7 @@ from .networks import (
     SuperDiscriminator,
     own_weights,
 )
-from .problem import PAPER, GanProblem, GanSearchSettings, counts, read_gan
+from .problem import PAPER, SIMPLE, GanProblem, GanSearchSettings, counts, read_gan
 from .space import (
     DOWN,
     NORMAL,
@@ -28,7 +28,6 @@ from .space import (
     PairSpace,
 )
 
-SIMPLE = "simple"
 DEFAULT_DISCRIMINATOR = "EAGAN_D_C"
 
 

@@ -28,6 +28,7 @@ from .drawing import save_grid
 from .operators import EdgeCrossover, EdgeMutation, Legal
 
 GRID = 100  # images in a picture
+SIMPLE = "simple"  # the discriminator of EAGAN-GD2, in words
 GAN, WEIGHTS = "gan.json", "gan.pt"  # what a search leaves
 
 
@@ -191,21 +192,11 @@ class GanProblem(MovingProblem):
     def after_search(self, row):
         """Write gan.json and gan.pt: the picked GAN, for the next stage and for moonas train."""
         folder = self.journal.folder
+        fid, of = row.columns["fid"], self.column("fid").unit
         if not (folder / GAN).exists():
             self.journal.settle(self.evaluator)
-            generator, discriminator = self.gan(row.architecture)
-            tensors = {f"generator.{k}": v for k, v in generator.state_dict().items()}
-            tensors |= {f"discriminator.{k}": v for k, v in discriminator.state_dict().items()}
-            write_atomically(folder / WEIGHTS, to_bytes(tensors))
-            words = {"generator": str(generator.architecture)}
-            words["discriminator"] = str(getattr(discriminator, "architecture", "simple"))
-            words |= {"generator_shape": self.generator_shape}
-            words |= {"discriminator_shape": self.discriminator_shape}
-            numbers = {"fid": row.columns["fid"], "fid_of": self.column("fid").unit}
-            text = json.dumps(words | numbers, indent=1) + "\n"
-            write_atomically(folder / GAN, text.encode())
-        of = self.column("fid").unit
-        return [f"Picked: FID ({of}) {row.columns['fid']:.2f}, {row.architecture}."]
+            write_gan(self, *self.gan(row.architecture), fid, of, folder)
+        return [f"Picked: FID ({of}) {fid:.2f}, {row.architecture}."]
 
 
 def counts(make):
@@ -213,6 +204,31 @@ def counts(make):
     with torch.device("meta"):
         net, shape = make()
         return count_params(net), count_macs(net, *shape)
+
+
+def write_gan(stage, generator, discriminator, fid, fid_of, folder):
+    """Write the weights of a GAN, and what they are the weights of.
+
+    Args:
+        stage: whose settings and data it was made with.
+        generator: a :class:`~problems.eagan.networks.Generator`.
+        discriminator: a module; one of the space has an ``architecture``.
+        fid: of the generator.
+        fid_of: the network of the features that it was computed from, in words.
+        folder: to write into.
+    """
+    tensors = {f"generator.{k}": v for k, v in generator.state_dict().items()}
+    tensors |= {f"discriminator.{k}": v for k, v in discriminator.state_dict().items()}
+    write_atomically(folder / WEIGHTS, to_bytes(tensors))
+    words = {
+        "generator": str(generator.architecture),
+        "discriminator": str(getattr(discriminator, "architecture", SIMPLE)),
+        "generator_shape": generator_shape(stage.settings, stage.info),
+        "discriminator_shape": discriminator_shape(stage.settings, stage.info),
+        "fid": fid,
+        "fid_of": fid_of,
+    }
+    write_atomically(folder / GAN, (json.dumps(words, indent=1) + "\n").encode())
 
 
 def read_gan(folder):

@@ -1,0 +1,297 @@
+"""The full training of a GAN that a search has found: from scratch, with a moving average."""
+
+from dataclasses import dataclass, fields, replace
+from functools import partial
+
+import numpy as np
+import torch
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from moonas.data import checksums, describe
+from moonas.evaluators.generation import Generation, generation_columns
+from moonas.journal import read_run
+from moonas.metrics.inception_score import inception_score
+from moonas.nets.devices import repeatable, resolve_device
+from moonas.nets.randomness import generator as stream
+from moonas.nets.randomness import initial_weights
+from moonas.nets.training import load_training_state, part_of_state, training_state
+from moonas.problem import SearchFailed
+from moonas.settings import setting
+from moonas.stage import Preparation
+
+from .drawing import save_grid
+from .generator import find_discriminator, find_generator, make_discriminator
+from .networks import Discriminator, Generator, check_side, settle_statistics
+from .problem import (
+    GRID,
+    SIMPLE,
+    GanSettings,
+    discriminator_shape,
+    generator_shape,
+    read_gan,
+    write_gan,
+)
+from .space import Architecture, DiscriminatorSpace
+from .training import Drawn, Recipe, Streams, train_adversarially
+
+LARGE = 2**20  # pixels: a side at which every discriminator is legal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(GanSettings):
+    """What a full training can be told; what it shares with the search it takes from there."""
+
+    from_run: str | None = setting(None, "run folder whose picked GAN to train")
+    generator: str | None = setting(None, "published generator by name, or its edges")
+    discriminator: str | None = setting(None, "published discriminator by name, or its edges")
+    epochs: int = setting(200, "times that the discriminator sees all images", least=1)
+    average: float = setting(0.999, "share that the averaged generator keeps a step", least=0)
+    score_images: int = setting(5000, "images that the generator is judged by", least=2)
+
+
+# Section 5.1; 5 steps of D a step of G, 10 splits and the average are the release's.
+PAPER = dict(
+    epochs=600,
+    d_steps=5,
+    batch=40,
+    generator_batch=80,
+    learning_rate=2e-4,
+    d_learning_rate=2e-4,
+    channels=256,
+    d_channels=128,
+    latent=120,
+    scale=1.0,
+    features="inception",
+    score_images=50000,
+    is_splits=10,
+)
+PRESETS = {
+    "digits": {},
+    "paper": PAPER | dict(data="cifar10"),
+    "paper-stl10": PAPER
+    | dict(
+        data="stl10",
+        image_size=48,
+        generator_batch=128,
+        batch=64,
+        learning_rate=3e-4,
+        clip=50.0,  # the release's, and for this data alone
+    ),
+}
+
+
+def build(**options):
+    """The training; ``options`` are fields of :class:`Settings`."""
+    run = options.get("from_run")
+    if run is None:
+        return FinalTraining(Settings(**options))
+    searched = read_run(run)[0]["settings"]
+    own = {f.name for f in fields(Settings)} - {"epochs", "score_images", "from_run", "generator"}
+    taken = {k: v for k, v in searched.items() if k in own and k not in options}
+    settings = Settings(**taken | options)
+    found = read_gan(run)
+    return FinalTraining(
+        replace(
+            settings,
+            generator=settings.generator or found["generator"],
+            discriminator=settings.discriminator or found["discriminator"],
+            from_run=None,
+        )
+    )
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a full training ended with.
+
+    Args:
+        generator: averaged, with running statistics.
+        discriminator: as it is.
+        scores: a dict: fid (to the images it was trained on), test_fid (to those for the final
+            test), is_mean, is_std, and shares, (n_classes,), of the images taken for each class.
+    """
+
+    generator: Generator
+    discriminator: torch.nn.Module
+    scores: dict
+
+
+class FinalTraining(Preparation):
+    """Trains generator and discriminator from scratch; ``run(seed=1)`` gives :class:`Trained`."""
+
+    in_words = "training a GAN from scratch"
+
+    def __init__(self, settings):
+        self.settings = settings
+        self.info = describe(settings.data, settings.image_size)
+        side = check_side(self.info.side)
+        self.inputs = checksums(self.info)
+        self.device = resolve_device(settings.device)
+        self.architecture = find_generator(settings.generator or "EAGAN_G")
+        self.recipe = Recipe.of(settings)
+        shape = discriminator_shape(settings, self.info)
+        self.make_discriminator = partial(make_discriminator, SIMPLE, self.info, shape)
+        if settings.discriminator != SIMPLE:
+            legal = legal_discriminator(settings.discriminator, side)
+            self.make_discriminator = partial(Discriminator, legal, **shape)
+
+    def run(self, seed):
+        """Train, or go on with what the journal holds, and judge.
+
+        Args:
+            seed: of the run.
+
+        Returns:
+            :class:`Trained`.
+
+        Raises:
+            SearchFailed: no step of an epoch had a finite loss.
+        """
+        s = self.settings
+        self.begin(seed)
+        gan = _Gan(self, seed)
+        for epoch in range(s.epochs):
+            self.tell("training from scratch", epoch, s.epochs, "epochs")
+            report = self.recorded("train", {"epoch": epoch}, gan.train, gan, saves=True)
+            if epoch % 10 == 9:
+                self.say(
+                    f"  epoch {epoch + 1:>3}: loss of D {report['d_loss']:.3f}, of G "
+                    f"{report['g_loss']:.3f}"
+                )
+        self.tell("training from scratch", s.epochs, s.epochs, "epochs")
+        scores = self.recorded("final test", {}, gan.judge, gan)
+        if self.journal is not None:
+            self.journal.settle(gan)
+        return Trained(gan.settled(), gan.D, scores)
+
+    def report(self, trained, folder):
+        """Write gan.json, gan.pt and samples.png; the lines to print."""
+        scores = trained.scores
+        of = self.features_in_words
+        write_gan(self, trained.generator, trained.discriminator, scores["fid"], of, folder)
+        latents = torch.randn(GRID, self.settings.latent, generator=stream(0, "grid"))
+        with torch.inference_mode(), repeatable(self.settings.threads):
+            images = trained.generator(latents.to(self.device))
+        save_grid((images.cpu() + 1) / 2, folder / "samples.png")
+        lines = [
+            f"Of {self.settings.score_images:,} images: FID ({of}) {scores['fid']:.2f} to the "
+            f"images it was trained on, {scores['test_fid']:.2f} to those for the final test; "
+            f"Inception Score ({of}) {scores['is_mean']:.2f} +- {scores['is_std']:.2f}."
+        ]
+        if self.settings.features == "classifier":
+            shares = " ".join(f"{100 * share:.1f}" for share in scores["shares"])
+            lines.append(f"Shares of the {len(scores['shares'])} classes: {shares} %.")
+        return lines
+
+    @property
+    def features_in_words(self):
+        """Which network FID and Inception Score are of."""
+        return generation_columns(self.settings, self.info)[0].unit
+
+
+def legal_discriminator(words, side):
+    """A discriminator of some words, made legal for images of another side."""
+    found = find_discriminator(words, LARGE)
+    return Architecture(DiscriminatorSpace(side).legal(found.cells))
+
+
+class _Gan:
+    """A GAN in training.
+
+    Args:
+        training: a :class:`FinalTraining`.
+        seed: of the run.
+    """
+
+    def __init__(self, training, seed):
+        self.training, self.settings, self.seed = training, training.settings, seed
+        s, self.device = self.settings, training.device
+        self.generation = Generation(s, training.info, self.device)
+        self.generation.load()
+        self.shape = generator_shape(s, training.info)
+        with initial_weights(seed, "training", "generator"):
+            self.G = self._placed(Generator(training.architecture, **self.shape))
+        with initial_weights(seed, "training", "discriminator"):
+            self.D = self._placed(training.make_discriminator())
+        self.average = AveragedModel(
+            self.G, multi_avg_fn=get_ema_multi_avg_fn(s.average), use_buffers=False
+        )
+        self.optimizer = training.recipe.optimizer(self.G)
+        self.d_optimizer = training.recipe.d_optimizer(self.D)
+        self.streams = Streams.of(seed, "training")
+
+    def _placed(self, net):
+        return net.to(self.device, memory_format=torch.channels_last)
+
+    def train(self):
+        """One epoch; a dict that tells of it."""
+        pair = Drawn(self.G, self.D, self.optimizer, list(self.G.parameters()))
+        with repeatable(self.settings.threads):
+            report = train_adversarially(
+                self.generation.images,
+                lambda: pair,
+                self.D,
+                self.d_optimizer,
+                self.training.recipe,
+                self.streams,
+                1,
+                after=lambda: self.average.update_parameters(self.G),
+            )
+        if not report.g_losses:
+            raise SearchFailed(
+                "No step of an epoch had a finite loss and gradient. Lower learning_rate and "
+                "d_learning_rate, or set clip."
+            )
+        return report.as_dict(1)
+
+    def latents(self, n, purpose):
+        """(n, latent), the same for a seed and a purpose, in batches."""
+        s = self.settings
+        z = torch.randn(n, s.latent, generator=stream(self.seed, purpose))
+        return z.to(self.device).split(s.score_batch)
+
+    def settled(self):
+        """The averaged generator, its running statistics those of its own images."""
+        generator = self._placed(Generator(self.training.architecture, **self.shape))
+        generator.load_state_dict(self.average.module.state_dict())
+        with repeatable(self.settings.threads):
+            settle_statistics(generator, self.latents(2000, "statistics"))
+        return generator.eval()
+
+    def judge(self):
+        """Scores of the averaged generator, see :class:`Trained`."""
+        s = self.settings
+        test = Generation(s, self.training.info, self.device, final=True)
+        test.load()
+        with repeatable(s.threads):
+            latents = torch.cat(self.latents(s.score_images, "scores"))
+            pixels = self.generation.generate(self.settled(), latents)
+            if not bool(pixels.isfinite().all()):
+                raise SearchFailed("The trained generator's images are not finite.")
+            features, logs = self.generation.extract(pixels, s.score_batch)
+        mean, std = inception_score(logs, s.is_splits)
+        return {
+            "fid": self.generation.distance(features),
+            "test_fid": test.distance(features),
+            "is_mean": mean,
+            "is_std": std,
+            "shares": np.bincount(logs.argmax(1), minlength=logs.shape[1]) / len(logs),
+        }
+
+    def state(self):
+        """All that training changes, as a flat dict of tensors."""
+        return (
+            training_state(self.G, self.optimizer, "g.")
+            | training_state(self.D, self.d_optimizer, "d.")
+            | {f"average.{k}": v for k, v in self.average.state_dict().items()}
+            | self.streams.state()
+            | {"features": self.generation.mark}
+        )
+
+    def load_state(self, state):
+        """Put back what :meth:`state` gave."""
+        self.generation.check_mark(state["features"])
+        load_training_state(self.G, self.optimizer, state, "g.")
+        load_training_state(self.D, self.d_optimizer, state, "d.")
+        self.average.load_state_dict(part_of_state(state, "average"))
+        self.streams.load_state(state)
