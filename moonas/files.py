@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 CACHE = "MOONAS_CACHE"  # environment variable that names another folder
+DIGEST = 32  # bytes of SHA-256 that a file in the cache begins with
 
 
 def write_atomically(path, data):
@@ -49,17 +50,22 @@ def cached(name, compute):
         compute: () -> bytes.
 
     Returns:
-        The bytes. Where the folder cannot be written, they are computed each time.
+        The bytes. Where the folder cannot be written, they are computed each time; where a file is
+        damaged, anew.
     """
     folder = Path(os.environ.get(CACHE) or Path.home() / ".cache" / "moonas")
     path = folder / name
     try:
-        return path.read_bytes()
+        stored = path.read_bytes()
     except OSError:
-        data = compute()
+        stored = b""
+    digest, data = stored[:DIGEST], stored[DIGEST:]
+    if digest == hashlib.sha256(data).digest():
+        return data
+    data = compute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, data)
+        write_atomically(path, hashlib.sha256(data).digest() + data)
     except OSError:
         pass
     return data

@@ -19,9 +19,21 @@ SECONDS = dict(  # settings with which searches take seconds
     epochs=1,
     frozen_epochs=2,
     threads=1,
+    d_channels=2,
+    latent=3,
+    generator_epochs=1,
+    score_images=40,
     device=DEVICE,
 )
 torch.set_num_threads(1)  # networks are tiny here
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """A cache of the tests' own, which the processes that run them share."""
+    folder = tmp_path_factory.getbasetemp().parent / "moonas-cache"
+    os.environ["MOONAS_CACHE"] = str(folder)
+    return folder
 
 
 @pytest.fixture

@@ -6,11 +6,13 @@ from pathlib import Path
 import torch
 
 from moonas.files import sha256
+from moonas.nets.training import part_of_state
 from moonas.published import Published
 from moonas.settings import require, setting
 
 from . import zoo
-from .evaluators import OneToOne, weights_of
+from .costs import discriminator_cost
+from .evaluators import OneToOne
 from .generator import (
     DEFAULT_DISCRIMINATOR,
     discriminator_parts,
@@ -18,7 +20,7 @@ from .generator import (
     make_discriminator,
 )
 from .networks import Discriminator, own_weights
-from .problem import PAPER, WEIGHTS, GanProblem, GanSearchSettings, counts, read_gan
+from .problem import PAPER, WEIGHTS, GanProblem, GanSearchSettings, read_gan
 from .space import Architecture, DiscriminatorSpace
 
 DEFAULT_GENERATOR = "EAGAN_G"
@@ -108,14 +110,21 @@ class EAGANDiscriminator(GanProblem):
 
     def generator_weights(self):
         """The weights that stage 1 has left, by name."""
-        tensors = torch.load(self.weights, map_location="cpu", weights_only=True)
-        return weights_of(tensors, "generator")
+        try:
+            tensors = torch.load(self.weights, map_location="cpu", weights_only=True)
+        except Exception as error:  # whatever a damaged archive makes torch raise
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"{self.weights} is damaged: {reason}") from None
+        return part_of_state(tensors, "generator")
 
-    def counted(self, architecture):
-        """The discriminator of an architecture, and the shape of its input."""
-        side = self.info.side
-        net = self.network(architecture, spectral=False)  # normalised or not, it costs the same
-        return net, (self.info.channels, side, side)
+    def count(self, architecture):
+        """(params, macs) of a discriminator."""
+        return discriminator_cost(
+            architecture,
+            channels=self.settings.d_channels,
+            in_channels=self.info.channels,
+            side=self.info.side,
+        )
 
     def largest(self):
         """Discriminators that no other exceeds: with the fewest halvings, and with all weights."""
@@ -143,8 +152,8 @@ class EAGANDiscriminator(GanProblem):
         for name, (_, source) in zoo.DISCRIMINATORS.items():
             architecture = zoo.discriminator(name)
             sizes = {
-                f"discriminators of {side} pixels, 128 channels": counts(
-                    lambda a=architecture, s=side: (Discriminator(a, spectral=False), (3, s, s))
+                f"discriminators of {side} pixels, 128 channels": discriminator_cost(
+                    architecture, channels=128, in_channels=3, side=side
                 )
                 for side in (32, 48)
             }

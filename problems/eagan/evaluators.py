@@ -10,7 +10,7 @@ from moonas.evaluators.generation import Generation
 from moonas.nets.devices import repeatable, resolve_device, side_by_side
 from moonas.nets.randomness import generator as stream
 from moonas.nets.randomness import initial_weights
-from moonas.nets.training import load_training_state, part_of_state, training_state
+from moonas.nets.training import load_training_state, training_state
 from moonas.problem import SearchFailed
 
 from .networks import Generator, SuperDiscriminator, SuperGenerator
@@ -337,8 +337,3 @@ class OneToOne(_GanEvaluator):
         self.found = dict(zip(self.owners, map(tuple, state["found"].tolist()), strict=True))
         best = state["best_found"].tolist()
         self.best_found = tuple(best[0]) if best else None
-
-
-def weights_of(tensors, kind):
-    """The weights of a network in a file gan.pt: ``kind`` is generator or discriminator."""
-    return part_of_state(tensors, kind)

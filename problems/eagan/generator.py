@@ -7,6 +7,7 @@ from moonas.published import Published
 from moonas.settings import require, setting
 
 from . import zoo
+from .costs import generator_cost
 from .evaluators import ManyToOne
 from .networks import (
     Discriminator,
@@ -16,7 +17,7 @@ from .networks import (
     SuperDiscriminator,
     own_weights,
 )
-from .problem import PAPER, SIMPLE, GanProblem, GanSearchSettings, counts, read_gan
+from .problem import PAPER, SIMPLE, GanProblem, GanSearchSettings, read_gan
 from .space import (
     DOWN,
     NORMAL,
@@ -139,9 +140,9 @@ class EAGANGenerator(GanProblem):
         """A :class:`ManyToOne`; images and weights come at its first use."""
         return ManyToOne(self, self.first_discriminator)
 
-    def counted(self, architecture):
-        """The generator of an architecture, and the shape of its input."""
-        return self.network(architecture), (self.settings.latent,)
+    def count(self, architecture):
+        """(params, macs) of a generator."""
+        return generator_cost(architecture, **self.generator_shape)
 
     def largest(self):
         """Generators that no other exceeds, in params or in macs."""
@@ -167,8 +168,8 @@ class EAGANGenerator(GanProblem):
         for name, (_, source) in zoo.GENERATORS.items():
             architecture = zoo.generator(name)
             sizes = {
-                f"generators of {side} pixels, 256 channels": counts(
-                    lambda a=architecture, s=side: (Generator(a, side=s), (120,))
+                f"generators of {side} pixels, 256 channels": generator_cost(
+                    architecture, channels=256, latent=120, side=side, in_channels=3
                 )
                 for side in (32, 48)
             }
@@ -189,9 +190,9 @@ class EAGANPair(GanProblem):
         make = partial(SuperDiscriminator, **self.discriminator_shape)
         return ManyToOne(self, make, coupled=True)
 
-    def counted(self, pair):
-        """The generator of a pair, and the shape of its input."""
-        return self.network(pair), (self.settings.latent,)
+    def count(self, pair):
+        """(params, macs) of a pair's generator."""
+        return generator_cost(pair.generator, **self.generator_shape)
 
     def largest(self):
         """Generators that no other exceeds, with some discriminator."""

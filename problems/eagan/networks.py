@@ -20,7 +20,6 @@ from torch.nn.utils.parametrizations import spectral_norm
 from .space import N_CELLS, N_EDGES, NORMAL, DiscriminatorSpace, GeneratorSpace
 
 LATENT_PARTS = N_CELLS
-UP_EDGES = ((0, 1), (0, 2), (1, 3), (2, 3), (1, 4), (2, 4), (3, 4))
 SKIP_MODES = ("nearest", "bilinear", "nearest")  # of what comes into each Up-Cell from earlier ones
 CONVOLUTIONS = {  # kernel, dilation
     "conv_1x1": (1, 1),

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from pymoo.operators.selection.rnd import RandomSelection
 
 from moonas.algorithms import algorithm
@@ -17,7 +16,6 @@ from moonas.evaluators.generation import (
 )
 from moonas.files import write_atomically
 from moonas.journal import to_bytes
-from moonas.nets.counting import count_macs, count_params
 from moonas.nets.devices import resolve_device
 from moonas.operators import CategoricalSampling, SameArchitecture
 from moonas.problem import Column, MovingProblem
@@ -111,7 +109,7 @@ class GanProblem(MovingProblem):
     A subclass gives ``make_evaluator``, ``network``, ``operations``, ``zoo``, and
 
     - ``make_space()``, for images of ``self.info.side`` pixels;
-    - ``counted(architecture)``: the module that params and macs belong to, and its input's shape;
+    - ``count(architecture)``: (params, macs) of the network that they belong to;
     - ``largest()``: architectures such that no other has more params or macs than all of them;
     - ``gan(architecture)``: generator and discriminator, modules with the weights of the search.
     """
@@ -124,7 +122,6 @@ class GanProblem(MovingProblem):
         networks.check_side(self.info.side)
         resolve_device(settings.device)
         self.settings, self.space = settings, self.make_space()
-        self._counts = {}  # architecture -> (params, macs)
         params, macs = np.max([self.count(a) for a in self.largest()], axis=0)
         columns = [
             *generation_columns(settings, self.info),
@@ -132,12 +129,6 @@ class GanProblem(MovingProblem):
             Column("macs", "multiply-adds", bounds=(0, int(macs))),
         ]
         super().__init__(settings, columns=columns, n_choices=self.space.n_choices)
-
-    def count(self, architecture):
-        """(params, macs) of one architecture."""
-        if architecture not in self._counts:
-            self._counts[architecture] = counts(lambda: self.counted(architecture))
-        return self._counts[architecture]
 
     def costs(self, architectures):
         """Columns params and macs, (n,) ints each."""
@@ -197,13 +188,6 @@ class GanProblem(MovingProblem):
             self.journal.settle(self.evaluator)
             write_gan(self, *self.gan(row.architecture), fid, of, folder)
         return [f"Picked: FID ({of}) {fid:.2f}, {row.architecture}."]
-
-
-def counts(make):
-    """(params, macs) of what ``make()`` gives, a module and its input's shape; nothing is run."""
-    with torch.device("meta"):
-        net, shape = make()
-        return count_params(net), count_macs(net, *shape)
 
 
 def write_gan(stage, generator, discriminator, fid, fid_of, folder):

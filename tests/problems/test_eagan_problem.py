@@ -1,0 +1,491 @@
+import json
+import math
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from pymoo.algorithms.moo.nsga2 import NSGA2
+from pymoo.optimize import minimize
+
+import moonas
+from moonas.cli import main
+from moonas.journal import RunMismatch, fingerprint, read_run
+from moonas.nets.training import training_state
+from moonas.problem import SearchFailed
+from problems.eagan import zoo
+from problems.eagan.networks import SimpleDiscriminator, own_weights
+from problems.eagan.space import DiscriminatorSpace, GeneratorSpace
+
+STAGES = ("eagan-generator", "eagan-discriminator")
+
+
+@pytest.fixture
+def load(tiny_of):
+    """Name of a stage, options -> the problem, of a size that takes seconds."""
+
+    def made(name, **options):
+        settings = tiny_of(name) | dict(score_batch=20, batch=240, workers=1) | options
+        return moonas.load_problem(name, **settings)
+
+    return made
+
+
+def run(problem, generations=3, seed=1, algorithm=None):
+    return minimize(problem, algorithm or problem.algorithm(), ("n_gen", generations), seed=seed)
+
+
+def rows(problem, n, seed=0):
+    X = np.random.default_rng(seed).integers(0, problem.n_choices, (n, problem.n_var))
+    return np.array([problem.encode(problem.decode(x)) for x in X])
+
+
+def bits(own):
+    return fingerprint(training_state(own.net, own.optimizer))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_round_trains_and_scores_parents_and_offspring(stage, load, tmp_path):
+    problem = load(stage, journal=tmp_path / "run")
+    result = run(problem)
+    calls = read_run(tmp_path / "run")[1]
+    assert [c["kind"] for c in calls] == ["train", "score", *["train", "score"] * 2]
+    for train, score in zip(calls[2::2], calls[3::2], strict=True):
+        assert len(train["request"]["who"]) == 12  # 6 parents, 6 offspring
+        assert train["request"]["who"] == score["request"]["x"]
+    assert len(result.pop) == 6
+
+
+def test_offspring_differ_from_a_parent_in_few_edges(load, tmp_path):
+    problem = load("eagan-generator", journal=tmp_path / "run", population=16)
+    run(problem, 2)
+    who = np.array(read_run(tmp_path / "run")[1][2]["request"]["who"])
+    parents, offspring = who[:16], who[16:]
+    apart = (offspring[:, None] != parents[None]).sum(axis=2).min(axis=1)
+    # one edge crossed, one mutated, and what a rule then adds
+    assert apart.min() >= 1 and apart.max() <= 4
+
+
+def test_all_rows_stand_for_their_architecture(load):
+    for stage in STAGES:
+        problem = load(stage)
+        for x in run(problem, 2).pop.get("X"):
+            assert np.array_equal(problem.encode(problem.decode(x)), x)
+
+
+def test_warm_up_visits_the_operations_of_every_edge_alike(load, monkeypatch):
+    problem = load("eagan-generator")
+    problem.evaluate(rows(problem, 1))
+    n = 4000
+    drawn = [problem.evaluator.random_architecture() for _ in range(n)]
+    space = GeneratorSpace()
+    for cell in range(3):
+        for e, choices in enumerate(space.edges):
+            if e in (2, 3, 4, 5, 6):
+                continue  # where a rule adds identities; see below
+            share = np.array([sum(a.cells[cell][e] == c for a in drawn) for c in choices]) / n
+            p = 1 / len(choices)
+            assert np.abs(share - p).max() < 4 * math.sqrt(p * (1 - p) / n)
+    # genes before the rule: counted on E2, which the rule never changes
+    for cell in range(3):
+        share = np.array([sum(a.cells[cell][2] == c for a in drawn) for c in space.edges[2]]) / n
+        assert np.abs(share - 1 / 7).max() < 4 * math.sqrt(6 / 49 / n)
+
+
+def test_each_step_of_a_round_draws_one_of_its_generators_uniformly(load):
+    problem = load("eagan-generator")
+    problem.evaluate(rows(problem, 1))
+    drawn = [problem.evaluator.one_of(list("abcd")) for _ in range(4000)]
+    shares = np.array([drawn.count(letter) for letter in "abcd"]) / 4000
+    assert np.abs(shares - 1 / 4).max() < 4 * math.sqrt(3 / 16 / 4000)
+
+
+def one_to_one(load, **options):
+    """Stage 2 after warming up and one round of four discriminators."""
+    problem = load("eagan-discriminator", **options)
+    problem.evaluate(rows(problem, 1))
+    evaluator = problem.evaluator
+    evaluator.warm_up()
+    architectures = [problem.decode(x) for x in rows(problem, 4)]
+    return problem, evaluator, architectures
+
+
+def test_warming_up_stage_2_trains_discriminators_and_leaves_the_generator(load):
+    problem = load("eagan-discriminator", generator_epochs=0)
+    problem.evaluate(rows(problem, 1))
+    evaluator = problem.evaluator
+    before = bits(evaluator.best), fingerprint(evaluator.D.state_dict())
+    evaluator.warm_up()
+    assert bits(evaluator.best) == before[0]
+    assert fingerprint(evaluator.D.state_dict()) != before[1]
+
+
+def test_training_one_gan_leaves_the_generators_of_the_others_their_bits(load):
+    _, evaluator, architectures = one_to_one(load)
+    evaluator.train(architectures)
+    owners = list(evaluator.owners.values())
+    before = [bits(own) for own in owners]
+    first = evaluator._drawn(owners[0], partial(evaluator.D, architecture=architectures[0]))
+    evaluator.run_epochs("one", 1, lambda: first, evaluator.D, evaluator.d_optimizer)
+    after = [bits(own) for own in owners]
+    assert after[0] != before[0] and after[1:] == before[1:]
+    storages = {p.data_ptr() for own in owners for p in own.weights}
+    assert len(storages) == sum(len(own.weights) for own in owners)
+    moments = {m["exp_avg_sq"].data_ptr() for own in owners for m in own.optimizer.state.values()}
+    assert len(moments) == sum(len(own.optimizer.state) for own in owners)
+
+
+def test_weight_resetting_begins_a_round_with_copies_of_the_generator_of_the_lowest_fid(load):
+    _, evaluator, architectures = one_to_one(load)
+    evaluator.train(architectures)
+    best = min(evaluator.found, key=lambda key: evaluator.found[key][0])
+    wanted = bits(evaluator.owners[best])
+    assert len({bits(own) for own in evaluator.owners.values()}) == 4
+    evaluator._hand_out([evaluator.key(a) for a in architectures])
+    assert {bits(own) for own in evaluator.owners.values()} == {wanted}
+
+
+def test_without_resetting_survivors_keep_their_generators_and_new_ones_inherit(load):
+    problem, evaluator, architectures = one_to_one(load, weight_resetting=False)
+    evaluator.train(architectures)
+    keys = [evaluator.key(a) for a in architectures]
+    old = {key: bits(evaluator.owners[key]) for key in keys}
+    new = evaluator.key(problem.decode(rows(problem, 5)[4]))
+    evaluator._hand_out([keys[2], keys[0], new])
+    found = {key: bits(own) for key, own in evaluator.owners.items()}
+    assert found[keys[0]] == old[keys[0]] and found[keys[2]] == old[keys[2]]
+    assert found[new] == old[keys[1]]  # the first that nobody owns any more
+    assert len(evaluator.owners) == 3
+
+
+def test_stage_2_scores_a_discriminator_by_its_own_generator(load):
+    problem, evaluator, architectures = one_to_one(load)
+    evaluator.train(architectures)
+    columns = evaluator.score(architectures)
+    for i, a in enumerate(architectures):
+        judged = evaluator.generation.judge(evaluator.pair(a)[0], evaluator.latents)
+        assert columns["fid"][i] == judged["fid"]
+    assert len(set(columns["fid"])) == 4
+    stranger = problem.decode(rows(problem, 5)[4])
+    best = evaluator.generation.judge(evaluator.best.net, evaluator.latents)
+    assert evaluator.score([stranger])["fid"][0] == best["fid"] == min(columns["fid"])
+
+
+@pytest.mark.parametrize(
+    ("stage", "options"),
+    [
+        ("eagan-generator", {}),
+        ("eagan-generator", {"coupled": True}),
+        ("eagan-discriminator", {}),
+        ("eagan-discriminator", {"weight_resetting": False}),
+    ],
+)
+def test_a_run_stopped_at_any_call_ends_with_the_same_bits(stage, options, load, tmp_path):
+    whole = load(stage, journal=tmp_path / "whole", **options)
+    wanted = run(whole).pop.get("F")
+    state = fingerprint(whole.evaluator.state())
+    for stop in (3, 5):
+        parts = load(stage, journal=tmp_path / str(stop), **options)
+        real, calls = parts._call, []
+
+        def stopping(kind, *args, real=real, calls=calls, stop=stop, **kwargs):
+            calls.append(kind)
+            if len(calls) > stop:
+                raise KeyboardInterrupt
+            return real(kind, *args, **kwargs)
+
+        parts._call = stopping
+        with pytest.raises(KeyboardInterrupt):
+            run(parts)
+        parts.journal.close()
+        again = load(stage, journal=tmp_path / str(stop), **options)
+        assert np.array_equal(run(again).pop.get("F"), wanted)
+        assert fingerprint(again.evaluator.state()) == state
+
+
+def test_stage_2_takes_the_generator_and_its_weights_from_stage_1(load, tmp_path):
+    first = load("eagan-generator", journal=tmp_path / "g")
+    result = run(first)
+    rows_ = moonas.front(result)
+    picked = rows_[first.pick(rows_)]
+    first.after_search(picked)
+    assert picked.columns["fid"] == min(row.columns["fid"] for row in rows_)
+    first.journal.close()
+    second = load("eagan-discriminator", from_run=tmp_path / "g", journal=tmp_path / "d")
+    assert second.generator == picked.architecture
+    assert second.settings.from_run is None
+    second.evaluate(rows(second, 1))
+    wanted = own_weights(first.network(picked.architecture, running=False), first.evaluator.G)
+    assert fingerprint(second.evaluator.best.net.state_dict()) == fingerprint(wanted.state_dict())
+    # the same latent vectors are scored in both stages, so the generator has the same FID
+    assert set(run(second, 1).pop.get("F")[:, 0]) == {picked.columns["fid"]}
+
+
+def test_a_generator_of_another_shape_is_refused(load, tmp_path):
+    first = load("eagan-generator", journal=tmp_path / "g")
+    first.after_search(moonas.front(run(first, 1))[0])
+    with pytest.raises(ValueError, match="'channels': 2.*'channels': 3"):
+        load("eagan-discriminator", from_run=tmp_path / "g", channels=3)
+    (tmp_path / "g" / "gan.json").write_text("{}")
+    with pytest.raises(ValueError, match="gan.json is damaged"):
+        load("eagan-discriminator", from_run=tmp_path / "g")
+    with pytest.raises(ValueError, match="holds no gan.json"):
+        load("eagan-discriminator", from_run=tmp_path)
+
+
+def test_the_first_discriminator_is_a_setting(load):
+    def made(words):
+        problem = load("eagan-generator", initial_discriminator=words)
+        return problem.first_discriminator()
+
+    assert made(None).architecture == zoo.discriminator("EAGAN_D_C", 8)
+    assert made("EAGAN_D_S").architecture == zoo.discriminator("EAGAN_D_S", 8)
+    assert isinstance(made("simple"), SimpleDiscriminator)
+    text = "3 0 3 0 2 0 0 / 4 0 3 0 1 -1 -1 / 3 0 3 0 1 -1 -1"
+    assert made(text).architecture == DiscriminatorSpace(8).of_text(text)
+    with pytest.raises(ValueError, match="No discriminator 'nosuch'.*EAGAN_D_C"):
+        load("eagan-generator", initial_discriminator="nosuch")
+    with pytest.raises(ValueError, match="No generator 'nosuch'.*EAGAN_G"):
+        load("eagan-discriminator", generator="nosuch")
+
+
+def test_settings_that_contradict_each_other_are_refused(load):
+    for options, message in (
+        (dict(coupled=True, initial_discriminator="simple"), "initial_discriminator='simple'"),
+        (dict(coupled=True, repeat=2), "repeat=2"),
+        (dict(latent=10), "latent=10 will not do: a multiple of 3"),
+        (dict(score_images=2, is_splits=2), "score_images=2.*4 or more"),
+        (dict(objectives=("fid", "error")), "Unknown objective 'error'"),
+        (dict(image_size=12), "multiple of 8"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            load("eagan-generator", **options)
+
+
+def test_units_say_what_the_features_are_of(load):
+    for name in ("fid", "inverse_is"):
+        assert load("eagan-generator").column(name).unit == "digits classifier"
+        assert load("eagan-generator", features="inception").column(name).unit == "inception"
+
+
+def test_a_gan_that_diverges_gets_the_worst_values_and_the_run_goes_on(load):
+    _, evaluator, architectures = one_to_one(load)
+    evaluator.train(architectures)
+    problem = evaluator.problem
+    with torch.no_grad():  # one generator breaks
+        evaluator.owners[evaluator.key(architectures[1])].weights[0].fill_(math.nan)
+    evaluator.found = {}
+    columns = evaluator.judge_generators([evaluator.pair(a)[0] for a in architectures])
+    assert np.isnan(columns["fid"]).tolist() == [False, True, False, False]
+    checked = problem._checked(columns | problem.costs(architectures), 4)
+    assert checked["failed"].tolist() == [False, True, False, False]
+    assert checked["fid"][1] == 200 and checked["inverse_is"][1] == 1
+
+
+def test_a_broken_generator_is_healed_by_weight_resetting(load, monkeypatch):
+    problem = load("eagan-discriminator")
+    algorithm = problem.algorithm()
+    broken = []
+
+    def breaking(architectures, real=None):
+        report = real(architectures)
+        evaluator = problem.evaluator
+        if not broken:
+            key = next(k for k in evaluator.owners if evaluator.found[k] != evaluator.best_found)
+            evaluator.owners[key].weights[0].data.fill_(math.nan)
+            evaluator.found[key] = (math.nan, math.nan)
+            broken.append(key)
+        return report
+
+    problem.evaluate(rows(problem, 1))
+    monkeypatch.setattr(problem.evaluator, "train", partial(breaking, real=problem.evaluator.train))
+    seen = []
+    result = minimize(
+        problem,
+        algorithm,
+        ("n_gen", 4),
+        seed=1,
+        callback=lambda a: seen.append(int(a.off.get("failed").sum()) if a.off is not None else 0),
+    )
+    assert broken and np.isfinite(result.pop.get("F")).all()
+    assert not result.pop.get("failed").astype(bool).any()
+
+
+def test_a_learning_rate_far_too_high_fails_with_advice(load):
+    # the generator's first step makes its weights infinite; nothing is finite afterwards
+    problem = load("eagan-generator", learning_rate=1e38, d_learning_rate=1e38)
+    with pytest.raises(SearchFailed, match="learning_rate"):
+        run(problem)
+
+
+def test_any_other_genetic_algorithm_may_search(load):
+    for stage in STAGES:
+        problem = load(stage)
+        result = run(problem, 2, algorithm=NSGA2(pop_size=5, **problem.operators()))
+        assert len(result.pop) == 5
+        assert moonas.front(run(problem, 2, algorithm=moonas.algorithm("nsga3", problem)))
+
+
+def test_the_zoo_counts_as_the_papers_do():
+    zoo_ = moonas.zoo()
+    counts = zoo_["EAGAN_G"].counts
+    assert counts["generators of 32 pixels, 256 channels"] == (7_142_403, 1_889_566_720)
+    assert counts["generators of 48 pixels, 256 channels"] == (11_550_723, 4_251_525_120)
+    counts = zoo_["EAGAN_D_S"].counts
+    assert counts["discriminators of 48 pixels, 128 channels"] == (1_578_112, 687_661_184)
+
+
+def test_no_network_of_the_space_is_larger_than_the_bounds(load):
+    for stage in STAGES:
+        problem = load(stage)
+        sizes = np.array([problem.count(problem.decode(x)) for x in rows(problem, 40)])
+        high = [problem.column(name).bounds[1] for name in ("params", "macs")]
+        assert (sizes <= high).all()
+
+
+WORDS = [
+    *("channels=2", "d_channels=2", "latent=3", "score_images=40", "score_batch=20", "batch=240"),
+    *("warmup_epochs=1", "epochs=1", "device=cpu"),
+]
+LINE = ["search", "eagan", "--population", "4", "--generations", "2", "--out", "run", "--set"]
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_pipeline_from_a_shell_ends_with_a_trained_gan(elsewhere, capsys):
+    assert main([*LINE, *WORDS]) == 0
+    out = capsys.readouterr().out
+    assert "FID (digits classifier)" in out and "* picked: the lowest fid" in out
+    for stage in STAGES:
+        names = {p.name for p in (elsewhere / "run" / stage).iterdir()}
+        assert {"gan.json", "gan.pt", "front.csv", "images-001.png", "images-002.png"} <= names
+    assert main([*LINE, *WORDS]) == 0
+    assert capsys.readouterr().out.count("This run is complete") == 2
+    train = ["train", "run", "--set", "epochs=3", "score_images=60"]
+    assert main(train) == 0
+    out = capsys.readouterr().out
+    assert "to those for the final test" in out and "Shares of the 10 classes" in out
+    folder = elsewhere / "run" / "training"
+    gan = json.loads((folder / "gan.json").read_text())
+    stage_2 = json.loads((elsewhere / "run" / "eagan-discriminator" / "gan.json").read_text())
+    assert gan["generator"] == stage_2["generator"]
+    assert gan["discriminator"] == stage_2["discriminator"]
+    assert read_run(folder)[0]["settings"]["channels"] == 2  # as in the search
+    assert main(train) == 0
+    assert "This run is complete" in capsys.readouterr().out
+
+
+def test_repeating_gives_the_second_stage_1_the_first_ones_discriminator(elsewhere):
+    assert main([*LINE, *WORDS, "repeat=2"]) == 0
+    folders = {p.name for p in (elsewhere / "run").iterdir()}
+    assert folders == {name + end for name in STAGES for end in ("", "-2")}
+    first = json.loads((elsewhere / "run/eagan-discriminator/gan.json").read_text())
+    again = read_run(elsewhere / "run/eagan-generator-2")[0]["settings"]
+    assert again["initial_discriminator"] == first["discriminator"]
+    assert moonas.registry.last_run(elsewhere / "run")[0].name == "eagan-discriminator-2"
+
+
+def test_a_coupled_search_has_one_stage_and_trains_both_of_its_pick(elsewhere, capsys):
+    assert main([*LINE, *WORDS, "coupled=true"]) == 0
+    assert {p.name for p in (elsewhere / "run").iterdir()} == {"eagan-generator"}
+    gan = json.loads((elsewhere / "run/eagan-generator/gan.json").read_text())
+    DiscriminatorSpace(8).of_text(gan["discriminator"])
+    assert main(["train", "run", "--set", "epochs=1", "score_images=60"]) == 0
+
+
+def test_a_training_stopped_after_any_epoch_ends_with_the_same_bits(tmp_path, tiny_of):
+    options = dict(channels=2, d_channels=2, latent=3, batch=240, score_images=60, epochs=3)
+    made = partial(load_training, device=tiny_of("cars")["device"], **options)
+    whole = made(journal=tmp_path / "whole")
+    wanted = whole.run(seed=1)
+    for stop in (1, 2, 3):
+        part = made(journal=tmp_path / str(stop))
+        real, calls = part.recorded, []
+
+        def stopping(*args, real=real, calls=calls, stop=stop, **kwargs):
+            calls.append(1)
+            if len(calls) > stop:
+                raise KeyboardInterrupt
+            return real(*args, **kwargs)
+
+        part.recorded = stopping
+        with pytest.raises(KeyboardInterrupt):
+            part.run(seed=1)
+        part.journal.close()
+        again = made(journal=tmp_path / str(stop)).run(seed=1)
+        assert again.scores["fid"] == wanted.scores["fid"]
+        for name in ("generator", "discriminator"):
+            a, b = (fingerprint(getattr(t, name).state_dict()) for t in (again, wanted))
+            assert a == b
+
+
+@pytest.mark.slow  # the classifier of larger images takes half a minute
+def test_a_found_gan_trains_at_another_image_size(elsewhere):
+    assert main([*LINE, *WORDS, "--stage", "eagan-generator"]) == 0
+    larger = ["--set", "image_size=16", "epochs=1", "score_images=60", "--out", "large"]
+    assert main(["train", "run/eagan-generator", *larger]) == 0
+    assert json.loads((elsewhere / "large/gan.json").read_text())["generator_shape"]["side"] == 16
+
+
+def load_training(journal, **options):
+    from moonas.registry import attach_journal
+    from problems.eagan.final import build
+
+    stage = build(**options)
+    attach_journal(stage, "eagan training", journal)
+    return stage
+
+
+def test_the_average_follows_its_definition(tiny_of):
+    from problems.eagan.final import _Gan, build
+
+    options = dict(channels=2, d_channels=2, latent=3, batch=240, average=0.9)
+    gan = _Gan(build(device="cpu", **options), seed=1)
+    seen, real = [], gan.average.update_parameters
+
+    def watched(net):
+        seen.append(net.to_image.bias.detach().clone())
+        real(net)
+
+    gan.average.update_parameters = watched
+    gan.train()
+    wanted = seen[0]
+    for value in seen[1:]:
+        wanted = 0.9 * wanted + 0.1 * value
+    assert len(seen) == 5
+    assert torch.allclose(gan.average.module.to_image.bias, wanted, atol=1e-7)
+
+
+def test_weights_of_a_run_scored_by_other_features_are_refused(load, tmp_path):
+    problem = load("eagan-generator")
+    problem.evaluate(rows(problem, 1))
+    state = problem.evaluator.state()
+    state["features"] = torch.zeros(32, dtype=torch.uint8)
+    with pytest.raises(ValueError, match="another digits classifier"):
+        problem.evaluator.load_state(state)
+
+
+def test_a_run_with_other_features_is_refused_by_name(load, tmp_path):
+    first = load("eagan-generator", journal=tmp_path / "run")
+    run(first, 1)
+    first.journal.close()
+    with pytest.raises(RunMismatch, match="features='classifier'"):
+        load("eagan-generator", journal=tmp_path / "run", features="inception")
+
+
+def test_damage_to_stage_1s_weights_is_noticed(load, tmp_path):
+    first = load("eagan-generator", journal=tmp_path / "g")
+    first.after_search(moonas.front(run(first, 1))[0])
+    second = load("eagan-discriminator", from_run=tmp_path / "g", journal=tmp_path / "d")
+    run(second, 1)
+    second.journal.close()
+    problem = load("eagan-discriminator", from_run=tmp_path / "g")
+    (tmp_path / "g" / "gan.pt").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="gan.pt is damaged"):
+        problem.evaluate(rows(problem, 1))
+    with pytest.raises(RunMismatch, match="inputs"):  # nor does a run go on with other weights
+        load("eagan-discriminator", from_run=tmp_path / "g", journal=tmp_path / "d")
