@@ -31,7 +31,9 @@ torch.set_num_threads(1)  # networks are tiny here
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory):
     """A cache of the tests' own, which the processes that run them share."""
-    folder = tmp_path_factory.getbasetemp().parent / "moonas-cache"
+    base = tmp_path_factory.getbasetemp()
+    parallel = "PYTEST_XDIST_WORKER" in os.environ  # then base is a folder of this worker's own
+    folder = (base.parent if parallel else base) / "moonas-cache"
     os.environ["MOONAS_CACHE"] = str(folder)
     return folder
 

@@ -101,7 +101,8 @@ def classifier(data, device, threads=1):
             f"features='classifier' wants data with one label an image, and {info.name} has more; "
             "features='inception' wants none."
         )
-    net = Classifier(info.channels, info.n_classes)
+    with initial_weights("classifier"):
+        net = Classifier(info.channels, info.n_classes)
     pixels = pixels_of(data, data.images)
     asked = hashlib.sha256(f"{RECIPE} {WIDTHS} {torch.__version__} {threads}".encode())
     for tensor in (pixels, data.labels):
@@ -186,8 +187,10 @@ def inception(device, weights=None):
     except OSError as error:  # urllib's errors are such, too
         raise ValueError(f"Inception's weights cannot be had: {error}. {advice}") from None
     except Exception as error:  # whatever a file of another kind makes torch raise
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"{weights} holds no weights of Inception: {reason} {advice}") from None
+        reason = (str(error) or repr(error)).splitlines()[0]
+        raise ValueError(
+            f"{weights or 'The download'} holds no weights of Inception: {reason} {advice}"
+        ) from None
     net = Inception(net)
     return Extractor("inception", _mark(net), _frozen(net, device))
 

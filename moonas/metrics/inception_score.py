@@ -28,5 +28,6 @@ def inception_score(log_probabilities, splits=1):
         marginal = p.mean(axis=0)
         log_marginal = np.log(np.where(marginal > 0, marginal, 1))  # where it is 0, so is every p
         finite = np.where(p > 0, part, 0)
-        scores.append(np.exp((p * (finite - log_marginal)).sum(axis=1).mean()))
+        score = np.exp((p * (finite - log_marginal)).sum(axis=1).mean())
+        scores.append(np.maximum(1, score))  # rounding; NaN stays NaN
     return float(np.mean(scores)), float(np.std(scores))

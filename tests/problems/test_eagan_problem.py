@@ -16,6 +16,7 @@ from moonas.problem import SearchFailed
 from problems.eagan import zoo
 from problems.eagan.networks import SimpleDiscriminator, own_weights
 from problems.eagan.space import DiscriminatorSpace, GeneratorSpace
+from problems.eagan.training import Report
 
 STAGES = ("eagan-generator", "eagan-discriminator")
 
@@ -73,23 +74,42 @@ def test_all_rows_stand_for_their_architecture(load):
             assert np.array_equal(problem.encode(problem.decode(x)), x)
 
 
-def test_warm_up_visits_the_operations_of_every_edge_alike(load, monkeypatch):
-    problem = load("eagan-generator")
-    problem.evaluate(rows(problem, 1))
-    n = 4000
-    drawn = [problem.evaluator.random_architecture() for _ in range(n)]
-    space = GeneratorSpace()
+def shares_of(space):
+    """Chance of each operation on each edge of a cell, for uniform genes: rules add identities."""
+    shares = [dict.fromkeys(choices, 1 / len(choices)) for choices in space.edges]
+    starving = {2: 1 / 49, 4: 1 / 49}
+    if isinstance(space, GeneratorSpace):
+        starving = {3: 1 / 49, 6: 1 / 343}
+    for e, chance in starving.items():
+        shares[e]["none"] -= chance
+        shares[e]["skip_connect"] += chance
+    return shares
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_warm_up_visits_the_operations_of_every_edge_alike(stage, load, monkeypatch):
+    problem = load(stage, image_size=32 if stage == "eagan-discriminator" else None)
+    evaluator, n, drawn = problem.evaluator, 4000, []
+
+    def spy(images, draw, *args, **told):
+        pairs = [draw() for _ in range(n)]
+        paths = [p.generate if stage == "eagan-generator" else p.score for p in pairs]
+        if isinstance(paths[0], partial):  # in stage 2 the generator has trained before
+            drawn.extend(path.keywords["architecture"] for path in paths)
+        return Report(d_losses=[0.0])
+
+    monkeypatch.setattr("problems.eagan.evaluators.train_adversarially", spy)
+    monkeypatch.setattr(evaluator.generation, "load", lambda: None)
+    evaluator.begin(1)
+    evaluator.warm_up()
+    assert len(drawn) == n
     for cell in range(3):
-        for e, choices in enumerate(space.edges):
-            if e in (2, 3, 4, 5, 6):
-                continue  # where a rule adds identities; see below
-            share = np.array([sum(a.cells[cell][e] == c for a in drawn) for c in choices]) / n
-            p = 1 / len(choices)
-            assert np.abs(share - p).max() < 4 * math.sqrt(p * (1 - p) / n)
-    # genes before the rule: counted on E2, which the rule never changes
-    for cell in range(3):
-        share = np.array([sum(a.cells[cell][2] == c for a in drawn) for c in space.edges[2]]) / n
-        assert np.abs(share - 1 / 7).max() < 4 * math.sqrt(6 / 49 / n)
+        for e, shares in enumerate(shares_of(problem.space)):
+            if stage == "eagan-discriminator" and e in (5, 6):
+                continue  # E6 follows E5
+            for name, p in shares.items():
+                share = np.mean([a.cells[cell][e] == name for a in drawn])
+                assert abs(share - p) < 4 * math.sqrt(p * (1 - p) / n), (cell, e, name)
 
 
 def test_each_step_of_a_round_draws_one_of_its_generators_uniformly(load):

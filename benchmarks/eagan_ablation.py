@@ -1,0 +1,182 @@
+"""Do decoupling, weight resetting and the first discriminator matter? (EAGAN, 5.3)
+
+Question: how does FID go over the rounds of a search on digits, and how much does it move, when
+discriminators are searched after generators (GD1) or together with them (figure 6); with weight
+resetting in stage 2 and without (figure 7); and when stage 1 begins with the simple discriminator
+(GD2) or with the one that a first search has found (GD3)?
+
+Method: the digits preset with fewer epochs (10 of warm-up, 6 a round, 8 rounds a stage) and 500
+images a score. A coupled search has as many rounds as both stages together. FID is that of the
+digits classifier, the lowest among the 16 GANs of a round. Mean and spread (a standard deviation)
+of a search are those over the rounds of its last stage; of a coupled one, over its second half.
+
+Command: python benchmarks/eagan_ablation.py        (2 CPU cores, about 25 minutes)
+Device: CPU, two processes with one thread each.
+Output: eagan_ablation.json and eagan_ablation.png beside this file. The searches are kept in
+--runs; interrupted and repeated, only what is missing is computed.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+from matplotlib.figure import Figure
+
+import moonas
+from moonas.journal import read_run
+from moonas.search import search
+
+HERE = Path(__file__).parent
+ROUNDS = 8  # a stage
+SETTINGS = dict(
+    device="cpu",
+    workers=1,
+    warmup_epochs=10,
+    epochs=6,
+    generations=ROUNDS + 1,
+    score_images=500,
+)
+G, D = "eagan-generator", "eagan-discriminator"
+SEARCHES = {  # label: stage, the search it begins with, options
+    "generators": (G, None, {}),
+    "decoupled (GD1)": (D, "generators", {}),
+    "without resetting": (D, "generators", dict(weight_resetting=False)),
+    "coupled": (G, None, dict(coupled=True, generations=2 * ROUNDS + 1)),
+    "simple generators": (G, None, dict(initial_discriminator="simple")),
+    "GD2": (D, "simple generators", {}),
+    "repeated generators": (G, "decoupled (GD1)", {}),
+    "GD3": (D, "repeated generators", {}),
+}
+SHOWN = {  # what is compared: the searches whose rounds follow on each other
+    "decoupled (GD1)": ("generators", "decoupled (GD1)"),
+    "without resetting": ("generators", "without resetting"),
+    "coupled": ("coupled",),
+    "GD2": ("simple generators", "GD2"),
+    "GD3": ("repeated generators", "GD3"),
+}
+COLORS = {
+    "decoupled (GD1)": "#c8553d",
+    "without resetting": "#22313f",
+    "coupled": "#6a994e",
+    "GD2": "#9db4c0",
+    "GD3": "#e09f3e",
+}
+
+
+def folder_of(label, seed, runs):
+    """Where a search is kept."""
+    return runs / f"{label.replace(' ', '-').replace('(', '').replace(')', '')}-{seed}"
+
+
+def run(label, seed, runs):
+    """Lowest FID of each round of one search, a list; the search is kept in its folder."""
+    stage, before, options = SEARCHES[label]
+    options = SETTINGS | options
+    if before is not None:
+        options["from_run"] = folder_of(before, seed, runs)
+    folder = folder_of(label, seed, runs)
+    problem = moonas.load_problem(stage, journal=folder, **options)
+    search(problem, problem.algorithm(), seed=seed, generations=problem.settings.generations)
+    problem.journal.close()
+    calls = [call for call in read_run(folder)[1] if call["kind"] == "score"]
+    return [min(call["result"]["fid"]) for call in calls[1:]]  # the first is the warm-up's
+
+
+def chain(seed, runs):
+    """FID by round of every search of a seed."""
+    torch.set_num_threads(1)
+    return {label: run(label, seed, runs) for label in SEARCHES}
+
+
+def summarise(found):
+    """What is compared, from FIDs by seed and search.
+
+    Returns:
+        A dict by label: curves (n_seeds, n_rounds) over both stages; means and spreads, (n_seeds,),
+        over the last ``ROUNDS`` rounds; and last, (n_seeds,), the FID of the last round.
+    """
+    table = {}
+    for label, parts in SHOWN.items():
+        curves = np.array(
+            [np.concatenate([searches[part] for part in parts]) for searches in found]
+        )
+        late = curves[:, -ROUNDS:]
+        table[label] = {
+            "curves": curves.tolist(),
+            "mean": late.mean(axis=1).tolist(),
+            "spread": late.std(axis=1).tolist(),
+            "last": late[:, -1].tolist(),
+        }
+    return table
+
+
+def draw(table, path):
+    """FID over the rounds, median and range of the seeds; mean and spread of the last rounds."""
+    figure = Figure(figsize=(12, 4.6), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=[3, 2])
+    for label, row in table.items():
+        curves = np.array(row["curves"])
+        rounds = np.arange(1, curves.shape[1] + 1)
+        left.plot(rounds, np.median(curves, axis=0), color=COLORS[label], label=label)
+        left.fill_between(rounds, curves.min(0), curves.max(0), color=COLORS[label], alpha=0.12)
+        right.scatter(row["spread"], row["mean"], color=COLORS[label], s=46, label=label)
+    left.axvline(ROUNDS + 0.5, color="#22313f", ls=":", lw=1)
+    left.set(
+        xlabel="round; dotted: stage 2 begins",
+        ylabel="FID (digits classifier), best of a round",
+        yscale="log",
+        title="Median and range of the seeds",
+    )
+    right.set(
+        xlabel=f"spread over the last {ROUNDS} rounds",
+        ylabel="mean over the same",
+        title="One point a seed",
+    )
+    for axes in (left, right):
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    left.legend(frameon=False)
+    figure.savefig(path, dpi=110)
+
+
+def compare(table, one, other):
+    """Seeds in which the first is lower, by column."""
+    return {
+        column: int(np.sum(np.array(table[one][column]) < np.array(table[other][column])))
+        for column in ("mean", "spread", "last")
+    }
+
+
+def main():
+    """Run what is missing, print the table, write JSON and picture."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--runs", type=Path, default=Path("runs/eagan_ablation"))
+    parser.add_argument("--out", type=Path, default=HERE / "eagan_ablation")
+    args = parser.parse_args()
+    seeds = range(1, args.seeds + 1)
+    table = summarise(Parallel(2)(delayed(chain)(seed, args.runs) for seed in seeds))
+    first = "decoupled (GD1)"
+    lower = {other: compare(table, first, other) for other in SHOWN if other != first}
+    result = {
+        "command": f"python benchmarks/eagan_ablation.py --seeds {args.seeds}",
+        "torch": torch.__version__,
+        "seeds": args.seeds,
+        "table": table,
+        f"seeds in which {first} is lower": lower,
+    }
+    args.out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
+    draw(table, args.out.with_suffix(".png"))
+    for label, row in table.items():
+        numbers = " ".join(
+            f"{name} {np.mean(row[name]):6.2f}" for name in ("mean", "spread", "last")
+        )
+        print(f"{label:<20} {numbers}   (means of {args.seeds} seeds)")
+    print(f"seeds of {args.seeds} in which {first} is lower:", lower)
+
+
+if __name__ == "__main__":
+    main()

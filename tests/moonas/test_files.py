@@ -1,0 +1,122 @@
+import errno
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from moonas.files import cached, sha256, write_atomically
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A cache that is not there yet."""
+    monkeypatch.setenv("MOONAS_CACHE", str(tmp_path / "a" / "cache"))
+    return tmp_path / "a" / "cache"
+
+
+class Counter:
+    """() -> bytes; counts its calls."""
+
+    def __init__(self, data=b"what took long"):
+        self.data, self.calls = data, 0
+
+    def __call__(self):
+        self.calls += 1
+        return self.data
+
+
+def no_space(*args):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_file_is_written_and_written_over_and_nothing_else_stays(tmp_path):
+    path = tmp_path / "run.json"
+    for data in (b"old, and longer", b"new"):
+        write_atomically(path, data)
+        assert path.read_bytes() == data
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch, step):
+    path = tmp_path / "run.json"
+    write_atomically(path, b"old")
+    monkeypatch.setattr(os, step, no_space)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    if step == "fsync":
+        assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_old_file_is_there_until_the_new_one_is_whole(tmp_path, monkeypatch):
+    path = tmp_path / "run.json"
+    write_atomically(path, b"old")
+    seen = []
+    replace = os.replace
+
+    def note(part, whole):
+        seen.append((Path(part).read_bytes(), Path(whole).read_bytes()))
+        replace(part, whole)
+
+    monkeypatch.setattr(os, "replace", note)
+    write_atomically(path, b"new")
+    assert seen == [(b"new", b"old")]
+
+
+def test_a_folder_that_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        write_atomically(tmp_path / "none" / "run.json", b"")
+
+
+@pytest.mark.parametrize("data", [b"what took long", b""])
+def test_what_is_cached_is_computed_once_for_each_name(folder, data):
+    compute, other = Counter(data), Counter(b"other")
+    assert [cached("a", compute) for _ in range(3)] == [data] * 3
+    assert cached("b", other) == b"other"
+    assert (compute.calls, other.calls) == (1, 1)
+    assert sorted(path.name for path in folder.iterdir()) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda whole: b"", lambda whole: whole[:-1], lambda whole: whole[:-1] + b"?"],
+    ids=["empty", "cut off", "changed"],
+)
+def test_a_damaged_file_is_computed_anew_and_repaired(folder, damage):
+    compute = Counter()
+    cached("a", compute)
+    whole = (folder / "a").read_bytes()
+    (folder / "a").write_bytes(damage(whole))
+    assert cached("a", compute) == compute.data
+    assert compute.calls == 2
+    assert (folder / "a").read_bytes() == whole
+
+
+def test_where_the_cache_cannot_be_written_things_are_computed_each_time(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MOONAS_CACHE", str(tmp_path / "file" / "cache"))
+    compute = Counter()
+    assert [cached("a", compute) for _ in range(2)] == [compute.data] * 2
+    assert compute.calls == 2
+
+
+def test_what_cannot_be_computed_is_not_cached(folder):
+    with pytest.raises(ZeroDivisionError):
+        cached("a", lambda: b"%d" % (1 // 0))
+    assert not folder.exists()
+
+
+def test_the_cache_is_in_the_home_folder_where_nothing_else_is_said(tmp_path, monkeypatch):
+    monkeypatch.delenv("MOONAS_CACHE")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    cached("a", Counter())
+    assert (tmp_path / ".cache" / "moonas" / "a").exists()
+
+
+@pytest.mark.parametrize("size", [0, 3, (1 << 20) + 1])  # read in parts of a mebibyte
+def test_the_digest_of_a_file_is_that_of_its_bytes(tmp_path, size):
+    data = bytes(range(256)) * (size // 256 + 1)
+    (tmp_path / "file").write_bytes(data[:size])
+    assert sha256(tmp_path / "file") == hashlib.sha256(data[:size]).hexdigest()
