@@ -1,0 +1,1 @@
+"""Co-evolutionary compression for unpaired image translation (Shu et al., ICCV 2019)."""

@@ -1,0 +1,88 @@
+import pytest
+import torch
+from torch import nn
+
+from moonas.nets.channels import channel_groups, join_loops, kept_weights
+from moonas.nets.counting import count_macs, count_params
+from problems.cyclegan_pruning.networks import discriminator, generator
+
+WHOLE_MB, WHOLE_MMACS = 43.42, 56_832  # of the paper; transposed convolutions at their output
+TABLE_1 = {  # MB, r_c, MMACs, r_s
+    "horse2zebra": (10.16, 4.27, 13_448, 4.23),
+    "zebra2horse": (10.00, 4.34, 13_060, 4.35),
+    "summer2winter": (7.98, 5.44, 11_064, 5.14),
+    "winter2summer": (7.61, 5.70, 10_994, 5.17),
+    "cityscapes-A2B": (8.98, 4.84, 12_977, 4.38),
+    "cityscapes-B2A": (12.26, 3.54, 16_445, 3.46),
+}
+
+
+def size(make, *shape):
+    with torch.device("meta"):
+        net = make()
+        return count_params(net), count_macs(net, *shape)
+
+
+@pytest.mark.parametrize(
+    ("options", "side", "params", "macs"),
+    [
+        ({}, 256, 11_378_179, 49_551_507_456),
+        ({}, 224, 11_378_179, 37_937_872_896),
+        ({}, 128, 11_378_179, 12_387_876_864),
+        (dict(blocks=6), 256, 7_837_699, 35_055_992_832),
+        (dict(width=32), 256, 2_850_563, 12_696_158_208),
+    ],
+)
+def test_generators_have_their_exact_size(options, side, params, macs):
+    assert size(lambda: generator(**options), 3, side, side) == (params, macs)
+
+
+def test_the_discriminator_has_its_exact_size_and_keeps_its_patch_map():
+    assert size(discriminator, 3, 256, 256) == (2_764_737, 3_146_809_344)
+    with torch.device("meta"):
+        assert discriminator()(torch.zeros(2, 3, 256, 256)).shape == (2, 1, 30, 30)
+
+
+def at_the_output():
+    """Macs and biases of the whole network with transposed convolutions counted at their output."""
+    with torch.device("meta"):
+        net = generator()
+        macs = count_macs(net, 3, 256, 256)
+    side, biases = 256, 0
+    for layer in net.modules():
+        if isinstance(layer, nn.ConvTranspose2d):
+            weights = layer.weight.numel()
+            side_in = 64 if layer.in_channels == 256 else 128
+            macs += 3 * weights * side_in**2
+            biases += layer.out_channels * (2 * side_in) ** 2
+        elif isinstance(layer, nn.Conv2d):
+            at = {64: 256, 3: 256, 128: 128, 256: 64}[layer.out_channels]
+            biases += layer.out_channels * at**2
+    assert side == 256
+    return macs, biases
+
+
+def test_the_papers_flops_count_transposed_convolutions_at_their_output_and_biases():
+    assert at_the_output() == (56_799_264_768, 32_702_464)
+    assert sum(at_the_output()) == 56_831_967_232
+    assert round(sum(at_the_output()) / 1e6) == WHOLE_MMACS
+
+
+@pytest.mark.parametrize("task", TABLE_1)
+def test_the_ratios_of_table_1_follow_from_its_sizes(task):
+    memory, r_c, macs, r_s = TABLE_1[task]
+    assert WHOLE_MB / memory == pytest.approx(r_c, abs=0.0151)
+    assert WHOLE_MMACS / macs == pytest.approx(r_s, abs=0.0051)
+
+
+def test_half_of_every_mask_keeps_the_weights_of_the_half_width_network():
+    with torch.device("meta"):
+        net, half = generator(), generator(width=32)
+    groups = join_loops(channel_groups(net, 3))
+    masks = [torch.arange(g.size) < g.size // 2 for g in groups if not g.fixed]
+    kept, total = kept_weights(net, groups, masks)
+    biases = sum(
+        m.bias.numel() for m in half.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)
+    )
+    assert total == 11_372_928
+    assert kept + biases == count_params(half)
