@@ -5,6 +5,7 @@ moonas's own is ``problems:PROBLEMS``, and any installed package can add its own
 """
 
 import importlib
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
@@ -178,12 +179,12 @@ def last_run(folder):
     found = []
     for path in sorted(folder.glob("*/run.json")):
         name = read_run(path.parent)[0]["problem"]
-        if name in entries():
-            again = path.parent.name.removeprefix(name).lstrip("-")
-            turn = int(again) if again.isdecimal() else 1
+        label = re.fullmatch(rf"{re.escape(name)}(?:-(\d+))?", path.parent.name)
+        if label and name in entries():
+            turn = int(label[1] or 1)
             found.append((turn, stages(entry(name).task).index(name), path.parent, name))
     if not found:
-        raise ValueError(f"{folder} holds no run: neither it nor a folder in it has a run.json.")
+        raise ValueError(f"{folder} holds no run of a search, and none of the stages of one.")
     return max(found)[2:]
 
 

@@ -13,6 +13,8 @@ WHERE_IT_RUNS = (
     "device",
     "threads",
     "workers",
+    "inception_weights",  # where a file is; what is in it is checked
+    "repeat",  # how often all stages run, no matter to one of them
 )  # may change between two parts of one run
 
 KINDS = {

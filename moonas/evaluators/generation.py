@@ -10,13 +10,22 @@ import torch
 
 from ..data import load
 from ..files import cached
-from ..metrics.features import EXTRACTORS, classifier, inception, pixels_of
+from ..metrics.features import (
+    EXTRACTORS,
+    check_labels,
+    classifier,
+    classifier_name,
+    inception,
+    pixels_of,
+)
 from ..metrics.frechet import FrechetDistance, Moments, moments
 from ..metrics.inception_score import inception_score
+from ..nets.devices import repeatable
 from ..problem import Column
 from ..settings import RunSettings, require, setting
 
 GENERATION_OBJECTIVES = ("fid", "inverse_is", "params", "macs")
+ALIKE = 1 / 255  # standard deviation of every pixel below which all images are one
 CEILINGS = {"classifier": 200.0, "inception": 1000.0}  # FIDs beyond say nothing more
 
 
@@ -47,7 +56,8 @@ def generation_columns(settings, info):
     """The columns fid and inverse_is, which name the features that they are made from."""
     of = "inception"
     if settings.features == "classifier":
-        of = f"{info.name.rstrip('/').rsplit('/', 1)[-1]} classifier"
+        check_labels(info)
+        of = classifier_name(info)
     ceiling = CEILINGS[settings.features]
     return [
         Column("fid", of, worst=ceiling, bounds=(0, ceiling)),
@@ -83,7 +93,7 @@ class Generation:
         if s.features == "inception":
             self.extract = inception(self.device, s.inception_weights)
         else:
-            self.extract = classifier(data, self.device, s.threads)
+            self.extract = classifier(data, self.device)
         real = pixels_of(data, data.test_images if self.final else data.images)
         if len(real) < 2:
             raise ValueError(f"FID wants 2 real images at least; {s.data} has {len(real)}.")
@@ -95,8 +105,11 @@ class Generation:
         asked = hashlib.sha256(self.extract.mark.encode())
         asked.update(real.contiguous().numpy().tobytes())
 
+        asked.update(self.device.type.encode())  # whose last bits differ
+
         def compute():
-            found = moments(self.extract(real.to(self.device))[0])
+            with repeatable(1):
+                found = moments(self.extract(real.to(self.device))[0])
             buffer = io.BytesIO()
             np.savez(buffer, mean=found.mean, covariance=found.covariance, n=found.n)
             return buffer.getvalue()
@@ -125,12 +138,12 @@ class Generation:
 
         Returns:
             A dict: fid (at most its ceiling) and inverse_is, both NaN where an image or a feature
-            is not finite; and shares, (n_classes,), of the images that the network of the features
-            takes for each class.
+            is not finite, or all images are one; and shares, (n_classes,), of the images that the
+            network of the features takes for each class.
         """
         pixels = self.generate(generator, latents)
         failed = {"fid": math.nan, "inverse_is": math.nan, "shares": np.empty(0)}
-        if not bool(pixels.isfinite().all()):
+        if not bool(pixels.isfinite().all()) or float(pixels.std(dim=0).max()) < ALIKE:
             return failed
         features, logs = self.extract(pixels, self.settings.score_batch)
         if not (np.isfinite(features).all() and np.isfinite(logs).all()):

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ..data import describe
 from ..files import cached
 from ..nets.devices import repeatable
 from ..nets.randomness import generator, initial_weights
@@ -84,41 +85,50 @@ class Classifier(nn.Module):
         return features, self.head(features)
 
 
-def classifier(data, device, threads=1):
+def classifier(data, device):
     """The :class:`Extractor` of a data set: trained once on the images to search with, and kept.
 
     Args:
         data: a :class:`~moonas.data.images.ImageData` with one label an image.
-        device: where it runs.
-        threads: torch threads on a CPU.
+        device: where it runs; it trains on a CPU, on one thread, so that all runs share it.
 
     Raises:
         ValueError: images have several labels each.
     """
     info = data.info
+    check_labels(info)
+    with initial_weights("classifier"):
+        net = Classifier(info.channels, info.n_classes)
+    pixels = pixels_of(data, data.images)
+    asked = hashlib.sha256(f"{RECIPE} {WIDTHS} {torch.__version__}".encode())
+    for tensor in (pixels, data.labels):
+        asked.update(tensor.contiguous().numpy().tobytes())
+    train = partial(_trained, pixels, data.labels, info.n_classes)
+    stored = cached(f"classifier-{asked.hexdigest()[:32]}.pt", train)
+    net.load_state_dict(torch.load(io.BytesIO(stored), weights_only=True))
+    return Extractor(classifier_name(info), _mark(net), _frozen(net, device))
+
+
+def check_labels(info):
+    """Raise a ``ValueError`` unless a data set has one label an image, which classifiers want."""
     if info.multi_label:
         raise ValueError(
             f"features='classifier' wants data with one label an image, and {info.name} has more; "
             "features='inception' wants none."
         )
-    with initial_weights("classifier"):
-        net = Classifier(info.channels, info.n_classes)
-    pixels = pixels_of(data, data.images)
-    asked = hashlib.sha256(f"{RECIPE} {WIDTHS} {torch.__version__} {threads}".encode())
-    for tensor in (pixels, data.labels):
-        asked.update(tensor.contiguous().numpy().tobytes())
-    train = partial(_trained, pixels, data.labels, info.n_classes, threads)
-    stored = cached(f"classifier-{asked.hexdigest()[:32]}.pt", train)
-    net.load_state_dict(torch.load(io.BytesIO(stored), weights_only=True))
-    name = f"{Path(info.name).name} classifier"
-    return Extractor(name, _mark(net), _frozen(net, device))
 
 
-def _trained(pixels, labels, n_classes, threads):
-    """The bytes of a trained classifier's weights; on a CPU, so that all devices share them."""
+def classifier_name(info):
+    """The classifier of a data set in words; of images that were resized, with their size."""
+    size = "" if info.side == describe(info.name).side else f"{info.side}x{info.side} "
+    return f"{Path(info.name).name} {size}classifier"
+
+
+def _trained(pixels, labels, n_classes):
+    """The bytes of a trained classifier's weights."""
     with initial_weights("classifier"):
         net = Classifier(pixels.shape[1], n_classes)
-    with repeatable(threads):
+    with repeatable(1):
         train_epochs(
             net,
             (pixels, labels),

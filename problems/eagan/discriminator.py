@@ -1,6 +1,7 @@
 """Stage 2 of EAGAN as a pymoo problem: discriminators, each with a copy of the best generator."""
 
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -104,18 +105,20 @@ class EAGANDiscriminator(GanProblem):
         return OneToOne(
             self,
             self.generator,
-            self.generator_weights if self.weights else None,
+            self.generator_state if self.weights else None,
             lambda: make_discriminator(None, self.info, self.discriminator_shape),
         )
 
-    def generator_weights(self):
-        """The weights that stage 1 has left, by name."""
+    def generator_state(self):
+        """Weights and memory of the optimiser that stage 1 has left for its generator."""
         try:
             tensors = torch.load(self.weights, map_location="cpu", weights_only=True)
         except Exception as error:  # whatever a damaged archive makes torch raise
             reason = str(error).splitlines()[0]
             raise ValueError(f"{self.weights} is damaged: {reason}") from None
-        return part_of_state(tensors, "generator")
+        state = {f"weights.{name}": t for name, t in part_of_state(tensors, "generator").items()}
+        memory = part_of_state(tensors, "memory")
+        return state | {f"memory.{name}": tensor for name, tensor in memory.items()}
 
     def count(self, architecture):
         """(params, macs) of a discriminator."""
@@ -127,16 +130,17 @@ class EAGANDiscriminator(GanProblem):
         )
 
     def largest(self):
-        """Discriminators that no other exceeds: with the fewest halvings, and with all weights."""
-        flat = Architecture((("conv_5x5",) * 5 + ("none", "none"),) * 3)
-        halving = [["conv_5x5"] * 7] * 3
-        return [flat, Architecture(self.space.legal(halving))]
+        """Discriminators of the largest operations, with every pattern of halvings."""
+        ends = (["none"] * 2, ["conv_5x5"] * 2)
+        patterns = product(ends, repeat=3)
+        cells = [[["conv_5x5"] * 5 + end for end in pattern] for pattern in patterns]
+        return [Architecture(self.space.legal(three)) for three in cells]
 
     def gan(self, architecture):
         """Generator and discriminator with the weights that the search has left."""
-        generator, _ = self.evaluator.pair(architecture)
         discriminator = Discriminator(architecture, **self.discriminator_shape)
-        return generator, own_weights(discriminator, self.evaluator.D)
+        own = self.evaluator.own(architecture)
+        return own.net, own_weights(discriminator, self.evaluator.D), own.optimizer
 
     def network(self, architecture, **shape):
         """The stand-alone discriminator, untrained."""

@@ -10,7 +10,7 @@ from moonas.evaluators.generation import Generation
 from moonas.nets.devices import repeatable, resolve_device, side_by_side
 from moonas.nets.randomness import generator as stream
 from moonas.nets.randomness import initial_weights
-from moonas.nets.training import load_training_state, training_state
+from moonas.nets.training import load_training_state, part_of_state, training_state
 from moonas.problem import SearchFailed
 
 from .networks import Generator, SuperDiscriminator, SuperGenerator
@@ -141,6 +141,13 @@ class ManyToOne(_GanEvaluator):
             )
         return partial(self.G, architecture=architecture), self.D
 
+    def optimizer_of(self, generator):
+        """An optimiser of a generator's own, with the memory of the shared one for its path."""
+        optimizer = self.recipe.optimizer(generator)
+        state = training_state(self.G, self.optimizer)
+        load_path_state(generator, optimizer, state)
+        return optimizer
+
     def warm_up(self):
         """Each step trains a new random architecture."""
         return self._run("warming up", self.settings.warmup_epochs, self.random_architecture)
@@ -177,6 +184,29 @@ class ManyToOne(_GanEvaluator):
         self.streams.load_state(state)
 
 
+def load_path_state(net, optimizer, state):
+    """Give a network and its optimiser what belongs to its path in the state of a supernet.
+
+    Args:
+        net: stands alone.
+        optimizer: of it.
+        state: of :func:`~moonas.nets.training.training_state`.
+
+    Raises:
+        ValueError: a weight of the network is missing, or has another shape.
+    """
+    own = net.state_dict()
+    weights = part_of_state(state, "weights")
+    for name, tensor in own.items():
+        if name not in weights or weights[name].shape != tensor.shape:
+            raise ValueError(f"These are weights of another network: {name} does not fit.")
+    taken = {f"weights.{name}": weights[name] for name in own}
+    for key, tensor in part_of_state(state, "memory").items():
+        if key.split(".", 1)[1] in own:
+            taken[f"memory.{key}"] = tensor
+    load_training_state(net, optimizer, taken)
+
+
 class Own:
     """A generator with its optimiser, that nobody else trains."""
 
@@ -196,14 +226,15 @@ class OneToOne(_GanEvaluator):
     Args:
         problem: an :class:`~problems.eagan.discriminator.EAGANDiscriminator`.
         architecture: of all generators.
-        weights: () -> dict of tensors that the generator begins with, or None: it is trained
-            against ``make_discriminator()`` first.
+        state: () -> weights and memory of its optimiser that the generator begins with, see
+            :func:`~moonas.nets.training.training_state`; or None: it is trained against
+            ``make_discriminator()`` first.
         make_discriminator: () -> a discriminator.
     """
 
-    def __init__(self, problem, architecture, weights, make_discriminator):
+    def __init__(self, problem, architecture, state, make_discriminator):
         super().__init__(problem)
-        self.architecture, self.weights = architecture, weights
+        self.architecture, self.first_state = architecture, state
         self.make_discriminator = make_discriminator
 
     def begin_weights(self, seed):
@@ -212,8 +243,8 @@ class OneToOne(_GanEvaluator):
         self.d_optimizer = self.recipe.d_optimizer(self.D)
         with initial_weights(seed, "generators"):
             self.best = self._fresh()  # copied for whoever wants a generator
-        if self.weights is not None:
-            self.best.net.load_state_dict(self.weights())
+        if self.first_state is not None:
+            load_path_state(self.best.net, self.best.optimizer, self.first_state())
         self.owners = {}  # key of a discriminator -> its Own
         self.found = {}  # the same -> (fid, inverse_is) after the last round
         self.best_found = None  # (fid, inverse_is) of the best
@@ -233,9 +264,12 @@ class OneToOne(_GanEvaluator):
         return tuple(self.problem.encode(architecture).tolist())
 
     def pair(self, architecture):
-        """Generator and discriminator of an architecture; one without its own has the best."""
-        own = self.owners.get(self.key(architecture), self.best)
-        return own.net, partial(self.D, architecture=architecture)
+        """Generator and discriminator of an architecture."""
+        return self.own(architecture).net, partial(self.D, architecture=architecture)
+
+    def own(self, architecture):
+        """The generator of a discriminator with its optimiser; one without its own has the best."""
+        return self.owners.get(self.key(architecture), self.best)
 
     def warm_up(self):
         """Train the generator, if none was given; then SuperNet-D against it, as it stays.
@@ -244,7 +278,7 @@ class OneToOne(_GanEvaluator):
         so warming up must not change them.
         """
         s, report = self.settings, {}
-        if self.weights is None:
+        if self.first_state is None:
             with initial_weights(self.seed, "first discriminator"):
                 first = self.placed(self.make_discriminator())
             report = self.run_epochs(

@@ -1,6 +1,6 @@
 """The full training of a GAN that a search has found: from scratch, with a moving average."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import partial
 
 import numpy as np
@@ -41,7 +41,6 @@ LARGE = 2**20  # pixels: a side at which every discriminator is legal
 class Settings(GanSettings):
     """What a full training can be told; what it shares with the search it takes from there."""
 
-    from_run: str | None = setting(None, "run folder whose picked GAN to train")
     generator: str | None = setting(None, "published generator by name, or its edges")
     discriminator: str | None = setting(None, "published discriminator by name, or its edges")
     epochs: int = setting(200, "times that the discriminator sees all images", least=1)
@@ -80,24 +79,20 @@ PRESETS = {
 }
 
 
-def build(**options):
-    """The training; ``options`` are fields of :class:`Settings`."""
-    run = options.get("from_run")
-    if run is None:
+def build(from_run=None, **options):
+    """The training; ``options`` are fields of :class:`Settings`.
+
+    Args:
+        from_run: run folder whose picked GAN to train, with its settings where nothing is said.
+    """
+    if from_run is None:
         return FinalTraining(Settings(**options))
-    searched = read_run(run)[0]["settings"]
-    own = {f.name for f in fields(Settings)} - {"epochs", "score_images", "from_run", "generator"}
-    taken = {k: v for k, v in searched.items() if k in own and k not in options}
-    settings = Settings(**taken | options)
-    found = read_gan(run)
-    return FinalTraining(
-        replace(
-            settings,
-            generator=settings.generator or found["generator"],
-            discriminator=settings.discriminator or found["discriminator"],
-            from_run=None,
-        )
-    )
+    found = read_gan(from_run)
+    searched = read_run(from_run)[0]["settings"]
+    own = {f.name for f in fields(Settings)} - {"epochs", "score_images"}
+    taken = {name: value for name, value in searched.items() if name in own}
+    taken |= {name: found[name] for name in ("generator", "discriminator")}
+    return FinalTraining(Settings(**taken | options))
 
 
 @dataclass(frozen=True)
@@ -125,6 +120,7 @@ class FinalTraining(Preparation):
         self.settings = settings
         self.info = describe(settings.data, settings.image_size)
         side = check_side(self.info.side)
+        self.features_in_words = generation_columns(settings, self.info)[0].unit
         self.inputs = checksums(self.info)
         self.device = resolve_device(settings.device)
         self.architecture = find_generator(settings.generator or "EAGAN_G")
@@ -150,6 +146,8 @@ class FinalTraining(Preparation):
         s = self.settings
         self.begin(seed)
         gan = _Gan(self, seed)
+        self.say(f"Generator: {self.architecture}.")
+        self.say(f"Discriminator: {getattr(gan.D, 'architecture', SIMPLE)}.")
         for epoch in range(s.epochs):
             self.tell("training from scratch", epoch, s.epochs, "epochs")
             report = self.recorded("train", {"epoch": epoch}, gan.train, gan, saves=True)
@@ -168,7 +166,8 @@ class FinalTraining(Preparation):
         """Write gan.json, gan.pt and samples.png; the lines to print."""
         scores = trained.scores
         of = self.features_in_words
-        write_gan(self, trained.generator, trained.discriminator, scores["fid"], of, folder)
+        numbers = {"fid": scores["fid"], "fid_of": of, "calls": self.settings.epochs + 1}
+        write_gan(self, trained.generator, trained.discriminator, folder, **numbers)
         latents = torch.randn(GRID, self.settings.latent, generator=stream(0, "grid"))
         with torch.inference_mode(), repeatable(self.settings.threads):
             images = trained.generator(latents.to(self.device))
@@ -182,11 +181,6 @@ class FinalTraining(Preparation):
             shares = " ".join(f"{100 * share:.1f}" for share in scores["shares"])
             lines.append(f"Shares of the {len(scores['shares'])} classes: {shares} %.")
         return lines
-
-    @property
-    def features_in_words(self):
-        """Which network FID and Inception Score are of."""
-        return generation_columns(self.settings, self.info)[0].unit
 
 
 def legal_discriminator(words, side):

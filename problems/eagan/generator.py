@@ -42,7 +42,7 @@ class Settings(GanSearchSettings):
         f"{DEFAULT_DISCRIMINATOR}",
     )
     from_run: str | None = setting(
-        None, "run folder of eagan-discriminator, whose D to begin with (EAGAN-GD3)"
+        None, "run folder of eagan-discriminator, whose D takes that place (EAGAN-GD3)"
     )
     repeat: int = setting(1, "times that moonas search eagan runs both stages (EAGAN-GD3)", least=1)
     coupled: bool = setting(
@@ -58,8 +58,9 @@ class Settings(GanSearchSettings):
             "initial_discriminator",
             "none where discriminators evolve, too",
         )
-        require(not (given and self.from_run), self, "from_run", "it brings a discriminator itself")
         require(not (self.coupled and self.repeat > 1), self, "repeat", "1 in a coupled search")
+        alone = not (self.coupled and self.from_run)
+        require(alone, self, "from_run", "none where discriminators evolve, too")
 
 
 PRESETS = {"digits": {}, "paper": PAPER}
@@ -152,7 +153,7 @@ class EAGANGenerator(GanProblem):
         """Generator and discriminator with the weights that the search has left."""
         generator = Generator(architecture, running=False, **self.generator_shape)
         own_weights(generator, self.evaluator.G)
-        return generator, self.evaluator.D
+        return generator, self.evaluator.D, self.evaluator.optimizer_of(generator)
 
     def network(self, architecture, **shape):
         """The stand-alone generator, untrained."""
@@ -203,10 +204,9 @@ class EAGANPair(GanProblem):
         """Generator and discriminator with the weights that the search has left."""
         generator = Generator(pair.generator, running=False, **self.generator_shape)
         discriminator = Discriminator(pair.discriminator, **self.discriminator_shape)
-        return (
-            own_weights(generator, self.evaluator.G),
-            own_weights(discriminator, self.evaluator.D),
-        )
+        own_weights(generator, self.evaluator.G)
+        own_weights(discriminator, self.evaluator.D)
+        return generator, discriminator, self.evaluator.optimizer_of(generator)
 
     def network(self, pair, **shape):
         """The stand-alone generator, untrained."""

@@ -17,9 +17,10 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from .space import N_CELLS, N_EDGES, NORMAL, DiscriminatorSpace, GeneratorSpace
+from .space import N_CELLS, NORMAL, DiscriminatorSpace, GeneratorSpace
 
 LATENT_PARTS = N_CELLS
+INTERPOLATIONS = ("nearest", "bilinear")
 SKIP_MODES = ("nearest", "bilinear", "nearest")  # of what comes into each Up-Cell from earlier ones
 CONVOLUTIONS = {  # kernel, dilation
     "conv_1x1": (1, 1),
@@ -97,7 +98,7 @@ def up_operation(name, channels):
     """The module of an operation in an Up-Cell that is no identity and not ``none``."""
     if name == "deconv":
         return Deconvolve(channels)
-    return Enlarge(channels, name) if name in SKIP_MODES else Convolve(channels, name)
+    return Enlarge(channels, name) if name in INTERPOLATIONS else Convolve(channels, name)
 
 
 def down_operation(name, channels, **options):
@@ -456,14 +457,3 @@ def settle_statistics(generator, latents):
         generator(part)
     generator.train(training)
     norm.momentum = momentum
-
-
-__all__ = [
-    "N_EDGES",
-    "Discriminator",
-    "Generator",
-    "SimpleDiscriminator",
-    "SuperDiscriminator",
-    "SuperGenerator",
-    "own_weights",
-]

@@ -17,6 +17,7 @@ from moonas.evaluators.generation import (
 from moonas.files import write_atomically
 from moonas.journal import to_bytes
 from moonas.nets.devices import resolve_device
+from moonas.nets.training import part_of_state, training_state
 from moonas.operators import CategoricalSampling, SameArchitecture
 from moonas.problem import Column, MovingProblem
 from moonas.settings import SearchSettings, check_objectives, require, setting
@@ -46,6 +47,9 @@ class GanSettings(GenerationSettings):
     d_learning_rate: float = setting(2e-3, "of discriminators (Adam)", above=0)
     beta1: float = setting(0.0, "of Adam", least=0)
     beta2: float = setting(0.9, "of Adam", least=0)
+    shift: int = setting(
+        0, "pixels by which discriminators see all images shifted, at most; the paper: 0", least=0
+    )
     clip: float | None = setting(
         None, "norm that a gradient is clipped to; none: no limit", above=0
     )
@@ -111,11 +115,12 @@ class GanProblem(MovingProblem):
     - ``make_space()``, for images of ``self.info.side`` pixels;
     - ``count(architecture)``: (params, macs) of the network that they belong to;
     - ``largest()``: architectures such that no other has more params or macs than all of them;
-    - ``gan(architecture)``: generator and discriminator, modules with the weights of the search.
+    - ``gan(architecture)``: generator and discriminator, modules with the weights of the search,
+      and the generator's optimiser.
     """
 
     offspring_train = True
-    picked_as = "the lowest fid"
+    picked_as = "the lowest fid of the front"
 
     def __init__(self, settings):
         self.info = describe(settings.data, settings.image_size)
@@ -184,35 +189,39 @@ class GanProblem(MovingProblem):
         """Write gan.json and gan.pt: the picked GAN, for the next stage and for moonas train."""
         folder = self.journal.folder
         fid, of = row.columns["fid"], self.column("fid").unit
-        if not (folder / GAN).exists():
+        calls = self.journal.n_calls  # more of them: the search has gone on
+        if not (folder / GAN).exists() or read_gan(folder)["calls"] != calls:
             self.journal.settle(self.evaluator)
-            write_gan(self, *self.gan(row.architecture), fid, of, folder)
+            generator, discriminator, optimizer = self.gan(row.architecture)
+            numbers = {"fid": fid, "fid_of": of, "calls": calls}
+            write_gan(self, generator, discriminator, folder, optimizer, **numbers)
         return [f"Picked: FID ({of}) {fid:.2f}, {row.architecture}."]
 
 
-def write_gan(stage, generator, discriminator, fid, fid_of, folder):
+def write_gan(stage, generator, discriminator, folder, optimizer=None, **more):
     """Write the weights of a GAN, and what they are the weights of.
 
     Args:
         stage: whose settings and data it was made with.
         generator: a :class:`~problems.eagan.networks.Generator`.
         discriminator: a module; one of the space has an ``architecture``.
-        fid: of the generator.
-        fid_of: the network of the features that it was computed from, in words.
         folder: to write into.
+        optimizer: of the generator, for its memory.
+        more: what else gan.json tells.
     """
     tensors = {f"generator.{k}": v for k, v in generator.state_dict().items()}
     tensors |= {f"discriminator.{k}": v for k, v in discriminator.state_dict().items()}
+    if optimizer is not None:
+        memory = part_of_state(training_state(generator, optimizer), "memory")
+        tensors |= {f"memory.{name}": tensor for name, tensor in memory.items()}
     write_atomically(folder / WEIGHTS, to_bytes(tensors))
     words = {
         "generator": str(generator.architecture),
         "discriminator": str(getattr(discriminator, "architecture", SIMPLE)),
         "generator_shape": generator_shape(stage.settings, stage.info),
         "discriminator_shape": discriminator_shape(stage.settings, stage.info),
-        "fid": fid,
-        "fid_of": fid_of,
     }
-    write_atomically(folder / GAN, (json.dumps(words, indent=1) + "\n").encode())
+    write_atomically(folder / GAN, (json.dumps(words | more, indent=1) + "\n").encode())
 
 
 def read_gan(folder):
@@ -229,7 +238,13 @@ def read_gan(folder):
         )
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        for key in ("generator", "discriminator", "generator_shape", "discriminator_shape"):
+        for key in (
+            "generator",
+            "discriminator",
+            "generator_shape",
+            "discriminator_shape",
+            "calls",
+        ):
             found[key]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged: {error!r}") from None

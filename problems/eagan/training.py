@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from moonas.data import shift_and_flip
 from moonas.nets.randomness import generator
 
 
@@ -23,6 +24,7 @@ class Recipe:
     beta1: float
     beta2: float
     clip: float | None  # norm of a gradient, None for no limit
+    shift: int  # pixels that discriminators see all images shifted by, at most
 
     @classmethod
     def of(cls, settings):
@@ -96,7 +98,8 @@ class Report:
         mean = [float(np.mean(x)) if x else math.nan for x in (self.d_losses, self.g_losses)]
         return {
             "epochs": epochs,
-            "steps": len(self.g_losses),
+            "steps": len(self.d_losses),
+            "g_steps": len(self.g_losses),
             "skipped": self.skipped,
             "d_loss": mean[0],
             "g_loss": mean[1],
@@ -113,7 +116,9 @@ def g_hinge(fake):
     return -fake.mean()
 
 
-def train_adversarially(images, draw, discriminator, d_optimizer, recipe, streams, epochs, **told):
+def train_adversarially(
+    images, draw, discriminator, d_optimizer, recipe, streams, epochs, *, told=None, after=None
+):
     """Train pairs of a generator and a discriminator, drawn anew for each step of a generator.
 
     An epoch shows the discriminators all real images once; the last ones, too few for a whole
@@ -128,39 +133,58 @@ def train_adversarially(images, draw, discriminator, d_optimizer, recipe, stream
         recipe: a :class:`Recipe`.
         streams: :class:`Streams`.
         epochs: how many.
-        told: ``told=(epochs done) -> None``, told before each and at the end; ``after=(generator's
-            step) -> None``, told after each step of a generator.
+        told: (epochs done) -> None, told before each and at the end.
+        after: () -> None, told after each step of a generator.
 
     Returns:
         A :class:`Report`.
+
+    Raises:
+        ValueError: an epoch is too short for a step of a generator.
     """
-    say, after = told.get("told"), told.get("after")
     report, d_weights = Report(), list(discriminator.parameters())
     size = min(recipe.batch, len(images))
+    if len(images) // size < recipe.d_steps:
+        raise ValueError(
+            f"d_steps={recipe.d_steps} will not do: {len(images)} images in batches of {size} are "
+            f"{len(images) // size} steps an epoch, so generators would never train."
+        )
     for done in range(epochs):
-        if say is not None:
-            say(done)
+        if told is not None:
+            told(done)
         order = torch.randperm(len(images), generator=streams.batches).to(images.device)
         pair = None
         for step, rows in enumerate(order[: len(order) // size * size].split(size)):
             pair = pair or draw()
             with torch.no_grad():
                 fake = pair.generate(_noise(size, recipe, streams, images))
-            real = images[rows]
+            real = shifted(images[rows], recipe, streams)
+            fake = shifted(fake, recipe, streams)
             loss = d_hinge(*joint_scores(pair.score, real, fake, discriminator))
             _step(loss, d_optimizer, d_weights, recipe, report, report.d_losses)
             if (step + 1) % recipe.d_steps:
                 continue
             if pair.optimizer is not None:
                 fake = pair.generate(_noise(recipe.generator_batch, recipe, streams, images))
-                loss = g_hinge(pair.score(fake))
+                loss = g_hinge(pair.score(shifted(fake, recipe, streams)))
                 _step(loss, pair.optimizer, pair.weights, recipe, report, report.g_losses)
                 if after is not None:
                     after()
             pair = None
-    if say is not None:
-        say(epochs)
+    if told is not None:
+        told(epochs)
     return report
+
+
+def shifted(images, recipe, streams):
+    """Images in [-1, 1], each shifted by up to ``recipe.shift`` pixels; black comes in.
+
+    What a discriminator sees is shifted alike, real or generated, so that a few real images are not
+    learnt by heart and generators are not led to shift theirs (Zhao et al., NeurIPS 2020).
+    """
+    if not recipe.shift:
+        return images
+    return shift_and_flip(images + 1, streams.batches, recipe.shift, flip=False) - 1
 
 
 def joint_scores(score, real, fake, discriminator):

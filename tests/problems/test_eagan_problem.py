@@ -1,3 +1,4 @@
+import itertools
 import json
 import math
 from functools import partial
@@ -223,6 +224,18 @@ def test_a_run_stopped_at_any_call_ends_with_the_same_bits(stage, options, load,
         assert fingerprint(again.evaluator.state()) == state
 
 
+def test_going_on_with_a_longer_stage_1_replaces_its_gan(load, tmp_path):
+    from moonas.search import search
+
+    for generations in (1, 2):
+        problem = load("eagan-generator", journal=tmp_path / "g")
+        found = search(problem, problem.algorithm(), seed=1, generations=generations)
+        problem.journal.close()
+        gan = json.loads((tmp_path / "g" / "gan.json").read_text())
+        assert gan["fid"] == found.rows[found.picked].columns["fid"]
+        assert gan["calls"] == 2 * generations
+
+
 def test_stage_2_takes_the_generator_and_its_weights_from_stage_1(load, tmp_path):
     first = load("eagan-generator", journal=tmp_path / "g")
     result = run(first)
@@ -237,6 +250,11 @@ def test_stage_2_takes_the_generator_and_its_weights_from_stage_1(load, tmp_path
     second.evaluate(rows(second, 1))
     wanted = own_weights(first.network(picked.architecture, running=False), first.evaluator.G)
     assert fingerprint(second.evaluator.best.net.state_dict()) == fingerprint(wanted.state_dict())
+    taken = first.evaluator.optimizer_of(wanted).state_dict()["state"]
+    found = second.evaluator.best.optimizer.state_dict()["state"]
+    assert taken.keys() == found.keys() and taken
+    for i, memory in taken.items():
+        assert all(torch.equal(memory[k], found[i][k]) for k in memory)
     # the same latent vectors are scored in both stages, so the generator has the same FID
     assert set(run(second, 1).pop.get("F")[:, 0]) == {picked.columns["fid"]}
 
@@ -273,6 +291,7 @@ def test_settings_that_contradict_each_other_are_refused(load):
     for options, message in (
         (dict(coupled=True, initial_discriminator="simple"), "initial_discriminator='simple'"),
         (dict(coupled=True, repeat=2), "repeat=2"),
+        (dict(coupled=True, from_run="nowhere"), "from_run='nowhere'"),
         (dict(latent=10), "latent=10 will not do: a multiple of 3"),
         (dict(score_images=2, is_splits=2), "score_images=2.*4 or more"),
         (dict(objectives=("fid", "error")), "Unknown objective 'error'"),
@@ -288,18 +307,36 @@ def test_units_say_what_the_features_are_of(load):
         assert load("eagan-generator", features="inception").column(name).unit == "inception"
 
 
-def test_a_gan_that_diverges_gets_the_worst_values_and_the_run_goes_on(load):
-    _, evaluator, architectures = one_to_one(load)
-    evaluator.train(architectures)
-    problem = evaluator.problem
-    with torch.no_grad():  # one generator breaks
-        evaluator.owners[evaluator.key(architectures[1])].weights[0].fill_(math.nan)
-    evaluator.found = {}
-    columns = evaluator.judge_generators([evaluator.pair(a)[0] for a in architectures])
-    assert np.isnan(columns["fid"]).tolist() == [False, True, False, False]
-    checked = problem._checked(columns | problem.costs(architectures), 4)
-    assert checked["failed"].tolist() == [False, True, False, False]
-    assert checked["fid"][1] == 200 and checked["inverse_is"][1] == 1
+@pytest.mark.parametrize("fault", [math.nan, 0.0])
+def test_a_gan_that_diverges_or_collapses_is_flagged_and_the_search_goes_on(fault, load, tmp_path):
+    # one operation's weights break: every generator that uses it gives no number, or one image
+    problem = load("eagan-generator", journal=tmp_path / "run", population=8)
+    words = "near near c3 - c1 - c1 / near near c3 - c1 - c1 / near near c3 - c1 - c5"
+    marked = problem.space.of_text(words)
+    problem.evaluate(rows(problem, 1))
+    real = problem.evaluator.judge_generators
+
+    def breaking(generators):
+        broken = [g.keywords["architecture"].cells[2][6] == "conv_5x5" for g in generators]
+        state = {k: v.clone() for k, v in problem.evaluator.G.state_dict().items()}
+        columns = real(generators)
+        with torch.no_grad():
+            for name, p in problem.evaluator.G.named_parameters():
+                if fault == 0 or "conv_5x5" in name:
+                    p.fill_(fault)
+        again = real(generators)
+        problem.evaluator.G.load_state_dict(state)
+        return {k: np.where(broken, again[k], columns[k]) for k in columns}
+
+    problem.evaluator.judge_generators = breaking
+    first = np.vstack([problem.encode(marked), rows(problem, 7)])
+    algorithm = moonas.algorithm("nsga2", problem, sampling=first)
+    result = run(problem, 3, algorithm=algorithm)
+    call = read_run(tmp_path / "run")[1][1]["result"]
+    assert call["failed"][0] and not all(call["failed"])
+    worst = np.array(call["fid"])[call["failed"]]
+    assert (worst == 200).all() and call["inverse_is"][0] == 1
+    assert result.algorithm.n_gen >= 3 and np.isfinite(result.pop.get("F")).all()
 
 
 def test_a_broken_generator_is_healed_by_weight_resetting(load, monkeypatch):
@@ -355,12 +392,25 @@ def test_the_zoo_counts_as_the_papers_do():
     assert counts["discriminators of 48 pixels, 128 channels"] == (1_578_112, 687_661_184)
 
 
-def test_no_network_of_the_space_is_larger_than_the_bounds(load):
-    for stage in STAGES:
-        problem = load(stage)
-        sizes = np.array([problem.count(problem.decode(x)) for x in rows(problem, 40)])
-        high = [problem.column(name).bounds[1] for name in ("params", "macs")]
-        assert (sizes <= high).all()
+@pytest.mark.parametrize("side", [8, 32])
+@pytest.mark.parametrize("stage", STAGES)
+def test_no_network_of_the_space_is_larger_than_the_bounds(stage, side, load):
+    problem = load(stage, image_size=side)
+    high = [problem.column(name).bounds[1] for name in ("params", "macs")]
+    # what costs most on every edge, with every way to halve; macs and params each reach their bound
+    largest = {c: len(c) - 1 for c in (*GeneratorSpace.edges, *DiscriminatorSpace.edges)}
+    largest |= {c: c.index("conv_5x5") for c in largest if "conv_5x5" in c}
+    cell = [[largest[choices]] for choices in problem.space.edges[:7]]
+    for e in (0, 1) if stage == "eagan-generator" else (5,):
+        cell[e] = range(len(problem.space.edges[e]))
+    cells = list(itertools.product(*cell))
+    sizes = np.array(
+        [
+            problem.count(problem.decode(np.concatenate(three)))
+            for three in itertools.product(cells, repeat=3)
+        ]
+    )
+    assert sizes.max(axis=0).tolist() == high
 
 
 WORDS = [
@@ -400,7 +450,7 @@ def test_the_pipeline_from_a_shell_ends_with_a_trained_gan(elsewhere, capsys):
 
 
 def test_repeating_gives_the_second_stage_1_the_first_ones_discriminator(elsewhere):
-    assert main([*LINE, *WORDS, "repeat=2"]) == 0
+    assert main([*LINE, *WORDS, "repeat=2", "initial_discriminator=simple"]) == 0
     folders = {p.name for p in (elsewhere / "run").iterdir()}
     assert folders == {name + end for name in STAGES for end in ("", "-2")}
     first = json.loads((elsewhere / "run/eagan-discriminator/gan.json").read_text())
@@ -495,6 +545,32 @@ def test_a_run_with_other_features_is_refused_by_name(load, tmp_path):
     first.journal.close()
     with pytest.raises(RunMismatch, match="features='classifier'"):
         load("eagan-generator", journal=tmp_path / "run", features="inception")
+
+
+def test_stage_2_may_begin_with_a_generator_that_was_fully_trained(load, tmp_path):
+    options = dict(channels=2, d_channels=2, latent=3, batch=240, score_images=60, epochs=1)
+    stage = load_training(tmp_path / "t", device=load("eagan-generator").settings.device, **options)
+    trained = stage.run(seed=1)
+    stage.report(trained, tmp_path / "t")
+    problem = load("eagan-discriminator", from_run=tmp_path / "t")
+    problem.evaluate(rows(problem, 1))
+    assert torch.equal(
+        problem.evaluator.best.net.to_image.weight, trained.generator.to_image.weight
+    )
+
+
+def test_more_steps_of_d_than_an_epoch_has_are_refused(load):
+    with pytest.raises(ValueError, match="d_steps=7.*5 steps an epoch"):
+        run(load("eagan-generator", d_steps=7))
+
+
+def test_threads_and_where_inceptions_weights_are_may_change(load, tmp_path):
+    first = load("eagan-generator", journal=tmp_path / "run")
+    run(first, 1)
+    first.journal.close()
+    with pytest.warns(UserWarning, match="threads"):  # the last bits may change
+        second = load("eagan-generator", journal=tmp_path / "run", threads=2, inception_weights="x")
+        run(second, 2)
 
 
 def test_damage_to_stage_1s_weights_is_noticed(load, tmp_path):

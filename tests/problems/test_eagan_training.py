@@ -25,6 +25,7 @@ RECIPE = Recipe(
     beta1=0.0,
     beta2=0.9,
     clip=None,
+    shift=0,
 )
 
 
