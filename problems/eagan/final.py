@@ -60,6 +60,7 @@ PAPER = dict(
     d_channels=128,
     latent=120,
     scale=1.0,
+    shift=0,
     features="inception",
     score_images=50000,
     is_splits=10,

@@ -48,7 +48,7 @@ class GanSettings(GenerationSettings):
     beta1: float = setting(0.0, "of Adam", least=0)
     beta2: float = setting(0.9, "of Adam", least=0)
     shift: int = setting(
-        0, "pixels by which discriminators see all images shifted, at most; the paper: 0", least=0
+        1, "pixels by which discriminators see all images shifted, at most; the paper: 0", least=0
     )
     clip: float | None = setting(
         None, "norm that a gradient is clipped to; none: no limit", above=0
@@ -96,6 +96,7 @@ PAPER = dict(
     d_channels=128,
     latent=120,
     scale=1.0,
+    shift=0,
     batch=40,
     generator_batch=80,
     learning_rate=2e-4,
