@@ -68,7 +68,7 @@ def draw_front(problem, population, rows, path, picked=None):
     for axis, name in ((axes.xaxis, second), (axes.yaxis, first)):
         axis.set_label_text(_title(problem.column(name)), color=INK)
         axis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.08 * F[:, 0].max() or 1)
     axes.set_title(f"{len(rows)} of {len(F)} candidates on the front", color=INK, loc="left")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
