@@ -14,17 +14,10 @@ from moonas.settings import require, setting
 from . import zoo
 from .costs import discriminator_cost
 from .evaluators import OneToOne
-from .generator import (
-    DEFAULT_DISCRIMINATOR,
-    discriminator_parts,
-    find_generator,
-    make_discriminator,
-)
-from .networks import Discriminator, own_weights
-from .problem import PAPER, WEIGHTS, GanProblem, GanSearchSettings, read_gan
+from .gan_file import WEIGHTS, read_gan
+from .networks import Discriminator, discriminator_parts, own_weights
+from .problem import PAPER, GanProblem, GanSearchSettings, make_discriminator
 from .space import Architecture, DiscriminatorSpace
-
-DEFAULT_GENERATOR = "EAGAN_G"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,13 +25,14 @@ class Settings(GanSearchSettings):
     """What a search for discriminators can be told; the defaults suit digits and are small."""
 
     generator: str | None = setting(
-        None, f"all GANs' generator: published, by name, or its edges; none: {DEFAULT_GENERATOR}"
+        None,
+        f"all GANs' generator: published, by name, or its edges; none: {zoo.DEFAULT_GENERATOR}",
     )
     from_run: str | None = setting(
         None, "run folder of eagan-generator, whose best generator to take with its weights"
     )
     generator_epochs: int = setting(
-        40, f"epochs that a generator of no run trains against {DEFAULT_DISCRIMINATOR}", least=0
+        40, f"epochs that a generator of no run trains against {zoo.DEFAULT_DISCRIMINATOR}", least=0
     )
     weight_resetting: bool = setting(
         True, "begin each round with copies of the best generator of the last"
@@ -92,7 +86,7 @@ class EAGANDiscriminator(GanProblem):
 
     def __init__(self, settings, weights=None):
         self.weights = weights
-        self.generator = find_generator(settings.generator or DEFAULT_GENERATOR)
+        self.generator = zoo.find_generator(settings.generator)
         super().__init__(settings)
         if weights is not None:
             self.inputs = {WEIGHTS: sha256(weights)}

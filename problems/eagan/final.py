@@ -19,22 +19,12 @@ from moonas.problem import SearchFailed
 from moonas.settings import setting
 from moonas.stage import Preparation
 
+from . import zoo
 from .drawing import save_grid
-from .generator import find_discriminator, find_generator, make_discriminator
-from .networks import Discriminator, Generator, check_side, settle_statistics
-from .problem import (
-    GRID,
-    SIMPLE,
-    GanSettings,
-    discriminator_shape,
-    generator_shape,
-    read_gan,
-    write_gan,
-)
-from .space import Architecture, DiscriminatorSpace
+from .gan_file import SIMPLE, discriminator_shape, generator_shape, read_gan, write_gan
+from .networks import Generator, check_side, settle_statistics
+from .problem import GRID, GanSettings, make_discriminator
 from .training import Drawn, Recipe, Streams, train_adversarially
-
-LARGE = 2**20  # pixels: a side at which every discriminator is legal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,17 +110,18 @@ class FinalTraining(Preparation):
     def __init__(self, settings):
         self.settings = settings
         self.info = describe(settings.data, settings.image_size)
-        side = check_side(self.info.side)
+        check_side(self.info.side)
         self.features_in_words = generation_columns(settings, self.info)[0].unit
         self.inputs = checksums(self.info)
         self.device = resolve_device(settings.device)
-        self.architecture = find_generator(settings.generator or "EAGAN_G")
+        self.architecture = zoo.find_generator(settings.generator)
         self.recipe = Recipe.of(settings)
         shape = discriminator_shape(settings, self.info)
-        self.make_discriminator = partial(make_discriminator, SIMPLE, self.info, shape)
-        if settings.discriminator != SIMPLE:
-            legal = legal_discriminator(settings.discriminator, side)
-            self.make_discriminator = partial(Discriminator, legal, **shape)
+        self.make_discriminator = partial(
+            make_discriminator, settings.discriminator, self.info, shape, mend=True
+        )
+        with torch.device("meta"):
+            self.make_discriminator()  # so that wrong words are found before any work
 
     def run(self, seed):
         """Train, or go on with what the journal holds, and judge.
@@ -182,12 +173,6 @@ class FinalTraining(Preparation):
             shares = " ".join(f"{100 * share:.1f}" for share in scores["shares"])
             lines.append(f"Shares of the {len(scores['shares'])} classes: {shares} %.")
         return lines
-
-
-def legal_discriminator(words, side):
-    """A discriminator of some words, made legal for images of another side."""
-    found = find_discriminator(words, LARGE)
-    return Architecture(DiscriminatorSpace(side).legal(found.cells))
 
 
 class _Gan:

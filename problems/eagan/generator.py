@@ -9,27 +9,10 @@ from moonas.settings import require, setting
 from . import zoo
 from .costs import generator_cost
 from .evaluators import ManyToOne
-from .networks import (
-    Discriminator,
-    Generator,
-    Part,
-    SimpleDiscriminator,
-    SuperDiscriminator,
-    own_weights,
-)
-from .problem import PAPER, SIMPLE, GanProblem, GanSearchSettings, read_gan
-from .space import (
-    DOWN,
-    NORMAL,
-    UP,
-    Architecture,
-    DiscriminatorSpace,
-    GeneratorSpace,
-    Pair,
-    PairSpace,
-)
-
-DEFAULT_DISCRIMINATOR = "EAGAN_D_C"
+from .gan_file import SIMPLE, read_gan
+from .networks import Discriminator, Generator, SuperDiscriminator, generator_parts, own_weights
+from .problem import PAPER, GanProblem, GanSearchSettings, make_discriminator
+from .space import Architecture, GeneratorSpace, Pair, PairSpace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +22,7 @@ class Settings(GanSearchSettings):
     initial_discriminator: str | None = setting(
         None,
         f"D that all generators share: a published one by name, {SIMPLE}, or its edges; none: "
-        f"{DEFAULT_DISCRIMINATOR}",
+        f"{zoo.DEFAULT_DISCRIMINATOR}",
     )
     from_run: str | None = setting(
         None, "run folder of eagan-discriminator, whose D takes that place (EAGAN-GD3)"
@@ -80,45 +63,6 @@ def pipeline(settings, stages):
     return stages[:1] if settings.coupled else stages * settings.repeat
 
 
-def find_generator(words):
-    """The generator of a published name or of its edges.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    if words in zoo.GENERATORS:
-        return zoo.generator(words)
-    return _of_edges(GeneratorSpace(), words, "generator", zoo.GENERATORS)
-
-
-def find_discriminator(words, side):
-    """The discriminator of a published name or of its edges, for images of some side.
-
-    Raises:
-        ValueError: it is neither, or no such D takes images of that side.
-    """
-    words = words or DEFAULT_DISCRIMINATOR
-    if words in zoo.DISCRIMINATORS:
-        return zoo.discriminator(words, side)
-    return _of_edges(DiscriminatorSpace(side), words, "discriminator", zoo.DISCRIMINATORS)
-
-
-def make_discriminator(words, info, shape):
-    """The discriminator that words mean, a module of its own."""
-    if words == SIMPLE:
-        return SimpleDiscriminator(info.side, **shape)
-    return Discriminator(find_discriminator(words, info.side), **shape)
-
-
-def _of_edges(space, words, what, published):
-    if "/" not in words:
-        raise ValueError(
-            f"No {what} {words!r} is known; choose from {list(published)}, or give its edges, "
-            "three cells parted by '/'."
-        )
-    return space.of_text(words)
-
-
 class EAGANGenerator(GanProblem):
     """Generators by the quality of their images and their size."""
 
@@ -127,7 +71,7 @@ class EAGANGenerator(GanProblem):
     def __init__(self, settings):
         super().__init__(settings)
         if settings.initial_discriminator != SIMPLE:  # wrong words are found before any work
-            find_discriminator(settings.initial_discriminator, self.info.side)
+            zoo.find_discriminator(settings.initial_discriminator, self.info.side)
 
     def make_space(self):
         return GeneratorSpace()
@@ -197,7 +141,7 @@ class EAGANPair(GanProblem):
 
     def largest(self):
         """Generators that no other exceeds, with some discriminator."""
-        some = find_discriminator(None, self.info.side)
+        some = zoo.find_discriminator(None, self.info.side)
         return [Pair(generator, some) for generator in largest_generators()]
 
     def gan(self, pair):
@@ -224,22 +168,3 @@ class EAGANPair(GanProblem):
 def largest_generators():
     """Generators that no other exceeds, in params or in macs."""
     return [Architecture(((up, up, *["conv_5x5"] * 5),) * 3) for up in ("deconv", "bilinear")]
-
-
-def generator_parts(channels, side):
-    """Every operation at every side that it can have in a generator for images of some side."""
-    parts = []
-    for below in (side // 8, side // 4, side // 2):
-        parts += [Part(name, "up", channels, below) for name in UP]
-        parts += [Part(name, "normal", channels, 2 * below) for name in NORMAL]
-    return parts
-
-
-def discriminator_parts(channels, side):
-    """Every operation at every side that it can have in a discriminator."""
-    sides, s = [], side
-    while s > 1 and len(sides) < 4:
-        s = -(-s // 2)
-        sides.append(s)
-    parts = [Part(name, "normal", channels, s) for s in sides for name in NORMAL]
-    return parts + [Part(name, "down", channels, s) for s in sides[:3] if s > 1 for name in DOWN]

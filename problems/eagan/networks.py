@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from .space import N_CELLS, NORMAL, DiscriminatorSpace, GeneratorSpace
+from .space import DOWN, N_CELLS, NORMAL, UP, DiscriminatorSpace, GeneratorSpace, halved
 
 LATENT_PARTS = N_CELLS
 INTERPOLATIONS = ("nearest", "bilinear")
@@ -414,6 +414,25 @@ class Part:
         if self.kind == "up":
             return up_operation(self.name, self.channels)
         return down_operation(self.name, self.channels, stride=1 if self.kind == "normal" else 2)
+
+
+def generator_parts(channels, side):
+    """Every operation at every side that it can have in a generator for images of some side."""
+    parts = []
+    for below in (side // 8, side // 4, side // 2):
+        parts += [Part(name, "up", channels, below) for name in UP]
+        parts += [Part(name, "normal", channels, 2 * below) for name in NORMAL]
+    return parts
+
+
+def discriminator_parts(channels, side):
+    """Every operation at every side that it can have in a discriminator."""
+    sides, s = [], side
+    while s > 1 and len(sides) < 4:
+        s = halved(s)
+        sides.append(s)
+    parts = [Part(name, "normal", channels, s) for s in sides for name in NORMAL]
+    return parts + [Part(name, "down", channels, s) for s in sides[:3] if s > 1 for name in DOWN]
 
 
 def alone(architecture):

@@ -1,8 +1,6 @@
 """What the searches of EAGAN have in common: settings, selection, offspring, and what is left."""
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from pymoo.operators.selection.rnd import RandomSelection
@@ -14,21 +12,17 @@ from moonas.evaluators.generation import (
     GenerationSettings,
     generation_columns,
 )
-from moonas.files import write_atomically
-from moonas.journal import to_bytes
 from moonas.nets.devices import resolve_device
-from moonas.nets.training import part_of_state, training_state
 from moonas.operators import CategoricalSampling, SameArchitecture
 from moonas.problem import Column, MovingProblem
 from moonas.settings import SearchSettings, check_objectives, require, setting
 
-from . import networks
+from . import networks, zoo
 from .drawing import save_grid
+from .gan_file import GAN, SIMPLE, discriminator_shape, generator_shape, read_gan, write_gan
 from .operators import EdgeCrossover, EdgeMutation, Legal
 
 GRID = 100  # images in a picture
-SIMPLE = "simple"  # the discriminator of EAGAN-GD2, in words
-GAN, WEIGHTS = "gan.json", "gan.pt"  # what a search leaves
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,74 +193,15 @@ class GanProblem(MovingProblem):
         return [f"Picked: FID ({of}) {fid:.2f}, {row.architecture}."]
 
 
-def write_gan(stage, generator, discriminator, folder, optimizer=None, **more):
-    """Write the weights of a GAN, and what they are the weights of.
+def make_discriminator(words, info, shape, *, mend=False):
+    """The discriminator that words mean, a module of its own.
 
     Args:
-        stage: whose settings and data it was made with.
-        generator: a :class:`~problems.eagan.networks.Generator`.
-        discriminator: a module; one of the space has an ``architecture``.
-        folder: to write into.
-        optimizer: of the generator, for its memory.
-        more: what else gan.json tells.
+        words: see :func:`problems.eagan.zoo.find_discriminator`, or "simple".
+        info: of the data.
+        shape: its arguments.
+        mend: make it legal for these images.
     """
-    tensors = {f"generator.{k}": v for k, v in generator.state_dict().items()}
-    tensors |= {f"discriminator.{k}": v for k, v in discriminator.state_dict().items()}
-    if optimizer is not None:
-        memory = part_of_state(training_state(generator, optimizer), "memory")
-        tensors |= {f"memory.{name}": tensor for name, tensor in memory.items()}
-    write_atomically(folder / WEIGHTS, to_bytes(tensors))
-    words = {
-        "generator": str(generator.architecture),
-        "discriminator": str(getattr(discriminator, "architecture", SIMPLE)),
-        "generator_shape": generator_shape(stage.settings, stage.info),
-        "discriminator_shape": discriminator_shape(stage.settings, stage.info),
-    }
-    write_atomically(folder / GAN, (json.dumps(words | more, indent=1) + "\n").encode())
-
-
-def read_gan(folder):
-    """What a search has left in its gan.json, a dict.
-
-    Raises:
-        ValueError: there is none, or the file is damaged.
-    """
-    path = Path(folder) / GAN
-    if not path.exists():
-        raise ValueError(
-            f"{folder} holds no {GAN}: it is no run of EAGAN, or that has not ended. A search of "
-            "several stages has each in a folder of its own, such as eagan-generator."
-        )
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        for key in (
-            "generator",
-            "discriminator",
-            "generator_shape",
-            "discriminator_shape",
-            "calls",
-        ):
-            found[key]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is damaged: {error!r}") from None
-    return found
-
-
-def generator_shape(settings, info):
-    """Arguments of generators for some data."""
-    return dict(
-        channels=settings.channels,
-        latent=settings.latent,
-        side=info.side,
-        in_channels=info.channels,
-    )
-
-
-def discriminator_shape(settings, info):
-    """Arguments of discriminators for some data."""
-    return dict(
-        channels=settings.d_channels,
-        in_channels=info.channels,
-        spectral=settings.spectral,
-        scale=settings.scale,
-    )
+    if words == SIMPLE:
+        return networks.SimpleDiscriminator(info.side, **shape)
+    return networks.Discriminator(zoo.find_discriminator(words, info.side, mend=mend), **shape)

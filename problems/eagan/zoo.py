@@ -1,7 +1,9 @@
-"""Published generators and discriminators of the space, as the release of EAGAN stores them."""
+"""Published generators and discriminators, as EAGAN's release stores them, and words for any."""
 
-from .space import DiscriminatorSpace, GeneratorSpace
+from .space import Architecture, DiscriminatorSpace, GeneratorSpace
 
+DEFAULT_GENERATOR, DEFAULT_DISCRIMINATOR = "EAGAN_G", "EAGAN_D_C"
+LARGE = 2**20  # pixels: a side at which every discriminator is legal
 EAGAN = "Ying et al., EAGAN, ECCV 2022, figures 3 and 4"
 GENERATORS = {
     "EAGAN_G": ([[1, 1, 1, 0, 2, 3, 1], [1, 1, 0, 1, 3, 0, 5], [0, 1, 0, 3, 0, 0, 3]], EAGAN),
@@ -28,3 +30,45 @@ def generator(name):
 def discriminator(name, side=32):
     """The architecture of a published discriminator; legal from 8 pixels a side on."""
     return DiscriminatorSpace(side).of_arrays(DISCRIMINATORS[name][0])
+
+
+def find_generator(words=None):
+    """The generator of a published name or of its edges; None is the default.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    words = words or DEFAULT_GENERATOR
+    if words in GENERATORS:
+        return generator(words)
+    return _of_edges(GeneratorSpace(), words, "generator", GENERATORS)
+
+
+def find_discriminator(words=None, side=32, *, mend=False):
+    """The discriminator of a published name or of its edges; None is the default.
+
+    Args:
+        words: the name, or three cells parted by ``/``.
+        side: of the images in pixels.
+        mend: make legal for this side what is so for a larger one.
+
+    Raises:
+        ValueError: it is neither, or no such D takes images of that side.
+    """
+    words = words or DEFAULT_DISCRIMINATOR
+    if words in DISCRIMINATORS:
+        return discriminator(words, side)
+    space = DiscriminatorSpace(side)
+    if mend:
+        any_side = _of_edges(DiscriminatorSpace(LARGE), words, "discriminator", DISCRIMINATORS)
+        return Architecture(space.legal(any_side.cells))
+    return _of_edges(space, words, "discriminator", DISCRIMINATORS)
+
+
+def _of_edges(space, words, what, published):
+    if "/" not in words:
+        raise ValueError(
+            f"No {what} {words!r} is known; choose from {list(published)}, or give its edges, "
+            "three cells parted by '/'."
+        )
+    return space.of_text(words)
