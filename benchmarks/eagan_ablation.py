@@ -10,7 +10,7 @@ images a score. A coupled search has as many rounds as both stages together. FID
 digits classifier, the lowest among the 16 GANs of a round. Mean and spread (a standard deviation)
 of a search are those over the rounds of its last stage; of a coupled one, over its second half.
 
-Command: python benchmarks/eagan_ablation.py        (2 CPU cores, about 25 minutes)
+Command: python benchmarks/eagan_ablation.py        (2 CPU cores, about 35 minutes)
 Device: CPU, two processes with one thread each.
 Output: eagan_ablation.json and eagan_ablation.png beside this file. The searches are kept in
 --runs; interrupted and repeated, only what is missing is computed.

@@ -10,7 +10,7 @@ and k^-1.4 (candidates, with another mean); no Inception is run. Both get the sa
 take the candidate's mean and covariance themselves. One thread. Median of 3 repeats for ours, one
 run for pytorch-fid's.
 
-Command: python benchmarks/frechet.py        (1 CPU core, about 2 minutes)
+Command: python benchmarks/frechet.py        (1 CPU core, about a minute)
 Device: CPU.
 Output: frechet.json beside this file; --features 256 is quick and writes frechet-256.json.
 """
