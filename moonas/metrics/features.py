@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..data import describe
+from ..data.images import DATA_SETS, FOLDER_SIDE
 from ..files import cached
 from ..nets.devices import repeatable
 from ..nets.randomness import generator, initial_weights
@@ -120,7 +120,8 @@ def check_labels(info):
 
 def classifier_name(info):
     """The classifier of a data set in words; of images that were resized, with their size."""
-    size = "" if info.side == describe(info.name).side else f"{info.side}x{info.side} "
+    own = DATA_SETS[info.name].side if info.name in DATA_SETS else FOLDER_SIDE
+    size = "" if info.side == own else f"{info.side}x{info.side} "
     return f"{Path(info.name).name} {size}classifier"
 
 

@@ -87,9 +87,14 @@ def test_fid_is_to_all_real_images_with_the_features_of_the_extractor(generation
     assert judge(generation, noise())["fid"] == pytest.approx(expected, rel=1e-3)
 
 
-def test_one_image_again_and_again_scores_1_and_is_of_one_class(generation):
+def test_one_image_again_and_again_is_no_number(generation):
     found = judge(generation, generation.images[:1].repeat(N, 1, 1, 1))
-    assert found["inverse_is"] == pytest.approx(1)
+    assert np.isnan(found["fid"]) and np.isnan(found["inverse_is"])
+
+
+def test_almost_one_image_scores_1_and_is_of_one_class(generation):
+    found = judge(generation, generation.images[:1].cpu() + 0.02 * noise())
+    assert found["inverse_is"] == pytest.approx(1, abs=1e-4)
     assert sorted(found["shares"])[-2:] == [0, 1]
     assert judge(generation, unseen())["fid"] < found["fid"] <= CEILINGS["classifier"]
 
@@ -153,7 +158,7 @@ def test_scores_of_other_features_are_refused(settings, generation):
 
 @pytest.mark.parametrize("name", ["digits", "/data/of mine/cells", "/data/of mine/cells/"])
 def test_columns_name_the_features_and_end_at_what_a_failure_gets(name):
-    info = DataInfo(name, 10, 1, 8)
+    info = DataInfo(name, 10, 1, 8 if name == "digits" else 32)
     fid, inverse_is = generation_columns(GenerationSettings(), info)
     words = "digits classifier" if name == "digits" else "cells classifier"
     assert (fid.name, fid.unit, inverse_is.name, inverse_is.unit) == (
@@ -164,6 +169,12 @@ def test_columns_name_the_features_and_end_at_what_a_failure_gets(name):
     assert (inverse_is.worst, inverse_is.bounds) == (1, (0, 1))
     fid, inverse_is = generation_columns(GenerationSettings(features="inception"), info)
     assert fid.unit == inverse_is.unit == "inception" and fid.worst == 1000
+
+
+def test_columns_name_the_size_of_resized_images():
+    for name, side, words in (("digits", 16, "digits 16x16"), ("/some/cells", 8, "cells 8x8")):
+        fid, _ = generation_columns(GenerationSettings(), DataInfo(name, 10, 1, side))
+        assert fid.unit == f"{words} classifier"
 
 
 def test_the_features_call_themselves_as_the_columns_do(settings, generation):
