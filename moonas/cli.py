@@ -225,7 +225,7 @@ def _prepare(args):
     options = _options(args, {name: registry.stage_module(name) for name in names})
     if not args.stage:
         names = registry.pipeline(every, options[every[0]])
-    labels = _labels(names)
+    labels = registry.labels(names)
 
     def folder_of(label, out):
         return out if len(every) == 1 else out / label
@@ -280,12 +280,6 @@ def _prepare_training(args):
     return [
         partial(_run_stage, None, stage, None, out, partial(_run_preparation, "Training", seed))
     ]
-
-
-def _labels(names):
-    """A name for each stage of a pipeline: its own, and with a number when it comes again."""
-    times = [names[: i + 1].count(name) for i, name in enumerate(names)]
-    return [name if k == 1 else f"{name}-{k}" for name, k in zip(names, times, strict=True)]
 
 
 def _after(every, name, out, module, options):

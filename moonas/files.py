@@ -1,6 +1,7 @@
 """Files that are either whole or not there, and the folder for what is computed once a machine."""
 
 import hashlib
+import io
 import os
 from pathlib import Path
 
@@ -28,9 +29,9 @@ def write_atomically(path, data):
 
 def save_figure(figure, path, dpi=130):
     """Write a figure of matplotlib as PNG, the same bytes for the same figure."""
-    part = path.with_suffix(".part")
-    figure.savefig(part, dpi=dpi, format="png", metadata={"Software": None})
-    os.replace(part, path)
+    png = io.BytesIO()
+    figure.savefig(png, dpi=dpi, format="png", metadata={"Software": None})
+    write_atomically(path, png.getvalue())
 
 
 def sha256(path):

@@ -28,7 +28,7 @@ import filelock
 import numpy as np
 
 from .files import write_atomically
-from .settings import WHERE_IT_RUNS, to_json
+from .settings import free_names, to_json
 
 FORMAT = 1
 PACKAGES = ("moonas", "pymoo", "moocore", "numpy", "torch", "torchvision")
@@ -77,6 +77,7 @@ class Journal:
             ) from None
         self._file = self.folder / "journal.jsonl"
         self._unfinished = self.folder / "unfinished.jsonl"
+        self._free = free_names(settings)
         self._asked = {
             "format": FORMAT,
             "problem": problem,
@@ -253,7 +254,7 @@ class Journal:
             if key == "settings":
                 for name in value.keys() | self._head[key].keys():
                     old, new = self._head[key].get(name), value.get(name)
-                    if old != new and name not in WHERE_IT_RUNS:
+                    if old != new and name not in self._free:
                         self._refuse(name, old, new)
             elif self._head.get(key) != value:
                 self._refuse(key, self._head.get(key), value)
@@ -345,10 +346,10 @@ def check_run(folder, problem, settings, seed):
     head = _read_head(folder)
     if head is None:
         return
-    asked = {"problem": problem, "seed": seed}
+    asked, free = {"problem": problem, "seed": seed}, free_names(settings)
     old = {"problem": head["problem"], "seed": head["seed"]} | head["settings"]
     for name, value in (asked | to_json(settings)).items():
-        if value is not None and name not in WHERE_IT_RUNS and old.get(name) != value:
+        if value is not None and name not in free and old.get(name) != value:
             raise _mismatch(folder, name, old.get(name), value)
 
 

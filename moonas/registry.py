@@ -122,6 +122,12 @@ def pipeline(names, options):
     return names if plan is None else plan(first.Settings(**options), names)
 
 
+def labels(names):
+    """Folders of the stages of a pipeline: their names, with a number where one comes again."""
+    times = [names[: i + 1].count(name) for i, name in enumerate(names)]
+    return [name if k == 1 else f"{name}-{k}" for name, k in zip(names, times, strict=True)]
+
+
 def stage_module(name):
     """The module of a stage, imported."""
     return importlib.import_module(entry(name).module)
@@ -179,7 +185,7 @@ def last_run(folder):
     found = []
     for path in sorted(folder.glob("*/run.json")):
         name = read_run(path.parent)[0]["problem"]
-        label = re.fullmatch(rf"{re.escape(name)}(?:-(\d+))?", path.parent.name)
+        label = re.fullmatch(rf"{re.escape(name)}(?:-(\d+))?", path.parent.name)  # see labels()
         if label and name in entries():
             turn = int(label[1] or 1)
             found.append((turn, stages(entry(name).task).index(name), path.parent, name))

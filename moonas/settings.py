@@ -7,16 +7,6 @@ import typing
 from dataclasses import dataclass
 from operator import ge, gt, le
 
-WHERE_IT_RUNS = (
-    "root",
-    "download",
-    "device",
-    "threads",
-    "workers",
-    "inception_weights",  # where a file is; what is in it is checked
-    "repeat",  # how often all stages run, no matter to one of them
-)  # may change between two parts of one run
-
 KINDS = {
     int: "a whole number",
     float: "a number",
@@ -28,7 +18,7 @@ LISTS = {str: "a list of names", int: "a list of whole numbers", float: "a list 
 LIMITS = {"least": (ge, "at least"), "most": (le, "at most"), "above": (gt, "more than")}
 
 
-def setting(default, help, choices=None, *, least=None, most=None, above=None):
+def setting(default, help, choices=None, *, least=None, most=None, above=None, free=False):
     """A field of a Settings class.
 
     Args:
@@ -38,10 +28,12 @@ def setting(default, help, choices=None, *, least=None, most=None, above=None):
         least: the smallest legal number.
         most: the largest legal number.
         above: a number that the value must exceed.
+        free: whether it may change between two parts of one run: it says where the run is computed,
+            not what.
     """
     limits = {"least": least, "most": most, "above": above}
     limits = {name: value for name, value in limits.items() if value is not None}
-    metadata = {"help": help, "choices": choices, "limits": limits}
+    metadata = {"help": help, "choices": choices, "limits": limits, "free": free}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -52,10 +44,16 @@ class RunSettings:
     data: str = setting(
         "digits", "data set by name, or a folder: with a folder a class, or with a CSV of labels"
     )
-    root: str | None = setting(None, "folder that holds downloaded data sets")
-    download: bool = setting(False, "download the data set into root when it is not there")
-    device: str = setting("auto", "cpu, cuda, cuda:1, ...; auto takes a GPU where there is one")
-    threads: int = setting(1, "torch threads on a CPU; tiny networks run best on one", least=1)
+    root: str | None = setting(None, "folder that holds downloaded data sets", free=True)
+    download: bool = setting(
+        False, "download the data set into root when it is not there", free=True
+    )
+    device: str = setting(
+        "auto", "cpu, cuda, cuda:1, ...; auto takes a GPU where there is one", free=True
+    )
+    threads: int = setting(
+        1, "torch threads on a CPU; tiny networks run best on one", least=1, free=True
+    )
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -81,7 +79,7 @@ class SearchSettings(RunSettings):
     generations: int = setting(
         20, "horizon of the schedules, in generations; past it they stay at their end", least=1
     )
-    workers: int = setting(2, "architectures scored side by side on a CPU", least=1)
+    workers: int = setting(2, "architectures scored side by side on a CPU", least=1, free=True)
 
 
 def _of_type(field, value):
@@ -123,6 +121,11 @@ def check_objectives(chosen, known):
             raise ValueError(f"Unknown objective {name!r}; choose from {list(known)}.")
     if len(chosen) < 2 or len(set(chosen)) < len(chosen):
         raise ValueError(f"objectives={tuple(chosen)} will not do: two or more different columns.")
+
+
+def free_names(settings):
+    """Names of the settings that may change between two parts of one run."""
+    return {f.name for f in dataclasses.fields(settings) if f.metadata.get("free")}
 
 
 def to_json(settings):

@@ -1,5 +1,8 @@
 """Stages of a task: what all of them share, and those that are no pymoo problem."""
 
+import json
+from pathlib import Path
+
 
 class Stage:
     """A part of a task whose work a journal can record.
@@ -63,3 +66,27 @@ class Preparation(Stage):
         """Start the run, or start to replay it, see :meth:`moonas.journal.Journal.begin`."""
         if self.journal is not None:
             self.journal.begin(seed, self.in_words, self.where())
+
+
+def read_left(folder, name, stage, parse):
+    """What a stage has left in its run folder for others, in a JSON file.
+
+    Args:
+        folder: of the run.
+        name: of the file.
+        stage: whose runs leave such files, in words.
+        parse: what the file holds -> the result; what is not as it should be, it raises.
+
+    Raises:
+        ValueError: there is no such file, or it is damaged.
+    """
+    path = Path(folder) / name
+    if not path.exists():
+        raise ValueError(
+            f"{folder} holds no {name}: it is no run of {stage}, or that has not ended. A search "
+            "of several stages has each in a folder of its own."
+        )
+    try:
+        return parse(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from None

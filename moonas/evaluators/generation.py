@@ -40,7 +40,9 @@ class GenerationSettings(RunSettings):
         EXTRACTORS,
     )
     inception_weights: str | None = setting(
-        None, "file of pytorch-fid's Inception; none: downloaded where it is not there"
+        None,
+        "file of pytorch-fid's Inception; none: downloaded where it is not there",
+        free=True,  # what is in it is checked
     )
     score_images: int = setting(1000, "images that a generator is judged by", least=2)
     score_batch: int = setting(250, "of them a pass", least=2)

@@ -136,10 +136,11 @@ def training_state(net, optimizer, prefix=""):
     """Weights and an optimiser's memory as a flat dict of tensors.
 
     Keys are ``weights.NAME`` and ``memory.KEY.NAME``, as ``memory.exp_avg.NAME``, after a prefix.
+    Without an optimiser (None) there are weights alone.
     """
     names = {p: name for name, p in net.named_parameters()}
     tensors = {f"{prefix}weights.{k}": v for k, v in net.state_dict().items()}
-    for parameter, memory in optimizer.state.items():
+    for parameter, memory in optimizer.state.items() if optimizer else ():
         for key, value in memory.items():
             if value is not None:
                 tensors[f"{prefix}memory.{key}.{names[parameter]}"] = value

@@ -10,6 +10,12 @@ def draw_genes(n_choices, n_samples, rng):
     return rng.integers(0, n_choices, size=(n_samples, len(n_choices)))
 
 
+def other_choices(X, n_choices, rng):
+    """Another choice for each gene of X, (n, n_var), drawn uniformly; its own if it has but one."""
+    step = rng.integers(1, np.maximum(n_choices, 2), size=X.shape)  # 1 to n_choices - 1
+    return (X + step) % n_choices
+
+
 def reset_genes(X, n_choices, prob, rng):
     """Move each gene, with probability ``prob``, to another of its choices, drawn uniformly.
 
@@ -22,9 +28,9 @@ def reset_genes(X, n_choices, prob, rng):
     Returns:
         A new (n, n_var) array of X's type.
     """
-    step = rng.integers(1, np.maximum(n_choices, 2), size=X.shape)  # 1 to n_choices - 1
+    moved = other_choices(X, n_choices, rng)
     chosen = (rng.random(X.shape) < prob) & (n_choices > 1)
-    return np.where(chosen, (X + step) % n_choices, X).astype(X.dtype)
+    return np.where(chosen, moved, X).astype(X.dtype)
 
 
 class CategoricalSampling(Sampling):

@@ -1,22 +1,20 @@
 """Stage 2 of EAGAN as a pymoo problem: discriminators, each with a copy of the best generator."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 
-import torch
-
 from moonas.files import sha256
-from moonas.nets.training import part_of_state
 from moonas.published import Published
 from moonas.settings import require, setting
 
 from . import zoo
 from .costs import discriminator_cost
 from .evaluators import OneToOne
-from .gan_file import WEIGHTS, read_gan
+from .gan_file import WEIGHTS, read_gan, read_generator
 from .networks import Discriminator, discriminator_parts, own_weights
-from .problem import PAPER, GanProblem, GanSearchSettings, make_discriminator
+from .problem import PAPER, GanProblem, GanSearchSettings, discriminator_maker
 from .space import Architecture, DiscriminatorSpace
 
 
@@ -99,20 +97,9 @@ class EAGANDiscriminator(GanProblem):
         return OneToOne(
             self,
             self.generator,
-            self.generator_state if self.weights else None,
-            lambda: make_discriminator(None, self.info, self.discriminator_shape),
+            partial(read_generator, self.weights) if self.weights else None,
+            discriminator_maker(None, self.settings, self.info),
         )
-
-    def generator_state(self):
-        """Weights and memory of the optimiser that stage 1 has left for its generator."""
-        try:
-            tensors = torch.load(self.weights, map_location="cpu", weights_only=True)
-        except Exception as error:  # whatever a damaged archive makes torch raise
-            reason = str(error).splitlines()[0]
-            raise ValueError(f"{self.weights} is damaged: {reason}") from None
-        state = {f"weights.{name}": t for name, t in part_of_state(tensors, "generator").items()}
-        memory = part_of_state(tensors, "memory")
-        return state | {f"memory.{name}": tensor for name, tensor in memory.items()}
 
     def count(self, architecture):
         """(params, macs) of a discriminator."""

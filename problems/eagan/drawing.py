@@ -1,9 +1,11 @@
 """Pictures of generated images."""
 
-import os
+import io
 
 from torch.nn import functional as F
 from torchvision.utils import save_image
+
+from moonas.files import write_atomically
 
 SIDE = 40  # pixels that small images are enlarged to, at least
 
@@ -18,6 +20,6 @@ def save_grid(pixels, path, n_rows=10):
     """
     factor = max(1, round(SIDE / pixels.shape[-1]))
     large = F.interpolate(pixels, scale_factor=factor, mode="nearest")
-    part = path.with_suffix(".part")
-    save_image(large, part, nrow=-(-len(large) // n_rows), padding=2, pad_value=1.0, format="png")
-    os.replace(part, path)
+    png = io.BytesIO()
+    save_image(large, png, nrow=-(-len(large) // n_rows), padding=2, pad_value=1.0, format="png")
+    write_atomically(path, png.getvalue())

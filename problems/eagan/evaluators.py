@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from moonas.evaluators.generation import Generation
+from moonas.evaluators.supernet import random_architectures
 from moonas.nets.devices import repeatable, resolve_device, side_by_side
 from moonas.nets.randomness import generator as stream
 from moonas.nets.randomness import initial_weights
@@ -14,7 +15,7 @@ from moonas.nets.training import load_training_state, part_of_state, training_st
 from moonas.problem import SearchFailed
 
 from .networks import Generator, SuperDiscriminator, SuperGenerator
-from .training import Drawn, Recipe, Streams, train_adversarially
+from .training import Drawn, Recipe, Streams, load_state_of, state_of, train_adversarially
 
 
 class _GanEvaluator:
@@ -99,9 +100,8 @@ class _GanEvaluator:
 
     def random_architecture(self):
         """An architecture, each gene drawn uniformly from its choices."""
-        n_choices = self.problem.n_choices
-        share = torch.rand(len(n_choices), generator=self.streams.paths, dtype=torch.float64)
-        return self.problem.decode((share.numpy() * n_choices).astype(int))
+        p = self.problem
+        return random_architectures(1, p.n_choices, p.decode, self.streams.paths)[0]
 
     def placed(self, net):
         """A network on the device, as it likes its memory best."""
@@ -169,19 +169,16 @@ class ManyToOne(_GanEvaluator):
 
     def state(self):
         """All that training changes, as a flat dict of tensors."""
-        return (
-            training_state(self.G, self.optimizer, "g.")
-            | training_state(self.D, self.d_optimizer, "d.")
-            | self.streams.state()
-            | {"features": self.generation.mark}
-        )
+        return state_of(self._trained, self.streams) | {"features": self.generation.mark}
 
     def load_state(self, state):
         """Put back what :meth:`state` gave."""
         self.generation.check_mark(state["features"])
-        load_training_state(self.G, self.optimizer, state, "g.")
-        load_training_state(self.D, self.d_optimizer, state, "d.")
-        self.streams.load_state(state)
+        load_state_of(self._trained, self.streams, state)
+
+    @property
+    def _trained(self):
+        return {"g": (self.G, self.optimizer), "d": (self.D, self.d_optimizer)}
 
 
 def load_path_state(net, optimizer, state):
@@ -345,13 +342,9 @@ class OneToOne(_GanEvaluator):
 
     def state(self):
         """All that training changes, as a flat dict of tensors."""
-        tensors = training_state(self.D, self.d_optimizer, "d.") | self.streams.state()
-        tensors |= training_state(self.best.net, self.best.optimizer, "best.")
-        for number, own in enumerate(self.owners.values()):
-            tensors |= training_state(own.net, own.optimizer, f"g{number}.")
         found = [self.found[key] for key in self.owners]
         best = [] if self.best_found is None else [self.best_found]
-        return tensors | {
+        return state_of(self._trained, self.streams) | {
             "owners": torch.tensor(list(self.owners), dtype=torch.int64),
             "found": torch.tensor(found, dtype=torch.float64),
             "best_found": torch.tensor(best, dtype=torch.float64),
@@ -361,13 +354,15 @@ class OneToOne(_GanEvaluator):
     def load_state(self, state):
         """Put back what :meth:`state` gave."""
         self.generation.check_mark(state["features"])
-        load_training_state(self.D, self.d_optimizer, state, "d.")
-        load_training_state(self.best.net, self.best.optimizer, state, "best.")
-        self.streams.load_state(state)
-        self.owners = {}
-        for number, key in enumerate(map(tuple, state["owners"].tolist())):
-            self.owners[key] = own = self._fresh()
-            load_training_state(own.net, own.optimizer, state, f"g{number}.")
+        self.owners = {tuple(key): self._fresh() for key in state["owners"].tolist()}
+        load_state_of(self._trained, self.streams, state)
         self.found = dict(zip(self.owners, map(tuple, state["found"].tolist()), strict=True))
         best = state["best_found"].tolist()
         self.best_found = tuple(best[0]) if best else None
+
+    @property
+    def _trained(self):
+        owned = {f"g{number}": own for number, own in enumerate(self.owners.values())}
+        owned["best"] = self.best
+        generators = {name: (own.net, own.optimizer) for name, own in owned.items()}
+        return generators | {"d": (self.D, self.d_optimizer)}

@@ -1,7 +1,6 @@
 """The full training of a GAN that a search has found: from scratch, with a moving average."""
 
 from dataclasses import dataclass, fields
-from functools import partial
 
 import numpy as np
 import torch
@@ -14,17 +13,17 @@ from moonas.metrics.inception_score import inception_score
 from moonas.nets.devices import repeatable, resolve_device
 from moonas.nets.randomness import generator as stream
 from moonas.nets.randomness import initial_weights
-from moonas.nets.training import load_training_state, part_of_state, training_state
+from moonas.nets.training import part_of_state
 from moonas.problem import SearchFailed
 from moonas.settings import setting
 from moonas.stage import Preparation
 
 from . import zoo
 from .drawing import save_grid
-from .gan_file import SIMPLE, discriminator_shape, generator_shape, read_gan, write_gan
+from .gan_file import SIMPLE, generator_shape, read_gan, write_gan
 from .networks import Generator, check_side, settle_statistics
-from .problem import GRID, GanSettings, make_discriminator
-from .training import Drawn, Recipe, Streams, train_adversarially
+from .problem import GRID, PAPER_GAN, GanSettings, discriminator_maker
+from .training import Drawn, Recipe, Streams, load_state_of, state_of, train_adversarially
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,22 +38,7 @@ class Settings(GanSettings):
 
 
 # Section 5.1; 5 steps of D a step of G, 10 splits and the average are the release's.
-PAPER = dict(
-    epochs=600,
-    d_steps=5,
-    batch=40,
-    generator_batch=80,
-    learning_rate=2e-4,
-    d_learning_rate=2e-4,
-    channels=256,
-    d_channels=128,
-    latent=120,
-    scale=1.0,
-    shift=0,
-    features="inception",
-    score_images=50000,
-    is_splits=10,
-)
+PAPER = PAPER_GAN | dict(epochs=600, d_steps=5, score_images=50000)
 PRESETS = {
     "digits": {},
     "paper": PAPER | dict(data="cifar10"),
@@ -116,12 +100,9 @@ class FinalTraining(Preparation):
         self.device = resolve_device(settings.device)
         self.architecture = zoo.find_generator(settings.generator)
         self.recipe = Recipe.of(settings)
-        shape = discriminator_shape(settings, self.info)
-        self.make_discriminator = partial(
-            make_discriminator, settings.discriminator, self.info, shape, mend=True
+        self.make_discriminator = discriminator_maker(
+            settings.discriminator, settings, self.info, mend=True
         )
-        with torch.device("meta"):
-            self.make_discriminator()  # so that wrong words are found before any work
 
     def run(self, seed):
         """Train, or go on with what the journal holds, and judge.
@@ -260,18 +241,16 @@ class _Gan:
 
     def state(self):
         """All that training changes, as a flat dict of tensors."""
-        return (
-            training_state(self.G, self.optimizer, "g.")
-            | training_state(self.D, self.d_optimizer, "d.")
-            | {f"average.{k}": v for k, v in self.average.state_dict().items()}
-            | self.streams.state()
-            | {"features": self.generation.mark}
-        )
+        average = {f"average.{k}": v for k, v in self.average.state_dict().items()}
+        features = {"features": self.generation.mark}
+        return state_of(self._trained, self.streams) | average | features
 
     def load_state(self, state):
         """Put back what :meth:`state` gave."""
         self.generation.check_mark(state["features"])
-        load_training_state(self.G, self.optimizer, state, "g.")
-        load_training_state(self.D, self.d_optimizer, state, "d.")
+        load_state_of(self._trained, self.streams, state)
         self.average.load_state_dict(part_of_state(state, "average"))
-        self.streams.load_state(state)
+
+    @property
+    def _trained(self):
+        return {"g": (self.G, self.optimizer), "d": (self.D, self.d_optimizer)}

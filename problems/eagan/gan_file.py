@@ -1,11 +1,13 @@
 """The GAN that a search or a training leaves: gan.json says what it is, gan.pt has the weights."""
 
 import json
-from pathlib import Path
+
+import torch
 
 from moonas.files import write_atomically
 from moonas.journal import to_bytes
 from moonas.nets.training import part_of_state, training_state
+from moonas.stage import read_left
 
 GAN, WEIGHTS = "gan.json", "gan.pt"
 SIMPLE = "simple"  # the discriminator of EAGAN-GD2, in words
@@ -22,11 +24,8 @@ def write_gan(stage, generator, discriminator, folder, optimizer=None, **more):
         optimizer: of the generator, for its memory.
         more: what else gan.json tells.
     """
-    tensors = {f"generator.{k}": v for k, v in generator.state_dict().items()}
-    tensors |= {f"discriminator.{k}": v for k, v in discriminator.state_dict().items()}
-    if optimizer is not None:
-        memory = part_of_state(training_state(generator, optimizer), "memory")
-        tensors |= {f"memory.{name}": tensor for name, tensor in memory.items()}
+    tensors = training_state(generator, optimizer, "generator.")
+    tensors |= training_state(discriminator, None, "discriminator.")
     write_atomically(folder / WEIGHTS, to_bytes(tensors))
     words = {
         "generator": str(generator.architecture),
@@ -37,31 +36,33 @@ def write_gan(stage, generator, discriminator, folder, optimizer=None, **more):
     write_atomically(folder / GAN, (json.dumps(words | more, indent=1) + "\n").encode())
 
 
+def read_generator(path):
+    """The state of a generator in a file gan.pt, see :func:`~moonas.nets.training.training_state`.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    try:
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a damaged archive makes torch raise
+        raise ValueError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
+    return part_of_state(tensors, "generator")
+
+
 def read_gan(folder):
     """What a search has left in its gan.json, a dict.
 
     Raises:
         ValueError: there is none, or the file is damaged.
     """
-    path = Path(folder) / GAN
-    if not path.exists():
-        raise ValueError(
-            f"{folder} holds no {GAN}: it is no run of EAGAN, or that has not ended. A search of "
-            "several stages has each in a folder of its own, such as eagan-generator."
-        )
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        for key in (
-            "generator",
-            "discriminator",
-            "generator_shape",
-            "discriminator_shape",
-            "calls",
-        ):
+
+    def checked(found):
+        shapes = ("generator_shape", "discriminator_shape")
+        for key in ("generator", "discriminator", *shapes, "calls"):
             found[key]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is damaged: {error!r}") from None
-    return found
+        return found
+
+    return read_left(folder, GAN, "eagan-generator or eagan-discriminator", checked)
 
 
 def generator_shape(settings, info):

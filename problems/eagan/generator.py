@@ -11,7 +11,7 @@ from .costs import generator_cost
 from .evaluators import ManyToOne
 from .gan_file import SIMPLE, read_gan
 from .networks import Discriminator, Generator, SuperDiscriminator, generator_parts, own_weights
-from .problem import PAPER, GanProblem, GanSearchSettings, make_discriminator
+from .problem import PAPER, GanProblem, GanSearchSettings, discriminator_maker
 from .space import Architecture, GeneratorSpace, Pair, PairSpace
 
 
@@ -27,7 +27,12 @@ class Settings(GanSearchSettings):
     from_run: str | None = setting(
         None, "run folder of eagan-discriminator, whose D takes that place (EAGAN-GD3)"
     )
-    repeat: int = setting(1, "times that moonas search eagan runs both stages (EAGAN-GD3)", least=1)
+    repeat: int = setting(
+        1,
+        "times that moonas search eagan runs both stages (EAGAN-GD3)",
+        least=1,
+        free=True,  # no matter to one of them
+    )
     coupled: bool = setting(
         False, "evolve a discriminator with each generator, in one stage (figure 6)"
     )
@@ -64,22 +69,21 @@ def pipeline(settings, stages):
 
 
 class EAGANGenerator(GanProblem):
-    """Generators by the quality of their images and their size."""
+    """Generators by the quality of their images and their size.
+
+    Attributes:
+        first_discriminator: () -> the discriminator that all generators share, untrained.
+    """
 
     in_words = "edges of the three Up-Cells of a generator"
 
     def __init__(self, settings):
         super().__init__(settings)
-        if settings.initial_discriminator != SIMPLE:  # wrong words are found before any work
-            zoo.find_discriminator(settings.initial_discriminator, self.info.side)
+        words = settings.initial_discriminator
+        self.first_discriminator = discriminator_maker(words, settings, self.info)
 
     def make_space(self):
         return GeneratorSpace()
-
-    def first_discriminator(self):
-        """The discriminator that all generators share, untrained."""
-        words = self.settings.initial_discriminator
-        return make_discriminator(words, self.info, self.discriminator_shape)
 
     def make_evaluator(self):
         """A :class:`ManyToOne`; images and weights come at its first use."""

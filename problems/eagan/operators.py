@@ -5,6 +5,8 @@ from pymoo.core.crossover import Crossover
 from pymoo.core.mutation import Mutation
 from pymoo.core.repair import Repair
 
+from moonas.operators.categorical import other_choices
+
 
 def pick_one(allowed, rng):
     """One of the allowed columns of each row, drawn uniformly; none in a row without any.
@@ -34,8 +36,7 @@ def cross_edge(A, B, rng):
 def mutate_edge(X, n_choices, rng):
     """Move one gene of each row, drawn uniformly, to another of its choices; a new (n, n_var)."""
     taken = pick_one(np.broadcast_to(n_choices > 1, X.shape), rng)
-    step = rng.integers(1, np.maximum(n_choices, 2), size=X.shape)
-    return np.where(taken, (X + step) % n_choices, X).astype(X.dtype)
+    return np.where(taken, other_choices(X, n_choices, rng), X).astype(X.dtype)
 
 
 class EdgeCrossover(Crossover):

@@ -1,6 +1,7 @@
 """What the searches of EAGAN have in common: settings, selection, offspring, and what is left."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from pymoo.operators.selection.rnd import RandomSelection
@@ -80,12 +81,7 @@ class GanSearchSettings(SearchSettings, GanSettings):
 # Section 5.1, but for what the release has and the paper has not: 1 step of D a step of G in stage
 # 1 and 5 in stage 2, betas, 10 splits. The paper prints the two batch sizes the other way round,
 # and 50 epochs of warm-up where the release has 40.
-PAPER = dict(
-    data="cifar10",
-    population=16,
-    generations=19,
-    warmup_epochs=50,
-    epochs=10,
+PAPER_GAN = dict(
     channels=256,
     d_channels=128,
     latent=120,
@@ -96,9 +92,16 @@ PAPER = dict(
     learning_rate=2e-4,
     d_learning_rate=2e-4,
     features="inception",
+    is_splits=10,
+)
+PAPER = PAPER_GAN | dict(
+    data="cifar10",
+    population=16,
+    generations=19,
+    warmup_epochs=50,
+    epochs=10,
     score_images=5000,
     score_batch=100,
-    is_splits=10,
 )
 
 
@@ -193,15 +196,20 @@ class GanProblem(MovingProblem):
         return [f"Picked: FID ({of}) {fid:.2f}, {row.architecture}."]
 
 
-def make_discriminator(words, info, shape, *, mend=False):
-    """The discriminator that words mean, a module of its own.
+def discriminator_maker(words, settings, info, *, mend=False):
+    """A function () -> the discriminator that words mean, a module of its own.
 
     Args:
         words: see :func:`problems.eagan.zoo.find_discriminator`, or "simple".
+        settings: a :class:`GanSettings`.
         info: of the data.
-        shape: its arguments.
         mend: make it legal for these images.
+
+    Raises:
+        ValueError: the words mean none.
     """
+    shape = discriminator_shape(settings, info)
     if words == SIMPLE:
-        return networks.SimpleDiscriminator(info.side, **shape)
-    return networks.Discriminator(zoo.find_discriminator(words, info.side, mend=mend), **shape)
+        return partial(networks.SimpleDiscriminator, info.side, **shape)
+    architecture = zoo.find_discriminator(words, info.side, mend=mend)
+    return partial(networks.Discriminator, architecture, **shape)

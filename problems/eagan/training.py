@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from moonas.data import shift_and_flip
 from moonas.nets.randomness import generator
+from moonas.nets.training import load_training_state, training_state
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,26 @@ class Streams:
         """Put back what :meth:`state` gave."""
         for name in self.__dataclass_fields__:
             getattr(self, name).set_state(state[f"rng.{name}"])
+
+
+def state_of(trained, streams):
+    """Networks, their optimisers and the random numbers as a flat dict of tensors.
+
+    Args:
+        trained: name -> (network, its optimiser).
+        streams: :class:`Streams`.
+    """
+    tensors = streams.state()
+    for name, pair in trained.items():
+        tensors |= training_state(*pair, f"{name}.")
+    return tensors
+
+
+def load_state_of(trained, streams, state):
+    """Put back what :func:`state_of` gave."""
+    for name, pair in trained.items():
+        load_training_state(*pair, state, f"{name}.")
+    streams.load_state(state)
 
 
 @dataclass

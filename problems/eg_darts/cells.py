@@ -11,7 +11,6 @@ import math
 from collections import deque
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -31,7 +30,7 @@ from moonas.nets.training import (
     training_state,
 )
 from moonas.settings import require, setting
-from moonas.stage import Preparation
+from moonas.stage import Preparation, read_left
 
 from . import cell_space, drawing
 from .gradient import enhancement, first_order, second_order
@@ -119,16 +118,11 @@ def read_cells(folder):
     Raises:
         ValueError: there are none, or the file is damaged.
     """
-    path = Path(folder) / FILE
-    if not path.exists():
-        raise ValueError(
-            f"{folder} holds no {FILE}: it is no run of eg-darts-cells, or that has not ended. A "
-            "search of both stages has that run in a folder eg-darts-cells of its own."
-        )
-    try:
-        return cell_space.cells_of_text(json.loads(path.read_text(encoding="utf-8"))["cells"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
+
+    def parse(found):
+        return cell_space.cells_of_text(found["cells"])
+
+    return read_left(folder, FILE, "eg-darts-cells", parse)
 
 
 @dataclass(frozen=True)
