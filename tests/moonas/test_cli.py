@@ -146,7 +146,12 @@ def test_lists(capsys):
 
 def test_a_search_in_another_process_keeps_its_folder_and_stops_on_interrupt(elsewhere):
     line = [sys.executable, "-m", "moonas.cli", *SEARCH, "--generations", "500"]
-    one = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def hear_interrupts():  # which a shell's background jobs, and these tests in one, do not
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    one = subprocess.Popen(line, preexec_fn=hear_interrupts, **pipes)
     try:
         journal = elsewhere / "runs" / "cars-digits-seed1" / "journal.jsonl"
         deadline = time.monotonic() + 60
