@@ -223,6 +223,7 @@ def test_periods_begin_with_the_strongest_of_the_one_before(tiny_cells):
     assert cell_space.derive(found.epochs[-1]["alphas"], kept, 2) == found.cells
 
 
+@pytest.mark.slow
 def test_the_enhancement_changes_what_is_found_from_the_first_red_step_on(tiny_cells):
     options = ONE_PERIOD | dict(epochs=4, batch=120, alpha_learning_rate=5.0)
     with_it, without = (tiny_cells(enhanced=e, **options).run(seed=1) for e in (True, False))
@@ -269,6 +270,7 @@ def test_an_enhanced_step_is_a_plain_one_times_one_plus_phi(tiny_cells):
         assert len(relaxation.trail) == 3
 
 
+@pytest.mark.slow
 def test_dropout_of_a_period_is_that_of_the_schedule(tiny_cells):
     relaxation = Relaxation(tiny_cells(epochs=3, batch=700, skip_dropout=(0.2, 0.6)), 1)
     for period, start in ((0, 0.2), (1, 0.6)):
@@ -278,6 +280,7 @@ def test_dropout_of_a_period_is_that_of_the_schedule(tiny_cells):
             assert relaxation.net.skip_dropout == skip_dropout(start, epoch, 1, 3)
 
 
+@pytest.mark.slow
 def test_another_order_or_seed_gives_another_search(tiny_cells):
     first = tiny_cells(**ONE_PERIOD).run(seed=1)
     second = tiny_cells(**ONE_PERIOD, order="second").run(seed=1)
