@@ -1,4 +1,4 @@
-"""What the numbers of a row are: integers or real numbers, each with its bounds. NumPy alone."""
+"""What a row is made of: integers or real numbers, each with its bounds, or bits. NumPy alone."""
 
 from dataclasses import dataclass
 
@@ -13,11 +13,13 @@ class Genes:
         low: (n_var,) smallest values.
         high: (n_var,) largest values, included.
         real: (n_var,) bool, which genes are real numbers; the others are integers.
+        bits: whether a row is of bools; then no gene is real, and each is 0 or 1.
     """
 
     low: np.ndarray
     high: np.ndarray
     real: np.ndarray
+    bits: bool = False
 
     def __post_init__(self):
         object.__setattr__(self, "low", np.asarray(self.low, float))
@@ -26,7 +28,9 @@ class Genes:
 
     @property
     def dtype(self):
-        """Type of a row: int64, or float64 as soon as one gene is real."""
+        """Type of a row: bool of bits, else int64, or float64 as soon as one gene is real."""
+        if self.bits:
+            return np.dtype(bool)
         return np.dtype(np.float64 if self.real.any() else np.int64)
 
     @property
@@ -62,8 +66,20 @@ class Genes:
                 )
         return np.asarray(X).astype(self.dtype)
 
+    def plain(self, x):
+        """A row as JSON can hold it: a list of numbers; of bits the digits of a hexadecimal number.
+
+        A row of some hundred bits takes a fifteenth of the room so.
+        """
+        return np.packbits(x).tobytes().hex() if self.bits else x.tolist()
+
     def text(self, x):
-        """A row as words parted by spaces: integers without a point, real numbers in full."""
+        """A row as words parted by spaces: integers without a point, real numbers in full.
+
+        A row of bits is one word of ones and zeros.
+        """
+        if self.bits:
+            return "".join(str(int(bit)) for bit in x)
         return " ".join(
             repr(float(value)) if real else str(int(value))
             for value, real in zip(x, self.real, strict=True)
@@ -74,3 +90,8 @@ def labels(n_choices):
     """Integer genes, gene j in [0, n_choices[j])."""
     n_choices = np.asarray(n_choices)
     return Genes(np.zeros(len(n_choices)), n_choices - 1, np.zeros(len(n_choices), bool))
+
+
+def bits(n):
+    """n genes that are bits."""
+    return Genes(np.zeros(n), np.ones(n), np.zeros(n, bool), bits=True)

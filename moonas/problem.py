@@ -36,6 +36,7 @@ RESERVED = {
     *("ddH", "data", "config", "evaluated", "rank", "crowding"),
 }
 OUTSIDE = "outside any run"
+ADVICE = "Use this problem's operators: NSGA2(**problem.operators())."
 RUN = "moonas run"  # key of an algorithm's data: the run that it is
 
 
@@ -54,6 +55,7 @@ class Column:
         bounds: (low, high) of the hypervolume's rectangle.
         direction: "min" or "max"; objectives are all "min".
         measured: read from a clock, so kept for as long as the run lasts.
+        listed: whether the table of a front shows it; as an objective it is shown in any case.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Column:
     bounds: tuple[float, float] | None = None
     direction: str = "min"
     measured: bool = False
+    listed: bool = True
 
 
 class ArchitectureProblem(Stage, Problem):
@@ -85,11 +88,13 @@ class ArchitectureProblem(Stage, Problem):
     space = None
     in_words = "in words"  # what an architecture's str() tells
     picked_as = "the knee of the front"  # what pick() chooses, in words
+    beside = None  # column that is shown beside a single objective; None: two are needed
     moves = False  # whether scores change while a run trains
     pnsga3_options = {}  # noqa: RUF012 what the settings ask of pNSGA-III; never changed
 
     def __init__(self, settings, *, columns, n_choices=None, genes=None, nodes=()):
-        check_objectives(settings.objectives, [c.name for c in columns if c.direction == "min"])
+        known = [c.name for c in columns if c.direction == "min"]
+        check_objectives(settings.objectives, known, 2 if self.beside is None else 1)
         clash = [c.name for c in columns if c.name in RESERVED]
         if clash:
             raise ValueError(f"Column names {clash} are pymoo's own; choose others.")
@@ -105,7 +110,7 @@ class ArchitectureProblem(Stage, Problem):
             n_obj=len(self.objectives),
             xl=self.genes.low,
             xu=self.genes.high,
-            vtype=float if self.genes.real.any() else int,
+            vtype=self.genes.dtype.type,
             requires_kwargs=True,
         )
 
@@ -176,6 +181,11 @@ class ArchitectureProblem(Stage, Problem):
         """The :class:`Column` of a name."""
         return next(c for c in self.columns if c.name == name)
 
+    @property
+    def shown(self):
+        """The two columns that displays and pictures are of: the first objectives."""
+        return (*self.objectives, self.beside)[:2]
+
     def objective_bounds(self):
         """(2, n_obj) lower and upper corner of the rectangle that hypervolumes are shares of."""
         return np.array([self.column(name).bounds for name in self.objectives], dtype=float).T
@@ -203,8 +213,7 @@ class ArchitectureProblem(Stage, Problem):
         try:
             return self.genes.check(X)
         except ValueError as error:
-            advice = "Use this problem's operators: NSGA2(**problem.operators())."
-            raise ValueError(f"{error} {advice}") from None
+            raise ValueError(f"{error} {ADVICE}") from None
 
     @contextmanager
     def _within_run(self, algorithm):
@@ -259,7 +268,8 @@ class ArchitectureProblem(Stage, Problem):
 
     def _score(self, X, purpose="score"):
         """Columns of the rows of X, a dict of (n,) arrays, as a part of the run."""
-        columns = self._call(purpose, {"x": X.tolist()}, lambda: self._score_now(X))
+        asked = {"x": self._plain(X)}
+        columns = self._call(purpose, asked, lambda: self._score_now(X))
         if purpose == "score" and len(X) > 1 and columns["failed"].all():
             raise SearchFailed(
                 f"All {len(X)} candidates of a population failed (scores that are not finite). "
@@ -305,6 +315,10 @@ class ArchitectureProblem(Stage, Problem):
         if any(column.measured for column in self.columns):
             columns = columns | self._measured.columns(X, self._keys(X), measure)
         return columns
+
+    def _plain(self, X):
+        """Rows as a journal's request holds them."""
+        return [self.genes.plain(x) for x in X]
 
     def _keys(self, X):
         """What tells the architectures of rows apart: several rows may mean one."""
@@ -422,7 +436,7 @@ class MovingProblem(ArchitectureProblem):
             )
         report = self._call(
             "train",
-            {"who": trained.tolist()},
+            {"who": self._plain(trained)},
             lambda: self.evaluator.train([self.decode(x) for x in trained]),
             saves=True,
         )

@@ -33,7 +33,8 @@ def _shown(value, unit):
 class SearchOutput(Output):
     """Columns of pymoo's display: best, range of sizes, hypervolume, time left.
 
-    Best is that of the first objective, the range that of the second. The second sort of pNSGA-III
+    Best is that of the first objective, the range that of the second one, or of what else is shown
+    where there is one objective. The second sort of pNSGA-III
     (growth or size) and the share of the offspring that come from a model have columns of their
     own, shown where there is such a thing. Time left is estimated from the generations that were
     computed, not replayed.
@@ -56,11 +57,11 @@ class SearchOutput(Output):
         """Name the columns after the problem's objectives."""
         problem = algorithm.problem
         self.best.name = f"best {problem.objectives[0]}"
-        self.range.name = f"range of {problem.objectives[1]}"
+        self.range.name = f"range of {problem.shown[1]}"
         self.range.width = max(self.range.width, len(self.range.name))
         self.best.width = max(self.best.width, len(self.best.name))
         self.columns += [self.best, self.range, self.hv]
-        if hasattr(algorithm.survival, "rule"):
+        if hasattr(getattr(algorithm, "survival", None), "rule"):
             self.columns.append(self.rule)
         if hasattr(getattr(algorithm, "mating", None), "shares"):
             self.columns.append(self.model)
@@ -70,11 +71,13 @@ class SearchOutput(Output):
         """Take the numbers of the generation that has just ended."""
         super().update(algorithm)
         problem, F = algorithm.problem, algorithm.pop.get("F")
-        first, second = (problem.column(name).unit for name in problem.objectives[:2])
-        self.best.set(_shown(F[:, 0].min(), first))
-        self.range.set(f"{_shown(F[:, 1].min(), second)} - {_shown(F[:, 1].max(), second)}")
+        first, second = (problem.column(name) for name in problem.shown)
+        sizes = algorithm.pop.get(second.name).astype(float)
+        self.best.set(_shown(F[:, 0].min(), first.unit))
+        self.range.set(f"{_shown(sizes.min(), second.unit)} - {_shown(sizes.max(), second.unit)}")
         self.hv.set(f"{hypervolume(F, problem.objective_bounds()):.4f}")
-        self.rule.set(getattr(algorithm.survival, "rule", None))
+        if self.rule in self.columns:
+            self.rule.set(algorithm.survival.rule)
         if self.model in self.columns:
             self.model.set(f"{100 * algorithm.mating.shares[1]:.0f} %")
         self.failed.set(int(np.sum(algorithm.pop.get("failed").astype(bool))))

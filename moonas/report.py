@@ -49,14 +49,14 @@ def _exact(value):
 
 
 def draw_front(problem, population, rows, path, picked=None):
-    """A picture of the front, its pick and the rest of the population in two objectives."""
-    first, second = problem.objectives[:2]
+    """A picture of the front, its pick and the rest of the population in two columns."""
+    first, second = problem.shown
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
-    F = population.get("F")
-    axes.scatter(F[:, 1], F[:, 0], s=28, color=QUIET, label="population", zorder=2)
+    everyone = np.array([population.get(name).astype(float) for name in (second, first)])
+    axes.scatter(*everyone, s=28, color=QUIET, label="population", zorder=2)
     if rows:
-        points = np.array([[row.objectives[second], row.objectives[first]] for row in rows])
+        points = np.array([[row.columns[second], row.columns[first]] for row in rows])
         chosen = None if picked is None else points[picked]
         points = points[np.argsort(points[:, 0])]
         if problem.n_obj == 2:
@@ -68,8 +68,10 @@ def draw_front(problem, population, rows, path, picked=None):
     for axis, name in ((axes.xaxis, second), (axes.yaxis, first)):
         axis.set_label_text(_title(problem.column(name)), color=INK)
         axis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
-    axes.set_ylim(0, 1.08 * F[:, 0].max() or 1)
-    axes.set_title(f"{len(rows)} of {len(F)} candidates on the front", color=INK, loc="left")
+    axes.set_ylim(0, 1.08 * everyone[1].max() or 1)
+    axes.set_title(
+        f"{len(rows)} of {len(population)} candidates on the front", color=INK, loc="left"
+    )
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
@@ -119,7 +121,8 @@ def front_table(problem, rows, picked=None):
         title_justify="left",
         expand=False,
     )
-    names = [c.name for c in problem.columns if c.direction == "min"]
+    shown = (c for c in problem.columns if c.listed or c.name in problem.objectives)
+    names = [c.name for c in shown if c.direction == "min"]
     if picked is not None:
         table.caption, table.caption_justify = f"* picked: {problem.picked_as}", "left"
         table.add_column("")

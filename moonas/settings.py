@@ -114,13 +114,16 @@ def require(condition, settings, name, expectation):
         raise ValueError(f"{name}={getattr(settings, name)!r} will not do: {expectation}.")
 
 
-def check_objectives(chosen, known):
-    """Raise a ``ValueError`` unless ``chosen`` are two or more distinct names out of ``known``."""
+def check_objectives(chosen, known, least=2):
+    """Raise a ``ValueError`` unless ``chosen`` are ``least`` distinct names, or more, of known."""
     for name in chosen:
         if name not in known:
             raise ValueError(f"Unknown objective {name!r}; choose from {list(known)}.")
-    if len(chosen) < 2 or len(set(chosen)) < len(chosen):
-        raise ValueError(f"objectives={tuple(chosen)} will not do: two or more different columns.")
+    if len(chosen) < least or len(set(chosen)) < len(chosen):
+        wanted = {1: "one", 2: "two"}[least]
+        raise ValueError(
+            f"objectives={tuple(chosen)} will not do: {wanted} or more different columns."
+        )
 
 
 def free_names(settings):

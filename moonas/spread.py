@@ -46,21 +46,23 @@ def _score_each(problem, X, jobs):
     """The columns of each row, trained on its own unless an interrupted call has done that."""
     journal = problem.journal if problem.in_a_run else None
     kept = {} if journal is None else journal.kept()
-    missing = [i for i, x in enumerate(X) if tuple(x.tolist()) not in kept]
-    results = [kept.get(tuple(x.tolist())) for x in X]
+    rows = [problem.genes.plain(x) for x in X]
+    results = [kept.get(tuple(row)) for row in rows]
+    missing = [i for i, result in enumerate(results) if result is None]
     parts = [X[i : i + 1] for i in missing]
     if jobs == 1:
         done = (problem.evaluator.score([problem.decode(x)]) for (x,) in parts)
     else:
         done = _spread(problem, parts, jobs)
     ready = len(X) - len(missing)
-    problem.tell("training from scratch", ready, len(X), "candidates")
+    doing = getattr(problem.evaluator, "doing", "training from scratch")
+    problem.tell(doing, ready, len(X), "candidates")
     for i, result in zip(missing, done, strict=True):
         results[i] = result
         ready += 1
         if journal is not None:
-            journal.keep(X[i].tolist(), result)
-        problem.tell("training from scratch", ready, len(X), "candidates")
+            journal.keep(rows[i], result)
+        problem.tell(doing, ready, len(X), "candidates")
     return results
 
 

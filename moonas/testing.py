@@ -7,7 +7,9 @@ from dataclasses import fields
 
 import numpy as np
 from pymoo.algorithms.moo.nsga2 import NSGA2
+from pymoo.core.population import Population
 from pymoo.core.problem import Problem
+from pymoo.core.repair import NoRepair
 from pymoo.optimize import minimize
 
 from .pareto import front
@@ -22,7 +24,8 @@ def check_problem(problem, n=8, generations=3):
         generations: of the short searches.
     """
     rng = np.random.default_rng(0)
-    X = problem.operators()["sampling"].do(problem, n, random_state=rng).get("X")
+    sampled = problem.operators()["sampling"].do(problem, n, random_state=rng)
+    X = _repaired(problem, sampled.get("X"), rng)
     _check_description(problem)
     _check_codes(problem, X)
     _check_scores(problem, X)
@@ -105,7 +108,13 @@ def _check_operators(problem, X, rng):
     mutated = mutation._do(problem, X.copy(), random_state=rng)
     for rows in (children, mutated):
         assert rows.dtype == X.dtype, f"operators change the type to {rows.dtype}"
-        problem.check_rows(rows)
+        problem.check_rows(_repaired(problem, rows, rng))
+
+
+def _repaired(problem, X, rng):
+    """Rows as pymoo hands them over: after the problem's repair, if it has one."""
+    repair = problem.operators().get("repair", NoRepair())
+    return repair.do(problem, Population.new(X=X), random_state=rng).get("X")
 
 
 def _check_copies(problem, X):

@@ -1,6 +1,7 @@
 """What pymoo lacks, as pymoo parts. No torch."""
 
 from .bayesian import BayesianMating
+from .coevolution import Coevolution
 from .named import ALGORITHMS, algorithm, nsga2_by_rank
 from .pnsga3 import PNSGA3Survival, merge_fronts
 from .random_search import RandomMating
@@ -8,6 +9,7 @@ from .random_search import RandomMating
 __all__ = [
     "ALGORITHMS",
     "BayesianMating",
+    "Coevolution",
     "PNSGA3Survival",
     "RandomMating",
     "algorithm",

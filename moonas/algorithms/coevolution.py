@@ -5,7 +5,7 @@ from pymoo.core.algorithm import Algorithm
 from pymoo.core.population import Population
 from pymoo.core.repair import NoRepair
 
-from ..operators.segments import flip_segments, swap_segments
+from ..operators.segments import draw_bits, flip_segments, swap_segments
 
 
 def roulette(brackets):
@@ -105,7 +105,7 @@ class Coevolution(Algorithm):
     @property
     def partners(self):
         """What each population is scored against: a q for the first, a p for the second."""
-        ones = [np.ones(n, dtype=int) for n in self.halves]
+        ones = [np.ones(n, dtype=bool) for n in self.halves]
         if self.separate or self.best is None:
             return ones[1], ones[0]
         a, b = np.split(self.best, self.halves[:1])
@@ -113,7 +113,7 @@ class Coevolution(Algorithm):
 
     def _initialize_infill(self):
         rng, k = self.random_state, self.pop_size
-        return self._joined(*((rng.random((k, n)) < self.density).astype(int) for n in self.halves))
+        return self._joined(*(draw_bits(k, n, self.density, rng) for n in self.halves))
 
     def _initialize_advance(self, infills=None, **kwargs):
         self._advance(infills)
@@ -137,7 +137,7 @@ class Coevolution(Algorithm):
 
     def _advance(self, infills=None, **kwargs):
         k = self.pop_size
-        A, B = np.hsplit(infills.get("X").astype(int), self.halves[:1])
+        A, B = np.hsplit(infills.get("X").astype(bool), self.halves[:1])
         self.species = A[:k], B[k:]
         self.brackets = (
             infills[:k].get("fitness_a").astype(float),

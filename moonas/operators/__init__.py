@@ -6,8 +6,10 @@ from .duplicates import SameArchitecture, SameRow
 from .mixed import MixedCrossover, MixedMoves, MixedSampling
 from .nodes import NodeCrossover, NodeReset
 from .ordered import PolynomialMoves
+from .segments import BitSampling, SegmentCrossover, SegmentFlip
 
 __all__ = [
+    "BitSampling",
     "BlockCrossover",
     "CategoricalSampling",
     "MixedCrossover",
@@ -19,4 +21,6 @@ __all__ = [
     "ResetGenes",
     "SameArchitecture",
     "SameRow",
+    "SegmentCrossover",
+    "SegmentFlip",
 ]

@@ -1,6 +1,14 @@
 """Crossover and mutation of whole segments of bits (Shu et al., 2019; their release)."""
 
 import numpy as np
+from pymoo.core.crossover import Crossover
+from pymoo.core.mutation import Mutation
+from pymoo.core.sampling import Sampling
+
+
+def draw_bits(n, n_var, density, rng):
+    """n rows of bits, each one with the chance ``density``; (n, n_var) bool."""
+    return rng.random((n, n_var)) < density
 
 
 def draw_segments(n, n_var, rng):
@@ -32,3 +40,46 @@ def flip_segments(X, rng):
     """Each row with the bits of a segment flipped; a new (n, n_var) array of X's type."""
     taken = draw_segments(len(X), X.shape[1], rng)
     return np.where(taken, ~X.astype(bool), X).astype(X.dtype)
+
+
+class BitSampling(Sampling):
+    """:func:`draw_bits`.
+
+    Args:
+        density: chance of a bit to be one.
+    """
+
+    def __init__(self, density=0.5):
+        super().__init__()
+        self.density = density
+
+    def _do(self, problem, n_samples, *args, random_state, **kwargs):
+        return draw_bits(n_samples, problem.n_var, self.density, random_state)
+
+
+class SegmentCrossover(Crossover):
+    """:func:`swap_segments`.
+
+    Args:
+        prob: chance that a pair of parents is crossed at all.
+    """
+
+    def __init__(self, prob=0.7):
+        super().__init__(2, 2, prob=prob)
+
+    def _do(self, problem, X, *args, random_state, **kwargs):
+        return np.stack(swap_segments(X[0], X[1], random_state))
+
+
+class SegmentFlip(Mutation):
+    """:func:`flip_segments`.
+
+    Args:
+        prob: chance that a row is mutated at all.
+    """
+
+    def __init__(self, prob=0.1):
+        super().__init__(prob=prob)
+
+    def _do(self, problem, X, *args, random_state, **kwargs):
+        return flip_segments(X, random_state)
