@@ -11,6 +11,7 @@ import copy
 import operator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import fx, nn
 
@@ -150,29 +151,62 @@ def join_loops(groups):
     ]
 
 
-def kept_weights(module, groups, masks):
-    """(kept, all) weights of the convolutions, without biases (eq. 10 of Shu et al., 2019).
+class ChannelCosts:
+    """What a network without some of its channels costs, in closed form.
 
     Args:
-        module: the whole network.
+        module: the whole network; may be on the meta device.
         groups: of :func:`channel_groups`, fixed ones included.
-        masks: bool arrays, one a group that is not fixed, in order.
+        shape: of an input without the batch, for multiply-adds; none: they are left out.
+
+    Attributes:
+        whole: (weights, params, macs) of the whole network.
     """
-    kept = _kept_counts(groups, masks)
-    into = {name: n for group, n in zip(groups, kept, strict=True) for name in group.consumers}
-    out = {name: n for group, n in zip(groups, kept, strict=True) for name in group.producers}
-    total = left = 0
-    for name, layer in module.named_modules():
-        if isinstance(layer, CONVOLUTIONS):
-            area = layer.kernel_size[0] * layer.kernel_size[1]
-            total += layer.in_channels * layer.out_channels * area
-            left += into[name] * out[name] * area
-    return left, total
 
+    def __init__(self, module, groups, *shape):
+        self.groups = groups
+        areas = {}  # by layer: places that its kernel is put to
 
-def _kept_counts(groups, masks):
-    masks = iter(masks)
-    return [group.size if group.fixed else int(sum(next(masks))) for group in groups]
+        def note(name):
+            def hook(layer, inputs, output):
+                at = inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output
+                areas[name] = at.shape[2:].numel()
+
+            return hook
+
+        layers = {k: m for k, m in module.named_modules() if isinstance(m, CONVOLUTIONS)}
+        if shape:
+            hooks = [layer.register_forward_hook(note(name)) for name, layer in layers.items()]
+            with torch.no_grad():
+                module(torch.zeros(1, *shape, device=next(module.parameters()).device))
+            for hook in hooks:
+                hook.remove()
+        into = {name: i for i, group in enumerate(groups) for name in group.consumers}
+        out = {name: i for i, group in enumerate(groups) for name in group.producers}
+        kernels = {k: m.kernel_size[0] * m.kernel_size[1] for k, m in layers.items()}
+        self.layers = [  # of each: groups in and out, size of a kernel, a bias or none, places
+            (into[k], out[k], kernels[k], layers[k].bias is not None, areas.get(k, 0))
+            for k in layers
+        ]
+        free = [np.ones(group.size, bool) for group in groups if not group.fixed]
+        self.whole = self.count(free)
+
+    def count(self, masks):
+        """(weights, params, macs): weights of convolutions without biases (as in eq. 10 of Shu et
+        al., 2019), all parameters, and multiply-adds.
+
+        Args:
+            masks: bool arrays, one a group that is not fixed, in order.
+        """
+        masks = iter(masks)
+        kept = [g.size if g.fixed else int(np.asarray(next(masks)).sum()) for g in self.groups]
+        weights = params = macs = 0
+        for c_in, c_out, kernel, bias, places in self.layers:
+            n = kept[c_in] * kept[c_out] * kernel
+            weights += n
+            params += n + bias * kept[c_out]
+            macs += n * places
+        return weights, params, macs
 
 
 def prune(module, groups, masks):

@@ -132,6 +132,29 @@ def train_epochs(net, data, draw, optimizer, recipe, rng, epochs, *, first=0, to
     return {"epochs": epochs, "steps": steps, "skipped": skipped, "loss": loss}
 
 
+def finite_step(loss, optimizer, weights, clip=None):
+    """One step of an optimiser, which changes these weights and gives no others a gradient.
+
+    Args:
+        loss: 0-dimensional.
+        optimizer: of the weights.
+        weights: list of parameters; those that the loss does not depend on stay as they are.
+        clip: norm that the gradient is clipped to; None for no limit.
+
+    Returns:
+        The loss as a number; None where it or the gradient was not finite, and nothing changed.
+    """
+    gradients = torch.autograd.grad(loss, weights, allow_unused=True)
+    for weight, gradient in zip(weights, gradients, strict=True):
+        weight.grad = gradient
+    norm = torch.nn.utils.clip_grad_norm_(weights, math.inf if clip is None else clip)
+    value = float(loss.detach())
+    if not (math.isfinite(norm) and math.isfinite(value)):
+        return None
+    optimizer.step()
+    return value
+
+
 def training_state(net, optimizer, prefix=""):
     """Weights and an optimiser's memory as a flat dict of tensors.
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from moonas.data import shift_and_flip
 from moonas.nets.randomness import generator
-from moonas.nets.training import load_training_state, training_state
+from moonas.nets.training import finite_step, load_training_state, training_state
 
 
 @dataclass(frozen=True)
@@ -220,14 +220,8 @@ def _noise(n, recipe, streams, like):
 
 
 def _step(loss, optimizer, weights, recipe, report, losses):
-    gradients = torch.autograd.grad(loss, weights, allow_unused=True)  # of no one else's weights
-    for weight, gradient in zip(weights, gradients, strict=True):
-        weight.grad = gradient
-    limit = math.inf if recipe.clip is None else recipe.clip
-    norm = torch.nn.utils.clip_grad_norm_(weights, limit)
-    value = float(loss.detach())
-    if math.isfinite(norm) and math.isfinite(value):
-        optimizer.step()
-        losses.append(value)
-    else:
+    value = finite_step(loss, optimizer, weights, recipe.clip)
+    if value is None:
         report.skipped += 1
+    else:
+        losses.append(value)

@@ -6,13 +6,13 @@ import torch
 from torch import nn
 
 from moonas.nets.channels import (
+    ChannelCosts,
     channel_groups,
     join_loops,
-    kept_weights,
     prune,
     silenced,
 )
-from moonas.nets.counting import count_params
+from moonas.nets.counting import count_macs, count_params
 from problems.cyclegan_pruning.networks import discriminator, generator
 
 
@@ -109,7 +109,10 @@ def test_kept_weights_are_those_of_the_smaller_network(joined, seed):
             m.weight.numel() for m in net.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)
         )
 
-    assert kept_weights(net, groups, masks) == (weights(prune(net, groups, masks)), weights(net))
+    costs = ChannelCosts(net, groups, 3, 16, 16)
+    small = prune(net, groups, masks)
+    sizes = [(weights(n), count_params(n), count_macs(n, 3, 16, 16)) for n in (small, net)]
+    assert [costs.count(masks), costs.whole] == sizes
 
 
 def test_masks_that_keep_all_change_nothing():
@@ -159,7 +162,8 @@ def test_a_plain_chain_with_a_known_answer():
     groups = channel_groups(net, 1)
     small = prune(net, groups, [[True, False, True]])
     assert small(torch.ones(1, 1, 1, 1)).item() == 10 + 3000
-    assert kept_weights(net, groups, [[True, False, True]]) == (4, 6)
+    costs = ChannelCosts(net, groups)
+    assert (costs.count([[True, False, True]])[0], costs.whole[0]) == (4, 6)
 
 
 def test_groups_of_a_patch_discriminator():

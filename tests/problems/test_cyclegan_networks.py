@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from moonas.nets.channels import channel_groups, join_loops, kept_weights
+from moonas.nets.channels import ChannelCosts, channel_groups, join_loops
 from moonas.nets.counting import count_macs, count_params
 from problems.cyclegan_pruning.networks import discriminator, generator
 
@@ -80,7 +80,8 @@ def test_half_of_every_mask_keeps_the_weights_of_the_half_width_network():
         net, half = generator(), generator(width=32)
     groups = join_loops(channel_groups(net, 3))
     masks = [torch.arange(g.size) < g.size // 2 for g in groups if not g.fixed]
-    kept, total = kept_weights(net, groups, masks)
+    costs = ChannelCosts(net, groups)
+    kept, total = costs.count(masks)[0], costs.whole[0]
     biases = sum(
         m.bias.numel() for m in half.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)
     )
