@@ -237,11 +237,12 @@ def _torchvision(info, root, download):
 
 def _class_folders(folder):
     return sorted(
-        p for p in folder.iterdir() if p.is_dir() and any(_is_image(f) for f in p.iterdir())
+        p for p in folder.iterdir() if p.is_dir() and any(is_image(f) for f in p.iterdir())
     )
 
 
-def _is_image(path):
+def is_image(path):
+    """Whether a file is one of images, by the ending of its name."""
     return path.suffix.lower() in IMAGE_ENDINGS
 
 
@@ -269,8 +270,8 @@ def _folder(folder, side):
 def _read_classes(folder, side):
     images, labels = [], []
     for label, place in enumerate(_class_folders(folder)):
-        for path in sorted(p for p in place.iterdir() if _is_image(p)):
-            images.append(_read_image(path, side))
+        for path in sorted(p for p in place.iterdir() if is_image(p)):
+            images.append(read_image(path, side))
             labels.append(label)
     return torch.cat(images), torch.tensor(labels)
 
@@ -278,7 +279,7 @@ def _read_classes(folder, side):
 def _table(folder, side):
     table = tables.read_table(tables.find_table(folder))
     paths = tables.find_images(table, folder)
-    images = torch.cat([_read_image(path, side) for path in paths])
+    images = torch.cat([read_image(path, side) for path in paths])
     labels, groups = torch.from_numpy(table.labels), table.patients
     chosen = tables.rows_for_the_test(table, folder)
     if chosen is None:
@@ -293,8 +294,12 @@ def _table(folder, side):
     return parts, table.classes, None if groups is None else groups[search]
 
 
-def _read_image(path, side):
-    """(1, 3, side, side), pixels from 0 to 1."""
+def read_image(path, side):
+    """An image file, brought to a side: (1, 3, side, side), pixels from 0 to 1.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
     from PIL import Image, UnidentifiedImageError
 
     try:

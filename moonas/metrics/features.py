@@ -97,16 +97,29 @@ def classifier(data, device):
     """
     info = data.info
     check_labels(info)
-    with initial_weights("classifier"):
-        net = Classifier(info.channels, info.n_classes)
     pixels = pixels_of(data, data.images)
+    return classifier_of(pixels, data.labels, info.n_classes, classifier_name(info), device)
+
+
+def classifier_of(pixels, labels, n_classes, name, device):
+    """The same of any images.
+
+    Args:
+        pixels: (n, c, h, w) from 0 to 1, on the CPU.
+        labels: (n,) ints.
+        n_classes: number of classes.
+        name: of it, in words.
+        device: where it runs.
+    """
+    with initial_weights("classifier"):
+        net = Classifier(pixels.shape[1], n_classes)
     asked = hashlib.sha256(f"{RECIPE} {WIDTHS} {torch.__version__}".encode())
-    for tensor in (pixels, data.labels):
+    for tensor in (pixels, labels):
         asked.update(tensor.contiguous().numpy().tobytes())
-    train = partial(_trained, pixels, data.labels, info.n_classes)
+    train = partial(_trained, pixels, labels, n_classes)
     stored = cached(f"classifier-{asked.hexdigest()[:32]}.pt", train)
     net.load_state_dict(torch.load(io.BytesIO(stored), weights_only=True))
-    return Extractor(classifier_name(info), _mark(net), _frozen(net, device))
+    return Extractor(name, _mark(net), _frozen(net, device))
 
 
 def check_labels(info):
