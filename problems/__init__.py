@@ -54,4 +54,19 @@ PROBLEMS = {
         data="images",
         training="problems.eagan.final",
     ),
+    "cyclegan-pretraining": PreparationEntry(
+        task="cyclegan-pruning",
+        module="problems.cyclegan_pruning.pretraining",
+        summary="a CycleGAN between two domains of images, to be compressed",
+        result="two generators and their discriminators",
+        data="images of two domains",
+    ),
+    "cyclegan-pruning": ProblemEntry(
+        task="cyclegan-pruning",
+        module="problems.cyclegan_pruning.problem",
+        summary="filters of both generators of a CycleGAN, pruned together (Shu et al., ICCV 2019)",
+        objectives="loss, size, fitness, params, macs; loss, size and fitness of each generator",
+        data="images of two domains",
+        training="problems.cyclegan_pruning.final",
+    ),
 }

@@ -23,6 +23,15 @@ SECONDS = dict(  # settings with which searches take seconds
     latent=3,
     generator_epochs=1,
     score_images=40,
+    width=2,
+    blocks=1,
+    d_width=2,
+    pretrain_epochs=1,
+    decay_epochs=0,
+    tune_steps=1,
+    tune_share=0.02,
+    image_size=8,
+    d_layers=1,
     device=DEVICE,
 )
 torch.set_num_threads(1)  # networks are tiny here

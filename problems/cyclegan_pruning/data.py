@@ -1,0 +1,78 @@
+"""The images of a task: two domains, made from digits or read from a folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from moonas.data import load, split
+from moonas.data.translation import Domain, domain_folders, load_domains
+from moonas.metrics.features import pixels_of
+
+from . import digits
+
+FOLDER_SIDE = 256  # pixels, where nothing else is said
+TEXTURES = {"search": 1, "test": 2}  # seeds of the colours of domain B, the same for all runs
+
+
+@dataclass(frozen=True)
+class DomainsInfo:
+    """What is known of two domains without loading their images."""
+
+    name: str
+    side: int  # pixels
+    n_classes: int | None = None  # of what a right translation still shows
+
+
+def describe(settings):
+    """The :class:`DomainsInfo` of settings.
+
+    Raises:
+        ValueError: the data are neither digits nor a folder of two domains.
+    """
+    if settings.data == "digits":
+        return DomainsInfo("digits", settings.image_size or digits.SIDE, 10)
+    if not Path(settings.data).is_dir():
+        raise ValueError(
+            f"Data set {settings.data!r} is not there: it is neither digits nor a folder."
+        )
+    domain_folders(settings.data)
+    return DomainsInfo(Path(settings.data).name, settings.image_size or FOLDER_SIDE)
+
+
+def load_data(settings, info):
+    """Both domains of settings, {"a": :class:`~moonas.data.translation.Domain`, "b": ...}.
+
+    Of the digits to search with, one half is domain A and the other half domain B, so no digit is
+    in both; of those for the final test, each is in both.
+    """
+    if settings.data != "digits":
+        a, b = load_domains(
+            settings.data, info.side, margin=settings.margin, train_share=settings.train_share
+        )
+        return {"a": a, "b": b}
+    data = load("digits")
+    first, second = split(data.labels, len(data.labels) // 2)
+
+    def domain(rows, draw):
+        images, labels = pixels_of(data, data.images[rows]), data.labels[rows]
+        train, validation = split(labels, round(settings.train_share * len(labels)))
+        drawn = _bytes(draw(images, TEXTURES["search"]))
+        test = _bytes(draw(pixels_of(data, data.test_images), TEXTURES["test"]))
+        return Domain(
+            drawn[train],
+            drawn[validation],
+            test,
+            labels[train],
+            data.test_labels,
+        )
+
+    return {
+        "a": domain(first, lambda images, _: digits.white_on_black(images, info.side)),
+        "b": domain(second, lambda images, seed: digits.outlines(images, seed, info.side)),
+    }
+
+
+def _bytes(images):
+    """Images in [-1, 1] as uint8."""
+    return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)

@@ -1,0 +1,311 @@
+"""Co-evolutionary compression as a pymoo problem: which filters two generators keep."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from pymoo.core.repair import Repair
+
+from moonas.algorithms import Coevolution
+from moonas.files import sha256
+from moonas.genes import bits
+from moonas.nets.channels import ChannelCosts
+from moonas.nets.devices import resolve_device
+from moonas.operators import BitSampling, SameRow, SegmentCrossover, SegmentFlip
+from moonas.problem import ADVICE, ArchitectureProblem, Column
+from moonas.progress import SearchOutput
+from moonas.settings import SearchSettings, check_objectives, require, setting
+
+from . import networks
+from .comparison import compare
+from .data import describe
+from .evaluator import PruningEvaluator
+from .masks import CHANNELS, ENCODINGS, compressed, groups_of
+from .quality import Quality
+from .settings import ORIGINAL, CycleSettings
+from .space import Space
+from .training import CycleGAN
+from .weights_file import COMPRESSED as COMPRESSED_FILE
+from .weights_file import ORIGINAL as ORIGINAL_FILE
+from .weights_file import read_original, write_gan
+
+OBJECTIVES = (
+    *("loss", "size", "fitness", "params", "macs"),
+    *("loss_a", "loss_b", "size_a", "size_b", "fitness_a", "fitness_b"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(SearchSettings, CycleSettings):
+    """What a search can be told; the defaults suit digits and are small."""
+
+    objectives: tuple[str, ...] = setting(
+        ("loss", "size"), f"columns to minimise, one or more of {', '.join(OBJECTIVES)}"
+    )
+    population: int = setting(16, "K, candidates for each generator", least=2)
+    generations: int = setting(12, "T, iterations to run", least=1)
+    gamma: float = setting(1.0, "factor of the loss in the fitness (eqs. 8, 11 and 13)", above=0)
+    cycle_weight: float = setting(
+        10.0, "lambda, factor of the cycle loss in the fitness (squared l2, eq. 6)", least=0
+    )
+    loss: str = setting(
+        "discriminator",
+        "what a translation should share with the original's: what D sees in it (eq. 5), or every "
+        "pixel (eq. 4)",
+        ("discriminator", "generator"),
+    )
+    norm: str = setting(
+        "mean", "squared l2 norms: means over pixels and patches, or sums", ("mean", "sum")
+    )
+    encoding: str = setting(
+        "filters",
+        "bits: a filter each, tied as the additions want it; or as released, with one mask for all "
+        "residual blocks",
+        ENCODINGS,
+    )
+    density: float = setting(0.5, "chance that a filter is kept at first", above=0, most=1)
+    copy: float = setting(0.2, "chance that a child is a copy of its parent", least=0, most=1)
+    crossover: float = setting(
+        0.7, "chance that two parents exchange a segment; else one has a segment flipped", least=0
+    )
+    separate: bool = setting(False, "each population evolves against the uncompressed generator")
+    tune_steps: int = setting(10, "training steps of a candidate before it is scored", least=0)
+    tune_share: float = setting(
+        0.1, "share of the images that train which these steps take", above=0, most=1
+    )
+    weights: str | None = setting(
+        None, "file of a trained CycleGAN (cyclegan.pt); none: one is trained first"
+    )
+    from_run: str | None = setting(
+        None, "run folder of cyclegan-pretraining, whose CycleGAN to compress"
+    )
+    pretrain_epochs: int = setting(
+        20, "epochs that a CycleGAN of no file trains; in their second half the rate falls", least=0
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_objectives(self.objectives, OBJECTIVES, 1)
+        both = self.copy + self.crossover <= 1
+        require(both, self, "crossover", f"at most 1 less copy={self.copy:g}")
+        one = self.weights is None or self.from_run is None
+        require(
+            one,
+            self,
+            "weights",
+            "from_run brings weights of its own; to compress others, run --stage cyclegan-pruning "
+            "alone",
+        )
+
+
+# Section 4: K = 32, T = 100, gamma = 10, lambda = 10, and the original's settings.
+PAPER = ORIGINAL | dict(population=32, generations=101, gamma=10.0, cycle_weight=10.0)
+PRESETS = {
+    "digits": {},
+    "paper": PAPER,
+    "released": PAPER | dict(encoding="released", generations=50, tune_share=1.0),
+}
+
+
+def build(**options):
+    """The problem; ``options`` are fields of :class:`Settings`."""
+    settings = Settings(**options)
+    if settings.from_run is not None:
+        path = Path(settings.from_run) / ORIGINAL_FILE
+        if not path.exists():
+            raise ValueError(
+                f"{settings.from_run} holds no {ORIGINAL_FILE}: it is no run of "
+                "cyclegan-pretraining, or that has not ended."
+            )
+        settings = replace(settings, weights=str(path), from_run=None)
+    return CycleGANPruning(settings)
+
+
+class KeepOne(Repair):
+    """Each mask that keeps no filter keeps one, drawn uniformly."""
+
+    def _do(self, problem, X, *args, random_state, **kwargs):
+        X = X.astype(bool)
+        for part in problem.space.slices:
+            for i in np.flatnonzero(~X[:, part].any(axis=1)):
+                X[i, part.start + random_state.integers(part.stop - part.start)] = True
+        return X
+
+
+class CycleGANPruning(ArchitectureProblem):
+    """Pairs of compressed generators by their size and by what they have lost.
+
+    A row is (p | q), one bit a filter of each generator. Columns, all to be minimised:
+
+    - ``size_a``, ``size_b``: N of eq. 10, the share of weights that a generator keeps, and
+      ``size``, the mean of both;
+    - ``loss_a``, ``loss_b``: L_DisA + lambda L_cyc (eqs. 5 and 6; or eq. 4), and ``loss``, the mean
+      of both;
+    - ``fitness_a``, ``fitness_b``: what eqs. 11 and 13 take the reciprocal of, and ``fitness``,
+      their sum: eq. 8;
+    - ``params``, ``macs``: of both generators.
+
+    Args:
+        settings: :class:`Settings`.
+    """
+
+    beside = "size"
+    picked_as = "the lowest fitness (eq. 8) of the front"
+    in_words = "filters that the masks of both generators keep"
+
+    def __init__(self, settings):
+        self.settings, self.info = settings, describe(settings)
+        resolve_device(settings.device)
+        if settings.weights is not None:
+            read_original(settings.weights, settings, self.info)  # so that it is found wrong now
+            self.inputs = {"weights": sha256(settings.weights)}
+        groups, self.costs = self._measured()
+        self.space = Space([group.size for group in groups if not group.fixed])
+        self.halves = (self.space.n_bits, self.space.n_bits)
+        top, one = self.ceiling, 1 + settings.gamma * self.ceiling
+        loss = dict(unit="squared l2", worst=top, bounds=(0, top))
+        size = dict(unit="share", bounds=(0, 1))
+        _, params, macs = self.costs.whole
+        columns = [
+            Column("loss", **loss),
+            Column("size", **size),
+            Column("fitness", "eq. 8", worst=2 * one, bounds=(0, 2 * one)),
+            Column("params", "parameters", bounds=(0, 2 * params)),
+            Column("macs", "multiply-adds", bounds=(0, 2 * macs)),
+        ]
+        for k, equation in (("a", "eq. 11"), ("b", "eq. 13")):
+            columns.append(Column(f"loss_{k}", listed=False, **loss))
+            columns.append(Column(f"size_{k}", listed=False, **size))
+            columns.append(
+                Column(f"fitness_{k}", equation, worst=one, bounds=(0, one), listed=False)
+            )
+        super().__init__(settings, columns=columns, genes=bits(2 * self.space.n_bits))
+
+    def _measured(self):
+        """Groups and costs of one generator before it is compressed."""
+        s, side = self.settings, self.info.side
+        with torch.device("meta"):
+            net = networks.generator(width=s.width, blocks=s.blocks)
+            d = networks.discriminator(width=s.d_width, layers=s.d_layers)
+            groups = groups_of(net, s.encoding)
+            try:
+                self.patches = d(torch.zeros(1, CHANNELS, side, side)).shape[2:].numel()
+            except RuntimeError:
+                raise ValueError(
+                    f"d_layers={s.d_layers} will not do: images of {side} pixels are too small for "
+                    "such a discriminator."
+                ) from None
+        return groups, ChannelCosts(net, groups, CHANNELS, side, side)
+
+    @property
+    def ceiling(self):
+        """Losses beyond say nothing more: that of grey images, and a D that is wrong by one."""
+        s = self.settings
+        n_pixels = CHANNELS * self.info.side**2
+        seen = self.patches if s.loss == "discriminator" else n_pixels
+        seen, n_pixels = (seen, n_pixels) if s.norm == "sum" else (1, 1)
+        return float(seen + s.cycle_weight * n_pixels)
+
+    def check_rows(self, X):
+        """Bits of which each mask keeps a filter; else a ``ValueError``."""
+        X = super().check_rows(X)
+        try:
+            for x in np.atleast_2d(X):
+                self.decode(x)
+        except ValueError as error:
+            raise ValueError(f"{error} {ADVICE}") from None
+        return X
+
+    def columns_of(self, architecture, losses):
+        """Every column of one architecture, a dict of numbers.
+
+        Args:
+            architecture: masks.
+            losses: {"a": loss, "b": loss}, NaN where it is not finite.
+        """
+        counts = {k: self.costs.count(architecture.masks(k)) for k in "ab"}
+        sizes = {k: weights / self.costs.whole[0] for k, (weights, _, _) in counts.items()}
+        losses = {k: min(loss, self.ceiling) for k, loss in losses.items()}
+        fitness = {k: sizes[k] + self.settings.gamma * losses[k] for k in "ab"}
+        found = {
+            "loss": sum(losses.values()) / 2,
+            "size": sum(sizes.values()) / 2,
+            "fitness": sum(fitness.values()),
+            "params": sum(params for _, params, _ in counts.values()),
+            "macs": sum(macs for _, _, macs in counts.values()),
+        }
+        for name, values in (("loss", losses), ("size", sizes), ("fitness", fitness)):
+            found |= {f"{name}_{k}": value for k, value in values.items()}
+        return found
+
+    def make_evaluator(self):
+        """A :class:`PruningEvaluator`; images come at its first use."""
+        s, read = self.settings, None
+        if s.weights is not None:
+            read = partial(read_original, s.weights, s, self.info)
+        return PruningEvaluator(self, read)
+
+    def operators(self):
+        """Sampling, crossover, mutation, repair and duplicate elimination for any algorithm."""
+        s = self.settings
+        return dict(
+            sampling=BitSampling(s.density),
+            crossover=SegmentCrossover(s.crossover),
+            mutation=SegmentFlip(1 - s.copy - s.crossover),
+            repair=KeepOne(),
+            eliminate_duplicates=SameRow(),
+        )
+
+    def algorithm(self):
+        """Algorithm 1: two populations, each against the best of the other."""
+        s = self.settings
+        return Coevolution(
+            pop_size=s.population,
+            density=s.density,
+            copy=s.copy,
+            crossover=s.crossover,
+            separate=s.separate,
+            repair=KeepOne(),
+            output=SearchOutput(),
+        )
+
+    def pick(self, rows):
+        """The index of the row with the lowest fitness; None for no rows."""
+        if not rows:
+            return None
+        return int(np.argmin([row.columns["fitness"] for row in rows]))
+
+    def network(self, architecture, **shape):
+        """Both generators with the filters of an architecture, untrained; a ``ModuleDict``.
+
+        Args:
+            architecture: masks.
+            shape: width, blocks, d_width and d_layers, where they are to be other ones.
+        """
+        gan = CycleGAN(**self.settings.network_shape | shape)
+        return compressed(gan, architecture, self.settings.encoding).generators
+
+    def operations(self):
+        """The convolutions of a generator before it is compressed."""
+        with torch.device("meta"):
+            net = networks.generator(width=self.settings.width, blocks=self.settings.blocks)
+        return networks.convolutions(net, self.info.side)
+
+    def zoo(self):
+        """No masks are published in print."""
+        return []
+
+    def after_search(self, row):
+        """Write the picked pair, compressed.pt, and how it looks; lines of its size and quality."""
+        folder, evaluator = self.journal.folder, self.evaluator
+        self.journal.settle(evaluator)
+        gan = evaluator.compressed(row.architecture)
+        write_gan(folder / ORIGINAL_FILE, evaluator.original, self.settings, self.info)
+        write_gan(folder / COMPRESSED_FILE, gan, self.settings, self.info, row.architecture)
+        quality = Quality(self.settings, self.info, evaluator.data, self.device)
+        return compare(quality, evaluator.original, gan, self.settings, self.info.side, folder)
+
+
+__all__ = ["PRESETS", "CycleGANPruning", "Settings", "build"]
