@@ -66,7 +66,8 @@ class Coevolution(Algorithm):
     before compression.
 
     The text has the second population meet the first one's best of the same iteration, algorithm 1
-    that of the one before; this is algorithm 1.
+    that of the one before; this is algorithm 1. When the run ends, the best of both are scored
+    together, one evaluation more.
 
     Args:
         pop_size: K, individuals of each population.
@@ -147,3 +148,14 @@ class Coevolution(Algorithm):
             [X[b.argmin()] for X, b in zip(self.species, self.brackets, strict=True)]
         )
         self.pop = infills
+
+    def _finalize(self):
+        """Score the two best together: the pair that algorithm 1 returns (its lines 13 and 14).
+
+        Where each population evolved as if it were alone, no other row is a pair, so the final
+        population is this one.
+        """
+        pair = Population.new(X=self.best[None])
+        self.evaluator.eval(self.problem, pair, algorithm=self)
+        self.pop = pair if self.separate else Population.merge(self.pop, pair)
+        self._set_optimum()

@@ -1,5 +1,7 @@
 """Losses of compressed generators: eqs. 4, 5 and 6, after fine-tuning on a part of the images."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -32,7 +34,13 @@ class PruningEvaluator:
     def __init__(self, problem, read=None):
         self.problem, self.settings, self.read = problem, problem.settings, read
         self.device = resolve_device(self.settings.device)
-        self.recipe = Recipe.of(self.settings)
+        s = self.settings
+        self.recipe = Recipe.of(s)
+        self.tuning = replace(
+            self.recipe,
+            batch=s.tune_batch or s.batch,
+            learning_rate=s.tune_learning_rate or s.learning_rate,
+        )
         self.data = None
 
     def load(self):
@@ -99,7 +107,7 @@ class PruningEvaluator:
         gan = compressed(self.original, architecture, s.encoding)
         if s.tune_steps:
             side = self.problem.info.side
-            training = Training(gan, self.subset, side, self.recipe, self.seed, "fine-tuning")
+            training = Training(gan, self.subset, side, self.tuning, self.seed, "fine-tuning")
             with repeatable(s.threads):
                 training.run(s.tune_steps)
         return gan.eval()

@@ -45,8 +45,8 @@ class Settings(SearchSettings, CycleSettings):
         ("loss", "size"), f"columns to minimise, one or more of {', '.join(OBJECTIVES)}"
     )
     population: int = setting(16, "K, candidates for each generator", least=2)
-    generations: int = setting(12, "T, iterations to run", least=1)
-    gamma: float = setting(1.0, "factor of the loss in the fitness (eqs. 8, 11 and 13)", above=0)
+    generations: int = setting(24, "T + 1, iterations to run", least=1)
+    gamma: float = setting(0.5, "factor of the loss in the fitness (eqs. 8, 11 and 13)", above=0)
     cycle_weight: float = setting(
         10.0, "lambda, factor of the cycle loss in the fitness (squared l2, eq. 6)", least=0
     )
@@ -71,9 +71,13 @@ class Settings(SearchSettings, CycleSettings):
         0.7, "chance that two parents exchange a segment; else one has a segment flipped", least=0
     )
     separate: bool = setting(False, "each population evolves against the uncompressed generator")
-    tune_steps: int = setting(10, "training steps of a candidate before it is scored", least=0)
+    tune_steps: int = setting(20, "training steps of a candidate before it is scored", least=0)
     tune_share: float = setting(
         0.1, "share of the images that train which these steps take", above=0, most=1
+    )
+    tune_batch: int | None = setting(8, "images of each domain such a step; none: batch", least=1)
+    tune_learning_rate: float | None = setting(
+        1e-3, "of Adam in these steps; none: learning_rate", above=0
     )
     weights: str | None = setting(
         None, "file of a trained CycleGAN (cyclegan.pt); none: one is trained first"
@@ -101,12 +105,16 @@ class Settings(SearchSettings, CycleSettings):
 
 
 # Section 4: K = 32, T = 100, gamma = 10, lambda = 10, and the original's settings.
-PAPER = ORIGINAL | dict(population=32, generations=101, gamma=10.0, cycle_weight=10.0)
-PRESETS = {
-    "digits": {},
-    "paper": PAPER,
-    "released": PAPER | dict(encoding="released", generations=50, tune_share=1.0),
-}
+PAPER = ORIGINAL | dict(
+    population=32,
+    generations=101,
+    gamma=10.0,
+    cycle_weight=10.0,
+    tune_steps=100,  # not printed
+    tune_batch=None,
+    tune_learning_rate=None,
+)
+PRESETS = {"digits": {}, "paper": PAPER, "released": PAPER | dict(encoding="released")}
 
 
 def build(**options):

@@ -36,9 +36,9 @@ class Separable(Problem):
 
 def run(problem, generations=30, seed=1, **options):
     algorithm = Coevolution(pop_size=10, **options)
-    return minimize(
-        problem, algorithm, ("n_gen", generations), seed=seed, copy_algorithm=False
-    ), algorithm
+    result = minimize(problem, algorithm, ("n_gen", generations), seed=seed, copy_algorithm=False)
+    problem.last = problem.asked.pop()  # the pair of the two best
+    return result, algorithm
 
 
 def test_roulette_is_equation_12():
@@ -143,3 +143,14 @@ def test_the_same_seed_gives_the_same_run():
     run(one, 8, seed=3)
     run(two, 8, seed=3)
     assert all(np.array_equal(a, b) for a, b in zip(one.asked, two.asked, strict=True))
+
+
+@pytest.mark.parametrize("separate", [False, True])
+def test_the_two_best_are_scored_together_in_the_end(separate):
+    problem = Separable(mixed=1.0)
+    result, algorithm = run(problem, 6, separate=separate)
+    assert np.array_equal(problem.last, algorithm.best[None])
+    assert len(result.pop) == (1 if separate else 21)
+    pair = result.pop[-1]
+    assert np.array_equal(pair.X, algorithm.best)
+    assert pair.F[0] == sum(problem.brackets(algorithm.best[None].astype(int)))[0]

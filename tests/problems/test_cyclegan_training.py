@@ -1,0 +1,193 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from moonas.nets.channels import channel_groups, silenced
+from problems.cyclegan_pruning.masks import compressed
+from problems.cyclegan_pruning.space import Space
+from problems.cyclegan_pruning.training import Recipe, Training, decay, new_gan, pixels
+
+SHAPE = dict(width=4, blocks=1, d_width=4, d_layers=1)
+RECIPE = dict(
+    batch=3,
+    learning_rate=1e-3,
+    beta1=0.5,
+    beta2=0.999,
+    cycle=10.0,
+    identity=5.0,
+    pool=50,
+    flip=False,
+)
+
+
+def images(n=3, side=8, seed=0):
+    rng = torch.Generator().manual_seed(seed)
+    return torch.randint(256, (n, 3, side, side), generator=rng, dtype=torch.uint8)
+
+
+def training(seed=1, n=(3, 3), side=8, gan=None, **changes):
+    gan = new_gan(seed, "cpu", **SHAPE) if gan is None else gan
+    data = {"a": images(n[0], side, seed=1), "b": images(n[1], side, seed=2)}
+    return Training(gan, data, 8, Recipe(**RECIPE | changes), seed, "test")
+
+
+def plain_step(gan, a, b, rate, cycle, identity):
+    """A step of CycleGAN, term by term as Zhu et al. describe it, from scratch."""
+    g = [p for k in "ab" for p in gan.generators[k].parameters()]
+    d = [p for k in "ab" for p in gan.discriminators[k].parameters()]
+    g_optimizer = torch.optim.Adam(g, rate, betas=(0.5, 0.999))
+    d_optimizer = torch.optim.Adam(d, rate, betas=(0.5, 0.999))
+    l1, l2 = nn.L1Loss(), nn.MSELoss()
+    to_b, to_a = gan.generators["a"], gan.generators["b"]
+    sees_b, sees_a = gan.discriminators["a"], gan.discriminators["b"]
+    fake_b, fake_a = to_b(a), to_a(b)
+    score_b, score_a = sees_b(fake_b), sees_a(fake_a)
+    loss = l2(score_b, torch.ones_like(score_b)) + l2(score_a, torch.ones_like(score_a))
+    loss = loss + cycle * (l1(to_a(fake_b), a) + l1(to_b(fake_a), b))
+    loss = loss + identity * (l1(to_b(b), b) + l1(to_a(a), a))
+    g_optimizer.zero_grad()
+    loss.backward()
+    g_optimizer.step()
+    d_optimizer.zero_grad()
+    for sees, real, fake in ((sees_b, b, fake_b), (sees_a, a, fake_a)):
+        right, wrong = sees(real), sees(fake.detach())
+        each = l2(right, torch.ones_like(right)) + l2(wrong, torch.zeros_like(wrong))
+        (0.5 * each).backward()
+    d_optimizer.step()
+
+
+@pytest.mark.parametrize("identity", [5.0, 0.0])
+def test_a_step_is_that_of_a_plain_loop(identity):
+    run = training(identity=identity)
+    run.gan.double()
+    plain = copy.deepcopy(run.gan)
+    a, b = (pixels(run.images[k]).double() for k in "ab")
+    run._batch = lambda domain, rows: {"a": a, "b": b}[domain]
+    before = copy.deepcopy(run.gan.state_dict())
+    report = run.run(1)
+    plain_step(plain, a, b, 1e-3, 10.0, identity)
+    assert report.steps == 1 and not report.skipped
+    for name, tensor in run.gan.state_dict().items():
+        moved = (tensor - before[name]).abs().max()
+        # biases before a normalisation have no gradient but rounding, which Adam makes steps of
+        if name.endswith("weight"):
+            assert moved > 1e-4
+            assert torch.allclose(tensor, plain.state_dict()[name], atol=1e-9), name
+
+
+def test_an_epoch_shows_the_larger_domain_once_and_repeats_the_smaller_one():
+    run = training(n=(12, 5))
+    seen = {"a": [], "b": []}
+    batch = run._batch
+
+    def note(domain, rows):
+        seen[domain] += rows[domain].tolist()
+        return batch(domain, rows)
+
+    run._batch = note
+    assert run.epoch().steps == 4
+    assert sorted(seen["a"]) == list(range(12))
+    assert sorted(seen["b"][:5]) == sorted(seen["b"][5:10]) == list(range(5))
+
+
+def test_the_pool_hands_out_half_old_images_once_it_is_full():
+    run = training(pool=4)
+    first = torch.arange(4.0)[:, None, None, None].expand(4, 3, 8, 8)
+    assert torch.equal(run._pooled("a", first), first)
+    old = 0
+    for i in range(4, 2004):
+        given = run._pooled("a", torch.full((1, 3, 8, 8), float(i)))
+        value = float(given[0, 0, 0, 0])
+        if value != i:
+            old += 1
+            assert value < i
+    assert abs(old / 2000 - 0.5) < 4 * np.sqrt(0.25 / 2000)
+    assert len(run.pools["a"]) == 4 and not run.pools["b"]
+    without = training(pool=0)
+    assert torch.equal(without._pooled("a", first), first) and not without.pools["a"]
+
+
+@pytest.mark.parametrize("changes", [{}, dict(pool=4, flip=True)])
+def test_a_training_goes_on_from_its_state_with_the_same_bits(changes):
+    straight = training(n=(9, 7), side=10, **changes)
+    stopped = training(n=(9, 7), side=10, **changes)
+    straight.epoch()
+    stopped.epoch()
+    state = {k: v.clone() for k, v in stopped.state().items()}
+    other = training(seed=2, n=(9, 7), side=10, **changes)
+    other.load_state(state)
+    straight.epoch(0.5)
+    other.epoch(0.5)
+    for name, tensor in straight.state().items():
+        assert torch.equal(tensor, other.state()[name]), name
+
+
+def test_images_with_a_margin_are_cropped_and_flipped_at_random():
+    run = training(side=10, flip=True)
+    rows = {"a": torch.tensor([0])}
+    whole = pixels(run.images["a"][:1])
+    crops = [whole[..., y : y + 8, x : x + 8] for y in range(3) for x in range(3)]
+    crops += [crop.flip(-1) for crop in crops]
+    seen = set()
+    for _ in range(200):
+        batch = run._batch("a", rows)
+        (which,) = [i for i, crop in enumerate(crops) if torch.equal(batch, crop)]
+        seen.add(which)
+    assert len(seen) == len(crops)
+
+
+def test_the_rate_stays_and_then_falls_to_nearly_nothing():
+    shares = [decay(epoch, 3, 4) for epoch in range(7)]
+    assert shares == pytest.approx([1, 1, 1, 0.8, 0.6, 0.4, 0.2])
+    assert [decay(epoch, 2, 0) for epoch in range(2)] == [1, 1]
+
+
+def test_a_step_with_a_loss_that_is_not_finite_changes_nothing():
+    run = training()
+    with torch.no_grad():
+        run.gan.generators["a"][1].weight[0] = torch.nan
+    before = copy.deepcopy(run.gan.state_dict())
+    report = run.run(2)
+    assert (report.steps, report.skipped) == (0, 2)
+    assert all(np.isnan(v) for k, v in report.as_dict().items() if k.endswith("loss"))
+    for name, tensor in run.gan.state_dict().items():
+        assert torch.equal(tensor.nan_to_num(9), before[name].nan_to_num(9)), name
+
+
+@pytest.mark.parametrize("encoding", ["filters", "released"])
+def test_fine_tuning_keeps_what_is_silent_silent_and_trains_the_rest_as_if_it_were_alone(encoding):
+    gan = new_gan(3, "cpu", **SHAPE)
+    with torch.no_grad():
+        for p in gan.generators.parameters():
+            p.mul_(5)
+    groups = channel_groups(gan.generators["a"], 3)
+    sizes = [4, 8, 16, *([16] if encoding == "filters" else []), 8, 4]
+    architecture = Space(sizes).uniform(0.5, np.random.default_rng(0))
+    small = compressed(gan, architecture, encoding).double()
+    quiet = copy.deepcopy(gan)
+    for k in "ab":
+        masks = architecture.masks(k)
+        if encoding == "released":  # the trunk's mask is that of the block's inside, too
+            masks = [*masks[:3], masks[2], *masks[3:]]
+        quiet.generators[k] = silenced(gan.generators[k], groups, masks)
+    quiet = quiet.double()
+    off = {k: p == 0 for k, p in quiet.generators.named_parameters() if k.endswith("weight")}
+    assert all(mask.any() for mask in off.values())
+    runs = [training(seed=3, gan=net, n=(6, 6)) for net in (small, quiet)]
+    for run in runs:
+        draw = run._batch
+        run._batch = lambda domain, rows, draw=draw: draw(domain, rows).double()
+        run.run(4)
+    for name, p in quiet.generators.named_parameters():
+        if name in off:
+            assert (p[off[name]] == 0).all(), name
+    x = pixels(images(2, seed=9)).double()
+    for k in "ab":
+        moved = small.generators[k](x)
+        assert torch.allclose(moved, quiet.generators[k](x), atol=1e-5)
+        assert not torch.allclose(
+            moved, compressed(gan, architecture, encoding).double().generators[k](x), atol=1e-3
+        )
