@@ -46,7 +46,7 @@ def build(from_run=None, **options):
     if from_run is None:
         return FineTuning(Settings(**options))
     searched = read_run(from_run)[0]["settings"]
-    own = {f.name for f in fields(Settings)} - {"weights", "threads"}
+    own = {f.name for f in fields(Settings)} - {"weights"}
     taken = {name: value for name, value in searched.items() if name in own}
     return FineTuning(Settings(**taken | {"weights": str(from_run)} | options))
 

@@ -20,7 +20,6 @@ from .weights_file import write_gan
 class EpochSettings(CycleSettings):
     """How long a CycleGAN trains."""
 
-    threads: int = setting(2, "torch threads on a CPU", least=1, free=True)
     epochs: int = setting(20, "epochs at the full learning rate", least=0)
     decay_epochs: int = setting(20, "epochs after them, in which it falls linearly", least=0)
 
