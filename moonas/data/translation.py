@@ -20,7 +20,8 @@ class Domain:
         train: images that train; larger by a margin, to be cropped.
         validation: images that a search scores with; larger by the same margin.
         test: images for the final test, which no search touches.
-        labels: int64 (n,) of train; None where there are none.
+        known: images of the domain with labels, for a classifier of it; None where there are none.
+        labels: int64 (n,) of known.
         test_labels: int64 (n,) of test, what a right translation still shows; or None.
         test_maps: uint8 (n, side, side), the class of each pixel of a right translation of the test
             images, ``IGNORED`` for none; or None.
@@ -29,6 +30,7 @@ class Domain:
     train: torch.Tensor
     validation: torch.Tensor
     test: torch.Tensor
+    known: torch.Tensor | None = None
     labels: torch.Tensor | None = None
     test_labels: torch.Tensor | None = None
     test_maps: torch.Tensor | None = None
@@ -116,18 +118,22 @@ def _read(paths, side):
 
 def _read_maps(folder, images, side):
     """Label maps of images, brought to the side by taking the nearest pixel."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     maps = []
     for image in images:
         path = folder / f"{image.stem}.png"
         if not path.exists():
             raise ValueError(f"{path} is missing: {image.name} has no label map.")
-        with Image.open(path) as file:
-            if file.mode not in ("L", "P"):
-                raise ValueError(
-                    f"{path} is no label map: expected one channel of 8 bits, the class of each "
-                    f"pixel; got mode {file.mode}."
-                )
-            maps.append(np.array(file.resize((side, side), Image.Resampling.NEAREST)))
+        try:
+            with Image.open(path) as file:
+                mode = file.mode
+                maps.append(np.array(file.resize((side, side), Image.Resampling.NEAREST)))
+        except (UnidentifiedImageError, OSError) as error:
+            raise ValueError(f"{path} cannot be read as an image: {error}") from None
+        if mode not in ("L", "P"):
+            raise ValueError(
+                f"{path} is no label map: expected one channel of 8 bits, the class of each pixel; "
+                f"got mode {mode}."
+            )
     return torch.from_numpy(np.stack(maps))

@@ -29,10 +29,10 @@ def count_pixels(logits, maps, ignored):
         )
     counted = maps != ignored
     real, guessed = maps[counted].long(), logits.argmax(1)[counted]
-    if len(real) and int(real.max()) >= n_classes:
+    for wrong in real[(real < 0) | (real >= n_classes)][:1].tolist():
         raise ValueError(
-            f"A label map has class {int(real.max())}, and the network knows {n_classes} classes; "
-            f"{ignored} is the class of pixels that do not count."
+            f"A label map has class {wrong}, and the network knows {n_classes} classes; {ignored} "
+            "is the class of pixels that do not count."
         )
     counts = torch.bincount(n_classes * real + guessed, minlength=n_classes**2)
     return counts.reshape(n_classes, n_classes).cpu()

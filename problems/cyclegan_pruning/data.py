@@ -44,7 +44,8 @@ def load_data(settings, info):
     """Both domains of settings, {"a": :class:`~moonas.data.translation.Domain`, "b": ...}.
 
     Of the digits to search with, one half is domain A and the other half domain B, so no digit is
-    in both; of those for the final test, each is in both.
+    in both; of those for the final test, each is in both. A classifier of a domain may know all
+    digits to search with, drawn as in that domain.
     """
     if settings.data != "digits":
         a, b = load_domains(
@@ -55,15 +56,14 @@ def load_data(settings, info):
     first, second = split(data.labels, len(data.labels) // 2)
 
     def domain(rows, draw):
-        images, labels = pixels_of(data, data.images[rows]), data.labels[rows]
-        train, validation = split(labels, round(settings.train_share * len(labels)))
-        drawn = _bytes(draw(images, TEXTURES["search"]))
-        test = _bytes(draw(pixels_of(data, data.test_images), TEXTURES["test"]))
+        drawn = _bytes(draw(pixels_of(data, data.images), TEXTURES["search"]))
+        train, validation = split(data.labels[rows], round(settings.train_share * len(rows)))
         return Domain(
-            drawn[train],
-            drawn[validation],
-            test,
-            labels[train],
+            drawn[rows[train]],
+            drawn[rows[validation]],
+            _bytes(draw(pixels_of(data, data.test_images), TEXTURES["test"])),
+            drawn,
+            data.labels,
             data.test_labels,
         )
 

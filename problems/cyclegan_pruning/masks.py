@@ -44,8 +44,9 @@ def compressed(gan, architecture, encoding):
 def by_norm(gan, encoding, share):
     """The architecture that keeps the filters of the largest L1 norm, the same share of each mask.
 
-    After Li et al., *Pruning filters for efficient ConvNets* (ICLR 2017). The norm of a filter is
-    that of all weights that make it, the mean over the convolutions of its mask.
+    After Li et al., *Pruning filters for efficient ConvNets* (ICLR 2017). Where several
+    convolutions share a mask, each counts alike: norms are means over a filter's weights, summed
+    over the convolutions.
 
     Args:
         gan: a :class:`~problems.cyclegan_pruning.training.CycleGAN`.

@@ -200,7 +200,7 @@ class CycleGANPruning(ArchitectureProblem):
             groups = groups_of(net, s.encoding)
             try:
                 self.patches = d(torch.zeros(1, CHANNELS, side, side)).shape[2:].numel()
-            except RuntimeError:
+            except (RuntimeError, ValueError):
                 raise ValueError(
                     f"d_layers={s.d_layers} will not do: images of {side} pixels are too small for "
                     "such a discriminator."

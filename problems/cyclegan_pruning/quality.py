@@ -39,7 +39,7 @@ class Quality:
         self.extract, self.distance, self.segment = {}, {}, None
         if info.n_classes is not None:
             for k, domain in data.items():
-                own = domain.train.float() / 255
+                own = domain.known.float() / 255
                 name = f"classifier of {info.name}, domain {k.upper()}"
                 self.extract[k] = classifier_of(own, domain.labels, info.n_classes, name, device)
         elif settings.inception_weights is not None:

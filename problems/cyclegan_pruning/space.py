@@ -48,9 +48,11 @@ class Space:
         """The architecture of a row, (2 n_bits,).
 
         Raises:
-            ValueError: a mask keeps no filter.
+            ValueError: the row has another length, or a mask keeps no filter.
         """
         x = np.asarray(x).astype(bool)
+        if x.shape != (2 * self.n_bits,):
+            raise ValueError(f"Expected {2 * self.n_bits} bits; got an array of shape {x.shape}.")
         masks = ["".join("1" if bit else "0" for bit in x[part]) for part in self.slices]
         n = len(self.sizes)
         return self._checked(Architecture(tuple(masks[:n]), tuple(masks[n:])))
@@ -94,7 +96,9 @@ class Space:
     def _checked(self, architecture):
         for name in "ab":
             masks = getattr(architecture, name)
-            if tuple(map(len, masks)) != self.sizes or set("".join(masks)) - {"0", "1"}:
+            if set("".join(masks)) - {"0", "1"}:
+                raise ValueError(f"A mask of generator {name} has other characters than 0 and 1.")
+            if tuple(map(len, masks)) != self.sizes:
                 raise ValueError(
                     f"Expected masks of {list(self.sizes)} bits for each generator; got "
                     f"{[len(mask) for mask in masks]}."

@@ -1,7 +1,9 @@
+import itertools
+
 import numpy as np
 import pytest
 
-from moonas.genes import Genes, labels
+from moonas.genes import Genes, bits, labels
 
 MIXED = Genes([8, 1, 1.0], [60, 6, 3.0], [False, False, True])
 
@@ -38,3 +40,51 @@ def test_words_of_a_row_come_back():
     assert labels([9, 9]).text(np.array([3, 4])) == "3 4"
     x = np.array([9.0, 2.0, 2**0.5])
     assert np.array_equal(np.array(MIXED.text(x).split(), float), x)
+
+
+def test_bits_have_two_choices_and_rows_of_bools():
+    genes = bits(5)
+    assert genes.dtype == bool and genes.bits and not labels([2] * 5).bits
+    assert genes.n_choices.tolist() == [2] * 5
+
+
+@pytest.mark.parametrize("kind", [bool, int, np.uint8, float])
+@pytest.mark.parametrize("shape", [(5,), (1, 5), (3, 5)])
+def test_ones_and_zeros_of_any_kind_are_bits(kind, shape):
+    X = np.random.default_rng(0).random(shape) < 0.5
+    found = bits(5).check(X.astype(kind))
+    assert found.dtype == bool and np.array_equal(found, X)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ([0, 2, 1], r"x\[0, 1\] = 2 is out of bounds; gene 1 takes the integers 0 to 1"),
+        ([0, 1, -1], r"x\[0, 2\] = -1 is out of bounds"),
+        ([0.5, 1, 0], r"x\[0, 0\] = 0.5 is no integer"),
+        ([0, 1, np.nan], r"x\[0, 2\] = nan"),
+        ([0, 1], "Expected rows of 3 integers"),
+    ],
+)
+def test_what_is_neither_one_nor_zero_is_no_bit(row, message):
+    with pytest.raises(ValueError, match=message):
+        bits(3).check(np.array(row))
+
+
+def test_a_row_of_bits_is_a_hexadecimal_number_for_json_and_ones_and_zeros_in_words():
+    x = np.array([1, 0, 1, 0, 1, 1, 1, 1, 0, 1], bool)
+    assert bits(10).plain(x) == "af40"  # 1010 1111 01, and zeros to the end of the byte
+    assert bits(10).text(x) == "1010111101"
+    assert bits(10).plain(x) == np.packbits(x).tobytes().hex()
+
+
+@pytest.mark.parametrize("n", [1, 8, 9])
+def test_different_rows_of_bits_have_different_texts(n):
+    genes = bits(n)
+    rows = np.array(list(itertools.product((False, True), repeat=n)))
+    for write in (genes.plain, genes.text):
+        assert len({write(x) for x in rows}) == 2**n
+    for x in rows:
+        packed = np.frombuffer(bytes.fromhex(genes.plain(x)), np.uint8)
+        assert np.array_equal(np.unpackbits(packed, count=n).astype(bool), x)
+        assert [c == "1" for c in genes.text(x)] == x.tolist()
