@@ -3,6 +3,8 @@ import os
 
 import pytest
 import torch
+from PIL import Image
+from sklearn.datasets import load_digits
 
 from moonas.registry import stage_module
 
@@ -62,6 +64,20 @@ def tiny_of():
         return {key: value for key, value in SECONDS.items() if key in known}
 
     return settings
+
+
+@pytest.fixture(scope="session")
+def few_digits(tmp_path_factory):
+    """A folder with ten images of each digit to search with, and two for the test."""
+    digits, folder = load_digits(), tmp_path_factory.mktemp("few") / "digits"
+    for label in range(10):
+        images = digits.images[digits.target == label]
+        for part, rows in (("train", images[:10]), ("test", images[10:12])):
+            place = folder / part / str(label)
+            place.mkdir(parents=True)
+            for i, image in enumerate(rows):
+                Image.fromarray((image * 15.9).astype("uint8")).save(place / f"{i}.png")
+    return folder
 
 
 @pytest.fixture(scope="session")

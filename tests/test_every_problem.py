@@ -6,12 +6,24 @@ from pymoo.operators.mutation.pm import PM
 from toy import Toy
 
 import moonas
+from moonas.registry import entry
 from moonas.testing import check_problem
 
 
+@pytest.fixture
+def options_of(tiny_of, few_digits):
+    """Name of a problem -> the same on few images, where it takes any folder of classes."""
+
+    def options(name):
+        data = {} if "two domains" in entry(name).data else {"data": few_digits}
+        return tiny_of(name) | data | {"image_size": 8}
+
+    return options
+
+
 @pytest.mark.parametrize("name", moonas.problem_names())
-def test_problem_keeps_the_contract(name, tiny_of):
-    check_problem(moonas.load_problem(name, workers=1, **tiny_of(name)), n=4, generations=2)
+def test_problem_keeps_the_contract(name, options_of):
+    check_problem(moonas.load_problem(name, workers=1, **options_of(name)), n=4, generations=2)
 
 
 @pytest.mark.parametrize(
@@ -22,8 +34,8 @@ def test_problem_keeps_the_contract(name, tiny_of):
         ("nsganet", dict(evaluator="supernet")),
     ],
 )
-def test_other_evaluators_keep_the_contract(name, options, tiny_of):
-    check_problem(moonas.load_problem(name, **options, **tiny_of(name)), n=4, generations=2)
+def test_other_evaluators_keep_the_contract(name, options, options_of):
+    check_problem(moonas.load_problem(name, **options, **options_of(name)), n=4, generations=2)
 
 
 def test_a_problem_in_closed_form_keeps_the_contract():

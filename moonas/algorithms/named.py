@@ -59,8 +59,8 @@ def _pnsga3(path, problem, population, **options):
 
 
 def _random(path, problem, population, **options):
-    unique = options["eliminate_duplicates"]
-    options["mating"] = RandomMating(options["sampling"], eliminate_duplicates=unique)
+    infill = {k: options[k] for k in ("eliminate_duplicates", "repair") if k in options}
+    options["mating"] = RandomMating(options["sampling"], **infill)
     return _pymoo(path)(pop_size=population, **options)
 
 

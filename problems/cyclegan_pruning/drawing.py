@@ -1,5 +1,7 @@
 """Strips of translated images, and the sizes of generators as a table."""
 
+import copy
+
 import torch
 from matplotlib.figure import Figure
 
@@ -70,7 +72,7 @@ def sizes(generators, side, threads):
     found = {}
     for k, generator in generators.items():
         with repeatable(threads):
-            ms = measure_latency(generator, (CHANNELS, side, side), "cpu")
+            ms = measure_latency(copy.deepcopy(generator), (CHANNELS, side, side), "cpu")
         params = count_params(generator)
         found[k] = {
             "params": params,

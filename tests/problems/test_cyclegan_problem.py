@@ -11,6 +11,7 @@ from pymoo.optimize import minimize
 from torch import nn
 
 import moonas
+from moonas.algorithms import algorithm
 from moonas.cli import main
 from moonas.nets.counting import count_macs, count_params
 from moonas.registry import load_stage
@@ -185,6 +186,12 @@ def test_a_plain_genetic_algorithm_minimises_the_sum_of_equation_8(make):
     assert row.objectives["fitness"] == pytest.approx(
         row.columns["fitness_a"] + row.columns["fitness_b"]
     )
+
+
+def test_random_search_repairs_what_it_draws(make):
+    made = make(density=0.1)  # most rows have a mask without any filter
+    result = minimize(made, algorithm("random", made, 6), ("n_gen", 3), seed=1)
+    assert moonas.front(result)
 
 
 def test_any_other_algorithm_takes_four_columns(make):

@@ -1,0 +1,82 @@
+"""How much of the saved multiply-adds does a pruned generator save in time?
+
+Question: the paper's compressed generator has 4.23 times fewer FLOPs than the original and is 3.1
+times faster, 0.73 of that (section 4, runtime). What is the measured speed-up over the ratio of
+multiply-adds here, and does it depend on the number of threads?
+
+Method: CycleGAN's generator (width 64, 9 blocks), random weights, one image of 256x256 pixels.
+Pruned ones keep the same share of every mask, filters drawn at random; the shares bracket Table 1.
+Times are medians of 7 passes after 3 that do not count.
+
+
+Command: python benchmarks/pruned_speed.py        (2 CPU cores, about 5 minutes)
+Device: CPU.
+Output: pruned_speed.json beside this file.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from moonas.metrics.latency import measure_latency
+from moonas.nets.channels import ChannelCosts, prune
+from moonas.nets.devices import repeatable
+from problems.cyclegan_pruning import networks
+from problems.cyclegan_pruning.masks import groups_of
+from problems.cyclegan_pruning.space import Space
+
+HERE = Path(__file__).parent
+SHARES = (0.45, 0.5, 0.55)  # of the filters of each mask
+ENCODING = "released"
+
+
+def main():
+    """Measure, print the table, write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--side", type=int, default=256, help="pixels")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--out", type=Path, default=HERE / "pruned_speed.json")
+    args = parser.parse_args()
+    torch.manual_seed(0)
+    shape = (3, args.side, args.side)
+    original = networks.generator()
+    groups = groups_of(original, ENCODING)
+    costs = ChannelCosts(original, groups, *shape)
+    space = Space([group.size for group in groups if not group.fixed])
+    rows = []
+    for threads in args.threads:
+        for share in SHARES:
+            masks = space.uniform(share, np.random.default_rng(0)).masks("a")
+            small = prune(original, groups, masks)
+            weights, _, macs = costs.count(masks)
+            with repeatable(threads):
+                ms = [measure_latency(n, shape, "cpu", 1, args.repeats) for n in (original, small)]
+            ratio, speed_up = costs.whole[2] / macs, ms[0] / ms[1]
+            rows.append(
+                {
+                    "threads": threads,
+                    "share": share,
+                    "weights ratio": costs.whole[0] / weights,
+                    "macs ratio": ratio,
+                    "original ms": ms[0],
+                    "pruned ms": ms[1],
+                    "speed-up": speed_up,
+                    "speed-up over macs ratio": speed_up / ratio,
+                }
+            )
+            print("  ".join(f"{name} {value:.4g}" for name, value in rows[-1].items()), flush=True)
+    result = {
+        "command": "python benchmarks/pruned_speed.py",
+        "side": args.side,
+        "torch": torch.__version__,
+        "rows": rows,
+    }
+    args.out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
