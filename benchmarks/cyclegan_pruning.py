@@ -115,15 +115,15 @@ def judge(label, seed, runs, found):
         )
     elif label == NORM:
         architecture = same_size(
-            problem, lambda share: by_norm(original, settings.encoding, share), found[CO]
+            problem, lambda share: by_norm(original, problem.groups, share), found[CO]
         )
     elif label == "original":
         architecture = problem.space.uniform(1.0)
     else:
         architecture = found[label]
     quality = Quality(settings, problem.info, evaluator.data, problem.device)
-    pair = compressed(original, architecture, settings.encoding)
-    scored = evaluator.compressed(architecture)
+    pair = compressed(original, architecture, problem.groups)
+    scored, columns = evaluator.compressed(architecture), evaluator.score([architecture])
     images = {
         k: torch.cat([domain.train, domain.validation]) for k, domain in evaluator.data.items()
     }
@@ -132,11 +132,9 @@ def judge(label, seed, runs, found):
     for epoch in range(2 * EPOCHS):
         training.epoch(decay(epoch, EPOCHS, EPOCHS))
     moments.append(quality.judge(pair.generators))
-    row = problem.encode(architecture)
-    columns = problem.evaluate(row, return_as_dictionary=True)
     return {
-        "size": [float(columns["size_a"]), float(columns["size_b"])],
-        "loss": float(columns["loss"]),
+        "size": [float(columns["size_a"][0]), float(columns["size_b"][0])],
+        "loss": float(columns["loss"][0]),
         "filters": str(architecture),
         **dict(zip(MOMENTS, moments, strict=True)),
     }

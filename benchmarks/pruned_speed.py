@@ -16,6 +16,7 @@ Output: pruned_speed.json beside this file.
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ import torch
 from moonas.metrics.latency import measure_latency
 from moonas.nets.channels import ChannelCosts, prune
 from moonas.nets.devices import repeatable
+from moonas.nets.randomness import initial_weights
 from problems.cyclegan_pruning import networks
 from problems.cyclegan_pruning.masks import groups_of
 from problems.cyclegan_pruning.space import Space
@@ -41,9 +43,9 @@ def main():
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--out", type=Path, default=HERE / "pruned_speed.json")
     args = parser.parse_args()
-    torch.manual_seed(0)
     shape = (3, args.side, args.side)
-    original = networks.generator()
+    with initial_weights(0):
+        original = networks.generator()
     groups = groups_of(original, ENCODING)
     costs = ChannelCosts(original, groups, *shape)
     space = Space([group.size for group in groups if not group.fixed])
@@ -70,7 +72,7 @@ def main():
             )
             print("  ".join(f"{name} {value:.4g}" for name, value in rows[-1].items()), flush=True)
     result = {
-        "command": "python benchmarks/pruned_speed.py",
+        "command": " ".join(["python benchmarks/pruned_speed.py", *sys.argv[1:]]),
         "side": args.side,
         "torch": torch.__version__,
         "rows": rows,

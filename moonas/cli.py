@@ -224,7 +224,7 @@ def _prepare(args):
         raise ValueError(f"Unknown stage {args.stage!r} of {args.task}; choose from {every}.")
     options = _options(args, {name: registry.stage_module(name) for name in names})
     if not args.stage:
-        names = registry.pipeline(every, options[every[0]])
+        names = registry.pipeline(every, options)
     labels = registry.labels(names)
 
     def folder_of(label, out):

@@ -6,6 +6,7 @@ An evaluator is what holds images, weights and devices. The problem asks it for
     score(architectures) -> dict of columns, each (n,); may happen in other processes
     measure(architectures) -> dict of the columns that are read from a clock, if there are any
     alone                -> bool; whether each candidate is trained on its own; False if missing
+    doing                -> what is then done to it, in words; "training from scratch" if missing
     trains               -> bool; whether there are weights that all candidates share; if so, also
     warm_up() -> dict       the first training of a run
     state(), load_state()   flat dict of tensors, all that training changes

@@ -111,15 +111,21 @@ def stages(task):
 
 
 def pipeline(names, options):
-    """The stages that a search of a task runs, in order: each once, unless its first says more.
+    """The stages that a search of a task runs, in order: each once, unless a module says otherwise.
+
+    The first one's may have ``pipeline(settings, names)``, which gives them; the last one's
+    ``brings_its_own(options)``, whether these options make the stages before it needless.
 
     Args:
         names: of the task's stages.
-        options: of the first one, whose module may have ``pipeline(settings, names)``.
+        options: of each by its name.
     """
-    first = stage_module(names[0])
+    first, last = stage_module(names[0]), stage_module(names[-1])
+    alone = getattr(last, "brings_its_own", None)
+    if alone is not None and alone(options[names[-1]]):
+        return names[-1:]
     plan = getattr(first, "pipeline", None)
-    return names if plan is None else plan(first.Settings(**options), names)
+    return names if plan is None else plan(first.Settings(**options[names[0]]), names)
 
 
 def labels(names):

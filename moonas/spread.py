@@ -74,6 +74,8 @@ def _spread(problem, parts, jobs):
 
         state = {name: t.detach().cpu() for name, t in problem.evaluator.state().items()}
         mark = fingerprint(state)
+        # joblib hands large arrays to all tasks of its processes as one file
+        state = {name: t.numpy() for name, t in state.items()}
     try:
         pool = joblib.Parallel(jobs, return_as="generator")
     except ValueError:  # a backend that hands over all results together
@@ -100,6 +102,8 @@ def _prepared(problem, asked, seed, state, mark):
         evaluator.begin(seed)
         _kept.seed, _kept.mark = seed, None
     if _kept.mark != mark:
-        evaluator.load_state(state)
+        import torch
+
+        evaluator.load_state({name: torch.tensor(a) for name, a in state.items()})
         _kept.mark = mark
     return _kept.problem

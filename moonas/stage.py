@@ -1,6 +1,7 @@
 """Stages of a task: what all of them share, and those that are no pymoo problem."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 
@@ -66,6 +67,45 @@ class Preparation(Stage):
         """Start the run, or start to replay it, see :meth:`moonas.journal.Journal.begin`."""
         if self.journal is not None:
             self.journal.begin(seed, self.in_words, self.where())
+
+
+class EpochTraining(Preparation):
+    """A preparation that trains something epoch by epoch and judges it once, in the end.
+
+    A subclass gives, besides what a preparation gives,
+
+    - ``phase``, what is done, in words, and ``n_epochs``;
+    - ``start(seed)`` -> what is trained: ``train(epoch)`` -> a dict that tells of it, ``judge()``
+      -> a dict of scores, ``state()`` -> a dict of tensors and ``load_state(state)``;
+    - ``line(epoch, told)``, the line of text that every tenth epoch gets;
+    - ``result(trained, scores)``, what ``run`` gives.
+    """
+
+    phase = "training"
+    n_epochs = 0
+
+    def run(self, seed):
+        """Train, or go on with what the journal holds, and judge.
+
+        Args:
+            seed: of the run.
+
+        Raises:
+            SearchFailed: no step of an epoch had a finite loss.
+        """
+        self.begin(seed)
+        training = self.start(seed)
+        for epoch in range(self.n_epochs):
+            self.tell(self.phase, epoch, self.n_epochs, "epochs")
+            one = partial(training.train, epoch)
+            told = self.recorded("train", {"epoch": epoch}, one, training, saves=True)
+            if epoch % 10 == 9:
+                self.say(self.line(epoch, told))
+        self.tell(self.phase, self.n_epochs, self.n_epochs, "epochs")
+        scores = self.recorded("final test", {}, training.judge, training)
+        if self.journal is not None:
+            self.journal.settle(training)
+        return self.result(training, scores)
 
 
 def read_left(folder, name, stage, parse):

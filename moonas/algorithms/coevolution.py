@@ -101,6 +101,10 @@ class Coevolution(Algorithm):
         self.best = None
 
     def _setup(self, problem, **kwargs):
+        if not hasattr(problem, "halves"):
+            raise ValueError(
+                f"Coevolution wants a problem of two halves; {type(problem).__name__} is none."
+            )
         self.halves = tuple(problem.halves)
 
     @property

@@ -186,18 +186,34 @@ def shift_and_flip(images, rng, padding, flip):
     Returns:
         A new tensor, (b, c, h, w).
     """
+    return crop_and_flip(F.pad(images, [padding] * 4), rng, images.shape[2:], flip)
+
+
+def crop_and_flip(images, rng, size, flip):
+    """A random part of each image, mirrored half the time.
+
+    Args:
+        images: (b, c, h, w).
+        rng: ``torch.Generator`` of the CPU.
+        size: (rows, columns) of the parts; all places where they fit are equally likely.
+        flip: whether to mirror left and right.
+
+    Returns:
+        A new tensor, (b, c, *size).
+    """
     b, c, h, w = images.shape
-    device = images.device
-    dy, dx = torch.randint(0, 2 * padding + 1, (2, b, 1), generator=rng).to(device)
-    columns = torch.arange(w, device=device).expand(b, w)
+    device, (height, width) = images.device, size
+    dy = torch.randint(0, h - height + 1, (b, 1), generator=rng).to(device)
+    dx = torch.randint(0, w - width + 1, (b, 1), generator=rng).to(device)
+    columns = torch.arange(width, device=device).expand(b, width)
     if flip:
         mirrored = torch.randint(0, 2, (b, 1), generator=rng, dtype=torch.bool).to(device)
-        columns = torch.where(mirrored, w - 1 - columns, columns)
-    rows = (torch.arange(h, device=device) + dy)[:, None, :, None]
+        columns = torch.where(mirrored, width - 1 - columns, columns)
+    rows = (torch.arange(height, device=device) + dy)[:, None, :, None]
     columns = (columns + dx)[:, None, None, :]
     batch = torch.arange(b, device=device)[:, None, None, None]
     channels = torch.arange(c, device=device)[None, :, None, None]
-    return F.pad(images, [padding] * 4)[batch, channels, rows, columns]
+    return images[batch, channels, rows, columns]
 
 
 def _digits():

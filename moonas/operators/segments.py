@@ -22,12 +22,14 @@ def draw_segments(n, n_var, rng):
     Returns:
         (n, n_var) bool.
     """
-    starts, ends = np.triu_indices(n_var + 1, k=1)
-    inner = ends - starts < n_var
-    chosen = rng.integers(np.count_nonzero(inner), size=n)
-    start, end = starts[inner][chosen], ends[inner][chosen]
+    cuts = np.empty((n, 2), dtype=np.int64)
+    left = np.arange(n)
+    while len(left):
+        cuts[left] = np.sort(rng.integers(n_var + 1, size=(len(left), 2)), axis=1)
+        length = cuts[left, 1] - cuts[left, 0]
+        left = left[(length == 0) | (length == n_var)]
     columns = np.arange(n_var)
-    return (columns >= start[:, None]) & (columns < end[:, None])
+    return (columns >= cuts[:, :1]) & (columns < cuts[:, 1:])
 
 
 def swap_segments(A, B, rng):

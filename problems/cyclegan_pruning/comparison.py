@@ -9,21 +9,41 @@ from .drawing import draw_strips, score_lines, size_table, sizes
 STRIPS, NUMBERS = "translations.png", "comparison.json"
 
 
-def compare(quality, original, small, settings, side, folder):
-    """Write translations.png and comparison.json; the lines to print.
+def compare(quality, originals, smalls, settings):
+    """What original and compressed generators cost, and how well they translate.
 
     Args:
         quality: a :class:`~problems.cyclegan_pruning.quality.Quality`.
-        original: a :class:`~problems.cyclegan_pruning.training.CycleGAN`.
-        small: the same with compressed generators.
+        originals: {"a": module, "b": module}.
+        smalls: the same, compressed.
         settings: of the stage.
-        side: of the images in pixels.
+
+    Returns:
+        A dict that JSON can hold: side, in pixels; scores and sizes, by "original" and
+        "compressed".
+    """
+    pairs = {"original": originals, "compressed": smalls}
+    side = quality.info.side
+    return {
+        "side": side,
+        "scores": {name: quality.judge(pair) for name, pair in pairs.items()},
+        "sizes": {name: sizes(pair, side, settings.threads) for name, pair in pairs.items()},
+    }
+
+
+def write_comparison(numbers, quality, originals, smalls, folder):
+    """Write comparison.json and translations.png; the lines to print.
+
+    Args:
+        numbers: of :func:`compare`.
+        quality, originals, smalls: of :func:`compare`.
         folder: to write into.
     """
-    pairs = {"original": original.generators, "compressed": small.generators}
-    scores = {name: quality.judge(generators) for name, generators in pairs.items()}
-    costs = {name: sizes(generators, side, settings.threads) for name, generators in pairs.items()}
-    numbers = {"side": side, "scores": scores, "sizes": costs}
     write_atomically(folder / NUMBERS, (json.dumps(numbers, indent=1) + "\n").encode())
-    draw_strips(quality, *pairs.values(), folder / STRIPS)
-    return size_table(*costs.values(), side) + score_lines(scores)
+    draw_strips(quality, originals, smalls, folder / STRIPS)
+    return comparison_lines(numbers)
+
+
+def comparison_lines(numbers):
+    """What :func:`compare` gave, as lines of text."""
+    return size_table(*numbers["sizes"].values(), numbers["side"]) + score_lines(numbers["scores"])

@@ -8,6 +8,7 @@ import torch
 from moonas.data import load, split
 from moonas.data.translation import Domain, domain_folders, load_domains
 from moonas.metrics.features import pixels_of
+from moonas.settings import require
 
 from . import digits
 
@@ -57,7 +58,10 @@ def load_data(settings, info):
 
     def domain(rows, draw):
         drawn = _bytes(draw(pixels_of(data, data.images), TEXTURES["search"]))
-        train, validation = split(data.labels[rows], round(settings.train_share * len(rows)))
+        n = round(settings.train_share * len(rows))
+        fits = 10 <= n <= len(rows) - 10  # one of each digit
+        require(fits, settings, "train_share", "more images of each part, ten at least")
+        train, validation = split(data.labels[rows], n)
         return Domain(
             drawn[rows[train]],
             drawn[rows[validation]],

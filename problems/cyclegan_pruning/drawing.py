@@ -41,7 +41,7 @@ def draw_strips(quality, originals, smalls, path):
         else:
             rows.append(("compressed", quality.translate(smalls[k], images)))
     n = len(rows[0][1])
-    figure = Figure(figsize=(1.6 + 0.8 * n, 0.84 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(1.7 + 0.75 * n, 0.84 * len(rows)), layout="constrained")
     grid = figure.subplots(len(rows), 1)
     for axes, (name, images) in zip(grid, rows, strict=True):
         strip = torch.cat([_framed(image) for image in images.cpu()], dim=-1)
@@ -107,14 +107,14 @@ def size_table(originals, smalls, side):
     return lines
 
 
-def score_lines(scores, names=NAMES):
+def score_lines(scores):
     """Scores of :meth:`~problems.cyclegan_pruning.quality.Quality.judge` as lines of text.
 
     Args:
         scores: {what was judged: scores}, in the order to be shown.
     """
     lines = []
-    for k, words in names.items():
+    for k, words in NAMES.items():
         parts = []
         for score in dict.fromkeys(key[:-2] for found in scores.values() for key in found):
             values = [found.get(f"{score}_{k}") for found in scores.values()]

@@ -9,6 +9,7 @@ from moonas.data.translation import middle
 from moonas.nets.devices import repeatable, resolve_device
 from moonas.nets.randomness import generator as stream
 from moonas.nets.training import part_of_state
+from moonas.problem import SearchFailed
 
 from .data import load_data
 from .masks import compressed
@@ -82,6 +83,8 @@ class PruningEvaluator:
                 half = s.pretrain_epochs // 2
                 steps += training.epoch(decay(epoch, half, s.pretrain_epochs - half)).steps
         self.problem.tell("training the CycleGAN", s.pretrain_epochs, s.pretrain_epochs, "epochs")
+        if s.pretrain_epochs and not steps:
+            raise SearchFailed("No step had a finite loss and gradient. Lower learning_rate.")
         self._take(gan)
         return {"steps": steps}
 
@@ -97,14 +100,16 @@ class PruningEvaluator:
 
     def load_state(self, state):
         """Put back what :meth:`state` gave."""
-        gan = CycleGAN(**self.settings.network_shape)
-        gan.load_state_dict(part_of_state(state, "weights"))
-        self._take(gan.to(self.device))
+        with torch.device("meta"):
+            gan = CycleGAN(**self.settings.network_shape)
+        weights = part_of_state(state, "weights")
+        gan.load_state_dict({k: v.clone() for k, v in weights.items()}, assign=True)
+        self._take(gan.requires_grad_(True).to(self.device))
 
     def compressed(self, architecture):
         """A CycleGAN with compressed generators, fine-tuned as for its score."""
         s = self.settings
-        gan = compressed(self.original, architecture, s.encoding)
+        gan = compressed(self.original, architecture, self.problem.groups)
         if s.tune_steps:
             side = self.problem.info.side
             training = Training(gan, self.subset, side, self.tuning, self.seed, "fine-tuning")

@@ -1,6 +1,6 @@
 """The final fine-tuning of two compressed generators, on all images to search with."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -9,20 +9,23 @@ from moonas.files import sha256
 from moonas.journal import read_run
 from moonas.settings import require, setting
 
-from .comparison import compare
+from .comparison import compare, write_comparison
+from .masks import compressed, groups_of
 from .pretraining import CycleStage, EpochSettings
-from .settings import ORIGINAL
-from .weights_file import COMPRESSED as COMPRESSED_FILE
-from .weights_file import ORIGINAL as ORIGINAL_FILE
-from .weights_file import read_gan, write_gan
+from .settings import CYCLEGAN
+from .weights_file import COMPRESSED_FILE, ORIGINAL_FILE, read_gan, write_gan
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(EpochSettings):
-    """What the fine-tuning can be told; what it shares with the search it takes from there."""
+    """What the fine-tuning can be told; what it shares with the search it takes from there.
 
-    weights: str | None = setting(None, "folder with compressed.pt and cyclegan.pt")
-    encoding: str = setting("filters", "of the masks in compressed.pt")
+    Width, blocks, d_width and d_layers are those of the networks in the folder, whatever is said.
+    """
+
+    weights: str | None = setting(
+        None, f"folder with {COMPRESSED_FILE} and {ORIGINAL_FILE}", free=True
+    )
 
     def __post_init__(self):
         super().__post_init__()
@@ -32,7 +35,7 @@ class Settings(EpochSettings):
 # The release's: 201 epochs in batches of 8, the last 100 of them with a falling rate.
 PRESETS = {
     "digits": {},
-    "paper": ORIGINAL | dict(epochs=101, decay_epochs=100, batch=8),
+    "paper": CYCLEGAN | dict(epochs=101, decay_epochs=100, batch=8),
 }
 
 
@@ -52,13 +55,15 @@ def build(from_run=None, **options):
 
 
 class FineTuning(CycleStage):
-    """Trains compressed generators on, against the discriminators of the original."""
+    """Trains compressed generators, from the weights and the discriminators of the original.
+
+    The few steps that a search scored them after are not kept.
+    """
 
     in_words = "fine-tuning compressed generators"
     phase = "fine-tuning"
 
     def __init__(self, settings):
-        super().__init__(settings)
         folder = Path(settings.weights)
         paths = {name: folder / name for name in (COMPRESSED_FILE, ORIGINAL_FILE)}
         missing = [name for name, path in paths.items() if not path.exists()]
@@ -67,22 +72,37 @@ class FineTuning(CycleStage):
                 f"{folder} holds no {missing[0]}: it is no run of cyclegan-pruning, or that has "
                 "not ended."
             )
-        self.small, self.original = (read_gan(path) for path in paths.values())
-        if self.small.about["side"] != self.info.side:
+        small, original = (read_gan(path) for path in paths.values())
+        if small.architecture is None or small.about["shape"] != original.about["shape"]:
+            raise ValueError(f"{' and '.join(paths)} in {folder} do not belong together.")
+        self.architecture, self.encoding = small.architecture, small.about["encoding"]
+        self.original = original.gan
+        super().__init__(replace(settings, **original.gan.shape))
+        if small.about["side"] != self.info.side:
             raise ValueError(
                 f"image_size={self.info.side} will not do: these generators were compressed for "
-                f"images of {self.small.about['side']} pixels."
+                f"images of {small.about['side']} pixels."
             )
         self.inputs = {name: sha256(path) for name, path in paths.items()}
 
     def begin_with(self, seed):
-        """The compressed generators, and the discriminators of the original."""
-        return self.small.gan.to(self.device)
+        """The original without the filters that were left out."""
+        groups = groups_of(self.original.generators["a"], self.encoding)
+        return compressed(self.original, self.architecture, groups).to(self.device)
 
     @staticmethod
     def images(domain):
         """All images to search with."""
         return torch.cat([domain.train, domain.validation])
+
+    def start(self, seed):
+        """The compressed CycleGAN in training; it is compared with the original in the end."""
+        training = super().start(seed)
+        original = self.original.to(self.device).generators
+        training.judge = lambda: compare(
+            self.quality, original, training.gan.generators, self.settings
+        )
+        return training
 
     def report(self, trained, folder):
         """Write compressed.pt, comparison.json and translations.png; the lines to print."""
@@ -91,7 +111,8 @@ class FineTuning(CycleStage):
             trained.gan,
             self.settings,
             self.info,
-            self.small.architecture,
+            self.architecture,
+            self.encoding,
         )
-        original = self.original.gan.to(self.device)
-        return compare(self.quality, original, trained.gan, self.settings, self.info.side, folder)
+        pair = self.original.generators, trained.gan.generators
+        return write_comparison(trained.scores, self.quality, *pair, folder)

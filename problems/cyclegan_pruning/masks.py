@@ -26,22 +26,21 @@ def groups_of(generator, encoding):
     return join_loops(groups) if encoding == "released" else groups
 
 
-def compressed(gan, architecture, encoding):
+def compressed(gan, architecture, groups):
     """A copy of a CycleGAN whose generators have only the filters of an architecture.
 
     Args:
         gan: a :class:`~problems.cyclegan_pruning.training.CycleGAN`; stays as it is.
         architecture: masks of both generators.
-        encoding: of the masks.
+        groups: of :func:`groups_of`, of either generator.
     """
     small = copy.deepcopy(gan)
     for domain, generator in gan.generators.items():
-        groups = groups_of(generator, encoding)
         small.generators[domain] = prune(generator, groups, architecture.masks(domain))
     return small
 
 
-def by_norm(gan, encoding, share):
+def by_norm(gan, groups, share):
     """The architecture that keeps the filters of the largest L1 norm, the same share of each mask.
 
     After Li et al., *Pruning filters for efficient ConvNets* (ICLR 2017). Where several
@@ -50,13 +49,13 @@ def by_norm(gan, encoding, share):
 
     Args:
         gan: a :class:`~problems.cyclegan_pruning.training.CycleGAN`.
-        encoding: of the masks.
+        groups: of :func:`groups_of`, of either generator.
         share: of the filters of each mask.
     """
 
     def half(generator):
         layers, masks = dict(generator.named_modules()), []
-        for group in groups_of(generator, encoding):
+        for group in groups:
             if group.fixed:
                 continue
             norms = np.zeros(group.size)

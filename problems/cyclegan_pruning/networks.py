@@ -67,6 +67,23 @@ def discriminator(in_channels=3, *, width=64, layers=3):
     return _initialised(nn.Sequential(*made, nn.Conv2d(c, 1, 4, 1, 1)))
 
 
+def n_patches(width, layers, side):
+    """Patches that a discriminator sees in an image of ``side`` pixels.
+
+    Raises:
+        ValueError: the image is too small for such a discriminator.
+    """
+    with torch.device("meta"):
+        net = discriminator(width=width, layers=layers)
+        try:
+            return net(torch.zeros(1, 3, side, side)).shape[2:].numel()
+        except (RuntimeError, ValueError):
+            raise ValueError(
+                f"d_layers={layers} will not do: images of {side} pixels are too small for such a "
+                "discriminator."
+            ) from None
+
+
 def _initialised(net):
     """Weights from N(0, 0.02), biases zero, as the original begins."""
     for layer in net.modules():

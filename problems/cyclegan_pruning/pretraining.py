@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from moonas.nets.devices import repeatable, resolve_device
 from moonas.problem import SearchFailed
 from moonas.settings import setting
-from moonas.stage import Preparation
+from moonas.stage import EpochTraining
 
 from .data import describe, load_data
 from .drawing import draw_strips, score_lines
-from .quality import Quality
-from .settings import ORIGINAL, CycleSettings
+from .networks import n_patches
+from .quality import Quality, check_quality
+from .settings import CYCLEGAN, CycleSettings
 from .training import Recipe, Training, decay, new_gan
-from .weights_file import ORIGINAL as FILE
-from .weights_file import write_gan
+from .weights_file import ORIGINAL_FILE, write_gan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,19 +23,13 @@ class EpochSettings(CycleSettings):
     epochs: int = setting(20, "epochs at the full learning rate", least=0)
     decay_epochs: int = setting(20, "epochs after them, in which it falls linearly", least=0)
 
-    @property
-    def all_epochs(self):
-        """Epochs from the first to the last."""
-        return self.epochs + self.decay_epochs
-
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(EpochSettings):
     """What the training of a CycleGAN can be told; the defaults suit digits and are small."""
 
 
-# The original's: 100 epochs and 100 more in which the learning rate falls.
-PRESETS = {"digits": {}, "paper": ORIGINAL | dict(epochs=100, decay_epochs=100)}
+PRESETS = {"digits": {}, "paper": CYCLEGAN | dict(epochs=100, decay_epochs=100)}
 
 
 def build(**options):
@@ -43,8 +37,8 @@ def build(**options):
     return Pretraining(Settings(**options))
 
 
-class CycleStage(Preparation):
-    """Trains a CycleGAN, epoch by epoch; ``run(seed)`` gives a :class:`Trained`.
+class CycleStage(EpochTraining):
+    """Trains a CycleGAN; ``run(seed)`` gives a :class:`Trained`.
 
     A subclass gives ``begin_with(seed)``, the CycleGAN to start from, on the device, and
     ``images(domain)``, those that train.
@@ -55,56 +49,62 @@ class CycleStage(Preparation):
     def __init__(self, settings):
         self.settings = settings
         self.info = describe(settings)
+        n_patches(settings.d_width, settings.d_layers, self.info.side)
+        check_quality(settings)
         self.device = resolve_device(settings.device)
 
-    def run(self, seed):
-        """Train, or go on with what the journal holds, and judge.
+    @property
+    def n_epochs(self):
+        """Epochs, those with a falling learning rate included."""
+        return self.settings.epochs + self.settings.decay_epochs
 
-        Raises:
-            SearchFailed: no step of an epoch had a finite loss.
-        """
-        s = self.settings
-        self.begin(seed)
-        data = load_data(s, self.info)
-        self.quality = Quality(s, self.info, data, self.device)
-        images = {k: self.images(domain).to(self.device) for k, domain in data.items()}
-        gan, recipe = self.begin_with(seed), Recipe.of(s)
-        training = Training(gan, images, self.info.side, recipe, seed, self.phase)
-        for epoch in range(s.all_epochs):
-            self.tell(self.phase, epoch, s.all_epochs, "epochs")
-            report = self.recorded(
-                "train", {"epoch": epoch}, lambda e=epoch: self._epoch(training, e), training, True
-            )
-            if epoch % 10 == 9:
-                self.say(epoch_line(epoch, report))
-        self.tell(self.phase, s.all_epochs, s.all_epochs, "epochs")
-        scores = self.recorded("final test", {}, lambda: self.judge(training), training)
-        if self.journal is not None:
-            self.journal.settle(training)
-        return Trained(gan, scores)
+    def start(self, seed):
+        """A CycleGAN with its images, in training."""
+        return _InTraining(self, seed)
 
-    def _epoch(self, training, epoch):
+    @staticmethod
+    def line(epoch, told):
+        """What an epoch reported, as a line of text."""
+        losses = ("GAN loss", "gan"), ("cycle", "cycle"), ("identity", "identity")
+        words = ", ".join(f"{words} {told[f'{name}_loss']:.3f}" for words, name in losses)
+        return f"  epoch {epoch + 1:>3}: {words}, discriminators {told['d_loss']:.3f}"
+
+    @staticmethod
+    def result(training, scores):
+        """A :class:`Trained`."""
+        return Trained(training.gan, scores)
+
+
+class _InTraining(Training):
+    """The CycleGAN of a stage, and who judges it.
+
+    Args:
+        stage: a :class:`CycleStage`.
+        seed: of the run.
+    """
+
+    def __init__(self, stage, seed):
+        self.settings = stage.settings
+        data = load_data(stage.settings, stage.info)
+        self.quality = stage.quality = Quality(stage.settings, stage.info, data, stage.device)
+        images = {k: stage.images(domain).to(stage.device) for k, domain in data.items()}
+        gan, recipe = stage.begin_with(seed), Recipe.of(stage.settings)
+        super().__init__(gan, images, stage.info.side, recipe, seed, stage.phase)
+
+    def train(self, epoch):
+        """One epoch; a dict that tells of it."""
         s = self.settings
         with repeatable(s.threads):
-            report = training.epoch(decay(epoch, s.epochs, s.decay_epochs))
+            report = self.epoch(decay(epoch, s.epochs, s.decay_epochs))
         if not report.steps:
             raise SearchFailed(
                 "No step of an epoch had a finite loss and gradient. Lower learning_rate."
             )
         return report.as_dict()
 
-    def judge(self, training):
+    def judge(self):
         """Scores of the generators, a dict."""
-        return self.quality.judge(training.gan.generators)
-
-
-def epoch_line(epoch, report):
-    """What an epoch reported, as a line of text."""
-    return (
-        f"  epoch {epoch + 1:>3}: GAN loss {report['gan_loss']:.3f}, cycle "
-        f"{report['cycle_loss']:.3f}, identity {report['identity_loss']:.3f}, discriminators "
-        f"{report['d_loss']:.3f}"
-    )
+        return self.quality.judge(self.gan.generators)
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,6 @@ class Pretraining(CycleStage):
 
     def report(self, trained, folder):
         """Write cyclegan.pt and translations.png; the lines to print."""
-        write_gan(folder / FILE, trained.gan, self.settings, self.info)
+        write_gan(folder / ORIGINAL_FILE, trained.gan, self.settings, self.info)
         draw_strips(self.quality, trained.gan.generators, None, folder / "translations.png")
         return score_lines({"original": trained.scores})

@@ -1,5 +1,6 @@
 """Co-evolutionary compression as a pymoo problem: which filters two generators keep."""
 
+import math
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,17 +20,15 @@ from moonas.progress import SearchOutput
 from moonas.settings import SearchSettings, check_objectives, require, setting
 
 from . import networks
-from .comparison import compare
+from .comparison import NUMBERS, STRIPS, compare, comparison_lines, write_comparison
 from .data import describe
 from .evaluator import PruningEvaluator
 from .masks import CHANNELS, ENCODINGS, compressed, groups_of
-from .quality import Quality
-from .settings import ORIGINAL, CycleSettings
+from .quality import Quality, check_quality
+from .settings import CYCLEGAN, CycleSettings
 from .space import Space
 from .training import CycleGAN
-from .weights_file import COMPRESSED as COMPRESSED_FILE
-from .weights_file import ORIGINAL as ORIGINAL_FILE
-from .weights_file import read_original, write_gan
+from .weights_file import COMPRESSED_FILE, ORIGINAL_FILE, read_original, write_gan
 
 OBJECTIVES = (
     *("loss", "size", "fitness", "params", "macs"),
@@ -80,7 +79,9 @@ class Settings(SearchSettings, CycleSettings):
         1e-3, "of Adam in these steps; none: learning_rate", above=0
     )
     weights: str | None = setting(
-        None, "file of a trained CycleGAN (cyclegan.pt); none: one is trained first"
+        None,
+        "file of a trained CycleGAN (cyclegan.pt); none: one is trained first",
+        free=True,  # what is in it is checked
     )
     from_run: str | None = setting(
         None, "run folder of cyclegan-pretraining, whose CycleGAN to compress"
@@ -99,13 +100,12 @@ class Settings(SearchSettings, CycleSettings):
             one,
             self,
             "weights",
-            "from_run brings weights of its own; to compress others, run --stage cyclegan-pruning "
-            "alone",
+            "none where from_run brings weights",
         )
 
 
 # Section 4: K = 32, T = 100, gamma = 10, lambda = 10, and the original's settings.
-PAPER = ORIGINAL | dict(
+PAPER = CYCLEGAN | dict(
     population=32,
     generations=101,
     gamma=10.0,
@@ -113,8 +113,14 @@ PAPER = ORIGINAL | dict(
     tune_steps=100,  # not printed
     tune_batch=None,
     tune_learning_rate=None,
+    pretrain_epochs=200,
 )
-PRESETS = {"digits": {}, "paper": PAPER, "released": PAPER | dict(encoding="released")}
+PRESETS = {"digits": {}, "paper": PAPER}
+
+
+def brings_its_own(options):
+    """Whether options make the stage before this one needless: they name trained weights."""
+    return options.get("weights") is not None
 
 
 def build(**options):
@@ -169,8 +175,14 @@ class CycleGANPruning(ArchitectureProblem):
         if settings.weights is not None:
             read_original(settings.weights, settings, self.info)  # so that it is found wrong now
             self.inputs = {"weights": sha256(settings.weights)}
-        groups, self.costs = self._measured()
-        self.space = Space([group.size for group in groups if not group.fixed])
+        check_quality(settings)
+        self.patches = networks.n_patches(settings.d_width, settings.d_layers, self.info.side)
+        with torch.device("meta"):
+            net = networks.generator(width=settings.width, blocks=settings.blocks)
+        self.groups = groups_of(net, settings.encoding)
+        shape = (CHANNELS, self.info.side, self.info.side)
+        self.costs = ChannelCosts(net, self.groups, *shape)
+        self.space = Space([group.size for group in self.groups if not group.fixed])
         self.halves = (self.space.n_bits, self.space.n_bits)
         top, one = self.ceiling, 1 + settings.gamma * self.ceiling
         loss = dict(unit="squared l2", worst=top, bounds=(0, top))
@@ -190,22 +202,6 @@ class CycleGANPruning(ArchitectureProblem):
                 Column(f"fitness_{k}", equation, worst=one, bounds=(0, one), listed=False)
             )
         super().__init__(settings, columns=columns, genes=bits(2 * self.space.n_bits))
-
-    def _measured(self):
-        """Groups and costs of one generator before it is compressed."""
-        s, side = self.settings, self.info.side
-        with torch.device("meta"):
-            net = networks.generator(width=s.width, blocks=s.blocks)
-            d = networks.discriminator(width=s.d_width, layers=s.d_layers)
-            groups = groups_of(net, s.encoding)
-            try:
-                self.patches = d(torch.zeros(1, CHANNELS, side, side)).shape[2:].numel()
-            except (RuntimeError, ValueError):
-                raise ValueError(
-                    f"d_layers={s.d_layers} will not do: images of {side} pixels are too small for "
-                    "such a discriminator."
-                ) from None
-        return groups, ChannelCosts(net, groups, CHANNELS, side, side)
 
     @property
     def ceiling(self):
@@ -231,11 +227,14 @@ class CycleGANPruning(ArchitectureProblem):
 
         Args:
             architecture: masks.
-            losses: {"a": loss, "b": loss}, NaN where it is not finite.
+            losses: {"a": loss, "b": loss}; what depends on one that is not finite is NaN.
         """
         counts = {k: self.costs.count(architecture.masks(k)) for k in "ab"}
         sizes = {k: weights / self.costs.whole[0] for k, (weights, _, _) in counts.items()}
-        losses = {k: min(loss, self.ceiling) for k, loss in losses.items()}
+        losses = {
+            k: min(loss, self.ceiling) if math.isfinite(loss) else math.nan
+            for k, loss in losses.items()
+        }
         fitness = {k: sizes[k] + self.settings.gamma * losses[k] for k in "ab"}
         found = {
             "loss": sum(losses.values()) / 2,
@@ -285,15 +284,10 @@ class CycleGANPruning(ArchitectureProblem):
             return None
         return int(np.argmin([row.columns["fitness"] for row in rows]))
 
-    def network(self, architecture, **shape):
-        """Both generators with the filters of an architecture, untrained; a ``ModuleDict``.
-
-        Args:
-            architecture: masks.
-            shape: width, blocks, d_width and d_layers, where they are to be other ones.
-        """
-        gan = CycleGAN(**self.settings.network_shape | shape)
-        return compressed(gan, architecture, self.settings.encoding).generators
+    def network(self, architecture):
+        """Both generators with the filters of an architecture, untrained; a ``ModuleDict``."""
+        gan = CycleGAN(**self.settings.network_shape)
+        return compressed(gan, architecture, self.groups).generators
 
     def operations(self):
         """The convolutions of a generator before it is compressed."""
@@ -306,14 +300,30 @@ class CycleGANPruning(ArchitectureProblem):
         return []
 
     def after_search(self, row):
-        """Write the picked pair, compressed.pt, and how it looks; lines of its size and quality."""
+        """Write the picked pair, as it was scored, and how it looks; lines of size and quality."""
         folder, evaluator = self.journal.folder, self.evaluator
-        self.journal.settle(evaluator)
-        gan = evaluator.compressed(row.architecture)
-        write_gan(folder / ORIGINAL_FILE, evaluator.original, self.settings, self.info)
-        write_gan(folder / COMPRESSED_FILE, gan, self.settings, self.info, row.architecture)
-        quality = Quality(self.settings, self.info, evaluator.data, self.device)
-        return compare(quality, evaluator.original, gan, self.settings, self.info.side, folder)
+        names = (ORIGINAL_FILE, COMPRESSED_FILE, STRIPS, NUMBERS)
+        asked, made = {"x": self.genes.plain(row.x)}, {}
+
+        def look():
+            """The original, the pair, and who judges them."""
+            small = evaluator.compressed(row.architecture)
+            quality = Quality(self.settings, self.info, evaluator.data, self.device)
+            made["by"] = quality, evaluator.original.generators, small.generators
+            write_gan(folder / ORIGINAL_FILE, evaluator.original, self.settings, self.info)
+            masks = row.architecture, self.settings.encoding
+            write_gan(folder / COMPRESSED_FILE, small, self.settings, self.info, *masks)
+            return made["by"]
+
+        numbers = self.recorded(
+            "final test", asked, lambda: compare(*look(), self.settings), evaluator
+        )
+        if not made and not all((folder / name).exists() for name in names):
+            self.journal.settle(evaluator)
+            look()
+        if made:
+            return write_comparison(numbers, *made["by"], folder)
+        return comparison_lines(numbers)
 
 
 __all__ = ["PRESETS", "CycleGANPruning", "Settings", "build"]

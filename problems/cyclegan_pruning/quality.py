@@ -1,6 +1,7 @@
 """How good translations are: FCN-scores, by a classifier or a segmentation network, and FID."""
 
 import importlib
+import importlib.util
 
 import torch
 
@@ -13,6 +14,12 @@ from moonas.nets.devices import repeatable
 from .training import pixels
 
 OTHER = {"a": "b", "b": "a"}
+
+
+def check_quality(settings):
+    """Raise a ``ValueError`` where a segmentation network is named that cannot be made."""
+    if settings.segmentation is not None:
+        segmentation_network(settings.segmentation)
 
 
 class Quality:
@@ -35,7 +42,7 @@ class Quality:
     """
 
     def __init__(self, settings, info, data, device):
-        self.settings, self.data, self.device = settings, data, device
+        self.settings, self.info, self.data, self.device = settings, info, data, device
         self.extract, self.distance, self.segment = {}, {}, None
         if info.n_classes is not None:
             for k, domain in data.items():
@@ -77,6 +84,8 @@ class Quality:
 
     def _of(self, made, domain, target):
         scores = {}
+        if not bool(made.isfinite().all()):
+            return scores
         if target in self.extract:
             features, logs = self.extract[target](made)
             scores["fid"] = float(self.distance[target](features))
@@ -95,20 +104,36 @@ class Quality:
 
 
 def segmentation_network(words):
-    """What ``package.module:function`` returns: a network of images (b, 3, h, w), pixels from 0 to
-    1, whose logits are (b, n_classes, h, w).
+    """What a function makes: a network of images (b, 3, h, w), pixels from 0 to 1, whose logits are
+    (b, n_classes, h, w).
+
+    Args:
+        words: ``package.module:function`` or ``file.py:function``.
 
     Raises:
         ValueError: there is no such function, or it returns something else.
     """
-    module, _, name = words.partition(":")
+    where, _, name = words.rpartition(":")
     try:
-        network = getattr(importlib.import_module(module), name)()
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        network = getattr(_module(where), name)()
+    except (ImportError, OSError, AttributeError, TypeError, ValueError) as error:
         raise ValueError(
-            f"segmentation={words!r} will not do: package.module:function, which returns a "
-            f"network ({error})."
+            f"segmentation={words!r} will not do: package.module:function or file.py:function, "
+            f"which returns a network ({error})."
         ) from None
     if not isinstance(network, torch.nn.Module):
-        raise ValueError(f"{words} returns a {type(network).__name__}; a network is wanted.")
+        raise ValueError(
+            f"segmentation={words!r} will not do: it returns a {type(network).__name__}, and a "
+            "network is wanted."
+        )
     return network
+
+
+def _module(where):
+    """A module by name, or that of a file."""
+    if not where.endswith(".py"):
+        return importlib.import_module(where)
+    spec = importlib.util.spec_from_file_location("segmentation", where)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

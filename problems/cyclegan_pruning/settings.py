@@ -1,6 +1,7 @@
 """What the stages of this task have in common: images of two domains, and how a CycleGAN trains."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from moonas.settings import RunSettings, require, setting
 
@@ -34,7 +35,10 @@ class CycleSettings(RunSettings):
     identity: float = setting(5.0, "factor of the identity loss in training (L1)", least=0)
     pool: int = setting(50, "generated images kept for discriminators; 0 for none", least=0)
     segmentation: str | None = setting(
-        None, "package.module:function that gives a network for FCN-scores, where images have maps"
+        None,
+        "package.module:function or file.py:function that makes a network for FCN-scores, where "
+        "images have label maps",
+        free=True,  # no score of a search depends on it
     )
     inception_weights: str | None = setting(
         None, "file of pytorch-fid's Inception, for the FID of images from a folder", free=True
@@ -50,6 +54,8 @@ class CycleSettings(RunSettings):
         require(good, self, "image_size", "a multiple of 4")
         maps = self.data != "digits" or self.segmentation is None
         require(maps, self, "segmentation", "none for digits, which have no label maps")
+        there = self.inception_weights is None or Path(self.inception_weights).is_file()
+        require(there, self, "inception_weights", "none, or a file that is there")
 
     @property
     def network_shape(self):
@@ -57,8 +63,8 @@ class CycleSettings(RunSettings):
         return {name: getattr(self, name) for name in ("width", "blocks", "d_width", "d_layers")}
 
 
-# The original's (Zhu et al., 2017), which the paper takes over.
-ORIGINAL = dict(
+# CycleGAN's own (Zhu et al., 2017), which the paper takes over.
+CYCLEGAN = dict(
     image_size=256,
     margin=30,
     flip=True,

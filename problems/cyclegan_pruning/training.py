@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from moonas.data import crop_and_flip
 from moonas.nets.randomness import generator as stream
 from moonas.nets.randomness import initial_weights
 from moonas.nets.training import (
@@ -30,7 +31,7 @@ class Recipe:
     cycle: float  # factor of the cycle loss
     identity: float  # factor of the identity loss
     pool: int  # images that a discriminator's generated ones are drawn from; 0 for none
-    flip: bool  # mirror half of the images
+    flip: bool  # mirror images, each with chance 1/2
 
     @classmethod
     def of(cls, settings):
@@ -52,6 +53,7 @@ class CycleGAN(nn.Module):
 
     def __init__(self, *, width, blocks, d_width, d_layers):
         super().__init__()
+        self.shape = dict(width=width, blocks=blocks, d_width=d_width, d_layers=d_layers)
         g, d = dict(width=width, blocks=blocks), dict(width=d_width, layers=d_layers)
         self.generators = nn.ModuleDict({k: networks.generator(**g) for k in "ab"})
         self.discriminators = nn.ModuleDict({k: networks.discriminator(**d) for k in "ab"})
@@ -90,7 +92,7 @@ class Training:
 
     Args:
         gan: a :class:`CycleGAN`, on the device; it is changed.
-        images: {"a": uint8 (n, 3, h, w), "b": ...}, on the device.
+        images: {"a": uint8 (n, 3, s, s), "b": ...}, on the device.
         side: pixels that images are cropped to, where they are larger.
         recipe: a :class:`Recipe`.
         seed, purpose: where the random numbers come from.
@@ -135,12 +137,9 @@ class Training:
     def _batch(self, domain, rows):
         images = self.images[domain]
         images = images[rows[domain].to(images.device)]
-        room = images.shape[-1] - self.side
-        if room > 0:
-            y, x = torch.randint(0, room + 1, (2,), generator=self.rng).tolist()
-            images = images[..., y : y + self.side, x : x + self.side]
-        if self.recipe.flip and torch.rand((), generator=self.rng) < 0.5:
-            images = images.flip(-1)
+        if self.recipe.flip or images.shape[-1] > self.side:
+            size = (self.side, self.side)
+            images = crop_and_flip(images, self.rng, size, self.recipe.flip)
         return pixels(images)
 
     def _step(self, a, b, report):
@@ -218,7 +217,7 @@ def decay(epoch, constant, falling):
 
     Args:
         epoch: its number, from 0.
-        constant: epochs at 1, but for the last one.
+        constant: epochs at 1.
         falling: epochs after them.
     """
     return 1 - max(0, epoch + 1 - constant) / (falling + 1)

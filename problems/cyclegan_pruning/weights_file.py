@@ -8,13 +8,13 @@ import torch
 
 from moonas.files import write_atomically
 from moonas.journal import fingerprint
+from moonas.settings import to_json
 
-from .masks import compressed
+from .masks import compressed, groups_of
 from .space import Architecture
 from .training import CycleGAN
 
-ORIGINAL, COMPRESSED = "cyclegan.pt", "compressed.pt"
-SHAPE = ("width", "blocks", "d_width", "d_layers")
+ORIGINAL_FILE, COMPRESSED_FILE = "cyclegan.pt", "compressed.pt"
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,9 @@ class Saved:
 
     Args:
         gan: a :class:`~problems.cyclegan_pruning.training.CycleGAN`, on the CPU.
-        about: a dict: width, blocks, d_width and d_layers of the original, side of the images it
-            was trained on, data, and of a compressed one encoding and masks.
+        about: a dict: shape (arguments of the original CycleGAN), side of its images in pixels,
+            data, settings of the stage that wrote it, and of compressed generators encoding and
+            masks, else None.
     """
 
     gan: CycleGAN
@@ -32,30 +33,35 @@ class Saved:
 
     @property
     def architecture(self):
-        """The masks of a compressed one; None of an original."""
+        """The masks of compressed generators; None of an original."""
         masks = self.about["masks"]
         return None if masks is None else Architecture(tuple(masks["a"]), tuple(masks["b"]))
 
 
-def write_gan(path, gan, settings, info, architecture=None):
+def write_gan(path, gan, settings, info, architecture=None, encoding=None):
     """Write a CycleGAN so that the file is whole or not there.
 
     Args:
         path: of the file.
         gan: a :class:`~problems.cyclegan_pruning.training.CycleGAN`.
-        settings: a :class:`~problems.cyclegan_pruning.settings.CycleSettings`.
+        settings: of the stage that trained it.
         info: of the data.
-        architecture: of a compressed one; then ``settings.encoding`` says what its masks are of.
+        architecture: the masks of compressed generators.
+        encoding: of these masks.
     """
     tensors = {name: t.detach().cpu().contiguous() for name, t in gan.state_dict().items()}
-    about = {name: getattr(settings, name) for name in SHAPE}
-    about |= {"side": info.side, "data": info.name, "encoding": None, "masks": None}
-    if architecture is not None:
-        masks = {"a": architecture.a, "b": architecture.b}
-        about |= {"encoding": settings.encoding, "masks": masks}
+    masks = None if architecture is None else {"a": architecture.a, "b": architecture.b}
+    about = {
+        "shape": gan.shape,
+        "side": info.side,
+        "data": info.name,
+        "settings": to_json(settings),
+        "encoding": encoding,
+        "masks": masks,
+    }
+    held = {"about": json.dumps(about), "check": fingerprint(tensors), "tensors": tensors}
     buffer = io.BytesIO()
-    check = fingerprint(tensors)
-    torch.save({"about": json.dumps(about), "check": check, "tensors": tensors}, buffer)
+    torch.save(held, buffer)
     write_atomically(path, buffer.getvalue())
 
 
@@ -71,22 +77,27 @@ def read_gan(path):
     except FileNotFoundError:
         raise ValueError(f"{path} is not there.") from None
     except Exception as error:  # whatever a damaged archive makes torch raise
-        reason = (str(error) or repr(error)).splitlines()[0]
-        raise ValueError(f"{path} holds no weights of a CycleGAN: {reason}") from None
+        raise _no_weights(path, error) from None
     try:
         about, tensors = json.loads(found["about"]), found["tensors"]
-        gan = CycleGAN(**{name: about[name] for name in SHAPE})
+        with torch.device("meta"):
+            gan = CycleGAN(**about["shape"])
         saved = Saved(gan, about)
         if saved.architecture is not None:
-            gan = compressed(gan, saved.architecture, about["encoding"])
-        gan.load_state_dict(tensors)
+            groups = groups_of(gan.generators["a"], about["encoding"])
+            gan = compressed(gan, saved.architecture, groups)
+        gan.load_state_dict(tensors, assign=True)
         good = fingerprint(tensors) == found["check"]
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = (str(error) or repr(error)).splitlines()[0]
-        raise ValueError(f"{path} holds no weights of a CycleGAN: {reason}") from None
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise _no_weights(path, error) from None
     if not good:
         raise ValueError(f"{path} is damaged: it does not hold the tensors that were saved.")
-    return Saved(gan, about)
+    return Saved(gan.requires_grad_(True), about)
+
+
+def _no_weights(path, error):
+    reason = (str(error) or repr(error)).splitlines()[0]
+    return ValueError(f"{path} holds no weights of a CycleGAN: {reason}")
 
 
 def read_original(path, settings, info):
@@ -98,12 +109,12 @@ def read_original(path, settings, info):
     saved = read_gan(path)
     if saved.architecture is not None:
         raise ValueError(f"{path} holds generators that are compressed already.")
-    wanted = {name: getattr(settings, name) for name in SHAPE} | {"side": info.side}
-    other = [f"{k}={saved.about[k]}" for k in wanted if saved.about[k] != wanted[k]]
-    if other:
-        asked = [f"{k}={wanted[k]}" for k in wanted if saved.about[k] != wanted[k]]
+    wanted = settings.network_shape | {"image_size": info.side, "data": info.name}
+    has = saved.about["shape"] | {"image_size": saved.about["side"], "data": saved.about["data"]}
+    names = [name for name in wanted if wanted[name] != has[name]]
+    if names:
+        there, asked = (", ".join(f"{k}={v[k]!r}" for k in names) for v in (has, wanted))
         raise ValueError(
-            f"The CycleGAN in {path} has {', '.join(other)}, and {', '.join(asked)} is asked for; "
-            "set them alike (side is image_size)."
+            f"The CycleGAN in {path} has {there}, and {asked} is asked for; set them alike."
         )
     return saved.gan

@@ -16,7 +16,7 @@ from moonas.nets.randomness import initial_weights
 from moonas.nets.training import part_of_state
 from moonas.problem import SearchFailed
 from moonas.settings import setting
-from moonas.stage import Preparation
+from moonas.stage import EpochTraining
 
 from . import zoo
 from .drawing import save_grid
@@ -86,10 +86,11 @@ class Trained:
     scores: dict
 
 
-class FinalTraining(Preparation):
+class FinalTraining(EpochTraining):
     """Trains generator and discriminator from scratch; ``run(seed=1)`` gives :class:`Trained`."""
 
     in_words = "training a GAN from scratch"
+    phase = "training from scratch"
 
     def __init__(self, settings):
         self.settings = settings
@@ -104,35 +105,27 @@ class FinalTraining(Preparation):
             settings.discriminator, settings, self.info, mend=True
         )
 
-    def run(self, seed):
-        """Train, or go on with what the journal holds, and judge.
+    @property
+    def n_epochs(self):
+        """Epochs of the training."""
+        return self.settings.epochs
 
-        Args:
-            seed: of the run.
-
-        Returns:
-            :class:`Trained`.
-
-        Raises:
-            SearchFailed: no step of an epoch had a finite loss.
-        """
-        s = self.settings
-        self.begin(seed)
+    def start(self, seed):
+        """An untrained GAN."""
         gan = _Gan(self, seed)
         self.say(f"Generator: {self.architecture}.")
         self.say(f"Discriminator: {getattr(gan.D, 'architecture', SIMPLE)}.")
-        for epoch in range(s.epochs):
-            self.tell("training from scratch", epoch, s.epochs, "epochs")
-            report = self.recorded("train", {"epoch": epoch}, gan.train, gan, saves=True)
-            if epoch % 10 == 9:
-                self.say(
-                    f"  epoch {epoch + 1:>3}: loss of D {report['d_loss']:.3f}, of G "
-                    f"{report['g_loss']:.3f}"
-                )
-        self.tell("training from scratch", s.epochs, s.epochs, "epochs")
-        scores = self.recorded("final test", {}, gan.judge, gan)
-        if self.journal is not None:
-            self.journal.settle(gan)
+        return gan
+
+    @staticmethod
+    def line(epoch, told):
+        """What an epoch reported, as a line of text."""
+        losses = f"loss of D {told['d_loss']:.3f}, of G {told['g_loss']:.3f}"
+        return f"  epoch {epoch + 1:>3}: {losses}"
+
+    @staticmethod
+    def result(gan, scores):
+        """A :class:`Trained`."""
         return Trained(gan.settled(), gan.D, scores)
 
     def report(self, trained, folder):
@@ -184,7 +177,7 @@ class _Gan:
     def _placed(self, net):
         return net.to(self.device, memory_format=torch.channels_last)
 
-    def train(self):
+    def train(self, epoch):
         """One epoch; a dict that tells of it."""
         pair = Drawn(self.G, self.D, self.optimizer, list(self.G.parameters()))
         with repeatable(self.settings.threads):

@@ -83,7 +83,7 @@ def test_the_filters_with_the_largest_weights_stay_whatever_their_sign(encoding,
             n_kept = max(1, round(share * group.size))
             half.append("".join("1" if s > group.size - n_kept else "0" for s in size))
         wanted.append(tuple(half))
-    found = by_norm(gan, encoding, share)
+    found = by_norm(gan, groups_of(gan.generators["a"], encoding), share)
     assert [found.a, found.b] == wanted
     space = space_of(gan, encoding)
     assert space.decode(space.encode(found)) == found
@@ -95,7 +95,7 @@ def test_one_large_weight_counts_less_than_many_small_ones(device):
     weights = filters(first).zero_()
     weights[1, 0, 0, 0] = 50
     weights[2] = -1  # 147 weights: l1 norm 147 beats 50, l2 norm 12.1 does not
-    assert by_norm(gan, "filters", 0.25).a[0] == "0010"
+    assert by_norm(gan, groups_of(gan.generators["a"], "filters"), 0.25).a[0] == "0010"
 
 
 @pytest.mark.parametrize("which", [0, 1])
@@ -108,7 +108,10 @@ def test_filters_of_transposed_convolutions_run_along_the_second_axis(which, dev
     weight[0] = 1  # a channel that comes in, not a filter
     weight[:, n_out - 1] = 2
     assert len(found) == 2 and n_in > n_out
-    assert by_norm(gan, "filters", 0.01).b[which - 2] == "0" * (n_out - 1) + "1"
+    assert (
+        by_norm(gan, groups_of(gan.generators["a"], "filters"), 0.01).b[which - 2]
+        == "0" * (n_out - 1) + "1"
+    )
 
 
 def test_a_filter_of_the_trunk_is_judged_by_all_convolutions_that_add_to_it(device):
@@ -122,13 +125,13 @@ def test_a_filter_of_the_trunk_is_judged_by_all_convolutions_that_add_to_it(devi
         weights[0] = 2 if i == 0 else 0
         weights[1] = 1
         weights[2] = 2 if i == 2 else 0
-    assert by_norm(gan, "filters", 1 / 16).a[2] == "01" + 14 * "0"
+    assert by_norm(gan, groups_of(gan.generators["a"], "filters"), 1 / 16).a[2] == "01" + 14 * "0"
 
 
 def test_norms_leave_the_networks_as_they_are(device):
     gan = gan_of(device)
     before = copy.deepcopy(gan.state_dict())
-    by_norm(gan, "filters", 0.5)
+    by_norm(gan, groups_of(gan.generators["a"], "filters"), 0.5)
     assert all(torch.equal(before[k], v) for k, v in gan.state_dict().items())
 
 
@@ -138,7 +141,10 @@ def test_norms_leave_the_networks_as_they_are(device):
 def test_compressed_generators_compute_what_silenced_ones_do(encoding, seed, device):
     gan = gan_of(device, seed)
     architecture = random_architecture(space_of(gan, encoding), seed)
-    small, x = compressed(gan, architecture, encoding), images(device)
+    small, x = (
+        compressed(gan, architecture, groups_of(gan.generators["a"], encoding)),
+        images(device),
+    )
     for domain in "ab":
         generator = gan.generators[domain]
         groups = groups_of(generator, encoding)
@@ -151,7 +157,7 @@ def test_compressed_generators_compute_what_silenced_ones_do(encoding, seed, dev
 def test_compressed_generators_have_the_filters_that_masks_keep(encoding, device):
     gan = gan_of(device)
     architecture = random_architecture(space_of(gan, encoding), 5, density=0.3)
-    small = compressed(gan, architecture, encoding)
+    small = compressed(gan, architecture, groups_of(gan.generators["a"], encoding))
     for domain in "ab":
         layers = dict(small.generators[domain].named_modules())
         groups = free_groups(gan.generators[domain], encoding)
@@ -162,7 +168,9 @@ def test_compressed_generators_have_the_filters_that_masks_keep(encoding, device
 def test_masks_of_ones_change_nothing(device):
     gan = gan_of(device)
     for encoding in ENCODINGS:
-        small = compressed(gan, space_of(gan, encoding).uniform(1.0), encoding)
+        small = compressed(
+            gan, space_of(gan, encoding).uniform(1.0), groups_of(gan.generators["a"], encoding)
+        )
         state = small.state_dict()
         assert all(torch.equal(state[k], v) for k, v in gan.state_dict().items())
 
@@ -171,7 +179,11 @@ def test_masks_of_ones_change_nothing(device):
 def test_the_original_and_its_discriminators_are_copied(encoding, device):
     gan = gan_of(device)
     before = copy.deepcopy(gan.state_dict())
-    small = compressed(gan, random_architecture(space_of(gan, encoding), 0), encoding)
+    small = compressed(
+        gan,
+        random_architecture(space_of(gan, encoding), 0),
+        groups_of(gan.generators["a"], encoding),
+    )
     state = small.discriminators.state_dict()
     assert state and all(torch.equal(before[f"discriminators.{k}"], v) for k, v in state.items())
     for p in small.parameters():

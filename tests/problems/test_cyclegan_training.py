@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from moonas.nets.channels import channel_groups, silenced
-from problems.cyclegan_pruning.masks import compressed
+from problems.cyclegan_pruning.masks import compressed, groups_of
 from problems.cyclegan_pruning.space import Space
 from problems.cyclegan_pruning.training import Recipe, Training, decay, new_gan, pixels
 
@@ -166,7 +166,8 @@ def test_fine_tuning_keeps_what_is_silent_silent_and_trains_the_rest_as_if_it_we
     groups = channel_groups(gan.generators["a"], 3)
     sizes = [4, 8, 16, *([16] if encoding == "filters" else []), 8, 4]
     architecture = Space(sizes).uniform(0.5, np.random.default_rng(0))
-    small = compressed(gan, architecture, encoding).double()
+    of = groups_of(gan.generators["a"], encoding)
+    small = compressed(gan, architecture, of).double()
     quiet = copy.deepcopy(gan)
     for k in "ab":
         masks = architecture.masks(k)
@@ -189,5 +190,5 @@ def test_fine_tuning_keeps_what_is_silent_silent_and_trains_the_rest_as_if_it_we
         moved = small.generators[k](x)
         assert torch.allclose(moved, quiet.generators[k](x), atol=1e-5)
         assert not torch.allclose(
-            moved, compressed(gan, architecture, encoding).double().generators[k](x), atol=1e-3
+            moved, compressed(gan, architecture, of).double().generators[k](x), atol=1e-3
         )
