@@ -1,12 +1,14 @@
 """The contract of problems, held by every registered one."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from pymoo.operators.mutation.pm import PM
 from toy import Toy
 
 import moonas
-from moonas.registry import entry
+from moonas.registry import entries, entry, stage_module, stages, training_module
 from moonas.testing import check_problem
 
 
@@ -36,6 +38,18 @@ def test_problem_keeps_the_contract(name, options_of):
 )
 def test_other_evaluators_keep_the_contract(name, options, options_of):
     check_problem(moonas.load_problem(name, **options, **options_of(name)), n=4, generations=2)
+
+
+@pytest.mark.parametrize("task", sorted({e.task for e in entries().values()}))
+def test_a_preset_of_a_task_is_one_of_all_its_stages(task):
+    presets = [stage_module(name).PRESETS for name in stages(task)]
+    assert all(set(found) == set(presets[0]) for found in presets)
+    modules = [stage_module(name) for name in stages(task)]
+    modules += [training_module(n) for n in stages(task) if getattr(entry(n), "training", None)]
+    for module in modules:
+        for name, options in module.PRESETS.items():
+            known = {field.name for field in dataclasses.fields(module.Settings)}
+            assert set(options) <= known, name
 
 
 def test_a_problem_in_closed_form_keeps_the_contract():

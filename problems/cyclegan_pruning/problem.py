@@ -167,7 +167,7 @@ class CycleGANPruning(ArchitectureProblem):
 
     beside = "size"
     picked_as = "the lowest fitness (eq. 8) of the front"
-    in_words = "filters that the masks of both generators keep"
+    in_words = "filters of each mask"
 
     def __init__(self, settings):
         self.settings, self.info = settings, describe(settings)
@@ -193,7 +193,7 @@ class CycleGANPruning(ArchitectureProblem):
             Column("size", **size),
             Column("fitness", "eq. 8", worst=2 * one, bounds=(0, 2 * one)),
             Column("params", "parameters", bounds=(0, 2 * params)),
-            Column("macs", "multiply-adds", bounds=(0, 2 * macs)),
+            Column("macs", "multiply-adds", bounds=(0, 2 * macs), listed=False),
         ]
         for k, equation in (("a", "eq. 11"), ("b", "eq. 13")):
             columns.append(Column(f"loss_{k}", listed=False, **loss))

@@ -8,7 +8,7 @@ import torch
 
 from moonas.files import write_atomically
 from moonas.journal import fingerprint
-from moonas.settings import to_json
+from moonas.settings import free_names, to_json
 
 from .masks import compressed, groups_of
 from .space import Architecture
@@ -51,11 +51,12 @@ def write_gan(path, gan, settings, info, architecture=None, encoding=None):
     """
     tensors = {name: t.detach().cpu().contiguous() for name, t in gan.state_dict().items()}
     masks = None if architecture is None else {"a": architecture.a, "b": architecture.b}
+    free = free_names(settings)  # paths and devices
     about = {
         "shape": gan.shape,
         "side": info.side,
         "data": info.name,
-        "settings": to_json(settings),
+        "settings": {k: v for k, v in to_json(settings).items() if k not in free},
         "encoding": encoding,
         "masks": masks,
     }

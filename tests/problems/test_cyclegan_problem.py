@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 
+import joblib
 import numpy as np
 import pytest
 import torch
@@ -11,17 +12,18 @@ from pymoo.optimize import minimize
 from torch import nn
 
 import moonas
+from moonas import registry
 from moonas.algorithms import algorithm
 from moonas.cli import main
 from moonas.nets.counting import count_macs, count_params
 from moonas.registry import load_stage
-from problems.cyclegan_pruning import pretraining, problem, quality
+from problems.cyclegan_pruning import final, pretraining, problem, quality
 from problems.cyclegan_pruning.data import describe, load_data
 from problems.cyclegan_pruning.masks import compressed
 from problems.cyclegan_pruning.training import new_gan, pixels
 from problems.cyclegan_pruning.weights_file import read_gan, write_gan
 
-TINY = dict(width=2, blocks=1, d_width=2, d_layers=1, image_size=8, device="cpu")
+TINY = dict(width=2, blocks=1, d_width=2, d_layers=1, image_size=8, batch=64, device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +137,15 @@ def test_steps_change_scores_and_the_seed_decides_how(make):
     assert (other["loss"] != tuned[:, 0]).all()
 
 
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_scores_do_not_depend_on_who_computes_them(make, backend):
+    options = dict(tune_steps=1, tune_share=0.05)
+    X = rows(make(), 4)
+    alone = make(**options).evaluate(X)
+    with joblib.parallel_config(backend, n_jobs=2):
+        assert np.array_equal(make(**options).evaluate(X), alone)
+
+
 def test_candidates_fine_tune_on_the_same_tenth(make):
     evaluator = make(tune_share=0.1).evaluator
     evaluator.begin(5)
@@ -240,6 +251,7 @@ def test_presets_are_the_papers():
         (dict(width=4), r"has width=2, and width=4 is asked for"),
         (dict(image_size=12), r"has image_size=8, and image_size=12 is asked for"),
         (dict(weights="nowhere.pt"), "nowhere.pt is not there"),
+        (dict(inception_weights="nowhere.pt"), "none, or a file that is there"),
         (dict(from_run="nowhere"), "none where from_run brings weights"),
         (dict(from_run="nowhere", weights=None), "nowhere holds no cyclegan.pt"),
     ],
@@ -264,6 +276,22 @@ def test_a_file_of_weights_holds_what_was_written(make, weights, tmp_path):
         assert torch.equal(again.gan.generators[k](x), small.generators[k](x))
     with pytest.raises(ValueError, match="compressed already"):
         make(weights=path)
+
+
+def test_a_cyclegan_of_other_data_is_refused(make, weights, tmp_path):
+    folder = folder_of_two_domains(tmp_path / "horses")
+    with pytest.raises(ValueError, match="has data='digits', and data='horses' is asked for"):
+        make(data=folder)
+
+
+def test_too_few_images_of_a_part_are_named(make):
+    with pytest.raises(ValueError, match=r"train_share=0\.999 will not do"):
+        make(train_share=0.999).evaluate(np.ones(112, dtype=bool)[: make().n_var])
+
+
+def test_a_discriminator_that_is_too_deep_is_named_before_any_work():
+    with pytest.raises(ValueError, match="d_layers=4 will not do: images of 8 pixels"):
+        pretraining.build(**TINY | dict(d_layers=4))
 
 
 @pytest.mark.parametrize("how", ["cut", "other bytes", "not weights", "another tensor"])
@@ -329,6 +357,7 @@ def test_a_search_goes_on_where_it_stopped(make, tmp_path):
 def test_the_command_line_searches_and_fine_tunes(tmp_path, capsys):
     out = tmp_path / "run"
     words = ["--set", "width=2", "blocks=1", "d_width=2", "d_layers=1", "image_size=8", "epochs=1"]
+    words += ["batch=64"]
     words += ["decay_epochs=0", "tune_steps=1", "workers=1"]
     line = ["search", "cyclegan-pruning", "--out", str(out), "--population", "3"]
     line += ["--generations", "2", *words]
@@ -344,16 +373,29 @@ def test_the_command_line_searches_and_fine_tunes(tmp_path, capsys):
         sizes = numbers["sizes"]["compressed"][k]
         assert sizes["params"] == count_params(small.gan.generators[k])
         assert sizes["cpu_ms"] > 0
-    journal = (folder / "journal.jsonl").read_bytes()
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    out = out.rename(tmp_path / "moved")
+    line[line.index("--out") + 1] = str(out)
+    folder = out / "cyclegan-pruning"
     assert main(line) == 0
-    assert "This run is complete" in capsys.readouterr().out
-    assert (folder / "journal.jsonl").read_bytes() == journal
+    again = capsys.readouterr().out
+    assert "This run is complete" in again and "accuracy original" in again
+    after = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert [name for name in before | after if before.get(name) != after.get(name)] == []
+    (folder / "compressed.pt").unlink()
+    assert main(line) == 0
+    assert (folder / "compressed.pt").read_bytes() == before["compressed.pt"]
+    capsys.readouterr()
     with Image.open(folder / "translations.png") as picture:
         assert picture.size[0] > 500
 
     train = ["train", str(out), "--set", "epochs=1", "decay_epochs=1"]
     assert main(train) == 0
     assert "fine-tuning" in capsys.readouterr().out
+    # whatever a preset says of networks that are there already
+    assert main([*train, "width=9", "blocks=7", "--out", str(tmp_path / "wide")]) == 0
+    assert read_gan(tmp_path / "wide" / "compressed.pt").about["shape"]["width"] == 2
+    capsys.readouterr()
     tuned = read_gan(out / "training" / "compressed.pt")
     assert tuned.architecture == small.architecture
     before, after = (
@@ -365,16 +407,94 @@ def test_the_command_line_searches_and_fine_tunes(tmp_path, capsys):
     assert "This run is complete" in capsys.readouterr().out
 
 
-def test_the_final_fine_tuning_wants_a_search_that_has_ended(tmp_path, weights):
+def test_the_final_fine_tuning_wants_a_search_that_has_ended(tmp_path):
     with pytest.raises(ValueError, match="weights=None will not do"):
-        load_stage("cyclegan-pretraining")  # so that the registry is there
-        from problems.cyclegan_pruning.final import build
-
-        build()
-    from problems.cyclegan_pruning.final import build
-
+        final.build()
     with pytest.raises(ValueError, match=r"holds no compressed\.pt"):
-        build(weights=str(tmp_path), **TINY)
+        final.build(weights=str(tmp_path), **TINY)
+
+
+@pytest.fixture
+def ended(make, weights, tmp_path):
+    """A folder with what a search leaves, and the architecture that it picked."""
+    made = make()
+    architecture, saved = made.decode(rows(made, 1)[0]), read_gan(weights)
+    small = compressed(saved.gan, architecture, made.groups)
+    with torch.no_grad():
+        for p in small.parameters():
+            p.add_(1)  # as if it had been fine-tuned for its score
+    write_gan(tmp_path / "cyclegan.pt", saved.gan, made.settings, made.info)
+    write_gan(tmp_path / "compressed.pt", small, made.settings, made.info, architecture, "filters")
+    return tmp_path, architecture, made.groups
+
+
+def test_the_final_fine_tuning_starts_from_the_original(ended, weights):
+    folder, architecture, groups = ended
+    stage = final.build(weights=str(folder), epochs=0, decay_epochs=0, **TINY)
+    trained = stage.run(1)
+    expected = compressed(read_gan(weights).gan, architecture, groups)
+    for name, tensor in expected.state_dict().items():
+        assert torch.equal(trained.gan.state_dict()[name].cpu(), tensor), name
+
+
+def test_a_fine_tuning_can_be_run_twice(ended):
+    stage = final.build(weights=str(ended[0]), epochs=1, decay_epochs=0, **TINY)
+    one, two = (stage.run(1).gan.state_dict() for _ in range(2))
+    assert all(torch.equal(tensor, two[name]) for name, tensor in one.items())
+
+
+def test_files_that_do_not_belong_together_are_refused(ended):
+    folder = ended[0]
+    settings = problem.Settings(**TINY | dict(width=3))
+    other = new_gan(1, "cpu", **settings.network_shape)
+    write_gan(folder / "cyclegan.pt", other, settings, describe(settings))
+    with pytest.raises(ValueError, match="do not belong together"):
+        final.build(weights=str(folder), **TINY)
+    with pytest.raises(ValueError, match="image_size=12 will not do"):
+        settings = problem.Settings(**TINY)
+        gan = new_gan(1, "cpu", **settings.network_shape)
+        write_gan(folder / "cyclegan.pt", gan, settings, describe(settings))
+        final.build(weights=str(folder), **TINY | dict(image_size=12))
+
+
+@pytest.mark.parametrize("stage", ["pretraining", "fine-tuning"])
+def test_a_training_that_stops_goes_on_with_the_same_bits(stage, ended, tmp_path):
+    def make_stage(folder):
+        options = TINY | dict(epochs=2, decay_epochs=1)
+        if stage == "pretraining":
+            made = pretraining.build(**options)
+        else:
+            made = final.build(weights=str(ended[0]), **options)
+        registry.attach_journal(made, stage, tmp_path / folder)
+        return made
+
+    class Stop(Exception):
+        pass
+
+    def stop(phase, done, total, unit):
+        if done == 2:
+            raise Stop
+
+    stopped = make_stage("stopped")
+    stopped.progress = stop
+    with pytest.raises(Stop):
+        stopped.run(1)
+    stopped.journal.close()
+    ends = {}
+    for name in ("stopped", "straight"):
+        made = make_stage(name)
+        ends[name] = made.run(1).gan.state_dict()
+        made.journal.close()
+    assert all(torch.equal(t, ends["straight"][name]) for name, t in ends["stopped"].items())
+
+
+def test_a_search_of_given_weights_trains_no_cyclegan(weights, tmp_path, capsys):
+    line = ["search", "cyclegan-pruning", "--out", str(tmp_path), "--population", "2"]
+    line += ["--generations", "1", "--set", f"weights={weights}", "tune_steps=0", "width=2"]
+    line += ["blocks=1", "d_width=2", "d_layers=1", "image_size=8", "workers=1"]
+    assert main(line) == 0
+    assert "training the CycleGAN" not in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["cyclegan-pruning"]
 
 
 def folder_of_two_domains(tmp_path, n=10, side=14):
@@ -433,6 +553,16 @@ def test_label_maps_give_fcn_scores(tmp_path):
     assert scores["class_accuracy_a"] == pytest.approx(100 * np.mean(recalls))
     ious = [((real == c) & (guess == c)).sum() / ((real == c) | (guess == c)).sum() for c in (0, 1)]
     assert scores["mean_iou_a"] == pytest.approx(100 * np.mean(ious))
+
+
+def test_a_segmentation_network_may_come_from_a_file(tmp_path):
+    file = tmp_path / "network.py"
+    file.write_text("import torch\n\ndef make():\n    return torch.nn.Conv2d(3, 2, 1)\n")
+    assert isinstance(quality.segmentation_network(f"{file}:make"), nn.Conv2d)
+    with pytest.raises(ValueError, match="segmentation='nowhere.py:make' will not do"):
+        pretraining.build(
+            **TINY, data=folder_of_two_domains(tmp_path), segmentation="nowhere.py:make"
+        )
 
 
 @pytest.mark.parametrize("words", ["nothing", "moonas:nothing", "json:loads", "builtins:dict"])
