@@ -13,6 +13,7 @@ from moonas.progress import short_number
 from moonas.report import INK
 
 from .masks import CHANNELS
+from .training import OTHER
 
 COLUMNS = 10  # images in a strip
 NAMES = {"a": "A to B", "b": "B to A"}
@@ -36,8 +37,8 @@ def draw_strips(quality, originals, smalls, path):
         made = quality.translate(originals[k], images)
         rows += [("input", images.float() / 255), (f"original, {NAMES[k]}", made)]
         if smalls is None:
-            back = originals["b" if k == "a" else "a"]
-            rows.append(("and back", quality.translate(back, (255 * made).round().byte())))
+            back = quality.translate(originals[OTHER[k]], (255 * made).round().byte())
+            rows.append(("and back", back))
         else:
             rows.append(("compressed", quality.translate(smalls[k], images)))
     n = len(rows[0][1])

@@ -13,7 +13,7 @@ from moonas.problem import SearchFailed
 
 from .data import load_data
 from .masks import compressed
-from .training import CycleGAN, Recipe, Training, decay, new_gan, pixels
+from .training import OTHER, CycleGAN, Recipe, Training, decay, new_gan, pixels
 
 
 class PruningEvaluator:
@@ -140,7 +140,7 @@ class PruningEvaluator:
 
     def _loss(self, k, gan):
         """L_DisA or L_GenA, and lambda times L_cyc, of the generator of domain k."""
-        s, other = self.settings, "b" if k == "a" else "a"
+        s, back = self.settings, gan.generators[OTHER[k]]
         distance = cycle = 0.0
         parts = self.validation[k].split(s.score_batch)
         for part, known in zip(parts, self.known[k], strict=True):
@@ -150,7 +150,7 @@ class PruningEvaluator:
             if s.loss == "discriminator":
                 seen = self.original.discriminators[k](made)
             distance += _squares(seen, known, s.norm)
-            cycle += _squares(gan.generators[other](made), images, s.norm)
+            cycle += _squares(back(made), images, s.norm)
         n = len(self.validation[k])
         return (distance + s.cycle_weight * cycle) / n
 

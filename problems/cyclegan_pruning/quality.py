@@ -11,9 +11,7 @@ from moonas.metrics.frechet import FrechetDistance, moments
 from moonas.metrics.segmentation import count_pixels, segmentation_scores
 from moonas.nets.devices import repeatable
 
-from .training import pixels
-
-OTHER = {"a": "b", "b": "a"}
+from .training import OTHER, pixels
 
 
 def check_quality(settings):

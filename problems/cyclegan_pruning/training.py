@@ -19,6 +19,8 @@ from moonas.nets.training import (
 
 from . import networks
 
+OTHER = {"a": "b", "b": "a"}  # the domain that a translation leads to
+
 
 @dataclass(frozen=True)
 class Recipe:
