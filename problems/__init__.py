@@ -69,4 +69,11 @@ PROBLEMS = {
         data="images of two domains",
         training="problems.cyclegan_pruning.final",
     ),
+    "nasbench201": ProblemEntry(
+        task="nasbench201",
+        module="problems.nasbench201.problem",
+        summary="cells of NAS-Bench-201, looked up in a table that you have (ICLR 2020)",
+        objectives="error (%), params, macs, latency_... (ms) where the table has them",
+        data="a table, CSV or npz",
+    ),
 }

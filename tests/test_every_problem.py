@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from pymoo.operators.mutation.pm import PM
+from tables201 import write_table
 from toy import Toy
 
 import moonas
@@ -13,10 +14,12 @@ from moonas.testing import check_problem
 
 
 @pytest.fixture
-def options_of(tiny_of, few_digits):
+def options_of(tiny_of, few_digits, tmp_path_factory):
     """Name of a problem -> the same on few images, where it takes any folder of classes."""
 
     def options(name):
+        if name == "nasbench201":
+            return {"table": write_table(tmp_path_factory.mktemp("table") / "table.csv")}
         data = {} if "two domains" in entry(name).data else {"data": few_digits}
         return tiny_of(name) | data | {"image_size": 8}
 
@@ -25,7 +28,9 @@ def options_of(tiny_of, few_digits):
 
 @pytest.mark.parametrize("name", moonas.problem_names())
 def test_problem_keeps_the_contract(name, options_of):
-    check_problem(moonas.load_problem(name, workers=1, **options_of(name)), n=4, generations=2)
+    check_problem(
+        moonas.load_problem(name, **options_of(name) | {"workers": 1}), n=4, generations=2
+    )
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def compare(quality, originals, smalls, settings):
 
 
 def write_comparison(numbers, quality, originals, smalls, folder):
-    """Write comparison.json and translations.png; the lines to print.
+    """Write comparison.json and translations.png.
 
     Args:
         numbers: of :func:`compare`.
@@ -41,7 +41,6 @@ def write_comparison(numbers, quality, originals, smalls, folder):
     """
     write_atomically(folder / NUMBERS, (json.dumps(numbers, indent=1) + "\n").encode())
     draw_strips(quality, originals, smalls, folder / STRIPS)
-    return comparison_lines(numbers)
 
 
 def comparison_lines(numbers):

@@ -9,7 +9,7 @@ from moonas.files import sha256
 from moonas.journal import read_run
 from moonas.settings import require, setting
 
-from .comparison import compare, write_comparison
+from .comparison import compare, comparison_lines, write_comparison
 from .masks import compressed, groups_of
 from .pretraining import CycleStage, EpochSettings
 from .settings import CYCLEGAN
@@ -115,4 +115,5 @@ class FineTuning(CycleStage):
             self.encoding,
         )
         pair = self.original.generators, trained.gan.generators
-        return write_comparison(trained.scores, self.quality, *pair, folder)
+        write_comparison(trained.scores, self.quality, *pair, folder)
+        return comparison_lines(trained.scores)

@@ -96,15 +96,10 @@ class Settings(SearchSettings, CycleSettings):
         both = self.copy + self.crossover <= 1
         require(both, self, "crossover", f"at most 1 less copy={self.copy:g}")
         one = self.weights is None or self.from_run is None
-        require(
-            one,
-            self,
-            "weights",
-            "none where from_run brings weights",
-        )
+        require(one, self, "weights", "none where from_run brings weights")
 
 
-# Section 4: K = 32, T = 100, gamma = 10, lambda = 10, and the original's settings.
+# Section 4: K = 32, T = 100, gamma = 10, lambda = 10, and CycleGAN's own settings.
 PAPER = CYCLEGAN | dict(
     population=32,
     generations=101,
@@ -301,28 +296,26 @@ class CycleGANPruning(ArchitectureProblem):
 
     def after_search(self, row):
         """Write the picked pair, as it was scored, and how it looks; lines of size and quality."""
-        folder, evaluator = self.journal.folder, self.evaluator
-        names = (ORIGINAL_FILE, COMPRESSED_FILE, STRIPS, NUMBERS)
-        asked, made = {"x": self.genes.plain(row.x)}, {}
+        folder, evaluator, s = self.journal.folder, self.evaluator, self.settings
 
         def look():
-            """The original, the pair, and who judges them."""
             small = evaluator.compressed(row.architecture)
-            quality = Quality(self.settings, self.info, evaluator.data, self.device)
-            made["by"] = quality, evaluator.original.generators, small.generators
-            write_gan(folder / ORIGINAL_FILE, evaluator.original, self.settings, self.info)
-            masks = row.architecture, self.settings.encoding
-            write_gan(folder / COMPRESSED_FILE, small, self.settings, self.info, *masks)
-            return made["by"]
+            quality = Quality(s, self.info, evaluator.data, self.device)
+            return quality, evaluator.original, small
 
-        numbers = self.recorded(
-            "final test", asked, lambda: compare(*look(), self.settings), evaluator
-        )
-        if not made and not all((folder / name).exists() for name in names):
+        def judge():
+            quality, original, small = look()
+            return compare(quality, original.generators, small.generators, s)
+
+        asked = {"x": self.genes.plain(row.x)}
+        numbers = self.recorded("final test", asked, judge, evaluator)
+        files = [folder / name for name in (ORIGINAL_FILE, COMPRESSED_FILE, STRIPS, NUMBERS)]
+        if not all(path.exists() for path in files):
             self.journal.settle(evaluator)
-            look()
-        if made:
-            return write_comparison(numbers, *made["by"], folder)
+            quality, original, small = look()
+            write_gan(files[0], original, s, self.info)
+            write_gan(files[1], small, s, self.info, row.architecture, s.encoding)
+            write_comparison(numbers, quality, original.generators, small.generators, folder)
         return comparison_lines(numbers)
 
 

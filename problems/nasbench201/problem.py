@@ -1,0 +1,148 @@
+"""NAS-Bench-201 as a pymoo problem: every score is looked up in a table that the user has."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from moonas.algorithms import algorithm
+from moonas.files import sha256
+from moonas.operators import CategoricalSampling, NodeCrossover, ResetGenes, SameRow
+from moonas.problem import Column
+from moonas.settings import SearchSettings, require, setting
+from moonas.tabular import Table, TabularProblem
+
+from . import space
+from .table import column_names, read_table
+
+# The largest network of the space on CIFAR-10: upper ends in hypervolumes.
+PARAMS, MACS = 1_531_546, 220_119_690
+LATENCY = "latency_"  # what columns with milliseconds begin with
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(SearchSettings):
+    """What a search can be told."""
+
+    data: str = setting("cifar10", "the images that the table is of, in words")
+    table: str | None = setting(
+        None,
+        "file of a NAS-Bench-201 table, CSV or npz; moonas brings none",
+        free=True,  # what is in it is checked
+    )
+    accuracy: str = setting("cifar10_test_200ep", "column of the accuracy (%) in the table")
+    params_column: str = setting(
+        "mparams_cifar10", "column of the parameters; mparams... are millions"
+    )
+    macs_column: str = setting(
+        "mflops_cifar10", "column of the multiply-adds; mflops... are millions"
+    )
+    objectives: tuple[str, ...] = setting(
+        ("error", "params"),
+        "columns to minimise, two or more of error, params, macs and the table's latency_...",
+    )
+    population: int = setting(50, "candidates that survive a generation", least=1)
+    generations: int = setting(20, "generations to run", least=1)
+    crossover: float = setting(0.9, "chance that two parents are crossed", above=0, most=1)
+    mutated_genes: float = setting(1.0, "genes of a child that mutate, on average", above=0)
+
+    def __post_init__(self):
+        super().__post_init__()
+        fits = self.mutated_genes <= len(space.EDGES)
+        require(fits, self, "mutated_genes", f"at most {len(space.EDGES)}")
+
+
+PRESETS = {"table": {}}
+
+
+def build(**options):
+    """The problem; ``options`` are fields of :class:`Settings`."""
+    return NASBench201(Settings(**options))
+
+
+class NASBench201(TabularProblem):
+    """Cells by the scores that others have measured.
+
+    Args:
+        settings: :class:`Settings`.
+
+    Raises:
+        ValueError: the table is missing, or lacks a column.
+    """
+
+    space = space
+    in_words = "a cell as the benchmark writes it"
+
+    def __init__(self, settings):
+        self.sources = {
+            "error": settings.accuracy,
+            "params": settings.params_column,
+            "macs": settings.macs_column,
+        }
+        columns = [
+            Column("error", "%", worst=100.0, bounds=(0, 100)),
+            Column("params", "parameters", worst=PARAMS, bounds=(0, PARAMS)),
+            Column("macs", "multiply-adds", worst=MACS, bounds=(0, MACS)),
+        ]
+        if settings.table is not None:
+            names = column_names(settings.table)
+            latencies = [name for name in names if name.startswith(LATENCY)]
+            self.sources |= {name: name for name in latencies}
+            self.inputs = {"table": sha256(settings.table)}
+            table = read_table(settings.table, self.sources)
+            for name in latencies:
+                top = float(np.nanmax(table.columns[name]))
+                columns.append(Column(name, "ms", worst=top, bounds=(0, top), listed=False))
+        edges = [np.array([i]) for i in range(len(space.EDGES))]
+        super().__init__(settings, columns=columns, n_choices=space.N_CHOICES, nodes=edges)
+
+    def read_table(self):
+        """The :class:`~moonas.tabular.Table` of the settings' file.
+
+        Raises:
+            ValueError: the settings name none.
+        """
+        path = self.settings.table
+        if path is None:
+            raise ValueError(
+                "nasbench201 looks scores up in a table that moonas does not bring: name one "
+                "(table=FILE, --set table=FILE), a CSV or npz with the 15,625 cells and columns "
+                f"{list(self.sources.values())}."
+            )
+        table = read_table(path, self.sources)
+        error = 100 - table.columns["error"]
+        return Table(table.X, table.n_choices, table.columns | {"error": error})
+
+    def operators(self):
+        """Sampling, crossover, mutation and duplicate elimination for any genetic algorithm."""
+        s = self.settings
+        return dict(
+            sampling=CategoricalSampling(),
+            crossover=NodeCrossover(prob=s.crossover),
+            mutation=ResetGenes(s.mutated_genes),
+            eliminate_duplicates=SameRow(),
+        )
+
+    def algorithm(self):
+        """NSGA-II with operators for labels."""
+        return algorithm("nsga2", self)
+
+    def network(self, architecture, **shape):
+        """The stand-alone network, untrained.
+
+        Args:
+            architecture: a cell.
+            shape: of :class:`~problems.nasbench201.network.CellNetwork201`.
+        """
+        from .network import CellNetwork201
+
+        return CellNetwork201(architecture.operations, **shape)
+
+    def operations(self):
+        """Every operation at every shape of a network."""
+        from .network import parts
+
+        return parts()
+
+    def zoo(self):
+        """No cell of this space is published for its own sake."""
+        return []

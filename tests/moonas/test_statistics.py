@@ -1,0 +1,91 @@
+import itertools
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from moonas.statistics import (
+    a12,
+    critical_difference,
+    friedman,
+    holm,
+    least_p,
+    pairwise,
+    ranks,
+    wilcoxon,
+)
+
+
+def test_the_signed_rank_test_by_enumeration():
+    x = np.array([0.3, 0.9, 0.4, 0.8, 0.7, 0.65])
+    y = np.array([0.1, 0.5, 0.47, 0.2, 0.38, 0.62])
+    d = x - y
+    rank = stats.rankdata(np.abs(np.round(d, 9)))
+    statistic = min(rank[d > 0].sum(), rank[d < 0].sum())
+    sums = [rank[list(signs)].sum() for signs in itertools.product([True, False], repeat=6)]
+    low = np.mean([min(s, rank.sum() - s) <= statistic for s in sums])
+    assert wilcoxon(x, y) == pytest.approx(low)
+    assert wilcoxon(y, x) == pytest.approx(low)
+
+
+def test_no_difference_at_all_is_no_error():
+    assert wilcoxon([1, 2, 3], [1, 2, 3]) == 1.0
+    assert friedman(np.ones((4, 3))) == 1.0
+    (pair,) = pairwise({"a": [1, 2], "b": [1, 2]})
+    assert (pair.a12, pair.p, pair.p_holm) == (0.5, 1.0, 1.0)
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
+    assert holm([0.02]) == pytest.approx([0.02])
+    assert len(holm([])) == 0
+
+
+def test_a12_by_hand():
+    assert a12([1, 2], [1, 3]) == pytest.approx((0.5 + 0 + 1 + 0) / 4)
+    assert a12([2, 3], [0, 1]) == 1.0
+    x, y = np.random.default_rng(0).normal(size=(2, 9))
+    assert a12(x, y) == pytest.approx(stats.mannwhitneyu(x, y).statistic / 81)
+    assert a12(x, y) + a12(y, x) == pytest.approx(1)
+
+
+def test_ranks_give_ties_their_mean():
+    assert ranks([[0.9, 0.5, 0.9, 0.1]]).tolist() == [[1.5, 3, 1.5, 4]]
+
+
+def test_friedman_is_scipys():
+    values = np.random.default_rng(1).normal(size=(8, 4))
+    assert friedman(values) == stats.friedmanchisquare(*values.T).pvalue
+    with pytest.raises(ValueError, match="three algorithms"):
+        friedman(values[:, :2])
+
+
+def test_critical_differences_are_those_of_the_table():
+    """q of Demšar's table 5 (a) at 0.05: 1.960, 2.343, 2.569 and 3.164 for 2, 3, 4 and 10."""
+    for k, q in ((2, 1.960), (3, 2.343), (4, 2.569), (10, 3.164)):
+        expected = q * np.sqrt(k * (k + 1) / (6 * 14))
+        assert critical_difference(k, 14) == pytest.approx(expected, rel=5e-4)
+
+
+def test_the_least_p_is_that_of_differences_of_one_sign():
+    x = np.arange(6.0)
+    assert least_p(6, 1) == pytest.approx(wilcoxon(x + 1 + 0.01 * x, x))
+    assert least_p(6, 3) == pytest.approx(3 * 2 / 64)
+    assert least_p(2, 45) == 1.0
+
+
+def test_pairs_are_corrected_together():
+    rng = np.random.default_rng(2)
+    values = {name: rng.normal(shift, 1, size=20) for name, shift in (("a", 0), ("b", 2), ("c", 0))}
+    pairs = pairwise(values)
+    assert [(p.first, p.second) for p in pairs] == [("a", "b"), ("a", "c"), ("b", "c")]
+    assert [p.p_holm for p in pairs] == pytest.approx(holm([p.p for p in pairs]))
+    assert pairs[0].p_holm < 0.05 < pairs[1].p_holm
+    assert pairs[0].a12 < 0.2
+
+
+def test_an_algorithm_against_itself_differs_in_a_twentieth_of_repetitions():
+    rng, n = np.random.default_rng(3), 2000
+    found = sum(wilcoxon(*rng.normal(size=(2, 31))) < 0.05 for _ in range(n))
+    assert abs(found / n - 0.05) < 4 * np.sqrt(0.05 * 0.95 / n)
