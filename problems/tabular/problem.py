@@ -1,0 +1,115 @@
+"""digits-table as a pymoo problem: 1,350 networks that have all been trained on digits."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from moonas.algorithms import algorithm
+from moonas.operators import CategoricalSampling, NodeCrossover, ResetGenes, SameRow
+from moonas.problem import Column
+from moonas.settings import SearchSettings, require, setting
+from moonas.tabular import Table, TabularProblem
+
+from . import space
+
+FILE = Path(__file__).with_name("digits_table.npz")
+SEEDS = 3  # that each network was trained with
+OBJECTIVES = ("error", "test_error", "params", "macs", "latency_ms")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(SearchSettings):
+    """What a search can be told."""
+
+    objectives: tuple[str, ...] = setting(
+        ("error", "params"), f"columns to minimise, two or more of {', '.join(OBJECTIVES)}"
+    )
+    query: str = setting("mean", "errors: the mean of the seeds, or one of them", ("mean", *"012"))
+    population: int = setting(20, "candidates that survive a generation", least=1)
+    generations: int = setting(15, "generations to run", least=1)
+    crossover: float = setting(0.9, "chance that two parents are crossed", above=0, most=1)
+    mutated_genes: float = setting(1.0, "genes of a child that mutate, on average", above=0)
+
+    def __post_init__(self):
+        super().__post_init__()
+        require(self.data == "digits", self, "data", "digits, which the table is of")
+        n = len(space.N_CHOICES)
+        require(self.mutated_genes <= n, self, "mutated_genes", f"at most {n}")
+
+
+PRESETS = {"table": {}}
+
+
+def build(**options):
+    """The problem; ``options`` are fields of :class:`Settings`."""
+    return DigitsTable(Settings(**options))
+
+
+def read(path=FILE):
+    """What the file of the table holds: a dict of arrays, and ``about``, a dict.
+
+    Arrays are by architecture, in the order of ``space.every_row()``: wrong_validation and
+    wrong_test, (1350, seeds), images that were missed; params, macs, latency_ms.
+    """
+    with np.load(path, allow_pickle=False) as file:
+        held = {name: file[name] for name in file.files}
+    return held | {"about": json.loads(str(held["about"]))}
+
+
+class DigitsTable(TabularProblem):
+    """Two-stage networks by the scores that they were measured with.
+
+    Args:
+        settings: :class:`Settings`.
+    """
+
+    space = space
+    in_words = "stages as channels, operation x layers"
+
+    def __init__(self, settings):
+        self.held = read()
+        columns = [
+            Column("error", "%", bounds=(0, 100)),
+            Column("params", "parameters", bounds=(0, int(self.held["params"].max()))),
+            Column("macs", "multiply-adds", bounds=(0, int(self.held["macs"].max()))),
+            Column("latency_ms", "ms", bounds=(0, float(self.held["latency_ms"].max()))),
+            Column("test_error", "%", bounds=(0, 100), listed=False),
+        ]
+        edges = [np.array([i]) for i in range(len(space.N_CHOICES))]
+        super().__init__(settings, columns=columns, n_choices=space.N_CHOICES, nodes=edges)
+
+    def read_table(self):
+        """The :class:`~moonas.tabular.Table` that the package brings."""
+        held, about, query = self.held, self.held["about"], self.settings.query
+        chosen = slice(None) if query == "mean" else [int(query)]
+        columns = {name: held[name] for name in ("params", "macs", "latency_ms")}
+        for name, part in (("error", "validation"), ("test_error", "test")):
+            wrong = held[f"wrong_{part}"][:, chosen].mean(axis=1)
+            columns[name] = 100 * wrong / about[f"n_{part}"]
+        return Table(space.every_row(), space.N_CHOICES, columns)
+
+    def operators(self):
+        """Sampling, crossover, mutation and duplicate elimination for any genetic algorithm."""
+        s = self.settings
+        return dict(
+            sampling=CategoricalSampling(),
+            crossover=NodeCrossover(prob=s.crossover),
+            mutation=ResetGenes(s.mutated_genes),
+            eliminate_duplicates=SameRow(),
+        )
+
+    def algorithm(self):
+        """NSGA-II with operators for labels."""
+        return algorithm("nsga2", self)
+
+    def network(self, architecture, **shape):
+        """The stand-alone network, untrained; shape: n_classes and in_channels."""
+        from .network import DigitsNetwork
+
+        return DigitsNetwork(architecture, **shape)
+
+    def zoo(self):
+        """No network of this space is published."""
+        return []
