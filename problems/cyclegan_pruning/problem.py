@@ -37,7 +37,7 @@ OBJECTIVES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(SearchSettings, CycleSettings):
+class Settings(CycleSettings, SearchSettings):
     """What a search can be told; the defaults suit digits and are small."""
 
     objectives: tuple[str, ...] = setting(

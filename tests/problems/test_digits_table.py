@@ -1,0 +1,100 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from moonas.nets.counting import count_params
+from moonas.nets.randomness import generator, initial_weights
+from moonas.nets.training import cosine, make_optimizer
+from problems.tabular import space, training
+from problems.tabular.network import DigitsNetwork, of_copy, stack_initial
+
+
+def test_every_row_is_another_network():
+    rows = space.every_row()
+    assert rows.shape == (1350, 6)
+    found = {space.decode(x) for x in rows}
+    assert len(found) == 1350
+    for x in rows[::97]:
+        architecture = space.decode(x)
+        assert np.array_equal(space.encode(architecture), x)
+        assert space.from_json(space.to_json(architecture)) == architecture
+    assert str(space.decode([1, 3, 1, 4, 0, 1])) == "8 sep3x2 / 16 res3x1"
+
+
+@pytest.mark.parametrize(
+    "value", [None, {}, {"width": 5, "operations": ["conv1"] * 2, "depths": [1, 1], "widening": 1}]
+)
+def test_what_is_no_network_is_refused(value):
+    with pytest.raises(ValueError, match="no network of digits-table"):
+        space.from_json(value)
+
+
+def test_sizes_by_hand():
+    def params(*row):
+        return count_params(DigitsNetwork(space.decode(row)))
+
+    stem, head = 9 * 4 + 8, 4 * 10 + 10
+    assert params(0, 0, 0, 0, 0, 0) == stem + 2 * (16 + 8) + head
+    assert params(0, 1, 1, 0, 0, 0) == stem + 2 * (144 + 8) + 24 + head
+    assert params(0, 3, 0, 2, 0, 0) == stem + (36 + 16 + 8) + (400 + 8) + head
+    # a residual layer of another shape has a 1x1 convolution beside it
+    assert params(0, 4, 0, 4, 0, 1) == stem + 152 + (288 + 16 + 32) + 8 * 10 + 10
+
+
+@pytest.mark.parametrize("row", [(0, 0, 1, 3, 1, 1), (0, 4, 1, 4, 0, 1), (0, 2, 0, 1, 1, 0)])
+def test_networks_side_by_side_are_trained_as_if_each_were_alone(row):
+    architecture, n = space.decode(row), 3
+    alone = [DigitsNetwork(architecture) for _ in range(n)]
+    together = DigitsNetwork(architecture, copies=n)
+    stack_initial(alone, together)
+    optimizers = [torch.optim.SGD(net.parameters(), 0.1, momentum=0.9) for net in alone]
+    shared = torch.optim.SGD(together.parameters(), 0.1, momentum=0.9)
+    rng = torch.Generator().manual_seed(0)
+    for _ in range(4):
+        images = torch.rand(n, 8, 1, 8, 8, generator=rng)
+        labels = torch.randint(10, (n, 8), generator=rng)
+        for net, optimizer, x, y in zip(alone, optimizers, images, labels, strict=True):
+            optimizer.zero_grad()
+            F.cross_entropy(net(x), y).backward()
+            optimizer.step()
+        logits = together(images.transpose(0, 1).flatten(1, 2))
+        shared.zero_grad()
+        (F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum") / 8).backward()
+        shared.step()
+    x = torch.rand(5, 1, 8, 8, generator=rng)
+    for i, net in enumerate(alone):
+        mine = of_copy(together, architecture, i).eval()
+        assert torch.allclose(mine(x), net.eval()(x), atol=1e-4)
+    assert not torch.allclose(alone[0](x), alone[1](x), atol=1e-2)
+
+
+def test_a_training_is_a_plain_loop(monkeypatch):
+    epochs, seed, row = 2, 1, (0, 3, 0, 0, 0, 0)
+    recipe = replace(training.RECIPE, horizon=epochs, batch=16)
+    monkeypatch.setattr(training, "RECIPE", recipe)
+    architecture = space.decode(row)
+    rng = torch.Generator().manual_seed(0)
+    images, labels = torch.rand(50, 1, 8, 8, generator=rng), torch.arange(50) % 10
+    found = training.train(architecture, (images, labels), [0, seed])[1]
+    with initial_weights(seed, *row, "weights"):
+        plain = DigitsNetwork(architecture)
+    optimizer, batches = make_optimizer(plain, recipe), generator(seed, *row, "batches")
+    for epoch in range(epochs):
+        optimizer.param_groups[0]["lr"] = cosine(epoch, epochs, 0.1, 0.0)
+        order = torch.randperm(50, generator=batches)
+        for rows in order[:48].split(16):
+            optimizer.zero_grad()
+            F.cross_entropy(plain(images[rows]), labels[rows]).backward()
+            optimizer.step()
+    assert torch.allclose(found(images), plain.eval()(images), atol=1e-4)
+
+
+def test_parts_of_digits_have_no_image_in_common():
+    parts = training.digits()
+    sizes = {name: len(labels) for name, (_, labels) in parts.items()}
+    assert sizes == {"train": 1077, "validation": 360, "test": 360}
+    seen = [{image.numpy().tobytes() for image in images} for images, _ in parts.values()]
+    assert not seen[0] & seen[1] and not seen[1] & seen[2] and not seen[0] & seen[2]
