@@ -12,11 +12,10 @@ from moonas.settings import SearchSettings, require, setting
 from moonas.tabular import Table, TabularProblem
 
 from . import space
-from .table import column_names, read_table
+from .table import LATENCY, read_table
 
 # The largest network of the space on CIFAR-10: upper ends in hypervolumes.
 PARAMS, MACS = 1_531_546, 220_119_690
-LATENCY = "latency_"  # what columns with milliseconds begin with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,14 +83,14 @@ class NASBench201(TabularProblem):
             Column("macs", "multiply-adds", worst=MACS, bounds=(0, MACS)),
         ]
         if settings.table is not None:
-            names = column_names(settings.table)
-            latencies = [name for name in names if name.startswith(LATENCY)]
-            self.sources |= {name: name for name in latencies}
+            self.settings = settings
+            self.table = self.read_table()
             self.inputs = {"table": sha256(settings.table)}
-            table = read_table(settings.table, self.sources)
-            for name in latencies:
-                top = float(np.nanmax(table.columns[name]))
-                columns.append(Column(name, "ms", worst=top, bounds=(0, top), listed=False))
+            for name, values in self.table.columns.items():
+                if name.startswith(LATENCY):
+                    top = float(np.nanmax(values))
+                    bounds = dict(worst=top, bounds=(0, top))
+                    columns.append(Column(name, "ms", listed=False, **bounds))
         edges = [np.array([i]) for i in range(len(space.EDGES))]
         super().__init__(settings, columns=columns, n_choices=space.N_CHOICES, nodes=edges)
 

@@ -9,11 +9,12 @@ from moonas.tabular import Table
 
 from . import space
 
-MILLION = {"mparams": "params", "mflops": "macs", "mmacs": "macs"}  # columns in millions begin so
+MILLIONS = ("mparams", "mflops", "mmacs")  # what the names of columns in millions begin with
+LATENCY = "latency_"  # what those of columns with milliseconds begin with
 
 
 def read_table(path, wanted):
-    """The rows and some columns of a table.
+    """The rows of a table, some of its columns, and all with latencies.
 
     Cells are in a column ``architecture`` (or ``arch_str``), as the benchmark writes them, or in
     ``ops``, (n, 6) labels with ``op_names`` (npz), or in six columns ``op_0`` to ``op_5`` (CSV).
@@ -26,7 +27,8 @@ def read_table(path, wanted):
             mflops or mmacs is in millions.
 
     Returns:
-        A :class:`~moonas.tabular.Table` with the problem's columns.
+        A :class:`~moonas.tabular.Table` with the problem's columns, and those that begin with
+        ``latency_`` by their own names.
 
     Raises:
         ValueError: the file is missing, is no table, or lacks a column, which the message names.
@@ -36,16 +38,11 @@ def read_table(path, wanted):
     missing = [name for name in wanted.values() if name not in columns]
     if missing:
         raise ValueError(f"{path} lacks the columns {missing}; it has {sorted(columns)}.")
-    scaled = {}
+    scaled = {name: values for name, values in columns.items() if name.startswith(LATENCY)}
     for name, source in wanted.items():
         values = np.asarray(columns[source], float)
-        scaled[name] = values * 1e6 if source.split("_")[0].lower() in MILLION else values
+        scaled[name] = values * 1e6 if source.lower().startswith(MILLIONS) else values
     return Table(X, space.N_CHOICES, scaled)
-
-
-def column_names(path):
-    """Names of the columns with numbers in a table; see :func:`read_table` for the errors."""
-    return sorted(_read(Path(path))[1])
 
 
 def _read(path):
