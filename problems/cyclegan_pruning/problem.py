@@ -44,7 +44,7 @@ class Settings(CycleSettings, SearchSettings):
         ("loss", "size"), f"columns to minimise, one or more of {', '.join(OBJECTIVES)}"
     )
     population: int = setting(16, "K, candidates for each generator", least=2)
-    generations: int = setting(24, "T + 1, iterations to run", least=1)
+    generations: int = setting(16, "T + 1, iterations to run", least=1)
     gamma: float = setting(0.5, "factor of the loss in the fitness (eqs. 8, 11 and 13)", above=0)
     cycle_weight: float = setting(
         10.0, "lambda, factor of the cycle loss in the fitness (squared l2, eq. 6)", least=0
