@@ -37,7 +37,7 @@ class Run:
         algorithm: its label.
         seed: of it.
         failed: what went wrong, in words; "" for nothing. Then there are no numbers.
-        evaluations: (n,) made after each generation, as far as the budget goes.
+        evaluations: (n,) made after each generation, as far as the budget goes, and at its end.
         population: (n,) hypervolume of the population's front after each generation.
         archive: (n,) the same of all that was evaluated so far; empty where scores move.
         front: (k, n_obj) the last population's front.
@@ -107,11 +107,13 @@ def play(problem, algorithm, seed, evaluations):
         problem.watch = None
     every = np.concatenate(recorder.evaluated)[:evaluations]
     within = [g for g in recorder.generations if g[0] <= evaluations] or recorder.generations[:1]
-    counts = np.array([min(n, evaluations) for n, _ in within])
+    counts = [min(n, evaluations) for n, _ in within]
+    if counts[-1] < len(every):  # the budget ends within a generation
+        counts, within = [*counts, len(every)], [*within, within[-1]]
     bounds = problem.objective_bounds()
     best = np.unique(every[nondominated(every)], axis=0)
     found = {
-        "evaluations": counts,
+        "evaluations": np.array(counts),
         "population": np.array([hypervolume(F, bounds) for _, F in within]),
         "archive": np.array([hypervolume(every[:n], bounds) for n in counts]),
         "front": np.unique(within[-1][1], axis=0),

@@ -59,8 +59,10 @@ def test_a_run_counts_as_far_as_its_budget(table):
     assert len(X) == 40
     F = evaluate(X[:35])
     bounds = made.objective_bounds()
-    assert found["archive"][-1] == pytest.approx(hypervolume(F[:30], bounds))
-    assert found["evaluations"].tolist() == [10, 20, 30]
+    assert found["evaluations"].tolist() == [10, 20, 30, 35]
+    for n, share in zip((10, 20, 30, 35), found["archive"], strict=True):
+        assert share == pytest.approx(hypervolume(F[:n], bounds))
+    assert found["population"][3] == found["population"][2]
     assert np.allclose(found["best"], np.unique(F[nondominated(F)], axis=0))
     true = 0.99 * made.true_hypervolume()
     first = [n for n in range(1, 36) if hypervolume(F[:n], bounds) >= true]
