@@ -397,7 +397,9 @@ def _run_search(args, seed, problem, console):
 def _farewell(stage, computed):
     folder = stage.journal.folder
     if computed:
-        files = sorted(p.name for p in folder.iterdir() if p.suffix in (".csv", ".png", ".json"))
+        kinds = (".csv", ".png", ".json", ".pt")
+        files = (p.name for p in folder.iterdir() if p.suffix in kinds)
+        files = sorted(name for name in files if not name.startswith("weights-"))  # the journal's
         stage.say(f"Written to {folder}: {', '.join(files)}, journal.jsonl.")
     else:
         stage.say(f"This run is complete; nothing was left to compute. It is in {folder}.")

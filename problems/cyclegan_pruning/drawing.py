@@ -16,6 +16,7 @@ from .masks import CHANNELS
 from .training import OTHER
 
 COLUMNS = 10  # images in a strip
+LABELS = 1.3  # inches beside it
 NAMES = {"a": "A to B", "b": "B to A"}
 MEBI = 2**20
 
@@ -42,7 +43,9 @@ def draw_strips(quality, originals, smalls, path):
         else:
             rows.append(("compressed", quality.translate(smalls[k], images)))
     n = len(rows[0][1])
-    figure = Figure(figsize=(1.7 + 0.75 * n, 0.84 * len(rows)), layout="constrained")
+    width = LABELS + 0.75 * n
+    figure = Figure(figsize=(width, 0.75 * len(rows)))
+    figure.subplots_adjust(LABELS / width, 0.01, 0.995, 0.99, hspace=0.05)
     grid = figure.subplots(len(rows), 1)
     for axes, (name, images) in zip(grid, rows, strict=True):
         strip = torch.cat([_framed(image) for image in images.cpu()], dim=-1)
