@@ -1,18 +1,18 @@
 """Does co-evolution choose better filters than separate evolution, chance, or their norm?
 
-Question: two generators of a CycleGAN are made four to five times smaller. How well do they translate
-digits when their filters are chosen by co-evolution; by separate evolution (figure 3 b); with the
-generator-aware loss in place of the discriminator-aware one (figure 3 c); at another gamma, over
-two decades (figure 2); or at the co-evolved size without a search, as many of every mask: drawn at
-random, or those of the largest L1 norm?
+Question: two generators of a CycleGAN are made four to five times smaller. How well do they
+translate digits when their filters are chosen by co-evolution; by separate evolution (figure 3 b);
+with the generator-aware loss in place of the discriminator-aware one (figure 3 c); at another
+gamma, over two decades (figure 2); or at the co-evolved size without a search, as many of every
+mask: drawn at random, or those of the largest L1 norm?
 
 Method: a CycleGAN a seed, the digits preset. Searches with 12 candidates a population and 12
 iterations; the pair that each picks. Every pair is judged by the images for the final test: as it
 is, after the 20 steps on a tenth of the images that a search scores with, and after 5 epochs at the
 full rate and 5 with a falling one on all images to search with. Accuracy: share of translations
 that a classifier of the target domain reads as the right digit, the mean of both directions. FID:
-of that classifier's features, to the target domain's own test images, the mean of both. Separate and
-generator-aware searches have the same gamma and end at sizes of their own, which are in the table.
+of that classifier's features, to the target domain's own test images, the mean of both. Separate
+and generator-aware searches have the same gamma and end at sizes of their own.
 
 Command: python benchmarks/cyclegan_pruning.py        (2 CPU cores, about 55 minutes)
 Device: CPU, two processes with one thread each.
