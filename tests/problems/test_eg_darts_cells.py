@@ -32,9 +32,11 @@ ONE_PERIOD = dict(layers=(3,), candidates=(12,), skip_dropout=(0.0,))
 
 
 @pytest.fixture
-def tiny_cells(device):
+def tiny_cells(device, few_digits):
+    few = dict(data=few_digits, image_size=8, batch=25)
+
     def load(**options):
-        return moonas.load_stage("eg-darts-cells", device=device, **TINY | options)
+        return moonas.load_stage("eg-darts-cells", device=device, **TINY | few | options)
 
     return load
 
@@ -162,10 +164,11 @@ def epochs_of(found):
     ],
 )
 def test_a_search_that_stops_anywhere_ends_with_the_same_bits(
-    tiny_cells, device, tmp_path, options
+    tiny_cells, device, tmp_path, few_digits, options
 ):
-    # two steps an epoch, but four batches of validation images: rounds go on from epoch to epoch
-    options = TINY | dict(epochs=3, batch=200, train_share=0.4) | options
+    # two steps an epoch, but three batches of validation images: rounds go on from epoch to epoch
+    few = dict(data=few_digits, image_size=8, batch=20, train_share=0.4)
+    options = TINY | few | dict(epochs=3) | options
 
     def load(folder=None):
         return moonas.load_stage("eg-darts-cells", journal=folder, device=device, **options)
@@ -257,7 +260,7 @@ def test_an_enhanced_step_is_a_plain_one_times_one_plus_phi(tiny_cells):
         relaxation.trail.extend([(size + sign * 300, 9.0), (size + sign * 100, 5.0)])
         if not larger_before:
             relaxation._validation_batch()
-        rows = relaxation.unseen[:240].to(images.device)
+        rows = relaxation.unseen[: relaxation.settings.batch].to(images.device)
         x, y = (t[rows] for t in relaxation.images.validation)
         before = relaxation.alphas.detach().clone().requires_grad_()
         loss = torch.nn.functional.cross_entropy(relaxation.net(x, before.softmax(-1)), y)

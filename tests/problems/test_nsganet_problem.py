@@ -44,6 +44,12 @@ def small(device):
     )
 
 
+@pytest.fixture
+def fewer(small, few_digits):
+    """The same on a hundred images."""
+    return small | dict(data=few_digits, image_size=8, batch=25)
+
+
 def run(problem, algorithm=None, seed=1, generations=4, **options):
     algorithm = algorithm or problem.algorithm()
     return minimize(problem, algorithm, ("n_gen", generations), seed=seed, **options)
@@ -111,13 +117,13 @@ def test_a_score_depends_on_the_runs_seed_and_the_candidate_alone(small):
 
 
 @pytest.mark.parametrize("backend", [None, "threading"])
-def test_a_search_does_not_depend_on_the_number_of_workers(small, backend):
-    alone = run(moonas.load_problem("nsganet", **small), generations=3)
+def test_a_search_does_not_depend_on_the_number_of_workers(fewer, backend):
+    alone = run(moonas.load_problem("nsganet", **fewer), generations=3)
     if backend is None:  # as settings have it: processes
-        spread = run(moonas.load_problem("nsganet", **small | dict(workers=2)), generations=3)
+        spread = run(moonas.load_problem("nsganet", **fewer | dict(workers=2)), generations=3)
     else:
         with joblib.parallel_config(backend=backend, n_jobs=3):
-            spread = run(moonas.load_problem("nsganet", **small), generations=3)
+            spread = run(moonas.load_problem("nsganet", **fewer), generations=3)
     assert np.array_equal(alone.pop.get("X"), spread.pop.get("X"))
     assert np.array_equal(alone.pop.get("F"), spread.pop.get("F"))
 
@@ -155,8 +161,8 @@ def test_a_candidate_is_trained_once_a_run_and_not_again_after_a_stop(small, tra
     assert len(set(asked)) == len(trained)
 
 
-def test_a_stop_in_the_middle_of_a_generation_loses_no_training(small, monkeypatch, tmp_path):
-    straight = run(moonas.load_problem("nsganet", journal=tmp_path / "straight", **small))
+def test_a_stop_in_the_middle_of_a_generation_loses_no_training(fewer, monkeypatch, tmp_path):
+    straight = run(moonas.load_problem("nsganet", journal=tmp_path / "straight", **fewer))
     original, trained = ScratchEvaluator._train_and_judge, []
 
     def impatient(self, architecture):
@@ -169,11 +175,11 @@ def test_a_stop_in_the_middle_of_a_generation_loses_no_training(small, monkeypat
     monkeypatch.setattr(ScratchEvaluator, "_train_and_judge", impatient)
     folder = tmp_path / "stopped"
     with pytest.raises(KeyboardInterrupt):
-        run(moonas.load_problem("nsganet", journal=folder, **small))
+        run(moonas.load_problem("nsganet", journal=folder, **fewer))
     assert (folder / "unfinished.jsonl").read_bytes().count(b"\n") == 3  # 9 less a generation of 6
     with open(folder / "unfinished.jsonl", "a") as file:
         file.write('{"call": 1, "x": [0')  # torn by a kill
-    resumed = run(moonas.load_problem("nsganet", journal=folder, **small))
+    resumed = run(moonas.load_problem("nsganet", journal=folder, **fewer))
     trained.remove("stop")
     assert len(trained) == len(set(trained)) == 24
     assert np.array_equal(resumed.pop.get("F"), straight.pop.get("F"))
@@ -182,10 +188,10 @@ def test_a_stop_in_the_middle_of_a_generation_loses_no_training(small, monkeypat
     assert not (folder / "unfinished.jsonl").exists()
 
 
-def test_a_damaged_record_of_an_unfinished_generation_is_named(small, tmp_path):
+def test_a_damaged_record_of_an_unfinished_generation_is_named(fewer, tmp_path):
     (tmp_path / "unfinished.jsonl").write_text('{"call": 0, "x": [1], "crc": "00000000"}\n')
     with pytest.raises(DamagedRun, match="remove the file, and what it holds is computed again"):
-        run(moonas.load_problem("nsganet", journal=tmp_path, **small))
+        run(moonas.load_problem("nsganet", journal=tmp_path, **fewer))
 
 
 SCRIPT = """
@@ -210,8 +216,8 @@ def test_a_problem_that_a_script_defines_is_trained_in_processes(tmp_path):
     assert len(json.loads(done.stdout)) == 3
 
 
-def test_a_resumed_search_has_the_same_bits(small, tmp_path):
-    straight = run(moonas.load_problem("nsganet", journal=tmp_path / "straight", **small))
+def test_a_resumed_search_has_the_same_bits(fewer, tmp_path):
+    straight = run(moonas.load_problem("nsganet", journal=tmp_path / "straight", **fewer))
     folder = tmp_path / "stopped"
 
     class Stop(Exception):
@@ -222,17 +228,17 @@ def test_a_resumed_search_has_the_same_bits(small, tmp_path):
             raise Stop
 
     with pytest.raises(Stop):
-        run(moonas.load_problem("nsganet", journal=folder, **small), callback=stop)
-    resumed = run(moonas.load_problem("nsganet", journal=folder, **small))
+        run(moonas.load_problem("nsganet", journal=folder, **fewer), callback=stop)
+    resumed = run(moonas.load_problem("nsganet", journal=folder, **fewer))
     assert np.array_equal(resumed.pop.get("X"), straight.pop.get("X"))
     assert np.array_equal(resumed.pop.get("F"), straight.pop.get("F"))
     for name in ("journal.jsonl",):
         assert (folder / name).read_bytes() == (tmp_path / "straight" / name).read_bytes()
 
 
-def test_scores_outside_a_run_are_those_of_the_recorded_run(small, tmp_path):
-    result = run(moonas.load_problem("nsganet", journal=tmp_path, **small), seed=7, generations=1)
-    later = moonas.load_problem("nsganet", journal=tmp_path, **small)
+def test_scores_outside_a_run_are_those_of_the_recorded_run(fewer, tmp_path):
+    result = run(moonas.load_problem("nsganet", journal=tmp_path, **fewer), seed=7, generations=1)
+    later = moonas.load_problem("nsganet", journal=tmp_path, **fewer)
     assert np.array_equal(later.evaluate(result.pop.get("X")), result.pop.get("F"))
 
 
