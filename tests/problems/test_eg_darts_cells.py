@@ -248,7 +248,9 @@ def test_both_cells_learn_in_every_period(tiny_cells):
 
 
 def test_an_enhanced_step_is_a_plain_one_times_one_plus_phi(tiny_cells):
-    stage = tiny_cells(history=3, alpha_weight_decay=0.0, alpha_learning_rate=2.0)
+    stage = tiny_cells(
+        data="digits", batch=240, history=3, alpha_weight_decay=0.0, alpha_learning_rate=2.0
+    )
     relaxation = Relaxation(stage, 1)
     relaxation.start(0, cell_space.all_candidates())
     relaxation.steps = []
@@ -260,7 +262,7 @@ def test_an_enhanced_step_is_a_plain_one_times_one_plus_phi(tiny_cells):
         relaxation.trail.extend([(size + sign * 300, 9.0), (size + sign * 100, 5.0)])
         if not larger_before:
             relaxation._validation_batch()
-        rows = relaxation.unseen[: relaxation.settings.batch].to(images.device)
+        rows = relaxation.unseen[:240].to(images.device)
         x, y = (t[rows] for t in relaxation.images.validation)
         before = relaxation.alphas.detach().clone().requires_grad_()
         loss = torch.nn.functional.cross_entropy(relaxation.net(x, before.softmax(-1)), y)
