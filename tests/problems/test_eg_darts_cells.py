@@ -228,7 +228,7 @@ def test_periods_begin_with_the_strongest_of_the_one_before(tiny_cells):
 
 @pytest.mark.slow
 def test_the_enhancement_changes_what_is_found_from_the_first_red_step_on(tiny_cells):
-    options = ONE_PERIOD | dict(epochs=4, batch=120, alpha_learning_rate=5.0)
+    options = ONE_PERIOD | dict(epochs=4, data="digits", batch=120, alpha_learning_rate=5.0)
     with_it, without = (tiny_cells(enhanced=e, **options).run(seed=1) for e in (True, False))
     reds = np.concatenate([epoch["reds"] for epoch in with_it.epochs])
     assert 0 < reds.sum() < len(reds)
