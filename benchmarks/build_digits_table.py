@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed
 
+from moonas.files import write_atomically
 from moonas.metrics.latency import measure_latency
 from moonas.nets.counting import count_macs, count_params
 from moonas.nets.devices import repeatable
@@ -49,9 +50,7 @@ def compute(number, rows, folder):
         networks = train(space.decode(x), data["train"], range(SEEDS))
         scores = {part: [wrong(n, data[part]) for n in networks] for part in ("validation", "test")}
         found.append({"x": x.tolist()} | scores)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(found))
-    part.replace(path)
+    write_atomically(path, json.dumps(found).encode())
     return found
 
 

@@ -4,12 +4,16 @@ So a search takes no time, the true Pareto front is known, and algorithms compar
 runs. Nothing here trains, and torch is not needed.
 """
 
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from .algorithms import algorithm
+from .operators import CategoricalSampling, NodeCrossover, ResetGenes, SameRow
 from .pareto import hypervolume, nondominated
 from .problem import ArchitectureProblem
+from .settings import SearchSettings, setting
 
 
 class Table:
@@ -78,8 +82,26 @@ class TableEvaluator:
         return {column.name: found[column.name].copy() for column in self.problem.columns}
 
 
+@dataclass(frozen=True, kw_only=True)
+class TabularSettings(SearchSettings):
+    """What a search of a table can be told; genes are labels, crossed one by one."""
+
+    crossover: float = setting(0.9, "chance that two parents are crossed", above=0, most=1)
+    mutated_genes: float = setting(1.0, "genes of a child that mutate, on average", above=0)
+
+
 class TabularProblem(ArchitectureProblem):
-    """A problem with a table: besides what any gives, a subclass has ``read_table()`` for it."""
+    """A problem with a table: besides what any gives, a subclass has ``read_table()`` for it.
+
+    Args:
+        settings: a :class:`TabularSettings`.
+        columns: all that the table gives.
+        n_choices: (n_var,) number of values of each gene.
+    """
+
+    def __init__(self, settings, *, columns, n_choices):
+        genes = [np.array([i]) for i in range(len(n_choices))]
+        super().__init__(settings, columns=columns, n_choices=n_choices, nodes=genes)
 
     @cached_property
     def table(self):
@@ -92,6 +114,20 @@ class TabularProblem(ArchitectureProblem):
     def make_evaluator(self):
         """A :class:`TableEvaluator`."""
         return TableEvaluator(self)
+
+    def operators(self):
+        """Sampling, crossover, mutation and duplicate elimination for any genetic algorithm."""
+        s = self.settings
+        return dict(
+            sampling=CategoricalSampling(),
+            crossover=NodeCrossover(prob=s.crossover),
+            mutation=ResetGenes(s.mutated_genes),
+            eliminate_duplicates=SameRow(),
+        )
+
+    def algorithm(self):
+        """NSGA-II with operators for labels."""
+        return algorithm("nsga2", self)
 
     def where(self):
         """In words, what may change the last bits of a result: nothing."""

@@ -4,12 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from moonas.algorithms import algorithm
 from moonas.files import sha256
-from moonas.operators import CategoricalSampling, NodeCrossover, ResetGenes, SameRow
 from moonas.problem import Column
-from moonas.settings import SearchSettings, require, setting
-from moonas.tabular import Table, TabularProblem
+from moonas.settings import require, setting
+from moonas.tabular import Table, TabularProblem, TabularSettings
 
 from . import space
 from .table import LATENCY, read_table
@@ -19,7 +17,7 @@ PARAMS, MACS = 1_531_546, 220_119_690
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(SearchSettings):
+class Settings(TabularSettings):
     """What a search can be told."""
 
     data: str = setting("cifar10", "the images that the table is of, in words")
@@ -41,8 +39,6 @@ class Settings(SearchSettings):
     )
     population: int = setting(50, "candidates that survive a generation", least=1)
     generations: int = setting(20, "generations to run", least=1)
-    crossover: float = setting(0.9, "chance that two parents are crossed", above=0, most=1)
-    mutated_genes: float = setting(1.0, "genes of a child that mutate, on average", above=0)
 
     def __post_init__(self):
         super().__post_init__()
@@ -91,8 +87,7 @@ class NASBench201(TabularProblem):
                     top = float(np.nanmax(values))
                     bounds = dict(worst=top, bounds=(0, top))
                     columns.append(Column(name, "ms", listed=False, **bounds))
-        edges = [np.array([i]) for i in range(len(space.EDGES))]
-        super().__init__(settings, columns=columns, n_choices=space.N_CHOICES, nodes=edges)
+        super().__init__(settings, columns=columns, n_choices=space.N_CHOICES)
 
     def read_table(self):
         """The :class:`~moonas.tabular.Table` of the settings' file.
@@ -110,20 +105,6 @@ class NASBench201(TabularProblem):
         table = read_table(path, self.sources)
         error = 100 - table.columns["error"]
         return Table(table.X, table.n_choices, table.columns | {"error": error})
-
-    def operators(self):
-        """Sampling, crossover, mutation and duplicate elimination for any genetic algorithm."""
-        s = self.settings
-        return dict(
-            sampling=CategoricalSampling(),
-            crossover=NodeCrossover(prob=s.crossover),
-            mutation=ResetGenes(s.mutated_genes),
-            eliminate_duplicates=SameRow(),
-        )
-
-    def algorithm(self):
-        """NSGA-II with operators for labels."""
-        return algorithm("nsga2", self)
 
     def network(self, architecture, **shape):
         """The stand-alone network, untrained.

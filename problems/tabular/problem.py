@@ -6,11 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from moonas.algorithms import algorithm
-from moonas.operators import CategoricalSampling, NodeCrossover, ResetGenes, SameRow
 from moonas.problem import Column
-from moonas.settings import SearchSettings, require, setting
-from moonas.tabular import Table, TabularProblem
+from moonas.settings import require, setting
+from moonas.tabular import Table, TabularProblem, TabularSettings
 
 from . import space
 
@@ -20,7 +18,7 @@ OBJECTIVES = ("error", "test_error", "params", "macs", "latency_ms")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(SearchSettings):
+class Settings(TabularSettings):
     """What a search can be told."""
 
     objectives: tuple[str, ...] = setting(
@@ -29,8 +27,6 @@ class Settings(SearchSettings):
     query: str = setting("mean", "errors: the mean of the seeds, or one of them", ("mean", *"012"))
     population: int = setting(20, "candidates that survive a generation", least=1)
     generations: int = setting(15, "generations to run", least=1)
-    crossover: float = setting(0.9, "chance that two parents are crossed", above=0, most=1)
-    mutated_genes: float = setting(1.0, "genes of a child that mutate, on average", above=0)
 
     def __post_init__(self):
         super().__post_init__()
@@ -77,8 +73,7 @@ class DigitsTable(TabularProblem):
             Column("latency_ms", "ms", bounds=(0, float(self.held["latency_ms"].max()))),
             Column("test_error", "%", bounds=(0, 100), listed=False),
         ]
-        edges = [np.array([i]) for i in range(len(space.N_CHOICES))]
-        super().__init__(settings, columns=columns, n_choices=space.N_CHOICES, nodes=edges)
+        super().__init__(settings, columns=columns, n_choices=space.N_CHOICES)
 
     def read_table(self):
         """The :class:`~moonas.tabular.Table` that the package brings."""
@@ -89,20 +84,6 @@ class DigitsTable(TabularProblem):
             wrong = held[f"wrong_{part}"][:, chosen].mean(axis=1)
             columns[name] = 100 * wrong / about[f"n_{part}"]
         return Table(space.every_row(), space.N_CHOICES, columns)
-
-    def operators(self):
-        """Sampling, crossover, mutation and duplicate elimination for any genetic algorithm."""
-        s = self.settings
-        return dict(
-            sampling=CategoricalSampling(),
-            crossover=NodeCrossover(prob=s.crossover),
-            mutation=ResetGenes(s.mutated_genes),
-            eliminate_duplicates=SameRow(),
-        )
-
-    def algorithm(self):
-        """NSGA-II with operators for labels."""
-        return algorithm("nsga2", self)
 
     def network(self, architecture, **shape):
         """The stand-alone network, untrained; shape: n_classes and in_channels."""
