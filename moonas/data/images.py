@@ -1,6 +1,7 @@
 """Labelled images: by name, or from a folder with a folder of images a class or a CSV of labels."""
 
 import hashlib
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -310,19 +311,26 @@ def _table(folder, side):
     return parts, table.classes, None if groups is None else groups[search]
 
 
+@contextmanager
+def open_image(path):
+    """An image file, open; what goes wrong with it inside is a ``ValueError`` that names it."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            yield image
+    except (UnidentifiedImageError, OSError) as error:
+        raise ValueError(f"{path} cannot be read as an image: {error}") from None
+
+
 def read_image(path, side):
     """An image file, brought to a side: (1, 3, side, side), pixels from 0 to 1.
 
     Raises:
         ValueError: it cannot be read.
     """
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            pixels = np.array(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{path} cannot be read as an image: {error}") from None
+    with open_image(path) as image:
+        pixels = np.array(image.convert("RGB"))
     return _resized(torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255, side)
 
 

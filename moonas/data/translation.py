@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .images import is_image, read_image, split
+from .images import is_image, open_image, read_image, split
 
 IGNORED = 255  # class of a pixel that no score counts
 MAPS = "test_labels"  # folder of a domain's label maps
@@ -118,19 +118,16 @@ def _read(paths, side):
 
 def _read_maps(folder, images, side):
     """Label maps of images, brought to the side by taking the nearest pixel."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     maps = []
     for image in images:
         path = folder / f"{image.stem}.png"
         if not path.exists():
             raise ValueError(f"{path} is missing: {image.name} has no label map.")
-        try:
-            with Image.open(path) as file:
-                mode = file.mode
-                maps.append(np.array(file.resize((side, side), Image.Resampling.NEAREST)))
-        except (UnidentifiedImageError, OSError) as error:
-            raise ValueError(f"{path} cannot be read as an image: {error}") from None
+        with open_image(path) as file:
+            mode = file.mode
+            maps.append(np.array(file.resize((side, side), Image.Resampling.NEAREST)))
         if mode not in ("L", "P"):
             raise ValueError(
                 f"{path} is no label map: expected one channel of 8 bits, the class of each pixel; "
