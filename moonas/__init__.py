@@ -4,6 +4,7 @@ from importlib import import_module
 
 _HOMES = {
     "algorithm": "moonas.algorithms.named",
+    "compare": "moonas.comparison",
     "front": "moonas.pareto",
     "load_problem": "moonas.registry",
     "load_stage": "moonas.registry",

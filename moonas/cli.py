@@ -10,6 +10,14 @@ from . import __version__, registry
 from .settings import describe, parse
 
 DEFAULT_SEED = 1
+LISTED = {  # of an entry, by title
+    "variables": "variables",
+    "objectives": "objectives",
+    "they move": "moves",
+    "leaves": "result",
+    "data": "data",
+    "cost": "cost",
+}
 
 
 def main(argv=None):
@@ -64,6 +72,15 @@ def _parser(argv):
     _common_words(search, default_out="runs/TASK-DATA-seedN")
     search.set_defaults(run=_search)
 
+    comparison = commands.add_parser(
+        "compare",
+        help="compare algorithms over seeds, or go on with a comparison that stopped",
+        description="Run every algorithm on every problem with every seed, equal budgets, and "
+        "write tables, tests, pictures and report.html. The same line again does what is missing.",
+    )
+    _comparison_words(comparison)
+    comparison.set_defaults(run=_compare)
+
     train = commands.add_parser(
         "train",
         help="train what a search has picked from scratch, or go on with that",
@@ -78,6 +95,37 @@ def _parser(argv):
     _common_words(train, default_out="RUN/training")
     train.set_defaults(run=_train)
     return parser
+
+
+def _comparison_words(command):
+    """What a comparison can be told."""
+    command.add_argument("problems", metavar="PROBLEM", nargs="+", help="that moonas list shows")
+    command.add_argument(
+        "--algorithms", metavar="NAME", nargs="+", required=True, help="nsga2, moead, random, ..."
+    )
+    command.add_argument(
+        "--seeds", metavar="N", type=_count, help="runs of each; 31 for tables, 5 where any trains"
+    )
+    command.add_argument(
+        "--evaluations", metavar="N", type=_count, help="of a run, where scores do not move"
+    )
+    command.add_argument(
+        "--generations", metavar="N", type=_count, help="of a run, where scores move", dest="n_gen"
+    )
+    command.add_argument(
+        "--picks", metavar="N", type=_count, help="networks a front to train, where scores move"
+    )
+    command.add_argument("--jobs", metavar="N", type=_count, help="processes; one a core")
+    command.add_argument("--data", metavar="NAME|FOLDER", help="data set; digits needs no download")
+    command.add_argument("--preset", metavar="NAME", help="named settings, such as paper")
+    command.add_argument("--out", metavar="DIR", required=True, help="folder of the comparison")
+    pairs = dict(metavar="KEY=VALUE", nargs="+", action="extend", default=[])
+    command.add_argument(
+        "--set", **pairs, help="settings of every problem that has them; PROBLEM.KEY=VALUE of one"
+    )
+    command.add_argument(
+        "--training", **pairs, help="settings of trainings from scratch, where scores move"
+    )
 
 
 def _common_words(command, default_out):
@@ -108,6 +156,12 @@ def _common_words(command, default_out):
 def _seed(text):
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} will not do: a whole number, 0 or more")
+    return int(text)
+
+
+def _count(text):
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} will not do: a whole number, 1 or more")
     return int(text)
 
 
@@ -170,16 +224,124 @@ def _list(args):
                     table.add_row(item.name, *counts, item.problem, item.source)
             console.print(table)
         return 0
-    table = Table(show_lines=True)
-    table.add_column("task", no_wrap=True)
-    for title in ("what it searches for", "objectives, or what it leaves", "data"):
-        table.add_column(title, overflow="fold")
     for name, entry in registry.entries().items():
-        task = name if name == entry.task else f"{name}\nstage of {entry.task}"
-        gives = getattr(entry, "objectives", None) or entry.result
-        table.add_row(task, entry.summary, gives, entry.data)
-    console.print(table)
+        table = Table.grid(padding=(0, 2))
+        table.add_column(min_width=19, no_wrap=True)
+        table.add_column()
+        table.add_row(f"[bold]{name}[/bold]", entry.summary)
+        if name != entry.task:
+            table.add_row("  stage of", entry.task)
+        for title, field in LISTED.items():
+            if getattr(entry, field, None):
+                table.add_row(f"  {title}", getattr(entry, field))
+        console.print(table, "", highlight=False)
+    console.print(
+        "Cost: of a search with the settings that it has by itself, on two CPU cores. All of them: "
+        "moonas search TASK --help.",
+        highlight=False,
+    )
     return 0
+
+
+def _compare(args):
+    from rich.console import Console
+
+    from .comparison import compare
+    from .comparison.report import table_rows, words
+
+    try:
+        unknown = set(args.problems) - set(registry.problem_names())
+        if unknown:
+            raise ValueError(
+                f"Unknown problem {min(unknown)!r}; choose from {registry.problem_names()}."
+            )
+        modules = {name: registry.stage_module(name) for name in args.problems}
+        options = _options(args, modules)
+        console = Console()
+        with _counted(console) as told:
+            found = compare(
+                {name: (name, options[name]) for name in args.problems},
+                args.algorithms,
+                out=args.out,
+                seeds=args.seeds,
+                evaluations=args.evaluations,
+                generations=args.n_gen,
+                training=_training_options(args),
+                jobs=args.jobs or -1,
+                told=told,
+                **({"picks": args.picks} if args.picks else {}),
+            )
+    except ValueError as error:
+        return _fail(2, error)
+    for problem in found.plan.tasks:
+        table = _table(*table_rows(found, problem, narrow=True))
+        table.title, table.title_justify = problem, "left"
+        console.print(table)
+        for line in words(found, problem):
+            console.print(line, highlight=False)
+    console.print(
+        f"Written to {args.out}: report.html, results.csv, pairs.csv, ...", soft_wrap=True
+    )
+    return 0
+
+
+def _table(titles, rows):
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for i, title in enumerate(titles):
+        table.add_column(title, justify="right" if i else "left")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _training_options(args):
+    """The options of trainings from scratch of every problem that has them, where any does."""
+    texts, found = {}, {}
+    for pair in args.training:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise ValueError(f"--training wants KEY=VALUE; got {pair!r}.")
+        texts[key] = value
+    for name in args.problems if texts else ():
+        module = getattr(registry.entry(name), "training", None)
+        if module is not None:
+            settings = registry.training_module(name).Settings
+            found |= {key: parse(settings, key, value) for key, value in texts.items()}
+    return found
+
+
+@contextmanager
+def _counted(console):
+    """What is told how many runs of a comparison are done: a bar, or a line now and then."""
+    import time
+
+    from .progress import clock
+
+    begun = []
+
+    def line(done, total):
+        begun.append((done, time.perf_counter()))
+        (before, start), (_, now) = begun[0], begun[-1]
+        text = f"{done} of {total} runs done"
+        if before < done < total:
+            text += f", {clock((now - start) / (done - before) * (total - done))} left"
+        return text
+
+    if console.is_terminal:
+        with console.status("") as status:
+            yield lambda done, total: status.update(line(done, total))
+        return
+
+    def say(done, total):
+        text = line(done, total)
+        if len(begun) == 1 or done == total or done * 10 // total > (done - 1) * 10 // total:
+            print(text)
+            sys.stdout.flush()
+
+    yield say
 
 
 def _search(args):

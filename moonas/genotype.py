@@ -4,6 +4,8 @@ As text, an edge is written operation@state with the operation's short name, and
 spaces.
 """
 
+from .graph import Graph
+
 SHORT = {
     "skip_connect": "skip",
     "max_pool_3x3": "max3",
@@ -44,6 +46,22 @@ def edge_in_words(edge):
     """An edge for people, as ``sep3(0)``."""
     name, state = edge
     return f"{SHORT[name]}({state})"
+
+
+def graph_of_cell(edges, title):
+    """A cell as a :class:`~moonas.graph.Graph`; what the operation ``none`` joins is not joined.
+
+    Args:
+        edges: (operation, state) pairs, two a node.
+        title: of the graph.
+    """
+    names = ["0: c[k-2]", "1: c[k-1]", *(str(2 + i) for i in range(len(edges) // 2))]
+    joined = tuple(
+        (names[state], names[2 + index // 2], SHORT.get(operation, operation))
+        for index, (operation, state) in enumerate(edges)
+        if operation != "none"
+    )
+    return Graph(title, tuple(names[:2]), tuple(names[2:]), joined)
 
 
 def check_cell(name, pairs, operations, n_nodes):

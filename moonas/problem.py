@@ -41,6 +41,9 @@ ADVICE = "Use this problem's operators: NSGA2(**problem.operators())."
 RUN = "moonas run"  # key of an algorithm's data: the run that it is
 
 
+SIZES = ("parameters", "multiply-adds")  # units of whole numbers; the others have decimals
+
+
 class SearchFailed(RuntimeError):
     """A whole population failed, so a search cannot go on."""
 
@@ -66,6 +69,11 @@ class Column:
     direction: str = "min"
     measured: bool = False
     listed: bool = True
+
+    @property
+    def is_size(self):
+        """Whether it counts what a network is made of."""
+        return self.unit in SIZES
 
 
 class ArchitectureProblem(Stage, Problem):
@@ -159,6 +167,10 @@ class ArchitectureProblem(Stage, Problem):
     def architecture_from_json(self, value):
         """The architecture of such a dict; a ``ValueError`` says what is wrong with it."""
         return self.space.from_json(value)
+
+    def graphs(self, architecture):
+        """What can be drawn of an architecture, a list of :class:`~moonas.graph.Graph`."""
+        return []
 
     def pick(self, rows):
         """The index of the row of a front that a search picks; None for no rows.

@@ -22,8 +22,11 @@ class ProblemEntry:
         task: the task it is a stage of; stages run in the order of their entries.
         module: its module, with ``Settings``, ``PRESETS`` (name -> options), ``build(**options)``.
         summary: one line.
+        variables: one line, how many of what.
         objectives: one line, with units.
+        moves: whether scores change while a run trains, in words.
         data: one line.
+        cost: of a search as the defaults have it, on two CPU cores.
         training: module of the full training of what a search has picked, a
             :class:`moonas.stage.Preparation` with the same three names; None for none.
     """
@@ -31,8 +34,11 @@ class ProblemEntry:
     task: str
     module: str
     summary: str
+    variables: str
     objectives: str
+    moves: str
     data: str
+    cost: str
     training: str | None = None
 
 

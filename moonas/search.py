@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pymoo.optimize import minimize
 
-from . import report
+from . import front_file, report
 from .pareto import front
 
 
@@ -21,7 +21,7 @@ class Found:
     computed: bool  # False when everything came from the record of an earlier run
 
 
-def search(problem, algorithm, *, seed, generations):
+def search(problem, algorithm, *, seed, generations, verbose=True):
     """Run a search to its end, or go on with it where it stopped, and write its front.
 
     Args:
@@ -29,6 +29,7 @@ def search(problem, algorithm, *, seed, generations):
         algorithm: a pymoo algorithm.
         seed: of the run.
         generations: to stop after.
+        verbose: show a line a generation.
 
     Returns:
         A :class:`Found`; ``front.csv`` and ``front.png`` are in the folder.
@@ -39,12 +40,12 @@ def search(problem, algorithm, *, seed, generations):
         algorithm,
         ("n_gen", generations),
         seed=seed,
-        verbose=True,
+        verbose=verbose,
         callback=problem.after_generation,
     )
     rows = front(result)
     picked = problem.pick(rows)
-    report.write_front_csv(problem, rows, folder / "front.csv", picked)
+    front_file.write_front_csv(problem, rows, folder / front_file.NAME, picked)
     report.draw_front(problem, result.pop, rows, folder / "front.png", picked)
     afterwards = problem.after_search(rows[picked]) if rows else []
     computed = problem.journal.n_calls > before

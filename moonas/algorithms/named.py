@@ -52,10 +52,24 @@ def _pnsga3(path, problem, population, **options):
     options = problem.pnsga3_options | options
     chosen = {key: options.pop(key) for key in ("second", "cut") if key in options}
     size = options.pop("size", None)
-    if size is None:  # the second objective, or the first if the second is the error
-        size = [name for name in problem.objectives[:2] if name != problem.growth_of][-1]
-    survival = PNSGA3Survival(directions, error=problem.growth_of, size=size, **chosen)
+    error = getattr(problem, "growth_of", None)
+    if error is None:  # nothing grows: the release's second sort, lower error and larger size
+        chosen["second"] = "size"
+        size, error = size or _size_of(problem), problem.objectives[0]
+    elif size is None:  # the second objective, or the first if the second is the error
+        size = [name for name in problem.objectives[:2] if name != error][-1]
+    survival = PNSGA3Survival(directions, error=error, size=size, **chosen)
     return _pymoo(path)(ref_dirs=directions, pop_size=population, survival=survival, **options)
+
+
+def _size_of(problem):
+    sizes = [name for name in problem.objectives[1:] if problem.column(name).is_size]
+    if not sizes:
+        raise ValueError(
+            "pnsga3 protects large candidates: where no growth is measured, it wants params or "
+            f"macs behind the first objective; got {list(problem.objectives)}."
+        )
+    return sizes[0]
 
 
 def _random(path, problem, population, **options):
@@ -97,10 +111,6 @@ def algorithm(name, problem, population=None, **options):
     """
     if name not in ALGORITHMS:
         raise ValueError(f"Unknown algorithm {name!r}; choose from {sorted(ALGORITHMS)}.")
-    if name == "pnsga3" and not getattr(problem, "growth_of", None):
-        raise ValueError(
-            f"pnsga3 wants a problem that measures growth; {type(problem).__name__} does not."
-        )
     from ..progress import SearchOutput
 
     options = {"output": SearchOutput()} | problem.operators() | options

@@ -5,12 +5,12 @@ import copy
 import torch
 from matplotlib.figure import Figure
 
+from moonas.drawing import INK
 from moonas.files import save_figure
 from moonas.metrics.latency import measure_latency
 from moonas.nets.counting import count_macs, count_params
 from moonas.nets.devices import repeatable
 from moonas.progress import short_number
-from moonas.report import INK
 
 from .masks import CHANNELS
 from .training import OTHER

@@ -3,8 +3,9 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from moonas.drawing import ACCENT, INK, QUIET, draw_graph
 from moonas.files import save_figure
-from moonas.report import ACCENT, INK, QUIET, draw_cell
+from moonas.genotype import graph_of_cell
 
 
 def draw(found, path):
@@ -22,7 +23,7 @@ def draw(found, path):
         ("normal cell", "reduction cell"),
         strict=True,
     ):
-        draw_cell(axes, edges, title)
+        draw_graph(axes, graph_of_cell(edges, title))
     loss_axes, size_axes = bottom.subplots(1, 2, sharex=True)
     periods = [epoch["period"] for epoch in found.epochs for _ in epoch["losses"]]
     columns = {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from moonas.statistics import (
+from moonas.comparison.statistics import (
     a12,
     critical_difference,
     friedman,
