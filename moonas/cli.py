@@ -81,6 +81,16 @@ def _parser(argv):
     _comparison_words(comparison)
     comparison.set_defaults(run=_compare)
 
+    showing = commands.add_parser(
+        "show",
+        help="the page of a run: its front, how it went, its architectures",
+        description="Write report.html into a run folder, and its pictures as PNG. A search that "
+        "still runs is shown as far as it is.",
+    )
+    showing.add_argument("folder", metavar="RUN", help="run folder")
+    showing.add_argument("--open", action="store_true", help="open the page in a browser")
+    showing.set_defaults(run=_show)
+
     train = commands.add_parser(
         "train",
         help="train what a search has picked from scratch, or go on with that",
@@ -282,6 +292,21 @@ def _compare(args):
     console.print(
         f"Written to {args.out}: report.html, results.csv, pairs.csv, ...", soft_wrap=True
     )
+    return 0
+
+
+def _show(args):
+    from .show import show
+
+    try:
+        path = show(args.folder)
+    except ValueError as error:
+        return _fail(2, error)
+    print(f"Written: {path}, and its pictures as PNG.")
+    if args.open:
+        import webbrowser
+
+        webbrowser.open(path.resolve().as_uri())
     return 0
 
 

@@ -36,7 +36,7 @@ def draw_graph(axes, graph):
     """Draw a :class:`~moonas.graph.Graph`: its inputs at the left, its nodes from left to right."""
     n = len(graph.inputs)
     place = {name: (0, (n - 1) / 2 * 2.0 - 2.0 * i) for i, name in enumerate(graph.inputs)}
-    place |= {name: (1.5 + 1.5 * i, 0.9 if i % 2 else -0.9) for i, name in enumerate(graph.nodes)}
+    place |= {name: (2.2 + 1.5 * i, 0.9 if i % 2 else -0.9) for i, name in enumerate(graph.nodes)}
     into = dict.fromkeys(place, 0)
     for first, last, label in graph.edges:
         start, end = place[first], place[last]
@@ -55,7 +55,7 @@ def draw_graph(axes, graph):
     for name, (x, y) in place.items():
         box = dict(boxstyle="round,pad=0.35", fc="white", ec=INK)
         axes.text(x, y, name, ha="center", va="center", color=INK, fontsize=9, bbox=box)
-    axes.set(xlim=(-0.6, 1.5 * len(graph.nodes) + 0.6), ylim=(-2.1, 2.1))
+    axes.set(xlim=(-0.7, 1.5 * len(graph.nodes) + 1.2), ylim=(-1.8, 1.8))
     axes.set_aspect("equal")  # so that labels lie on the bent arrows
     axes.set_title(graph.title, color=INK, loc="left")
     axes.axis("off")

@@ -73,6 +73,13 @@ class Genes:
         """
         return np.packbits(x).tobytes().hex() if self.bits else x.tolist()
 
+    def of_plain(self, value):
+        """The row, (n_var,), that :meth:`plain` wrote."""
+        if self.bits:
+            digits = np.frombuffer(bytes.fromhex(value), np.uint8)
+            return np.unpackbits(digits, count=len(self.low)).astype(bool)
+        return np.array(value, self.dtype)
+
     def text(self, x):
         """A row as words parted by spaces: integers without a point, real numbers in full.
 

@@ -32,7 +32,7 @@ section { background: var(--surface); border: 1px solid var(--line); border-radi
 .row { display: grid; gap: 1.2rem; align-items: start;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 25rem), 1fr)); }
 .row > * { min-width: 0; }
-figure { margin: 0; }
+figure { margin: 0 0 .8rem; }
 figcaption { font-size: .9rem; margin-top: .2rem; }
 svg { display: block; width: 100%; max-width: 40rem; height: auto; color: var(--ink);
   fill: currentColor; stroke-linejoin: round; }

@@ -341,6 +341,15 @@ class ArchitectureProblem(Stage, Problem):
         return [self.encode(self.decode(x)).tobytes() for x in X]
 
     @property
+    def run(self):
+        """A mark of the run that scores are those of; None before the first one."""
+        return self._run
+
+    def known(self, X):
+        """Which rows of X this run has scored and keeps, (n,) bool; none where scores move."""
+        return np.array([key in self._scores for key in self._keys(X)])
+
+    @property
     def has_evaluator(self):
         """Whether the evaluator has been made; in a pickle's copy it has not."""
         return self._evaluator is not None
@@ -380,6 +389,9 @@ class _Memory:
 
     def __init__(self):
         self._rows = {}  # key of an architecture -> {column: value}
+
+    def __contains__(self, key):
+        return key in self._rows
 
     def add(self, keys, columns):
         """Keep the columns of the architectures with these keys."""

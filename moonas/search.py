@@ -6,6 +6,7 @@ from pathlib import Path
 from pymoo.optimize import minimize
 
 from . import front_file, report
+from .files import save_figure
 from .pareto import front
 
 
@@ -46,7 +47,9 @@ def search(problem, algorithm, *, seed, generations, verbose=True):
     rows = front(result)
     picked = problem.pick(rows)
     front_file.write_front_csv(problem, rows, folder / front_file.NAME, picked)
-    report.draw_front(problem, result.pop, rows, folder / "front.png", picked)
+    everyone = {name: result.pop.get(name).astype(float) for name in problem.shown}
+    figure, _ = report.front_picture(problem, everyone, rows, picked)
+    save_figure(figure, folder / "front.png", dpi=150)
     afterwards = problem.after_search(rows[picked]) if rows else []
     computed = problem.journal.n_calls > before
     return Found(result, rows, picked, afterwards, folder, computed)

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from .algorithms import algorithm
-from .operators import CategoricalSampling, NodeCrossover, ResetGenes, SameRow
+from .operators import CategoricalSampling, NewRow, NodeCrossover, ResetGenes
 from .pareto import hypervolume, nondominated
 from .problem import ArchitectureProblem
 from .settings import SearchSettings, setting
@@ -116,13 +116,16 @@ class TabularProblem(ArchitectureProblem):
         return TableEvaluator(self)
 
     def operators(self):
-        """Sampling, crossover, mutation and duplicate elimination for any genetic algorithm."""
+        """Sampling, crossover, mutation and duplicate elimination for any genetic algorithm.
+
+        A run asks for no architecture twice.
+        """
         s = self.settings
         return dict(
             sampling=CategoricalSampling(),
             crossover=NodeCrossover(prob=s.crossover),
             mutation=ResetGenes(s.mutated_genes),
-            eliminate_duplicates=SameRow(),
+            eliminate_duplicates=NewRow(self),
         )
 
     def algorithm(self):

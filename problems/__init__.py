@@ -89,6 +89,16 @@ PROBLEMS = {
         cost="both stages 8 minutes",
         training="problems.cyclegan_pruning.final",
     ),
+    "digits-table": ProblemEntry(
+        task="digits-table",
+        module="problems.tabular.problem",
+        summary="1,350 small networks that were all trained, looked up in a table",
+        variables="6 labels, 1,350 networks",
+        objectives="error (%), test_error (%), params, macs, latency_ms",
+        moves="no; the true front is known",
+        data="digits",
+        cost="1 second",
+    ),
     "nasbench201": ProblemEntry(
         task="nasbench201",
         module="problems.nasbench201.problem",

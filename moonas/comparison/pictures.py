@@ -4,11 +4,10 @@ import math
 
 import moocore
 import numpy as np
-from matplotlib.ticker import FuncFormatter
 
 from ..drawing import COLORS, INK, finish, one_plot
 from ..page import Point
-from ..progress import short_number
+from ..report import name_axes, shown, title_of
 from . import statistics
 
 
@@ -69,20 +68,12 @@ def attainment(comparison, problem):
         X, F = made.true_front()
         axes.scatter(F[:, 1], F[:, 0], s=9, color=INK, zorder=3, label="true front")
         for x, f in zip(X, F, strict=True):
-            values = zip(made.objectives, f, strict=True)
-            tip = [f"{name}: {short_number(value)}" for name, value in values]
+            columns = map(made.column, made.objectives)
+            tip = [f"{title_of(c)}: {shown(c, v)}" for c, v in zip(columns, f, strict=True)]
             points.append(Point(axes, f[1], f[0], "\n".join([*tip, str(made.decode(x))])))
     name_axes(axes, made.column(second), made.column(first))
     finish(axes)
     return figure, points
-
-
-def name_axes(axes, x, y):
-    """Name axes after columns of a problem, and write their numbers short."""
-    for axis, column in ((axes.xaxis, x), (axes.yaxis, y)):
-        title = column.name if column.is_size else f"{column.name} ({column.unit})"
-        axis.set_label_text(title, color=INK)
-        axis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
 
 
 def median_attainment(fronts):

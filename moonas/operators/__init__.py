@@ -2,7 +2,7 @@
 
 from .blocks import BlockCrossover
 from .categorical import CategoricalSampling, ResetGenes
-from .duplicates import SameArchitecture, SameRow
+from .duplicates import NewRow, SameArchitecture, SameRow
 from .mixed import MixedCrossover, MixedMoves, MixedSampling
 from .nodes import NodeCrossover, NodeReset
 from .ordered import PolynomialMoves
@@ -15,6 +15,7 @@ __all__ = [
     "MixedCrossover",
     "MixedMoves",
     "MixedSampling",
+    "NewRow",
     "NodeCrossover",
     "NodeReset",
     "PolynomialMoves",

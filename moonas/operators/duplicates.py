@@ -34,5 +34,29 @@ class SameRow(SameArchitecture):
         super().__init__(_bytes)
 
 
+class NewRow(SameRow):
+    """The same, and a row goes, too, that its run has scored before: no evaluation is wasted.
+
+    A survival may forget what it has dropped, and mating then find it again. For problems whose
+    scores do not move. Where a space is exhausted, pymoo ends the run.
+
+    Args:
+        problem: gives ``known(X)``, and ``run``, the run that this is about.
+    """
+
+    def __init__(self, problem):
+        super().__init__()
+        self.problem = problem
+        self.before = ""  # the run that was on when this one made its first rows
+
+    def _do(self, pop, other, is_duplicate):
+        if self.before == "":
+            self.before = self.problem.run
+        is_duplicate = super()._do(pop, other, is_duplicate)
+        if other is None and self.problem.run != self.before:
+            is_duplicate |= self.problem.known(pop.get("X"))
+        return is_duplicate
+
+
 def _bytes(row):
     return row.tobytes()

@@ -15,6 +15,7 @@ from moonas.evaluators import (
     SupernetSettings,
     quality_columns,
 )
+from moonas.genotype import graph_of_cell
 from moonas.nets.cell_network import CellNetwork
 from moonas.nets.counting import CellCosts
 from moonas.nets.devices import resolve_device
@@ -179,6 +180,13 @@ class CARS(MovingProblem):
         """The stand-alone network, a ``CellNetwork``; of the target's shape by default."""
         shape = self.shape | shape
         return CellNetwork(architecture.normal, architecture.reduction, **shape)
+
+    def graphs(self, architecture):
+        """Both cells."""
+        return [
+            graph_of_cell(architecture.normal, "normal cell"),
+            graph_of_cell(architecture.reduction, "reduction cell"),
+        ]
 
     def operations(self):
         """Every operation at every shape it can take in the target network, and the fixed parts."""

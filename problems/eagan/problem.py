@@ -173,6 +173,10 @@ class GanProblem(MovingProblem):
             return None
         return int(np.argmin([row.columns["fid"] for row in rows]))
 
+    def graphs(self, architecture):
+        """The three cells, from their input 0 to their output 4."""
+        return self.space.graphs(architecture)
+
     def after_generation(self, algorithm):
         """Write a picture of images of the best generator at hand, once a round."""
         path = self.journal.folder / f"images-{algorithm.n_iter:03d}.png"

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from moonas.graph import Graph
+
 UP = ("nearest", "bilinear", "deconv")
 NORMAL = (
     "none",
@@ -74,6 +76,7 @@ class _Cells:
 
     kind = ""  # of cell, in words
     edges = ()  # choices of each edge of a cell
+    joined = ()  # the two nodes that each edge joins
 
     @property
     def n_choices(self):
@@ -93,6 +96,18 @@ class _Cells:
             for choices, name in zip(self.edges, cell, strict=True):
                 x.append(choices.index(name) if name in choices else 0)  # what is forced
         return np.array(x)
+
+    def graphs(self, architecture):
+        """The three cells, each a :class:`~moonas.graph.Graph` from its input to its output."""
+        found = []
+        for number, cell in enumerate(architecture.cells):
+            edges = tuple(
+                (str(start), str(end), SHORT[name])
+                for name, (start, end) in zip(cell, self.joined, strict=True)
+                if name != "none"
+            )
+            found.append(Graph(f"{self.kind} {number + 1}", ("0",), ("1", "2", "3", "4"), edges))
+        return found
 
     def to_json(self, architecture):
         """A dict that JSON can hold."""
@@ -182,6 +197,7 @@ class GeneratorSpace(_Cells):
 
     kind = "Up-Cell"
     edges = (UP, UP, NORMAL, NORMAL, NORMAL, NORMAL, NORMAL)
+    joined = ((0, 1), (0, 2), (1, 3), (2, 3), (1, 4), (2, 4), (3, 4))
 
     def legal(self, cells):
         """Three cells in which nodes 3 and 4 get something, as tuples."""
@@ -202,6 +218,7 @@ class DiscriminatorSpace(_Cells):
 
     kind = "Down-Cell"
     edges = (NORMAL[1:], NORMAL, NORMAL, NORMAL, NORMAL, (*DOWN, "none"), DOWN)
+    joined = ((0, 1), (0, 2), (1, 2), (1, 3), (0, 3), (2, 4), (3, 4))
 
     def __init__(self, side):
         self.side = side
@@ -262,6 +279,11 @@ class PairSpace:
         return np.concatenate(
             [generator.encode(pair.generator), discriminator.encode(pair.discriminator)]
         )
+
+    def graphs(self, pair):
+        """The cells of both."""
+        generator, discriminator = self.parts
+        return generator.graphs(pair.generator) + discriminator.graphs(pair.discriminator)
 
     def to_json(self, pair):
         """A dict that JSON can hold."""

@@ -14,6 +14,7 @@ from moonas.evaluators import (
     ScratchEvaluator,
     quality_columns,
 )
+from moonas.genotype import graph_of_cell
 from moonas.nets.cell_network import CellNetwork
 from moonas.nets.cells import staged_layout
 from moonas.nets.counting import CellCosts
@@ -224,6 +225,13 @@ class EGDarts(ArchitectureProblem):
     def network(self, architecture, **shape):
         """The stand-alone network, a ``CellNetwork``."""
         return CellNetwork(*self.edges, **self._shape(architecture) | shape)
+
+    def graphs(self, architecture):
+        """Both cells, which all networks have."""
+        return [
+            graph_of_cell(edges, f"{kind} cell")
+            for edges, kind in zip(self.edges, ("normal", "reduction"), strict=True)
+        ]
 
     def operations(self):
         """Every part at every shape that a network of the space can have.

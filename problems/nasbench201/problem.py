@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from moonas.files import sha256
+from moonas.graph import Graph
 from moonas.problem import Column
 from moonas.settings import require, setting
 from moonas.tabular import Table, TabularProblem, TabularSettings
@@ -116,6 +117,15 @@ class NASBench201(TabularProblem):
         from .network import CellNetwork201
 
         return CellNetwork201(architecture.operations, **shape)
+
+    def graphs(self, architecture):
+        """The cell; what the operation ``none`` joins is not joined."""
+        edges = tuple(
+            (str(start), str(end), space.SHORT[operation])
+            for operation, (start, end) in zip(architecture.operations, space.EDGES, strict=True)
+            if operation != "none"
+        )
+        return [Graph("cell", ("0",), ("1", "2", "3"), edges)]
 
     def operations(self):
         """Every operation at every shape of a network."""

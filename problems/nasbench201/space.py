@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+SHORT = dict(zip(OPERATIONS, ("", "skip", "c1", "c3", "avg"), strict=True))
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 N_CHOICES = np.full(len(EDGES), len(OPERATIONS))
 

@@ -15,6 +15,7 @@ from moonas.evaluators import (
     SupernetSettings,
     quality_columns,
 )
+from moonas.genotype import graph_of_cell
 from moonas.nets.cell_network import CellNetwork
 from moonas.nets.cells import loose_ends
 from moonas.nets.counting import CellCosts
@@ -201,6 +202,13 @@ class NSGANet(MovingProblem):
         """The stand-alone network, a ``CellNetwork``; of the target's shape by default."""
         edges = architecture.normal, architecture.reduction
         return CellNetwork(*edges, concat=loose_ends, **self.shape | shape)
+
+    def graphs(self, architecture):
+        """Both blocks."""
+        return [
+            graph_of_cell(architecture.normal, "normal block"),
+            graph_of_cell(architecture.reduction, "reduction block"),
+        ]
 
     def operations(self):
         """Every operation at every shape it can take in the target network, and the fixed parts."""

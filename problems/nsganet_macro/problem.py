@@ -124,6 +124,10 @@ class NSGANetMacro(ArchitectureProblem):
         """The stand-alone network, a ``MacroNetwork``."""
         return MacroNetwork(architecture, **self.shape | shape)
 
+    def graphs(self, architecture):
+        """The three phases."""
+        return [phase.graph(f"phase {i + 1}") for i, phase in enumerate(architecture.phases)]
+
     def operations(self):
         """Every part at every shape that a network of the space can have."""
         found = macro_parts([1] * space.N_PHASES, image_size=self.info.side, **self.shape)

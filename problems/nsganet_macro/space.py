@@ -21,6 +21,8 @@ from itertools import combinations
 
 import numpy as np
 
+from moonas.graph import Graph
+
 N_PHASES = 3
 N_NODES = 6  # of a phase, numbered from 1
 PAIRS = tuple(sorted(combinations(range(1, N_NODES + 1), 2), key=lambda pair: pair[::-1]))
@@ -65,6 +67,13 @@ class Phase:
         taken = {a for a, _ in self.connections}
         loose = tuple(node for node in self.nodes if node not in taken)
         return ((0,) if self.skip or not loose else ()) + loose
+
+    def graph(self, title):
+        """Its nodes from its input to its output, a :class:`~moonas.graph.Graph`."""
+        names = {0: "in"} | {node: str(node) for node in self.nodes}
+        edges = [(names[a], names[b], "") for b, taken in self.inputs.items() for a in taken]
+        edges += [(names[node], "out", "") for node in self.outputs]
+        return Graph(title, ("in",), (*map(str, self.nodes), "out"), tuple(edges))
 
     def __str__(self):
         """In words: each node with what it takes, as ``1(0) 3(1,2)``, and ``skip``."""

@@ -4,6 +4,8 @@ With ``copies`` networks in one module, every layer is a convolution of as many 
 one copy reaches another: no sum runs over them, normalisation is by channel, and SGD by number.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -52,6 +54,55 @@ def _conv(c_in, c_out, kernel, stride, groups, copies):
     )
 
 
+@dataclass(frozen=True)
+class Part:
+    """A layer, the stem or the classifier, at one input shape.
+
+    Args:
+        name: an operation, "stem" or "classifier".
+        c_in: channels in.
+        c_out: channels out, or classes.
+        stride: 1 or 2.
+        side: of the input in pixels.
+    """
+
+    name: str
+    c_in: int
+    c_out: int
+    stride: int
+    side: int
+
+    @property
+    def key(self):
+        """Its name in a latency table."""
+        return f"{self.name} {self.c_in}-{self.c_out} s{self.stride} {self.side}x{self.side}"
+
+    @property
+    def shape(self):
+        """Of one input, (c, h, w)."""
+        return self.c_in, self.side, self.side
+
+    def build(self):
+        """The module; (b, c_in, side, side) in."""
+        if self.name == "classifier":
+            return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(self.c_in, self.c_out, 1))
+        name = "conv3" if self.name == "stem" else self.name
+        return layer(name, self.c_in, self.c_out, self.stride)
+
+
+def network_parts(architecture, *, n_classes=10, in_channels=1, side=8):
+    """The parts of a network, in order, a list of :class:`Part`."""
+    a = architecture
+    parts, c = [Part("stem", in_channels, a.width, 1, side)], a.width
+    for stage, (operation, depth) in enumerate(zip(a.operations, a.depths, strict=True)):
+        c_out = a.width * (a.widening if stage else 1)
+        for i in range(depth):
+            stride = 2 if stage and i == 0 else 1
+            parts.append(Part(operation, c, c_out, stride, side))
+            c, side = c_out, side // stride
+    return [*parts, Part("classifier", c, n_classes, 1, side)]
+
+
 class DigitsNetwork(nn.Module):
     """A network: (b, in_channels, side, side) -> logits, (b, n_classes) or (copies, b, n_classes).
 
@@ -66,18 +117,15 @@ class DigitsNetwork(nn.Module):
 
     def __init__(self, architecture, n_classes=10, in_channels=1, copies=None):
         super().__init__()
-        n, a = copies or 1, architecture
+        n = copies or 1
         self.copies, self.n_classes, self.in_channels = copies, n_classes, in_channels
-        c = a.width
-        layers = [layer("conv3", in_channels, c, 1, n)]
-        for stage, (operation, depth) in enumerate(zip(a.operations, a.depths, strict=True)):
-            c_out = a.width * (a.widening if stage else 1)
-            for i in range(depth):
-                stride = 2 if stage and i == 0 else 1
-                layers.append(layer(operation, c, c_out, stride, n))
-                c = c_out
+        *parts, last = network_parts(architecture, n_classes=n_classes, in_channels=in_channels)
+        layers = [
+            layer("conv3" if p.name == "stem" else p.name, p.c_in, p.c_out, p.stride, n)
+            for p in parts
+        ]
         self.body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1))
-        self.classifier = nn.Conv2d(n * c, n * n_classes, 1, groups=n)
+        self.classifier = nn.Conv2d(n * last.c_in, n * n_classes, 1, groups=n)
 
     def forward(self, images):
         n = self.copies or 1

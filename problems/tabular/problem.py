@@ -91,6 +91,14 @@ class DigitsTable(TabularProblem):
 
         return DigitsNetwork(architecture, **shape)
 
+    def operations(self):
+        """Every layer at every shape that it has in a network."""
+        from .network import network_parts
+
+        return list(
+            dict.fromkeys(p for x in space.every_row() for p in network_parts(space.decode(x)))
+        )
+
     def zoo(self):
         """No network of this space is published."""
         return []

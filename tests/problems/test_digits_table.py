@@ -5,11 +5,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from moonas.nets.counting import count_params
+import moonas
+from moonas.algorithms.named import ALGORITHMS
+from moonas.comparison import play
+from moonas.nets.counting import count_macs, count_params
 from moonas.nets.randomness import generator, initial_weights
 from moonas.nets.training import cosine, make_optimizer
 from problems.tabular import space, training
 from problems.tabular.network import DigitsNetwork, of_copy, stack_initial
+from problems.tabular.problem import FILE, read
 
 
 def test_every_row_is_another_network():
@@ -98,3 +102,66 @@ def test_parts_of_digits_have_no_image_in_common():
     assert sizes == {"train": 1077, "validation": 360, "test": 360}
     seen = [{image.numpy().tobytes() for image in images} for images, _ in parts.values()]
     assert not seen[0] & seen[1] and not seen[1] & seen[2] and not seen[0] & seen[2]
+
+
+def test_scores_are_those_of_the_networks_that_were_trained():
+    found = read()
+    data = training.digits()
+    rows = [(0, 0, 0, 0, 0, 0), (0, 3, 0, 0, 0, 0)]  # the quickest to train
+    for row in rows:
+        place = np.ravel_multi_index(row, space.N_CHOICES)
+        network = training.train(space.decode(row), data["train"], [0])[0]
+        for part in ("validation", "test"):
+            missed = training.wrong(network, data[part])
+            # to a few images: sums of other processors and versions round otherwise
+            assert abs(missed - int(found[f"wrong_{part}"][place, 0])) <= 12
+        assert count_params(network) == found["params"][place]
+        assert count_macs(network, 1, 8, 8) == found["macs"][place]
+
+
+def test_the_table_is_whole_and_small():
+    found = read()
+    assert found["wrong_validation"].shape == found["wrong_test"].shape == (1350, 3)
+    assert np.isfinite(found["latency_ms"]).all() and np.isfinite(found["training_ms"]).sum() == 30
+    assert FILE.stat().st_size < 2_000_000
+    assert set(found["about"]) >= {"command", "seeds", "recipe", "torch", "python"}
+
+
+def test_columns_are_means_of_seeds_or_one_of_them():
+    found, X = read(), space.every_row()
+    wrong = found["wrong_validation"]
+    for query, values in [("mean", wrong.mean(axis=1)), ("1", wrong[:, 1])]:
+        problem = moonas.load_problem("digits-table", query=query)
+        F = problem.evaluate(X)
+        assert np.allclose(F[:, 0], 100 * values / found["about"]["n_validation"])
+        assert np.array_equal(F[:, 1], found["params"])
+
+
+@pytest.mark.parametrize("objectives", [("error", "params"), ("test_error", "macs", "latency_ms")])
+def test_the_true_front_is_what_no_other_network_dominates(objectives):
+    problem = moonas.load_problem("digits-table", objectives=objectives)
+    F = problem.evaluate(space.every_row())
+    better = (F[:, None] <= F).all(axis=2) & (F[:, None] < F).any(axis=2)  # [i, j]: i dominates j
+    expected = np.unique(F[~better.any(axis=0)], axis=0)
+    X, front = problem.true_front()
+    assert np.array_equal(np.unique(front, axis=0), expected)
+    assert np.array_equal(problem.evaluate(X), front)
+
+
+@pytest.mark.parametrize("name", sorted(set(ALGORITHMS) - {"moead", "parallel-moead"}))
+def test_no_run_asks_for_a_network_twice_and_runs_are_independent(name):
+    problem, rows = moonas.load_problem("digits-table"), []
+    evaluate = problem.evaluate
+    problem.evaluate = lambda X, *a, **k: rows.append(np.array(X)) or evaluate(X, *a, **k)
+    first = play(problem, name, 3, 200)
+    X = np.concatenate(rows).reshape(-1, 6)
+    assert len(np.unique(X, axis=0)) == len(X) >= 200
+    again = play(problem, name, 3, 200)
+    assert np.array_equal(first["best"], again["best"])
+
+
+@pytest.mark.parametrize("name", sorted(ALGORITHMS))
+def test_a_fifth_of_the_space_has_99_percent_of_the_true_hypervolume(name):
+    problem = moonas.load_problem("digits-table")
+    found = play(problem, name, 1, 270)
+    assert found["evaluations_to_99"] <= 270
