@@ -68,6 +68,10 @@ def _check_codes(problem, X):
         assert again == architecture, f"decode after encode gives {again}, not {architecture}"
         value = json.loads(json.dumps(problem.architecture_to_json(architecture)))
         assert problem.architecture_from_json(value) == architecture, "JSON there and back"
+        for graph in problem.graphs(architecture):
+            known = {*graph.inputs, *graph.nodes}
+            joined = {name for start, end, _ in graph.edges for name in (start, end)}
+            assert joined <= known, f"{graph.title} joins {joined - known}, which are no nodes"
 
 
 def _check_scores(problem, X):

@@ -1,25 +1,23 @@
 import csv
+import json
 import math
 import shutil
 
 import numpy as np
 import pytest
 from pymoo.algorithms.moo.nsga2 import NSGA2
-from tables201 import write_table
 from toy import Toy
 
 import moonas
+from moonas.algorithms import ALGORITHMS
+from moonas.cli import main
 from moonas.comparison import compare, make_plan, play, statistics
+from moonas.comparison.runs import igd_plus
 from moonas.pareto import hypervolume, nondominated
 
 
-@pytest.fixture(scope="module")
-def table(tmp_path_factory):
-    return write_table(tmp_path_factory.mktemp("table") / "table.csv")
-
-
-def problem(table, **options):
-    return moonas.load_problem("nasbench201", table=table, **options)
+def problem(**options):
+    return moonas.load_problem("digits-table", **options)
 
 
 def small(problem):
@@ -31,9 +29,9 @@ def broken(problem):
     raise RuntimeError("no such thing")
 
 
-def options(table, tmp_path, **changes):
+def options(tmp_path, **changes):
     asked = dict(
-        problems={"cells": ("nasbench201", {"table": str(table), "population": 10})},
+        problems={"cells": ("digits-table", {"population": 10})},
         algorithms={"nsga2": "nsga2", "mine": small},
         seeds=3,
         evaluations=60,
@@ -48,8 +46,8 @@ def rows(path):
         return list(csv.DictReader(file))
 
 
-def test_a_run_counts_as_far_as_its_budget(table):
-    made = problem(table)
+def test_a_run_counts_as_far_as_its_budget():
+    made = problem()
     seen = []
     evaluate = made.evaluate
     made.evaluate = lambda X, *a, **k: seen.append(np.array(X)) or evaluate(X, *a, **k)
@@ -69,16 +67,16 @@ def test_a_run_counts_as_far_as_its_budget(table):
     assert found.get("evaluations_to_99", math.nan) == pytest.approx(expected, nan_ok=True)
 
 
-def test_the_first_evaluation_that_reaches_the_share_is_found(table):
-    made = problem(table)
-    found = play(made, "nsga2", 1, 400)
-    again, F = problem(table), []
+def test_the_first_evaluation_that_reaches_the_share_is_found():
+    made = problem()
+    found = play(made, "nsga2", 1, 100)
+    again, F = problem(), []
     again.watch = None
     evaluate = again.evaluate
     again.evaluate = lambda X, *a, **k: F.append(evaluate(np.array(X))) or evaluate(X, *a, **k)
-    play(again, "nsga2", 1, 400)
-    F, bounds = np.concatenate(F)[:400], made.objective_bounds()
-    shares = [hypervolume(F[:n], bounds) / made.true_hypervolume() for n in range(1, 401)]
+    play(again, "nsga2", 1, 100)
+    F, bounds = np.concatenate(F)[:100], made.objective_bounds()
+    shares = [hypervolume(F[:n], bounds) / made.true_hypervolume() for n in range(1, 101)]
     first = 1 + int(np.argmax(np.array(shares) >= 0.99))
     assert shares[first - 1] >= 0.99 and found["evaluations_to_99"] == first
 
@@ -88,10 +86,10 @@ def test_scores_that_move_are_refused():
         play(Toy(), "nsga2", 1, 20)
 
 
-def test_a_comparison_says_what_its_runs_say(table, tmp_path):
-    found = compare(**options(table, tmp_path))
+def test_a_comparison_says_what_its_runs_say(tmp_path):
+    found = compare(**options(tmp_path))
     values = found.hypervolumes("cells")
-    made = problem(table, population=10)
+    made = problem(population=10)
     for name, algorithm in (("nsga2", "nsga2"), ("mine", small)):
         again = [play(made, algorithm, seed, 60)["archive"][-1] for seed in (1, 2, 3)]
         assert values[name].tolist() == again
@@ -109,8 +107,8 @@ def test_a_comparison_says_what_its_runs_say(table, tmp_path):
     assert found.too_few_seeds("cells")  # three seeds: no p below 0.25
 
 
-def test_what_is_done_is_not_done_again(table, tmp_path, monkeypatch):
-    asked, told = options(table, tmp_path), []
+def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
+    asked, told = options(tmp_path), []
     compare(**asked, told=lambda *n: told.append(n))
     assert told == [(n, 6) for n in range(7)]
     whole = (tmp_path / "out" / "results.csv").read_bytes()
@@ -124,8 +122,8 @@ def test_what_is_done_is_not_done_again(table, tmp_path, monkeypatch):
     assert all(p.stat().st_mtime_ns == t for p, t in kept.items() if p != run)
 
 
-def test_processes_change_nothing(table, tmp_path):
-    asked = options(table, tmp_path, algorithms=["nsga2", "random"], seeds=2)
+def test_processes_change_nothing(tmp_path):
+    asked = options(tmp_path, algorithms=["nsga2", "random"], seeds=2)
     compare(**asked)
     one = (tmp_path / "out" / "results.csv").read_bytes()
     shutil.rmtree(tmp_path / "out")
@@ -133,8 +131,8 @@ def test_processes_change_nothing(table, tmp_path):
     assert (tmp_path / "out" / "results.csv").read_bytes() == one
 
 
-def test_an_algorithm_that_fails_stops_no_other(table, tmp_path):
-    asked = options(table, tmp_path, algorithms={"broken": broken, "mine": small})
+def test_an_algorithm_that_fails_stops_no_other(tmp_path):
+    asked = options(tmp_path, algorithms={"broken": broken, "mine": small})
     found = compare(**asked)
     failed, good = found.results
     assert (failed["failed"], good["failed"]) == (3, 0)
@@ -145,21 +143,128 @@ def test_an_algorithm_that_fails_stops_no_other(table, tmp_path):
     assert not list((tmp_path / "out").rglob("*.txt"))
 
 
-def test_a_folder_holds_one_comparison(table, tmp_path):
-    compare(**options(table, tmp_path))
+def test_a_folder_holds_one_comparison(tmp_path):
+    compare(**options(tmp_path))
     with pytest.raises(ValueError, match="give this comparison a folder of its own"):
-        compare(**options(table, tmp_path, evaluations=70))
+        compare(**options(tmp_path, evaluations=70))
     path = next((tmp_path / "out" / "runs").rglob("*.npz"))
     path.write_bytes(b"no archive")
     with pytest.raises(ValueError, match="is damaged"):
-        compare(**options(table, tmp_path))
+        compare(**options(tmp_path))
 
 
-def test_defaults_and_what_is_missing(table):
-    plan = make_plan({"cells": ("nasbench201", {"table": str(table)})}, ["nsga2"])
-    assert plan.seeds == tuple(range(1, 32)) and plan.tasks["cells"].budget == 1000
+def test_defaults_and_what_is_missing():
+    plan = make_plan({"cells": "digits-table"}, ["nsga2"])
+    assert plan.seeds == tuple(range(1, 32)) and plan.tasks["cells"].budget == 300
     assert make_plan(["cars"], ["nsga2"]).seeds == (1, 2, 3, 4, 5)
     with pytest.raises(ValueError, match="A comparison wants algorithms"):
         make_plan(["cars"], [])
     with pytest.raises(ValueError, match="Unknown problem"):
         make_plan(["nothing"], ["nsga2"])
+
+
+def test_the_true_front_is_no_distance_from_itself():
+    true = np.array([[0.0, 20.0], [50.0, 0.0]])
+    bounds = np.array([[0, 0], [100, 40]])
+    assert igd_plus(true, true, bounds) == 0
+    # from (0, 0.5) the point (0.25, 0.75) falls short by both; from (0.5, 0) by its second alone
+    expected = (math.hypot(0.25, 0.25) + 0.75) / 2
+    assert igd_plus(np.array([[25.0, 30.0]]), true, bounds) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", sorted(ALGORITHMS))
+def test_every_algorithm_makes_all_evaluations_of_a_budget(name):
+    made = moonas.load_problem("digits-table")
+    found = play(made, name, 1, 130)
+    assert found["evaluations"][-1] == 130
+    assert found["archive"][-1] == found["hypervolume"] == max(found["archive"])
+
+
+def test_seeds_are_all_different_and_names_are_known():
+    with pytest.raises(ValueError, match="all different"):
+        make_plan(["digits-table"], ["nsga2"], seeds=[1, 1])
+    with pytest.raises(ValueError, match="Unknown algorithm 'nsga'"):
+        make_plan(["digits-table"], ["nsga"])
+    with pytest.raises(ValueError, match="name one"):
+        make_plan(["nasbench201"], ["nsga2"])  # its table is missed before any run
+    with pytest.raises(ValueError, match="Unknown setting 'epoch' of a training of cars"):
+        make_plan(["cars"], ["nsga2"], training={"epoch": 3})
+
+
+@pytest.fixture(scope="module")
+def moving(tiny_of, few_digits, tmp_path_factory):
+    """A comparison on a problem whose scores move, and how it was asked for."""
+    options = tiny_of("cars") | {"data": few_digits, "image_size": 8}
+    asked = dict(
+        problems={"cars": ("cars", options)},
+        algorithms=["nsga2", "random"],
+        seeds=2,
+        generations=2,
+        picks=2,
+        training={"epochs": 1, "batch": 50},
+        jobs=1,
+        out=tmp_path_factory.mktemp("moving"),
+    )
+    return compare(**asked), asked
+
+
+def test_where_scores_move_trainings_from_scratch_count(moving):
+    found, asked = moving
+    bounds = found.problems["cars"].objective_bounds()
+    for run in found.runs:
+        folder = asked["out"] / "runs" / "cars" / run.algorithm / f"seed-{run.seed:03d}"
+        front = rows(folder / "front.csv")
+        chosen = sorted(int(p.name.split("-")[1]) for p in folder.glob("training-*"))
+        assert chosen == ([0, len(front) - 1] if len(front) > 1 else [0])
+        for i, picked, trained in zip(chosen, run.picks, run.retrained, strict=True):
+            assert picked.tolist() == [float(front[i]["error"]), float(front[i]["params"])]
+            again = moonas.load_training(folder, pick=str(i), **asked["training"]).run(run.seed)
+            assert trained.tolist() == [again.columns["error"], picked[1]]
+        assert run.hypervolume == hypervolume(run.retrained, bounds)
+        assert len(run.archive) == 0 and len(run.population) == 2
+        records = [json.loads(line) for line in (folder / "journal.jsonl").open()]
+        steps = [r["result"]["steps"] for r in records if r["kind"] == "train"]
+        assert run.training_steps == sum(steps) > 0
+    assert len({run.training_steps for run in found.runs}) == 1  # the same for all
+
+
+def test_a_moving_comparison_goes_on_where_it_stopped(moving, tmp_path):
+    _, asked = moving
+    shutil.copytree(asked["out"], tmp_path / "again")
+    (run,) = (tmp_path / "again").glob("runs/cars/nsga2/seed-001.npz")
+    run.unlink()
+    journal = run.with_suffix("") / "journal.jsonl"
+    before = journal.stat().st_size
+    for training in run.with_suffix("").glob("training-*"):
+        shutil.rmtree(training)
+    compare(**asked | {"out": tmp_path / "again"})
+    assert journal.stat().st_size == before
+    for name in ("results.csv", "runs.csv", "fronts.csv"):
+        assert (tmp_path / "again" / name).read_bytes() == (asked["out"] / name).read_bytes()
+
+
+def test_a_moving_report_says_what_counts(moving):
+    _, asked = moving
+    text = (asked["out"] / "results.md").read_text()
+    assert "own weights" in text and "trained from scratch" in text and "too few" in text
+    assert (asked["out"] / "cars-retraining.png").exists()
+    pairs = rows(asked["out"] / "pairs.csv")
+    assert [(p["p"], p["p_holm"]) for p in pairs] == [("", "")]
+
+
+def test_the_command_line_compares_and_resumes(tmp_path, capsys):
+    line = ["compare", "digits-table", "--algorithms", "nsga2", "random", "--seeds", "6"]
+    line += ["--evaluations", "60", "--jobs", "1", "--set", "population=10"]
+    line += ["--out", str(tmp_path / "out")]
+    assert main(line) == 0
+    out = capsys.readouterr().out
+    assert "0 of 12 runs done" in out and "12 of 12 runs done" in out
+    assert "nsga2" in out and "report.html" in out and "too few" not in out
+    assert main(line) == 0
+    assert "0 of 12 runs done" not in capsys.readouterr().out
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.count("<circle") == len(moonas.load_problem("digits-table").true_front()[1])
+    assert main([*line, "--set", "population=12"]) == 2
+    assert "population=10, and this one has 12" in capsys.readouterr().err
+    assert main(["compare", "nothing", "--algorithms", "nsga2", "--out", str(tmp_path)]) == 2
+    assert "Unknown problem 'nothing'" in capsys.readouterr().err

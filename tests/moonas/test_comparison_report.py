@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from tables201 import write_table
 
 from moonas.comparison import compare, pictures, report
 
@@ -8,8 +7,7 @@ from moonas.comparison import compare, pictures, report
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     folder = tmp_path_factory.mktemp("comparison")
-    table = write_table(folder / "table.csv")
-    problems = {"a_table": ("nasbench201", {"table": str(table), "population": 10})}
+    problems = {"a_table": ("digits-table", {"population": 10})}
     algorithms = {"nsga2": "nsga2", "random": "random", "broken": lambda problem: 1 / 0}
     return compare(problems, algorithms, out=folder / "out", seeds=3, evaluations=40, jobs=1)
 
