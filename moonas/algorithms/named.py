@@ -6,7 +6,7 @@ from functools import partial
 from pymoo.util.ref_dirs import get_reference_directions
 
 from .pnsga3 import PNSGA3Survival
-from .random_search import RandomMating
+from .random_search import RandomMating, WholeSampling
 
 
 def reference_directions(n_obj, population):
@@ -36,9 +36,15 @@ def _directed(path, problem, population, **options):
     return _pymoo(path)(ref_dirs=directions, pop_size=population, **options)
 
 
-def _one_per_direction(path, problem, population, **options):
-    """C-TAEA holds one candidate a direction: the population may come out smaller."""
-    return _pymoo(path)(reference_directions(problem.n_obj, population), **options)
+def _one_per_direction(path, problem, population, sampling, **options):
+    """C-TAEA holds one candidate a direction: the population may come out smaller.
+
+    Where its first population is smaller still, for want of duplicates, pymoo never returns.
+    """
+    directions = reference_directions(problem.n_obj, population)
+    infill = {k: options[k] for k in ("eliminate_duplicates", "repair") if k in options}
+    whole = WholeSampling(sampling, **infill)
+    return _pymoo(path)(directions, sampling=whole, **options)
 
 
 def _moead(path, problem, population, eliminate_duplicates, **options):

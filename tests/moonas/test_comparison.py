@@ -6,13 +6,16 @@ import shutil
 import numpy as np
 import pytest
 from pymoo.algorithms.moo.nsga2 import NSGA2
+from pymoo.core.sampling import Sampling
 from toy import Toy
 
 import moonas
 from moonas.algorithms import ALGORITHMS
+from moonas.algorithms.random_search import WholeSampling
 from moonas.cli import main
 from moonas.comparison import compare, make_plan, play, statistics
 from moonas.comparison.runs import igd_plus
+from moonas.operators import SameRow
 from moonas.pareto import hypervolume, nondominated
 
 
@@ -268,3 +271,24 @@ def test_the_command_line_compares_and_resumes(tmp_path, capsys):
     assert "population=10, and this one has 12" in capsys.readouterr().err
     assert main(["compare", "nothing", "--algorithms", "nsga2", "--out", str(tmp_path)]) == 2
     assert "Unknown problem 'nothing'" in capsys.readouterr().err
+
+
+def test_ctaea_begins_with_a_whole_population():
+    """With a smaller one, for want of duplicates, pymoo's never returns."""
+    made = moonas.load_problem("digits-table", population=60)
+    seeds = range(1, 40)
+    drawn = [
+        made.operators()["sampling"].do(made, 60, random_state=np.random.default_rng(s)).get("X")
+        for s in seeds
+    ]
+    twice = [s for s, X in zip(seeds, drawn, strict=True) if len(np.unique(X, axis=0)) < 60]
+    assert len(twice) > 10  # most samples have a row twice
+    for seed in twice[:5]:
+        assert play(made, "ctaea", seed, 90)["evaluations"].tolist() == [60, 90]
+    with pytest.raises(ValueError, match="only 4 different architectures"):
+        WholeSampling(FewRows(), eliminate_duplicates=SameRow()).do(made, 5)
+
+
+class FewRows(Sampling):
+    def _do(self, problem, n_samples, *args, **kwargs):
+        return np.arange(n_samples)[:, None] % 4
