@@ -5,7 +5,8 @@ from matplotlib.figure import Figure
 INK, ACCENT, QUIET = "#22313f", "#c8553d", "#9db4c0"
 COLORS = (  # of algorithms; good on white and on black
     *("#c8553d", "#4a7fb5", "#6a994e", "#9db4c0", "#e09f3e"),
-    *("#8d6bb8", "#3d8b8b", "#b56576", "#8a8d91", "#bc6c25"),
+    *("#8d6bb8", "#3d8b8b", "#d98fb0", "#8a8d91", "#8a5a2b"),
+    *("#b5b83d", "#3f3fbf"),
 )
 SIZE = (5.2, 4.0)  # inches; so that text is readable at the width of a phone
 

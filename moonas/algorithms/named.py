@@ -3,8 +3,10 @@
 import importlib
 from functools import partial
 
+from pymoo.algorithms.moo.moead import default_decomp
 from pymoo.util.ref_dirs import get_reference_directions
 
+from .decomposition import Scaled
 from .pnsga3 import PNSGA3Survival
 from .random_search import RandomMating, WholeSampling
 
@@ -48,8 +50,12 @@ def _one_per_direction(path, problem, population, sampling, **options):
 
 
 def _moead(path, problem, population, eliminate_duplicates, **options):
-    """MOEA/D replaces neighbours by copies, so it takes no duplicate elimination."""
+    """MOEA/D replaces neighbours by copies, so it takes no duplicate elimination.
+
+    Its weights mean something only where objectives have one scale; here, that of their bounds.
+    """
     directions = reference_directions(problem.n_obj, population)
+    options = {"decomposition": Scaled(default_decomp(problem), problem)} | options
     return _pymoo(path)(directions, n_neighbors=min(20, len(directions)), **options)
 
 

@@ -12,7 +12,7 @@ from . import statistics
 
 
 def color_of(comparison):
-    """Algorithm -> colour; after ten they come again."""
+    """Algorithm -> colour; after twelve they come again."""
     names = list(comparison.plan.algorithms)
     return {name: COLORS[i % len(COLORS)] for i, name in enumerate(names)}
 
@@ -72,6 +72,10 @@ def attainment(comparison, problem):
             tip = [f"{title_of(c)}: {shown(c, v)}" for c, v in zip(columns, f, strict=True)]
             points.append(Point(axes, f[1], f[0], "\n".join([*tip, str(made.decode(x))])))
     name_axes(axes, made.column(second), made.column(first))
+    low, high = axes.dataLim.intervalx
+    if low > 0 and high > 50 * low:
+        axes.set_xscale("log")
+        name_axes(axes, made.column(second), made.column(first))  # a scale brings its own numbers
     finish(axes)
     return figure, points
 
@@ -107,10 +111,11 @@ def critical_difference(values, colors):
         axes.plot([mean[i]] * 2, [height, len(names)], color=INK, lw=0.6, alpha=0.4)
         axes.scatter(mean[i], height, s=36, color=colors[names[i]], zorder=3)
         left = mean[i] > (1 + len(names)) / 2  # so that no name leaves the picture
-        axes.text(
-            mean[i],
-            height,
-            f"{names[i]} {mean[i]:.2f}   " if left else f"   {names[i]} {mean[i]:.2f}",
+        axes.annotate(
+            f"{names[i]} {mean[i]:.2f}",
+            (mean[i], height),
+            (-7 if left else 7, 0),
+            textcoords="offset points",
             color=INK,
             va="center",
             ha="right" if left else "left",
