@@ -1,16 +1,20 @@
 """The file front.csv of a run folder: a search writes it, and what starts from it reads it."""
 
 import csv
+import io
 import json
-import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import spearmanr
+
+from .files import write_atomically
 
 NAME = "front.csv"
 PICKS = ("knee", "best-error", "smallest")  # besides numbers of rows
 NOT_COLUMNS = ("picked", "x", "architecture", "in_words")
+TRAINED = "trained_"  # before the names of what a training from scratch gave
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class FrontRow:
         x: its genes, as text.
         architecture: what ``problem.architecture_to_json`` gave.
         in_words: the architecture, for people.
+        trained: name -> float, what a training from scratch gave; empty without one.
     """
 
     columns: dict
@@ -30,12 +35,14 @@ class FrontRow:
     x: str
     architecture: object
     in_words: str
+    trained: dict
 
 
 def write_front_csv(problem, rows, path, picked=None):
     """The front as CSV: every column, the genes, the architecture as JSON and in words.
 
-    The row with the index ``picked`` has a 1 in the column ``picked``, the others a 0.
+    The row with the index ``picked`` has a 1 in the column ``picked``, the others a 0. What
+    trainings from scratch have added to the same rows of an older file is kept.
 
     Args:
         problem: gives the columns.
@@ -45,21 +52,66 @@ def write_front_csv(problem, rows, path, picked=None):
     """
     names = list(problem.objectives)
     names += [c.name for c in problem.columns if c.name not in names]
-    part = path.with_suffix(".part")
-    with open(part, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([*names, *NOT_COLUMNS])
-        for index, row in enumerate(rows):
-            writer.writerow(
-                [
-                    *(_exact(row.columns.get(name)) for name in names),
-                    int(index == picked),
-                    problem.genes.text(row.x),
-                    json.dumps(problem.architecture_to_json(row.architecture)),
-                    str(row.architecture),
-                ]
-            )
-    os.replace(part, path)
+    older = read_front_csv(path.parent) if path.exists() else []
+    trained = {row.x: row.trained for row in older}
+    written = [
+        FrontRow(
+            {name: row.columns.get(name, np.nan) for name in names},
+            index == picked,
+            problem.genes.text(row.x),
+            problem.architecture_to_json(row.architecture),
+            str(row.architecture),
+            trained.get(problem.genes.text(row.x), {}),
+        )
+        for index, row in enumerate(rows)
+    ]
+    _write(path, names, written)
+
+
+def _write(path, names, rows):
+    extra = list(dict.fromkeys(name for row in rows for name in row.trained))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*names, *NOT_COLUMNS, *(f"{TRAINED}{name}" for name in extra)])
+    for row in rows:
+        cells = [_exact(row.columns[name]) for name in names]
+        cells += [int(row.picked), row.x, json.dumps(row.architecture), row.in_words]
+        writer.writerow([*cells, *(_exact(row.trained.get(name)) for name in extra)])
+    write_atomically(path, text.getvalue().encode())
+
+
+def add_results(folder, number, result):
+    """Put what a training from scratch gave beside a row of a run folder's front.
+
+    Args:
+        folder: of the run.
+        number: of the row, from 0 on.
+        result: name -> float.
+    """
+    rows = read_front_csv(folder)
+    rows[number] = replace(rows[number], trained={k: float(v) for k, v in result.items()})
+    _write(Path(folder) / NAME, list(rows[0].columns), rows)
+
+
+def rank_correlation(rows, name):
+    """Spearman's, of a column in the search and after training, over the rows that were trained.
+
+    Args:
+        rows: list of :class:`FrontRow`.
+        name: of the column.
+
+    Returns:
+        (correlation, number of rows), or None for fewer than three rows, or all alike.
+    """
+    pairs = [
+        (row.columns[name], row.trained[name])
+        for row in rows
+        if name in row.trained and name in row.columns
+    ]
+    searched, trained = np.array(pairs).reshape(-1, 2).T
+    if len(pairs) < 3 or np.ptp(searched) == 0 or np.ptp(trained) == 0:
+        return None
+    return float(spearmanr(searched, trained).statistic), len(pairs)
 
 
 def _exact(value):
@@ -86,12 +138,15 @@ def read_front_csv(folder):
 
 
 def _row(line):
+    numbers = {k: float(v) if v else np.nan for k, v in line.items() if k not in NOT_COLUMNS}
+    trained = {k[len(TRAINED) :]: v for k, v in numbers.items() if k.startswith(TRAINED)}
     return FrontRow(
-        {k: float(v) if v else np.nan for k, v in line.items() if k not in NOT_COLUMNS},
+        {k: v for k, v in numbers.items() if not k.startswith(TRAINED)},
         line["picked"] == "1",
         line["x"],
         json.loads(line["architecture"]),
         line["in_words"],
+        {k: v for k, v in trained.items() if np.isfinite(v)},
     )
 
 

@@ -331,6 +331,13 @@ def read_run(folder):
     return head, _read_records(folder / "journal.jsonl", repair=False)[0]
 
 
+def seconds_of(folder, kind):
+    """Seconds that the calls of a kind took in a run, all parts of it together."""
+    lines = (Path(folder) / "times.jsonl").read_text(encoding="utf-8").splitlines()
+    times = [json.loads(line) for line in lines]
+    return sum(one["seconds"] for one in times if one["kind"] == kind)
+
+
 def check_run(folder, problem, settings, seed):
     """Raise unless a run of a problem could begin, or go on, in a folder that is left as it is.
 

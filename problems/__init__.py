@@ -98,6 +98,7 @@ PROBLEMS = {
         moves="no; the true front is known",
         data="digits",
         cost="1 second",
+        training="moonas.evaluators.full_training",
     ),
     "nasbench201": ProblemEntry(
         task="nasbench201",
@@ -108,5 +109,6 @@ PROBLEMS = {
         moves="no; the true front is known",
         data="a table, CSV or npz",
         cost="1 second",
+        training="moonas.evaluators.full_training",
     ),
 }

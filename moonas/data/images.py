@@ -217,6 +217,30 @@ def crop_and_flip(images, rng, size, flip):
     return images[batch, channels, rows, columns]
 
 
+def cutout(images, rng, size):
+    """A square of each image set to zero, the mean where images are normalised.
+
+    After DeVries and Taylor (2017). Its centre is anywhere in the image, so that a part of it may
+    lie outside.
+
+    Args:
+        images: (b, c, h, w).
+        rng: ``torch.Generator`` of the CPU.
+        size: pixels a side of the square, even.
+
+    Returns:
+        A new tensor, (b, c, h, w).
+    """
+    b, _, h, w = images.shape
+    inside = []
+    for side in (h, w):
+        centre = torch.randint(0, side, (b, 1), generator=rng).to(images.device)
+        place = torch.arange(side, device=images.device)
+        inside.append((place >= centre - size // 2) & (place < centre + size // 2))
+    hole = inside[0][:, None, :, None] & inside[1][:, None, None, :]
+    return images.masked_fill(hole, 0)
+
+
 def _digits():
     digits = load_digits()
     images = torch.tensor(digits.images, dtype=torch.float32)[:, None] / 16  # grey values 0 to 16

@@ -56,6 +56,7 @@ class Classification:
         self.settings, self.info, self.device, self.final = settings, info, device, final
         self.names = [column.name for column in quality_columns(objectives, info)]
         self.train = self.validation = None  # (images, labels) on the device, once loaded
+        self.data = None  # all of it, an ImageData, once loaded
         self._scale = None
         self.augment = None
         if info.padding or info.flip:
@@ -73,6 +74,7 @@ class Classification:
             n_train = max(1, round(s.train_share * len(data.labels)))
             rows = split(data.labels, n_train, data.groups)
             parts = [(data.images[r], data.labels[r]) for r in rows]
+        self.data = data
         self._scale = data.mean.to(self.device), data.std.to(self.device)
         self.train, self.validation = (
             (

@@ -1,12 +1,27 @@
 """The stand-alone network of two cells, to be trained, exported and used."""
 
+import torch
 from torch import nn
 
 from .cells import IMAGENET_SIDE, Stem, all_nodes, even_layout, preprocess, run_cell, stack
 from .operations import SqueezeExcitation, affine_norm, build_operation
 
 
+def drop_path(x, rate, rng):
+    """Some images' output of an edge set to zero, the others' scaled so that the mean stays.
+
+    Args:
+        x: (b, c, h, w).
+        rate: chance of an image's to go, in [0, 1).
+        rng: ``torch.Generator`` of the CPU.
+    """
+    kept = torch.rand(len(x), 1, 1, 1, generator=rng) >= rate
+    return x * kept.to(x.device, x.dtype) / (1 - rate)
+
+
 class _Cell(nn.Module):
+    dropped = None  # (rate, rng) of path dropout, or None
+
     def __init__(self, shape, edges, concat, last_norm, squeeze):
         super().__init__()
         self.shape, self.edges, self.concat = shape, edges, concat
@@ -27,9 +42,16 @@ class _Cell(nn.Module):
             self.concat,
             self.older(state0),
             self.newer(state1),
-            lambda index, name, state, x: self.operations[index](x),
+            self._operate,
         )
         return out if self.squeeze is None else self.squeeze(out)
+
+    def _operate(self, index, name, state, x):
+        operation = self.operations[index]
+        out = operation(x)
+        if self.training and self.dropped is not None and not isinstance(operation, nn.Identity):
+            out = drop_path(out, *self.dropped)
+        return out
 
 
 class CellNetwork(nn.Module):
@@ -95,6 +117,16 @@ class CellNetwork(nn.Module):
             self.auxiliary = _auxiliary_head(
                 widths[self.auxiliary_layer], side, n_classes, image_size
             )
+
+    def set_drop_path(self, rate, rng):
+        """Path dropout of what trains from now on; identities are not dropped, as DARTS has it.
+
+        Args:
+            rate: chance of an image's output of an edge to be zero, in [0, 1); 0 for none.
+            rng: ``torch.Generator`` of the CPU.
+        """
+        for cell in self.cells:
+            cell.dropped = (rate, rng) if rate else None
 
     def forward(self, images):
         """(b, in_channels, h, w) images -> (b, n_classes) logits."""

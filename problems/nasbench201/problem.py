@@ -116,6 +116,7 @@ class NASBench201(TabularProblem):
         """
         from .network import CellNetwork201
 
+        shape.pop("image_size", None)  # any will do
         return CellNetwork201(architecture.operations, **shape)
 
     def graphs(self, architecture):

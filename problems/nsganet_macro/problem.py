@@ -121,7 +121,8 @@ class NSGANetMacro(ArchitectureProblem):
         return nsga2_by_rank(self)
 
     def network(self, architecture, **shape):
-        """The stand-alone network, a ``MacroNetwork``."""
+        """The stand-alone network, a ``MacroNetwork``, for images of any size."""
+        shape.pop("image_size", None)
         return MacroNetwork(architecture, **self.shape | shape)
 
     def graphs(self, architecture):

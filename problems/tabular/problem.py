@@ -89,6 +89,7 @@ class DigitsTable(TabularProblem):
         """The stand-alone network, untrained; shape: n_classes and in_channels."""
         from .network import DigitsNetwork
 
+        shape.pop("image_size", None)  # any will do
         return DigitsNetwork(architecture, **shape)
 
     def operations(self):
