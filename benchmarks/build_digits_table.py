@@ -6,9 +6,9 @@ in a table a search takes no time, and its true Pareto front is known.
 Method: 1,077 images train, 360 validate, and 360 are for the test (12 epochs of SGD, batch 64,
 learning rate 0.1 along a cosine; `problems/tabular/training.py`). The three seeds of an
 architecture train side by side, as groups of one network, each as if it were alone. Times come from
-passes of their own, in one process with one thread: inference of one image for all networks (the
-median of 9 rounds through them, in each the median of 15 passes after 3), and training of one network
-of a random sample of 30.
+passes of their own, in one process with one thread: inference of one image for all networks (median
+of 9 rounds through them, in each the median of 15 passes after 3), and training of one network of a
+random sample of 30.
 
 Command: python benchmarks/build_digits_table.py        (2 CPU cores, about 40 minutes)
 Device: CPU, two processes with one thread each.

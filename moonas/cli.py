@@ -101,8 +101,17 @@ def _parser(argv):
         else "moonas train RUN --help lists settings.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    train.add_argument("folder", metavar="RUN", help="run folder of a search")
-    _common_words(train, default_out="RUN/training")
+    train.add_argument("folder", metavar="RUN", nargs="?", help="run folder of a search")
+    train.add_argument(
+        "--pick",
+        metavar="ROW",
+        nargs="+",
+        help="rows of the front: knee, best-error, smallest, or their numbers; knee",
+    )
+    train.add_argument(
+        "--architecture", metavar="NAME", help="a published one (moonas list --zoo), without a run"
+    )
+    _common_words(train, default_out="RUN/training, with several rows RUN/training-ROW")
     train.set_defaults(run=_train)
     return parser
 
@@ -457,16 +466,48 @@ def _prepare(args):
 
 
 def _prepare_training(args):
-    """The full training to run; a ``ValueError`` where the words do not fit."""
+    """The full trainings to run; a ``ValueError`` where the words do not fit."""
+    if (args.folder is None) == (args.architecture is None):
+        raise ValueError("moonas train wants a run folder, or --architecture NAME.")
+    if args.architecture:
+        return [_prepare_published(args)]
     _, name = registry.last_run(args.folder)
-    options = _options(args, {"training": registry.training_module(name)})["training"]
+    module = registry.training_module(name)
+    options = _options(args, {"training": module})["training"]
+    picks = [{"pick": word} for word in dict.fromkeys(args.pick or ())] or [{}]
+    if args.pick and "pick" not in module.Settings.__dataclass_fields__:
+        raise ValueError(f"--pick will not do: of a search of {name} the pick is trained.")
     out = Path(args.out) if args.out else Path(args.folder) / "training"
-    seed = _recorded_seed(out) if args.seed is None else args.seed
-    seed = DEFAULT_SEED if seed is None else seed
-    stage = registry.load_training(args.folder, journal=out, **options)
+    outs = [out if len(picks) == 1 else Path(f"{out}-{p['pick']}") for p in picks]
     return [
-        partial(_run_stage, None, stage, None, out, partial(_run_preparation, "Training", seed))
+        _training(args, folder, registry.load_training(args.folder, journal=folder, **options | p))
+        for folder, p in zip(outs, picks, strict=True)
     ]
+
+
+def _prepare_published(args):
+    from .published import zoo
+
+    if args.pick:
+        raise ValueError("--pick is of a run folder, and --architecture names what to train.")
+    name = zoo(args.architecture).problem
+    module = registry.training_module(name)
+    if "architecture" not in module.Settings.__dataclass_fields__:
+        raise ValueError(f"--architecture {args.architecture} will not do: it is no classifier.")
+    options = _options(args, {"training": module})["training"]
+    stage = module.build(**options | {"architecture": args.architecture})
+    data = Path(stage.settings.data).name
+    out = Path(args.out or f"runs/{args.architecture}-{data}-seed{args.seed or DEFAULT_SEED}")
+    registry.attach_journal(stage, f"{name} training", out)
+    return _training(args, out, stage)
+
+
+def _training(args, folder, stage):
+    seed = _recorded_seed(folder) if args.seed is None else args.seed
+    seed = DEFAULT_SEED if seed is None else seed
+    return partial(
+        _run_stage, None, stage, None, folder, partial(_run_preparation, "Training", seed)
+    )
 
 
 def _after(every, name, out, module, options):

@@ -72,8 +72,8 @@ class Settings(TrainingSettings):
 
 PRESETS = {
     "digits": {},
-    # NSGANetV1, section IV-B, after DARTS, as CARS and EG-DARTS do; what is not printed there (rates
-    # of dropout and learning, weight decay, clipping) is DARTS's.
+    # NSGANetV1, section IV-B, after DARTS, as CARS and EG-DARTS do; what is not printed there
+    # (rates of dropout and learning, weight decay, clipping) is DARTS's.
     "paper": dict(
         epochs=600,
         batch=96,
