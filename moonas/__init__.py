@@ -6,6 +6,7 @@ _HOMES = {
     "algorithm": "moonas.algorithms.named",
     "compare": "moonas.comparison",
     "front": "moonas.pareto",
+    "load_model": "moonas.models",
     "load_problem": "moonas.registry",
     "load_stage": "moonas.registry",
     "load_training": "moonas.registry",

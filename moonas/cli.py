@@ -91,6 +91,45 @@ def _parser(argv):
     showing.add_argument("--open", action="store_true", help="open the page in a browser")
     showing.set_defaults(run=_show)
 
+    judging = commands.add_parser(
+        "evaluate",
+        help="how trained classifiers do: clean, corrupted and attacked images, another test set",
+        description="Judge models by the images for the final test of a data set, under twelve "
+        "common corruptions of five strengths, and under an attack (FGSM).",
+    )
+    judging.add_argument("models", metavar="MODEL", nargs="+", help="model.pt, or its folder")
+    judging.add_argument("--data", metavar="NAME|FOLDER", help="that of the training by default")
+    judging.add_argument("--also", metavar="FOLDER", help="a second test set of the same classes")
+    judging.add_argument("--root", metavar="DIR", help="folder that holds downloaded data sets")
+    judging.add_argument("--device", metavar="NAME", default="auto", help="cpu, cuda, ...")
+    judging.add_argument("--out", metavar="DIR", help="folder of the result; that of the model")
+    judging.set_defaults(run=_evaluate)
+
+    exporting = commands.add_parser(
+        "export",
+        help="a trained network as ONNX, torch.export or plain Python",
+        description="Write a model so that it runs without moonas, and check what was written by "
+        "running it.",
+    )
+    exporting.add_argument("model", metavar="MODEL", help="model.pt, or its folder")
+    exporting.add_argument(
+        "--format", metavar="NAME", default="onnx", help="onnx, torch-export or python; onnx"
+    )
+    exporting.add_argument("--out", metavar="FILE", help="beside the model by default")
+    exporting.set_defaults(run=_export)
+
+    timing = commands.add_parser(
+        "latency",
+        help="a table of how long every operation of a space takes here",
+        description="Measure every operation of a task's space at every shape, for searches with "
+        "--objectives ... latency_ms --set latency_table=FILE, and compare sums with networks.",
+    )
+    timing.add_argument("task", metavar="TASK", help="one of those that moonas list shows")
+    timing.add_argument("--networks", metavar="N", type=_count, default=12, help="to compare; 12")
+    timing.add_argument("--repeats", metavar="N", type=_count, default=30, help="passes; 30")
+    _common_words(timing, default_out="latency-TASK.json")
+    timing.set_defaults(run=_latency)
+
     train = commands.add_parser(
         "train",
         help="train what a search has picked from scratch, or go on with that",
@@ -317,6 +356,106 @@ def _show(args):
 
         webbrowser.open(path.resolve().as_uri())
     return 0
+
+
+def _evaluate(args):
+    from rich.console import Console
+
+    from . import evaluation
+    from .models import load_model
+
+    console = Console()
+    try:
+        models = {
+            Path(path).name if len(args.models) == 1 else path: load_model(path)
+            for path in args.models
+        }
+        first = next(iter(models.values()))
+        where = dict(root=args.root)
+        images = evaluation.test_images(args.data or first.about.get("data"), first, **where)
+        also = args.also and evaluation.test_images(args.also, first, everything=True, **where)
+        with _bar_of(console) as tell:
+            found = evaluation.evaluate(
+                models,
+                images,
+                also=also or None,
+                device=args.device,
+                told=lambda done, total: tell("judging", done, total, "sets of images"),
+            )
+    except ValueError as error:
+        return _fail(2, error)
+    folder = Path(args.out or _folder_of(args.models[0]))
+    evaluation.write_evaluation(found, folder)
+    console.print(_table(*evaluation.table(found)))
+    for line in evaluation.lines(found):
+        console.print(line, highlight=False)
+    console.print(f"Written to {folder}: evaluation.json, evaluation.png.", soft_wrap=True)
+    return 0
+
+
+def _folder_of(model):
+    path = Path(model)
+    return path if path.is_dir() else path.parent
+
+
+def _export(args):
+    from .export import ENDINGS, export
+    from .models import load_model
+
+    try:
+        model = load_model(args.model)
+        stem = "model" if Path(args.model).is_dir() else Path(args.model).stem
+        ending = ENDINGS.get(args.format, "")
+        name = "network.py" if ending == ".py" else f"{stem}{ending}"
+        path = Path(args.out or _folder_of(args.model) / name)
+        difference = export(model, path, args.format)
+    except ValueError as error:
+        return _fail(2, error)
+    beside = " and its weights beside it" if args.format == "python" else ""
+    print(f"Written: {path}{beside}. Its outputs differ from the model's by {difference:.1g}.")
+    return 0
+
+
+def _latency(args):
+    from rich.console import Console
+
+    from . import latency
+
+    console = Console()
+    try:
+        name = _problem_of(args.task)
+        module = registry.stage_module(name)
+        problem = module.build(**_options(args, {name: module})[name])
+        with _bar_of(console) as tell:
+            table = latency.measure_parts(
+                problem,
+                repeats=args.repeats,
+                told=lambda done, total: tell("measuring parts", done, total, "parts"),
+            )
+            if hasattr(problem, "parts"):
+                table["networks"] = latency.compare_with_networks(
+                    problem,
+                    table["parts"],
+                    args.networks,
+                    repeats=args.repeats,
+                    told=lambda done, total: tell("measuring networks", done, total, "networks"),
+                )
+    except ValueError as error:
+        return _fail(2, error)
+    path = Path(args.out or f"latency-{args.task}.json")
+    latency.write_table(table, path)
+    for line in latency.lines(table):
+        console.print(line, highlight=False)
+    console.print(f"Written: {path}. Use it: --set latency_table={path}", soft_wrap=True)
+    return 0
+
+
+def _problem_of(task):
+    """The problem of a name, or the one that the search of a task ends with."""
+    if task in registry.problem_names():
+        return task
+    kinds = {name: registry.entry(name) for name in registry.stages(task)}
+    return [name for name, e in kinds.items() if isinstance(e, registry.ProblemEntry)][-1]
 
 
 def _table(titles, rows):
@@ -636,6 +775,13 @@ def _farewell(stage, computed):
 @contextmanager
 def _bar(console, stage):
     """A progress bar of what runs inside a generation, on a terminal; elsewhere a line once."""
+    with _bar_of(console) as stage.progress:
+        yield
+
+
+@contextmanager
+def _bar_of(console):
+    """What is told how far something long is: (phase, done, total, unit) -> None."""
     if not console.is_terminal:
         seen = set()
 
@@ -645,8 +791,7 @@ def _bar(console, stage):
                 print(f"{phase}: {total} {unit}")
                 sys.stdout.flush()
 
-        stage.progress = say
-        yield
+        yield say
         return
     from rich.progress import (
         BarColumn,
@@ -665,8 +810,7 @@ def _bar(console, stage):
                 tasks[phase] = progress.add_task(f"{phase} ({unit})", total=total)
             progress.update(tasks[phase], completed=done, total=total, visible=done < total)
 
-        stage.progress = show
-        yield
+        yield show
 
 
 def _fail(status, message):

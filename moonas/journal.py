@@ -478,7 +478,12 @@ def _array(values):
 
 
 def _versions(where):
-    found = {"where": where}
+    return {"where": where} | installed_versions()
+
+
+def installed_versions():
+    """Versions of the packages that results depend on, by name; None for what is missing."""
+    found = {}
     for name in PACKAGES:
         try:
             found[name] = version(name)

@@ -114,10 +114,13 @@ def load_model(path):
 
     path = Path(path)
     if path.is_dir():
-        found = sorted(path.glob("model*.pt"))
+        found = sorted(path.glob("model*.pt")) or sorted(path.glob("training*/model*.pt"))
         if len(found) != 1:
             names = [p.name for p in found] or "none"
-            raise ValueError(f"{path} should hold one {MODEL}; it holds {names}. Name a file.")
+            raise ValueError(
+                f"{path} should hold one {MODEL}, or the training of one; it holds {names}. Name a "
+                "file that moonas train has written."
+            )
         path = found[0]
     try:
         with open(path, "rb") as file:

@@ -10,9 +10,14 @@ import torch
 WARM_UP = 3  # passes before the clock starts
 
 
-@torch.inference_mode()
 def measure_latency(module, shape, device, batch=1, repeats=15):
-    """Milliseconds that a module takes for one batch: the median of ``repeats`` passes.
+    """Milliseconds that a module takes for one batch: the median of :func:`time_passes`."""
+    return statistics.median(time_passes(module, shape, device, batch, repeats))
+
+
+@torch.inference_mode()
+def time_passes(module, shape, device, batch=1, repeats=15):
+    """Milliseconds of each of ``repeats`` passes of a module, a list.
 
     Args:
         module: in evaluation mode afterwards.
@@ -31,8 +36,8 @@ def measure_latency(module, shape, device, batch=1, repeats=15):
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         if turn >= WARM_UP:
-            times.append(time.perf_counter() - started)
-    return 1000 * statistics.median(times)
+            times.append(1000 * (time.perf_counter() - started))
+    return times
 
 
 def read_latency_table(path, keys):

@@ -7,12 +7,15 @@ import torch
 
 from moonas.files import sha256
 from moonas.journal import read_run
+from moonas.models import write_model
 from moonas.settings import require, setting
 
 from .comparison import compare, comparison_lines, write_comparison
 from .masks import compressed, groups_of
 from .pretraining import CycleStage, EpochSettings
 from .settings import CYCLEGAN
+from .space import Architecture
+from .training import CycleGAN
 from .weights_file import COMPRESSED_FILE, ORIGINAL_FILE, read_gan, write_gan
 
 
@@ -52,6 +55,14 @@ def build(from_run=None, **options):
     own = {f.name for f in fields(Settings)} - {"weights"}
     taken = {name: value for name, value in searched.items() if name in own}
     return FineTuning(Settings(**taken | {"weights": str(from_run)} | options))
+
+
+def build_network(about):
+    """The untrained generator of a model that :class:`FineTuning` has written."""
+    gan = CycleGAN(**about["shape"])
+    groups = groups_of(gan.generators["a"], about["encoding"])
+    masks = Architecture(tuple(about["masks"]["a"]), tuple(about["masks"]["b"]))
+    return compressed(gan, masks, groups).generators[about["from_domain"]]
 
 
 class FineTuning(CycleStage):
@@ -104,8 +115,26 @@ class FineTuning(CycleStage):
         )
         return training
 
+    def about(self, domain):
+        """What a model file says of a generator, see :func:`moonas.models.write_model`."""
+        return {
+            "kind": "translator",
+            "problem": "cyclegan-pruning",
+            "from_domain": domain,
+            "in_words": str(self.architecture),
+            "masks": {"a": self.architecture.a, "b": self.architecture.b},
+            "encoding": self.encoding,
+            "shape": self.original.shape,
+            "input_shape": [3, self.info.side, self.info.side],
+            "data": self.info.name,
+        }
+
     def report(self, trained, folder):
-        """Write compressed.pt, comparison.json and translations.png; the lines to print."""
+        """Write compressed.pt, a model file a generator, comparison.json and translations.png.
+
+        Returns:
+            The lines to print.
+        """
         write_gan(
             folder / COMPRESSED_FILE,
             trained.gan,
@@ -114,6 +143,9 @@ class FineTuning(CycleStage):
             self.architecture,
             self.encoding,
         )
+        for domain, generator in trained.gan.generators.items():
+            about = self.about(domain)
+            write_model(folder / f"model-{domain}.pt", generator, about)
         pair = self.original.generators, trained.gan.generators
         write_comparison(trained.scores, self.quality, *pair, folder)
         return comparison_lines(trained.scores)

@@ -10,6 +10,7 @@ from moonas.data import checksums, describe
 from moonas.evaluators.generation import Generation, generation_columns
 from moonas.journal import read_run
 from moonas.metrics.inception_score import inception_score
+from moonas.models import MODEL, write_model
 from moonas.nets.devices import repeatable, resolve_device
 from moonas.nets.randomness import generator as stream
 from moonas.nets.randomness import initial_weights
@@ -70,6 +71,11 @@ def build(from_run=None, **options):
     return FinalTraining(Settings(**taken | options))
 
 
+def build_network(about):
+    """The untrained generator of a model that :class:`FinalTraining` has written."""
+    return Generator(zoo.find_generator(about["generator"]), **about["shape"])
+
+
 @dataclass(frozen=True)
 class Trained:
     """What a full training ended with.
@@ -84,6 +90,11 @@ class Trained:
     generator: Generator
     discriminator: torch.nn.Module
     scores: dict
+
+    @property
+    def columns(self):
+        """The scores that are columns of a search, too."""
+        return {"fid": self.scores["fid"], "inverse_is": 1 / self.scores["is_mean"]}
 
 
 class FinalTraining(EpochTraining):
@@ -128,12 +139,26 @@ class FinalTraining(EpochTraining):
         """A :class:`Trained`."""
         return Trained(gan.settled(), gan.D, scores)
 
+    def about(self, scores):
+        """What ``model.pt`` says of the generator, see :func:`moonas.models.write_model`."""
+        return {
+            "kind": "generator",
+            "problem": "eagan-generator",
+            "generator": str(self.architecture),
+            "in_words": str(self.architecture),
+            "shape": generator_shape(self.settings, self.info),
+            "input_shape": [self.settings.latent],
+            "data": self.info.name,
+            "scores": {name: scores[name] for name in ("fid", "test_fid", "is_mean", "is_std")},
+        }
+
     def report(self, trained, folder):
-        """Write gan.json, gan.pt and samples.png; the lines to print."""
+        """Write gan.json, gan.pt, model.pt and samples.png; the lines to print."""
         scores = trained.scores
         of = self.features_in_words
         numbers = {"fid": scores["fid"], "fid_of": of, "calls": self.settings.epochs + 1}
         write_gan(self, trained.generator, trained.discriminator, folder, **numbers)
+        write_model(folder / MODEL, trained.generator, self.about(scores))
         latents = torch.randn(GRID, self.settings.latent, generator=stream(0, "grid"))
         with torch.inference_mode(), repeatable(self.settings.threads):
             images = trained.generator(latents.to(self.device))
