@@ -362,7 +362,7 @@ def _evaluate(args):
     from rich.console import Console
 
     from . import evaluation
-    from .models import load_model
+    from .models import find_model, load_model
 
     console = Console()
     try:
@@ -384,7 +384,7 @@ def _evaluate(args):
             )
     except ValueError as error:
         return _fail(2, error)
-    folder = Path(args.out or _folder_of(args.models[0]))
+    folder = Path(args.out or find_model(args.models[0]).parent)
     evaluation.write_evaluation(found, folder)
     console.print(_table(*evaluation.table(found)))
     for line in evaluation.lines(found):
@@ -393,21 +393,15 @@ def _evaluate(args):
     return 0
 
 
-def _folder_of(model):
-    path = Path(model)
-    return path if path.is_dir() else path.parent
-
-
 def _export(args):
     from .export import ENDINGS, export
-    from .models import load_model
+    from .models import find_model, load_model
 
     try:
         model = load_model(args.model)
-        stem = "model" if Path(args.model).is_dir() else Path(args.model).stem
-        ending = ENDINGS.get(args.format, "")
-        name = "network.py" if ending == ".py" else f"{stem}{ending}"
-        path = Path(args.out or _folder_of(args.model) / name)
+        source, ending = find_model(args.model), ENDINGS.get(args.format, "")
+        stem = source.stem.replace("model", "network") if ending == ".py" else source.stem
+        path = Path(args.out or source.with_name(f"{stem.replace('-', '_')}{ending}"))
         difference = export(model, path, args.format)
     except ValueError as error:
         return _fail(2, error)

@@ -41,17 +41,32 @@ def export(model, path, form):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     model = model.cpu().eval()
-    run = {"onnx": _onnx, "torch-export": _torch_export, "python": _python}[form](model, path)
-    worst = 0.0
-    with torch.inference_mode():
-        inputs = model.example(max(BATCHES))
-        for n in BATCHES:
-            wanted, found = model(inputs[:n]), run(inputs[:n])
-            if found.shape != wanted.shape:
-                raise ValueError(f"{path} gives {tuple(found.shape)}, not {tuple(wanted.shape)}.")
-            worst = max(worst, float((wanted - found).abs().max()))
+    write = {"onnx": _onnx, "torch-export": _torch_export, "python": _python}[form]
+    try:
+        worst = _difference(model, write(model, path))
+    except Exception as error:  # whatever a tracer or another runtime raises
+        path.unlink(missing_ok=True)
+        if isinstance(error, ValueError | OSError):
+            raise
+        reason = (str(error) or repr(error)).splitlines()[0]
+        raise ValueError(f"The model cannot be written as {form}: {reason}") from error
     if not worst <= TOLERANCE:
-        raise ValueError(f"{path} differs from the model by {worst:.2g}; it is of no use.")
+        path.unlink()
+        raise ValueError(
+            f"What was written as {form} differs from the model by {worst:.2g}; it is removed."
+        )
+    return worst
+
+
+@torch.inference_mode()
+def _difference(model, run):
+    """The largest absolute difference of an output, over batches of several sizes."""
+    worst, inputs = 0.0, model.example(max(BATCHES))
+    for n in BATCHES:
+        wanted, found = model(inputs[:n]), run(inputs[:n])
+        if found.shape != wanted.shape:
+            raise ValueError(f"It gives {tuple(found.shape)}, not {tuple(wanted.shape)}.")
+        worst = max(worst, float((wanted - found).abs().max()))
     return worst
 
 
@@ -208,6 +223,7 @@ def _wrapped(text):
 def _short(target, names):
     """A name for an attribute that no other has."""
     name = re.sub(r"\W", "_", target.removeprefix("network."))
+    name = f"layer_{name}" if name[0].isdigit() else name
     while name in names.values():
         name += "_"
     return name
@@ -307,7 +323,8 @@ def _text(value):
 
 def _name(node):
     """The name of a node's result."""
-    return node.name.removeprefix("network_")
+    name = node.name.removeprefix("network_")
+    return f"layer_{name}" if name[0].isdigit() else name
 
 
 def _index(value):

@@ -6,6 +6,7 @@ needs no knowledge of how it was trained.
 
 import io
 import json
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -97,11 +98,30 @@ def write_model(path, network, about):
     write_atomically(path, buffer.getvalue())
 
 
+def find_model(path):
+    """The file of a model: the path itself, or the one file of it in a folder or its training.
+
+    Raises:
+        ValueError: the folder holds none, or several.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    found = sorted(path.glob("model*.pt")) or sorted(path.glob("training*/model*.pt"))
+    if len(found) != 1:
+        names = [str(p.relative_to(path)) for p in found] or "none"
+        raise ValueError(
+            f"{path} should hold one {MODEL}, or the training of one; it holds {names}. Name a "
+            "file that moonas train has written."
+        )
+    return found[0]
+
+
 def load_model(path):
     """A trained network of a file that ``moonas train`` has written.
 
     Args:
-        path: of the file, or of the folder that it is in.
+        path: of the file, or of the folder that it is in, or of the run whose training left it.
 
     Returns:
         A :class:`Model` in evaluation mode on the CPU, a ``torch.nn.Module``: a
@@ -110,18 +130,7 @@ def load_model(path):
     Raises:
         ValueError: there is no such file, it is damaged, or no model of moonas.
     """
-    from pathlib import Path
-
-    path = Path(path)
-    if path.is_dir():
-        found = sorted(path.glob("model*.pt")) or sorted(path.glob("training*/model*.pt"))
-        if len(found) != 1:
-            names = [p.name for p in found] or "none"
-            raise ValueError(
-                f"{path} should hold one {MODEL}, or the training of one; it holds {names}. Name a "
-                "file that moonas train has written."
-            )
-        path = found[0]
+    path = find_model(path)
     try:
         with open(path, "rb") as file:
             held = torch.load(file, map_location="cpu", weights_only=True)

@@ -195,7 +195,8 @@ class _Generator(nn.Module):
 
     def path(self, z, cells):
         """(b, latent) -> (b, in_channels, side, side) in [-1, 1]."""
-        parts = z.chunk(LATENT_PARTS, dim=1)
+        size = self.latent // LATENT_PARTS
+        parts = [z[:, i * size : (i + 1) * size] for i in range(LATENT_PARTS)]
         x, threes = 0, []
         for linear, part, side, module, cell in zip(
             self.inputs, parts, self.sides, self.cells, cells, strict=True
