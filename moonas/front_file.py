@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,7 @@ class FrontRow:
     x: str
     architecture: object
     in_words: str
-    trained: dict
+    trained: dict = field(default_factory=dict)
 
 
 def write_front_csv(problem, rows, path, picked=None):
@@ -165,9 +165,10 @@ def find_row(rows, pick, *, error, size):
     """
     if pick.isdecimal() and int(pick) < len(rows):
         return int(pick)
-    if pick == "knee" and rows:
-        return next(i for i, row in enumerate(rows) if row.picked)
-    if pick in PICKS and rows:
+    marked = [i for i, row in enumerate(rows) if row.picked]
+    if pick == "knee" and marked:
+        return marked[0]
+    if pick in PICKS[1:] and rows:
         name = error if pick == "best-error" else size
         return min(range(len(rows)), key=lambda i: rows[i].columns[name])
     raise ValueError(

@@ -333,9 +333,27 @@ def read_run(folder):
 
 def seconds_of(folder, kind):
     """Seconds that the calls of a kind took in a run, all parts of it together."""
-    lines = (Path(folder) / "times.jsonl").read_text(encoding="utf-8").splitlines()
-    times = [json.loads(line) for line in lines]
-    return sum(one["seconds"] for one in times if one["kind"] == kind)
+    return sum(one["seconds"] for one in read_times(folder) if one["kind"] == kind)
+
+
+def read_times(folder):
+    """When each call of a run was made and how long it took, a list of dicts; see times.jsonl.
+
+    A last line that is still being written is left out.
+
+    Raises:
+        DamagedRun: the file is damaged.
+    """
+    path = Path(folder) / "times.jsonl"
+    data = path.read_bytes() if path.exists() else b""
+    try:
+        times = [json.loads(line) for line in data[: data.rfind(b"\n") + 1].splitlines()]
+        for one in times:
+            datetime.fromisoformat(one["at"])
+            one["kind"], one["seconds"] + one["journal_seconds"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedRun(f"{path} is damaged: {error}") from None
+    return times
 
 
 def check_run(folder, problem, settings, seed):
@@ -470,11 +488,15 @@ def _plain(value):
 
 def _from_json(result):
     """Lists as arrays, null as NaN; so computed and recorded results are the same."""
-    return {k: _array(v) if isinstance(v, list) else v for k, v in result.items()}
+    return {k: _array(v) if isinstance(v, list) else _number(v) for k, v in result.items()}
+
+
+def _number(value):
+    return math.nan if value is None else value
 
 
 def _array(values):
-    return np.array([math.nan if v is None else v for v in values])
+    return np.array([_number(v) for v in values])
 
 
 def _versions(where):

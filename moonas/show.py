@@ -3,7 +3,6 @@
 A run that still goes on can be shown, too: the page has what it has recorded so far.
 """
 
-import json
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from . import front_file, page, registry
 from .drawing import ACCENT, QUIET, draw_graph, finish, one_plot
 from .files import save_figure, write_atomically
-from .journal import read_run
+from .journal import read_run, read_times
 from .pareto import Row, hypervolume, nondominated
 from .progress import clock
 from .report import front_picture, listed, name_axes, shown, title_of
@@ -67,7 +66,7 @@ def show(run):
         sections = _search_sections(problem, folder, records)
     else:
         sections = [_pictures(folder)]
-    sections += [_time(folder, records), _asked(head)]
+    sections += [_time(folder), _asked(head)]
     where = head["settings"].get("data", "")
     lead = f"On {where}, seed {head['seed']}: {head['algorithm']}. {len(records)} calls recorded."
     path = folder / PAGE
@@ -100,8 +99,9 @@ def read_scores(problem, records):
 
 def _search_sections(problem, folder, records):
     scores = read_scores(problem, records)
-    if not scores:
-        return [page.section("The front", page.paragraph("Nothing has been scored yet."))]
+    if not sum(len(s.X) for s in scores):
+        why = "All candidates failed." if scores else "Nothing has been scored yet."
+        return [page.section("The front", page.paragraph(why))]
     rows, picked = _front(problem, folder, scores)
     last = scores[-1].columns if problem.moves else _all_of(scores)
     figure, tips = front_picture(problem, last, rows, picked)
@@ -244,19 +244,13 @@ def _pictures(folder):
     return page.section("Pictures", page.row(*(page.image(p.read_bytes(), p.name) for p in chosen)))
 
 
-def _time(folder, records):
+def _time(folder):
     """Where the time of a run went."""
-    path = folder / "times.jsonl"
-    lines = path.read_bytes().splitlines() if path.exists() else []
-    try:
-        times = [json.loads(line) for line in lines]
-        spent = defaultdict(float)
-        for one in times:
-            spent[PHASES.get(one["kind"], one["kind"])] += one["seconds"]
-            spent["the journal"] += one["journal_seconds"]
-        begun = [datetime.fromisoformat(one["at"]) for one in times]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
+    times, spent = read_times(folder), defaultdict(float)
+    for one in times:
+        spent[PHASES.get(one["kind"], one["kind"])] += one["seconds"]
+        spent["the journal"] += one["journal_seconds"]
+    begun = [datetime.fromisoformat(one["at"]) for one in times]
     if not times:
         return ""
     figure, axes = one_plot((5.2, 0.8 + 0.35 * len(spent)))

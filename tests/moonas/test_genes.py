@@ -1,4 +1,5 @@
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -88,3 +89,25 @@ def test_different_rows_of_bits_have_different_texts(n):
         packed = np.frombuffer(bytes.fromhex(genes.plain(x)), np.uint8)
         assert np.array_equal(np.unpackbits(packed, count=n).astype(bool), x)
         assert [c == "1" for c in genes.text(x)] == x.tolist()
+
+
+def all_rows(genes, n, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(genes.low, genes.high, size=(n, len(genes.low)))
+    X = np.where(genes.real, X, np.round(X))
+    return genes.check(np.vstack([X, genes.low, genes.high]))
+
+
+@pytest.mark.parametrize(
+    "genes", [labels([2, 300, 1]), MIXED, *(bits(n) for n in (1, 7, 8, 9, 16, 21))]
+)
+def test_a_row_comes_back_from_what_json_holds_of_it(genes):
+    for x in all_rows(genes, 40):
+        back = genes.of_plain(json.loads(json.dumps(genes.plain(x))))
+        assert back.dtype == genes.dtype and back.shape == x.shape
+        assert np.array_equal(back, x)
+
+
+def test_whole_numbers_in_json_are_rows_of_the_genes_type():
+    assert MIXED.of_plain([8, 1, 2]).dtype == np.float64
+    assert labels([2, 3]).of_plain([1.0, 2.0]).dtype == np.int64

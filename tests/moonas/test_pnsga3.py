@@ -7,8 +7,10 @@ from pymoo.algorithms.moo.nsga3 import NSGA3, ReferenceDirectionSurvival
 from pymoo.core.population import Population
 from pymoo.core.problem import Problem
 from pymoo.optimize import minimize
+from tables201 import write_table
 from toy import Toy
 
+import moonas
 from moonas.algorithms.named import reference_directions
 from moonas.algorithms.pnsga3 import PNSGA3Survival, merge_fronts
 
@@ -192,3 +194,59 @@ def test_warnings_stay_alive_after_a_survival():
     kept_rows(population([1, 2, 3], [3, 2, 1]), 2)
     with pytest.warns(UserWarning, match="still heard"):
         warnings.warn("still heard", stacklevel=1)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    return write_table(tmp_path_factory.mktemp("table") / "table.csv")
+
+
+def by_name(table, *objectives, **options):
+    problem = moonas.load_problem("nasbench201", table=table, objectives=objectives, population=12)
+    return problem, moonas.algorithm("pnsga3", problem, **options)
+
+
+@pytest.mark.parametrize(
+    ("objectives", "error", "size"),
+    [
+        (("error", "params"), "error", "params"),
+        (("error", "macs"), "error", "macs"),
+        (("error", "macs", "params"), "error", "macs"),
+        (("error", "latency_board", "params"), "error", "params"),
+        (("latency_board", "error", "macs"), "latency_board", "macs"),
+        (("params", "macs"), "params", "macs"),
+    ],
+)
+def test_without_growth_the_first_objective_and_the_first_size_behind_it_protect(
+    table, objectives, error, size
+):
+    _, algorithm = by_name(table, *objectives)
+    survival = algorithm.survival
+    assert (survival.error, survival.size, survival.second) == (error, size, "size")
+
+
+def test_without_growth_any_size_can_be_chosen(table):
+    _, algorithm = by_name(table, "error", "params", size="macs", second="growth", cut="random")
+    survival = algorithm.survival
+    assert (survival.size, survival.second, survival.cut) == ("macs", "size", "random")
+
+
+@pytest.mark.parametrize("objectives", [("error", "latency_board"), ("params", "error")])
+def test_without_growth_and_without_a_size_it_is_refused(table, objectives):
+    message = (
+        "pnsga3 protects large candidates: where no growth is measured, it wants params or macs "
+        f"behind the first objective; got {list(objectives)}."
+    )
+    with pytest.raises(ValueError) as caught:
+        by_name(table, *objectives)
+    assert str(caught.value) == message
+
+
+def test_a_search_of_a_table_uses_the_released_rule_and_keeps_large_cells(table):
+    """Small cells are the fastest: by time and size alone they are all that survives."""
+    problem, algorithm = by_name(table, "latency_board", "params")
+    protected = minimize(problem, algorithm, ("n_gen", 10), seed=1)
+    assert protected.algorithm.survival.rule == "size" and len(protected.pop) == 12
+    plain = minimize(problem, moonas.algorithm("nsga3", problem), ("n_gen", 10), seed=1)
+    largest = [run.pop.get("params").astype(float).max() for run in (protected, plain)]
+    assert largest[0] > 2 * largest[1]

@@ -119,7 +119,7 @@ def test_vectors_of_one_network_score_alike_and_count_as_duplicates(load):
     assert len(result.pop) == 1
 
 
-@pytest.mark.parametrize("name", sorted(set(ALGORITHMS) - {"pnsga3"}))
+@pytest.mark.parametrize("name", sorted(ALGORITHMS))
 def test_every_algorithm_searches_it(load, name):
     problem = load(population=4)
     seen = []
