@@ -132,7 +132,10 @@ def read_front_csv(folder):
         raise ValueError(f"{folder} holds no {NAME}: the search has not ended, or it is no search.")
     try:
         with open(path, newline="", encoding="utf-8") as file:
-            return [_row(line) for line in csv.DictReader(file)]
+            reader = csv.DictReader(file)
+            if not set(NOT_COLUMNS) <= set(reader.fieldnames or ()):
+                raise KeyError(f"it lacks one of the columns {', '.join(NOT_COLUMNS)}")
+            return [_row(line) for line in reader]
     except (ValueError, KeyError, TypeError, csv.Error) as error:
         raise ValueError(f"{path} is damaged: {error}") from None
 

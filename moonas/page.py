@@ -150,7 +150,7 @@ def table(titles, rows, marked=()):
 
 def _kind(texts):
     number = re.compile(
-        r"[-+]?[\d,.]+( ?(%|[kMG]|ms|s))?\*?|-|never|none||[\d.]+ (of|and|to) [\d.]+"
+        r"[-+]?[\d,.]+(e[-+]\d+)?( ?(%|[kMG]|ms|s))?\*?|-|never|none||[\d.]+ (of|and|to) [\d.]+"
     )
     if all(number.fullmatch(str(text)) for text in texts):
         return "number"

@@ -56,13 +56,13 @@ def show(run):
         The path of the page.
 
     Raises:
-        ValueError: the folder holds no run, or a damaged one, or its problem is not installed.
+        ValueError: the folder holds no run, or a damaged one.
     """
     folder, name = registry.last_run(run)
     head, records = read_run(folder)
     known = registry.entries().get(name)
     if isinstance(known, registry.ProblemEntry):
-        problem = registry.stage_module(name).build(**head["settings"])
+        problem = registry.stage_module(name).build(**head["settings"] | {"device": "cpu"})
         sections = _search_sections(problem, folder, records)
     else:
         sections = [_pictures(folder)]
@@ -75,15 +75,18 @@ def show(run):
 
 
 def read_scores(problem, records):
-    """What the calls of a run have scored, a list of :class:`Scored`, in order.
+    """What a run has scored, a list of :class:`Scored`, in order: call by call.
+
+    Where scores move, calls under the same weights are one.
 
     Args:
         problem: that was searched.
         records: of its journal.
     """
-    found = []
+    found, trainings = {}, 0
     names = [column.name for column in problem.columns]
     for record in records:
+        trainings += record["kind"] == "train"
         if record["kind"] != "score":
             continue
         X = np.stack([problem.genes.of_plain(x) for x in record["request"]["x"]])
@@ -93,14 +96,22 @@ def read_scores(problem, records):
             for name in names
             if name in record["result"]
         }
-        found.append(Scored(X[good], columns, len(X)))
-    return found
+        scored = Scored(X[good], columns, len(X))
+        turn = trainings if problem.moves else record["call"]
+        found[turn] = _joined(found[turn], scored) if turn in found else scored
+    return list(found.values())
+
+
+def _joined(first, second):
+    columns = {k: np.concatenate([v, second.columns[k]]) for k, v in first.columns.items()}
+    return Scored(np.concatenate([first.X, second.X]), columns, first.n + second.n)
 
 
 def _search_sections(problem, folder, records):
-    scores = read_scores(problem, records)
-    if not sum(len(s.X) for s in scores):
-        why = "All candidates failed." if scores else "Nothing has been scored yet."
+    every = read_scores(problem, records)
+    scores = [s for s in every if len(s.X)]
+    if not scores:
+        why = "All candidates failed." if every else "Nothing has been scored yet."
         return [page.section("The front", page.paragraph(why))]
     rows, picked = _front(problem, folder, scores)
     last = scores[-1].columns if problem.moves else _all_of(scores)

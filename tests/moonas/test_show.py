@@ -209,10 +209,12 @@ def test_scores_are_those_of_the_evaluations(cells, table):
     assert failed > 0
 
 
-def test_failed_candidates_and_other_calls_are_left_out_of_the_scores():
-    def call(kind, n, **columns):
-        return {"kind": kind, "request": {"x": [[i] * 6 for i in range(n)]}, "result": columns}
+def call(kind, n, **columns):
+    """A record of a journal, of a call for n rows."""
+    return {"kind": kind, "request": {"x": [[i] * 6 for i in range(n)]}, "result": columns}
 
+
+def test_failed_candidates_and_other_calls_are_left_out_of_the_scores():
     records = [
         {"kind": "train", "request": {"who": "uniform"}, "result": {"epochs": 1}},
         call("score", 2, error=[5.0, 6.0], params=[7, 8], failed=[False, False]),
@@ -221,7 +223,8 @@ def test_failed_candidates_and_other_calls_are_left_out_of_the_scores():
         call("final test", 1, error=[1.0]),
         call("score", 1, error=[100.0], params=[2], failed=[True]),
     ]
-    first, second, third = read_scores(Toy(), records)
+    records = [record | {"call": i} for i, record in enumerate(records)]
+    first, second, third = read_scores(Toy(moves=False), records)
     assert first.X.tolist() == [[0] * 6, [1] * 6] and first.n == 2
     assert {name: v.tolist() for name, v in first.columns.items()} == {
         "error": [5.0, 6.0],
@@ -397,3 +400,17 @@ def test_a_run_whose_candidates_all_failed_is_shown(tmp_path):
     with pytest.raises(moonas.problem.SearchFailed):
         search(problem, problem.algorithm(), seed=1, generations=2, verbose=False)
     assert "1 calls recorded" in show(tmp_path / "run").read_text()
+
+
+def test_calls_under_the_same_weights_are_one():
+    records = [
+        {"kind": "train", "request": {"who": "uniform"}, "result": {"epochs": 1}},
+        call("score", 1, error=[5.0], params=[7], failed=[False]),
+        call("score", 2, error=[100.0, 4.0], params=[1, 3], failed=[True, False]),
+        {"kind": "train", "request": {"who": []}, "result": {"epochs": 1}},
+        call("score", 1, error=[3.0], params=[2], failed=[False]),
+    ]
+    records = [record | {"call": i} for i, record in enumerate(records)]
+    first, second = read_scores(Toy(), records)
+    assert first.columns["error"].tolist() == [5.0, 4.0] and first.n == 3
+    assert second.columns["params"].tolist() == [2.0] and len(second.X) == 1
