@@ -128,12 +128,12 @@ class DigitsNetwork(nn.Module):
         self.classifier = nn.Conv2d(n * last.c_in, n * n_classes, 1, groups=n)
 
     def forward(self, images):
-        n = self.copies or 1
+        if self.copies is None:
+            return self.classifier(self.body(images))[:, :, 0, 0]
         if images.shape[1] == self.in_channels:
-            images = images.repeat(1, n, 1, 1)
+            images = images.repeat(1, self.copies, 1, 1)
         logits = self.classifier(self.body(images))[:, :, 0, 0]
-        logits = logits.reshape(len(images), n, self.n_classes).transpose(0, 1)
-        return logits[0] if self.copies is None else logits
+        return logits.reshape(len(images), self.copies, self.n_classes).transpose(0, 1)
 
 
 def of_copy(network, architecture, which, **shape):

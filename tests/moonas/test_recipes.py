@@ -1,0 +1,184 @@
+"""What full trainings do besides plain epochs, each against its definition."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+import moonas
+from moonas.data import cutout
+from moonas.evaluators.full_training import PRESETS, Settings, build, learning_rate, mixed
+from moonas.journal import fingerprint
+from moonas.nets.cell_network import CellNetwork, drop_path
+from moonas.nets.randomness import generator
+
+EDGES = [("sep_conv_3x3", 0), ("skip_connect", 1)] * 4
+EVERYTHING = dict(
+    epochs=3,
+    batch=30,
+    channels=2,
+    layers=3,
+    auxiliary=0.4,
+    drop_path=0.3,
+    cutout=8,
+    label_smoothing=0.1,
+    warmup_epochs=1,
+    schedule="linear",
+)
+
+
+def test_path_dropout_drops_whole_images_and_keeps_the_mean():
+    x = torch.rand(4000, 2, 3, 3) + 0.5
+    out = drop_path(x, 0.3, generator(0, "paths"))
+    gone = (out == 0).flatten(1)
+    assert (gone.all(1) | ~gone.any(1)).all()  # an image is gone or whole
+    assert torch.allclose(out[~gone.any(1)], x[~gone.any(1)] / 0.7)
+    share = float(gone.all(1).float().mean())
+    assert abs(share - 0.3) < 4 * math.sqrt(0.3 * 0.7 / 4000)  # 4 standard errors
+
+
+def test_a_network_drops_edges_with_weights_in_training_alone():
+    torch.manual_seed(0)
+    net = CellNetwork(EDGES, EDGES, channels=2, layers=3, image_size=8, in_channels=1)
+    x = torch.rand(8, 1, 8, 8)
+    net.eval()
+    plain = net(x)
+    net.set_drop_path(0.9, generator(1, "paths"))
+    assert torch.equal(net(x), plain)
+    net.train()
+    seen = []
+    for cell in net.cells:
+        for operation in cell.operations:
+            operation.register_forward_hook(lambda m, i, o: seen.append(type(m).__name__))
+    dropped = net(x)
+    net.set_drop_path(0.9, generator(1, "paths"))
+    assert torch.equal(net(x), dropped)  # the generator decides
+    net.set_drop_path(0.0, generator(1, "paths"))
+    whole = net(x)
+    assert not torch.allclose(whole, dropped)
+    assert "Identity" in seen
+    rng = generator(3, "paths")
+    before = rng.get_state()
+    skip = [("skip_connect", 0), ("skip_connect", 1)] * 4
+    cell = CellNetwork(skip, skip, channels=2, layers=3, image_size=8).cells[0].train()
+    cell.dropped = (0.9, rng)
+    cell(torch.rand(2, 6, 8, 8), torch.rand(2, 6, 8, 8))
+    assert torch.equal(rng.get_state(), before)  # identities are not dropped
+
+
+def test_cutout_leaves_a_square_of_zeros():
+    images = torch.ones(500, 2, 10, 12)
+    out = cutout(images, generator(0, "cutout"), 4)
+    for image in out:
+        assert torch.equal(image[0], image[1])
+        rows, columns = torch.where(image[0] == 0)
+        height, width = rows.max() - rows.min() + 1, columns.max() - columns.min() + 1
+        assert len(rows) == height * width and 2 <= height <= 4 and 2 <= width <= 4
+    assert (out == 0).any(0).all()  # it may be anywhere
+    sides = [sum(min(n, c + 2) - max(0, c - 2) for c in range(n)) / n for n in (10, 12)]
+    expected = sides[0] * sides[1]  # the mean over all centres
+    counts = (out[:, 0] == 0).sum((1, 2)).float()
+    assert abs(float(counts.mean()) - expected) < 4 * float(counts.std()) / math.sqrt(500)
+
+
+def test_learning_rates_rise_then_fall():
+    line = Settings(epochs=10, warmup_epochs=2, schedule="linear", learning_rate=0.8)
+    assert np.allclose([learning_rate(e, line) for e in (0, 1, 2, 6, 10)], [0.4, 0.8, 0.8, 0.4, 0])
+    cosine = Settings(epochs=8, learning_rate=1.0, learning_rate_end=0.2)
+    assert np.allclose([learning_rate(e, cosine) for e in (0, 4, 8)], [1.0, 0.6, 0.2])
+
+
+def test_bfloat16_is_for_gpus_unless_asked_for():
+    cpu = torch.device("cpu")
+    a = torch.rand(4, 4)
+    for precision, kind in (
+        ("auto", torch.float32),
+        ("full", torch.float32),
+        ("mixed", torch.bfloat16),
+    ):
+        with mixed(precision, cpu):
+            assert (a @ a).dtype == kind
+
+
+@pytest.fixture
+def stage(few_digits):
+    return build(architecture="CARS_A", data=few_digits, image_size=32, **EVERYTHING)
+
+
+def test_a_step_is_trained_on_both_classifiers_with_smoothed_labels(stage):
+    training = stage.start(1)
+    logits, auxiliary = torch.randn(6, 10), torch.randn(6, 10)
+    labels = torch.arange(6)
+
+    def smoothed(z):
+        target = torch.full((6, 10), 0.1 / 10)
+        target[range(6), labels] += 0.9
+        return -(target * F.log_softmax(z, 1)).sum(1).mean()
+
+    expected = smoothed(logits) + 0.4 * smoothed(auxiliary)
+    assert torch.allclose(training._loss((logits, auxiliary), labels), expected)
+    assert torch.allclose(training._loss(logits, labels), smoothed(logits))
+
+
+def test_path_dropout_rises_to_its_rate_at_the_last_epoch(stage):
+    training, rates = stage.start(1), []
+    set_drop_path = training.network.set_drop_path
+    training.network.set_drop_path = lambda rate, rng: (
+        rates.append(rate) or set_drop_path(rate, rng)
+    )
+    for epoch in range(3):
+        training.train(epoch)
+    assert np.allclose(rates, [0, 0.15, 0.3])
+
+
+def test_a_training_with_everything_goes_on_with_the_same_bits(stage, few_digits, tmp_path):
+    straight = stage.start(1)
+    for epoch in range(3):
+        straight.train(epoch)
+    first = stage.start(1)
+    first.train(0)
+    state = {name: t.clone() for name, t in first.state().items()}
+    again = stage.start(1)
+    again.load_state(state)
+    again.train(1)
+    again.train(2)
+    assert fingerprint(again.state()) == fingerprint(straight.state())
+
+
+def test_the_auxiliary_classifier_stays_out_of_the_model(stage, tmp_path):
+    from moonas.registry import attach_journal
+
+    attach_journal(stage, "cars training", tmp_path)
+    trained = stage.run(1)
+    lines = stage.report(trained, tmp_path)
+    assert any("auxiliary" in name for name in trained.network.state_dict())
+    model = moonas.load_model(tmp_path)
+    assert not any("auxiliary" in name for name in model.state_dict())
+    pixels = model.example(4)
+    normalised = (pixels - model.mean) / model.std
+    assert torch.allclose(model(pixels), trained.network.eval()(normalised), atol=1e-5)
+    params = sum(p.numel() for p in model.parameters())
+    assert f"{params:,} params" in lines[0]
+
+
+def test_what_networks_cannot_do_is_refused(few_digits):
+    with pytest.raises(ValueError, match="auxiliary=True will not do"):
+        build(architecture="CARS_A", data=few_digits, image_size=8, layers=3, auxiliary=0.4)
+    with pytest.raises(ValueError, match="Unknown architecture 'CARS_Z'"):
+        build(architecture="CARS_Z")
+    with pytest.raises(ValueError, match="Name a run folder, or a published architecture"):
+        build()
+
+
+def test_the_papers_network_has_the_printed_size():
+    preset = PRESETS["paper"] | {"data": "cifar10"}
+    stage = build(architecture="CARS_A", **preset)
+    with torch.device("meta"):
+        net = stage.network()
+    # 36 channels and 20 cells, in the paper 2.4 M
+    assert (
+        sum(p.numel() for p in net.parameters())
+        == moonas.zoo("CARS_A").counts["CIFAR-10, 36 channels, 20 cells"][0]
+    )
