@@ -5,9 +5,11 @@ zoom, glass and spatter want textures or kernels that no maintained package brin
 those of CIFAR-10-C, for images of 32 pixels, but for elastic, which has its own.
 """
 
+import io
 import math
 
 import torch
+from PIL import Image
 from torchvision.transforms.v2 import functional as V
 
 STRENGTHS = (1, 2, 3, 4, 5)
@@ -63,8 +65,15 @@ def _saturate(images, rng, factor):
 
 
 def _jpeg(images, rng, quality):
-    pixels = (images.clamp(0, 1) * 255).round().to(torch.uint8)
-    return torch.stack([V.jpeg(one, quality) for one in pixels]).float() / 255
+    return torch.stack([_one_jpeg(one, quality) for one in images])
+
+
+def _one_jpeg(image, quality):
+    """An image, (c, h, w), as a file of that quality has it."""
+    file = io.BytesIO()
+    V.to_pil_image(image.clamp(0, 1)).save(file, "JPEG", quality=quality)
+    with Image.open(file) as read:
+        return V.pil_to_tensor(read).float() / 255
 
 
 def _pixelate(images, rng, share):

@@ -1,0 +1,106 @@
+"""From a search to a network that one can ship, each step from the command line."""
+
+import csv
+import json
+from dataclasses import fields
+
+import pytest
+import torch
+
+import moonas
+from moonas.cli import main
+from moonas.registry import stage_module
+
+
+def run(*line):
+    assert main([str(word) for word in line]) == 0, line
+
+
+def rows_of(folder):
+    with open(folder / "front.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def all_steps(folder, searched, trained, capsys):
+    """Search, train three picks, evaluate, export, reload; errors of the picks by number of row."""
+    cars = folder / "cars"
+    run("search", "cars", "--out", cars, *searched)
+    before = rows_of(cars)
+    last = len(before) - 1
+    run("train", cars, "--pick", "knee", "0", last, "--out", folder / "net", *trained)
+    words = capsys.readouterr().out
+    places = {"knee": [row["picked"] for row in before].index("1"), "0": 0, str(last): last}
+    rows, errors = rows_of(cars), {}
+    for pick, place in places.items():
+        model = moonas.load_model(folder / f"net-{pick}")
+        row = rows[place]
+        errors[pick] = float(row["trained_error"])
+        assert model.about["scores"]["error"] == pytest.approx(errors[pick])
+        assert float(row["trained_params"]) == sum(p.numel() for p in model.parameters())
+        assert float(row["trained_seconds"]) > 0 and float(row["trained_latency_ms"]) > 0
+    if len(set(places.values())) == 3 and len(set(errors.values())) > 1:
+        assert "3 rows of the front have been trained; the rank correlation" in words
+    run("search", "cars", "--out", cars, *searched)  # complete: what was trained stays
+    assert rows_of(cars) == rows
+
+    knee = folder / "net-knee"
+    run("evaluate", knee, folder / "net-0", "--out", folder / "evaluation")
+    found = json.loads((folder / "evaluation" / "evaluation.json").read_text())
+    assert [one["error"] for one in found["models"].values()] == [
+        pytest.approx(errors["knee"]),
+        pytest.approx(errors["0"]),
+    ]
+    run("export", knee, "--format", "onnx")
+    run("export", knee, "--format", "python", "--out", folder / "shipped" / "net.py")
+    import onnxruntime
+
+    model = moonas.load_model(knee)
+    session = onnxruntime.InferenceSession(str(knee / "model.onnx"))
+    pixels = torch.rand(5, *model.input_shape)
+    (out,) = session.run(None, {"input": pixels.numpy()})
+    assert torch.allclose(torch.from_numpy(out), model(pixels), atol=1e-4)
+    return errors
+
+
+def test_every_step_from_a_search_to_a_file(tmp_path, tiny_of, few_digits, capsys):
+    settings = tiny_of("cars") | {"image_size": 8}
+    searched = ["--data", few_digits, "--set", *(f"{k}={v}" for k, v in settings.items())]
+    device = ["--set", "epochs=2", "batch=25", f"device={settings['device']}"]
+    all_steps(tmp_path, searched, device, capsys)
+
+
+@pytest.mark.slow
+def test_the_knee_of_a_search_on_digits_errs_in_three_percent_at_most(tmp_path, capsys):
+    errors = all_steps(tmp_path, ["--seed", "1"], ["--set", "epochs=30"], capsys)
+    assert errors["knee"] <= 3
+
+
+def test_a_front_of_one_data_set_is_trained_on_another(tmp_path, tiny_of, few_digits):
+    settings = tiny_of("cars")
+    run("search", "cars", "--out", tmp_path, "--set", *(f"{k}={v}" for k, v in settings.items()))
+    other = ["--data", few_digits, "--set", "epochs=1", "batch=25", "image_size=12"]
+    run("train", tmp_path, "--pick", "smallest", *other)
+    model = moonas.load_model(tmp_path / "training")
+    assert model.input_shape == (3, 12, 12) and model(model.example(2)).shape == (2, 10)
+    assert model.about["data"] == str(few_digits)
+
+
+def test_words_of_train_that_do_not_fit_end_with_2(tmp_path, capsys):
+    for line, message in (
+        (["train"], "wants a run folder, or --architecture NAME"),
+        (["train", "x", "--architecture", "CARS_A"], "wants a run folder, or --architecture"),
+        (["train", "--architecture", "CARS_A", "--pick", "knee"], "--pick is of a run folder"),
+        (["train", "--architecture", "EAGAN_G"], "EAGAN_G will not do: it is no classifier"),
+        (["train", str(tmp_path)], "holds no run"),
+    ):
+        assert main(line) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_every_problem_of_classifiers_has_the_full_training():
+    for name in moonas.problem_names():
+        known = {field.name for field in fields(stage_module(name).Settings)}
+        module = moonas.registry.training_module(name)
+        if "learning_rate" in known and "proxy_epochs" in known:
+            assert module.__name__ == "moonas.evaluators.full_training"
+        assert callable(module.build_network)
