@@ -106,6 +106,8 @@ class _Cells:
                 for name, (start, end) in zip(cell, self.joined, strict=True)
                 if name != "none"
             )
+            if not any(end == "4" for _, end, _ in edges):  # no down-sampling: nodes 2 and 3 add up
+                edges += (("2", "4", ""), ("3", "4", ""))
             found.append(Graph(f"{self.kind} {number + 1}", ("0",), ("1", "2", "3", "4"), edges))
         return found
 
