@@ -118,7 +118,8 @@ def _search_sections(problem, folder, records):
     figure, tips = front_picture(problem, last, rows, picked)
     save_figure(figure, folder / "front.png", dpi=150)
     pick = "the search goes on" if picked is None else f"picked: {problem.picked_as}"
-    caption = f"{len(rows)} candidate{'s' * (len(rows) != 1)}; {pick}. Point at one for all that is known of it."
+    n = f"{len(rows)} candidate{'s' * (len(rows) != 1)}"
+    caption = f"{n}; {pick}. Point at one for all that is known of it."
     table = _front_table(problem, rows, picked)
     return [
         page.section("The front", page.picture(figure, caption, tips), table),
