@@ -66,6 +66,9 @@ class Spheres(Problem):
     genes = GENES
     objectives = ("a", "b")
 
+    def objective_bounds(self):
+        return np.array([[0.0, 0.0], [1000.0, 1000.0]])
+
     def __init__(self):
         super().__init__(n_var=5, n_obj=2, xl=GENES.low, xu=GENES.high)
         self.seen = []
