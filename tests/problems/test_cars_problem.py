@@ -172,7 +172,7 @@ def test_scores_do_not_depend_on_the_number_of_workers(tiny):
     assert np.array_equal(scores[0], scores[1]) and np.array_equal(scores[0], scores[2])
 
 
-@pytest.mark.parametrize("backend", ["loky", "threading"])
+@pytest.mark.parametrize("backend", [pytest.param("loky", marks=pytest.mark.slow), "threading"])
 def test_a_search_does_not_depend_on_joblibs_workers(tiny, backend):
     alone = run(moonas.load_problem("cars", **tiny))
     with joblib.parallel_config(backend=backend, n_jobs=2):

@@ -208,6 +208,7 @@ print(problem.evaluate(rows)[:, 0].tolist())
 """
 
 
+@pytest.mark.slow
 def test_a_problem_that_a_script_defines_is_trained_in_processes(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
     line = [sys.executable, tmp_path / "script.py"]
@@ -325,7 +326,9 @@ def test_where_scores_move_the_model_learns_from_todays_scores_alone(small):
     assert len(checked) == 3 and checked[-1] > 6  # survivors, and offspring that died
 
 
-@pytest.mark.parametrize("name", ["nsga3", "smsemoa", "moead", "random"])
+@pytest.mark.parametrize(
+    "name", ["moead", *(pytest.param(n, marks=pytest.mark.slow) for n in ("nsga3", "smsemoa"))]
+)
 @pytest.mark.parametrize("weights", ["shared", "frozen"])
 def test_other_algorithms_search_the_supernet(name, weights, small):
     problem = moonas.load_problem("nsganet", evaluator="supernet", weights=weights, **small)
