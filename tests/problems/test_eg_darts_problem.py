@@ -32,7 +32,9 @@ def sample(problem, n=6, seed=0):
     return problem.operators()["sampling"].do(problem, n, random_state=rng).get("X")
 
 
-@pytest.mark.parametrize("cells", [pytest.param("PDARTS", marks=pytest.mark.slow), TEXT])
+@pytest.mark.parametrize(
+    "cells", [*(pytest.param(c, marks=pytest.mark.slow) for c in ("PDARTS", "CARS_A")), TEXT]
+)
 def test_counts_are_those_of_the_networks(load, cells):
     problem = load(cells=cells, first_width=(3, 9), widening=(1.0, 3.0))
     X = sample(problem)

@@ -327,7 +327,8 @@ def test_where_scores_move_the_model_learns_from_todays_scores_alone(small):
 
 
 @pytest.mark.parametrize(
-    "name", ["moead", *(pytest.param(n, marks=pytest.mark.slow) for n in ("nsga3", "smsemoa"))]
+    "name",
+    ["moead", *(pytest.param(n, marks=pytest.mark.slow) for n in ("nsga3", "smsemoa", "random"))],
 )
 @pytest.mark.parametrize("weights", ["shared", "frozen"])
 def test_other_algorithms_search_the_supernet(name, weights, small):
