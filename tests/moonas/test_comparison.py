@@ -269,6 +269,12 @@ def test_the_command_line_compares_and_resumes(tmp_path, capsys):
     assert page.count("<circle") == len(moonas.load_problem("digits-table").true_front()[1])
     assert main([*line, "--set", "population=12"]) == 2
     assert "population=10, and this one has 12" in capsys.readouterr().err
+    failing = ["compare", "digits-table", "--algorithms", "pnsga3", "--seeds", "1", "--jobs", "1"]
+    failing += ["--set", "objectives=error,latency_ms", "--out", str(tmp_path / "failing")]
+    assert main(failing) == 1  # nothing came out
+    assert "pnsga3 failed in 1 of 1 runs: ValueError: pnsga3 protects" in " ".join(
+        capsys.readouterr().out.split()
+    )
     assert main(["compare", "nothing", "--algorithms", "nsga2", "--out", str(tmp_path)]) == 2
     assert "Unknown problem 'nothing'" in capsys.readouterr().err
 
