@@ -340,7 +340,7 @@ def _compare(args):
     console.print(
         f"Written to {args.out}: report.html, results.csv, pairs.csv, ...", soft_wrap=True
     )
-    return 0
+    return int(all(run.failed for run in found.runs))
 
 
 def _show(args):
