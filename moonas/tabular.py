@@ -109,7 +109,8 @@ class TabularProblem(ArchitectureProblem):
         return self.read_table()
 
     def __getstate__(self):
-        return {k: v for k, v in super().__getstate__().items() if k != "table"}
+        left = {"table", "_true_front"}
+        return {k: v for k, v in super().__getstate__().items() if k not in left}
 
     def make_evaluator(self):
         """A :class:`TableEvaluator`."""
@@ -143,6 +144,10 @@ class TabularProblem(ArchitectureProblem):
             (X, F): (n, n_var) ints and (n, n_obj), by ascending first objective; of equal points
             the first.
         """
+        return self._true_front
+
+    @cached_property
+    def _true_front(self):
         F = np.column_stack([self.table.columns[name] for name in self.objectives])
         known = np.flatnonzero(np.isfinite(F).all(axis=1))
         _, first = np.unique(F[known], axis=0, return_index=True)

@@ -111,8 +111,7 @@ class Comparison:
 
     def too_few_seeds(self, problem):
         """Whether no pair could differ significantly, however clear the difference."""
-        k = len(self.hypervolumes(problem))
-        return statistics.least_p(len(self.plan.seeds), max(1, k * (k - 1) // 2)) > LEVEL
+        return len(self.plan.seeds) < self.enough_seeds(problem)
 
     def enough_seeds(self, problem):
         """How many seeds a pair could differ significantly with."""

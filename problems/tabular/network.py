@@ -4,11 +4,11 @@ With ``copies`` networks in one module, every layer is a convolution of as many 
 one copy reaches another: no sum runs over them, normalisation is by channel, and SGD by number.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+from moonas.nets import parts
 
 
 def layer(operation, c_in, c_out, stride, copies=1):
@@ -54,33 +54,8 @@ def _conv(c_in, c_out, kernel, stride, groups, copies):
     )
 
 
-@dataclass(frozen=True)
-class Part:
-    """A layer, the stem or the classifier, at one input shape.
-
-    Args:
-        name: an operation, "stem" or "classifier".
-        c_in: channels in.
-        c_out: channels out, or classes.
-        stride: 1 or 2.
-        side: of the input in pixels.
-    """
-
-    name: str
-    c_in: int
-    c_out: int
-    stride: int
-    side: int
-
-    @property
-    def key(self):
-        """Its name in a latency table."""
-        return f"{self.name} {self.c_in}-{self.c_out} s{self.stride} {self.side}x{self.side}"
-
-    @property
-    def shape(self):
-        """Of one input, (c, h, w)."""
-        return self.c_in, self.side, self.side
+class Part(parts.Part):
+    """A layer by its operation, the stem or the classifier, at one input shape."""
 
     def build(self):
         """The module; (b, c_in, side, side) in."""
@@ -93,14 +68,14 @@ class Part:
 def network_parts(architecture, *, n_classes=10, in_channels=1, side=8):
     """The parts of a network, in order, a list of :class:`Part`."""
     a = architecture
-    parts, c = [Part("stem", in_channels, a.width, 1, side)], a.width
+    found, c = [Part("stem", in_channels, a.width, 1, side)], a.width
     for stage, (operation, depth) in enumerate(zip(a.operations, a.depths, strict=True)):
         c_out = a.width * (a.widening if stage else 1)
         for i in range(depth):
             stride = 2 if stage and i == 0 else 1
-            parts.append(Part(operation, c, c_out, stride, side))
+            found.append(Part(operation, c, c_out, stride, side))
             c, side = c_out, side // stride
-    return [*parts, Part("classifier", c, n_classes, 1, side)]
+    return [*found, Part("classifier", c, n_classes, 1, side)]
 
 
 class DigitsNetwork(nn.Module):
@@ -119,12 +94,12 @@ class DigitsNetwork(nn.Module):
         super().__init__()
         n = copies or 1
         self.copies, self.n_classes, self.in_channels = copies, n_classes, in_channels
-        *parts, last = network_parts(architecture, n_classes=n_classes, in_channels=in_channels)
-        layers = [
+        *layers, last = network_parts(architecture, n_classes=n_classes, in_channels=in_channels)
+        body = [
             layer("conv3" if p.name == "stem" else p.name, p.c_in, p.c_out, p.stride, n)
-            for p in parts
+            for p in layers
         ]
-        self.body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1))
+        self.body = nn.Sequential(*body, nn.AdaptiveAvgPool2d(1))
         self.classifier = nn.Conv2d(n * last.c_in, n * n_classes, 1, groups=n)
 
     def forward(self, images):
