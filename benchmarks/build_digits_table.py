@@ -25,16 +25,23 @@ from pathlib import Path
 import numpy as np
 import torch
 from joblib import Parallel, delayed
+from moonas.problems.digits_table import space
+from moonas.problems.digits_table.network import DigitsNetwork
+from moonas.problems.digits_table.problem import FILE, SEEDS
+from moonas.problems.digits_table.training import (
+    N_TRAIN,
+    N_VALIDATION,
+    RECIPE,
+    digits,
+    train,
+    wrong,
+)
 from scipy.stats import spearmanr
 
 from moonas.files import write_atomically
-from moonas.metrics.latency import measure_latency
+from moonas.metrics.timing import measure_latency
 from moonas.nets.counting import count_macs, count_params
 from moonas.nets.devices import repeatable
-from problems.tabular import space
-from problems.tabular.network import DigitsNetwork
-from problems.tabular.problem import FILE, SEEDS
-from problems.tabular.training import N_TRAIN, N_VALIDATION, RECIPE, digits, train, wrong
 
 CHUNK = 10  # architectures a file
 SAMPLE = 30  # that training is timed on

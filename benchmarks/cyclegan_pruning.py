@@ -28,13 +28,13 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed
 from matplotlib.figure import Figure
+from moonas.problems.cyclegan_pruning.masks import by_norm, compressed
+from moonas.problems.cyclegan_pruning.quality import Quality
+from moonas.problems.cyclegan_pruning.space import Architecture
+from moonas.problems.cyclegan_pruning.training import Training, decay
 
 import moonas
-from moonas.search import search
-from problems.cyclegan_pruning.masks import by_norm, compressed
-from problems.cyclegan_pruning.quality import Quality
-from problems.cyclegan_pruning.space import Architecture
-from problems.cyclegan_pruning.training import Training, decay
+from moonas.run.search import search
 
 HERE = Path(__file__).parent
 EPOCHS = 5  # of the final fine-tuning, and as many with a falling rate

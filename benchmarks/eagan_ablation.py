@@ -26,8 +26,8 @@ from joblib import Parallel, delayed
 from matplotlib.figure import Figure
 
 import moonas
-from moonas.journal import read_run
-from moonas.search import search
+from moonas.run.journal import read_run
+from moonas.run.search import search
 
 HERE = Path(__file__).parent
 ROUNDS = 8  # a stage

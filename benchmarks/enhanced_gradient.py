@@ -23,6 +23,8 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed
 from matplotlib.figure import Figure
+from moonas.problems.eg_darts import cell_space
+from moonas.problems.eg_darts.cell_search import Settings
 from scipy.stats import wilcoxon
 
 import moonas
@@ -32,9 +34,7 @@ from moonas.nets.cell_network import CellNetwork
 from moonas.nets.counting import count_params
 from moonas.nets.devices import repeatable
 from moonas.nets.randomness import generator, initial_weights
-from moonas.nets.training import Recipe, make_optimizer, train_epochs
-from problems.eg_darts import cell_space
-from problems.eg_darts.cells import Settings
+from moonas.training.sgd import Recipe, make_optimizer, train_epochs
 
 HERE = Path(__file__).parent
 VARIANTS = {"enhanced": True, "plain": False}

@@ -21,14 +21,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from moonas.problems.nsganet import space
 from pymoo.optimize import minimize
 from scipy.stats import spearmanr
 
 import moonas
-from moonas.genotype import SHORT
-from moonas.journal import read_run
 from moonas.pareto import nondominated
-from problems.nsganet import space
+from moonas.run.journal import read_run
+from moonas.spaces.genotype import SHORT
 
 HERE = Path(__file__).parent
 GROUPS = {

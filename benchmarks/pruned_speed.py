@@ -21,14 +21,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from moonas.problems.cyclegan_pruning import networks
+from moonas.problems.cyclegan_pruning.channels import ChannelCosts, prune
+from moonas.problems.cyclegan_pruning.masks import groups_of
+from moonas.problems.cyclegan_pruning.space import Space
 
-from moonas.metrics.latency import measure_latency
-from moonas.nets.channels import ChannelCosts, prune
+from moonas.metrics.timing import measure_latency
 from moonas.nets.devices import repeatable
 from moonas.nets.randomness import initial_weights
-from problems.cyclegan_pruning import networks
-from problems.cyclegan_pruning.masks import groups_of
-from problems.cyclegan_pruning.space import Space
 
 HERE = Path(__file__).parent
 SHARES = (0.45, 0.5, 0.55)  # of the filters of each mask

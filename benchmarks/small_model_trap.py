@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed
 from matplotlib.figure import Figure
+from moonas.problems.cars import network, space
+from moonas.problems.cars.problem import target_shape
 from pymoo.optimize import minimize
 from torch.nn import functional as F
 
@@ -26,9 +28,7 @@ from moonas.data import load, split
 from moonas.metrics.error import count_wrong, error_percent
 from moonas.nets.randomness import generator, initial_weights
 from moonas.pareto import hypervolume, rows_of
-from moonas.progress import short_number
-from problems.cars import network, space
-from problems.cars.problem import target_shape
+from moonas.run.progress import short_number
 
 HERE = Path(__file__).parent
 RULES = {

@@ -6,12 +6,12 @@ _HOMES = {
     "algorithm": "moonas.algorithms.named",
     "compare": "moonas.comparison",
     "front": "moonas.pareto",
-    "load_model": "moonas.models",
+    "load_model": "moonas.models.model",
     "load_problem": "moonas.registry",
     "load_stage": "moonas.registry",
     "load_training": "moonas.registry",
     "problem_names": "moonas.registry",
-    "zoo": "moonas.published",
+    "zoo": "moonas.models.zoo",
 }
 __all__ = sorted(_HOMES)
 __version__ = "0.1.0"

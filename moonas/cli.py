@@ -265,8 +265,8 @@ def _list(args):
 
     console = Console()
     if args.zoo:
-        from .progress import short_number
-        from .published import zoo
+        from .models.zoo import zoo
+        from .run.progress import short_number
 
         items = zoo().values()
         for words in dict.fromkeys(words for item in items for words in item.counts):
@@ -344,7 +344,7 @@ def _compare(args):
 
 
 def _show(args):
-    from .show import show
+    from .views.run_page import show
 
     try:
         path = show(args.folder)
@@ -361,8 +361,8 @@ def _show(args):
 def _evaluate(args):
     from rich.console import Console
 
-    from . import evaluation
-    from .models import find_model, load_model
+    from .models import robustness as evaluation
+    from .models.model import find_model, load_model
 
     console = Console()
     try:
@@ -394,8 +394,8 @@ def _evaluate(args):
 
 
 def _export(args):
-    from .export import ENDINGS, export
-    from .models import find_model, load_model
+    from .models.export import ENDINGS, export
+    from .models.model import find_model, load_model
 
     try:
         model = load_model(args.model)
@@ -413,7 +413,7 @@ def _export(args):
 def _latency(args):
     from rich.console import Console
 
-    from . import latency
+    from .models import latency_table as latency
 
     console = Console()
     try:
@@ -485,7 +485,7 @@ def _counted(console):
     """What is told how many runs of a comparison are done: a bar, or a line now and then."""
     import time
 
-    from .progress import clock
+    from .run.progress import clock
 
     begun = []
 
@@ -521,7 +521,7 @@ def _train(args):
 
 def _run_all(prepare):
     """Run what ``prepare()`` gives, functions; the status."""
-    from .journal import DamagedRun, RunInUse, RunMismatch
+    from .run.journal import DamagedRun, RunInUse, RunMismatch
 
     try:
         prepared = prepare()
@@ -545,7 +545,7 @@ def _run_all(prepare):
 
 def _prepare(args):
     """What to run, a function a stage; a ``ValueError`` where the words do not fit."""
-    from .journal import check_run
+    from .run.journal import check_run
 
     every = registry.stages(args.task)
     names = [args.stage] if args.stage else every
@@ -619,7 +619,7 @@ def _prepare_training(args):
 
 
 def _prepare_published(args):
-    from .published import zoo
+    from .models.zoo import zoo
 
     if args.pick:
         raise ValueError("--pick is of a run folder, and --architecture names what to train.")
@@ -698,7 +698,7 @@ def _algorithm(args, problem):
 
 
 def _recorded_seed(folder):
-    from .journal import read_run
+    from .run.journal import read_run
 
     return read_run(folder)[0]["seed"] if (folder / "run.json").exists() else None
 
@@ -740,8 +740,8 @@ def _run_preparation(what, seed, stage, console):
 
 def _run_search(args, seed, problem, console):
     from .problem import describe_algorithm
-    from .report import front_table
-    from .search import search
+    from .run.search import search
+    from .views.front import front_table
 
     algorithm = _algorithm(args, problem)
     _greeting(problem, seed, "Searching")

@@ -26,11 +26,11 @@ from pymoo.algorithms.moo.nsga3 import HyperplaneNormalization
 from pymoo.core.population import Population
 from pymoo.core.problem import Problem
 
-from . import spread
-from .genes import labels
 from .pareto import pick
+from .run import parallel as spread
+from .run.stage import Stage
 from .settings import check_objectives
-from .stage import Stage
+from .spaces.genes import labels
 
 RESERVED = {
     *("X", "x", "F", "f", "G", "H", "CV", "cv", "FEAS", "feas", "dF", "dG", "dH", "ddF", "ddG"),
@@ -90,7 +90,7 @@ class ArchitectureProblem(Stage, Problem):
         columns: tuple of :class:`Column`, all that the evaluator gives.
         n_choices: (n_var,) number of values of each gene; gene j is in [0, n_choices[j]). Where a
             problem has ``genes`` instead, its attribute ``n_choices`` is 0 for real ones.
-        genes: a :class:`~moonas.genes.Genes` in place of n_choices, where not all are such labels.
+        genes: a :class:`~moonas.spaces.genes.Genes` instead of n_choices, if some are no labels.
         nodes: list of arrays of columns that crossover and mutation may take together.
     """
 
@@ -169,7 +169,7 @@ class ArchitectureProblem(Stage, Problem):
         return self.space.from_json(value)
 
     def graphs(self, architecture):
-        """What can be drawn of an architecture, a list of :class:`~moonas.graph.Graph`."""
+        """What can be drawn of an architecture, a list of :class:`~moonas.spaces.graph.Graph`."""
         return []
 
     def pick(self, rows):

@@ -1,7 +1,7 @@
 """Problems and other stages by name, found through the entry-point group ``moonas.problems``.
 
 An entry point leads to a dict of name -> :class:`ProblemEntry` or :class:`PreparationEntry`;
-moonas's own is ``problems:PROBLEMS``, and any installed package can add its own.
+moonas's own is ``moonas.problems:PROBLEMS``, and any installed package can add its own.
 """
 
 import importlib
@@ -28,7 +28,7 @@ class ProblemEntry:
         data: one line.
         cost: of a search as the defaults have it, on two CPU cores.
         training: module of the full training of what a search has picked, a
-            :class:`moonas.stage.Preparation` with the same three names; None for none.
+            :class:`moonas.run.stage.Preparation` with the same three names; None for none.
     """
 
     task: str
@@ -44,7 +44,7 @@ class ProblemEntry:
 
 @dataclass(frozen=True)
 class PreparationEntry:
-    """The same of a stage that is no problem, a :class:`moonas.stage.Preparation`.
+    """The same of a stage that is no problem, a :class:`moonas.run.stage.Preparation`.
 
     Args:
         task: the task it is a stage of; stages run in the order of their entries.
@@ -169,7 +169,7 @@ def load_problem(name, *, preset=None, journal=None, **options):
 
 
 def load_stage(name, *, preset=None, journal=None, **options):
-    """A stage of a task by name, a problem or a :class:`moonas.stage.Preparation`.
+    """A stage of a task by name, a problem or a :class:`moonas.run.stage.Preparation`.
 
     The arguments are those of :func:`load_problem`.
     """
@@ -189,7 +189,7 @@ def last_run(folder):
     Raises:
         ValueError: there is no run.
     """
-    from .journal import read_run
+    from .run.journal import read_run
 
     folder = Path(folder)
     if (folder / "run.json").exists() or not folder.is_dir():
@@ -207,7 +207,7 @@ def last_run(folder):
 
 
 def load_training(run, *, preset=None, journal=None, **options):
-    """The full training of what a search has picked, a :class:`moonas.stage.Preparation`.
+    """The full training of what a search has picked, a :class:`moonas.run.stage.Preparation`.
 
     Args:
         run: folder of a search, or of its last stage.
@@ -238,7 +238,7 @@ def training_module(name):
 
 def attach_journal(stage, name, folder):
     """Record the runs of a stage in a folder, see ``load_problem(..., journal=FOLDER)``."""
-    from .journal import Journal
+    from .run.journal import Journal
 
     stage.journal = Journal(folder, problem=name, settings=stage.settings, inputs=stage.inputs)
 

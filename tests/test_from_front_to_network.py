@@ -102,5 +102,5 @@ def test_every_problem_of_classifiers_has_the_full_training():
         known = {field.name for field in fields(stage_module(name).Settings)}
         module = moonas.registry.training_module(name)
         if "learning_rate" in known and "proxy_epochs" in known:
-            assert module.__name__ == "moonas.evaluators.full_training"
+            assert module.__name__ == "moonas.training.classifier"
         assert callable(module.build_network)

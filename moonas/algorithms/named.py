@@ -123,7 +123,7 @@ def algorithm(name, problem, population=None, **options):
     """
     if name not in ALGORITHMS:
         raise ValueError(f"Unknown algorithm {name!r}; choose from {sorted(ALGORITHMS)}.")
-    from ..progress import SearchOutput
+    from ..run.progress import SearchOutput
 
     options = {"output": SearchOutput()} | problem.operators() | options
     return ALGORITHMS[name](problem, population or problem.settings.population, **options)

@@ -5,9 +5,9 @@ import math
 import moocore
 import numpy as np
 
-from ..drawing import COLORS, INK, finish, one_plot
-from ..page import Point
-from ..report import name_axes, shown, title_of
+from ..views.drawing import COLORS, INK, finish, one_plot
+from ..views.front import name_axes, shown, title_of
+from ..views.page import Point
 from . import statistics
 
 
@@ -55,7 +55,7 @@ def attainment(comparison, problem):
     After Fonseca and Fleming (1996), by moocore.
 
     Returns:
-        The figure, and a list of :class:`~moonas.page.Point`, those of the true front.
+        The figure, and a list of :class:`~moonas.views.page.Point`, those of the true front.
     """
     figure, axes = one_plot()
     made, points = comparison.problems[problem], []

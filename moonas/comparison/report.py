@@ -2,8 +2,8 @@
 
 import math
 
-from .. import page
 from ..files import save_figure, write_atomically
+from ..views import page
 from . import pictures
 from .results import LEVEL
 

@@ -16,11 +16,11 @@ from pymoo.core.callback import Callback
 from pymoo.optimize import minimize
 
 from ..algorithms import algorithm as named
-from ..front_file import spread_rows
-from ..journal import read_run
 from ..pareto import hypervolume, nondominated
 from ..registry import last_run, load_training, training_module
-from ..search import search
+from ..run.front_file import spread_rows
+from ..run.journal import read_run
+from ..run.search import search
 from ..tabular import TabularProblem
 
 NEAR = 0.99  # of the true hypervolume

@@ -7,9 +7,9 @@ import torch
 from torch.nn import functional as F
 
 from ..data import load, shift_and_flip, split
+from ..metrics.adversarial import count_correct_under_attack, robustness_error_percent
 from ..metrics.auroc import auroc_error
 from ..metrics.error import count_wrong, error_percent
-from ..metrics.robustness import count_correct_under_attack, robustness_error_percent
 from ..problem import Column
 
 QUALITIES = ("error", "robustness_error", "auroc_error")

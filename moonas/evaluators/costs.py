@@ -6,7 +6,7 @@ import json
 import numpy as np
 
 from ..data import checksums
-from ..metrics.latency import measure_latency, read_latency_table
+from ..metrics.timing import measure_latency, read_latency_table
 from ..nets.devices import repeatable, resolve_device
 from ..problem import Column
 

@@ -6,7 +6,7 @@ import torch
 
 from ..nets.devices import repeatable, resolve_device
 from ..nets.randomness import generator, initial_weights
-from ..nets.training import Recipe, make_optimizer, train_epochs
+from ..training.sgd import Recipe, make_optimizer, train_epochs
 from .classification import Classification
 
 

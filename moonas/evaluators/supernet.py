@@ -7,14 +7,14 @@ import torch
 
 from ..nets.devices import repeatable, resolve_device, side_by_side
 from ..nets.randomness import generator, initial_weights
-from ..nets.training import (
+from ..problem import SearchFailed
+from ..training.sgd import (
     Recipe,
     load_training_state,
     make_optimizer,
     train_epochs,
     training_state,
 )
-from ..problem import SearchFailed
 from .classification import Classification
 
 

@@ -21,7 +21,7 @@ from ..data.images import DATA_SETS, FOLDER_SIDE
 from ..files import cached
 from ..nets.devices import repeatable
 from ..nets.randomness import generator, initial_weights
-from ..nets.training import Recipe, make_optimizer, train_epochs
+from ..training.sgd import Recipe, make_optimizer, train_epochs
 
 EXTRACTORS = ("classifier", "inception")
 WIDTHS = (32, 64, 64)  # of the classifier; the last is the length of its features

@@ -1,4 +1,4 @@
-"""Operators for rows of integers and real numbers side by side, see :class:`moonas.genes.Genes`.
+"""Operators for rows that mix integers and real numbers, see :class:`moonas.spaces.genes.Genes`.
 
 Both kinds of gene are ordered. Integers are crossed on [low - 1/2, high + 1/2] and rounded, so that
 each value has an equal share of the line, and moved as :mod:`moonas.operators.ordered` moves them.
@@ -26,7 +26,7 @@ def cross_mixed(A, B, genes, eta, rng):
     Args:
         A: (n, n_var).
         B: the same.
-        genes: a :class:`~moonas.genes.Genes`.
+        genes: a :class:`~moonas.spaces.genes.Genes`.
         eta: distribution index, the larger, the nearer children are to their parents.
         rng: ``numpy.random.Generator``.
 
@@ -45,7 +45,7 @@ def move_mixed(X, genes, prob, eta, rng):
 
     Args:
         X: (n, n_var).
-        genes: a :class:`~moonas.genes.Genes`.
+        genes: a :class:`~moonas.spaces.genes.Genes`.
         prob: in [0, 1].
         eta: distribution index, the larger, the nearer; for integers given that they change.
         rng: ``numpy.random.Generator``.

@@ -15,15 +15,15 @@ from moonas.evaluators import (
     SupernetSettings,
     quality_columns,
 )
-from moonas.genotype import graph_of_cell
+from moonas.models.zoo import Published
 from moonas.nets.cell_network import CellNetwork
 from moonas.nets.counting import CellCosts
 from moonas.nets.devices import resolve_device
 from moonas.nets.parts import network_parts, space_parts
 from moonas.operators import CategoricalSampling, NodeCrossover, NodeReset, SameRow
 from moonas.problem import Column, MovingProblem
-from moonas.published import Published
 from moonas.settings import require, setting
+from moonas.spaces.genotype import graph_of_cell
 
 from . import space, zoo
 from .operators import CARSMating

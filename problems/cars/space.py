@@ -23,7 +23,7 @@ from itertools import combinations
 
 import numpy as np
 
-from moonas.genotype import cells_of_json, check_cell, edge_in_words, to_json
+from moonas.spaces.genotype import cells_of_json, check_cell, edge_in_words, to_json
 
 __all__ = ["Architecture", "decode", "edges", "encode", "from_genotype", "from_json", "to_json"]
 OPERATIONS = (

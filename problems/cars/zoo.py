@@ -4,7 +4,7 @@ An edge is written operation@state, two a node, the normal cell first. The genot
 from the README of its authors, DARTS's and P-DARTS's from their papers and releases.
 """
 
-from moonas.genotype import edges_of_text
+from moonas.spaces.genotype import edges_of_text
 
 from . import space
 

@@ -13,7 +13,7 @@ def compare(quality, originals, smalls, settings):
     """What original and compressed generators cost, and how well they translate.
 
     Args:
-        quality: a :class:`~problems.cyclegan_pruning.quality.Quality`.
+        quality: a :class:`~moonas.problems.cyclegan_pruning.quality.Quality`.
         originals: {"a": module, "b": module}.
         smalls: the same, compressed.
         settings: of the stage.

@@ -6,11 +6,11 @@ from pathlib import Path
 import torch
 
 from moonas.data import load, split
-from moonas.data.translation import Domain, domain_folders, load_domains
 from moonas.metrics.features import pixels_of
 from moonas.settings import require
 
 from . import digits
+from .domains import Domain, domain_folders, load_domains
 
 FOLDER_SIDE = 256  # pixels, where nothing else is said
 TEXTURES = {"search": 1, "test": 2}  # seeds of the colours of domain B, the same for all runs
@@ -42,7 +42,7 @@ def describe(settings):
 
 
 def load_data(settings, info):
-    """Both domains of settings, {"a": :class:`~moonas.data.translation.Domain`, "b": ...}.
+    """Both domains of the settings, a dict of :class:`.domains.Domain` with the keys "a" and "b".
 
     Of the digits to search with, one half is domain A and the other half domain B, so no digit is
     in both; of those for the final test, each is in both. A classifier of a domain may know all

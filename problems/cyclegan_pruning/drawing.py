@@ -5,12 +5,12 @@ import copy
 import torch
 from matplotlib.figure import Figure
 
-from moonas.drawing import INK
 from moonas.files import save_figure
-from moonas.metrics.latency import measure_latency
+from moonas.metrics.timing import measure_latency
 from moonas.nets.counting import count_macs, count_params
 from moonas.nets.devices import repeatable
-from moonas.progress import short_number
+from moonas.run.progress import short_number
+from moonas.views.drawing import INK
 
 from .masks import CHANNELS
 from .training import OTHER
@@ -26,7 +26,7 @@ def draw_strips(quality, originals, smalls, path):
     them.
 
     Args:
-        quality: a :class:`~problems.cyclegan_pruning.quality.Quality`.
+        quality: a :class:`~moonas.problems.cyclegan_pruning.quality.Quality`.
         originals: {"a": module, "b": module}.
         smalls: the same, compressed; or None, then what the other original makes of the
             translations is shown instead.
@@ -112,7 +112,7 @@ def size_table(originals, smalls, side):
 
 
 def score_lines(scores):
-    """Scores of :meth:`~problems.cyclegan_pruning.quality.Quality.judge` as lines of text.
+    """Scores of :meth:`~moonas.problems.cyclegan_pruning.quality.Quality.judge` as lines of text.
 
     Args:
         scores: {what was judged: scores}, in the order to be shown.

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from moonas.data.translation import middle
 from moonas.nets.devices import repeatable, resolve_device
 from moonas.nets.randomness import generator as stream
-from moonas.nets.training import part_of_state
 from moonas.problem import SearchFailed
+from moonas.training.sgd import part_of_state
 
 from .data import load_data
+from .domains import middle
 from .masks import compressed
 from .training import OTHER, CycleGAN, Recipe, Training, decay, new_gan, pixels
 
@@ -24,7 +24,7 @@ class PruningEvaluator:
     number of processes.
 
     Args:
-        problem: a :class:`~problems.cyclegan_pruning.problem.CycleGANPruning`.
+        problem: a :class:`~moonas.problems.cyclegan_pruning.problem.CycleGANPruning`.
         read: () -> the CycleGAN to compress, or None: one is trained first.
     """
 

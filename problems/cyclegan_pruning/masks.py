@@ -5,8 +5,7 @@ import copy
 import numpy as np
 import torch
 
-from moonas.nets.channels import channel_groups, join_loops, prune
-
+from .channels import channel_groups, join_loops, prune
 from .space import Architecture
 
 CHANNELS = 3  # of all images
@@ -30,7 +29,7 @@ def compressed(gan, architecture, groups):
     """A copy of a CycleGAN whose generators have only the filters of an architecture.
 
     Args:
-        gan: a :class:`~problems.cyclegan_pruning.training.CycleGAN`; stays as it is.
+        gan: a :class:`~moonas.problems.cyclegan_pruning.training.CycleGAN`; stays as it is.
         architecture: masks of both generators.
         groups: of :func:`groups_of`, of either generator.
     """
@@ -48,7 +47,7 @@ def by_norm(gan, groups, share):
     over the convolutions.
 
     Args:
-        gan: a :class:`~problems.cyclegan_pruning.training.CycleGAN`.
+        gan: a :class:`~moonas.problems.cyclegan_pruning.training.CycleGAN`.
         groups: of :func:`groups_of`, of either generator.
         share: of the filters of each mask.
     """

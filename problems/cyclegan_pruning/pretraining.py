@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from moonas.nets.devices import repeatable, resolve_device
 from moonas.problem import SearchFailed
+from moonas.run.stage import EpochTraining
 from moonas.settings import setting
-from moonas.stage import EpochTraining
 
 from .data import describe, load_data
 from .drawing import draw_strips, score_lines
@@ -112,8 +112,8 @@ class Trained:
     """What a training ended with.
 
     Args:
-        gan: a :class:`~problems.cyclegan_pruning.training.CycleGAN`.
-        scores: a dict, see :meth:`~problems.cyclegan_pruning.quality.Quality.judge`.
+        gan: a :class:`~moonas.problems.cyclegan_pruning.training.CycleGAN`.
+        scores: a dict, see :meth:`~moonas.problems.cyclegan_pruning.quality.Quality.judge`.
     """
 
     gan: object

@@ -11,15 +11,15 @@ from pymoo.core.repair import Repair
 
 from moonas.algorithms import Coevolution
 from moonas.files import sha256
-from moonas.genes import bits
-from moonas.nets.channels import ChannelCosts
 from moonas.nets.devices import resolve_device
 from moonas.operators import BitSampling, SameRow, SegmentCrossover, SegmentFlip
 from moonas.problem import ADVICE, ArchitectureProblem, Column
-from moonas.progress import SearchOutput
+from moonas.run.progress import SearchOutput
 from moonas.settings import SearchSettings, check_objectives, require, setting
+from moonas.spaces.genes import bits
 
 from . import networks
+from .channels import ChannelCosts
 from .comparison import NUMBERS, STRIPS, compare, comparison_lines, write_comparison
 from .data import describe
 from .evaluator import PruningEvaluator

@@ -5,12 +5,12 @@ import importlib.util
 
 import torch
 
-from moonas.data.translation import IGNORED
 from moonas.metrics.features import classifier_of, inception
 from moonas.metrics.frechet import FrechetDistance, moments
-from moonas.metrics.segmentation import count_pixels, segmentation_scores
 from moonas.nets.devices import repeatable
 
+from .domains import IGNORED
+from .segmentation import count_pixels, segmentation_scores
 from .training import OTHER, pixels
 
 
@@ -30,7 +30,7 @@ class Quality:
     that of Inception, where the settings name its weights.
 
     Args:
-        settings: a :class:`~problems.cyclegan_pruning.settings.CycleSettings`.
+        settings: a :class:`~moonas.problems.cyclegan_pruning.settings.CycleSettings`.
         info: of the data.
         data: {"a": Domain, "b": Domain}.
         device: a ``torch.device``.

@@ -59,7 +59,7 @@ class CycleSettings(RunSettings):
 
     @property
     def network_shape(self):
-        """Arguments of a :class:`~problems.cyclegan_pruning.training.CycleGAN`."""
+        """Arguments of a :class:`~moonas.problems.cyclegan_pruning.training.CycleGAN`."""
         return {name: getattr(self, name) for name in ("width", "blocks", "d_width", "d_layers")}
 
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from moonas.data import crop_and_flip
 from moonas.nets.randomness import generator as stream
 from moonas.nets.randomness import initial_weights
-from moonas.nets.training import (
+from moonas.training.sgd import (
     finite_step,
     load_training_state,
     part_of_state,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from moonas.files import write_atomically
-from moonas.journal import fingerprint
+from moonas.run.journal import fingerprint
 from moonas.settings import free_names, to_json
 
 from .masks import compressed, groups_of
@@ -22,7 +22,7 @@ class Saved:
     """What such a file holds.
 
     Args:
-        gan: a :class:`~problems.cyclegan_pruning.training.CycleGAN`, on the CPU.
+        gan: a :class:`~moonas.problems.cyclegan_pruning.training.CycleGAN`, on the CPU.
         about: a dict: shape (arguments of the original CycleGAN), side of its images in pixels,
             data, settings of the stage that wrote it, and of compressed generators encoding and
             masks, else None.
@@ -43,7 +43,7 @@ def write_gan(path, gan, settings, info, architecture=None, encoding=None):
 
     Args:
         path: of the file.
-        gan: a :class:`~problems.cyclegan_pruning.training.CycleGAN`.
+        gan: a :class:`~moonas.problems.cyclegan_pruning.training.CycleGAN`.
         settings: of the stage that trained it.
         info: of the data.
         architecture: the masks of compressed generators.

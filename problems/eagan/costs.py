@@ -17,7 +17,7 @@ def operation_cost(name, channels, side):
     """(params, macs) of an operation.
 
     Args:
-        name: of the operation, see :mod:`problems.eagan.space`.
+        name: of the operation, see :mod:`moonas.problems.eagan.space`.
         channels: in and out.
         side: of its output in pixels.
     """

@@ -6,14 +6,14 @@ from functools import partial
 import numpy as np
 import torch
 
-from moonas.evaluators.generation import Generation
 from moonas.evaluators.supernet import random_architectures
 from moonas.nets.devices import repeatable, resolve_device, side_by_side
 from moonas.nets.randomness import generator as stream
 from moonas.nets.randomness import initial_weights
-from moonas.nets.training import load_training_state, part_of_state, training_state
 from moonas.problem import SearchFailed
+from moonas.training.sgd import load_training_state, part_of_state, training_state
 
+from .generation import Generation
 from .networks import Generator, SuperDiscriminator, SuperGenerator
 from .training import Drawn, Recipe, Streams, load_state_of, state_of, train_adversarially
 
@@ -26,7 +26,7 @@ class _GanEvaluator:
     discriminator, images -> scores.
 
     Args:
-        problem: a :class:`~problems.eagan.problem.GanProblem`.
+        problem: a :class:`~moonas.problems.eagan.gan_problem.GanProblem`.
     """
 
     trains = True
@@ -111,11 +111,11 @@ class _GanEvaluator:
 class ManyToOne(_GanEvaluator):
     """Stage 1: all generators share SuperNet-G and one discriminator (eqs. 6 to 8).
 
-    Where an architecture is a :class:`~problems.eagan.space.Pair`, its discriminator is a path
+    Where an architecture is a :class:`.space.Pair`, its discriminator is a path
     through SuperNet-D instead: the coupled search of figure 6.
 
     Args:
-        problem: a :class:`~problems.eagan.problem.GanProblem`.
+        problem: a :class:`~moonas.problems.eagan.gan_problem.GanProblem`.
         make_discriminator: () -> the discriminator, or a supernet of them.
         coupled: whether architectures are pairs.
     """
@@ -187,7 +187,7 @@ def load_path_state(net, optimizer, state):
     Args:
         net: stands alone.
         optimizer: of it.
-        state: of :func:`~moonas.nets.training.training_state`.
+        state: of :func:`~moonas.training.sgd.training_state`.
 
     Raises:
         ValueError: a weight of the network is missing, or has another shape.
@@ -221,10 +221,10 @@ class OneToOne(_GanEvaluator):
     is new takes over that of one who did not survive.
 
     Args:
-        problem: an :class:`~problems.eagan.discriminator.EAGANDiscriminator`.
+        problem: an :class:`~moonas.problems.eagan.discriminator_problem.EAGANDiscriminator`.
         architecture: of all generators.
         state: () -> weights and memory of its optimiser that the generator begins with, see
-            :func:`~moonas.nets.training.training_state`; or None: it is trained against
+            :func:`~moonas.training.sgd.training_state`; or None: it is trained against
             ``make_discriminator()`` first.
         make_discriminator: () -> a discriminator.
     """

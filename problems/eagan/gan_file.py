@@ -5,9 +5,9 @@ import json
 import torch
 
 from moonas.files import write_atomically
-from moonas.journal import to_bytes
-from moonas.nets.training import part_of_state, training_state
-from moonas.stage import read_left
+from moonas.run.journal import to_bytes
+from moonas.run.stage import read_left
+from moonas.training.sgd import part_of_state, training_state
 
 GAN, WEIGHTS = "gan.json", "gan.pt"
 SIMPLE = "simple"  # the discriminator of EAGAN-GD2, in words
@@ -18,7 +18,7 @@ def write_gan(stage, generator, discriminator, folder, optimizer=None, **more):
 
     Args:
         stage: whose settings and data it was made with.
-        generator: a :class:`~problems.eagan.networks.Generator`.
+        generator: a :class:`~moonas.problems.eagan.networks.Generator`.
         discriminator: a module; one of the space has an ``architecture``.
         folder: to write into.
         optimizer: of the generator, for its memory.
@@ -37,7 +37,7 @@ def write_gan(stage, generator, discriminator, folder, optimizer=None, **more):
 
 
 def read_generator(path):
-    """The state of a generator in a file gan.pt, see :func:`~moonas.nets.training.training_state`.
+    """The state of a generator in a file gan.pt, see :func:`~moonas.training.sgd.training_state`.
 
     Raises:
         ValueError: the file is damaged.

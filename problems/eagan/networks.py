@@ -225,7 +225,7 @@ class Generator(_Generator):
     """A generator that stands alone.
 
     Args:
-        architecture: an :class:`~problems.eagan.space.Architecture` of Up-Cells.
+        architecture: an :class:`~moonas.problems.eagan.space.Architecture` of Up-Cells.
         shape: channels=256, latent=120, side=32 (pixels), in_channels=3 and running=True.
     """
 
@@ -334,7 +334,7 @@ class Discriminator(_Discriminator):
     """A discriminator that stands alone.
 
     Args:
-        architecture: an :class:`~problems.eagan.space.Architecture` of Down-Cells.
+        architecture: an :class:`~moonas.problems.eagan.space.Architecture` of Down-Cells.
         shape: channels=128, in_channels=3, spectral=True and scale=1.
     """
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from moonas.graph import Graph
+from moonas.spaces.graph import Graph
 
 UP = ("nearest", "bilinear", "deconv")
 NORMAL = (
@@ -98,7 +98,7 @@ class _Cells:
         return np.array(x)
 
     def graphs(self, architecture):
-        """The three cells, each a :class:`~moonas.graph.Graph` from its input to its output."""
+        """The three cells, each a :class:`~moonas.spaces.graph.Graph` from input to output."""
         found = []
         for number, cell in enumerate(architecture.cells):
             edges = tuple(

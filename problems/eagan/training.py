@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from moonas.data import shift_and_flip
 from moonas.nets.randomness import generator
-from moonas.nets.training import finite_step, load_training_state, training_state
+from moonas.training.sgd import finite_step, load_training_state, training_state
 
 
 @dataclass(frozen=True)

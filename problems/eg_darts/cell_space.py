@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from moonas.genotype import check_cell, edge_in_words, edges_of_text, text_of_edges
+from moonas.spaces.genotype import check_cell, edge_in_words, edges_of_text, text_of_edges
 
 OPERATIONS = (  # section III-B, in the paper's order
     "skip_connect",

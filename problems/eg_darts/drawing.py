@@ -3,16 +3,16 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from moonas.drawing import ACCENT, INK, QUIET, draw_graph
 from moonas.files import save_figure
-from moonas.genotype import graph_of_cell
+from moonas.spaces.genotype import graph_of_cell
+from moonas.views.drawing import ACCENT, INK, QUIET, draw_graph
 
 
 def draw(found, path):
     """Both cells, and loss and complexity by architecture step.
 
     Args:
-        found: :class:`~problems.eg_darts.cells.FoundCells`.
+        found: :class:`~moonas.problems.eg_darts.cell_search.FoundCells`.
         path: of the PNG.
     """
     figure = Figure(figsize=(11, 8), layout="constrained")

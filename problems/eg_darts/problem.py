@@ -14,7 +14,6 @@ from moonas.evaluators import (
     ScratchEvaluator,
     quality_columns,
 )
-from moonas.genotype import graph_of_cell
 from moonas.nets.cell_network import CellNetwork
 from moonas.nets.cells import staged_layout
 from moonas.nets.counting import CellCosts
@@ -23,10 +22,11 @@ from moonas.nets.parts import network_parts
 from moonas.operators import MixedCrossover, MixedMoves, MixedSampling, SameArchitecture
 from moonas.problem import ArchitectureProblem
 from moonas.settings import require, setting
+from moonas.spaces.genotype import graph_of_cell
 
 from ..cars import zoo
 from . import cell_space
-from .cells import read_cells
+from .cell_search import read_cells
 from .space import N_STAGES, Architecture, Space
 
 DEFAULT_CELLS = "PDARTS"
@@ -102,7 +102,7 @@ def build(**options):
 
 
 def find_cells(words):
-    """The :class:`~problems.eg_darts.cell_space.Cells` of a name or a text; None is the default.
+    """The :class:`.cell_space.Cells` of a name or a text; None is the default.
 
     Raises:
         ValueError: there are none of that name, or the text is no cells.

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from moonas.genes import Genes
+from moonas.spaces.genes import Genes
 
 N_STAGES = 3
 
@@ -58,7 +58,7 @@ class Space:
 
     @property
     def genes(self):
-        """The :class:`~moonas.genes.Genes` of a vector."""
+        """The :class:`~moonas.spaces.genes.Genes` of a vector."""
         pairs = [self.first_width, *[self.cells] * N_STAGES, *[self.widening] * (N_STAGES - 1)]
         low, high = zip(*pairs, strict=True)
         return Genes(low, high, [False] * (1 + N_STAGES) + [True] * (N_STAGES - 1))

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from moonas.files import sha256
-from moonas.graph import Graph
 from moonas.problem import Column
 from moonas.settings import require, setting
+from moonas.spaces.graph import Graph
 from moonas.tabular import Table, TabularProblem, TabularSettings
 
 from . import space
@@ -112,7 +112,7 @@ class NASBench201(TabularProblem):
 
         Args:
             architecture: a cell.
-            shape: of :class:`~problems.nasbench201.network.CellNetwork201`.
+            shape: of :class:`~moonas.problems.nasbench201.network.CellNetwork201`.
         """
         from .network import CellNetwork201
 

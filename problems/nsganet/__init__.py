@@ -7,7 +7,7 @@ def network(architecture, **shape):
     """The stand-alone network of an architecture, a plain ``nn.Module``.
 
     Args:
-        architecture: a :class:`problems.nsganet.space.Architecture`.
+        architecture: a :class:`moonas.problems.nsganet.space.Architecture`.
         shape: channels=36, increment=6, layers=20, n_classes=10, image_size=32, squeeze=False and
             the other options of :class:`moonas.nets.cell_network.CellNetwork`.
     """

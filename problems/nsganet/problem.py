@@ -15,7 +15,6 @@ from moonas.evaluators import (
     SupernetSettings,
     quality_columns,
 )
-from moonas.genotype import graph_of_cell
 from moonas.nets.cell_network import CellNetwork
 from moonas.nets.cells import loose_ends
 from moonas.nets.counting import CellCosts
@@ -23,6 +22,7 @@ from moonas.nets.devices import resolve_device
 from moonas.nets.parts import network_parts, space_parts
 from moonas.problem import MovingProblem
 from moonas.settings import setting
+from moonas.spaces.genotype import graph_of_cell
 
 from . import space, zoo
 from .operators import ETA, operators

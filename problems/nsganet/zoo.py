@@ -6,9 +6,9 @@ last reduction node has a 7x1 convolution and then a 1x7; here it is 1x7 and the
 size.
 """
 
-from moonas.genotype import edges_of_text
+from moonas.models.zoo import Published
 from moonas.nets.counting import CellCosts
-from moonas.published import Published
+from moonas.spaces.genotype import edges_of_text
 
 from . import space
 
@@ -52,7 +52,7 @@ def architectures():
 
 
 def published():
-    """All of them as :class:`~moonas.published.Published`, counted as their papers print them."""
+    """All of them as :class:`~moonas.models.zoo.Published`, counted as their papers print them."""
     costs = {words: CellCosts(space.OPERATIONS, n_nodes=5, **s) for words, s in PYRAMIDS.items()}
     costs[DOUBLING] = CellCosts(space.OPERATIONS, n_nodes=space.N_NODES)
     items = []

@@ -7,11 +7,11 @@ def network(architecture, **shape):
     """The stand-alone network of an architecture, a plain ``nn.Module``.
 
     Args:
-        architecture: a :class:`problems.nsganet_macro.space.Architecture`.
+        architecture: a :class:`moonas.problems.nsganet_macro.space.Architecture`.
         shape: channels, n_classes, in_channels; see
-            :class:`problems.nsganet_macro.macro_network.MacroNetwork`.
+            :class:`moonas.problems.nsganet_macro.network.MacroNetwork`.
     """
-    from .macro_network import MacroNetwork
+    from .network import MacroNetwork
 
     return MacroNetwork(architecture, **shape)
 

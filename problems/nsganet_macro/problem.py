@@ -17,7 +17,7 @@ from moonas.settings import setting
 
 from ..nsganet.operators import operators
 from . import space
-from .macro_network import MacroNetwork, cost, macro_parts
+from .network import MacroNetwork, cost, macro_parts
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from itertools import combinations
 
 import numpy as np
 
-from moonas.graph import Graph
+from moonas.spaces.graph import Graph
 
 N_PHASES = 3
 N_NODES = 6  # of a phase, numbered from 1
@@ -69,7 +69,7 @@ class Phase:
         return ((0,) if self.skip or not loose else ()) + loose
 
     def graph(self, title):
-        """Its nodes from its input to its output, a :class:`~moonas.graph.Graph`."""
+        """Its nodes from its input to its output, a :class:`~moonas.spaces.graph.Graph`."""
         names = {0: "in"} | {node: str(node) for node in self.nodes}
         edges = [(names[a], names[b], "") for b, taken in self.inputs.items() for a in taken]
         edges += [(names[node], "out", "") for node in self.outputs]

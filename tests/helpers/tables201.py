@@ -3,7 +3,7 @@
 import csv
 import itertools
 
-from problems.nasbench201.space import OPERATIONS, Architecture
+from moonas.problems.nasbench201.space import OPERATIONS, Architecture
 
 COST = {"none": 0, "skip_connect": 0, "nor_conv_1x1": 1, "nor_conv_3x3": 9, "avg_pool_3x3": 0}
 

@@ -56,7 +56,7 @@ def test_front_csv_is_what_the_problem_scores(elsewhere):
     folder = elsewhere / "runs" / "cars-digits-seed1"
     with open(folder / "front.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    from moonas.journal import read_run
+    from moonas.run.journal import read_run
 
     problem = moonas.load_problem("cars", **read_run(folder)[0]["settings"], journal=folder)
     X = np.array([row["x"].split() for row in rows], dtype=int)

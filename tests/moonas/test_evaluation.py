@@ -6,12 +6,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from moonas import evaluation
 from moonas.cli import main
 from moonas.data import load
+from moonas.metrics.adversarial import STRENGTHS as ATTACKS
 from moonas.metrics.corruptions import CORRUPTIONS, STRENGTHS, corrupt
-from moonas.metrics.robustness import STRENGTHS as ATTACKS
-from moonas.models import Classifier, Generator
+from moonas.models import robustness as evaluation
+from moonas.models.model import Classifier, Generator
 
 RNG = torch.Generator().manual_seed
 

@@ -6,9 +6,16 @@ from tables201 import write_table
 from toy import Toy
 
 import moonas
-from moonas.front_file import NAME, FrontRow, find_row, read_front_csv, spread_rows, write_front_csv
 from moonas.pareto import Row
-from moonas.search import search
+from moonas.run.front_file import (
+    NAME,
+    FrontRow,
+    find_row,
+    read_front_csv,
+    spread_rows,
+    write_front_csv,
+)
+from moonas.run.search import search
 
 VALUES = [  # error, params, growth
     (0.1 + 0.2, 7, math.nan),

@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from moonas.genes import Genes, bits, labels
+from moonas.spaces.genes import Genes, bits, labels
 
 MIXED = Genes([8, 1, 1.0], [60, 6, 3.0], [False, False, True])
 

@@ -9,13 +9,13 @@ import torch
 from pymoo.optimize import minimize
 from toy import Toy, ToySettings
 
-from moonas.journal import DamagedRun, Journal, RunMismatch, fingerprint, read_run
+from moonas.run.journal import DamagedRun, Journal, RunMismatch, fingerprint, read_run
 
 GENERATIONS = 5
 CHILD = """
 import sys
 from toy import Toy, ToySettings
-from moonas.journal import Journal
+from moonas.run.journal import Journal
 from pymoo.optimize import minimize
 """
 

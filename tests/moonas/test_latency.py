@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from moonas.metrics.latency import WARM_UP, measure_latency, read_latency_table
+from moonas.metrics.timing import WARM_UP, measure_latency, read_latency_table
 
 
 class Sleeper(nn.Module):

@@ -5,9 +5,9 @@ from pymoo.core.problem import Problem
 from pymoo.optimize import minimize
 
 from moonas.algorithms import ALGORITHMS, algorithm
-from moonas.genes import Genes
 from moonas.operators import MixedCrossover, MixedMoves, MixedSampling, SameArchitecture
 from moonas.operators.mixed import cross_mixed, draw_mixed, move_mixed
+from moonas.spaces.genes import Genes
 
 GENES = Genes([8, 1, 0, 1.0, 2.0], [60, 6, 1, 3.0, 2.0], [False] * 3 + [True] * 2)
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from moonas.problems.eagan import zoo as gans
 
 import moonas
-from moonas.export import ENDINGS, as_python, described, export
-from moonas.models import load_model, write_model
+from moonas.models.export import ENDINGS, as_python, described, export
+from moonas.models.model import load_model, write_model
 from moonas.registry import training_module
-from problems.eagan import zoo as gans
 
 
 def classifier(problem, path, **shape):
@@ -165,7 +165,7 @@ def test_what_differs_from_its_model_is_removed(path, tmp_path, monkeypatch):
         source, state = as_python(model, weights)
         return source.replace("return classifier", "return 1 + classifier"), state
 
-    monkeypatch.setattr("moonas.export.as_python", wrong)
+    monkeypatch.setattr("moonas.models.export.as_python", wrong)
     with pytest.raises(ValueError, match="differs from the model by"):
         export(load_model(path), tmp_path / "net.py", "python")
     assert not (tmp_path / "net.py").exists()

@@ -52,7 +52,7 @@ def test_same_seed_gives_the_same_run_also_on_one_object(name):
 
 @pytest.mark.parametrize("name", EVERY_ALGORITHM)
 def test_a_run_stopped_at_any_call_and_resumed_equals_the_straight_one(name, tmp_path):
-    from moonas.journal import Journal
+    from moonas.run.journal import Journal
 
     def start(folder, stop=None):
         toy = Toy()

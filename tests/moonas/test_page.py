@@ -9,8 +9,8 @@ import pytest
 from matplotlib.figure import Figure
 from reading import Read
 
-from moonas import page
-from moonas.drawing import ACCENT, INK, QUIET, finish, one_plot
+from moonas.views import page
+from moonas.views.drawing import ACCENT, INK, QUIET, finish, one_plot
 
 EVIL = """<script>alert("1")</script> & 'x' </p>"""
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from moonas.metrics.robustness import (
+from moonas.metrics.adversarial import (
     STRENGTHS,
     count_correct_under_attack,
     fgsm_signs,

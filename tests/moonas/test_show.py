@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from moonas.problems.nasbench201 import space
 from PIL import Image
 from reading import Read
 from tables201 import score, write_table
@@ -16,12 +17,11 @@ from toy import Toy
 
 import moonas
 from moonas.cli import main
-from moonas.drawing import ACCENT
-from moonas.journal import Journal, read_run
 from moonas.registry import stage_module
-from moonas.search import search
-from moonas.show import read_scores, show
-from problems.nasbench201 import space
+from moonas.run.journal import Journal, read_run
+from moonas.run.search import search
+from moonas.views.drawing import ACCENT
+from moonas.views.run_page import read_scores, show
 
 PNG = b"\x89PNG"
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from moonas.nets.randomness import derived_seed, generator, initial_weights
-from moonas.nets.training import (
+from moonas.training.sgd import (
     Recipe,
     cosine,
     load_training_state,

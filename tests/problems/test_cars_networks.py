@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from moonas.problems import cars
+from moonas.problems.cars import space, zoo
+from moonas.problems.cars.supernet import Supernet
 
 from moonas.nets.counting import CellCosts, count_macs, count_params
 from moonas.nets.randomness import initial_weights
-from problems import cars
-from problems.cars import space, zoo
-from problems.cars.supernet import Supernet
 
 IMAGENET = dict(channels=48, layers=14, n_classes=1000, image_size=224)
 # Parameters without and with the auxiliary head, and multiply-adds, counted elsewhere.

@@ -5,18 +5,18 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from moonas.problems.cars import space, zoo
+from moonas.problems.cars.operators import CARSMating
+from moonas.problems.cars.problem import Settings
 from pymoo.core.population import Population
 from pymoo.optimize import minimize
 
 import moonas
 from moonas.algorithms import ALGORITHMS
 from moonas.data import load
-from moonas.journal import RunMismatch, read_run
 from moonas.operators import SameRow
 from moonas.problem import SearchFailed
-from problems.cars import space, zoo
-from problems.cars.operators import CARSMating
-from problems.cars.problem import Settings
+from moonas.run.journal import RunMismatch, read_run
 
 
 def run(problem, algorithm=None, seed=1, generations=3):

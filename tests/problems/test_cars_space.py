@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
-
-from problems.cars import space, zoo
+from moonas.problems.cars import space, zoo
 
 CELL = [("sep_conv_3x3", 0), ("skip_connect", 1)] * 4
 

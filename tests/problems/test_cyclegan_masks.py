@@ -3,12 +3,11 @@ import copy
 import numpy as np
 import pytest
 import torch
+from moonas.problems.cyclegan_pruning.channels import silenced
+from moonas.problems.cyclegan_pruning.masks import ENCODINGS, by_norm, compressed, groups_of
+from moonas.problems.cyclegan_pruning.space import Space
+from moonas.problems.cyclegan_pruning.training import CycleGAN, new_gan
 from torch import nn
-
-from moonas.nets.channels import silenced
-from problems.cyclegan_pruning.masks import ENCODINGS, by_norm, compressed, groups_of
-from problems.cyclegan_pruning.space import Space
-from problems.cyclegan_pruning.training import CycleGAN, new_gan
 
 SHAPE = dict(width=4, blocks=2, d_width=2, d_layers=1)
 

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 import torch
+from moonas.problems.cyclegan_pruning.channels import ChannelCosts, channel_groups, join_loops
+from moonas.problems.cyclegan_pruning.networks import discriminator, generator
 from torch import nn
 
-from moonas.nets.channels import ChannelCosts, channel_groups, join_loops
 from moonas.nets.counting import count_macs, count_params
-from problems.cyclegan_pruning.networks import discriminator, generator
 
 WHOLE_MB, WHOLE_MMACS = 43.42, 56_832  # of the paper; transposed convolutions at their output
 TABLE_1 = {  # MB, r_c, MMACs, r_s

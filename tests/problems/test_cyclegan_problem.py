@@ -5,6 +5,12 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from moonas.problems.cyclegan_pruning import final_training as final
+from moonas.problems.cyclegan_pruning import pretraining, problem, quality
+from moonas.problems.cyclegan_pruning.data import describe, load_data
+from moonas.problems.cyclegan_pruning.masks import compressed
+from moonas.problems.cyclegan_pruning.training import new_gan, pixels
+from moonas.problems.cyclegan_pruning.weights_file import read_gan, write_gan
 from PIL import Image
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.algorithms.soo.nonconvex.ga import GA
@@ -17,11 +23,6 @@ from moonas.algorithms import algorithm
 from moonas.cli import main
 from moonas.nets.counting import count_macs, count_params
 from moonas.registry import load_stage
-from problems.cyclegan_pruning import final, pretraining, problem, quality
-from problems.cyclegan_pruning.data import describe, load_data
-from problems.cyclegan_pruning.masks import compressed
-from problems.cyclegan_pruning.training import new_gan, pixels
-from problems.cyclegan_pruning.weights_file import read_gan, write_gan
 
 TINY = dict(width=2, blocks=1, d_width=2, d_layers=1, image_size=8, batch=64, device="cpu")
 

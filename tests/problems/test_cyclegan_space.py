@@ -4,10 +4,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from moonas.problems.cyclegan_pruning.problem import KeepOne
+from moonas.problems.cyclegan_pruning.space import Architecture, Space
 from pymoo.core.population import Population
-
-from problems.cyclegan_pruning.problem import KeepOne
-from problems.cyclegan_pruning.space import Architecture, Space
 
 SPACE = Space([2, 3])
 ROWS = np.array(list(itertools.product((False, True), repeat=10)))

@@ -3,12 +3,11 @@ import copy
 import numpy as np
 import pytest
 import torch
+from moonas.problems.cyclegan_pruning.channels import channel_groups, silenced
+from moonas.problems.cyclegan_pruning.masks import compressed, groups_of
+from moonas.problems.cyclegan_pruning.space import Space
+from moonas.problems.cyclegan_pruning.training import Recipe, Training, decay, new_gan, pixels
 from torch import nn
-
-from moonas.nets.channels import channel_groups, silenced
-from problems.cyclegan_pruning.masks import compressed, groups_of
-from problems.cyclegan_pruning.space import Space
-from problems.cyclegan_pruning.training import Recipe, Training, decay, new_gan, pixels
 
 SHAPE = dict(width=4, blocks=1, d_width=4, d_layers=1)
 RECIPE = dict(

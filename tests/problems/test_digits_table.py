@@ -3,6 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from moonas.problems.digits_table import space, training
+from moonas.problems.digits_table.network import DigitsNetwork, of_copy, stack_initial
+from moonas.problems.digits_table.problem import FILE, read
 from torch.nn import functional as F
 
 import moonas
@@ -10,10 +13,7 @@ from moonas.algorithms.named import ALGORITHMS
 from moonas.comparison import play
 from moonas.nets.counting import count_macs, count_params
 from moonas.nets.randomness import generator, initial_weights
-from moonas.nets.training import cosine, make_optimizer
-from problems.tabular import space, training
-from problems.tabular.network import DigitsNetwork, of_copy, stack_initial
-from problems.tabular.problem import FILE, read
+from moonas.training.sgd import cosine, make_optimizer
 
 
 def test_every_row_is_another_network():

@@ -1,13 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
-from torch.nn import functional as F
-
-from moonas.nets.counting import count_macs, count_params
-from problems.eagan import zoo
-from problems.eagan.costs import discriminator_cost, generator_cost
-from problems.eagan.networks import (
+from moonas.problems.eagan import zoo
+from moonas.problems.eagan.costs import discriminator_cost, generator_cost
+from moonas.problems.eagan.networks import (
     Discriminator,
     Generator,
     SimpleDiscriminator,
@@ -16,7 +12,11 @@ from problems.eagan.networks import (
     own_weights,
     settle_statistics,
 )
-from problems.eagan.space import DiscriminatorSpace, GeneratorSpace
+from moonas.problems.eagan.space import DiscriminatorSpace, GeneratorSpace
+from torch import nn
+from torch.nn import functional as F
+
+from moonas.nets.counting import count_macs, count_params
 
 SHAPE = dict(channels=4, latent=6, side=16, in_channels=1)
 

@@ -6,18 +6,18 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from moonas.problems.eagan import zoo
+from moonas.problems.eagan.networks import SimpleDiscriminator, own_weights
+from moonas.problems.eagan.space import DiscriminatorSpace, GeneratorSpace
+from moonas.problems.eagan.training import Report
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.optimize import minimize
 
 import moonas
 from moonas.cli import main
-from moonas.journal import RunMismatch, fingerprint, read_run
-from moonas.nets.training import training_state
 from moonas.problem import SearchFailed
-from problems.eagan import zoo
-from problems.eagan.networks import SimpleDiscriminator, own_weights
-from problems.eagan.space import DiscriminatorSpace, GeneratorSpace
-from problems.eagan.training import Report
+from moonas.run.journal import RunMismatch, fingerprint, read_run
+from moonas.training.sgd import training_state
 
 STAGES = ("eagan-generator", "eagan-discriminator")
 
@@ -99,7 +99,7 @@ def test_warm_up_visits_the_operations_of_every_edge_alike(stage, load, monkeypa
             drawn.extend(path.keywords["architecture"] for path in paths)
         return Report(d_losses=[0.0])
 
-    monkeypatch.setattr("problems.eagan.evaluators.train_adversarially", spy)
+    monkeypatch.setattr("moonas.problems.eagan.evaluators.train_adversarially", spy)
     monkeypatch.setattr(evaluator.generation, "load", lambda: None)
     evaluator.begin(1)
     evaluator.warm_up()
@@ -225,7 +225,7 @@ def test_a_run_stopped_at_any_call_ends_with_the_same_bits(stage, options, load,
 
 
 def test_going_on_with_a_longer_stage_1_replaces_its_gan(load, tmp_path):
-    from moonas.search import search
+    from moonas.run.search import search
 
     for generations in (1, 2):
         problem = load("eagan-generator", journal=tmp_path / "g")
@@ -502,8 +502,9 @@ def test_a_found_gan_trains_at_another_image_size(elsewhere):
 
 
 def load_training(journal, **options):
+    from moonas.problems.eagan.final_training import build
+
     from moonas.registry import attach_journal
-    from problems.eagan.final import build
 
     stage = build(**options)
     attach_journal(stage, "eagan training", journal)
@@ -511,7 +512,7 @@ def load_training(journal, **options):
 
 
 def test_the_average_follows_its_definition(tiny_of):
-    from problems.eagan.final import _Gan, build
+    from moonas.problems.eagan.final_training import _Gan, build
 
     options = dict(channels=2, d_channels=2, latent=3, batch=240, average=0.9)
     gan = _Gan(build(device="cpu", **options), seed=1)

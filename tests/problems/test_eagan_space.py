@@ -3,10 +3,9 @@ import json
 
 import numpy as np
 import pytest
-
-from problems.eagan import zoo
-from problems.eagan.operators import cross_edge, mutate_edge, pick_one
-from problems.eagan.space import (
+from moonas.problems.eagan import zoo
+from moonas.problems.eagan.operators import cross_edge, mutate_edge, pick_one
+from moonas.problems.eagan.space import (
     DOWN,
     NORMAL,
     Architecture,

@@ -3,9 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import nn
-
-from problems.eagan.training import (
+from moonas.problems.eagan.training import (
     Drawn,
     Recipe,
     Streams,
@@ -14,6 +12,7 @@ from problems.eagan.training import (
     joint_scores,
     train_adversarially,
 )
+from torch import nn
 
 RECIPE = Recipe(
     batch=4,

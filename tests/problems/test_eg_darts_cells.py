@@ -4,17 +4,17 @@ import math
 import numpy as np
 import pytest
 import torch
+from moonas.problems.eg_darts import cell_space
+from moonas.problems.eg_darts.cell_search import Relaxation, read_cells, skip_dropout
+from moonas.problems.eg_darts.cell_space import EDGES, OPERATIONS
+from moonas.problems.eg_darts.relaxed_network import RelaxedNetwork
 
 import moonas
-from moonas.journal import RunMismatch, read_run
 from moonas.nets.cell_network import CellNetwork
 from moonas.nets.cells import even_layout, stack
 from moonas.nets.counting import count_params
 from moonas.nets.operations import affine_norm, build_operation
-from problems.eg_darts import cell_space
-from problems.eg_darts.cell_space import EDGES, OPERATIONS
-from problems.eg_darts.cells import Relaxation, read_cells, skip_dropout
-from problems.eg_darts.supernet import RelaxedNetwork
+from moonas.run.journal import RunMismatch, read_run
 
 SHAPE = dict(channels=4, n_classes=10, in_channels=1, image_size=8)
 TINY = dict(

@@ -5,8 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-
-from problems.eg_darts.gradient import STEP, enhancement, first_order, second_order, slope
+from moonas.problems.eg_darts.gradient import STEP, enhancement, first_order, second_order, slope
 
 RATE = 0.3
 

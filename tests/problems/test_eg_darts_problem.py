@@ -3,18 +3,18 @@ import json
 
 import numpy as np
 import pytest
+from moonas.problems.eg_darts import cell_space
+from moonas.problems.eg_darts.problem import find_cells
+from moonas.problems.eg_darts.space import Architecture
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.optimize import minimize
 
 import moonas
 from moonas.algorithms import ALGORITHMS
 from moonas.cli import main
-from moonas.journal import read_run
 from moonas.nets.counting import count_macs, count_params
 from moonas.pareto import Row
-from problems.eg_darts import cell_space
-from problems.eg_darts.problem import find_cells
-from problems.eg_darts.space import Architecture
+from moonas.run.journal import read_run
 
 TEXT = cell_space.random_cells(np.random.default_rng(3)).text
 

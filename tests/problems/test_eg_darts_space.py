@@ -3,14 +3,14 @@ import json
 import numpy as np
 import pytest
 from eg_darts_tables import table
+from moonas.problems.cars import zoo
+from moonas.problems.eg_darts import cell_space
+from moonas.problems.eg_darts.cell_space import EDGES, NODE_OF, OPERATIONS, STATE_OF
+from moonas.problems.eg_darts.space import Architecture, Space, even
 from scipy.stats import spearmanr
 
 from moonas.nets.cells import staged_layout
 from moonas.nets.counting import CellCosts
-from problems.cars import zoo
-from problems.eg_darts import cell_space
-from problems.eg_darts.cell_space import EDGES, NODE_OF, OPERATIONS, STATE_OF
-from problems.eg_darts.space import Architecture, Space, even
 
 PAPER = Space()
 SMALL = Space((3, 9), (1, 2), (1.0, 2.0))

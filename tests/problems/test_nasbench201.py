@@ -4,6 +4,8 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from moonas.problems.nasbench201 import space
+from moonas.problems.nasbench201.network import CellNetwork201, parts
 from pymoo.optimize import minimize
 from tables201 import score, write_table
 from torch import nn
@@ -11,8 +13,6 @@ from torch import nn
 import moonas
 from moonas.nets.counting import count_macs, count_params
 from moonas.tabular import Table
-from problems.nasbench201 import space
-from problems.nasbench201.network import CellNetwork201, parts
 
 TEXT = "|nor_conv_3x3~0|+|none~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_1x1~1|none~2|"
 

@@ -5,14 +5,14 @@ import json
 import numpy as np
 import pytest
 import torch
+from moonas.problems import nsganet_macro
+from moonas.problems.nsganet_macro import space
+from moonas.problems.nsganet_macro.network import cost
+from moonas.problems.nsganet_macro.space import Architecture, Phase
 from pymoo.optimize import minimize
 
 import moonas
 from moonas.nets.counting import count_macs, count_params
-from problems import nsganet_macro
-from problems.nsganet_macro import space
-from problems.nsganet_macro.macro_network import cost
-from problems.nsganet_macro.space import Architecture, Phase
 
 
 def rows(n, seed=0, share=0.5):

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from moonas.problems import nsganet
+from moonas.problems.nsganet import space
+from moonas.problems.nsganet.supernet import Supernet
 
 from moonas.nets.cells import loose_ends
 from moonas.nets.counting import CellCosts, count_macs, count_params
 from moonas.nets.operations import LBC_DENSITY, local_binary_conv
 from moonas.nets.randomness import initial_weights
-from problems import nsganet
-from problems.nsganet import space
-from problems.nsganet.supernet import Supernet
 
 # NSGA-Net's published cell, as a vector of its own encoding: operation and state by turns
 NAMES = (

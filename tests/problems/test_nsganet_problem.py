@@ -9,6 +9,8 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from moonas.problems import nsganet
+from moonas.problems.nsganet import space
 from PIL import Image
 from pymoo.core.duplicate import NoDuplicateElimination
 from pymoo.optimize import minimize
@@ -18,11 +20,9 @@ import moonas
 from moonas.algorithms.bayesian import SOURCE
 from moonas.data import load, split
 from moonas.evaluators import NetworkCosts, ScratchEvaluator
-from moonas.journal import DamagedRun, RunMismatch, read_run
 from moonas.nets.randomness import generator, initial_weights
 from moonas.problem import SearchFailed
-from problems import nsganet
-from problems.nsganet import space
+from moonas.run.journal import DamagedRun, RunMismatch, read_run
 
 
 @pytest.fixture
@@ -196,7 +196,7 @@ def test_a_damaged_record_of_an_unfinished_generation_is_named(fewer, tmp_path):
 
 SCRIPT = """
 import numpy as np
-from problems.nsganet.problem import NSGANet, Settings
+from moonas.problems.nsganet.problem import NSGANet, Settings
 
 class Mine(NSGANet):
     pass

@@ -1,0 +1,1 @@
+"""Search spaces: genes, genotypes of cells, graphs of architectures."""

@@ -1,0 +1,1 @@
+"""Training of networks: steps and epochs, and the full training of classifiers."""

@@ -1,0 +1,206 @@
+"""Pages of HTML: one file each, opened offline, light or dark as the reader's system is.
+
+Pictures are matplotlib's, as SVG whose ink takes the colour of the page's text. Points of a picture
+tell more when they are pointed at or touched.
+"""
+
+import io
+import re
+from dataclasses import dataclass
+from html import escape
+
+import matplotlib
+
+from .drawing import INK
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #22313f; --soft: #5c6b78; --page: #f4f6f7;
+  --surface: #ffffff; --line: #dde3e7; --accent: #c8553d; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e4e9ed; --soft: #9fb0bd; --page: #14191d;
+  --surface: #1d242a; --line: #35404a; --accent: #e8846f; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--page); color: var(--ink);
+  font: 1rem/1.5 system-ui, sans-serif; }
+main { max-width: 76rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
+h1 { font-size: 1.6rem; line-height: 1.2; margin: 0 0 .3rem; overflow-wrap: anywhere; }
+h2 { font-size: 1.2rem; margin: 0 0 .6rem; }
+h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; }
+p { margin: 0 0 .7rem; max-width: 46rem; overflow-wrap: anywhere; }
+.lead, figcaption { color: var(--soft); }
+section { background: var(--surface); border: 1px solid var(--line); border-radius: .6rem;
+  padding: 1rem; margin-top: 1rem; }
+.row { display: grid; gap: 1.2rem; align-items: start;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 25rem), 1fr)); }
+.row > * { min-width: 0; }
+figure { margin: 0 0 .8rem; }
+figcaption { font-size: .9rem; margin-top: .2rem; }
+svg { display: block; width: 100%; max-width: 40rem; height: auto; color: var(--ink);
+  fill: currentColor; stroke-linejoin: round; }
+img { display: block; max-width: 100%; background: #fff; }
+.scroll { overflow-x: auto; margin-bottom: 1rem; }
+table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: left;
+  vertical-align: top; }
+th { color: var(--soft); font-weight: 600; white-space: nowrap; }
+td.number, th.number { text-align: right; white-space: nowrap; }
+td.long { min-width: 16rem; overflow-wrap: anywhere; }
+td.words { white-space: nowrap; }
+tr.marked td { font-weight: 600; color: var(--accent); }
+circle[data-tip] { fill: transparent; cursor: pointer; }
+circle[data-tip]:hover { stroke: currentColor; stroke-width: 1.5; }
+#tip { position: fixed; z-index: 1; max-width: min(24rem, 90vw); padding: .5rem .7rem;
+  background: var(--ink); color: var(--page); border-radius: .4rem; font-size: .85rem;
+  white-space: pre-line; overflow-wrap: anywhere; pointer-events: none; }
+#tip[hidden] { display: none; }
+"""
+SCRIPT = """
+const tip = document.getElementById("tip");
+document.addEventListener("pointerover", event => {
+  const point = event.target.closest("[data-tip]");
+  tip.hidden = !point;
+  if (!point) return;
+  tip.textContent = point.dataset.tip;
+  const at = point.getBoundingClientRect(), box = tip.getBoundingClientRect();
+  const left = Math.min(at.right + 6, innerWidth - box.width - 8);
+  const below = at.bottom + 6 + box.height < innerHeight;
+  tip.style.left = Math.max(8, left) + "px";
+  tip.style.top = (below ? at.bottom + 6 : Math.max(8, at.top - box.height - 6)) + "px";
+});
+"""
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point of a picture that tells more.
+
+    Args:
+        axes: of the figure.
+        x: in the axes' data.
+        y: the same.
+        tip: what it tells, plain text.
+    """
+
+    axes: object
+    x: float
+    y: float
+    tip: str
+
+
+def page(title, lead, *sections):
+    """A whole page.
+
+    Args:
+        title: plain text.
+        lead: a line below it, plain text.
+        sections: HTML.
+    """
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f'<h1>{escape(title)}</h1>\n<p class="lead">{escape(lead)}</p>\n'
+        f'{"".join(sections)}</main>\n<div id="tip" role="tooltip" hidden></div>\n'
+        f"<script>{SCRIPT}</script>\n</body>\n</html>\n"
+    )
+
+
+def section(title, *parts):
+    """A part of a page with a heading of its own; parts are HTML, empty ones are left out."""
+    return f"<section>\n<h2>{escape(title)}</h2>\n{''.join(parts)}</section>\n"
+
+
+def row(*parts):
+    """Parts side by side, where there is room."""
+    return f'<div class="row">{"".join(f"<div>{part}</div>" for part in parts if part)}</div>\n'
+
+
+def heading(text):
+    """A heading within a section."""
+    return f"<h3>{escape(text)}</h3>\n"
+
+
+def paragraph(text):
+    """Plain text."""
+    return f"<p>{escape(text)}</p>\n"
+
+
+def table(titles, rows, marked=()):
+    """A table of plain texts; columns that look like numbers are set to the right.
+
+    Args:
+        titles: of the columns.
+        rows: lists of texts.
+        marked: indices of rows that stand out.
+    """
+    kinds = [_kind([row[i] for row in rows]) for i in range(len(titles))]
+
+    def cells(tag, texts):
+        pairs = zip(kinds, texts, strict=True)
+        return "".join(f'<{tag} class="{kind}">{escape(str(t))}</{tag}>' for kind, t in pairs)
+
+    body = "".join(
+        f"<tr{' class=marked' if i in marked else ''}>{cells('td', row)}</tr>\n"
+        for i, row in enumerate(rows)
+    )
+    head = f"<thead><tr>{cells('th', titles)}</tr></thead>"
+    return f'<div class="scroll"><table>{head}\n<tbody>\n{body}</tbody></table></div>\n'
+
+
+def _kind(texts):
+    number = re.compile(
+        r"[-+]?[\d,.]+(e[-+]\d+)?( ?(%|[kMG]|ms|s))?\*?|-|never|none||[\d.]+ (of|and|to) [\d.]+"
+    )
+    if all(number.fullmatch(str(text)) for text in texts):
+        return "number"
+    return "long" if max(len(str(text)) for text in texts) > 36 else "words"
+
+
+def picture(figure, caption, points=()):
+    """A figure of matplotlib as a part of a page.
+
+    Args:
+        figure: its ink is ``moonas.views.drawing.INK`` or black.
+        caption: plain text.
+        points: list of :class:`Point`.
+    """
+    return f"<figure>{svg(figure, points)}<figcaption>{escape(caption)}</figcaption></figure>\n"
+
+
+def image(png, caption):
+    """A PNG, bytes, as a part of a page."""
+    import base64
+
+    data = base64.b64encode(png).decode()
+    name = escape(caption)
+    return (
+        f'<figure><img alt="{name}" src="data:image/png;base64,{data}">'
+        f"<figcaption>{name}</figcaption></figure>\n"
+    )
+
+
+def svg(figure, points=()):
+    """A figure of matplotlib as SVG for a page, the same text for the same figure."""
+    text = io.StringIO()
+    figure.set_dpi(72)  # SVG counts in points
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "moonas"}):
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    drawn = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", text.getvalue(), flags=re.S)
+    drawn = drawn[drawn.index("<svg") :]
+    drawn = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", drawn, count=1)
+    drawn = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", drawn, count=1)
+    for ink in (INK, "#000000", "black"):
+        drawn = drawn.replace(f": {ink}", ": currentColor")
+    drawn = drawn.replace(": #ffffff", ": var(--surface)")
+    used = set(re.findall(r"#([\w-]+)", drawn))
+    drawn = re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in used else "", drawn)
+    height = figure.get_figheight() * 72
+    spots = []
+    for point in points:
+        x, y = point.axes.transData.transform((point.x, point.y))
+        spots.append(
+            f'<circle cx="{x:.1f}" cy="{height - y:.1f}" r="7" data-tip="{escape(point.tip)}"/>\n'
+        )
+    end = drawn.rindex("</svg>")
+    return drawn[:end] + "".join(spots) + drawn[end:]

@@ -1,0 +1,151 @@
+"""The final fine-tuning of two compressed generators, on all images to search with."""
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import torch
+
+from moonas.files import sha256
+from moonas.models.model import write_model
+from moonas.run.journal import read_run
+from moonas.settings import require, setting
+
+from .comparison import compare, comparison_lines, write_comparison
+from .masks import compressed, groups_of
+from .pretraining import CycleStage, EpochSettings
+from .settings import CYCLEGAN
+from .space import Architecture
+from .training import CycleGAN
+from .weights_file import COMPRESSED_FILE, ORIGINAL_FILE, read_gan, write_gan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(EpochSettings):
+    """What the fine-tuning can be told; what it shares with the search it takes from there.
+
+    Width, blocks, d_width and d_layers are those of the networks in the folder, whatever is said.
+    """
+
+    weights: str | None = setting(
+        None, f"folder with {COMPRESSED_FILE} and {ORIGINAL_FILE}", free=True
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        require(self.weights is not None, self, "weights", "a folder that a search has left")
+
+
+# The release's: 201 epochs in batches of 8, the last 100 of them with a falling rate.
+PRESETS = {
+    "digits": {},
+    "paper": CYCLEGAN | dict(epochs=101, decay_epochs=100, batch=8),
+}
+
+
+def build(from_run=None, **options):
+    """The fine-tuning; ``options`` are fields of :class:`Settings`.
+
+    Args:
+        from_run: run folder whose picked generators to fine-tune, with its settings where nothing
+            is said.
+    """
+    if from_run is None:
+        return FineTuning(Settings(**options))
+    searched = read_run(from_run)[0]["settings"]
+    own = {f.name for f in fields(Settings)} - {"weights"}
+    taken = {name: value for name, value in searched.items() if name in own}
+    return FineTuning(Settings(**taken | {"weights": str(from_run)} | options))
+
+
+def build_network(about):
+    """The untrained generator of a model that :class:`FineTuning` has written."""
+    gan = CycleGAN(**about["shape"])
+    groups = groups_of(gan.generators["a"], about["encoding"])
+    masks = Architecture(tuple(about["masks"]["a"]), tuple(about["masks"]["b"]))
+    return compressed(gan, masks, groups).generators[about["from_domain"]]
+
+
+class FineTuning(CycleStage):
+    """Trains compressed generators, from the weights and the discriminators of the original.
+
+    The few steps that a search scored them after are not kept.
+    """
+
+    in_words = "fine-tuning compressed generators"
+    phase = "fine-tuning"
+
+    def __init__(self, settings):
+        folder = Path(settings.weights)
+        paths = {name: folder / name for name in (COMPRESSED_FILE, ORIGINAL_FILE)}
+        missing = [name for name, path in paths.items() if not path.exists()]
+        if missing:
+            raise ValueError(
+                f"{folder} holds no {missing[0]}: it is no run of cyclegan-pruning, or that has "
+                "not ended."
+            )
+        small, original = (read_gan(path) for path in paths.values())
+        if small.architecture is None or small.about["shape"] != original.about["shape"]:
+            raise ValueError(f"{' and '.join(paths)} in {folder} do not belong together.")
+        self.architecture, self.encoding = small.architecture, small.about["encoding"]
+        self.original = original.gan
+        super().__init__(replace(settings, **original.gan.shape))
+        if small.about["side"] != self.info.side:
+            raise ValueError(
+                f"image_size={self.info.side} will not do: these generators were compressed for "
+                f"images of {small.about['side']} pixels."
+            )
+        self.inputs = {name: sha256(path) for name, path in paths.items()}
+
+    def begin_with(self, seed):
+        """The original without the filters that were left out."""
+        groups = groups_of(self.original.generators["a"], self.encoding)
+        return compressed(self.original, self.architecture, groups).to(self.device)
+
+    @staticmethod
+    def images(domain):
+        """All images to search with."""
+        return torch.cat([domain.train, domain.validation])
+
+    def start(self, seed):
+        """The compressed CycleGAN in training; it is compared with the original in the end."""
+        training = super().start(seed)
+        original = self.original.to(self.device).generators
+        training.judge = lambda: compare(
+            self.quality, original, training.gan.generators, self.settings
+        )
+        return training
+
+    def about(self, domain):
+        """What a model file says of a generator, see :func:`moonas.models.model.write_model`."""
+        return {
+            "kind": "translator",
+            "problem": "cyclegan-pruning",
+            "from_domain": domain,
+            "in_words": str(self.architecture),
+            "masks": {"a": self.architecture.a, "b": self.architecture.b},
+            "encoding": self.encoding,
+            "shape": self.original.shape,
+            "input_shape": [3, self.info.side, self.info.side],
+            "data": self.info.name,
+        }
+
+    def report(self, trained, folder):
+        """Write compressed.pt, a model file a generator, comparison.json and translations.png.
+
+        Returns:
+            The lines to print.
+        """
+        write_gan(
+            folder / COMPRESSED_FILE,
+            trained.gan,
+            self.settings,
+            self.info,
+            self.architecture,
+            self.encoding,
+        )
+        for domain, generator in trained.gan.generators.items():
+            about = self.about(domain)
+            write_model(folder / f"model-{domain}.pt", generator, about)
+        pair = self.original.generators, trained.gan.generators
+        write_comparison(trained.scores, self.quality, *pair, folder)
+        return comparison_lines(trained.scores)

@@ -1,0 +1,146 @@
+"""Stage 2 of EAGAN as a pymoo problem: discriminators, each with a copy of the best generator."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
+from pathlib import Path
+
+from moonas.files import sha256
+from moonas.models.zoo import Published
+from moonas.settings import require, setting
+
+from . import zoo
+from .costs import discriminator_cost
+from .evaluators import OneToOne
+from .gan_file import WEIGHTS, read_gan, read_generator
+from .gan_problem import PAPER, GanProblem, GanSearchSettings, discriminator_maker
+from .networks import Discriminator, discriminator_parts, own_weights
+from .space import Architecture, DiscriminatorSpace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(GanSearchSettings):
+    """What a search for discriminators can be told; the defaults suit digits and are small."""
+
+    generator: str | None = setting(
+        None,
+        f"all GANs' generator: published, by name, or its edges; none: {zoo.DEFAULT_GENERATOR}",
+    )
+    from_run: str | None = setting(
+        None, "run folder of eagan-generator, whose best generator to take with its weights"
+    )
+    generator_epochs: int = setting(
+        40, f"epochs that a generator of no run trains against {zoo.DEFAULT_DISCRIMINATOR}", least=0
+    )
+    weight_resetting: bool = setting(
+        True, "begin each round with copies of the best generator of the last"
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        one = self.generator is None or self.from_run is None
+        require(one, self, "generator", "none where from_run brings one")
+
+
+PRESETS = {"digits": {}, "paper": PAPER | dict(d_steps=5)}
+
+
+def build(**options):
+    """The problem; ``options`` are fields of :class:`Settings`."""
+    settings = Settings(**options)
+    if settings.from_run is None:
+        return EAGANDiscriminator(settings)
+    folder = Path(settings.from_run)
+    found = read_gan(folder)
+    settings = replace(settings, generator=found["generator"], from_run=None)
+    problem = EAGANDiscriminator(settings, folder / WEIGHTS)
+    if found["generator_shape"] != problem.generator_shape:
+        names = ("channels", "latent")
+        shapes = [
+            {k: shape[k] for k in shape if shape[k] != other[k]}
+            for shape, other in (
+                (found["generator_shape"], problem.generator_shape),
+                (problem.generator_shape, found["generator_shape"]),
+            )
+        ]
+        raise ValueError(
+            f"The generator in {folder} was searched with {shapes[0]}, and this stage has "
+            f"{shapes[1]}; set {', '.join(names)} and the data alike."
+        )
+    return problem
+
+
+class EAGANDiscriminator(GanProblem):
+    """Discriminators by the images of the generators that they have trained.
+
+    Params and macs are the discriminator's.
+
+    Args:
+        settings: :class:`Settings`.
+        weights: file gan.pt that the generator's weights come from, or None.
+    """
+
+    in_words = "edges of the three Down-Cells of a discriminator"
+
+    def __init__(self, settings, weights=None):
+        self.weights = weights
+        self.generator = zoo.find_generator(settings.generator)
+        super().__init__(settings)
+        if weights is not None:
+            self.inputs = {WEIGHTS: sha256(weights)}
+
+    def make_space(self):
+        return DiscriminatorSpace(self.info.side)
+
+    def make_evaluator(self):
+        """A :class:`OneToOne`; images and weights come at its first use."""
+        return OneToOne(
+            self,
+            self.generator,
+            partial(read_generator, self.weights) if self.weights else None,
+            discriminator_maker(None, self.settings, self.info),
+        )
+
+    def count(self, architecture):
+        """(params, macs) of a discriminator."""
+        return discriminator_cost(
+            architecture,
+            channels=self.settings.d_channels,
+            in_channels=self.info.channels,
+            side=self.info.side,
+        )
+
+    def largest(self):
+        """Discriminators of the largest operations, with every pattern of halvings."""
+        ends = (["none"] * 2, ["conv_5x5"] * 2)
+        patterns = product(ends, repeat=3)
+        cells = [[["conv_5x5"] * 5 + end for end in pattern] for pattern in patterns]
+        return [Architecture(self.space.legal(three)) for three in cells]
+
+    def gan(self, architecture):
+        """Generator and discriminator with the weights that the search has left."""
+        discriminator = Discriminator(architecture, **self.discriminator_shape)
+        own = self.evaluator.own(architecture)
+        return own.net, own_weights(discriminator, self.evaluator.D), own.optimizer
+
+    def network(self, architecture, **shape):
+        """The stand-alone discriminator, untrained."""
+        return Discriminator(architecture, **self.discriminator_shape | shape)
+
+    def operations(self):
+        """Every operation at every side it can have in a discriminator."""
+        return discriminator_parts(self.settings.d_channels, self.info.side)
+
+    def zoo(self):
+        """Published discriminators, counted as the papers do."""
+        items = []
+        for name, (_, source) in zoo.DISCRIMINATORS.items():
+            architecture = zoo.discriminator(name)
+            sizes = {
+                f"discriminators of {side} pixels, 128 channels": discriminator_cost(
+                    architecture, channels=128, in_channels=3, side=side
+                )
+                for side in (32, 48)
+            }
+            items.append(Published(name, "eagan-discriminator", architecture, source, sizes))
+        return items

@@ -1,0 +1,196 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+from moonas.problems.cyclegan_pruning.channels import (
+    ChannelCosts,
+    channel_groups,
+    join_loops,
+    prune,
+    silenced,
+)
+from moonas.problems.cyclegan_pruning.networks import discriminator, generator
+from torch import nn
+
+from moonas.nets.counting import count_macs, count_params
+
+
+def masks_of(groups, seed=0, density=0.5):
+    rng = np.random.default_rng(seed)
+    free = [group for group in groups if not group.fixed]
+    masks = [rng.random(group.size) < density for group in free]
+    for mask in masks:
+        mask[rng.integers(len(mask))] = True
+    return masks
+
+
+def noisy(net, seed=0):
+    """The same with weights and biases that are all large and different."""
+    rng = torch.Generator().manual_seed(seed)
+    for p in net.parameters():
+        p.data = torch.randn(p.shape, generator=rng)
+    return net
+
+
+def images(side=16, n=2):
+    return torch.randn(n, 3, side, side, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize(("blocks", "width"), [(6, 4), (9, 4), (9, 64), (2, 3)])
+def test_residual_additions_tie_the_trunk_and_inner_convolutions_are_free(blocks, width):
+    with torch.device("meta"):
+        groups = channel_groups(generator(width=width, blocks=blocks), 3)
+    w = width
+    assert [g.size for g in groups] == [3, w, 2 * w, 4 * w, *[4 * w] * blocks, 2 * w, w, 3]
+    trunk = groups[3]
+    assert len(trunk.producers) == 1 + blocks and len(trunk.consumers) == blocks + 1
+    for inner in groups[4 : 4 + blocks]:
+        assert len(inner.producers) == len(inner.consumers) == 1
+    assert [g.fixed for g in groups] == [True, *[False] * (blocks + 5), True]
+
+
+def test_the_published_network_has_2944_bits_and_640_when_blocks_are_one():
+    with torch.device("meta"):
+        groups = channel_groups(generator(), 3)
+    assert sum(g.size for g in groups if not g.fixed) == 2944
+    joined = join_loops(groups)
+    assert sum(g.size for g in joined if not g.fixed) == 640
+    assert [len(g.producers) for g in joined] == [0, 1, 1, 19, 1, 1, 1]
+
+
+def test_every_convolution_writes_one_group_and_reads_one():
+    net = generator(width=4, blocks=3)
+    names = {n for n, m in net.named_modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)}
+    for groups in (channel_groups(net, 3), join_loops(channel_groups(net, 3))):
+        for kind in ("producers", "consumers"):
+            found = [name for g in groups for name in getattr(g, kind)]
+            assert len(found) == len(names) and set(found) == names
+
+
+@pytest.mark.parametrize("joined", [False, True])
+@pytest.mark.parametrize(("blocks", "width", "side"), [(1, 4, 8), (3, 5, 16), (2, 8, 32)])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_smaller_network_computes_what_the_silenced_one_does(joined, blocks, width, side, seed):
+    net = noisy(generator(width=width, blocks=blocks)).double()
+    groups = channel_groups(net, 3)
+    groups = join_loops(groups) if joined else groups
+    masks = masks_of(groups, seed)
+    small, quiet = prune(net, groups, masks), silenced(net, groups, masks)
+    x = images(side).double()
+    with torch.no_grad():
+        assert torch.allclose(small(x), quiet(x), atol=1e-9)
+        assert not torch.allclose(small(x), net(x), atol=1e-2)
+    assert count_params(small) < count_params(net)
+
+
+def test_in_single_precision_they_agree_to_1e_5_at_a_networks_usual_weights():
+    net = generator(width=8, blocks=3)
+    for name, p in net.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.normal_(p, 0, 0.1)
+    groups = channel_groups(net, 3)
+    masks = masks_of(groups)
+    small, quiet = prune(net, groups, masks), silenced(net, groups, masks)
+    with torch.no_grad():
+        assert torch.allclose(small(images()), quiet(images()), atol=1e-5)
+
+
+@pytest.mark.parametrize("joined", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_kept_weights_are_those_of_the_smaller_network(joined, seed):
+    net = generator(width=6, blocks=3)
+    groups = channel_groups(net, 3)
+    groups = join_loops(groups) if joined else groups
+    masks = masks_of(groups, seed, density=0.3)
+
+    def weights(net):
+        return sum(
+            m.weight.numel() for m in net.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)
+        )
+
+    costs = ChannelCosts(net, groups, 3, 16, 16)
+    small = prune(net, groups, masks)
+    sizes = [(weights(n), count_params(n), count_macs(n, 3, 16, 16)) for n in (small, net)]
+    assert [costs.count(masks), costs.whole] == sizes
+
+
+def test_masks_that_keep_all_change_nothing():
+    net = noisy(generator(width=4, blocks=2))
+    groups = channel_groups(net, 3)
+    small = prune(net, groups, [np.ones(g.size, bool) for g in groups if not g.fixed])
+    for (name, a), (_, b) in zip(net.named_parameters(), small.named_parameters(), strict=True):
+        assert torch.equal(a, b), name
+
+
+def test_pruning_leaves_the_whole_network_as_it_is():
+    net = generator(width=4, blocks=2)
+    before = copy.deepcopy(net.state_dict())
+    groups = channel_groups(net, 3)
+    small = prune(net, groups, masks_of(groups))
+    with torch.no_grad():
+        for p in small.parameters():
+            p.fill_(7)
+    assert all(torch.equal(before[k], v) for k, v in net.state_dict().items())
+
+
+def test_a_silenced_filter_keeps_zero_gradient_and_so_stays_zero():
+    net = noisy(generator(width=4, blocks=2))
+    groups = channel_groups(net, 3)
+    masks = masks_of(groups)
+    quiet = silenced(net, groups, masks)
+    optimizer = torch.optim.SGD(quiet.parameters(), lr=0.1, momentum=0.9)
+    for _ in range(3):
+        optimizer.zero_grad()
+        quiet(images()).square().mean().backward()
+        optimizer.step()
+    layers = dict(quiet.named_modules())
+    free = [g for g in groups if not g.fixed]
+    for group, mask in zip(free, masks, strict=True):
+        for name in group.producers:
+            layer = layers[name]
+            axis = int(isinstance(layer, nn.ConvTranspose2d))
+            off = layer.weight.movedim(axis, 0)[torch.tensor(~mask)]
+            assert not off.any() and not layer.bias[torch.tensor(~mask)].any()
+
+
+def test_a_plain_chain_with_a_known_answer():
+    net = nn.Sequential(nn.Conv2d(1, 3, 1), nn.ReLU(), nn.Conv2d(3, 1, 1, bias=False))
+    net[0].weight.data = torch.tensor([1.0, 2.0, 3.0]).view(3, 1, 1, 1)
+    net[0].bias.data = torch.tensor([0.0, 1.0, 0.0])
+    net[2].weight.data = torch.tensor([10.0, 100.0, 1000.0]).view(1, 3, 1, 1)
+    groups = channel_groups(net, 1)
+    small = prune(net, groups, [[True, False, True]])
+    assert small(torch.ones(1, 1, 1, 1)).item() == 10 + 3000
+    costs = ChannelCosts(net, groups)
+    assert (costs.count([[True, False, True]])[0], costs.whole[0]) == (4, 6)
+
+
+def test_groups_of_a_patch_discriminator():
+    groups = channel_groups(discriminator(width=4), 3)
+    assert [g.size for g in groups] == [3, 4, 8, 16, 32, 1]
+
+
+@pytest.mark.parametrize(
+    ("net", "message"),
+    [
+        (nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)), "BatchNorm2d"),
+        (nn.Sequential(nn.Conv2d(3, 3, 1, groups=3)), "groups=3"),
+        (nn.Sequential(nn.Flatten()), "Flatten"),
+    ],
+)
+def test_a_network_that_cannot_be_followed_is_refused_by_what_it_does(net, message):
+    with pytest.raises(ValueError, match=f"cannot be followed.*{message}"):
+        channel_groups(net, 3)
+
+
+def test_masks_that_do_not_fit_are_refused():
+    net = generator(width=4, blocks=1)
+    groups = channel_groups(net, 3)
+    masks = masks_of(groups)
+    with pytest.raises(ValueError, match="6 masks.*got 5"):
+        prune(net, groups, masks[1:])
+    with pytest.raises(ValueError, match="4 bits.*3"):
+        prune(net, groups, [masks[0][:3], *masks[1:]])
+    with pytest.raises(ValueError, match="no channel of"):
+        prune(net, groups, [np.zeros(4, bool), *masks[1:]])
