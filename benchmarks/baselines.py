@@ -52,6 +52,7 @@ import moonas
 from moonas.comparison import statistics
 from moonas.comparison.report import markdown
 from moonas.pareto import hypervolume
+from moonas.run.callbacks import RunCallback
 
 HERE = Path(__file__).parent
 PROBLEMS = ("digits-table", "nasbench201")
@@ -61,7 +62,7 @@ ROUNDING = 1e-12  # hypervolumes that differ by less are equal
 LEVEL = 0.05  # of significance
 
 
-class Recorder:
+class Recorder(RunCallback):
     """Counts what a run evaluates and keeps its objectives, as far as the budget goes.
 
     Args:
@@ -74,7 +75,7 @@ class Recorder:
         self.n, self._parts = 0, []
         self.population = problem.settings.population
         self.n_choices = problem.n_choices.tolist()
-        problem.watch = self._note  # what pymoo's own calls of the problem score
+        problem.callbacks.append(self)  # of what pymoo's own calls score
 
     @property
     def left(self):
@@ -83,7 +84,7 @@ class Recorder:
 
     def evaluate(self, rows):
         """Objectives of rows, (n, n_obj); a ``ValueError`` if one is no architecture."""
-        F = self.problem.evaluate(np.array(rows))  # outside any run of pymoo: watch is not told
+        F = self.problem.evaluate(np.array(rows))  # outside any run of pymoo: no callback
         self._keep(F)
         return F
 
@@ -97,7 +98,7 @@ class Recorder:
             raise RuntimeError(f"The run ended after {self.n} of {self.budget} evaluations.")
         return np.concatenate(self._parts)
 
-    def _note(self, columns):
+    def on_scores(self, candidates, columns):
         self._keep(np.column_stack([columns[name] for name in self.problem.objectives]))
 
     def _keep(self, F):

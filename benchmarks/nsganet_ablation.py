@@ -37,6 +37,7 @@ from scipy.stats import spearmanr, wilcoxon
 import moonas
 from moonas.operators import CategoricalSampling
 from moonas.pareto import hypervolume
+from moonas.run.callbacks import RunCallback
 
 HERE = Path(__file__).parent
 SHAPE = dict(channels=8, increment=4, layers=3, device="cpu", workers=1)
@@ -102,14 +103,20 @@ def supernet_problem(epochs, **options):
     )
 
 
+class Progress(RunCallback):
+    """Prints every twentieth step of what is running."""
+
+    def on_progress(self, phase, done, total, unit):
+        if done % 20 == 0:
+            print(f"{phase} {done}/{total} {unit}", flush=True)
+
+
 def trained(epochs, runs):
     """The trained supernet's state, from the file if it is there, and its report."""
     path = runs / f"supernet-{epochs}.pt"
     if not path.exists():
         problem = supernet_problem(epochs)
-        problem.progress = lambda phase, done, total, unit: (
-            print(f"{phase} {done}/{total} {unit}", flush=True) if done % 20 == 0 else None
-        )
+        problem.callbacks.append(Progress())
         problem.evaluator.begin(0)
         problem.evaluator.warm_up()
         torch.save(problem.evaluator.state(), path)

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from . import __version__, registry
+from .run.callbacks import RunCallback
 from .settings import describe, parse
 
 DEFAULT_SEED = 1
@@ -712,7 +713,7 @@ def _run_stage(name, stage, options, folder, run):
         stage = registry.stage_module(name).build(**options)
     if stage.journal is None:
         registry.attach_journal(stage, name, folder)
-    stage.remark = partial(console.print, highlight=False, soft_wrap=True, markup=False)
+    stage.callbacks.append(_Log(console))
     try:
         run(stage, console)
     finally:
@@ -722,7 +723,7 @@ def _run_stage(name, stage, options, folder, run):
 def _greeting(stage, seed, what):
     recorded = stage.journal.n_calls
     goes_on = f", {recorded} calls of it are recorded" if recorded else ""
-    stage.say(
+    stage.log(
         f"{what} on {stage.settings.data}, seed {seed}, on {stage.device}, into "
         f"{stage.journal.folder}{goes_on}."
     )
@@ -734,7 +735,7 @@ def _run_preparation(what, seed, stage, console):
     with _bar(console, stage):
         result = stage.run(seed)
     for line in stage.report(result, stage.journal.folder):
-        stage.say(line)
+        stage.log(line)
     _farewell(stage, stage.journal.n_calls > before)
 
 
@@ -745,13 +746,13 @@ def _run_search(args, seed, problem, console):
 
     algorithm = _algorithm(args, problem)
     _greeting(problem, seed, "Searching")
-    problem.say(describe_algorithm(algorithm))
+    problem.log(describe_algorithm(algorithm))
     with _bar(console, problem):
         found = search(problem, algorithm, seed=seed, generations=problem.settings.generations)
     console.print()
     console.print(front_table(problem, found.rows, found.picked))
     for line in found.afterwards:
-        problem.say(line)
+        problem.log(line)
     _farewell(problem, found.computed)
 
 
@@ -761,16 +762,38 @@ def _farewell(stage, computed):
         kinds = (".csv", ".png", ".json", ".pt")
         files = (p.name for p in folder.iterdir() if p.suffix in kinds)
         files = sorted(name for name in files if not name.startswith("weights-"))  # the journal's
-        stage.say(f"Written to {folder}: {', '.join(files)}, journal.jsonl.")
+        stage.log(f"Written to {folder}: {', '.join(files)}, journal.jsonl.")
     else:
-        stage.say(f"This run is complete; nothing was left to compute. It is in {folder}.")
+        stage.log(f"This run is complete; nothing was left to compute. It is in {folder}.")
 
 
 @contextmanager
 def _bar(console, stage):
     """A progress bar of what runs inside a generation, on a terminal; elsewhere a line once."""
-    with _bar_of(console) as stage.progress:
-        yield
+    with _bar_of(console) as show:
+        bar = _Bar(show)
+        stage.callbacks.append(bar)
+        try:
+            yield
+        finally:
+            stage.callbacks.remove(bar)
+
+
+class _Log(RunCallback):
+    """Prints the lines of the log."""
+
+    def __init__(self, console):
+        self.console = console
+
+    def on_log(self, text):
+        self.console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+class _Bar(RunCallback):
+    """Passes progress on to a bar."""
+
+    def __init__(self, show):
+        self.on_progress = show
 
 
 @contextmanager

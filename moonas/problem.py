@@ -128,7 +128,7 @@ class ArchitectureProblem(Stage, Problem):
         return self
 
     def __getstate__(self):
-        left = {"journal", "progress", "remark", "watch", "seed", "_evaluator"}
+        left = {"journal", "_callbacks", "seed", "_evaluator"}
         left |= {"_run", "_generation", "_scores", "_measured"}
         return {k: v for k, v in super().__getstate__().items() if k not in left}
 
@@ -137,8 +137,7 @@ class ArchitectureProblem(Stage, Problem):
         self._forget_run()
 
     def _forget_run(self):
-        self.journal = self.progress = self.remark = None
-        self.watch = None  # (columns) -> None, told what each call of a run has scored
+        self.journal = None
         self._evaluator = None
         self._run = None  # the run that the weights belong to; OUTSIDE for those of none
         self._generation = None  # of that run, the last one whose weights have trained
@@ -294,8 +293,7 @@ class ArchitectureProblem(Stage, Problem):
         self._measured.add(keys, {name: columns[name] for name in measured})
         if not self.moves:
             self._scores.add(keys, {k: v for k, v in columns.items() if k not in measured})
-        if self.watch is not None:
-            self.watch(columns)
+        self.callbacks.on_scores(X, columns)
         return columns
 
     def _score_outside_a_run(self, X):

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, fields
 import moocore
 import numpy as np
 from pymoo.algorithms.moo.rvea import RVEA
-from pymoo.core.callback import Callback
 from pymoo.optimize import minimize
 
 from ..algorithms import algorithm as named
 from ..pareto import hypervolume, nondominated
 from ..registry import last_run, load_training, training_module
+from ..run.callbacks import RunCallback
 from ..run.front_file import spread_rows
 from ..run.journal import read_run
 from ..run.search import search
@@ -84,19 +84,17 @@ class Run:
 NUMBERS = [f.name for f in fields(Run)][4:]
 
 
-class _Recorder(Callback):
-    """Takes note of every population, and of everything that is evaluated."""
+class _Recorder(RunCallback):
+    """Keeps the front of every population, and the scores of everything that is evaluated."""
 
     def __init__(self, problem):
-        super().__init__()
         self.problem, self.generations, self.evaluated = problem, [], []
-        problem.watch = self._seen
 
-    def _seen(self, columns):
+    def on_scores(self, candidates, columns):
         F = np.column_stack([columns[name] for name in self.problem.objectives])
         self.evaluated.append(np.asarray(F, float))
 
-    def update(self, algorithm):
+    def on_generation(self, algorithm):
         pop = algorithm.pop
         F = pop[pop.get("feas")].get("F")
         self.generations.append((algorithm.evaluator.n_eval, F[nondominated(F)].copy()))
@@ -125,10 +123,12 @@ def play(problem, algorithm, seed, evaluations):
     if problem.moves:
         raise ValueError(f"Scores of {type(problem).__name__} move while a run trains.")
     searching, recorder = make_algorithm(algorithm, problem), _Recorder(problem)
+    problem.callbacks.append(recorder)
+    budget, after = _until(searching, evaluations), problem.callbacks.on_generation
     try:
-        minimize(problem, searching, _until(searching, evaluations), seed=seed, callback=recorder)
+        minimize(problem, searching, budget, seed=seed, callback=after)
     finally:
-        problem.watch = None
+        problem.callbacks.remove(recorder)
     every = np.concatenate(recorder.evaluated)[:evaluations]
     within = [g for g in recorder.generations if g[0] <= evaluations] or recorder.generations[:1]
     counts = [min(n, evaluations) for n, _ in within]
@@ -201,13 +201,8 @@ def play_moving(problem, algorithm, seed, generations, n_picks, training):
     Returns:
         A dict of the numbers of :class:`Run`.
     """
-    recorder, after = _Recorder(problem), problem.after_generation
-
-    def note(running):
-        recorder.update(running)
-        after(running)
-
-    problem.after_generation = note
+    recorder = _Recorder(problem)
+    problem.callbacks.append(recorder)
     folder, bounds = problem.journal.folder, problem.objective_bounds()
     try:
         ended = search(
@@ -218,7 +213,7 @@ def play_moving(problem, algorithm, seed, generations, n_picks, training):
             verbose=False,
         )
     finally:
-        problem.watch, problem.after_generation = None, after
+        problem.callbacks.remove(recorder)
         problem.journal.close()
     if "pick" in training_module(last_run(folder)[1]).Settings.__dataclass_fields__:
         chosen = spread_rows(len(ended.rows), n_picks)

@@ -56,13 +56,13 @@ def _score_each(problem, X, jobs):
         done = _spread(problem, parts, jobs)
     ready = len(X) - len(missing)
     doing = getattr(problem.evaluator, "doing", "training from scratch")
-    problem.tell(doing, ready, len(X), "candidates")
+    problem.report_progress(doing, ready, len(X), "candidates")
     for i, result in zip(missing, done, strict=True):
         results[i] = result
         ready += 1
         if journal is not None:
             journal.keep(rows[i], result)
-        problem.tell(doing, ready, len(X), "candidates")
+        problem.report_progress(doing, ready, len(X), "candidates")
     return results
 
 

@@ -37,13 +37,18 @@ def search(problem, algorithm, *, seed, generations, verbose=True):
         A :class:`Found`; ``front.csv`` and ``front.png`` are in the folder.
     """
     folder, before = problem.journal.folder, problem.journal.n_calls
+
+    def ended_generation(running):
+        problem.after_generation(running)
+        problem.callbacks.on_generation(running)
+
     result = minimize(
         problem,
         algorithm,
         ("n_gen", generations),
         seed=seed,
         verbose=verbose,
-        callback=problem.after_generation,
+        callback=ended_generation,
     )
     rows = front(result)
     picked = problem.pick(rows)

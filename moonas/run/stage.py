@@ -1,8 +1,14 @@
-"""Stages of a task: what all of them share, and those that are no pymoo problem."""
+"""Stages of a task: what searches and trainings share, and those that are no pymoo problem."""
+
+from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
+
+from .callbacks import Callbacks
 
 
 class Stage:
@@ -10,33 +16,30 @@ class Stage:
 
     Attributes:
         settings: its Settings.
-        device: where networks run.
-        inputs: checksums by name of files that its results depend on; never changed.
+        device: where networks run, a ``torch.device``.
+        inputs: checksums by name of the files that results depend on.
         journal: a :class:`~moonas.run.journal.Journal`, or None.
-        progress: (phase, done, total, unit) -> None, told while something long runs, or None.
-        remark: (text) -> None, told what a reader of the log wants to know, or None.
+        callbacks: list of :class:`~moonas.run.callbacks.RunCallback`.
     """
 
     settings = None
-    inputs = {}  # noqa: RUF012
-    journal = progress = remark = None
+    inputs = {}  # noqa: RUF012 never changed
+    journal = None
 
-    def tell(self, phase, done, total, unit):
-        """Pass on how far something long is to ``progress``, if anyone listens.
+    @property
+    def callbacks(self) -> Callbacks:
+        """What is called while the stage runs, a list of :class:`.callbacks.RunCallback`."""
+        if "_callbacks" not in vars(self):
+            self._callbacks = Callbacks()
+        return self._callbacks
 
-        Args:
-            phase: what is going on, in words.
-            done: how many ``unit`` of it are done.
-            total: of how many.
-            unit: what is counted, in the plural.
-        """
-        if self.progress is not None:
-            self.progress(phase, done, total, unit)
+    def report_progress(self, phase: str, done: int, total: int, unit: str) -> None:
+        """Call the callbacks' :meth:`~moonas.run.callbacks.RunCallback.on_progress`."""
+        self.callbacks.on_progress(phase, done, total, unit)
 
-    def say(self, text):
-        """Pass on a line for the log to ``remark``, if anyone listens."""
-        if self.remark is not None:
-            self.remark(text)
+    def log(self, text: str) -> None:
+        """Call the callbacks' :meth:`~moonas.run.callbacks.RunCallback.on_log`."""
+        self.callbacks.on_log(text)
 
     def recorded(self, kind, request, compute, holder=None, saves=False):
         """The result of a call, from the journal or computed; see :meth:`.Journal.call`."""
@@ -44,8 +47,8 @@ class Stage:
             return compute()
         return self.journal.call(kind, request, compute, holder, saves)
 
-    def where(self):
-        """In words, what may change the last bits of a result."""
+    def where(self) -> str:
+        """Device and threads: what may change the last bits of a result."""
         return f"{self.device}, {self.settings.threads} threads"
 
 
@@ -54,38 +57,46 @@ class Preparation(Stage):
 
     A subclass gives
 
-    - ``device``, and ``in_words``, what is done, for telling one run from another;
-    - ``run(seed)`` -> the result, all long work through :meth:`recorded`; it begins with
-      :meth:`begin`;
-    - ``report(result, folder)`` -> lines to print; it writes the result into the folder, for the
-      next stage to read with ``from_run=``.
+    - ``device``, and ``in_words``, the kind of training, which the journal records;
+    - ``run(seed)``, which returns the result and does all long work through :meth:`recorded`; it
+      begins with :meth:`begin`;
+    - ``report(result, folder)``, which writes the result into the folder, where the next stage
+      reads it (``from_run=``), and returns the lines to print.
     """
 
     in_words = ""
 
-    def begin(self, seed):
+    def begin(self, seed: int) -> None:
         """Start the run, or start to replay it, see :meth:`moonas.run.journal.Journal.begin`."""
         if self.journal is not None:
             self.journal.begin(seed, self.in_words, self.where())
 
+    def run(self, seed: int) -> Any:
+        """Do the work and return the result."""
+        raise NotImplementedError
+
+    def report(self, result: Any, folder: Path) -> list[str]:
+        """Write the result into the run folder; the lines to print."""
+        raise NotImplementedError
+
 
 class EpochTraining(Preparation):
-    """A preparation that trains something epoch by epoch and judges it once, in the end.
+    """A stage that trains for some epochs, with a checkpoint after each, and evaluates once.
 
-    A subclass gives, besides what a preparation gives,
+    A subclass gives, besides what :class:`Preparation` asks for,
 
-    - ``phase``, what is done, in words, and ``n_epochs``;
-    - ``start(seed)`` -> what is trained: ``train(epoch)`` -> a dict that tells of it, ``judge()``
-      -> a dict of scores, ``state()`` -> a dict of tensors and ``load_state(state)``;
-    - ``line(epoch, told)``, the line of text that every tenth epoch gets;
-    - ``result(trained, scores)``, what ``run`` gives.
+    - ``phase``, the name of the work for progress bars, and ``n_epochs``;
+    - ``start(seed)``, which returns a trainer with ``train(epoch)`` -> metrics, a dict,
+      ``evaluate()`` -> scores, a dict, ``state()`` -> a dict of tensors and ``load_state(state)``;
+    - ``line(epoch, metrics)``, the line of the log after every tenth epoch;
+    - ``result(trainer, scores)``, what ``run`` returns.
     """
 
     phase = "training"
     n_epochs = 0
 
-    def run(self, seed):
-        """Train, or go on with what the journal holds, and judge.
+    def run(self, seed: int) -> Any:
+        """Train, or resume from the journal, and evaluate.
 
         Args:
             seed: of the run.
@@ -94,28 +105,28 @@ class EpochTraining(Preparation):
             SearchFailed: no step of an epoch had a finite loss.
         """
         self.begin(seed)
-        training = self.start(seed)
+        trainer = self.start(seed)
         for epoch in range(self.n_epochs):
-            self.tell(self.phase, epoch, self.n_epochs, "epochs")
-            one = partial(training.train, epoch)
-            told = self.recorded("train", {"epoch": epoch}, one, training, saves=True)
+            self.report_progress(self.phase, epoch, self.n_epochs, "epochs")
+            one = partial(trainer.train, epoch)
+            metrics = self.recorded("train", {"epoch": epoch}, one, trainer, saves=True)
             if epoch % 10 == 9:
-                self.say(self.line(epoch, told))
-        self.tell(self.phase, self.n_epochs, self.n_epochs, "epochs")
-        scores = self.recorded("final test", {}, training.judge, training)
+                self.log(self.line(epoch, metrics))
+        self.report_progress(self.phase, self.n_epochs, self.n_epochs, "epochs")
+        scores = self.recorded("final test", {}, trainer.evaluate, trainer)
         if self.journal is not None:
-            self.journal.settle(training)
-        return self.result(training, scores)
+            self.journal.settle(trainer)
+        return self.result(trainer, scores)
 
 
-def read_left(folder, name, stage, parse):
-    """What a stage has left in its run folder for others, in a JSON file.
+def read_left(folder: str | Path, name: str, stage: str, parse: Callable[[Any], Any]) -> Any:
+    """The result that a stage left in its run folder, in a JSON file.
 
     Args:
-        folder: of the run.
-        name: of the file.
-        stage: whose runs leave such files, in words.
-        parse: what the file holds -> the result; what is not as it should be, it raises.
+        folder: run folder.
+        name: name of the file.
+        stage: the stages that write such files, for messages.
+        parse: turns the content of the file into the result; raises if something is missing.
 
     Raises:
         ValueError: there is no such file, or it is damaged.

@@ -230,7 +230,7 @@ class FullTraining(EpochTraining):
 
     def start(self, seed):
         """The untrained network, and its images."""
-        self.say(f"Network: {self.architecture}.")
+        self.log(f"Network: {self.architecture}.")
         return _Training(self, seed)
 
     @staticmethod
@@ -364,7 +364,7 @@ class _Training:
             images = self.images.augment(images, rng)
         return cutout(images, rng, self.settings.cutout) if self.settings.cutout else images
 
-    def judge(self):
+    def evaluate(self):
         """Columns of quality by the images for the final test, a dict of floats."""
         with repeatable(self.settings.threads):
             judged = self.images.judge(self.network.eval())

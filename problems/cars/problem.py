@@ -153,7 +153,7 @@ class CARS(MovingProblem):
             make_net=make_net,
             n_choices=space.N_CHOICES,
             decode=space.decode,
-            tell=self.tell,
+            tell=self.report_progress,
         )
 
     def operators(self):

@@ -79,10 +79,14 @@ class PruningEvaluator:
         steps = 0
         with repeatable(s.threads):
             for epoch in range(s.pretrain_epochs):
-                self.problem.tell("training the CycleGAN", epoch, s.pretrain_epochs, "epochs")
+                self.problem.report_progress(
+                    "training the CycleGAN", epoch, s.pretrain_epochs, "epochs"
+                )
                 half = s.pretrain_epochs // 2
                 steps += training.epoch(decay(epoch, half, s.pretrain_epochs - half)).steps
-        self.problem.tell("training the CycleGAN", s.pretrain_epochs, s.pretrain_epochs, "epochs")
+        self.problem.report_progress(
+            "training the CycleGAN", s.pretrain_epochs, s.pretrain_epochs, "epochs"
+        )
         if s.pretrain_epochs and not steps:
             raise SearchFailed("No step had a finite loss and gradient. Lower learning_rate.")
         self._take(gan)

@@ -110,7 +110,7 @@ class FineTuning(CycleStage):
         """The compressed CycleGAN in training; it is compared with the original in the end."""
         training = super().start(seed)
         original = self.original.to(self.device).generators
-        training.judge = lambda: compare(
+        training.evaluate = lambda: compare(
             self.quality, original, training.gan.generators, self.settings
         )
         return training

@@ -102,7 +102,7 @@ class _InTraining(Training):
             )
         return report.as_dict()
 
-    def judge(self):
+    def evaluate(self):
         """Scores of the generators, a dict."""
         return self.quality.judge(self.gan.generators)
 

@@ -85,7 +85,7 @@ class _GanEvaluator:
                 self.recipe,
                 self.streams,
                 epochs,
-                told=lambda done: self.problem.tell(phase, done, epochs, "epochs"),
+                told=lambda done: self.problem.report_progress(phase, done, epochs, "epochs"),
             )
         if epochs and not report.d_losses:
             raise SearchFailed(

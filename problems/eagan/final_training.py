@@ -124,8 +124,8 @@ class FinalTraining(EpochTraining):
     def start(self, seed):
         """An untrained GAN."""
         gan = _Gan(self, seed)
-        self.say(f"Generator: {self.architecture}.")
-        self.say(f"Discriminator: {getattr(gan.D, 'architecture', SIMPLE)}.")
+        self.log(f"Generator: {self.architecture}.")
+        self.log(f"Discriminator: {getattr(gan.D, 'architecture', SIMPLE)}.")
         return gan
 
     @staticmethod
@@ -237,7 +237,7 @@ class _Gan:
             settle_statistics(generator, self.latents(2000, "statistics"))
         return generator.eval()
 
-    def judge(self):
+    def evaluate(self):
         """Scores of the averaged generator, see :class:`Trained`."""
         s = self.settings
         test = Generation(s, self.training.info, self.device, final=True)

@@ -179,17 +179,17 @@ class CellSearch(Preparation):
             if epochs:
                 candidates = cell_space.keep_strongest(epochs[-1]["alphas"], candidates, k)
             relaxation.start(period, candidates)
-            self.say(
+            self.log(
                 f"Period {period + 1} of {len(s.candidates)}: {s.layers[period]} cells, "
                 f"{k} candidates an edge."
             )
             for epoch in range(s.epochs):
-                self.tell(phase, len(epochs), total, "epochs")
+                self.report_progress(phase, len(epochs), total, "epochs")
                 where = {"period": period, "epoch": epoch}
                 report = self.recorded("train", where, relaxation.train, relaxation, saves=True)
                 epochs.append(where | report)
-                self.say(_line(epochs[-1]))
-        self.tell(phase, total, total, "epochs")
+                self.log(_line(epochs[-1]))
+        self.report_progress(phase, total, total, "epochs")
         return FoundCells(cell_space.derive(epochs[-1]["alphas"], candidates, s.skip_limit), epochs)
 
     def report(self, found, folder):

@@ -206,7 +206,9 @@ class EGDarts(ArchitectureProblem):
         def test():
             phase, total = "training the picked network", s.final_epochs
             final = self._scratch(
-                epochs=total, final=True, told=lambda done: self.tell(phase, done, total, "epochs")
+                epochs=total,
+                final=True,
+                told=lambda done: self.report_progress(phase, done, total, "epochs"),
             )
             final.begin(self.seed)
             return final.score([row.architecture])

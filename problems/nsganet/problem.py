@@ -165,7 +165,7 @@ class NSGANet(MovingProblem):
             make_net=partial(Supernet, **self.trained_shape),
             n_choices=space.N_CHOICES,
             decode=space.decode,
-            tell=self.tell,
+            tell=self.report_progress,
         )
 
     def count(self, architectures):

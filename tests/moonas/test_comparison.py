@@ -74,7 +74,6 @@ def test_the_first_evaluation_that_reaches_the_share_is_found():
     made = problem()
     found = play(made, "nsga2", 1, 100)
     again, F = problem(), []
-    again.watch = None
     evaluate = again.evaluate
     again.evaluate = lambda X, *a, **k: F.append(evaluate(np.array(X))) or evaluate(X, *a, **k)
     play(again, "nsga2", 1, 100)

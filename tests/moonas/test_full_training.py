@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from callbacks import On
 from torch.nn import functional as F
 
 import moonas
@@ -80,7 +81,7 @@ def test_a_training_stopped_after_any_epoch_ends_with_the_same_bits(run, tmp_pat
             raise Stop
 
     stage = moonas.load_training(run, journal=tmp_path / "run", **QUICK)
-    stage.progress = halt
+    stage.callbacks.append(On(on_progress=halt))
     with pytest.raises(Stop):
         stage.run(seed=1)
     stage.journal.close()
@@ -179,7 +180,7 @@ def test_data_and_device_are_those_of_the_search_and_the_rest_is_its_own(run, fe
 
 def test_a_search_that_has_not_ended_is_refused(options, tmp_path, capsys):
     problem = moonas.load_problem("cars", journal=tmp_path / "run", **options)
-    problem.after_generation = stop_at_once
+    problem.callbacks.append(On(on_generation=stop_at_once))
     with pytest.raises(KeyboardInterrupt):
         search(problem, problem.algorithm(), seed=1, generations=3, verbose=False)
     problem.journal.close()

@@ -5,6 +5,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from callbacks import On
 from moonas.problems.cyclegan_pruning import final_training as final
 from moonas.problems.cyclegan_pruning import pretraining, problem, quality
 from moonas.problems.cyclegan_pruning.data import describe, load_data
@@ -477,7 +478,7 @@ def test_a_training_that_stops_goes_on_with_the_same_bits(stage, ended, tmp_path
             raise Stop
 
     stopped = make_stage("stopped")
-    stopped.progress = stop
+    stopped.callbacks.append(On(on_progress=stop))
     with pytest.raises(Stop):
         stopped.run(1)
     stopped.journal.close()

@@ -4,6 +4,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from callbacks import On
 from moonas.problems.eg_darts import cell_space
 from moonas.problems.eg_darts.cell_search import Relaxation, read_cells, skip_dropout
 from moonas.problems.eg_darts.cell_space import EDGES, OPERATIONS
@@ -184,7 +185,7 @@ def test_a_search_that_stops_anywhere_ends_with_the_same_bits(
             if calls == stop + 1:
                 raise KeyboardInterrupt
 
-        stage.progress = interrupt
+        stage.callbacks.append(On(on_progress=interrupt))
         with pytest.raises(KeyboardInterrupt):
             stage.run(seed=3)
         stage.journal.close()
