@@ -240,7 +240,9 @@ def attach_journal(stage, name, folder):
     """Record the runs of a stage in a folder, see ``load_problem(..., journal=FOLDER)``."""
     from .run.journal import Journal
 
-    stage.journal = Journal(folder, problem=name, settings=stage.settings, inputs=stage.inputs)
+    stage.session.journal = Journal(
+        folder, problem=name, settings=stage.settings, inputs=stage.inputs
+    )
 
 
 def preset_options(module, preset):

@@ -12,7 +12,7 @@ import numpy as np
 from .algorithms import algorithm
 from .operators import CategoricalSampling, NewRow, NodeCrossover, ResetGenes
 from .pareto import hypervolume, nondominated
-from .problem import ArchitectureProblem
+from .problem import ArchitectureProblem, Evaluator
 from .settings import SearchSettings, setting
 
 
@@ -64,10 +64,9 @@ class Table:
         }
 
 
-class TableEvaluator:
+class TableEvaluator(Evaluator):
     """Scores of a :class:`TabularProblem`."""
 
-    trains = False
     device = "cpu"
 
     def __init__(self, problem):
@@ -76,9 +75,9 @@ class TableEvaluator:
     def begin(self, seed):
         """A run with this seed begins; scores are the same for all of them."""
 
-    def score(self, architectures):
+    def score(self, candidates):
         """Every column, (n,) each."""
-        found = self.problem.table.look_up([self.problem.encode(a) for a in architectures])
+        found = self.problem.table.look_up(candidates.rows)
         return {column.name: found[column.name].copy() for column in self.problem.columns}
 
 
@@ -100,8 +99,7 @@ class TabularProblem(ArchitectureProblem):
     """
 
     def __init__(self, settings, *, columns, n_choices):
-        genes = [np.array([i]) for i in range(len(n_choices))]
-        super().__init__(settings, columns=columns, n_choices=n_choices, nodes=genes)
+        super().__init__(settings, columns=columns, n_choices=n_choices)
 
     @cached_property
     def table(self):
@@ -133,8 +131,8 @@ class TabularProblem(ArchitectureProblem):
         """NSGA-II with operators for labels."""
         return algorithm("nsga2", self)
 
-    def where(self):
-        """In words, what may change the last bits of a result: nothing."""
+    def environment(self):
+        """A table gives the same bits everywhere."""
         return "a table"
 
     def true_front(self):

@@ -3,7 +3,13 @@
 from .classification import QUALITIES, Classification, quality_columns
 from .costs import COSTS, NetworkCosts
 from .scratch import ScratchEvaluator
-from .settings import OBJECTIVES, ClassifierSettings, SupernetSettings, TrainingSettings
+from .settings import (
+    OBJECTIVES,
+    ClassifierSettings,
+    ProxySettings,
+    SupernetSettings,
+    TrainingSettings,
+)
 from .supernet import SupernetEvaluator
 
 __all__ = [
@@ -13,6 +19,7 @@ __all__ = [
     "Classification",
     "ClassifierSettings",
     "NetworkCosts",
+    "ProxySettings",
     "ScratchEvaluator",
     "SupernetEvaluator",
     "SupernetSettings",

@@ -68,3 +68,16 @@ class SupernetSettings(ClassifierSettings):
         least=1,
     )
     target_layers: int | None = setting(None, "cells of that network; none: layers", least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProxySettings(ClassifierSettings):
+    """Settings of searches that train a proxy of each candidate from scratch."""
+
+    proxy_epochs: int = setting(5, "epochs that a candidate trains", least=1)
+    train_share: float = setting(
+        0.8, "share of the images to search with that trains; the rest validates", above=0
+    )
+    batch: int = setting(64, "images a training step", least=1)
+    learning_rate_end: float = setting(0.0, "at the horizon, and from there on", least=0)
+    weight_decay: float = setting(5e-4, "of SGD", least=0)

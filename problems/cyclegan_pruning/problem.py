@@ -198,6 +198,11 @@ class CycleGANPruning(ArchitectureProblem):
             )
         super().__init__(settings, columns=columns, genes=bits(2 * self.space.n_bits))
 
+    def count(self, candidates):
+        """Params and macs of both generators, (n, 2) ints."""
+        counts = [[self.costs.count(a.masks(k))[1:] for k in "ab"] for a in candidates]
+        return np.sum(counts, axis=1)
+
     @property
     def ceiling(self):
         """Losses beyond say nothing more: that of grey images, and a D that is wrong by one."""
@@ -211,8 +216,7 @@ class CycleGANPruning(ArchitectureProblem):
         """Bits of which each mask keeps a filter; else a ``ValueError``."""
         X = super().check_rows(X)
         try:
-            for x in np.atleast_2d(X):
-                self.decode(x)
+            self.space.check(np.atleast_2d(X))
         except ValueError as error:
             raise ValueError(f"{error} {ADVICE}") from None
         return X
@@ -279,9 +283,9 @@ class CycleGANPruning(ArchitectureProblem):
             return None
         return int(np.argmin([row.columns["fitness"] for row in rows]))
 
-    def network(self, architecture):
+    def network(self, architecture, **shape):
         """Both generators with the filters of an architecture, untrained; a ``ModuleDict``."""
-        gan = CycleGAN(**self.settings.network_shape)
+        gan = CycleGAN(**self.settings.network_shape | shape)
         return compressed(gan, architecture, self.groups).generators
 
     def operations(self):
@@ -289,10 +293,6 @@ class CycleGANPruning(ArchitectureProblem):
         with torch.device("meta"):
             net = networks.generator(width=self.settings.width, blocks=self.settings.blocks)
         return networks.convolutions(net, self.info.side)
-
-    def zoo(self):
-        """No masks are published in print."""
-        return []
 
     def after_search(self, row):
         """Write the picked pair, as it was scored, and how it looks; lines of size and quality."""
@@ -308,7 +308,7 @@ class CycleGANPruning(ArchitectureProblem):
             return compare(quality, original.generators, small.generators, s)
 
         asked = {"x": self.genes.plain(row.x)}
-        numbers = self.recorded("final test", asked, judge, evaluator)
+        numbers = self.session.recorded("final test", asked, judge, evaluator)
         files = [folder / name for name in (ORIGINAL_FILE, COMPRESSED_FILE, STRIPS, NUMBERS)]
         if not all(path.exists() for path in files):
             self.journal.settle(evaluator)

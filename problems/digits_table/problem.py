@@ -99,7 +99,3 @@ class DigitsTable(TabularProblem):
         return list(
             dict.fromkeys(p for x in space.every_row() for p in network_parts(space.decode(x)))
         )
-
-    def zoo(self):
-        """No network of this space is published."""
-        return []

@@ -101,7 +101,7 @@ class EAGANDiscriminator(GanProblem):
             discriminator_maker(None, self.settings, self.info),
         )
 
-    def count(self, architecture):
+    def cost(self, architecture):
         """(params, macs) of a discriminator."""
         return discriminator_cost(
             architecture,

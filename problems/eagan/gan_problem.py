@@ -10,8 +10,9 @@ from moonas.algorithms import algorithm
 from moonas.data import describe
 from moonas.nets.devices import resolve_device
 from moonas.operators import CategoricalSampling, SameArchitecture
-from moonas.problem import Column, MovingProblem
+from moonas.problem import Column
 from moonas.settings import SearchSettings, check_objectives, require, setting
+from moonas.weight_sharing import WeightSharingProblem
 
 from . import networks, zoo
 from .drawing import save_grid
@@ -105,13 +106,13 @@ PAPER = PAPER_GAN | dict(
 )
 
 
-class GanProblem(MovingProblem):
+class GanProblem(WeightSharingProblem):
     """A search for GANs, judged by the images of generators; a subclass says of which part.
 
-    A subclass gives ``make_evaluator``, ``network``, ``operations``, ``zoo``, and
+    A subclass gives ``make_evaluator`` and ``network``, as every problem, and
 
     - ``make_space()``, for images of ``self.info.side`` pixels;
-    - ``count(architecture)``: (params, macs) of the network that they belong to;
+    - ``cost(architecture)``: (params, macs) of the network that they belong to;
     - ``largest()``: architectures such that no other has more params or macs than all of them;
     - ``gan(architecture)``: generator and discriminator, modules with the weights of the search,
       and the generator's optimiser.
@@ -125,7 +126,7 @@ class GanProblem(MovingProblem):
         networks.check_side(self.info.side)
         resolve_device(settings.device)
         self.settings, self.space = settings, self.make_space()
-        params, macs = np.max([self.count(a) for a in self.largest()], axis=0)
+        params, macs = np.max([self.cost(a) for a in self.largest()], axis=0)
         columns = [
             *generation_columns(settings, self.info),
             Column("params", "parameters", bounds=(0, int(params))),
@@ -133,10 +134,9 @@ class GanProblem(MovingProblem):
         ]
         super().__init__(settings, columns=columns, n_choices=self.space.n_choices)
 
-    def costs(self, architectures):
-        """Columns params and macs, (n,) ints each."""
-        params, macs = np.array([self.count(a) for a in architectures]).T
-        return {"params": params, "macs": macs}
+    def count(self, candidates):
+        """Params and macs of candidates, (n, 2) ints."""
+        return np.array([self.cost(a) for a in candidates])
 
     @property
     def generator_shape(self):

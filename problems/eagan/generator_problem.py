@@ -89,7 +89,7 @@ class EAGANGenerator(GanProblem):
         """A :class:`ManyToOne`; images and weights come at its first use."""
         return ManyToOne(self, self.first_discriminator)
 
-    def count(self, architecture):
+    def cost(self, architecture):
         """(params, macs) of a generator."""
         return generator_cost(architecture, **self.generator_shape)
 
@@ -139,7 +139,7 @@ class EAGANPair(GanProblem):
         make = partial(SuperDiscriminator, **self.discriminator_shape)
         return ManyToOne(self, make, coupled=True)
 
-    def count(self, pair):
+    def cost(self, pair):
         """(params, macs) of a pair's generator."""
         return generator_cost(pair.generator, **self.generator_shape)
 

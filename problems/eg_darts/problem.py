@@ -7,20 +7,13 @@ from itertools import product
 import numpy as np
 
 from moonas.algorithms import nsga2_by_rank
-from moonas.data import describe
-from moonas.evaluators import (
-    ClassifierSettings,
-    NetworkCosts,
-    ScratchEvaluator,
-    quality_columns,
-)
+from moonas.classifier import ClassifierProblem
+from moonas.evaluators import ClassifierSettings
 from moonas.nets.cell_network import CellNetwork
 from moonas.nets.cells import staged_layout
 from moonas.nets.counting import CellCosts
-from moonas.nets.devices import resolve_device
 from moonas.nets.parts import network_parts
 from moonas.operators import MixedCrossover, MixedMoves, MixedSampling, SameArchitecture
-from moonas.problem import ArchitectureProblem
 from moonas.settings import require, setting
 from moonas.spaces.genotype import graph_of_cell
 
@@ -117,7 +110,7 @@ def find_cells(words):
     return cell_space.cells_of_text(words)
 
 
-class EGDarts(ArchitectureProblem):
+class EGDarts(ClassifierProblem):
     """Depth and width of networks, by the error of proxies and their size.
 
     Attributes:
@@ -130,26 +123,14 @@ class EGDarts(ArchitectureProblem):
         s = settings
         self.cells = find_cells(s.cells)
         self.space = Space(s.first_width, s.stage_cells, s.widening)
-        self.info = describe(s.data, s.image_size)
-        qualities = quality_columns(s.objectives, self.info)
-        resolve_device(s.device)
-        self.image_shape = dict(
-            n_classes=self.info.n_classes,
-            in_channels=self.info.channels,
-            image_size=self.info.side,
-        )
-        self.network_costs = NetworkCosts(self, s, self.info)
-        self.inputs = self.network_costs.inputs
-        ((params, macs),) = self.count([self.space.widest()])
-        columns = [*qualities, *self.network_costs.described(params, macs)]
-        super().__init__(s, columns=columns, genes=self.space.genes)
+        super().__init__(s, genes=self.space.genes)
 
     @property
     def edges(self):
         """Edges of the normal and of the reduction cell."""
         return self.cells.normal, self.cells.reduction
 
-    def count(self, architectures):
+    def count(self, candidates):
         """Params and macs of the networks, (n, 2) ints."""
         names = [[cell_space.OPERATIONS.index(name) for name, _ in cell] for cell in self.edges]
         states = [[state for _, state in cell] for cell in self.edges]
@@ -157,7 +138,7 @@ class EGDarts(ArchitectureProblem):
         names, states = chosen
         counts = [
             CellCosts(cell_space.OPERATIONS, **self._shape(a)).count(names, states)[0]
-            for a in architectures
+            for a in candidates
         ]
         return np.array(counts)
 
@@ -168,20 +149,6 @@ class EGDarts(ArchitectureProblem):
     def parts(self, architecture):
         """The parts of a network, what its latency is the sum of where there is a table."""
         return network_parts(*self.edges, **self._shape(architecture))
-
-    def make_evaluator(self):
-        """A :class:`ScratchEvaluator`; images come at its first use."""
-        return self._scratch(epochs=self.settings.proxy_epochs)
-
-    def _scratch(self, **options):
-        return ScratchEvaluator(
-            self.settings,
-            self.info,
-            self.network_costs,
-            build=self.network,
-            encode=self.space.encode,
-            **options,
-        )
 
     def operators(self):
         """Sampling, crossover, mutation and duplicate elimination for any genetic algorithm."""
@@ -205,15 +172,15 @@ class EGDarts(ArchitectureProblem):
 
         def test():
             phase, total = "training the picked network", s.final_epochs
-            final = self._scratch(
+            final = self.scratch_evaluator(
                 epochs=total,
                 final=True,
-                told=lambda done: self.report_progress(phase, done, total, "epochs"),
+                told=lambda done: self.callbacks.on_progress(phase, done, total, "epochs"),
             )
-            final.begin(self.seed)
-            return final.score([row.architecture])
+            final.begin(self.session.seed)
+            return final.score(self.candidates([row.architecture]))
 
-        columns = self.recorded("final test", {"x": row.x.tolist()}, test)
+        columns = self.session.recorded("final test", {"x": row.x.tolist()}, test)
         name = next(c.name for c in self.columns if c.unit == "%")
         tested, proxy = float(columns[name][0]), float(row.columns[name])
         if not math.isfinite(tested):
@@ -250,7 +217,3 @@ class EGDarts(ArchitectureProblem):
         )
         parts = (p for a in architectures for p in self.parts(a))
         return list(dict.fromkeys(parts))
-
-    def zoo(self):
-        """No network of this space is published with its cells in print."""
-        return []

@@ -1,26 +1,15 @@
 """NSGANetV1 as a pymoo problem: its settings, its two evaluators, and the search of the paper."""
 
 from dataclasses import dataclass
-from functools import partial
-
-import numpy as np
+from functools import cached_property
 
 from moonas.algorithms import BayesianMating, nsga2_by_rank
-from moonas.data import describe
-from moonas.evaluators import (
-    OBJECTIVES,
-    NetworkCosts,
-    ScratchEvaluator,
-    SupernetEvaluator,
-    SupernetSettings,
-    quality_columns,
-)
+from moonas.classifier import ClassifierProblem
+from moonas.evaluators import OBJECTIVES, SupernetSettings
 from moonas.nets.cell_network import CellNetwork
 from moonas.nets.cells import loose_ends
 from moonas.nets.counting import CellCosts
-from moonas.nets.devices import resolve_device
 from moonas.nets.parts import network_parts, space_parts
-from moonas.problem import MovingProblem
 from moonas.settings import setting
 from moonas.spaces.genotype import graph_of_cell
 
@@ -108,38 +97,45 @@ def build(**options):
     return NSGANet(Settings(**options))
 
 
-class NSGANet(MovingProblem):
-    """Blocks of 40 decisions by error and size: of proxies from scratch, or in a supernet.
+class NSGANet(ClassifierProblem):
+    """Blocks of 40 decisions by error and size: of proxies from scratch, or in a supernet."""
 
-    Attributes:
-        blocks: arrays of columns, the nodes of the normal and of the reduction block.
-    """
-
-    blocks = space.BLOCKS
     space = space
     in_words = "normal block / reduction block"
 
     def __init__(self, settings):
-        s = settings
-        self.info = describe(s.data, s.image_size)
-        qualities = quality_columns(s.objectives, self.info)
-        resolve_device(s.device)
-        images = dict(
-            n_classes=self.info.n_classes,
-            in_channels=self.info.channels,
-            image_size=self.info.side,
-            increment=s.increment,
+        super().__init__(
+            settings, n_choices=space.N_CHOICES, nodes=space.NODES, blocks=space.BLOCKS
         )
-        self.trained_shape = dict(channels=s.channels, layers=s.layers, **images)
-        self.shape = self.trained_shape | dict(
+
+    @property
+    def trained_shape(self):
+        """Arguments of proxies, or of the supernet."""
+        s = self.settings
+        return self.image_shape | dict(channels=s.channels, layers=s.layers, increment=s.increment)
+
+    @cached_property
+    def shape(self):
+        """Arguments of the network that params, macs and latency belong to."""
+        s = self.settings
+        return self.trained_shape | dict(
             channels=s.target_channels or s.channels, layers=s.target_layers or s.layers
         )
-        self.costs = CellCosts(space.OPERATIONS, n_nodes=space.N_NODES, **self.shape)
-        self.network_costs = NetworkCosts(self, s, self.info)
-        self.inputs = self.network_costs.inputs
+
+    @cached_property
+    def costs(self):
+        """Counts params and macs in closed form."""
+        return CellCosts(space.OPERATIONS, n_nodes=space.N_NODES, **self.shape)
+
+    def count(self, candidates):
+        """Params and macs of the target networks, (n, 2) ints."""
+        rows = candidates.rows
+        return self.costs.count(*space.edges(rows), space.n_loose(rows))
+
+    def largest(self):
+        """Params that no target network exceeds, and the upper bound of macs."""
         params, macs = self.costs.largest()
-        columns = [*qualities, *self.network_costs.described(params, s.macs_bound or macs)]
-        super().__init__(s, columns=columns, n_choices=space.N_CHOICES, nodes=list(space.NODES))
+        return params, self.settings.macs_bound or macs
 
     @property
     def moves(self):
@@ -148,30 +144,9 @@ class NSGANet(MovingProblem):
 
     def make_evaluator(self):
         """What ``settings.evaluator`` names; images and weights come at its first use."""
-        s = self.settings
-        if s.evaluator == "proxy":
-            return ScratchEvaluator(
-                s,
-                self.info,
-                self.network_costs,
-                epochs=s.proxy_epochs,
-                build=partial(self.network, **self.trained_shape),
-                encode=space.encode,
-            )
-        return SupernetEvaluator(
-            s,
-            self.info,
-            self.network_costs,
-            make_net=partial(Supernet, **self.trained_shape),
-            n_choices=space.N_CHOICES,
-            decode=space.decode,
-            tell=self.report_progress,
-        )
-
-    def count(self, architectures):
-        """Params and macs of the target networks, (n, 2) ints."""
-        X = np.array([space.encode(a) for a in architectures])
-        return self.costs.count(*space.edges(X), space.n_loose(X))
+        if self.settings.evaluator == "proxy":
+            return super().make_evaluator()
+        return self.supernet_evaluator(Supernet)
 
     def parts(self, architecture):
         """The parts of the target network, what a latency is the sum of where there is a table."""

@@ -135,7 +135,7 @@ def test_steps_change_scores_and_the_seed_decides_how(make):
     state = evaluator.state()
     evaluator.begin(2)
     evaluator.load_state(state)
-    other = evaluator.score([made.decode(x) for x in X])
+    other = evaluator.score(made.session.candidates(X))
     assert (other["loss"] != tuned[:, 0]).all()
 
 
@@ -341,10 +341,10 @@ def test_a_search_goes_on_where_it_stopped(make, tmp_path):
     evaluator, left = made.evaluator, iter(range(11))
     score = evaluator.score
 
-    def until(architectures):
+    def until(candidates):
         if next(left, None) is None:
             raise Stop
-        return score(architectures)
+        return score(candidates)
 
     evaluator.score = until
     with pytest.raises(Stop):
