@@ -19,7 +19,6 @@ import torch
 from joblib import Parallel, delayed
 from matplotlib.figure import Figure
 from moonas.problems.cars import network, space
-from moonas.problems.cars.problem import target_shape
 from pymoo.optimize import minimize
 from torch.nn import functional as F
 
@@ -82,7 +81,7 @@ def train_alone(name, quantile, seed):
     data = load("digits")
     train, validation = split(data.labels, len(data.labels) // 2)
     with initial_weights(seed, name):
-        net = network(space.decode(X[chosen]), **target_shape(problem.settings, problem.info))
+        net = network(space.decode(X[chosen]), **problem.shape)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.025, momentum=0.9, weight_decay=3e-4)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, ALONE_EPOCHS)
     order, curve = generator(seed, "batches"), []
