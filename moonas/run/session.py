@@ -8,6 +8,7 @@ there to the evaluator, and comes back as columns.
 from __future__ import annotations
 
 import uuid
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -88,12 +89,17 @@ class SearchSession(Session):
 
     def __init__(self, problem: ArchitectureProblem) -> None:
         super().__init__()
-        self.problem = problem
+        self._problem = weakref.ref(problem)  # no cycle: a dropped problem frees its journal
         self.token: str | None = None
         self.generation: int | None = None
         self._evaluator: Evaluator | None = None
         self._scores, self._measured = _Cache(), _Cache()
         self._decoded: dict[bytes, tuple[Any, np.ndarray]] = {}  # rows that known() has seen
+
+    @property
+    def problem(self) -> ArchitectureProblem:
+        """The problem whose session this is."""
+        return self._problem()
 
     @property
     def evaluator(self) -> Evaluator:
