@@ -438,8 +438,8 @@ def _latency(args):
     except ValueError as error:
         return _fail(2, error)
     path = Path(args.out or f"latency-{args.task}.json")
-    latency.write_table(table, path)
-    for line in latency.lines(table):
+    latency.write_latency_table(table, path)
+    for line in latency.summary(table):
         console.print(line, highlight=False)
     console.print(f"Written: {path}. Use it: --set latency_table={path}", soft_wrap=True)
     return 0

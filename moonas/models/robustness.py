@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.stats import spearmanr
 
 from ..data import load
 from ..files import save_figure, write_atomically
@@ -17,6 +16,7 @@ from ..metrics.adversarial import count_correct_under_attack
 from ..metrics.auroc import auroc_error
 from ..metrics.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from ..metrics.error import count_wrong, error_percent
+from ..metrics.rank_correlation import rank_correlation
 from ..nets.devices import repeatable, resolve_device
 from ..nets.randomness import generator
 from ..views.drawing import COLORS, finish, one_plot
@@ -175,9 +175,7 @@ def ranking(found):
         return None
     pairs = [(i, j) for i in range(len(first)) for j in range(i)]
     same = all((first[i] - first[j]) * (second[i] - second[j]) >= 0 for i, j in pairs)
-    varied = len(first) > 2 and np.ptp(first) > 0 and np.ptp(second) > 0
-    correlation = float(spearmanr(first, second).statistic) if varied else None
-    return {"same_order": bool(same), "rank_correlation": correlation}
+    return {"same_order": bool(same), "rank_correlation": rank_correlation(first, second)}
 
 
 def table(found):
