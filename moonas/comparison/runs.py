@@ -22,6 +22,7 @@ from ..run.front_file import spread_rows
 from ..run.journal import read_run
 from ..run.search import search
 from ..tabular import TabularProblem
+from ..views.front import save_front
 
 NEAR = 0.99  # of the true hypervolume
 
@@ -212,6 +213,7 @@ def play_moving(problem, algorithm, seed, generations, n_picks, training):
             generations=generations,
             verbose=False,
         )
+        save_front(problem, ended, folder)
     finally:
         problem.callbacks.remove(recorder)
         problem.journal.close()

@@ -14,13 +14,14 @@ from matplotlib.ticker import MaxNLocator
 
 from .. import registry
 from ..files import save_figure, write_atomically
-from ..pareto import Row, hypervolume, nondominated
+from ..pareto import Row, front_from_scores, hypervolume
 from ..run import front_file
 from ..run.journal import read_run, read_times
 from ..run.progress import clock
 from . import page
 from .drawing import ACCENT, QUIET, draw_graph, finish, one_plot
-from .front import front_picture, listed, name_axes, shown, title_of
+from .front import front_picture, front_table, label_axes
+from .tables import Table, to_html
 
 PAGE = "report.html"
 PHASES = {
@@ -117,14 +118,14 @@ def _search_sections(problem, folder, records):
         return [page.section("The front", page.paragraph(why))]
     rows, picked = _front(problem, folder, scores)
     last = scores[-1].columns if problem.moves else _all_of(scores)
-    figure, tips = front_picture(problem, last, rows, picked)
+    figure, points = front_picture(problem, last, rows, picked)
     save_figure(figure, folder / "front.png", dpi=150)
     pick = "the search goes on" if picked is None else f"picked: {problem.picked_as}"
     n = f"{len(rows)} candidate{'s' * (len(rows) != 1)}"
     caption = f"{n}; {pick}. Point at one for all that is known of it."
-    table = _front_table(problem, rows, picked)
+    table = front_table(problem, rows, picked, numbered=True)
     return [
-        page.section("The front", page.picture(figure, caption, tips), table),
+        page.section("The front", page.picture(figure, caption, points), to_html(table)),
         _how_it_went(problem, folder, scores),
         _graphs(problem, folder, rows, picked),
         _pictures(folder),
@@ -139,35 +140,17 @@ def _front(problem, folder, scores):
     """The rows of a front, and which is picked: those of front.csv where the search has ended."""
     if (folder / front_file.NAME).exists():
         left = front_file.read_front_csv(folder)
-        rows = [
-            _row(problem, r.x, problem.architecture_from_json(r.architecture), r.columns)
-            for r in left
-        ]
+        rows = [_row_of_file(problem, row) for row in left]
         return rows, next((i for i, row in enumerate(left) if row.picked), None)
     chosen = scores[-1:] if problem.moves else scores
     X, columns = np.concatenate([s.X for s in chosen]), _all_of(chosen)
-    _, first = np.unique(X, axis=0, return_index=True)
-    F = np.column_stack([columns[name] for name in problem.objectives])[first]
-    kept = first[nondominated(F)]
-    rows = [
-        _row(problem, X[i], problem.decode(X[i]), {k: float(v[i]) for k, v in columns.items()})
-        for i in kept
-    ]
-    return sorted(rows, key=lambda row: row.columns[problem.shown[1]]), None
+    F = np.column_stack([columns[name] for name in problem.objectives])
+    return front_from_scores(problem, X, F, columns), None
 
 
-def _row(problem, x, architecture, columns):
-    return Row(x, architecture, {name: columns[name] for name in problem.objectives}, columns)
-
-
-def _front_table(problem, rows, picked):
-    columns = listed(problem)
-    titles = ["row", *map(title_of, columns), problem.in_words]
-    texts = [
-        [str(i), *(shown(c, row.columns[c.name]) for c in columns), str(row.architecture)]
-        for i, row in enumerate(rows)
-    ]
-    return page.table(titles, texts, marked=() if picked is None else (picked,))
+def _row_of_file(problem, row):
+    objectives = {name: row.columns[name] for name in problem.objectives}
+    return Row(row.x, problem.architecture_from_json(row.architecture), objectives, row.columns)
 
 
 def _how_it_went(problem, folder, scores):
@@ -180,7 +163,7 @@ def _how_it_went(problem, folder, scores):
     ticks = MaxNLocator(integer=True)
     bar = figure.colorbar(drawn, ax=axes, label="scored in call", ticks=ticks)
     bar.outline.set_visible(False)
-    name_axes(axes, problem.column(second), problem.column(first))
+    label_axes(axes, problem.column(second), problem.column(first))
     finish(axes)
     save_figure(figure, folder / "population.png", dpi=150)
     whom = "Parents and offspring" if problem.moves else "Candidates"
@@ -282,7 +265,9 @@ def _time(folder):
     return page.section(
         "Time",
         page.paragraph(said),
-        page.row(page.picture(figure, "By what was done."), page.table(["phase", "time"], rows)),
+        page.row(
+            page.picture(figure, "By what was done."), to_html(Table(["phase", "time"], rows))
+        ),
     )
 
 
@@ -293,7 +278,8 @@ def _asked(head):
     return page.section(
         "Settings",
         page.row(
-            page.table(["setting", "value"], settings), page.table(["what", "version"], versions)
+            to_html(Table(["setting", "value"], settings)),
+            to_html(Table(["what", "version"], versions)),
         ),
     )
 
