@@ -26,7 +26,7 @@ import moonas
 from moonas.data import load, split
 from moonas.metrics.error import count_wrong, error_percent
 from moonas.nets.randomness import generator, initial_weights
-from moonas.pareto import hypervolume, rows_of
+from moonas.pareto import hypervolume, population_front
 from moonas.run.progress import short_number
 
 HERE = Path(__file__).parent
@@ -59,7 +59,7 @@ def search(rule, seed, runs, generations):
     result = minimize(
         problem, problem.algorithm(), ("n_gen", generations), seed=seed, callback=record
     )
-    rows = rows_of(problem, result.pop)
+    rows = population_front(problem, result.pop)
     front = [list(row.objectives.values()) for row in rows]
     return {
         "rule": rule,

@@ -306,7 +306,8 @@ def _compare(args):
     from rich.console import Console
 
     from .comparison import compare
-    from .comparison.report import table_rows, words
+    from .comparison.report import results_table, summary
+    from .views.tables import to_console
 
     try:
         unknown = set(args.problems) - set(registry.problem_names())
@@ -333,10 +334,8 @@ def _compare(args):
     except ValueError as error:
         return _fail(2, error)
     for problem in found.plan.tasks:
-        table = _table(*table_rows(found, problem, narrow=True))
-        table.title, table.title_justify = problem, "left"
-        console.print(table)
-        for line in words(found, problem):
+        console.print(to_console(results_table(found, problem, narrow=True), compact=True))
+        for line in summary(found, problem):
             console.print(line, highlight=False)
     console.print(
         f"Written to {args.out}: report.html, results.csv, pairs.csv, ...", soft_wrap=True
@@ -364,6 +363,7 @@ def _evaluate(args):
 
     from .models import robustness as evaluation
     from .models.model import find_model, load_model
+    from .views.tables import to_console
 
     console = Console()
     try:
@@ -387,8 +387,8 @@ def _evaluate(args):
         return _fail(2, error)
     folder = Path(args.out or find_model(args.models[0]).parent)
     evaluation.write_evaluation(found, folder)
-    console.print(_table(*evaluation.table(found)))
-    for line in evaluation.lines(found):
+    console.print(to_console(evaluation.errors_table(found), compact=True))
+    for line in evaluation.summary(found):
         console.print(line, highlight=False)
     console.print(f"Written to {folder}: evaluation.json, evaluation.png.", soft_wrap=True)
     return 0
@@ -438,8 +438,8 @@ def _latency(args):
     except ValueError as error:
         return _fail(2, error)
     path = Path(args.out or f"latency-{args.task}.json")
-    latency.write_table(table, path)
-    for line in latency.lines(table):
+    latency.write_latency_table(table, path)
+    for line in latency.summary(table):
         console.print(line, highlight=False)
     console.print(f"Written: {path}. Use it: --set latency_table={path}", soft_wrap=True)
     return 0
@@ -451,18 +451,6 @@ def _problem_of(task):
         return task
     kinds = {name: registry.entry(name) for name in registry.stages(task)}
     return [name for name, e in kinds.items() if isinstance(e, registry.ProblemEntry)][-1]
-
-
-def _table(titles, rows):
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for i, title in enumerate(titles):
-        table.add_column(title, justify="right" if i else "left")
-    for row in rows:
-        table.add_row(*row)
-    return table
 
 
 def _training_options(args):
@@ -742,15 +730,17 @@ def _run_preparation(what, seed, stage, console):
 def _run_search(args, seed, problem, console):
     from .problem import describe_algorithm
     from .run.search import search
-    from .views.front import front_table
+    from .views.front import front_table, save_front
+    from .views.tables import to_console
 
     algorithm = _algorithm(args, problem)
     _greeting(problem, seed, "Searching")
     problem.log(describe_algorithm(algorithm))
     with _bar(console, problem):
         found = search(problem, algorithm, seed=seed, generations=problem.settings.generations)
+        save_front(problem, found, found.folder)
     console.print()
-    console.print(front_table(problem, found.rows, found.picked))
+    console.print(to_console(front_table(problem, found.rows, found.picked)))
     for line in found.afterwards:
         problem.log(line)
     _farewell(problem, found.computed)

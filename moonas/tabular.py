@@ -11,7 +11,7 @@ import numpy as np
 
 from .algorithms import algorithm
 from .operators import CategoricalSampling, NewRow, NodeCrossover, ResetGenes
-from .pareto import hypervolume, nondominated
+from .pareto import front_indices, hypervolume
 from .problem import ArchitectureProblem, Evaluator
 from .settings import SearchSettings, setting
 
@@ -148,10 +148,7 @@ class TabularProblem(ArchitectureProblem):
     def _true_front(self):
         F = np.column_stack([self.table.columns[name] for name in self.objectives])
         known = np.flatnonzero(np.isfinite(F).all(axis=1))
-        _, first = np.unique(F[known], axis=0, return_index=True)
-        rows = known[np.sort(first)]
-        rows = rows[nondominated(F[rows])]
-        rows = rows[np.lexsort(F[rows].T[::-1])]
+        rows = known[front_indices(F[known])]
         return self.table.X[rows], F[rows]
 
     def true_hypervolume(self):

@@ -6,7 +6,8 @@ import json
 import numpy as np
 
 from ..data import checksums
-from ..metrics.timing import measure_latency, read_latency_table
+from ..metrics.timing import measure_latency
+from ..models.latency_table import read_latency_table
 from ..nets.devices import repeatable, resolve_device
 from ..problem import Column
 

@@ -22,7 +22,13 @@ from ..nets.counting import count_macs, count_params
 from ..nets.devices import repeatable, resolve_device
 from ..nets.randomness import generator, initial_weights
 from ..registry import last_run, stage_module
-from ..run.front_file import PICKS, add_results, find_row, rank_correlation, read_front_csv
+from ..run.front_file import (
+    PICKS,
+    add_results,
+    correlation_with_training,
+    find_row,
+    read_front_csv,
+)
 from ..run.journal import read_run, seconds_of
 from ..run.stage import EpochTraining
 from ..settings import setting
@@ -291,7 +297,7 @@ class FullTraining(EpochTraining):
         if math.isfinite(searched):
             lines.append(f"In the search its {self.quality} was {searched:.2f} %.")
         add_results(run, number, result)
-        found = rank_correlation(read_front_csv(run), self.quality)
+        found = correlation_with_training(read_front_csv(run), self.quality)
         if found is not None:
             lines.append(
                 f"{found[1]} rows of the front have been trained; the rank correlation of their "

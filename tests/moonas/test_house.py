@@ -57,6 +57,14 @@ def test_the_library_imports_no_task():
     assert "moonas.problems" not in loaded_by("\n".join(f"import {name}" for name in names))
 
 
+def test_a_run_draws_no_pictures():
+    names = modules_of("moonas/run")
+    assert "moonas.run.search" in names
+    code = "\n".join(f"import {name}" for name in names)
+    code += "\nimport sys\nassert not [m for m in sys.modules if m.startswith('moonas.views')]"
+    assert "pymoo" in loaded_by(code)
+
+
 def test_the_list_of_problems_comes_without_torch():
     code = "from moonas.cli import main\nmain(['list'])"
     assert not loaded_by(code) & {"torch", "pymoo"}
