@@ -257,6 +257,7 @@ def _help_of(classes):
 
 def _list(args):
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     console = Console()
@@ -278,7 +279,6 @@ def _list(args):
                     table.add_row(item.name, *counts, item.problem, item.source)
             console.print(table)
         return 0
-    rows = [(name, entry.summary, entry.cost) for name, entry in registry.entries().items()]
     if args.name:
         from .views.facts import facts
 
@@ -286,18 +286,28 @@ def _list(args):
             rows = facts(args.name)
         except ValueError as error:
             return _fail(2, error)
+    else:
+        rows = [(name, _summary(entry)) for name, entry in registry.entries().items()]
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
+    table.add_column()
+    for title, text in rows:
+        table.add_row(title, escape(text))
     console.print(table, highlight=False)
     if not args.name:
         console.print(
-            "\nTimes are those of a search with default settings on two CPU cores. Facts about one: "
-            "moonas list NAME.",
+            "\nTimes are those of a search of the whole task with default settings, on two CPU "
+            "cores. Facts about one problem: moonas list NAME.",
             highlight=False,
         )
     return 0
+
+
+def _summary(entry):
+    """A stage in the list: its summary, its task if that has several stages, and the time."""
+    details = [f"stage of {entry.task}"] if len(registry.stages(entry.task)) > 1 else []
+    details += [entry.cost] if entry.cost else []
+    return "\n".join([entry.summary, *filter(None, [", ".join(details)])])
 
 
 def _compare(args):
@@ -575,9 +585,8 @@ def _prepare(args):
             )
         if args.stage:
             stage_options = _after(every, name, out, settings, stage_options)
-        stage = registry.stage_module(name).build(
-            **stage_options
-        )  # so that wrong words are found before any work
+        # built now so that invalid options are found before any work
+        stage = registry.stage_module(name).build(**stage_options)
         if isinstance(registry.entry(name), registry.ProblemEntry):
             _algorithm(args, stage)
             any_problem, run = True, partial(_run_search, args, seed)

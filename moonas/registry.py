@@ -38,7 +38,7 @@ class StageEntry:
         settings: its Settings class as ``package.module:Class``; ``module:Settings`` by default. If
             that module imports neither torch nor pymoo, the help of the command line is fast.
         task: the task it is a stage of; the entry's own name by default.
-        cost: time of a search with default settings on two CPU cores.
+        cost: time of a search of the whole task with default settings, on two CPU cores.
     """
 
     module: str
@@ -328,7 +328,7 @@ def load_training(
     journal: str | Path | None = None,
     **options: Any,
 ) -> Any:
-    """The training from scratch of what a search has found, a :class:`moonas.run.stage.Preparation`.
+    """The training from scratch of what a search has found, a stage with ``run(seed)``.
 
     Args:
         run: folder of a search, or of its last stage.

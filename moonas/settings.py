@@ -73,11 +73,9 @@ class RunSettings:
     )
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):
-            value = _of_type(
-                field.name, getattr(self, field.name), types_of(type(self))[field.name]
-            )
-            object.__setattr__(self, field.name, value)
+        type_of = types_of(type(self))
+        for name in names_of(type(self)):
+            object.__setattr__(self, name, _of_type(name, getattr(self, name), type_of[name]))
         for field in dataclasses.fields(self):
             choices, value = field.metadata.get("choices"), getattr(self, field.name)
             if choices and value not in choices:

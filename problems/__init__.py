@@ -7,7 +7,7 @@ CLASSIFIER = dict(
 )
 GAN = dict(
     task="eagan",
-    cost="5 minutes, both stages",
+    cost="5 minutes",
     training="moonas.problems.eagan.final_training",
     training_settings="moonas.problems.eagan.settings:TrainingSettings",
 )
@@ -38,13 +38,13 @@ PROBLEMS = {
         "cells by enhanced gradient, stage 1 of EG-DARTS (Zhang et al.)",
         settings="moonas.problems.eg_darts.settings:CellSettings",
         task="eg-darts",
-        cost="12 minutes, both stages",
+        cost="12 minutes",
     ),
     "eg-darts": ProblemEntry(
         "moonas.problems.eg_darts.problem",
         "depth and width of a network of given cells, stage 2 of EG-DARTS (Zhang et al.)",
         settings="moonas.problems.eg_darts.settings:NetworkSettings",
-        cost="12 minutes, both stages",
+        cost="12 minutes",
         **CLASSIFIER,
     ),
     "eagan-generator": ProblemEntry(
@@ -64,13 +64,13 @@ PROBLEMS = {
         "a CycleGAN between two domains of images, to be compressed",
         settings="moonas.problems.cyclegan_pruning.settings:PretrainingSettings",
         task="cyclegan-pruning",
-        cost="8 minutes, both stages",
+        cost="8 minutes",
     ),
     "cyclegan-pruning": ProblemEntry(
         "moonas.problems.cyclegan_pruning.problem",
         "filters of both generators of a CycleGAN, pruned together (Shu et al., ICCV 2019)",
         settings="moonas.problems.cyclegan_pruning.settings:PruningSettings",
-        cost="8 minutes, both stages",
+        cost="8 minutes",
         training="moonas.problems.cyclegan_pruning.final_training",
         training_settings="moonas.problems.cyclegan_pruning.settings:FineTuningSettings",
     ),

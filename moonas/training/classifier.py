@@ -81,9 +81,8 @@ def _of_network(searched):
 
 def _problem(name, options):
     known = names_of(settings_class(name))
-    return stage_module(name).build(
-        **{key: value for key, value in options.items() if key in known}
-    )
+    own = {key: value for key, value in options.items() if key in known}
+    return stage_module(name).build(**own)
 
 
 def build_network(about):
