@@ -4,7 +4,6 @@ So a search takes no time, the true Pareto front is known, and algorithms compar
 runs. Nothing here trains, and torch is not needed.
 """
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +12,6 @@ from .algorithms import algorithm
 from .operators import CategoricalSampling, NewRow, NodeCrossover, ResetGenes
 from .pareto import front_indices, hypervolume
 from .problem import ArchitectureProblem, Evaluator
-from .settings import SearchSettings, setting
 
 
 class Table:
@@ -81,19 +79,11 @@ class TableEvaluator(Evaluator):
         return {column.name: found[column.name].copy() for column in self.problem.columns}
 
 
-@dataclass(frozen=True, kw_only=True)
-class TabularSettings(SearchSettings):
-    """What a search of a table can be told; genes are labels, crossed one by one."""
-
-    crossover: float = setting(0.9, "chance that two parents are crossed", above=0, most=1)
-    mutated_genes: float = setting(1.0, "genes of a child that mutate, on average", above=0)
-
-
 class TabularProblem(ArchitectureProblem):
     """A problem with a table: besides what any gives, a subclass has ``read_table()`` for it.
 
     Args:
-        settings: a :class:`TabularSettings`.
+        settings: a :class:`~moonas.evaluators.settings.TabularSettings`.
         columns: all that the table gives.
         n_choices: (n_var,) number of values of each gene.
     """

@@ -16,11 +16,12 @@ from pymoo.optimize import minimize
 
 from ..algorithms import algorithm as named
 from ..pareto import front_indices, hypervolume
-from ..registry import last_run, load_training, training_module
+from ..registry import last_run, load_training, training_settings_class
 from ..run.callbacks import RunCallback
 from ..run.front_file import spread_rows
 from ..run.journal import read_run
 from ..run.search import search
+from ..settings import names_of
 from ..tabular import TabularProblem
 from ..views.front import save_front
 
@@ -217,7 +218,7 @@ def play_moving(problem, algorithm, seed, generations, n_picks, training):
     finally:
         problem.callbacks.remove(recorder)
         problem.journal.close()
-    if "pick" in training_module(last_run(folder)[1]).Settings.__dataclass_fields__:
+    if "pick" in names_of(training_settings_class(last_run(folder)[1])):
         chosen = spread_rows(len(ended.rows), n_picks)
         trainings = [(i, {"pick": str(i)}) for i in chosen]
     else:

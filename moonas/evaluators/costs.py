@@ -11,8 +11,6 @@ from ..models.latency_table import read_latency_table
 from ..nets.devices import repeatable, resolve_device
 from ..problem import Column
 
-COSTS = ("params", "macs", "latency_ms")
-
 
 class NetworkCosts:
     """Costs of the network that a search is for, which may be larger than the one it trains.

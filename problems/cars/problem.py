@@ -1,73 +1,23 @@
-"""CARS as a pymoo problem: its settings, and the search of the paper."""
+"""CARS as a pymoo problem, and the search of the paper."""
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from moonas.algorithms.named import algorithm
-from moonas.algorithms.pnsga3 import CUTS, SECOND_SORTS
 from moonas.classifier import ClassifierProblem
-from moonas.evaluators import COSTS, SupernetSettings
 from moonas.models.zoo import Published
 from moonas.nets.cell_network import CellNetwork
 from moonas.nets.counting import CellCosts
 from moonas.nets.parts import network_parts, space_parts
 from moonas.operators import NodeReset, SameRow
 from moonas.problem import Column
-from moonas.settings import require, setting
 from moonas.spaces.genotype import graph_of_cell
 
 from . import space, zoo
 from .operators import CARSMating
+from .settings import Settings
 from .supernet import Supernet
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings(SupernetSettings):
-    """What a CARS search can be told; the defaults suit digits and are small."""
-
-    size: str | None = setting(
-        None, "objective that pNSGA-III takes for the size; none: the second, or the first of two"
-    )
-    population: int = setting(24, "P, architectures that survive a generation", least=1)
-    generations: int = setting(
-        16, "horizon of the learning rate, in generations; the first one is the warm-up's", least=1
-    )
-    expand: float = setting(1.0, "t, offspring a generation in units of the population", above=0)
-    protection: str = setting(
-        "growth",
-        "second sort: growth of accuracy, size as released, or none",
-        (*SECOND_SORTS, "none"),
-    )
-    cut: str = setting("niching", "how pNSGA-III cuts the last front", CUTS)
-
-    def __post_init__(self):
-        super().__post_init__()
-        sizes = [name for name in self.objectives if name in COSTS]
-        require(self.size is None or self.size in sizes, self, "size", f"one of {sizes}")
-
-
-PRESETS = {
-    "digits": {},
-    # Section 4.2; learning rate, clipping and weight decay are DARTS's, as the release has them.
-    # 45 generations of 10 epochs follow on 50 of warm-up: 500 epochs.
-    "paper": dict(
-        data="cifar10",
-        population=128,
-        generations=46,
-        warmup_epochs=50,
-        epochs=10,
-        frozen_epochs=500,
-        batch=128,
-        learning_rate=0.025,
-        channels=16,
-        layers=8,
-        score_batch=500,
-        target_channels=36,
-        target_layers=20,
-    ),
-}
 
 
 def build(**options):
@@ -193,4 +143,4 @@ class CARS(ClassifierProblem):
         ]
 
 
-__all__ = ["CARS", "PRESETS", "Settings", "build"]
+__all__ = ["CARS", "Settings", "build"]

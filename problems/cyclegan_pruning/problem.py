@@ -1,7 +1,7 @@
 """Co-evolutionary compression as a pymoo problem: which filters two generators keep."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +15,6 @@ from moonas.nets.devices import resolve_device
 from moonas.operators import BitSampling, SameRow, SegmentCrossover, SegmentFlip
 from moonas.problem import ADVICE, ArchitectureProblem, Column
 from moonas.run.progress import SearchOutput
-from moonas.settings import SearchSettings, check_objectives, require, setting
 from moonas.spaces.genes import bits
 
 from . import networks
@@ -23,94 +22,12 @@ from .channels import ChannelCosts
 from .comparison import NUMBERS, STRIPS, compare, comparison_lines, write_comparison
 from .data import describe
 from .evaluator import PruningEvaluator
-from .masks import CHANNELS, ENCODINGS, compressed, groups_of
+from .masks import CHANNELS, compressed, groups_of
 from .quality import Quality, check_quality
-from .settings import CYCLEGAN, CycleSettings
+from .settings import PruningSettings
 from .space import Space
 from .training import CycleGAN
 from .weights_file import COMPRESSED_FILE, ORIGINAL_FILE, read_original, write_gan
-
-OBJECTIVES = (
-    *("loss", "size", "fitness", "params", "macs"),
-    *("loss_a", "loss_b", "size_a", "size_b", "fitness_a", "fitness_b"),
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings(CycleSettings, SearchSettings):
-    """What a search can be told; the defaults suit digits and are small."""
-
-    objectives: tuple[str, ...] = setting(
-        ("loss", "size"), f"columns to minimise, one or more of {', '.join(OBJECTIVES)}"
-    )
-    population: int = setting(16, "K, candidates for each generator", least=2)
-    generations: int = setting(16, "T + 1, iterations to run", least=1)
-    gamma: float = setting(0.5, "factor of the loss in the fitness (eqs. 8, 11 and 13)", above=0)
-    cycle_weight: float = setting(
-        10.0, "lambda, factor of the cycle loss in the fitness (squared l2, eq. 6)", least=0
-    )
-    loss: str = setting(
-        "discriminator",
-        "what a translation should share with the original's: what D sees in it (eq. 5), or every "
-        "pixel (eq. 4)",
-        ("discriminator", "generator"),
-    )
-    norm: str = setting(
-        "mean", "squared l2 norms: means over pixels and patches, or sums", ("mean", "sum")
-    )
-    encoding: str = setting(
-        "filters",
-        "bits: a filter each, tied as the additions want it; or as released, with one mask for all "
-        "residual blocks",
-        ENCODINGS,
-    )
-    density: float = setting(0.5, "chance that a filter is kept at first", above=0, most=1)
-    copy: float = setting(0.2, "chance that a child is a copy of its parent", least=0, most=1)
-    crossover: float = setting(
-        0.7, "chance that two parents exchange a segment; else one has a segment flipped", least=0
-    )
-    separate: bool = setting(False, "each population evolves against the uncompressed generator")
-    tune_steps: int = setting(20, "training steps of a candidate before it is scored", least=0)
-    tune_share: float = setting(
-        0.1, "share of the images that train which these steps take", above=0, most=1
-    )
-    tune_batch: int | None = setting(8, "images of each domain such a step; none: batch", least=1)
-    tune_learning_rate: float | None = setting(
-        1e-3, "of Adam in these steps; none: learning_rate", above=0
-    )
-    weights: str | None = setting(
-        None,
-        "file of a trained CycleGAN (cyclegan.pt); none: one is trained first",
-        free=True,  # what is in it is checked
-    )
-    from_run: str | None = setting(
-        None, "run folder of cyclegan-pretraining, whose CycleGAN to compress"
-    )
-    pretrain_epochs: int = setting(
-        20, "epochs that a CycleGAN of no file trains; in their second half the rate falls", least=0
-    )
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_objectives(self.objectives, OBJECTIVES, 1)
-        both = self.copy + self.crossover <= 1
-        require(both, self, "crossover", f"at most 1 less copy={self.copy:g}")
-        one = self.weights is None or self.from_run is None
-        require(one, self, "weights", "none where from_run brings weights")
-
-
-# Section 4: K = 32, T = 100, gamma = 10, lambda = 10, and CycleGAN's own settings.
-PAPER = CYCLEGAN | dict(
-    population=32,
-    generations=101,
-    gamma=10.0,
-    cycle_weight=10.0,
-    tune_steps=100,  # not printed
-    tune_batch=None,
-    tune_learning_rate=None,
-    pretrain_epochs=200,
-)
-PRESETS = {"digits": {}, "paper": PAPER}
 
 
 def brings_its_own(options):
@@ -119,8 +36,8 @@ def brings_its_own(options):
 
 
 def build(**options):
-    """The problem; ``options`` are fields of :class:`Settings`."""
-    settings = Settings(**options)
+    """The problem; ``options`` are fields of :class:`PruningSettings`."""
+    settings = PruningSettings(**options)
     if settings.from_run is not None:
         path = Path(settings.from_run) / ORIGINAL_FILE
         if not path.exists():
@@ -157,7 +74,7 @@ class CycleGANPruning(ArchitectureProblem):
     - ``params``, ``macs``: of both generators.
 
     Args:
-        settings: :class:`Settings`.
+        settings: :class:`PruningSettings`.
     """
 
     beside = "size"
@@ -319,4 +236,4 @@ class CycleGANPruning(ArchitectureProblem):
         return comparison_lines(numbers)
 
 
-__all__ = ["PRESETS", "CycleGANPruning", "Settings", "build"]
+__all__ = ["CycleGANPruning", "PruningSettings", "build"]

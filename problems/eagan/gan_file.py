@@ -9,8 +9,9 @@ from moonas.run.journal import to_bytes
 from moonas.run.stage import read_left
 from moonas.training.sgd import part_of_state, training_state
 
+from .settings import SIMPLE
+
 GAN, WEIGHTS = "gan.json", "gan.pt"
-SIMPLE = "simple"  # the discriminator of EAGAN-GD2, in words
 
 
 def write_gan(stage, generator, discriminator, folder, optimizer=None, **more):

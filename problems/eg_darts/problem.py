@@ -1,93 +1,30 @@
 """Stage 2 of EG-DARTS as a pymoo problem: depth and width of a network of given cells."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
 
 from moonas.algorithms import nsga2_by_rank
 from moonas.classifier import ClassifierProblem
-from moonas.evaluators import ClassifierSettings
 from moonas.nets.cell_network import CellNetwork
 from moonas.nets.cells import staged_layout
 from moonas.nets.counting import CellCosts
 from moonas.nets.parts import network_parts
 from moonas.operators import MixedCrossover, MixedMoves, MixedSampling, SameArchitecture
-from moonas.settings import require, setting
 from moonas.spaces.genotype import graph_of_cell
 
 from ..cars import zoo
 from . import cell_space
 from .cell_search import read_cells
+from .settings import DEFAULT_CELLS, NetworkSettings
 from .space import N_STAGES, Architecture, Space
-
-DEFAULT_CELLS = "PDARTS"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings(ClassifierSettings):
-    """What a search can be told; the defaults suit digits and are small."""
-
-    cells: str | None = setting(
-        None,
-        f"published cells by name, or edges as in sep3@0 skip@1 ... / ...; none: {DEFAULT_CELLS}'s",
-    )
-    from_run: str | None = setting(None, "run folder of eg-darts-cells, whose cells to take")
-    population: int = setting(15, "networks that survive a generation", least=1)
-    generations: int = setting(10, "generations to run", least=1)
-    crossover: float = setting(0.9, "chance that two parents are crossed", above=0, most=1)
-    mutation: float = setting(0.1, "chance of each gene to move", above=0, most=1)
-    crossover_eta: float = setting(15.0, "the larger, the nearer to their parents", least=0)
-    mutation_eta: float = setting(20.0, "the larger, the nearer a moved gene stays", least=0)
-    first_width: tuple[int, ...] = setting((4, 12), "v0, least and most channels at first", least=1)
-    stage_cells: tuple[int, ...] = setting((1, 2), "v1 to v3, least and most cells", least=1)
-    widening: tuple[float, ...] = setting((1.0, 2.0), "v4 and v5, least and most", least=1)
-    proxy_epochs: int = setting(5, "epochs that a candidate trains", least=1)
-    final_epochs: int = setting(60, "epochs that the picked network trains in the end", least=0)
-    train_share: float = setting(
-        0.8, "share of the images to search with that trains; the rest validates", above=0
-    )
-    batch: int = setting(64, "images a training step", least=1)
-    learning_rate_end: float = setting(0.0, "at the horizon, and from there on", least=0)
-    weight_decay: float = setting(5e-4, "of SGD", least=0)
-
-    def __post_init__(self):
-        super().__post_init__()
-        require(
-            self.cells is None or self.from_run is None,
-            self,
-            "cells",
-            "from_run brings cells of its own; to search with others, run --stage eg-darts alone",
-        )
-        for name in ("first_width", "stage_cells", "widening"):
-            bounds = getattr(self, name)
-            ordered = len(bounds) == 2 and bounds[0] <= bounds[1]
-            require(ordered, self, name, "the least and the most, two numbers in order")
-
-
-PRESETS = {
-    "digits": {},
-    # Table I; momentum and clipping are P-DARTS's, and are not printed.
-    "paper": dict(
-        data="cifar10",
-        population=15,
-        generations=20,
-        proxy_epochs=36,
-        final_epochs=600,
-        batch=128,
-        learning_rate=0.025,
-        first_width=(8, 60),
-        stage_cells=(1, 6),
-        widening=(1.0, 3.0),
-        score_batch=500,
-    ),
-}
 
 
 def build(**options):
-    """The problem; ``options`` are fields of :class:`Settings`."""
-    settings = Settings(**options)
+    """The problem; ``options`` are fields of :class:`NetworkSettings`."""
+    settings = NetworkSettings(**options)
     if settings.from_run is not None:
         cells = read_cells(settings.from_run).text
         settings = replace(settings, cells=cells, from_run=None)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from moonas.problems.cars import space, zoo
 from moonas.problems.cars.operators import CARSMating
-from moonas.problems.cars.problem import Settings
+from moonas.problems.cars.settings import Settings
 from pymoo.core.population import Population
 from pymoo.optimize import minimize
 

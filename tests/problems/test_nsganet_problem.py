@@ -198,7 +198,8 @@ def test_a_damaged_record_of_an_unfinished_generation_is_named(fewer, tmp_path):
 
 SCRIPT = """
 import numpy as np
-from moonas.problems.nsganet.problem import NSGANet, Settings
+from moonas.problems.nsganet.problem import NSGANet
+from moonas.problems.nsganet.settings import Settings
 
 class Mine(NSGANet):
     pass
