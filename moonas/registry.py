@@ -5,11 +5,9 @@ moonas's own is ``moonas.problems:PROBLEMS``, and any installed package can add 
 """
 
 import importlib
-import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
-from pathlib import Path
 
 GROUP = "moonas.problems"
 
@@ -116,30 +114,6 @@ def stages(task):
     return names
 
 
-def pipeline(names, options):
-    """The stages that a search of a task runs, in order: each once, unless a module says otherwise.
-
-    The first one's may have ``pipeline(settings, names)``, which gives them; the last one's
-    ``brings_its_own(options)``, whether these options make the stages before it needless.
-
-    Args:
-        names: of the task's stages.
-        options: of each by its name.
-    """
-    first, last = stage_module(names[0]), stage_module(names[-1])
-    alone = getattr(last, "brings_its_own", None)
-    if alone is not None and alone(options[names[-1]]):
-        return names[-1:]
-    plan = getattr(first, "pipeline", None)
-    return names if plan is None else plan(first.Settings(**options[names[0]]), names)
-
-
-def labels(names):
-    """Folders of the stages of a pipeline: their names, with a number where one comes again."""
-    times = [names[: i + 1].count(name) for i, name in enumerate(names)]
-    return [name if k == 1 else f"{name}-{k}" for name, k in zip(names, times, strict=True)]
-
-
 def stage_module(name):
     """The module of a stage, imported."""
     return importlib.import_module(entry(name).module)
@@ -177,53 +151,6 @@ def load_stage(name, *, preset=None, journal=None, **options):
     stage = module.build(**preset_options(module, preset) | options)
     if journal is not None:
         attach_journal(stage, name, journal)
-    return stage
-
-
-def last_run(folder):
-    """The run in a folder: its own, or of the stages in it the one that a search ends with.
-
-    Returns:
-        (folder, name of the stage).
-
-    Raises:
-        ValueError: there is no run.
-    """
-    from .run.journal import read_run
-
-    folder = Path(folder)
-    if (folder / "run.json").exists() or not folder.is_dir():
-        return folder, read_run(folder)[0]["problem"]
-    found = []
-    for path in sorted(folder.glob("*/run.json")):
-        name = read_run(path.parent)[0]["problem"]
-        label = re.fullmatch(rf"{re.escape(name)}(?:-(\d+))?", path.parent.name)  # see labels()
-        if label and name in entries():
-            turn = int(label[1] or 1)
-            found.append((turn, stages(entry(name).task).index(name), path.parent, name))
-    if not found:
-        raise ValueError(f"{folder} holds no run of a search, and none of the stages of one.")
-    return max(found)[2:]
-
-
-def load_training(run, *, preset=None, journal=None, **options):
-    """The full training of what a search has picked, a :class:`moonas.run.stage.Preparation`.
-
-    Args:
-        run: folder of a search, or of its last stage.
-        preset: a named set of options; ``options`` come on top.
-        journal: folder that records the training, as in :func:`load_problem`.
-        options: fields of the training's Settings; what it shares with those of the search is as
-            there when nothing is said.
-
-    Raises:
-        ValueError: the folder holds no run, or one of a problem that has no such training.
-    """
-    folder, name = last_run(run)
-    module = training_module(name)
-    stage = module.build(from_run=str(folder), **preset_options(module, preset) | options)
-    if journal is not None:
-        attach_journal(stage, f"{name} training", journal)
     return stage
 
 

@@ -14,14 +14,14 @@ import numpy as np
 from pymoo.algorithms.moo.rvea import RVEA
 from pymoo.optimize import minimize
 
-from ..algorithms import algorithm as named
 from ..pareto import hypervolume, nondominated
-from ..registry import last_run, load_training, training_module
+from ..registry import training_module
 from ..run.callbacks import RunCallback
 from ..run.front_file import spread_rows
 from ..run.journal import read_run
 from ..run.search import search
 from ..tabular import TabularProblem
+from ..task import last_run, load_training, make_algorithm
 
 NEAR = 0.99  # of the true hypervolume
 
@@ -98,11 +98,6 @@ class _Recorder(RunCallback):
         pop = algorithm.pop
         F = pop[pop.get("feas")].get("F")
         self.generations.append((algorithm.evaluator.n_eval, F[nondominated(F)].copy()))
-
-
-def make_algorithm(algorithm, problem):
-    """A pymoo algorithm from a name, or from a function of the problem."""
-    return named(algorithm, problem) if isinstance(algorithm, str) else algorithm(problem)
 
 
 def play(problem, algorithm, seed, evaluations):

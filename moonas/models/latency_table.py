@@ -14,35 +14,36 @@ from scipy.stats import spearmanr
 from ..files import write_atomically
 from ..metrics.timing import measure_latency, time_passes
 from ..nets.devices import repeatable
+from ..run.callbacks import Progress, progress_function
 from ..run.journal import installed_versions
 
 SEED = 0  # of the networks that sums are compared with
 
 
-def measure_parts(problem, *, batch=1, repeats=30, told=None):
+def measure_parts(problem, *, batch=1, repeats=30, on_progress: Progress | None = None, told=None):
     """A table of the parts of a problem's space on its device.
 
     Args:
         problem: gives ``operations()``, parts with ``key``, ``shape`` and ``build()``.
         batch: inputs a pass.
         repeats: passes of each part, after some that do not count.
-        told: (done, of how many) -> None.
+        on_progress: called with (phase, done, total, unit), before each part and at the end.
+        told: deprecated; (done, total) -> None.
 
     Returns:
         A dict that JSON can hold: parts, milliseconds by key (medians), spread, the distance of
         the quartiles by key, and about: device, threads, batch, repeats, versions.
     """
+    report_progress = progress_function(on_progress, told)
     parts, settings = problem.operations(), problem.settings
     medians, spread = {}, {}
     with repeatable(settings.threads):
         for i, part in enumerate(parts):
-            if told is not None:
-                told(i, len(parts))
+            report_progress("measuring parts", i, len(parts), "parts")
             times = time_passes(part.build(), part.shape, problem.device, batch, repeats)
             low, middle, high = statistics.quantiles(times, n=4)
             medians[part.key], spread[part.key] = round(middle, 5), round(high - low, 5)
-    if told is not None:
-        told(len(parts), len(parts))
+    report_progress("measuring parts", len(parts), len(parts), "parts")
     about = {
         "problem": type(problem).__name__,
         "device": device_in_words(problem.device),
@@ -63,33 +64,34 @@ def device_in_words(device):
     return f"cpu, {platform.machine()}"
 
 
-def compare_with_networks(problem, table, n, *, batch=1, repeats=30, told=None):
+def compare_with_networks(
+    problem, table, n, *, batch=1, repeats=30, on_progress: Progress | None = None, told=None
+):
     """Sums of a table beside whole networks that are measured, of random architectures.
 
     Args:
         problem: gives ``network(architecture)`` and ``parts(architecture)``.
         table: milliseconds by key.
         n: networks.
-        batch, repeats, told: as of :func:`measure_parts`.
+        batch, repeats, on_progress, told: as of :func:`measure_parts`.
 
     Returns:
         A dict: sums and measured, lists of ms; rank_correlation, Spearman's; ratio, the median of
         measured by sum; error_percent, the median absolute error of the sum times that ratio.
     """
+    report_progress = progress_function(on_progress, told)
     rng, info = np.random.default_rng(SEED), problem.info
     drawn = problem.operators()["sampling"].do(problem, n, random_state=rng).get("X")
     shape = info.channels, info.side, info.side
     sums, measured = [], []
     with repeatable(problem.settings.threads):
         for i, x in enumerate(drawn):
-            if told is not None:
-                told(i, n)
+            report_progress("measuring networks", i, n, "networks")
             architecture = problem.decode(x)
             sums.append(sum(table[part.key] for part in problem.parts(architecture)))
             network = problem.network(architecture)
             measured.append(measure_latency(network, shape, problem.device, batch, repeats))
-    if told is not None:
-        told(n, n)
+    report_progress("measuring networks", n, n, "networks")
     sums, measured = np.array(sums), np.array(measured)
     ratio = float(np.median(measured / sums))
     return {

@@ -21,11 +21,12 @@ from ..models.zoo import zoo
 from ..nets.counting import count_macs, count_params
 from ..nets.devices import repeatable, resolve_device
 from ..nets.randomness import generator, initial_weights
-from ..registry import last_run, stage_module
+from ..registry import stage_module
 from ..run.front_file import PICKS, add_results, find_row, rank_correlation, read_front_csv
 from ..run.journal import read_run, seconds_of
 from ..run.stage import EpochTraining
 from ..settings import setting
+from ..task import last_run
 from .sgd import (
     Recipe,
     cosine,

@@ -18,6 +18,7 @@ from ..pareto import Row, hypervolume, nondominated
 from ..run import front_file
 from ..run.journal import read_run, read_times
 from ..run.progress import clock
+from ..task import last_run
 from . import page
 from .drawing import ACCENT, QUIET, draw_graph, finish, one_plot
 from .front import front_picture, listed, name_axes, shown, title_of
@@ -60,7 +61,7 @@ def show(run):
     Raises:
         ValueError: the folder holds no run, or a damaged one.
     """
-    folder, name = registry.last_run(run)
+    folder, name = last_run(run)
     head, records = read_run(folder)
     known = registry.entries().get(name)
     if isinstance(known, registry.ProblemEntry):
