@@ -57,6 +57,13 @@ def test_the_library_imports_no_task():
     assert "moonas.problems" not in loaded_by("\n".join(f"import {name}" for name in names))
 
 
+def test_a_command_imports_no_other_command():
+    code = "import sys\nfrom moonas.cli import COMMANDS, main\nmain(['list'])\n"
+    code += "print(*[m for m, _ in COMMANDS.values() if f'moonas.cli.{m}' in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "listing"
+
+
 def test_the_list_of_problems_comes_without_torch():
     code = "from moonas.cli import main\nmain(['list'])"
     assert not loaded_by(code) & {"torch", "pymoo"}
