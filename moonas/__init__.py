@@ -10,8 +10,10 @@ _HOMES = {
     "load_model": "moonas.models.model",
     "load_problem": "moonas.registry",
     "load_stage": "moonas.registry",
-    "load_training": "moonas.registry",
+    "load_training": "moonas.task",
     "problem_names": "moonas.registry",
+    "search": "moonas.task",
+    "train": "moonas.task",
     "zoo": "moonas.models.zoo",
 }
 __all__ = sorted(_HOMES)

@@ -8,7 +8,6 @@ used is named in a warning and left out; all others keep working.
 from __future__ import annotations
 
 import importlib
-import re
 import sys
 import warnings
 from collections.abc import Iterable, Mapping
@@ -185,32 +184,6 @@ def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
     return text
 
 
-def pipeline(names: list[str], options: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The stages that a search of a task runs, in order: each once, unless a module differs.
-
-    The first stage's module may have ``pipeline(settings, names)``, which returns them; the last
-    one's ``brings_its_own(options)``, whether these options make the earlier stages needless.
-
-    Args:
-        names: of the task's stages.
-        options: of each by its name.
-    """
-    first, last = stage_module(names[0]), stage_module(names[-1])
-    alone = getattr(last, "brings_its_own", None)
-    if alone is not None and alone(options[names[-1]]):
-        return names[-1:]
-    plan = getattr(first, "pipeline", None)
-    if plan is None:
-        return names
-    return plan(settings_class(names[0])(**options[names[0]]), names)
-
-
-def labels(names: list[str]) -> list[str]:
-    """Folders of the stages of a pipeline: their names, numbered where one repeats."""
-    times = [names[: i + 1].count(name) for i, name in enumerate(names)]
-    return [name if k == 1 else f"{name}-{k}" for name, k in zip(names, times, strict=True)]
-
-
 def stage_module(name: str) -> ModuleType:
     """The module of a stage, imported."""
     return importlib.import_module(entry(name).module)
@@ -292,59 +265,6 @@ def load_stage(
     stage = stage_module(name).build(**preset_options(settings_class(name), preset) | options)
     if journal is not None:
         attach_journal(stage, name, journal)
-    return stage
-
-
-def last_run(folder: str | Path) -> tuple[Path, str]:
-    """The run in a folder: its own, or that of the last stage in it.
-
-    Returns:
-        (folder, name of the stage).
-
-    Raises:
-        ValueError: there is no run.
-    """
-    from .run.journal import read_run
-
-    folder = Path(folder)
-    if (folder / "run.json").exists() or not folder.is_dir():
-        return folder, read_run(folder)[0]["problem"]
-    found = []
-    for path in sorted(folder.glob("*/run.json")):
-        name = read_run(path.parent)[0]["problem"]
-        label = re.fullmatch(rf"{re.escape(name)}(?:-(\d+))?", path.parent.name)  # see labels()
-        if label and name in entries():
-            turn = int(label[1] or 1)
-            found.append((turn, stages(entry(name).task).index(name), path.parent, name))
-    if not found:
-        raise ValueError(f"{folder} holds no run of a search, and none of the stages of one.")
-    return max(found)[2:]
-
-
-def load_training(
-    run: str | Path,
-    *,
-    preset: str | None = None,
-    journal: str | Path | None = None,
-    **options: Any,
-) -> Any:
-    """The training from scratch of what a search has found, a stage with ``run(seed)``.
-
-    Args:
-        run: folder of a search, or of its last stage.
-        preset: a named set of options; ``options`` override it.
-        journal: folder that records the training, as in :func:`load_problem`.
-        options: fields of the training's Settings; fields that the search has default to its
-            values.
-
-    Raises:
-        ValueError: the folder holds no run, or one of a problem that has no such training.
-    """
-    folder, name = last_run(run)
-    chosen = preset_options(training_settings_class(name), preset) | options
-    stage = training_module(name).build(from_run=str(folder), **chosen)
-    if journal is not None:
-        attach_journal(stage, f"{name} training", journal)
     return stage
 
 

@@ -72,6 +72,19 @@ class RunSettings:
         1, "torch threads on a CPU; tiny networks run best on one", least=1, free=True
     )
 
+    @property
+    def needs_no_stage_before(self) -> bool:
+        """Whether these settings of the last stage of a task make earlier stages needless."""
+        return False
+
+    def pipeline(self, stages: list[str]) -> list[str]:
+        """The stages that a search of the task runs, in order, by the settings of the first one.
+
+        Args:
+            stages: names of the task's stages, in the order of their entries.
+        """
+        return stages
+
     def __post_init__(self):
         type_of = types_of(type(self))
         for name in names_of(type(self)):

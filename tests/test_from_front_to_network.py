@@ -87,10 +87,10 @@ def test_a_front_of_one_data_set_is_trained_on_another(tmp_path, tiny_of, few_di
 
 def test_words_of_train_that_do_not_fit_end_with_2(tmp_path, capsys):
     for line, message in (
-        (["train"], "wants a run folder, or --architecture NAME"),
-        (["train", "x", "--architecture", "CARS_A"], "wants a run folder, or --architecture"),
-        (["train", "--architecture", "CARS_A", "--pick", "knee"], "--pick is of a run folder"),
-        (["train", "--architecture", "EAGAN_G"], "EAGAN_G will not do: it is no classifier"),
+        (["train"], "--architecture NAME); got neither"),
+        (["train", "x", "--architecture", "CARS_A"], "--architecture NAME); got both"),
+        (["train", "--architecture", "CARS_A", "--pick", "knee"], "it picks from the front"),
+        (["train", "--architecture", "EAGAN_G"], "EAGAN_G' is invalid: it is no classifier"),
         (["train", str(tmp_path)], "holds no run"),
     ):
         assert main(line) == 2

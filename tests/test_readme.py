@@ -53,13 +53,13 @@ def test_the_gate_takes_its_line_from_the_readme():
 
 
 def test_every_search_line_of_the_readme_is_understood():
-    from moonas.cli import _parser
+    from moonas.cli import make_parser
 
     lines = [x.split("#")[0].split()[1:] for x in README.splitlines() if x.startswith("moonas ")]
     assert len(lines) >= 5
     for words in lines:
         if "--help" not in words:
-            _parser(words).parse_args(words)
+            make_parser(words).parse_args(words)
 
 
 def test_the_command_is_installed():

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..files import write_atomically
 from ..registry import attach_journal, load_problem
+from ..run.callbacks import Progress, progress_function
 from .plan import PICKS, make_plan
 from .results import Comparison
 from .runs import NUMBERS, Run, play, play_moving
@@ -33,6 +34,7 @@ def compare(
     picks=PICKS,
     training=None,
     jobs=-1,
+    on_progress: Progress | None = None,
     told=None,
 ):
     """Run what is missing of a comparison of algorithms, and write what it says.
@@ -52,7 +54,9 @@ def compare(
         picks: networks of every front to train from scratch, where scores move.
         training: options of these trainings, a dict.
         jobs: processes; -1 for as many as there are cores.
-        told: (runs done, of how many) -> None.
+        on_progress: called with (phase, runs done, total, unit), at the start and after each run;
+            such as :meth:`moonas.run.callbacks.RunCallback.on_progress`.
+        told: deprecated; (runs done, total) -> None.
 
     Returns:
         A :class:`~moonas.comparison.results.Comparison`; tables, pictures and report.html are in
@@ -64,6 +68,7 @@ def compare(
     """
     from .report import write_report
 
+    report_progress = progress_function(on_progress, told)
     plan = make_plan(
         problems,
         algorithms,
@@ -78,14 +83,12 @@ def compare(
     runs = {asked: _read(plan, out, *asked) for asked in plan.asked()}
     missing = [asked for asked, run in runs.items() if run is None]
     done = len(runs) - len(missing)
-    if told is not None:
-        told(done, len(runs))
+    report_progress("comparing", done, len(runs), "runs")
     pool = joblib.Parallel(jobs, return_as="generator_unordered")
     for asked in pool(joblib.delayed(_run)(plan, out, *asked) for asked in missing):
         runs[asked] = _read(plan, out, *asked) or _failure(out, *asked)
         done += 1
-        if told is not None:
-            told(done, len(runs))
+        report_progress("comparing", done, len(runs), "runs")
     found = Comparison(plan, list(runs.values()))
     write_report(found, out)
     return found

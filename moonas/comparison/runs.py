@@ -14,15 +14,15 @@ import numpy as np
 from pymoo.algorithms.moo.rvea import RVEA
 from pymoo.optimize import minimize
 
-from ..algorithms import algorithm as named
 from ..pareto import front_indices, hypervolume
-from ..registry import last_run, load_training, training_settings_class
+from ..registry import training_settings_class
 from ..run.callbacks import RunCallback
 from ..run.front_file import spread_rows
 from ..run.journal import read_run
 from ..run.search import search
 from ..settings import names_of
 from ..tabular import TabularProblem
+from ..task import last_run, load_training, make_algorithm
 from ..views.front import save_front
 
 NEAR = 0.99  # of the true hypervolume
@@ -100,11 +100,6 @@ class _Recorder(RunCallback):
         pop = algorithm.pop
         F = pop[pop.get("feas")].get("F")
         self.generations.append((algorithm.evaluator.n_eval, F[front_indices(F)]))
-
-
-def make_algorithm(algorithm, problem):
-    """A pymoo algorithm from a name, or from a function of the problem."""
-    return named(algorithm, problem) if isinstance(algorithm, str) else algorithm(problem)
 
 
 def play(problem, algorithm, seed, evaluations):

@@ -19,6 +19,7 @@ from ..files import write_atomically
 from ..metrics.rank_correlation import rank_correlation
 from ..metrics.timing import measure_latency, time_passes
 from ..nets.devices import repeatable
+from ..run.callbacks import Progress, progress_function
 from ..run.journal import installed_versions
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def measure_parts(
     *,
     batch: int = 1,
     repeats: int = 30,
+    on_progress: Progress | None = None,
     told: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Measure every part of a problem's space on its device.
@@ -40,23 +42,28 @@ def measure_parts(
         problem: its ``operations()`` are parts with ``key``, ``shape`` and ``build()``.
         batch: inputs per pass.
         repeats: timed passes per part, after a warm-up.
-        told: progress callback, (done, total) -> None.
+        on_progress: called with (phase, done, total, unit), before each part and at the end.
+        told: deprecated; (done, total) -> None.
 
     Returns:
         A dict that JSON can hold: parts, the median milliseconds by key; spread, the interquartile
         range by key; and about: device, threads, batch, repeats, versions.
     """
+    report_progress = progress_function(on_progress, told)
     parts, settings = problem.operations(), problem.settings
+    if not parts:
+        raise ValueError(
+            f"{type(problem).__name__} lists no parts of its networks (operations()), so there is "
+            "nothing to measure."
+        )
     medians, spread = {}, {}
     with repeatable(settings.threads):
         for i, part in enumerate(parts):
-            if told is not None:
-                told(i, len(parts))
+            report_progress("measuring parts", i, len(parts), "parts")
             times = time_passes(part.build(), part.shape, problem.device, batch, repeats)
             low, middle, high = statistics.quantiles(times, n=4)
             medians[part.key], spread[part.key] = round(middle, 5), round(high - low, 5)
-    if told is not None:
-        told(len(parts), len(parts))
+    report_progress("measuring parts", len(parts), len(parts), "parts")
     about = {
         "problem": type(problem).__name__,
         "device": device_name(problem.device),
@@ -66,6 +73,12 @@ def measure_parts(
         "versions": installed_versions(),
     }
     return {"about": about, "parts": medians, "spread": spread}
+
+
+def has_parts(problem: ArchitectureProblem) -> bool:
+    """Whether latencies of parts add up to that of a network, so that a table is of use."""
+    architecture = problem.decode(problem.genes.high.astype(problem.genes.dtype))
+    return bool(problem.parts(architecture))
 
 
 def device_name(device: torch.device | str) -> str:
@@ -84,6 +97,7 @@ def compare_with_networks(
     *,
     batch: int = 1,
     repeats: int = 30,
+    on_progress: Progress | None = None,
     told: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Compare the sums of a table with the latency of whole networks of random architectures.
@@ -94,27 +108,27 @@ def compare_with_networks(
         n: networks.
         batch: inputs per pass.
         repeats: timed passes per network, after a warm-up.
-        told: progress callback, (done, total) -> None.
+        on_progress: called with (phase, done, total, unit), before each network and at the end.
+        told: deprecated; (done, total) -> None.
 
     Returns:
         A dict: sums and measured, lists of ms; rank_correlation of the two, or None; ratio, the
         median of measured by sum; error_percent, the median absolute error of the sum times that
         ratio.
     """
+    report_progress = progress_function(on_progress, told)
     rng, info = np.random.default_rng(SEED), problem.info
     drawn = problem.operators()["sampling"].do(problem, n, random_state=rng).get("X")
     shape = info.channels, info.side, info.side
     sums, measured = [], []
     with repeatable(problem.settings.threads):
         for i, x in enumerate(drawn):
-            if told is not None:
-                told(i, n)
+            report_progress("measuring networks", i, n, "networks")
             architecture = problem.decode(x)
             sums.append(sum(table[part.key] for part in problem.parts(architecture)))
             network = problem.network(architecture)
             measured.append(measure_latency(network, shape, problem.device, batch, repeats))
-    if told is not None:
-        told(n, n)
+    report_progress("measuring networks", n, n, "networks")
     sums, measured = np.array(sums), np.array(measured)
     ratio = float(np.median(measured / sums))
     return {

@@ -21,6 +21,7 @@ from ..metrics.error import count_wrong, error_percent
 from ..metrics.rank_correlation import rank_correlation
 from ..nets.devices import repeatable, resolve_device
 from ..nets.randomness import generator
+from ..run.callbacks import Progress, progress_function
 from ..views.drawing import COLORS, finish, one_plot
 from ..views.tables import Table
 from .model import Classifier
@@ -75,7 +76,17 @@ def test_images(name, model, *, everything=False, root=None, download=False):
     return Images((images * data.std + data.mean).clamp(0, 1), labels, model.classes, name)
 
 
-def evaluate(models, images, *, also=None, device="auto", batch=360, threads=1, told=None):
+def evaluate(
+    models,
+    images,
+    *,
+    also=None,
+    device="auto",
+    batch=360,
+    threads=1,
+    on_progress: Progress | None = None,
+    told=None,
+):
     """Errors of models on images, and where each has one label, on corrupted and attacked ones.
 
     Args:
@@ -85,7 +96,8 @@ def evaluate(models, images, *, also=None, device="auto", batch=360, threads=1, 
         device: where to compute.
         batch: images a pass.
         threads: of torch on a CPU.
-        told: (done, of how many) -> None.
+        on_progress: called with (phase, done, total, unit) after each set of images.
+        told: deprecated; (done, total) -> None.
 
     Returns:
         A dict that JSON can hold: by name of a model error, params, and, where each image has one
@@ -95,6 +107,7 @@ def evaluate(models, images, *, also=None, device="auto", batch=360, threads=1, 
     Raises:
         ValueError: a model is no classifier.
     """
+    report_progress = progress_function(on_progress, told)
     place, found = resolve_device(device), {}
     single = images.labels.ndim == 1
     total = len(models) * (1 + single * len(CORRUPTIONS))
@@ -111,12 +124,14 @@ def evaluate(models, images, *, also=None, device="auto", batch=360, threads=1, 
                 one["drop"] = one["also_error"] - one["error"]
             if single:
                 one["attacked"] = _attacked(model, images, batch)
-            done = _tell(told, done, total)
+            done += 1
+            report_progress("evaluating", done, total, "sets of images")
             if single:
                 one["corrupted"] = {}
                 for kind in CORRUPTIONS:
                     one["corrupted"][kind] = _corrupted(model, images, kind, batch)
-                    done = _tell(told, done, total)
+                    done += 1
+                    report_progress("evaluating", done, total, "sets of images")
         found[name] = one
     return {
         "data": images.name,
@@ -126,12 +141,6 @@ def evaluate(models, images, *, also=None, device="auto", batch=360, threads=1, 
         "models": found,
         "ranking": ranking(found) if also else None,
     }
-
-
-def _tell(told, done, total):
-    if told is not None:
-        told(done + 1, total)
-    return done + 1
 
 
 def _on(model, images):

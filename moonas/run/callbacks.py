@@ -9,6 +9,8 @@ problem.callbacks.append(Log())
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from pymoo.core.algorithm import Algorithm
 
     from .candidates import Candidates
+
+
+Progress = Callable[[str, int, int, str], None]  # (phase, done, total, unit)
 
 
 class RunCallback:
@@ -79,3 +84,28 @@ class Callbacks(list):
         """See :meth:`RunCallback.on_generation`."""
         for callback in self:
             callback.on_generation(algorithm)
+
+
+def progress_function(
+    on_progress: Progress | None, told: Callable[[int, int], None] | None
+) -> Progress:
+    """What a function of the library calls with its progress, from its two keywords.
+
+    Args:
+        on_progress: the keyword of that name, or None.
+        told: the deprecated keyword, (done, total) -> None, or None.
+    """
+    if told is not None:
+        warnings.warn(
+            "told= is deprecated; use on_progress=, which takes (phase, done, total, unit).",
+            DeprecationWarning,
+            stacklevel=3,
+        )
+
+    def report(phase, done, total, unit):
+        if on_progress is not None:
+            on_progress(phase, done, total, unit)
+        if told is not None:
+            told(done, total)
+
+    return report

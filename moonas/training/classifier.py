@@ -20,7 +20,7 @@ from ..models.zoo import zoo
 from ..nets.counting import count_macs, count_params
 from ..nets.devices import repeatable, resolve_device
 from ..nets.randomness import generator, initial_weights
-from ..registry import last_run, settings_class, stage_module
+from ..registry import settings_class, stage_module
 from ..run.front_file import (
     add_results,
     correlation_with_training,
@@ -30,6 +30,7 @@ from ..run.front_file import (
 from ..run.journal import read_run, seconds_of
 from ..run.stage import EpochTraining
 from ..settings import names_of
+from ..task import last_run
 from .settings import Settings
 from .sgd import (
     Recipe,

@@ -23,6 +23,7 @@ from ..pareto import Row, front_from_scores, hypervolume
 from ..run import front_file
 from ..run.journal import read_run, read_times
 from ..run.progress import clock
+from ..task import last_run
 from . import page
 from .drawing import ACCENT, QUIET, draw_graph, finish, one_plot
 from .front import front_picture, front_table, label_axes
@@ -70,7 +71,7 @@ def show(run: str | Path) -> Path:
     Raises:
         ValueError: the folder holds no run, or a corrupt one.
     """
-    folder, name = registry.last_run(run)
+    folder, name = last_run(run)
     head, records = read_run(folder)
     entry = registry.entries().get(name)
     if isinstance(entry, registry.ProblemEntry):

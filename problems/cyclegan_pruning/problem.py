@@ -30,11 +30,6 @@ from .training import CycleGAN
 from .weights_file import COMPRESSED_FILE, ORIGINAL_FILE, read_original, write_gan
 
 
-def brings_its_own(options):
-    """Whether options make the stage before this one needless: they name trained weights."""
-    return options.get("weights") is not None
-
-
 def build(**options):
     """The problem; ``options`` are fields of :class:`PruningSettings`."""
     settings = PruningSettings(**options)

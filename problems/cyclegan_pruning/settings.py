@@ -171,6 +171,11 @@ class PruningSettings(CycleSettings, SearchSettings):
         20, "epochs that a CycleGAN of no file trains; in their second half the rate falls", least=0
     )
 
+    @property
+    def needs_no_stage_before(self) -> bool:
+        """Whether ``weights`` names a trained CycleGAN."""
+        return self.weights is not None
+
     def __post_init__(self):
         super().__post_init__()
         check_objectives(self.objectives, OBJECTIVES, 1)

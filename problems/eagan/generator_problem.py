@@ -24,11 +24,6 @@ def build(**options):
     return (EAGANPair if settings.coupled else EAGANGenerator)(settings)
 
 
-def pipeline(settings, stages):
-    """The stages that ``moonas search eagan`` runs: both, as often as asked, or one if coupled."""
-    return stages[:1] if settings.coupled else stages * settings.repeat
-
-
 class EAGANGenerator(GanProblem):
     """Generators by the quality of their images and their size.
 

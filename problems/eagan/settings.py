@@ -140,6 +140,10 @@ class GeneratorSettings(GanSearchSettings):
         False, "evolve a discriminator with each generator, in one stage (figure 6)"
     )
 
+    def pipeline(self, stages: list[str]) -> list[str]:
+        """Both stages, as often as ``repeat`` says; the first alone if ``coupled``."""
+        return stages[:1] if self.coupled else stages * self.repeat
+
     def __post_init__(self):
         super().__post_init__()
         given = self.initial_discriminator is not None

@@ -86,7 +86,7 @@ def test_any_algorithm_and_other_objectives(elsewhere, capsys):
         (["search", "cars", "--objectives", "error", "speed"], "Unknown objective 'speed'"),
         (["search", "cars", "--preset", "big"], "Unknown preset 'big'"),
         (["search", "cars", "--set", "epoch=1"], "Unknown setting 'epoch'"),
-        (["search", "cars", "--set", "epochs"], "--set wants KEY=VALUE; got 'epochs'"),
+        (["search", "cars", "--set", "epochs"], "--set expects KEY=VALUE; got 'epochs'"),
         (["search", "cars", "--population", "ten"], "population=ten will not do"),
         (["search", "cars", "--device", "tpu9"], "Unknown device 'tpu9'"),
     ],

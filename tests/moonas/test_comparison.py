@@ -110,16 +110,17 @@ def test_a_comparison_says_what_its_runs_say(tmp_path):
 
 
 def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
-    asked, told = options(tmp_path), []
-    compare(**asked, told=lambda *n: told.append(n))
-    assert told == [(n, 6) for n in range(7)]
+    asked, reported = options(tmp_path), []
+    compare(**asked, on_progress=lambda *words: reported.append(words))
+    assert reported == [("comparing", n, 6, "runs") for n in range(7)]
     whole = (tmp_path / "out" / "results.csv").read_bytes()
     run = tmp_path / "out" / "runs" / "cells" / "mine" / "seed-002.npz"
     kept = {p: p.stat().st_mtime_ns for p in (tmp_path / "out" / "runs").rglob("*.npz")}
     run.unlink()
-    told.clear()
-    compare(**asked, told=lambda *n: told.append(n))
-    assert told == [(5, 6), (6, 6)]
+    reported.clear()
+    with pytest.warns(DeprecationWarning, match="use on_progress="):
+        compare(**asked, told=lambda *n: reported.append(n))
+    assert reported == [(5, 6), (6, 6)]
     assert (tmp_path / "out" / "results.csv").read_bytes() == whole
     assert all(p.stat().st_mtime_ns == t for p, t in kept.items() if p != run)
 
@@ -260,10 +261,10 @@ def test_the_command_line_compares_and_resumes(tmp_path, capsys):
     line += ["--out", str(tmp_path / "out")]
     assert main(line) == 0
     out = capsys.readouterr().out
-    assert "0 of 12 runs done" in out and "12 of 12 runs done" in out
+    assert "comparing: 0 of 12 runs\n" in out and "comparing: 12 of 12 runs\n" in out
     assert "nsga2" in out and "report.html" in out and "too few" not in out
     assert main(line) == 0
-    assert "0 of 12 runs done" not in capsys.readouterr().out
+    assert "0 of 12 runs" not in capsys.readouterr().out
     page = (tmp_path / "out" / "report.html").read_text()
     assert page.count("<circle") == len(moonas.load_problem("digits-table").true_front()[1])
     assert main([*line, "--set", "population=12"]) == 2

@@ -56,14 +56,14 @@ def test_tasks_and_their_spaces_import_neither():
     assert not loaded_by("\n".join(f"import {n}" for n in names)) & set(HEAVY)
 
 
-@pytest.mark.parametrize("name", ["moonas", "moonas.cli", "moonas.registry"])
+@pytest.mark.parametrize("name", ["moonas", "moonas.cli", "moonas.registry", "moonas.task"])
 def test_the_front_door_is_light(name):
     assert not loaded_by(f"import {name}") & {*HEAVY, "moonas.problems"}
 
 
 def test_the_library_imports_no_task():
     names = [name for folder in ("", "/*") for name in modules_of(f"moonas{folder}")]
-    assert {"moonas.cli", "moonas.run.parallel", "moonas.evaluators.scratch"} <= set(names)
+    assert {"moonas.task", "moonas.cli.search", "moonas.evaluators.scratch"} <= set(names)
     assert "moonas.problems" not in loaded_by("\n".join(f"import {name}" for name in names))
 
 
@@ -109,3 +109,10 @@ def test_a_run_draws_no_pictures():
     code = "\n".join(f"import {name}" for name in names)
     code += "\nimport sys\nassert not [m for m in sys.modules if m.startswith('moonas.views')]"
     assert "pymoo" in loaded_by(code)
+
+
+def test_a_command_imports_no_other_command():
+    code = "import sys\nfrom moonas.cli import COMMANDS, main\nmain(['list'])\n"
+    code += "print(*[m for m, _ in COMMANDS.values() if f'moonas.cli.{m}' in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "listing"

@@ -57,9 +57,10 @@ def space():
 
 
 def test_parts_are_measured_and_their_sums_rank_networks(clocks):
-    told = []
-    table = latency.measure_parts(space(), repeats=9, told=lambda *n: told.append(n))
-    assert told == [(i, 3) for i in range(4)]
+    reported = []
+    report = lambda *words: reported.append(words)  # noqa: E731
+    table = latency.measure_parts(space(), repeats=9, on_progress=report)
+    assert reported == [("measuring parts", i, 3, "parts") for i in range(4)]
     assert table["parts"] == {"part 1": 1, "part 8": 8, "part 40": 40}
     assert table["spread"]["part 8"] == pytest.approx(0.5)  # quartiles of nine steps of 0.1
     assert {"device", "threads", "batch", "repeats", "versions"} <= set(table["about"])

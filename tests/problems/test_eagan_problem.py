@@ -17,6 +17,7 @@ import moonas
 from moonas.cli import main
 from moonas.problem import SearchFailed
 from moonas.run.journal import RunMismatch, fingerprint, read_run
+from moonas.task import last_run
 from moonas.training.sgd import training_state
 
 STAGES = ("eagan-generator", "eagan-discriminator")
@@ -460,7 +461,7 @@ def test_repeating_gives_the_second_stage_1_the_first_ones_discriminator(elsewhe
     first = json.loads((elsewhere / "run/eagan-discriminator/gan.json").read_text())
     again = read_run(elsewhere / "run/eagan-generator-2")[0]["settings"]
     assert again["initial_discriminator"] == first["discriminator"]
-    assert moonas.registry.last_run(elsewhere / "run")[0].name == "eagan-discriminator-2"
+    assert last_run(elsewhere / "run")[0].name == "eagan-discriminator-2"
 
 
 def test_a_coupled_search_has_one_stage_and_trains_both_of_its_pick(elsewhere, capsys):

@@ -1,0 +1,38 @@
+"""What pyproject.toml says is installed is what is in the tree."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = {"moonas": ROOT / "moonas", "moonas.problems": ROOT / "problems"}
+
+
+@pytest.fixture(scope="module")
+def setuptools_table():
+    tomllib = pytest.importorskip("tomllib")  # Python 3.11
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)["tool"]["setuptools"]
+
+
+def test_every_folder_of_modules_is_a_listed_package(setuptools_table):
+    found = set()
+    for name, folder in FOLDERS.items():
+        for path in folder.rglob("*.py"):
+            assert (path.parent / "__init__.py").exists(), f"{path.parent} has no __init__.py"
+            found.add(".".join([name, *path.parent.relative_to(folder).parts]))
+    assert setuptools_table["packages"] == sorted(found)
+
+
+def test_packages_are_where_package_dir_says(setuptools_table):
+    folders = {name: ROOT / folder for name, folder in setuptools_table["package-dir"].items()}
+    assert folders == FOLDERS
+
+
+def test_every_readme_and_table_of_a_problem_is_package_data(setuptools_table):
+    problems, patterns = FOLDERS["moonas.problems"], setuptools_table["package-data"]
+    covered = {path for pattern in patterns["moonas.problems"] for path in problems.glob(pattern)}
+    wanted = {*problems.rglob("README.md"), *problems.rglob("*.npz")}
+    assert wanted and wanted <= covered
+    (typed,) = patterns["moonas"]
+    assert (FOLDERS["moonas"] / typed).exists()

@@ -1,0 +1,255 @@
+"""Whole tasks from Python: the same runs, bit for bit, as from the command line."""
+
+import filelock
+import numpy as np
+import pytest
+from callbacks import On
+
+import moonas
+from moonas.cli import main
+from moonas.run.journal import RunMismatch, read_run
+from moonas.task import last_run, plan_search, plan_training
+
+EG_DARTS = dict(
+    population=4,
+    generations=2,
+    epochs=1,
+    weight_epochs=0,
+    candidates=(12,),
+    layers=(3,),
+    skip_dropout=(0.0,),
+    score_batch=720,
+    proxy_epochs=1,
+    final_epochs=1,
+    first_width=(2, 3),
+    train_share=0.1,
+)
+EG_DARTS_STAGES = {
+    "eg-darts-cells": {"channels": 2, "batch": 240},
+    "eg-darts": {"batch": 128},
+}
+FILES = ("journal.jsonl", "front.csv", "cells.json", "run.json")
+
+
+class Stop(Exception):
+    """Stops a run."""
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def table(elsewhere):
+    """A search that takes a second, and its options."""
+    return {"population": 8, "generations": 3}
+
+
+def words(options, stage=""):
+    """Options as KEY=VALUE, of one stage if it is named."""
+    prefix = f"{stage}." if stage else ""
+
+    def text(value):
+        return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+    return [f"{prefix}{key}={text(value)}" for key, value in options.items()]
+
+
+def files_of(folder):
+    """The bytes of the files that a run is, by their path in the folder."""
+    paths = (path for path in folder.rglob("*") if path.name in FILES)
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def test_a_search_from_python_is_that_of_the_command_line(elsewhere, tiny, capsys):
+    assert main(["search", "cars", "--out", "shell", "--seed", "3", "--set", *words(tiny)]) == 0
+    capsys.readouterr()
+    found = moonas.search("cars", out=elsewhere / "python", seed=3, **tiny)
+    assert capsys.readouterr().out == ""
+    assert set(files_of(found.folder)) == {"run.json", "journal.jsonl", "front.csv"}
+    assert files_of(elsewhere / "shell") == files_of(elsewhere / "python")
+    assert found.rows and found.rows[found.picked].objectives["error"] <= 100
+    assert found.problem.settings.population == tiny["population"]
+    assert [one.name for one in found.stages] == ["cars"] and found.stages[0].computed
+    again = moonas.search("cars", out="shell", **tiny)  # with the seed of the run
+    assert not again.stages[0].computed
+    assert [row.x.tolist() for row in again.rows] == [row.x.tolist() for row in found.rows]
+
+
+def test_two_stages_from_python_are_those_of_the_command_line(elsewhere, device, capsys):
+    options = EG_DARTS | {"device": device}
+    line = ["search", "eg-darts", "--out", "shell", "--set", *words(options)]
+    for stage, own in EG_DARTS_STAGES.items():
+        line += words(own, stage)
+    assert main(line) == 0
+    log = []
+    found = moonas.search(
+        "eg-darts",
+        out="python",
+        stages=EG_DARTS_STAGES,
+        callbacks=[On(on_log=log.append)],
+        **options,
+    )
+    shell, python = (files_of(elsewhere / name) for name in ("shell", "python"))
+    assert len(shell) == 6 and shell == python
+    cells, networks = found.stages
+    assert (cells.name, networks.name) == ("eg-darts-cells", "eg-darts")
+    assert networks.folder == found.folder and (found.folder / "front.csv").exists()
+    printed = capsys.readouterr().out
+    assert log[0].startswith("Preparing on digits, seed 1") and f"{networks.lines[-1]}\n" in printed
+    assert [line for line in (*cells.lines, *networks.lines) if line not in log] == []
+    settings = read_run(cells.folder)[0]["settings"]
+    alone = moonas.search("eg-darts", out="python", stage="eg-darts-cells", **settings)
+    assert (alone.rows, alone.picked, alone.problem) == ((), None, None)
+    assert alone.folder == cells.folder and not alone.stages[0].computed
+
+
+def test_a_search_that_stops_is_resumed_with_the_same_bits(elsewhere, tiny):
+    def stop(algorithm):
+        if algorithm.n_gen == 2:
+            raise Stop
+
+    whole = moonas.search("cars", out="whole", **tiny)
+    with pytest.raises(Stop):
+        moonas.search("cars", out="stopped", callbacks=[On(on_generation=stop)], **tiny)
+    begun = len(read_run(elsewhere / "stopped")[1])
+    assert 0 < begun < len(read_run(whole.folder)[1])
+    log = []
+    moonas.search("cars", out="stopped", callbacks=[On(on_log=log.append)], **tiny)
+    assert f"{begun} calls of it are recorded" in log[0]
+    assert files_of(elsewhere / "stopped") == files_of(elsewhere / "whole")
+
+
+def test_callbacks_hear_a_search_and_leave_its_problem(table):
+    generations, scores = [], []
+    hears = On(on_generation=lambda a: generations.append(a.n_gen))
+    hears.on_scores = lambda candidates, columns: scores.append(len(columns["error"]))
+    found = moonas.search("digits-table", callbacks=[hears], **table)
+    assert generations == [1, 2, 3] and sum(scores) == 24
+    assert found.problem.callbacks == []
+
+
+def test_by_default_the_folder_is_that_of_the_command_line(elsewhere, table):
+    found = moonas.search("digits-table", seed=np.int64(0), **table)
+    assert str(found.folder) == "runs/digits-table-digits-seed0"
+    assert last_run(found.folder)[1] == "digits-table"
+
+
+def test_verbose_prints_a_line_for_each_generation(table, capsys):
+    moonas.search("digits-table", verbose=True, **table)
+    assert "hypervolume" in capsys.readouterr().out
+
+
+def test_an_algorithm_is_a_name_or_a_function_of_the_problem(elsewhere, table):
+    named = moonas.search("digits-table", out="a", algorithm="nsga2", **table)
+    made = moonas.search(
+        "digits-table",
+        out="b",
+        algorithm=lambda problem: moonas.algorithm("nsga2", problem),
+        **table,
+    )
+    assert files_of(named.folder) == files_of(made.folder)
+    assert "NSGA2" in read_run(made.folder)[0]["algorithm"]
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "message"),
+    [
+        ("carz", {}, r"Unknown task 'carz'; choose from \['cars'"),
+        ("cars", dict(epoch=1), "Unknown setting 'epoch'; choose from"),
+        ("cars", dict(population=0), "population=0 will not do|population=0 is invalid"),
+        ("cars", dict(preset="big"), "Unknown preset 'big'"),
+        ("cars", dict(seed=-1), "seed=-1 is invalid: expected a whole number, 0 or more"),
+        ("cars", dict(seed=1.5), "seed=1.5 is invalid"),
+        ("cars", dict(algorithm="nsga9"), "Unknown algorithm 'nsga9'"),
+        ("cars", dict(algorithm=3), "expected a name, or a function .* got 3"),
+        ("cars", dict(algorithm=lambda problem: None), "expected a name, or a function"),
+        ("cars", dict(stages={"carz": {}}), r"Unknown stage 'carz' in stages; choose from \['cars"),
+        ("cars", dict(stages={"cars": {"epoch": 1}}), "Unknown setting 'epoch'"),
+        ("cars", dict(callbacks=On()), "expected a list of RunCallback"),
+        ("cars", dict(callbacks=[print]), "expected a list of RunCallback"),
+        ("eg-darts", dict(stage="x"), "Unknown stage 'x' of eg-darts"),
+        ("eg-darts", dict(from_run="x"), "from_run='x' is invalid: the stage before eg-darts runs"),
+        (
+            "eg-darts",
+            dict(stage="eg-darts-cells", algorithm="nsga2"),
+            "algorithm='nsga2' is invalid: eg-darts-cells takes none",
+        ),
+        ("eg-darts", dict(stage="eg-darts-cells", mutation=0.1), "Unknown setting 'mutation'"),
+    ],
+)
+def test_wrong_options_are_found_before_any_work(elsewhere, task, options, message):
+    with pytest.raises(ValueError, match=message):
+        moonas.search(task, **options)
+    assert not (elsewhere / "runs").exists()
+
+
+def test_a_folder_of_another_search_is_found_before_any_work(elsewhere, table):
+    moonas.search("digits-table", out="run", **table)
+    with pytest.raises(RunMismatch, match="population=8; this one has population=10"):
+        moonas.search("digits-table", out="run", **table | {"population": 10})
+
+
+def test_a_plan_holds_no_folder(elsewhere, table):
+    (planned,) = plan_search("digits-table", out="run", **table)
+    with filelock.FileLock("run/lock", timeout=0, is_singleton=False):  # as another process would
+        pass
+    (other,) = plan_search("digits-table", out="run", **table)
+    assert planned.run().computed and not other.run().computed
+    with filelock.FileLock("run/lock", timeout=0, is_singleton=False):
+        pass
+
+
+def test_a_training_from_python_is_that_of_the_command_line(elsewhere, tiny, device):
+    run = moonas.search("cars", **tiny).folder
+    options = dict(epochs=2, batch=240, device=device)
+    assert main(["train", str(run), "--pick", "knee", "0", "--set", *words(options)]) == 0
+    log, picks = [], ["knee", 0]
+    trained = moonas.train(run, pick=picks, out="net", callbacks=[On(on_log=log.append)], **options)
+    assert [str(one.folder) for one in trained] == ["net-knee", "net-0"]
+    for one, name in zip(trained, ("training-knee", "training-0"), strict=True):
+        shell, python = files_of(run / name), files_of(one.folder)
+        assert shell == python and len(shell) == 2
+        assert 0 <= one.scores["error"] <= 100
+        assert moonas.load_model(one.folder).classes and set(one.lines) <= set(log)
+    (again,) = moonas.train(run, pick="0", out="net-0", **options)
+    assert not again.computed and again.scores == trained[1].scores
+
+
+def test_a_published_architecture_is_trained_without_a_run(elsewhere, few_digits, device):
+    options = dict(data=few_digits, channels=2, layers=3, epochs=1, batch=50, device=device)
+    (trained,) = moonas.train(architecture="CARS_A", seed=0, **options)
+    assert str(trained.folder) == "runs/CARS_A-digits-seed0"
+    assert read_run(trained.folder)[0]["seed"] == 0 and "error" in trained.scores
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "needs a run folder, or the name of a published architecture .* got neither"),
+        (dict(run="x", architecture="CARS_A"), "got both"),
+        (dict(run="x"), "x"),
+        (dict(architecture="CARS_Z"), "Unknown architecture 'CARS_Z'"),
+        (dict(architecture="CARS_A", pick=0), "pick=0 is invalid with architecture='CARS_A'"),
+        (dict(architecture="EAGAN_G"), "architecture='EAGAN_G' is invalid: it is no classifier"),
+        (dict(architecture="CARS_A", epoch=1), "Unknown setting 'epoch'"),
+        (dict(architecture="CARS_A", preset="big"), "Unknown preset 'big'"),
+        (dict(architecture="CARS_A", seed=True), "seed=True is invalid"),
+    ],
+)
+def test_wrong_trainings_are_found_before_any_work(elsewhere, options, message):
+    with pytest.raises(ValueError, match=message):
+        moonas.train(**options)
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_trainings_of_a_run_are_checked_before_any_work(elsewhere, table):
+    run = moonas.search("digits-table", **table).folder
+    with pytest.raises(ValueError, match="Unknown setting 'epoch'"):
+        plan_training(run, epoch=1)
+    with pytest.raises(ValueError, match="tallest"):
+        plan_training(run, pick=["knee", "tallest"])
+    plan = plan_training(run, pick=["knee", "0", "knee"], seed=4)
+    assert [(p.folder.name, p.seed) for p in plan] == [("training-knee", 4), ("training-0", 4)]
