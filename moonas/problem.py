@@ -309,7 +309,7 @@ class ArchitectureProblem(Stage, Problem):
             if self.evaluator.trains and not recorded and not self.moves:
                 self.evaluator.warm_up()
         if recorded:
-            self.journal.settle(self.evaluator)
+            self.journal.restore(self.evaluator)
         return self._score_now(X)
 
     def _score_now(self, X):

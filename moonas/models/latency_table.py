@@ -4,17 +4,16 @@ A search with ``latency_ms`` and ``latency_table`` adds up the parts of a networ
 what happens between the parts, so they are compared here with whole networks that are measured.
 """
 
-import json
 import statistics
 
 import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from ..files import write_atomically
+from ..files import write_json
 from ..metrics.timing import measure_latency, time_passes
 from ..nets.devices import repeatable
-from ..run.journal import installed_versions
+from ..run.versions import installed_versions
 
 SEED = 0  # of the networks that sums are compared with
 
@@ -126,4 +125,4 @@ def lines(table):
 def write_table(table, path):
     """Write a table as JSON, for ``latency_table=``."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, (json.dumps(table, indent=1) + "\n").encode())
+    write_json(path, table)

@@ -45,7 +45,7 @@ def _joined(parts):
 def _score_each(problem, X, jobs):
     """The columns of each row, trained on its own unless an interrupted call has done that."""
     journal = problem.journal if problem.in_a_run else None
-    kept = {} if journal is None else journal.kept()
+    kept = {} if journal is None else journal.partial_results()
     rows = [problem.genes.plain(x) for x in X]
     results = [kept.get(tuple(row)) for row in rows]
     missing = [i for i, result in enumerate(results) if result is None]
@@ -61,7 +61,7 @@ def _score_each(problem, X, jobs):
         results[i] = result
         ready += 1
         if journal is not None:
-            journal.keep(rows[i], result)
+            journal.save_partial(rows[i], result)
         problem.report_progress(doing, ready, len(X), "candidates")
     return results
 
@@ -70,7 +70,7 @@ def _spread(problem, parts, jobs):
     """The columns of each part, in order, as they come in from ``jobs`` workers."""
     state, mark = None, None
     if problem.evaluator.trains:
-        from .journal import fingerprint
+        from ..files.tensors import fingerprint
 
         state = {name: t.detach().cpu() for name, t in problem.evaluator.state().items()}
         mark = fingerprint(state)

@@ -1,7 +1,6 @@
 """What the searches of EAGAN have in common: settings, selection, offspring, and what is left."""
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from pymoo.operators.selection.rnd import RandomSelection
@@ -13,9 +12,16 @@ from moonas.operators import CategoricalSampling, SameArchitecture
 from moonas.problem import Column, MovingProblem
 from moonas.settings import SearchSettings, check_objectives, require, setting
 
-from . import networks, zoo
+from . import networks
 from .drawing import save_grid
-from .gan_file import GAN, SIMPLE, discriminator_shape, generator_shape, read_gan, write_gan
+from .gan_file import (
+    GAN,
+    discriminator_builder,
+    discriminator_shape,
+    generator_shape,
+    read_gan,
+    write_gan,
+)
 from .generation import (
     GENERATION_OBJECTIVES,
     GenerationSettings,
@@ -182,7 +188,7 @@ class GanProblem(MovingProblem):
         path = self.journal.folder / f"images-{algorithm.n_iter:03d}.png"
         if path.exists() or self.journal.replaying:
             return
-        self.journal.settle(self.evaluator)
+        self.journal.restore(self.evaluator)
         best = algorithm.pop[np.argmin(algorithm.pop.get("fid").astype(float))]
         generator, _ = self.evaluator.pair(self.decode(best.X))
         save_grid(self.evaluator.sample(generator, GRID), path)
@@ -193,7 +199,7 @@ class GanProblem(MovingProblem):
         fid, of = row.columns["fid"], self.column("fid").unit
         calls = self.journal.n_calls  # more of them: the search has gone on
         if not (folder / GAN).exists() or read_gan(folder)["calls"] != calls:
-            self.journal.settle(self.evaluator)
+            self.journal.restore(self.evaluator)
             generator, discriminator, optimizer = self.gan(row.architecture)
             numbers = {"fid": fid, "fid_of": of, "calls": calls}
             write_gan(self, generator, discriminator, folder, optimizer, **numbers)
@@ -213,7 +219,4 @@ def discriminator_maker(words, settings, info, *, mend=False):
         ValueError: the words mean none.
     """
     shape = discriminator_shape(settings, info)
-    if words == SIMPLE:
-        return partial(networks.SimpleDiscriminator, info.side, **shape)
-    architecture = zoo.find_discriminator(words, info.side, mend=mend)
-    return partial(networks.Discriminator, architecture, **shape)
+    return discriminator_builder(words, info.side, shape, mend=mend)

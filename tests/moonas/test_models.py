@@ -214,7 +214,7 @@ def test_damaged_and_foreign_files_are_refused_by_name(path, tmp_path, monkeypat
         refused("holds no model", good | {"about": json.dumps(about | {key: value})})
     fewer = json.dumps(about | {"shape": about["shape"] | {"n_classes": 5}})
     refused("size mismatch|holds no model", good | {"about": fewer})
-    with pytest.raises(ValueError, match="is not there"):
+    with pytest.raises(ValueError, match="is missing"):
         load_model(tmp_path / "none.pt")
     with pytest.raises(ValueError, match="should hold one model.pt"):
         load_model(tmp_path)

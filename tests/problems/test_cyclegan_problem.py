@@ -252,7 +252,7 @@ def test_presets_are_the_papers():
         ),
         (dict(width=4), r"has width=2, and width=4 is asked for"),
         (dict(image_size=12), r"has image_size=8, and image_size=12 is asked for"),
-        (dict(weights="nowhere.pt"), "nowhere.pt is not there"),
+        (dict(weights="nowhere.pt"), "nowhere.pt is missing"),
         (dict(inception_weights="nowhere.pt"), "none, or a file that is there"),
         (dict(from_run="nowhere"), "none where from_run brings weights"),
         (dict(from_run="nowhere", weights=None), "nowhere holds no cyclegan.pt"),

@@ -15,8 +15,9 @@ from pymoo.optimize import minimize
 
 import moonas
 from moonas.cli import main
+from moonas.files.tensors import fingerprint
 from moonas.problem import SearchFailed
-from moonas.run.journal import RunMismatch, fingerprint, read_run
+from moonas.run.journal import RunMismatch, read_run
 from moonas.training.sgd import training_state
 
 STAGES = ("eagan-generator", "eagan-discriminator")
@@ -582,7 +583,7 @@ def test_damage_to_stage_1s_weights_is_noticed(load, tmp_path):
     second.journal.close()
     problem = load("eagan-discriminator", from_run=tmp_path / "g")
     (tmp_path / "g" / "gan.pt").write_bytes(b"nothing")
-    with pytest.raises(ValueError, match="gan.pt is damaged"):
+    with pytest.raises(ValueError, match="gan.pt holds no weights of a GAN"):
         problem.evaluate(rows(problem, 1))
     with pytest.raises(RunMismatch, match="inputs"):  # nor does a run go on with other weights
         load("eagan-discriminator", from_run=tmp_path / "g", journal=tmp_path / "d")
