@@ -10,7 +10,7 @@ from pymoo.optimize import minimize
 from toy import Toy, ToySettings
 
 from moonas.files.tensors import fingerprint, read_tensors
-from moonas.run.journal import DamagedRun, Journal, RunMismatch, read_run
+from moonas.run.journal import DamagedRun, Journal, RunMismatch, check_run, read_run
 
 GENERATIONS = 5
 CHILD = """
@@ -96,6 +96,34 @@ def test_another_run_is_refused_by_name(tmp_path, change, message):
     seed = change.pop("seed", 1)
     with pytest.raises(RunMismatch, match=message):
         run(journalled(tmp_path, **change), seed=seed)
+
+
+def without(folder, name):
+    """Remove a setting from a run.json, as if it had been added to moonas since."""
+    path = folder / "run.json"
+    head = json.loads(path.read_text())
+    del head["settings"][name]
+    path.write_text(json.dumps(head))
+
+
+@pytest.mark.parametrize("name", ["everyone", "objectives"])  # a tuple in Settings, a list in JSON
+def test_a_setting_that_a_run_does_not_know_counts_as_its_default(tmp_path, name):
+    run(journalled(tmp_path))
+    without(tmp_path, name)
+    check_run(tmp_path, "toy", ToySettings(), 1)
+    toy = journalled(tmp_path)
+    run(toy)
+    assert toy.evaluator.calls == []
+
+
+def test_a_setting_that_a_run_does_not_know_is_refused_with_another_value(tmp_path):
+    run(journalled(tmp_path, population=12))
+    without(tmp_path, "population")
+    message = "population=8; this one has population=12"
+    with pytest.raises(RunMismatch, match=message):
+        journalled(tmp_path, population=12)
+    with pytest.raises(RunMismatch, match=message):
+        check_run(tmp_path, "toy", ToySettings(population=12), 1)
 
 
 def test_another_algorithm_is_refused(tmp_path):

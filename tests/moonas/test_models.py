@@ -9,7 +9,7 @@ from moonas.problems.eagan import zoo as gans
 
 import moonas
 from moonas.models.export import ENDINGS, as_python, described, export
-from moonas.models.model import load_model, write_model
+from moonas.models.model import load_model, read_model, write_model
 from moonas.registry import training_module
 
 
@@ -158,6 +158,18 @@ def test_a_program_of_torch_says_it_too(path, tmp_path):
     program = torch.export.load(tmp_path / "net.pt2", extra_files=found)
     assert json.loads(found["about.json"]) == described(load_model(path))
     assert program.module()(torch.zeros(5, 3, 16, 16)).shape == (5, 4)
+
+
+def test_a_model_is_read_without_the_discriminator_in_its_file(path, tmp_path):
+    model, beside = load_model(path), torch.nn.Linear(2, 1)
+    about = model.about | {"discriminator": {"inputs": 2}}
+    write_model(tmp_path / "model.pt", model.network, about, beside)
+    again = load_model(tmp_path)
+    assert torch.equal(again(model.example()), model(model.example()))
+    found, network, discriminator = read_model(tmp_path / "model.pt")
+    assert found == about and network.keys() == model.network.state_dict().keys()
+    assert torch.equal(discriminator["weight"], beside.weight)
+    assert read_model(path)[2] == {}
 
 
 def test_what_differs_from_its_model_is_removed(path, tmp_path, monkeypatch):
