@@ -48,6 +48,9 @@ def fingerprint(tensors: Mapping[str, Tensor]) -> str:
 def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], about: dict[str, Any]) -> str:
     """Write tensors and a header to a file, atomically.
 
+    A file that holds the same already, in whatever kind of format, stays as it is: a later stage
+    may have recorded its checksum.
+
     Args:
         path: of the file.
         tensors: by name, on any device.
@@ -60,9 +63,10 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], about: dict[s
         TypeError: JSON cannot hold the header.
         OSError: the disk is full, or the folder cannot be written.
     """
-    tensors = _plain(tensors)
+    tensors, header = _plain(tensors), json.dumps(about)
     check = fingerprint(tensors)
-    _save(path, {"format": FORMAT, "about": json.dumps(about), "check": check, "tensors": tensors})
+    if not _holds(path, json.loads(header), check):
+        _save(path, {"format": FORMAT, "about": header, "check": check, "tensors": tensors})
     return check
 
 
@@ -124,6 +128,13 @@ def foreign(path: str | Path, holds: str, error: BaseException) -> ValueError:
 def first_line(error: BaseException) -> str:
     """The first line of an exception's message; torch's have many."""
     return (str(error) or repr(error)).splitlines()[0]
+
+
+def _holds(path: str | Path, about: dict[str, Any], check: str) -> bool:
+    try:
+        return Path(path).exists() and read_tensors(path, check=check)[0] == about
+    except ValueError:
+        return False
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -52,7 +52,7 @@ def write_gan(
         "generator_shape": generator_shape(stage.settings, stage.info),
         "discriminator_shape": discriminator_shape(stage.settings, stage.info),
     }
-    write_tensors(folder / WEIGHTS, tensors, about)
+    write_tensors(folder / WEIGHTS, tensors, {})
     write_json(folder / GAN, about | more)
 
 

@@ -12,7 +12,7 @@ from torch import nn
 
 import moonas
 from moonas.cli import main
-from moonas.files.tensors import fingerprint
+from moonas.files.tensors import fingerprint, read_tensors, write_tensors
 from moonas.models.export import export
 from moonas.run.front_file import read_front_csv
 from moonas.run.journal import read_run
@@ -134,6 +134,13 @@ def test_a_gan_of_a_search_goes_into_the_next_stage():
 def test_a_classifier_is_no_gan():
     with pytest.raises(ValueError, match=r"model\.pt holds no GAN of a training"):
         read_trained_gan(OLD / "model.pt")
+
+
+def test_weights_whose_checksum_a_later_stage_has_recorded_keep_their_bytes(old):
+    path = old / "cyclegan" / "compressed.pt"
+    about, tensors = read_tensors(path)
+    write_tensors(path, tensors, about)
+    assert path.read_bytes() == (OLD / "cyclegan" / "compressed.pt").read_bytes()
 
 
 def test_cyclegans_original_and_compressed_are_read():

@@ -83,6 +83,21 @@ def test_older_files_without_a_format_or_a_header_are_read(path, tmp_path):
     same(torch.load(tmp_path / "plain.pt", weights_only=True))
 
 
+def test_an_older_file_of_the_same_content_stays_as_it_is(path, tmp_path):
+    held = torch.load(path, weights_only=True)
+    del held["format"]
+    old = saved(tmp_path / "old.pt", held)
+    before = old.read_bytes()
+    write_tensors(old, TENSORS, ABOUT)
+    assert old.read_bytes() == before
+    for tensors, about in ((TENSORS, {}), ({"count": torch.tensor(4)}, ABOUT)):
+        write_tensors(old, tensors, about)
+        assert read_tensors(old)[0] == about and read_tensors(old)[1].keys() == tensors.keys()
+    old.write_bytes(before[:-100])
+    write_tensors(old, TENSORS, ABOUT)
+    same(read_tensors(old)[1])
+
+
 def test_a_check_of_the_caller_comes_before_that_of_the_file(path, tmp_path):
     same(read_tensors(path, check=fingerprint(TENSORS))[1])
     write_state_dict(tmp_path / "plain.pt", TENSORS)
