@@ -170,7 +170,16 @@ def free_names(settings: RunSettings) -> set[str]:
 
 def to_json(settings: RunSettings) -> dict[str, Any]:
     """The settings as a dict that JSON can hold; tuples become lists."""
-    values = dataclasses.asdict(settings)
+    return _listed(dataclasses.asdict(settings))
+
+
+def defaults_to_json(settings):
+    """The defaults of the settings' class, as :func:`to_json` has the settings themselves."""
+    fields = [f for f in dataclasses.fields(settings) if f.default is not dataclasses.MISSING]
+    return _listed({f.name: f.default for f in fields})
+
+
+def _listed(values):
     return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
 

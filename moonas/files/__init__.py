@@ -1,5 +1,6 @@
-"""Files: written whole or not at all, cached, and tensors with a header."""
+"""Files: written whole or not at all, cached, and (in :mod:`.tensors`) tensors with a header."""
 
-from .atomic import CACHE, cached, save_figure, sha256, write_atomically
+from .atomic import save_figure, sha256, write_atomically, write_json
+from .cache import CACHE, cached
 
-__all__ = ["CACHE", "cached", "save_figure", "sha256", "write_atomically"]
+__all__ = ["CACHE", "cached", "save_figure", "sha256", "write_atomically", "write_json"]

@@ -1,20 +1,25 @@
-"""Files that are either whole or not there, and the folder for what is computed once a machine."""
+"""Files that are either complete or not there."""
+
+from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-CACHE = "MOONAS_CACHE"  # environment variable that names another folder
-DIGEST = 32  # bytes of SHA-256 that a file in the cache begins with
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
-def write_atomically(path, data):
-    """Write bytes so that the file is the old one or the whole new one, whatever happens.
+def write_atomically(path: str | Path, data: bytes) -> None:
+    """Write bytes so that the file is the old one or the complete new one, whatever happens.
 
     Raises:
         OSError: the disk is full, or the folder cannot be written.
     """
+    path = Path(path)
     part = path.with_suffix(path.suffix + ".part")
     try:
         with open(part, "wb") as file:
@@ -27,46 +32,27 @@ def write_atomically(path, data):
     os.replace(part, path)
 
 
-def save_figure(figure, path, dpi=130):
-    """Write a figure of matplotlib as PNG, the same bytes for the same figure."""
+def write_json(path: str | Path, value: Any) -> None:
+    """Write a value as indented JSON, atomically; see :func:`write_atomically`.
+
+    Raises:
+        TypeError: JSON cannot hold the value.
+        OSError: the disk is full, or the folder cannot be written.
+    """
+    write_atomically(path, (json.dumps(value, indent=1) + "\n").encode())
+
+
+def save_figure(figure: Figure, path: str | Path, dpi: int = 130) -> None:
+    """Write a matplotlib figure as PNG; the same figure gives the same bytes."""
     png = io.BytesIO()
     figure.savefig(png, dpi=dpi, format="png", metadata={"Software": None})
     write_atomically(path, png.getvalue())
 
 
-def sha256(path):
+def sha256(path: str | Path) -> str:
     """SHA-256 of a file, in hexadecimal digits."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def cached(name, compute):
-    """Bytes that are computed once and kept in the cache: ``$MOONAS_CACHE`` or ``~/.cache/moonas``.
-
-    Args:
-        name: of the file; it should tell all that the bytes depend on.
-        compute: () -> bytes.
-
-    Returns:
-        The bytes. Where the folder cannot be written, they are computed each time; where a file is
-        damaged, anew.
-    """
-    folder = Path(os.environ.get(CACHE) or Path.home() / ".cache" / "moonas")
-    path = folder / name
-    try:
-        stored = path.read_bytes()
-    except OSError:
-        stored = b""
-    digest, data = stored[:DIGEST], stored[DIGEST:]
-    if digest == hashlib.sha256(data).digest():
-        return data
-    data = compute()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, hashlib.sha256(data).digest() + data)
-    except OSError:
-        pass
-    return data

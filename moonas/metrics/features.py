@@ -12,13 +12,13 @@ from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from ..data.images import DATA_SETS, FOLDER_SIDE
 from ..files import cached
+from ..files.tensors import first_line, tensor_bytes
 from ..nets.devices import repeatable
 from ..nets.randomness import generator, initial_weights
 from ..training.sgd import Recipe, make_optimizer, train_epochs
@@ -115,7 +115,7 @@ def classifier_of(pixels, labels, n_classes, name, device):
         net = Classifier(pixels.shape[1], n_classes)
     asked = hashlib.sha256(f"{RECIPE} {WIDTHS} {torch.__version__}".encode())
     for tensor in (pixels, labels):
-        asked.update(tensor.contiguous().numpy().tobytes())
+        asked.update(tensor_bytes(tensor))
     train = partial(_trained, pixels, labels, n_classes)
     stored = cached(f"classifier-{asked.hexdigest()[:32]}.pt", train)
     net.load_state_dict(torch.load(io.BytesIO(stored), weights_only=True))
@@ -211,9 +211,9 @@ def inception(device, weights=None):
     except OSError as error:  # urllib's errors are such, too
         raise ValueError(f"Inception's weights cannot be had: {error}. {advice}") from None
     except Exception as error:  # whatever a file of another kind makes torch raise
-        reason = (str(error) or repr(error)).splitlines()[0]
         raise ValueError(
-            f"{weights or 'The download'} holds no weights of Inception: {reason} {advice}"
+            f"{weights or 'The download'} holds no weights of Inception: {first_line(error)} "
+            f"{advice}"
         ) from None
     net = Inception(net)
     return Extractor("inception", _mark(net), _frozen(net, device))
@@ -229,8 +229,9 @@ def _frozen(net, device):
 
 
 def _mark(net):
+    """SHA-256 of the weights; not their fingerprint, since run folders record this value."""
     digest = hashlib.sha256()
     for name, tensor in net.state_dict().items():
         digest.update(name.encode())
-        digest.update(np.ascontiguousarray(tensor.cpu().numpy()).tobytes())
+        digest.update(tensor_bytes(tensor))
     return digest.hexdigest()

@@ -14,7 +14,7 @@ import torch
 from torch import fx, nn
 
 from ..files import write_atomically
-from ..run.journal import to_bytes
+from ..files.tensors import first_line, write_state_dict
 
 FORMATS = ("onnx", "torch-export", "python")
 TOLERANCE = 1e-4  # between outputs of what was exported and of the model
@@ -48,8 +48,7 @@ def export(model, path, form):
         path.unlink(missing_ok=True)
         if isinstance(error, ValueError | OSError):
             raise
-        reason = (str(error) or repr(error)).splitlines()[0]
-        raise ValueError(f"The model cannot be written as {form}: {reason}") from error
+        raise ValueError(f"The model cannot be written as {form}: {first_line(error)}") from error
     if not worst <= TOLERANCE:
         path.unlink()
         raise ValueError(
@@ -124,7 +123,7 @@ def _torch_export(model, path):
 def _python(model, path):
     weights = path.with_suffix(".pt")
     source, state = as_python(model, weights.name)
-    write_atomically(weights, to_bytes(state))
+    write_state_dict(weights, state)
     write_atomically(path, source.encode())
     spec = importlib.util.spec_from_file_location("exported", path)
     module = importlib.util.module_from_spec(spec)

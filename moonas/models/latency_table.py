@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ..files import write_atomically
+from ..files import write_json
 from ..metrics.rank_correlation import rank_correlation
 from ..metrics.timing import measure_latency, time_passes
 from ..nets.devices import repeatable
 from ..run.callbacks import Progress, progress_function
-from ..run.journal import installed_versions
+from ..run.versions import installed_versions
 
 if TYPE_CHECKING:
     from ..problem import ArchitectureProblem
@@ -165,7 +165,7 @@ def summary(table: Mapping[str, Any]) -> list[str]:
 def write_latency_table(table: Mapping[str, Any], path: Path) -> None:
     """Write a table as JSON, for ``latency_table=``."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, (json.dumps(table, indent=1) + "\n").encode())
+    write_json(path, table)
 
 
 def read_latency_table(path: str | Path, keys: Iterable[str]) -> dict[str, float]:

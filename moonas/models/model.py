@@ -4,19 +4,20 @@ A model takes pixels from 0 to 1 (or latents) and does the rest itself, so that 
 needs no knowledge of how it was trained.
 """
 
-import io
-import json
+from __future__ import annotations
+
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .. import registry
-from ..files import write_atomically
-from ..run.journal import fingerprint
+from ..files.tensors import foreign, read_tensors, write_tensors
 
-FORMAT = 1
 MODEL = "model.pt"
+DISCRIMINATOR = "discriminator"  # key of a header, and prefix of tensors
+HOLDS = "model of moonas"
 
 
 class Model(nn.Module):
@@ -77,28 +78,52 @@ class Translator(Model):
 KINDS = {"classifier": Classifier, "generator": Generator, "translator": Translator}
 
 
-def write_model(path, network, about):
-    """Write a model so that the file is whole or not there.
+def write_model(
+    path: Path,
+    network: nn.Module,
+    about: dict[str, Any],
+    discriminator: nn.Module | None = None,
+) -> None:
+    """Write a model to a file, atomically; see :mod:`moonas.files.tensors` for the format.
 
     Args:
         path: of the file.
-        network: a module that ``build_network(about)`` of the problem's training gives anew.
+        network: a module that ``build_network(about)`` of the problem's training builds again.
         about: a dict that JSON can hold: kind, a key of ``KINDS``; problem, by name; input_shape;
-            for a classifier classes, mean and std, lists; and whatever ``build_network`` wants.
+            for a classifier classes, mean and std, lists; and whatever ``build_network`` needs.
+        discriminator: the network that a generator was trained against. Its tensors are stored
+            under names that begin with "discriminator.", and ``about["discriminator"]`` says what
+            they are the weights of. :func:`load_model` ignores both.
     """
-    tensors = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
-    held = {
-        "format": FORMAT,
-        "about": json.dumps(about),
-        "check": fingerprint(tensors),
-        "tensors": tensors,
-    }
-    buffer = io.BytesIO()
-    torch.save(held, buffer)
-    write_atomically(path, buffer.getvalue())
+    tensors = dict(network.state_dict())
+    if discriminator is not None:
+        weights = discriminator.state_dict()
+        tensors |= {f"{DISCRIMINATOR}.{name}": t for name, t in weights.items()}
+    write_tensors(path, tensors, about)
 
 
-def find_model(path):
+def read_model(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Tensor]]:
+    """What a model file holds, see :func:`write_model`.
+
+    Returns:
+        (about, tensors of the network, tensors of the discriminator); the last is {} unless
+        ``about`` has a "discriminator".
+
+    Raises:
+        ValueError: the file is missing or damaged, or holds no model.
+    """
+    about, tensors = read_tensors(path, holds=HOLDS)
+    prefix = f"{DISCRIMINATOR}." if DISCRIMINATOR in about else None
+    network, discriminator = {}, {}
+    for name, tensor in tensors.items():
+        if prefix and name.startswith(prefix):
+            discriminator[name.removeprefix(prefix)] = tensor
+        else:
+            network[name] = tensor
+    return about, network, discriminator
+
+
+def find_model(path: str | Path) -> Path:
     """The file of a model: the path itself, or the one file of it in a folder or its training.
 
     Raises:
@@ -117,7 +142,7 @@ def find_model(path):
     return found[0]
 
 
-def load_model(path):
+def load_model(path: str | Path) -> Model:
     """A trained network of a file that ``moonas train`` has written.
 
     Args:
@@ -128,35 +153,15 @@ def load_model(path):
         :class:`Classifier`, a :class:`Generator` or a :class:`Translator`.
 
     Raises:
-        ValueError: there is no such file, it is damaged, or no model of moonas.
+        ValueError: the file is missing or damaged, or holds no model.
     """
     path = find_model(path)
+    about, tensors, _ = read_model(path)
     try:
-        with open(path, "rb") as file:
-            held = torch.load(file, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise ValueError(f"{path} is not there.") from None
-    except Exception as error:  # whatever a damaged archive makes torch raise
-        raise _no_model(path, error) from None
-    try:
-        form, about, tensors = held["format"], json.loads(held["about"]), held["tensors"]
-        good = fingerprint(tensors) == held["check"]
         kind = KINDS[about["kind"]]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _no_model(path, error) from None
-    if form != FORMAT:
-        raise ValueError(f"{path} has format {form}; this version of moonas reads {FORMAT}.")
-    if not good:
-        raise ValueError(f"{path} is damaged: it does not hold the tensors that were saved.")
-    try:
         network = registry.training_module(about["problem"]).build_network(about)
         network.load_state_dict(tensors)
         model = kind(network, about)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        raise _no_model(path, error) from None
+        raise foreign(path, HOLDS, error) from None
     return model.eval()
-
-
-def _no_model(path, error):
-    reason = (str(error) or repr(error)).splitlines()[0]
-    return ValueError(f"{path} holds no model of moonas: {reason}")

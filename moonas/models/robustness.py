@@ -3,7 +3,6 @@
 After NSGANetV1 (Lu et al., 2020), figures 9 to 11. Models are compared on the same images.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 
 from ..data import load
-from ..files import save_figure, write_atomically
+from ..files import save_figure, write_json
 from ..metrics.adversarial import STRENGTHS as ATTACKS
 from ..metrics.adversarial import count_correct_under_attack
 from ..metrics.auroc import auroc_error
@@ -228,7 +227,7 @@ def summary(found: Mapping[str, Any]) -> list[str]:
 def write_evaluation(found, folder):
     """Write evaluation.json and evaluation.png."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / NAMES[0], (json.dumps(found, indent=1) + "\n").encode())
+    write_json(folder / NAMES[0], found)
     if all("corrupted" in one for one in found["models"].values()):
         save_figure(picture(found), folder / NAMES[1], dpi=150)
 

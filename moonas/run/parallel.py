@@ -69,7 +69,7 @@ def _joined(parts: Iterable[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
 
 def _score_each(problem, candidates, jobs, seed, journal, on_progress):
     """The columns of each candidate; those of an interrupted call are read, not computed again."""
-    partial = {} if journal is None else journal.kept()
+    partial = {} if journal is None else journal.partial_results()
     plain = [problem.genes.plain(x) for x in candidates.X]
     results = [partial.get(tuple(row)) for row in plain]
     missing = [i for i, result in enumerate(results) if result is None]
@@ -85,7 +85,7 @@ def _score_each(problem, candidates, jobs, seed, journal, on_progress):
         results[i] = result
         done += 1
         if journal is not None:
-            journal.keep(plain[i], result)
+            journal.save_partial(plain[i], result)
         on_progress(evaluator.phase, done, total, "candidates")
     return results
 
@@ -97,7 +97,7 @@ def _distribute(
     state: dict[str, Any] | None = None
     mark = None
     if problem.evaluator.trains:
-        from .journal import fingerprint
+        from ..files.tensors import fingerprint
 
         state = {name: t.detach().cpu() for name, t in problem.evaluator.state().items()}
         mark = fingerprint(state)

@@ -242,7 +242,7 @@ class SearchSession(Session):
             if self.evaluator.trains and not recorded and not self.problem.moves:
                 self.evaluator.warm_up()
         if recorded:
-            journal.settle(self.evaluator)
+            journal.restore(self.evaluator)
         return self._score_now(candidates)
 
     def _score_now(self, candidates: Candidates) -> Columns:

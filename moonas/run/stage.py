@@ -121,7 +121,7 @@ class EpochTraining(Preparation):
         self.report_progress(self.phase, self.n_epochs, self.n_epochs, "epochs")
         scores = self.recorded("final test", {}, trainer.evaluate, trainer)
         if self.journal is not None:
-            self.journal.settle(trainer)
+            self.journal.restore(trainer)
         return self.result(trainer, scores)
 
 

@@ -1,8 +1,6 @@
 """Original and compressed generators side by side: pictures, quality, sizes, times."""
 
-import json
-
-from moonas.files import write_atomically
+from moonas.files import write_json
 
 from .drawing import draw_strips, score_lines, size_table, sizes
 
@@ -39,7 +37,7 @@ def write_comparison(numbers, quality, originals, smalls, folder):
         quality, originals, smalls: of :func:`compare`.
         folder: to write into.
     """
-    write_atomically(folder / NUMBERS, (json.dumps(numbers, indent=1) + "\n").encode())
+    write_json(folder / NUMBERS, numbers)
     draw_strips(quality, originals, smalls, folder / STRIPS)
 
 

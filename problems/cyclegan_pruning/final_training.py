@@ -6,7 +6,6 @@ from pathlib import Path
 import torch
 
 from moonas.files import sha256
-from moonas.models.model import write_model
 from moonas.run.journal import read_run
 
 from .comparison import compare, comparison_lines, write_comparison
@@ -15,7 +14,7 @@ from .pretraining import CycleStage
 from .settings import FineTuningSettings
 from .space import Architecture
 from .training import CycleGAN
-from .weights_file import COMPRESSED_FILE, ORIGINAL_FILE, read_gan, write_gan
+from .weights_file import COMPRESSED_FILE, ORIGINAL_FILE, describe_gan, read_gan, write_models
 
 
 def build(from_run=None, **options):
@@ -91,37 +90,14 @@ class FineTuning(CycleStage):
         )
         return training
 
-    def about(self, domain):
-        """What a model file says of a generator, see :func:`moonas.models.model.write_model`."""
-        return {
-            "kind": "translator",
-            "problem": "cyclegan-pruning",
-            "from_domain": domain,
-            "in_words": str(self.architecture),
-            "masks": {"a": self.architecture.a, "b": self.architecture.b},
-            "encoding": self.encoding,
-            "shape": self.original.shape,
-            "input_shape": [3, self.info.side, self.info.side],
-            "data": self.info.name,
-        }
-
     def report(self, trained, folder):
-        """Write compressed.pt, a model file a generator, comparison.json and translations.png.
+        """Write a model file a generator, comparison.json and translations.png.
 
         Returns:
             The lines to print.
         """
-        write_gan(
-            folder / COMPRESSED_FILE,
-            trained.gan,
-            self.settings,
-            self.info,
-            self.architecture,
-            self.encoding,
-        )
-        for domain, generator in trained.gan.generators.items():
-            about = self.about(domain)
-            write_model(folder / f"model-{domain}.pt", generator, about)
+        gan, about = trained.gan, (self.settings, self.info, self.architecture, self.encoding)
+        write_models(folder, gan, describe_gan(gan, *about))
         pair = self.original.generators, trained.gan.generators
         write_comparison(trained.scores, self.quality, *pair, folder)
         return comparison_lines(trained.scores)

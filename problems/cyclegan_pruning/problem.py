@@ -223,7 +223,7 @@ class CycleGANPruning(ArchitectureProblem):
         numbers = self.session.recorded("final test", asked, judge, evaluator)
         files = [folder / name for name in (ORIGINAL_FILE, COMPRESSED_FILE, STRIPS, NUMBERS)]
         if not all(path.exists() for path in files):
-            self.journal.settle(evaluator)
+            self.journal.restore(evaluator)
             quality, original, small = look()
             write_gan(files[0], original, s, self.info)
             write_gan(files[1], small, s, self.info, row.architecture, s.encoding)

@@ -1,58 +1,62 @@
-"""A CycleGAN in one file: its weights, and what they are the weights of."""
+"""Files with a CycleGAN: its weights, and what they are the weights of.
 
-import io
-import json
+A pretraining and a search leave one file with all four networks; a fine-tuning leaves a model file
+for each generator, and with it its discriminator.
+"""
+
+from __future__ import annotations
+
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
-from moonas.files import write_atomically
-from moonas.run.journal import fingerprint
-from moonas.settings import free_names, to_json
+from moonas.data.images import DataInfo
+from moonas.files.tensors import foreign, read_tensors, write_tensors
+from moonas.models.model import read_model, write_model
+from moonas.settings import RunSettings, free_names, to_json
 
 from .masks import compressed, groups_of
 from .space import Architecture
 from .training import CycleGAN
 
 ORIGINAL_FILE, COMPRESSED_FILE = "cyclegan.pt", "compressed.pt"
+HOLDS = "weights of a CycleGAN"
 
 
 @dataclass(frozen=True)
 class Saved:
-    """What such a file holds.
+    """What such files hold.
 
     Args:
-        gan: a :class:`~moonas.problems.cyclegan_pruning.training.CycleGAN`, on the CPU.
+        gan: on the CPU.
         about: a dict: shape (arguments of the original CycleGAN), side of its images in pixels,
             data, settings of the stage that wrote it, and of compressed generators encoding and
             masks, else None.
     """
 
     gan: CycleGAN
-    about: dict
+    about: dict[str, Any]
 
     @property
-    def architecture(self):
+    def architecture(self) -> Architecture | None:
         """The masks of compressed generators; None of an original."""
-        masks = self.about["masks"]
-        return None if masks is None else Architecture(tuple(masks["a"]), tuple(masks["b"]))
+        return _architecture(self.about)
 
 
-def write_gan(path, gan, settings, info, architecture=None, encoding=None):
-    """Write a CycleGAN so that the file is whole or not there.
-
-    Args:
-        path: of the file.
-        gan: a :class:`~moonas.problems.cyclegan_pruning.training.CycleGAN`.
-        settings: of the stage that trained it.
-        info: of the data.
-        architecture: the masks of compressed generators.
-        encoding: of these masks.
-    """
-    tensors = {name: t.detach().cpu().contiguous() for name, t in gan.state_dict().items()}
+def describe_gan(
+    gan: CycleGAN,
+    settings: RunSettings,
+    info: DataInfo,
+    architecture: Architecture | None = None,
+    encoding: str | None = None,
+) -> dict[str, Any]:
+    """The header of a file with a CycleGAN, see :class:`Saved`."""
     masks = None if architecture is None else {"a": architecture.a, "b": architecture.b}
     free = free_names(settings)  # paths and devices
-    about = {
+    return {
         "shape": gan.shape,
         "side": info.side,
         "data": info.name,
@@ -60,48 +64,111 @@ def write_gan(path, gan, settings, info, architecture=None, encoding=None):
         "encoding": encoding,
         "masks": masks,
     }
-    held = {"about": json.dumps(about), "check": fingerprint(tensors), "tensors": tensors}
-    buffer = io.BytesIO()
-    torch.save(held, buffer)
-    write_atomically(path, buffer.getvalue())
 
 
-def read_gan(path):
-    """The :class:`Saved` CycleGAN of a file. Reading it runs no code.
+def write_gan(
+    path: str | Path,
+    gan: CycleGAN,
+    settings: RunSettings,
+    info: DataInfo,
+    architecture: Architecture | None = None,
+    encoding: str | None = None,
+) -> None:
+    """Write a CycleGAN to one file, atomically.
+
+    Args:
+        path: of the file.
+        gan: the CycleGAN.
+        settings: of the stage that trained it.
+        info: of the data.
+        architecture: the masks of compressed generators.
+        encoding: of these masks.
+    """
+    about = describe_gan(gan, settings, info, architecture, encoding)
+    write_tensors(path, gan.state_dict(), about)
+
+
+def read_gan(path: str | Path) -> Saved:
+    """The CycleGAN of a file, on the CPU. Reading it runs no code.
 
     Raises:
-        ValueError: there is no such file, it is damaged, or it holds something else.
+        ValueError: the file is missing or damaged, or holds something else.
     """
+    about, tensors = read_tensors(path, holds=HOLDS)
+    return _built(path, about, tensors)
+
+
+def model_path(folder: str | Path, domain: str) -> Path:
+    """The model file of the generator that translates from a domain, "a" or "b"."""
+    return Path(folder) / f"model-{domain}.pt"
+
+
+def write_models(folder: str | Path, gan: CycleGAN, about: dict[str, Any]) -> None:
+    """Write a model file for each compressed generator, with its discriminator.
+
+    Args:
+        folder: to write into.
+        gan: the compressed CycleGAN.
+        about: the header, see :func:`describe_gan`.
+    """
+    shape, side = about["shape"], about["side"]
+    architecture = _architecture(about)
+    for domain, generator in gan.generators.items():
+        model = {
+            "kind": "translator",
+            "problem": "cyclegan-pruning",
+            "from_domain": domain,
+            "in_words": str(architecture),
+            "input_shape": [3, side, side],
+            "discriminator": {"width": shape["d_width"], "layers": shape["d_layers"]},
+        }
+        write_model(
+            model_path(folder, domain), generator, model | about, gan.discriminators[domain]
+        )
+
+
+def read_models(folder: str | Path) -> Saved:
+    """The compressed CycleGAN that ``moonas train`` has left in a folder, in two model files.
+
+    :func:`moonas.load_model` reads one generator, as a model from pixels to pixels.
+
+    Raises:
+        ValueError: a file is missing or damaged, or holds something else. Model files of versions
+            that wrote a compressed.pt beside them hold no discriminators.
+    """
+    tensors, headers = {}, []
+    for domain in "ab":
+        path = model_path(folder, domain)
+        about, generator, discriminator = read_model(path)
+        tensors |= {f"generators.{domain}.{name}": t for name, t in generator.items()}
+        tensors |= {f"discriminators.{domain}.{name}": t for name, t in discriminator.items()}
+        headers.append({key: value for key, value in about.items() if key != "from_domain"})
+    if headers[0] != headers[1]:
+        raise ValueError(f"The two model files in {folder} do not belong together.")
+    return _built(path, headers[0], tensors)
+
+
+def _built(path: str | Path, about: dict[str, Any], tensors: dict[str, Tensor]) -> Saved:
+    """The CycleGAN of a header and tensors that were read from a file."""
     try:
-        with open(path, "rb") as file:
-            found = torch.load(file, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise ValueError(f"{path} is not there.") from None
-    except Exception as error:  # whatever a damaged archive makes torch raise
-        raise _no_weights(path, error) from None
-    try:
-        about, tensors = json.loads(found["about"]), found["tensors"]
         with torch.device("meta"):
             gan = CycleGAN(**about["shape"])
-        saved = Saved(gan, about)
-        if saved.architecture is not None:
+        architecture = _architecture(about)
+        if architecture is not None:
             groups = groups_of(gan.generators["a"], about["encoding"])
-            gan = compressed(gan, saved.architecture, groups)
+            gan = compressed(gan, architecture, groups)
         gan.load_state_dict(tensors, assign=True)
-        good = fingerprint(tensors) == found["check"]
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        raise _no_weights(path, error) from None
-    if not good:
-        raise ValueError(f"{path} is damaged: it does not hold the tensors that were saved.")
+        raise foreign(path, HOLDS, error) from None
     return Saved(gan.requires_grad_(True), about)
 
 
-def _no_weights(path, error):
-    reason = (str(error) or repr(error)).splitlines()[0]
-    return ValueError(f"{path} holds no weights of a CycleGAN: {reason}")
+def _architecture(about: dict[str, Any]) -> Architecture | None:
+    masks = about["masks"]
+    return None if masks is None else Architecture(tuple(masks["a"]), tuple(masks["b"]))
 
 
-def read_original(path, settings, info):
+def read_original(path: str | Path, settings: Any, info: DataInfo) -> CycleGAN:
     """The CycleGAN of a file, if it is what settings ask for.
 
     Raises:

@@ -19,11 +19,11 @@ from moonas.training.sgd import part_of_state
 
 from . import zoo
 from .drawing import save_grid
-from .gan_file import generator_shape, read_gan, write_gan
+from .gan_file import discriminator_shape, discriminator_text, generator_shape, read_gan
 from .gan_problem import GRID, discriminator_maker
 from .generation import Generation, generation_columns
 from .networks import Generator, check_side, settle_statistics
-from .settings import SIMPLE, TrainingSettings
+from .settings import TrainingSettings
 from .training import Drawn, Recipe, Streams, load_state_of, state_of, train_adversarially
 
 
@@ -97,7 +97,7 @@ class FinalTraining(EpochTraining):
         """An untrained GAN."""
         gan = _Gan(self, seed)
         self.log(f"Generator: {self.architecture}.")
-        self.log(f"Discriminator: {getattr(gan.D, 'architecture', SIMPLE)}.")
+        self.log(f"Discriminator: {discriminator_text(gan.D)}.")
         return gan
 
     @staticmethod
@@ -111,8 +111,13 @@ class FinalTraining(EpochTraining):
         """A :class:`Trained`."""
         return Trained(gan.settled(), gan.D, scores)
 
-    def about(self, scores):
-        """What ``model.pt`` says of the generator, see :func:`moonas.models.model.write_model`."""
+    def about(self, trained):
+        """The header of ``model.pt``, see :func:`moonas.models.model.write_model`.
+
+        Args:
+            trained: a :class:`Trained`.
+        """
+        scores = trained.scores
         return {
             "kind": "generator",
             "problem": "eagan-generator",
@@ -122,15 +127,18 @@ class FinalTraining(EpochTraining):
             "input_shape": [self.settings.latent],
             "data": self.info.name,
             "scores": {name: scores[name] for name in ("fid", "test_fid", "is_mean", "is_std")},
+            "fid_of": self.features_in_words,
+            "discriminator": {
+                "architecture": discriminator_text(trained.discriminator),
+                "shape": discriminator_shape(self.settings, self.info),
+            },
         }
 
     def report(self, trained, folder):
-        """Write gan.json, gan.pt, model.pt and samples.png; the lines to print."""
-        scores = trained.scores
-        of = self.features_in_words
-        numbers = {"fid": scores["fid"], "fid_of": of, "calls": self.settings.epochs + 1}
-        write_gan(self, trained.generator, trained.discriminator, folder, **numbers)
-        write_model(folder / MODEL, trained.generator, self.about(scores))
+        """Write model.pt, with generator and discriminator, and samples.png; the lines to print."""
+        scores, of = trained.scores, self.features_in_words
+        about = self.about(trained)
+        write_model(folder / MODEL, trained.generator, about, trained.discriminator)
         latents = torch.randn(GRID, self.settings.latent, generator=stream(0, "grid"))
         with torch.inference_mode(), repeatable(self.settings.threads):
             images = trained.generator(latents.to(self.device))

@@ -1,21 +1,40 @@
-"""The GAN that a search or a training leaves: gan.json says what it is, gan.pt has the weights."""
+"""Files with a GAN: gan.json and gan.pt of a search, model.pt of a training."""
 
-import json
+from __future__ import annotations
 
-import torch
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
 
-from moonas.files import write_atomically
-from moonas.run.journal import to_bytes
-from moonas.run.stage import read_left
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from moonas.data.images import DataInfo
+from moonas.files import write_json
+from moonas.files.tensors import foreign, read_tensors, write_tensors
+from moonas.models.model import find_model, read_model
+from moonas.run.stage import Stage, read_left
 from moonas.training.sgd import part_of_state, training_state
 
+from . import zoo
+from .networks import Discriminator, Generator, SimpleDiscriminator
 from .settings import SIMPLE
 
 GAN, WEIGHTS = "gan.json", "gan.pt"
+HOLDS = "weights of a GAN"
 
 
-def write_gan(stage, generator, discriminator, folder, optimizer=None, **more):
-    """Write the weights of a GAN, and what they are the weights of.
+def write_gan(
+    stage: Stage,
+    generator: Generator,
+    discriminator: nn.Module,
+    folder: Path,
+    optimizer: Optimizer | None = None,
+    **more: Any,
+) -> None:
+    """Write what a search leaves: the weights of a GAN, and what they are the weights of.
 
     Args:
         stage: whose settings and data it was made with.
@@ -23,35 +42,31 @@ def write_gan(stage, generator, discriminator, folder, optimizer=None, **more):
         discriminator: a module; one of the space has an ``architecture``.
         folder: to write into.
         optimizer: of the generator, for its memory.
-        more: what else gan.json tells.
+        more: further entries of gan.json.
     """
     tensors = training_state(generator, optimizer, "generator.")
     tensors |= training_state(discriminator, None, "discriminator.")
-    write_atomically(folder / WEIGHTS, to_bytes(tensors))
-    words = {
+    about = {
         "generator": str(generator.architecture),
-        "discriminator": str(getattr(discriminator, "architecture", SIMPLE)),
+        "discriminator": discriminator_text(discriminator),
         "generator_shape": generator_shape(stage.settings, stage.info),
         "discriminator_shape": discriminator_shape(stage.settings, stage.info),
     }
-    write_atomically(folder / GAN, (json.dumps(words | more, indent=1) + "\n").encode())
+    write_tensors(folder / WEIGHTS, tensors, {})
+    write_json(folder / GAN, about | more)
 
 
-def read_generator(path):
-    """The state of a generator in a file gan.pt, see :func:`~moonas.training.sgd.training_state`.
+def read_generator(path: str | Path) -> dict[str, Tensor]:
+    """The state of a generator in a gan.pt, see :func:`~moonas.training.sgd.training_state`.
 
     Raises:
-        ValueError: the file is damaged.
+        ValueError: the file is missing or damaged, or holds something else.
     """
-    try:
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a damaged archive makes torch raise
-        raise ValueError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
-    return part_of_state(tensors, "generator")
+    return part_of_state(read_tensors(path, holds=HOLDS)[1], "generator")
 
 
-def read_gan(folder):
-    """What a search has left in its gan.json, a dict.
+def read_gan(folder: str | Path) -> dict[str, Any]:
+    """What a search has left in its gan.json.
 
     Raises:
         ValueError: there is none, or the file is damaged.
@@ -66,7 +81,72 @@ def read_gan(folder):
     return read_left(folder, GAN, "eagan-generator or eagan-discriminator", checked)
 
 
-def generator_shape(settings, info):
+@dataclass(frozen=True)
+class TrainedGan:
+    """Both networks of a ``model.pt``, on the CPU and in evaluation mode.
+
+    Args:
+        generator: (b, latent) -> (b, in_channels, side, side) images in [-1, 1].
+        discriminator: images in [-1, 1] -> (b,).
+        about: the header of the file.
+    """
+
+    generator: Generator
+    discriminator: Discriminator | SimpleDiscriminator
+    about: dict[str, Any]
+
+
+def read_trained_gan(path: str | Path) -> TrainedGan:
+    """The GAN that ``moonas train`` has left.
+
+    :func:`moonas.load_model` reads the generator alone, as a model from latents to pixels.
+
+    Args:
+        path: of the model.pt, or of the folder that it is in.
+
+    Raises:
+        ValueError: the file is missing or damaged, or holds no generator with its discriminator.
+            Model files of versions that wrote a gan.pt beside them are such.
+    """
+    path = find_model(path)
+    about, weights, d_weights = read_model(path)
+    try:
+        generator = Generator(zoo.find_generator(about["generator"]), **about["shape"])
+        generator.load_state_dict(weights)
+        described, side = about["discriminator"], about["shape"]["side"]
+        build = discriminator_builder(described["architecture"], side, described["shape"])
+        discriminator = build()
+        discriminator.load_state_dict(d_weights)
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise foreign(path, "GAN of a training", error) from None
+    return TrainedGan(generator.eval(), discriminator.eval(), about)
+
+
+def discriminator_builder(
+    text: str | None, side: int, shape: dict[str, Any], *, mend: bool = False
+) -> Callable[[], Discriminator | SimpleDiscriminator]:
+    """A function that returns an untrained discriminator, another one at each call.
+
+    Args:
+        text: see :func:`moonas.problems.eagan.zoo.find_discriminator`, or "simple".
+        side: of the images in pixels.
+        shape: see :func:`discriminator_shape`.
+        mend: change the architecture where it is not legal for these images.
+
+    Raises:
+        ValueError: the text names no discriminator.
+    """
+    if text == SIMPLE:
+        return partial(SimpleDiscriminator, side, **shape)
+    return partial(Discriminator, zoo.find_discriminator(text, side, mend=mend), **shape)
+
+
+def discriminator_text(discriminator: nn.Module) -> str:
+    """The text from which :func:`discriminator_builder` builds the same discriminator again."""
+    return str(getattr(discriminator, "architecture", SIMPLE))
+
+
+def generator_shape(settings: Any, info: DataInfo) -> dict[str, Any]:
     """Arguments of generators for some data."""
     return dict(
         channels=settings.channels,
@@ -76,7 +156,7 @@ def generator_shape(settings, info):
     )
 
 
-def discriminator_shape(settings, info):
+def discriminator_shape(settings: Any, info: DataInfo) -> dict[str, Any]:
     """Arguments of discriminators for some data."""
     return dict(
         channels=settings.d_channels,

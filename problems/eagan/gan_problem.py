@@ -1,7 +1,5 @@
 """What both searches of EAGAN share: selection, offspring, and the files they leave."""
 
-from functools import partial
-
 import numpy as np
 from pymoo.operators.selection.rnd import RandomSelection
 
@@ -12,12 +10,18 @@ from moonas.operators import CategoricalSampling, SameArchitecture
 from moonas.problem import Column
 from moonas.weight_sharing import WeightSharingProblem
 
-from . import networks, zoo
+from . import networks
 from .drawing import save_grid
-from .gan_file import GAN, discriminator_shape, generator_shape, read_gan, write_gan
+from .gan_file import (
+    GAN,
+    discriminator_builder,
+    discriminator_shape,
+    generator_shape,
+    read_gan,
+    write_gan,
+)
 from .generation import generation_columns
 from .operators import EdgeCrossover, EdgeMutation, Legal
-from .settings import SIMPLE
 
 GRID = 100  # images in a picture
 
@@ -98,7 +102,7 @@ class GanProblem(WeightSharingProblem):
         path = self.journal.folder / f"images-{algorithm.n_iter:03d}.png"
         if path.exists() or self.journal.replaying:
             return
-        self.journal.settle(self.evaluator)
+        self.journal.restore(self.evaluator)
         best = algorithm.pop[np.argmin(algorithm.pop.get("fid").astype(float))]
         generator, _ = self.evaluator.pair(self.decode(best.X))
         save_grid(self.evaluator.sample(generator, GRID), path)
@@ -109,7 +113,7 @@ class GanProblem(WeightSharingProblem):
         fid, of = row.columns["fid"], self.column("fid").unit
         calls = self.journal.n_calls  # more of them: the search has gone on
         if not (folder / GAN).exists() or read_gan(folder)["calls"] != calls:
-            self.journal.settle(self.evaluator)
+            self.journal.restore(self.evaluator)
             generator, discriminator, optimizer = self.gan(row.architecture)
             numbers = {"fid": fid, "fid_of": of, "calls": calls}
             write_gan(self, generator, discriminator, folder, optimizer, **numbers)
@@ -129,7 +133,4 @@ def discriminator_maker(words, settings, info, *, mend=False):
         ValueError: the words mean none.
     """
     shape = discriminator_shape(settings, info)
-    if words == SIMPLE:
-        return partial(networks.SimpleDiscriminator, info.side, **shape)
-    architecture = zoo.find_discriminator(words, info.side, mend=mend)
-    return partial(networks.Discriminator, architecture, **shape)
+    return discriminator_builder(words, info.side, shape, mend=mend)

@@ -9,6 +9,7 @@ import torch
 
 from moonas.data import load
 from moonas.files import cached
+from moonas.files.tensors import tensor_bytes
 from moonas.metrics.features import (
     check_labels,
     classifier,
@@ -76,8 +77,7 @@ class Generation:
 
     def _moments(self, real):
         asked = hashlib.sha256(self.extract.mark.encode())
-        asked.update(real.contiguous().numpy().tobytes())
-
+        asked.update(tensor_bytes(real))
         asked.update(self.device.type.encode())  # whose last bits differ
 
         def compute():

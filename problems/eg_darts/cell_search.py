@@ -6,7 +6,6 @@ period the weights train alone at first; then every step on a batch of training 
 a step of the architecture parameters on a batch of validation images.
 """
 
-import json
 import math
 from collections import deque
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import torch
 
 from moonas.data import checksums, describe
 from moonas.evaluators import Classification
-from moonas.files import write_atomically
+from moonas.files import write_json
 from moonas.nets.counting import CellCosts
 from moonas.nets.devices import repeatable, resolve_device
 from moonas.nets.randomness import generator, initial_weights
@@ -130,8 +129,7 @@ class CellSearch(Preparation):
         """Write cells.json and cells.png; the lines to print."""
         cells = found.cells
         genotype = {"normal": cells.normal, "reduce": cells.reduction}
-        text = json.dumps({"cells": cells.text} | genotype, indent=1) + "\n"
-        write_atomically(folder / FILE, text.encode())
+        write_json(folder / FILE, {"cells": cells.text} | genotype)
         drawing.draw(found, folder / "cells.png")
         return [f"Normal cell / reduction cell: {cells}"]
 

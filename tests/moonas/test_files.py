@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from moonas.files import cached, sha256, write_atomically
+from moonas.files import cached, sha256, write_atomically, write_json
 
 
 @pytest.fixture
@@ -68,6 +68,19 @@ def test_the_old_file_is_there_until_the_new_one_is_whole(tmp_path, monkeypatch)
 def test_a_folder_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         write_atomically(tmp_path / "none" / "run.json", b"")
+
+
+def test_json_is_indented_and_ends_with_a_line_end(tmp_path):
+    write_json(tmp_path / "a.json", {"x": [1, "\u00e4"]})
+    text = (tmp_path / "a.json").read_text()
+    assert text == '{\n "x": [\n  1,\n  "\\u00e4"\n ]\n}\n'
+
+
+def test_what_json_cannot_hold_leaves_the_old_file(tmp_path):
+    write_json(tmp_path / "a.json", 1)
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "a.json", {"x": object()})
+    assert (tmp_path / "a.json").read_text() == "1\n"
 
 
 @pytest.mark.parametrize("data", [b"what took long", b""])

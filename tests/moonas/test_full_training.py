@@ -13,11 +13,12 @@ from torch.nn import functional as F
 import moonas
 from moonas.cli import main
 from moonas.data import load, shift_and_flip
+from moonas.files.tensors import fingerprint
 from moonas.nets.counting import count_params
 from moonas.nets.devices import repeatable
 from moonas.nets.randomness import generator, initial_weights
 from moonas.registry import training_module
-from moonas.run.journal import RunMismatch, fingerprint, read_run
+from moonas.run.journal import RunMismatch, read_run
 from moonas.run.search import search
 from moonas.training.sgd import cosine
 

@@ -9,7 +9,8 @@ import torch
 from pymoo.optimize import minimize
 from toy import Toy, ToySettings
 
-from moonas.run.journal import DamagedRun, Journal, RunMismatch, fingerprint, read_run
+from moonas.files.tensors import fingerprint, read_tensors
+from moonas.run.journal import DamagedRun, Journal, RunMismatch, check_run, read_run
 
 GENERATIONS = 5
 CHILD = """
@@ -75,22 +76,10 @@ def test_weights_are_those_after_the_last_training(tmp_path):
     toy = journalled(tmp_path)
     run(toy)
     (path,) = tmp_path.glob("weights-*.pt")
-    state = torch.load(path, weights_only=True)
+    _, state = read_tensors(path)
     assert state["t"] == toy.evaluator.t
     trained = [r for r in read_run(tmp_path)[1] if "weights" in r][-1]
     assert trained["weights"] == fingerprint(state)
-
-
-def test_fingerprint_tells_names_types_shapes_and_bits_apart():
-    base = {"a": torch.zeros(2, 3)}
-    others = [
-        {"b": torch.zeros(2, 3)},
-        {"a": torch.zeros(3, 2)},
-        {"a": torch.zeros(2, 3, dtype=torch.float64)},
-        {"a": -torch.zeros(2, 3)},
-    ]
-    assert len({fingerprint(state) for state in [base, *others]}) == 5
-    assert fingerprint(base) == fingerprint({"a": torch.zeros(3, 2).T})
 
 
 @pytest.mark.parametrize(
@@ -107,6 +96,34 @@ def test_another_run_is_refused_by_name(tmp_path, change, message):
     seed = change.pop("seed", 1)
     with pytest.raises(RunMismatch, match=message):
         run(journalled(tmp_path, **change), seed=seed)
+
+
+def without(folder, name):
+    """Remove a setting from a run.json, as if it had been added to moonas since."""
+    path = folder / "run.json"
+    head = json.loads(path.read_text())
+    del head["settings"][name]
+    path.write_text(json.dumps(head))
+
+
+@pytest.mark.parametrize("name", ["everyone", "objectives"])  # a tuple in Settings, a list in JSON
+def test_a_setting_that_a_run_does_not_know_counts_as_its_default(tmp_path, name):
+    run(journalled(tmp_path))
+    without(tmp_path, name)
+    check_run(tmp_path, "toy", ToySettings(), 1)
+    toy = journalled(tmp_path)
+    run(toy)
+    assert toy.evaluator.calls == []
+
+
+def test_a_setting_that_a_run_does_not_know_is_refused_with_another_value(tmp_path):
+    run(journalled(tmp_path, population=12))
+    without(tmp_path, "population")
+    message = "population=8; this one has population=12"
+    with pytest.raises(RunMismatch, match=message):
+        journalled(tmp_path, population=12)
+    with pytest.raises(RunMismatch, match=message):
+        check_run(tmp_path, "toy", ToySettings(population=12), 1)
 
 
 def test_another_algorithm_is_refused(tmp_path):
@@ -205,7 +222,7 @@ def test_a_journal_without_its_head_is_an_error(tmp_path):
 
 def flip(path):
     data = bytearray(path.read_bytes())
-    at = data.index(torch.load(path, weights_only=True)["t"].numpy().tobytes())
+    at = data.index(read_tensors(path)[1]["t"].numpy().tobytes())
     data[at] ^= 1
     path.write_bytes(data)
 
@@ -218,7 +235,7 @@ def cut(path):
     ("damage", "message"),
     [
         (flip, "is damaged: it does not hold the tensors"),
-        (cut, "is damaged: it does not hold the tensors"),
+        (cut, "holds no weights of this run"),
         (os.unlink, "is missing"),
     ],
 )
@@ -238,7 +255,7 @@ def test_a_pickle_in_place_of_weights_runs_no_code(tmp_path):
     run(journalled(tmp_path), generations=3)
     (path,) = tmp_path.glob("weights-*.pt")
     torch.save({"t": Bomb()}, path)
-    with pytest.raises(DamagedRun, match="is damaged"):
+    with pytest.raises(DamagedRun, match="holds no weights of this run: Weights only load failed"):
         run(journalled(tmp_path), generations=4)
     assert not (tmp_path / "exploded").exists()
 
@@ -284,7 +301,7 @@ def test_a_full_disk_loses_nothing_that_was_recorded(tmp_path):
 
 def test_a_file_in_the_place_of_the_folder_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match="is a file; a run wants a folder"):
+    with pytest.raises(ValueError, match="is a file; expected a folder"):
         journalled(tmp_path / "file")
 
 

@@ -9,7 +9,7 @@ from moonas.problems.eagan import zoo as gans
 
 import moonas
 from moonas.models.export import ENDINGS, as_python, described, export
-from moonas.models.model import load_model, write_model
+from moonas.models.model import load_model, read_model, write_model
 from moonas.registry import training_module
 
 
@@ -160,6 +160,18 @@ def test_a_program_of_torch_says_it_too(path, tmp_path):
     assert program.module()(torch.zeros(5, 3, 16, 16)).shape == (5, 4)
 
 
+def test_a_model_is_read_without_the_discriminator_in_its_file(path, tmp_path):
+    model, beside = load_model(path), torch.nn.Linear(2, 1)
+    about = model.about | {"discriminator": {"inputs": 2}}
+    write_model(tmp_path / "model.pt", model.network, about, beside)
+    again = load_model(tmp_path)
+    assert torch.equal(again(model.example()), model(model.example()))
+    found, network, discriminator = read_model(tmp_path / "model.pt")
+    assert found == about and network.keys() == model.network.state_dict().keys()
+    assert torch.equal(discriminator["weight"], beside.weight)
+    assert read_model(path)[2] == {}
+
+
 def test_what_differs_from_its_model_is_removed(path, tmp_path, monkeypatch):
     def wrong(model, weights):
         source, state = as_python(model, weights)
@@ -214,7 +226,7 @@ def test_damaged_and_foreign_files_are_refused_by_name(path, tmp_path, monkeypat
         refused("holds no model", good | {"about": json.dumps(about | {key: value})})
     fewer = json.dumps(about | {"shape": about["shape"] | {"n_classes": 5}})
     refused("size mismatch|holds no model", good | {"about": fewer})
-    with pytest.raises(ValueError, match="is not there"):
+    with pytest.raises(ValueError, match="is missing"):
         load_model(tmp_path / "none.pt")
     with pytest.raises(ValueError, match="should hold one model.pt"):
         load_model(tmp_path)

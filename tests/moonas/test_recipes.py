@@ -9,9 +9,9 @@ from torch.nn import functional as F
 
 import moonas
 from moonas.data import cutout
+from moonas.files.tensors import fingerprint
 from moonas.nets.cell_network import CellNetwork, drop_path
 from moonas.nets.randomness import generator
-from moonas.run.journal import fingerprint
 from moonas.training.classifier import build, learning_rate, mixed
 from moonas.training.settings import Settings
 

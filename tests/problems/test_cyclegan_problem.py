@@ -12,7 +12,13 @@ from moonas.problems.cyclegan_pruning.data import describe, load_data
 from moonas.problems.cyclegan_pruning.masks import compressed
 from moonas.problems.cyclegan_pruning.settings import PretrainingSettings, PruningSettings
 from moonas.problems.cyclegan_pruning.training import new_gan, pixels
-from moonas.problems.cyclegan_pruning.weights_file import read_gan, write_gan
+from moonas.problems.cyclegan_pruning.weights_file import (
+    describe_gan,
+    read_gan,
+    read_models,
+    write_gan,
+    write_models,
+)
 from PIL import Image
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.algorithms.soo.nonconvex.ga import GA
@@ -23,6 +29,7 @@ import moonas
 from moonas import registry
 from moonas.algorithms import algorithm
 from moonas.cli import main
+from moonas.files.tensors import fingerprint
 from moonas.nets.counting import count_macs, count_params
 from moonas.registry import load_stage
 
@@ -253,7 +260,7 @@ def test_presets_are_the_papers():
         ),
         (dict(width=4), r"has width=2, and width=4 is asked for"),
         (dict(image_size=12), r"has image_size=8, and image_size=12 is asked for"),
-        (dict(weights="nowhere.pt"), "nowhere.pt is not there"),
+        (dict(weights="nowhere.pt"), "nowhere.pt is missing"),
         (dict(inception_weights="nowhere.pt"), "none, or a file that is there"),
         (dict(from_run="nowhere"), "none where from_run brings weights"),
         (dict(from_run="nowhere", weights=None), "nowhere holds no cyclegan.pt"),
@@ -279,6 +286,28 @@ def test_a_file_of_weights_holds_what_was_written(make, weights, tmp_path):
         assert torch.equal(again.gan.generators[k](x), small.generators[k](x))
     with pytest.raises(ValueError, match="compressed already"):
         make(weights=path)
+
+
+def test_model_files_hold_all_four_networks(make, weights, tmp_path):
+    made, saved = make(), read_gan(weights)
+    for folder, row in (("one", 0), ("other", 1)):
+        (tmp_path / folder).mkdir()
+        architecture = made.decode(rows(made, 2)[row])
+        small = compressed(saved.gan, architecture, made.groups)
+        about = describe_gan(small, made.settings, made.info, architecture, "filters")
+        write_models(tmp_path / folder, small, about)
+    again = read_models(tmp_path / "other")
+    assert again.architecture == architecture
+    assert fingerprint(again.gan.state_dict()) == fingerprint(small.state_dict())
+    x = torch.rand(1, 3, 8, 8)
+    for k in "ab":
+        model = moonas.load_model(tmp_path / "other" / f"model-{k}.pt")
+        assert torch.equal(model(x), (small.generators[k](2 * x - 1) + 1) / 2)
+    (tmp_path / "one" / "model-a.pt").replace(tmp_path / "other" / "model-a.pt")
+    with pytest.raises(ValueError, match="do not belong together"):
+        read_models(tmp_path / "other")
+    with pytest.raises(ValueError, match=r"model-a\.pt is missing"):
+        read_models(tmp_path / "one")
 
 
 def test_a_cyclegan_of_other_data_is_refused(make, weights, tmp_path):
@@ -397,10 +426,15 @@ def test_the_command_line_searches_and_fine_tunes(tmp_path, capsys):
     assert "fine-tuning" in capsys.readouterr().out
     # whatever a preset says of networks that are there already
     assert main([*train, "width=9", "blocks=7", "--out", str(tmp_path / "wide")]) == 0
-    assert read_gan(tmp_path / "wide" / "compressed.pt").about["shape"]["width"] == 2
+    assert read_models(tmp_path / "wide").about["shape"]["width"] == 2
     capsys.readouterr()
-    tuned = read_gan(out / "training" / "compressed.pt")
+    names = {path.name for path in (out / "training").glob("*.pt") if "weights" not in path.name}
+    assert names == {"model-a.pt", "model-b.pt"}
+    tuned = read_models(out / "training")
     assert tuned.architecture == small.architecture
+    assert tuned.about["settings"]["epochs"] == 1
+    shared = ("shape", "side", "data", "encoding", "masks")
+    assert all(tuned.about[key] == small.about[key] for key in shared)
     before, after = (
         torch.cat([p.flatten() for p in saved.gan.generators.parameters()])
         for saved in (small, tuned)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from moonas.problems.eagan import zoo
+from moonas.problems.eagan.gan_file import read_trained_gan
 from moonas.problems.eagan.networks import SimpleDiscriminator, own_weights
 from moonas.problems.eagan.space import DiscriminatorSpace, GeneratorSpace
 from moonas.problems.eagan.training import Report
@@ -15,8 +16,9 @@ from pymoo.optimize import minimize
 
 import moonas
 from moonas.cli import main
+from moonas.files.tensors import fingerprint
 from moonas.problem import SearchFailed
-from moonas.run.journal import RunMismatch, fingerprint, read_run
+from moonas.run.journal import RunMismatch, read_run
 from moonas.task import last_run
 from moonas.training.sgd import training_state
 
@@ -445,10 +447,16 @@ def test_the_pipeline_from_a_shell_ends_with_a_trained_gan(elsewhere, capsys):
     out = capsys.readouterr().out
     assert "to those for the final test" in out and "Shares of the 10 classes" in out
     folder = elsewhere / "run" / "training"
-    gan = json.loads((folder / "gan.json").read_text())
+    assert [path.name for path in folder.glob("*.pt") if "weights" not in path.name] == ["model.pt"]
+    trained = read_trained_gan(folder)
     stage_2 = json.loads((elsewhere / "run" / "eagan-discriminator" / "gan.json").read_text())
-    assert gan["generator"] == stage_2["generator"]
-    assert gan["discriminator"] == stage_2["discriminator"]
+    assert str(trained.generator.architecture) == stage_2["generator"]
+    assert str(trained.discriminator.architecture) == stage_2["discriminator"]
+    assert trained.about["shape"] == stage_2["generator_shape"]
+    assert trained.about["discriminator"]["shape"] == stage_2["discriminator_shape"]
+    images = trained.generator(torch.zeros(2, 3))
+    assert trained.discriminator(images).shape == (2,)
+    assert torch.equal((images + 1) / 2, moonas.load_model(folder)(torch.zeros(2, 3)))
     assert read_run(folder)[0]["settings"]["channels"] == 2  # as in the search
     assert main(train) == 0
     assert "This run is complete" in capsys.readouterr().out
@@ -503,7 +511,7 @@ def test_a_found_gan_trains_at_another_image_size(elsewhere):
     assert main([*LINE, *WORDS, "--stage", "eagan-generator"]) == 0
     larger = ["--set", "image_size=16", "epochs=1", "score_images=60", "--out", "large"]
     assert main(["train", "run/eagan-generator", *larger]) == 0
-    assert json.loads((elsewhere / "large/gan.json").read_text())["generator_shape"]["side"] == 16
+    assert read_trained_gan(elsewhere / "large").about["shape"]["side"] == 16
 
 
 def load_training(journal, **options):
@@ -587,7 +595,7 @@ def test_damage_to_stage_1s_weights_is_noticed(load, tmp_path):
     second.journal.close()
     problem = load("eagan-discriminator", from_run=tmp_path / "g")
     (tmp_path / "g" / "gan.pt").write_bytes(b"nothing")
-    with pytest.raises(ValueError, match="gan.pt is damaged"):
+    with pytest.raises(ValueError, match="gan.pt holds no weights of a GAN"):
         problem.evaluate(rows(problem, 1))
     with pytest.raises(RunMismatch, match="inputs"):  # nor does a run go on with other weights
         load("eagan-discriminator", from_run=tmp_path / "g", journal=tmp_path / "d")

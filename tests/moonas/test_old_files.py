@@ -1,0 +1,155 @@
+"""Run folders and model files of an older version, see tests/data/README.md."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from moonas.problems.cyclegan_pruning.weights_file import read_gan
+from moonas.problems.eagan.gan_file import read_generator, read_trained_gan
+from torch import nn
+
+import moonas
+from moonas.cli import main
+from moonas.files.tensors import fingerprint, read_tensors, write_tensors
+from moonas.models.export import export
+from moonas.run.front_file import read_front_csv
+from moonas.run.journal import read_run
+from moonas.training.sgd import part_of_state
+
+OLD = Path(__file__).parents[1] / "data" / "old"
+LINE = ["search", "cars", "--seed", "1", "--population", "4", "--generations", "3"]
+SETTINGS = ["channels=1", "layers=1", "batch=720", "score_batch=720", "warmup_epochs=1"]
+SETTINGS += ["epochs=1", "device=cpu"]
+# of arithmetic() where the files were made
+BITS = "add93e42e6ea01c16b72a6c38a32a1042f28a0d000cd6d02e9586869fd5a8e41"
+
+
+def arithmetic():
+    """The fingerprint of a few steps of training, which depends on torch and the processor."""
+    rng = torch.Generator().manual_seed(0)
+    layers = [
+        nn.Conv2d(3, 8, 3, padding=1, bias=False),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 5, padding=4, dilation=2, groups=8, bias=False),
+        nn.Conv2d(8, 4, 1, stride=2),
+        nn.AvgPool2d(3, 1, 1),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(4, 10),
+    ]
+    net = nn.Sequential(*layers)
+    with torch.no_grad():
+        for weight in net.parameters():
+            weight.copy_(torch.rand(weight.shape, generator=rng) - 0.5)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=3e-4)
+    images = torch.rand(720, 3, 8, 8, generator=rng)
+    labels = torch.randint(10, (720,), generator=rng)
+    for _ in range(3):
+        loss = nn.functional.cross_entropy(net(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+        optimizer.step()
+    return fingerprint(net.state_dict())
+
+
+@pytest.fixture
+def old(tmp_path):
+    """A copy of the old files, which may be changed."""
+    return Path(shutil.copytree(OLD, tmp_path / "old"))
+
+
+def search(folder):
+    return main([*LINE, "--out", str(folder), "--set", *SETTINGS])
+
+
+@pytest.mark.filterwarnings("ignore:.*begun under other circumstances")
+def test_a_complete_run_is_replayed_with_nothing_to_compute(old, capsys):
+    before = {path.name: path.read_bytes() for path in (old / "cars").iterdir()}
+    assert search(old / "cars") == 0
+    assert "This run is complete" in capsys.readouterr().out
+    for name in ("run.json", "journal.jsonl", "times.jsonl"):
+        assert (old / "cars" / name).read_bytes() == before[name]
+    for was, now in zip(read_front_csv(OLD / "cars"), read_front_csv(old / "cars"), strict=True):
+        assert all(now.columns[name] == was.columns[name] for name in ("error", "params", "macs"))
+        assert (now.architecture, now.picked) == (was.architecture, was.picked)
+        assert now.trained == was.trained
+
+
+@pytest.mark.filterwarnings("ignore:.*begun under other circumstances")
+def test_a_stopped_run_goes_on_from_its_weights(old):
+    """To the same bits as the old version, if this machine computes with the same bits."""
+    assert search(old / "cars-stopped") == 0
+    whole, resumed = ((old / name / "journal.jsonl") for name in ("cars", "cars-stopped"))
+    recorded = (OLD / "cars-stopped" / "journal.jsonl").read_bytes()
+    assert resumed.read_bytes().startswith(recorded)
+    if arithmetic() == BITS:
+        assert resumed.read_bytes() == whole.read_bytes()
+    else:  # last bits may decide who survives
+        kinds = [[r["kind"] for r in read_run(old / name)[1]] for name in ("cars", "cars-stopped")]
+        assert kinds[0] == kinds[1]
+
+
+def test_weights_of_a_stopped_run_are_scored_outside_the_run(old):
+    settings = json.loads((OLD / "cars" / "run.json").read_text())["settings"]
+    problem = moonas.load_problem("cars", **settings, journal=old / "cars-stopped")
+    call = read_run(old / "cars-stopped")[1][3]
+    assert problem.evaluate(call["request"]["who"]).shape == (len(call["request"]["who"]), 2)
+
+
+def test_a_complete_run_is_shown_and_trained(old, capsys):
+    assert main(["show", str(old / "cars")]) == 0
+    assert (old / "cars" / "report.html").exists()
+    out = old / "trained"
+    options = ["--out", str(out), "--set", "epochs=1", "batch=720"]
+    assert main(["train", str(old / "cars"), "--pick", "knee", *options]) == 0
+    was, now = moonas.load_model(OLD / "model.pt"), moonas.load_model(out)
+    assert was.about.keys() <= now.about.keys()
+    assert was.about["architecture"] == now.about["architecture"]
+
+
+def test_a_model_file_is_loaded_and_exported(tmp_path):
+    model = moonas.load_model(OLD / "model.pt")
+    assert model(model.example(2)).shape == (2, 10) and len(model.classes) == 10
+    assert export(model, tmp_path / "net.py", "python") <= 1e-4
+
+
+def test_a_gan_of_a_search_goes_into_the_next_stage():
+    state = read_generator(OLD / "eagan" / "gan.pt")
+    assert state and all(name.split(".")[0] in ("weights", "memory") for name in state)
+    found = json.loads((OLD / "eagan" / "gan.json").read_text())
+    problem = moonas.load_problem(
+        "eagan-discriminator", from_run=OLD / "eagan", channels=1, d_channels=2, latent=3
+    )
+    assert str(problem.generator) == found["generator"]
+    net = moonas.load_problem("eagan-generator", channels=1, latent=3).network(problem.generator)
+    weights = part_of_state(state, "weights")  # in a search, generators have no running statistics
+    missing, unexpected = net.load_state_dict(weights, strict=False)
+    assert missing == ["norm.running_mean", "norm.running_var"] and not unexpected
+
+
+def test_a_classifier_is_no_gan():
+    with pytest.raises(ValueError, match=r"model\.pt holds no GAN of a training"):
+        read_trained_gan(OLD / "model.pt")
+
+
+def test_weights_whose_checksum_a_later_stage_has_recorded_keep_their_bytes(old):
+    path = old / "cyclegan" / "compressed.pt"
+    about, tensors = read_tensors(path)
+    write_tensors(path, tensors, about)
+    assert path.read_bytes() == (OLD / "cyclegan" / "compressed.pt").read_bytes()
+
+
+def test_cyclegans_original_and_compressed_are_read():
+    original, small = (
+        read_gan(OLD / "cyclegan" / name) for name in ("cyclegan.pt", "compressed.pt")
+    )
+    assert original.architecture is None and small.architecture is not None
+    assert original.about["shape"] == small.about["shape"]
+    sizes = [sum(p.numel() for p in one.gan.generators.parameters()) for one in (original, small)]
+    assert sizes[1] < sizes[0]
+    out = small.gan.generators["a"](torch.zeros(1, 3, 8, 8))
+    assert out.shape == (1, 3, 8, 8)
