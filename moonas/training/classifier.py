@@ -25,7 +25,7 @@ from ..registry import last_run, stage_module
 from ..run.front_file import PICKS, add_results, find_row, rank_correlation, read_front_csv
 from ..run.journal import read_run, seconds_of
 from ..run.stage import EpochTraining
-from ..settings import setting
+from ..settings import select, setting
 from .sgd import (
     Recipe,
     cosine,
@@ -316,7 +316,7 @@ class _Training:
         with initial_weights(*self.who, "weights"):
             network = stage.network(auxiliary=bool(s.auxiliary))
         self.network = network.to(stage.device, memory_format=torch.channels_last)
-        self.recipe = Recipe.of(s, s.epochs)
+        self.recipe = select(Recipe, s, horizon=s.epochs)
         self.optimizer = make_optimizer(self.network, self.recipe)
 
     def train(self, epoch):
@@ -340,7 +340,7 @@ class _Training:
                 loss_of=self._loss,
                 augment=self._augment,
             )
-        return vars(report) | {"learning_rate": rate}
+        return {"loss": report.losses["loss"]} | report.as_dict() | {"learning_rate": rate}
 
     def _predict(self, images):
         with mixed(self.settings.precision, images.device):

@@ -1,6 +1,6 @@
 """The full training of a GAN that a search has found: from scratch, with a moving average."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -15,7 +15,8 @@ from moonas.nets.randomness import initial_weights
 from moonas.problem import SearchFailed
 from moonas.run.journal import read_run
 from moonas.run.stage import EpochTraining
-from moonas.settings import setting
+from moonas.settings import select, setting
+from moonas.training.report import require_a_step
 from moonas.training.sgd import part_of_state
 
 from . import zoo
@@ -24,7 +25,15 @@ from .gan_file import SIMPLE, generator_shape, read_gan, write_gan
 from .gan_problem import GRID, PAPER_GAN, GanSettings, discriminator_maker
 from .generation import Generation, generation_columns
 from .networks import Generator, check_side, settle_statistics
-from .training import Drawn, Recipe, Streams, load_state_of, state_of, train_adversarially
+from .training import (
+    ADVICE,
+    Drawn,
+    Recipe,
+    Streams,
+    load_state_of,
+    state_of,
+    train_adversarially,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +120,7 @@ class FinalTraining(EpochTraining):
         self.inputs = checksums(self.info)
         self.device = resolve_device(settings.device)
         self.architecture = zoo.find_generator(settings.generator)
-        self.recipe = Recipe.of(settings)
+        self.recipe = select(Recipe, settings)
         self.make_discriminator = discriminator_maker(
             settings.discriminator, settings, self.info, mend=True
         )
@@ -216,12 +225,8 @@ class _Gan:
                 1,
                 after=lambda: self.average.update_parameters(self.G),
             )
-        if not report.g_losses:
-            raise SearchFailed(
-                "No step of an epoch had a finite loss and gradient. Lower learning_rate and "
-                "d_learning_rate, or set clip."
-            )
-        return report.as_dict(1)
+        require_a_step(replace(report, steps=report.g_steps), advice=ADVICE)
+        return {"epochs": 1} | report.as_dict()
 
     def latents(self, n, purpose):
         """(n, latent), the same for a seed and a purpose, in batches."""

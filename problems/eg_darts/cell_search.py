@@ -21,8 +21,10 @@ from moonas.files import write_atomically
 from moonas.nets.counting import CellCosts
 from moonas.nets.devices import repeatable, resolve_device
 from moonas.nets.randomness import generator, initial_weights
+from moonas.problem import SearchFailed
 from moonas.run.stage import Preparation, read_left
-from moonas.settings import require, setting
+from moonas.settings import require, select, setting
+from moonas.training.report import require_a_step
 from moonas.training.sgd import (
     Recipe,
     load_training_state,
@@ -39,6 +41,7 @@ from .relaxed_network import RelaxedNetwork
 FILE = "cells.json"
 BETAS = (0.5, 0.999)  # of Adam for architecture parameters (P-DARTS)
 DROPOUT_DECAY = 0.2  # an epoch, of the exponent (P-DARTS's release)
+ADVICE = "A lower learning_rate or alpha_learning_rate may help."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +171,7 @@ class CellSearch(Preparation):
             :class:`FoundCells`.
 
         Raises:
-            ValueError: the network diverges.
+            SearchFailed: the network diverges.
         """
         s = self.settings
         self.begin(seed)
@@ -241,7 +244,7 @@ class Relaxation:
         self.weights = [p for p in self.net.parameters() if p.requires_grad]
         self.rngs = {name: generator(*who, name) for name in ("batches", "validation", "dropout")}
         self.net.rng = self.rngs["dropout"]
-        self.recipe = Recipe.of(s, s.epochs)
+        self.recipe = select(Recipe, s, horizon=s.epochs)
         self.optimizer = make_optimizer(self.net, self.recipe)
         alphas = 1e-3 * torch.randn(candidates.shape, generator=generator(*who, "alphas"))
         self.alphas = alphas.to(self.device).requires_grad_()
@@ -299,18 +302,16 @@ class Relaxation:
             self.net.eval()
             judged = self.images.judge(lambda images: self.net(images, shares))
             error = float(self.images.columns([judged])[self.images.names[0]][0])
-        if not report["steps"] or not math.isfinite(error):
-            raise ValueError(
-                "The proxy network diverges: losses, gradients or logits are not finite. A lower "
-                "learning_rate or alpha_learning_rate may help."
-            )
+        require_a_step(report, advice=ADVICE)
+        if not math.isfinite(error):
+            raise SearchFailed(f"The proxy network diverges: its logits are not finite. {ADVICE}")
         self.epoch += 1
         names = ("complexities", "losses", "phis", "reds")
         columns = zip(*self.steps, strict=True) if self.steps else [()] * len(names)
         return {
-            "loss": report["loss"],
-            "steps": report["steps"],
-            "skipped": report["skipped"],
+            "loss": report.losses["loss"],
+            "steps": report.steps,
+            "skipped": report.skipped,
             "error": error,
             "complexity": self.complexity(),
             "alphas": self.alphas.detach().cpu().double().numpy(),

@@ -1,10 +1,11 @@
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from moonas.settings import SearchSettings, describe, parse, setting, to_json
+from moonas.settings import SearchSettings, describe, parse, select, setting, to_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,3 +84,16 @@ def test_a_misspelled_option_is_a_type_error():
 def test_settings_as_json_hold_every_field():
     assert to_json(Example())["objectives"] == ["error", "params"]
     assert set(to_json(Example())) == {row[0] for row in describe(Example)}
+
+
+def test_a_recipe_takes_its_fields_from_settings():
+    @dataclass
+    class Recipe:
+        batch: int
+        horizon: int
+
+    settings = SimpleNamespace(batch=8, channels=4)
+    assert select(Recipe, settings, horizon=3) == Recipe(8, 3)
+    assert select(Recipe, settings, batch=2, horizon=3) == Recipe(2, 3)
+    with pytest.raises(AttributeError, match="horizon"):
+        select(Recipe, settings)

@@ -15,6 +15,7 @@ from moonas.nets.cell_network import CellNetwork
 from moonas.nets.cells import even_layout, stack
 from moonas.nets.counting import count_params
 from moonas.nets.operations import affine_norm, build_operation
+from moonas.problem import SearchFailed
 from moonas.run.journal import RunMismatch, read_run
 
 SHAPE = dict(channels=4, n_classes=10, in_channels=1, image_size=8)
@@ -346,7 +347,7 @@ def test_diverging_weights_end_the_search_with_a_word(device, tmp_path):
             device=device,
             **TINY | dict(learning_rate=1e30, epochs=4, clip=1e30),
         )
-        with pytest.raises(ValueError, match="lower learning_rate"):
+        with pytest.raises(SearchFailed, match="lower learning_rate"):
             stage.run(seed=1)
 
 
