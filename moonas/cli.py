@@ -530,7 +530,7 @@ def _run_all(prepare):
         return _fail(1 if isinstance(error, DamagedRun | RunInUse) else 2, error)
     import torch
 
-    from .problem import SearchFailed
+    from .errors import SearchFailed
 
     for run in prepared:
         try:

@@ -26,6 +26,7 @@ from pymoo.algorithms.moo.nsga3 import HyperplaneNormalization
 from pymoo.core.population import Population
 from pymoo.core.problem import Problem
 
+from .errors import SearchFailed
 from .pareto import pick
 from .run import parallel as spread
 from .run.stage import Stage
@@ -42,10 +43,6 @@ RUN = "moonas run"  # key of an algorithm's data: the run that it is
 
 
 SIZES = ("parameters", "multiply-adds")  # units of whole numbers; the others have decimals
-
-
-class SearchFailed(RuntimeError):
-    """A whole population failed, so a search cannot go on."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..problem import SearchFailed
+from ..errors import SearchFailed
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,12 @@ from moonas.settings import require, setting
 
 from . import zoo
 from .costs import discriminator_cost
+from .discriminator_net import Discriminator
 from .evaluators import OneToOne
 from .gan_file import WEIGHTS, read_gan, read_generator
 from .gan_problem import PAPER, GanProblem, GanSearchSettings, discriminator_maker
-from .networks import Discriminator, discriminator_parts, own_weights
+from .operations import own_weights
+from .parts import discriminator_parts
 from .space import Architecture, DiscriminatorSpace
 
 

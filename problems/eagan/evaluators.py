@@ -14,8 +14,9 @@ from moonas.settings import select
 from moonas.training.report import require_a_step
 from moonas.training.sgd import load_training_state, part_of_state, training_state
 
+from .discriminator_net import SuperDiscriminator
 from .generation import Generation
-from .networks import Generator, SuperDiscriminator, SuperGenerator
+from .generator_net import Generator, SuperGenerator
 from .training import (
     ADVICE,
     Drawn,

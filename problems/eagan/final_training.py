@@ -7,12 +7,12 @@ import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from moonas.data import checksums, describe
+from moonas.errors import SearchFailed
 from moonas.metrics.inception_score import inception_score
 from moonas.models.model import MODEL, write_model
 from moonas.nets.devices import repeatable, resolve_device
 from moonas.nets.randomness import generator as stream
 from moonas.nets.randomness import initial_weights
-from moonas.problem import SearchFailed
 from moonas.run.journal import read_run
 from moonas.run.stage import EpochTraining
 from moonas.settings import select, setting
@@ -24,7 +24,7 @@ from .drawing import save_grid
 from .gan_file import SIMPLE, generator_shape, read_gan, write_gan
 from .gan_problem import GRID, PAPER_GAN, GanSettings, discriminator_maker
 from .generation import Generation, generation_columns
-from .networks import Generator, check_side, settle_statistics
+from .generator_net import Generator, check_side, settle_statistics
 from .training import (
     ADVICE,
     Drawn,

@@ -18,7 +18,7 @@ def write_gan(stage, generator, discriminator, folder, optimizer=None, **more):
 
     Args:
         stage: whose settings and data it was made with.
-        generator: a :class:`~moonas.problems.eagan.networks.Generator`.
+        generator: a :class:`~moonas.problems.eagan.generator_net.Generator`.
         discriminator: a module; one of the space has an ``architecture``.
         folder: to write into.
         optimizer: of the generator, for its memory.

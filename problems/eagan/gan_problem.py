@@ -13,7 +13,8 @@ from moonas.operators import CategoricalSampling, SameArchitecture
 from moonas.problem import Column, MovingProblem
 from moonas.settings import SearchSettings, check_objectives, require, setting
 
-from . import networks, zoo
+from . import zoo
+from .discriminator_net import Discriminator, SimpleDiscriminator
 from .drawing import save_grid
 from .gan_file import GAN, SIMPLE, discriminator_shape, generator_shape, read_gan, write_gan
 from .generation import (
@@ -21,6 +22,7 @@ from .generation import (
     GenerationSettings,
     generation_columns,
 )
+from .generator_net import check_side
 from .operators import EdgeCrossover, EdgeMutation, Legal
 
 GRID = 100  # images in a picture
@@ -122,7 +124,7 @@ class GanProblem(MovingProblem):
 
     def __init__(self, settings):
         self.info = describe(settings.data, settings.image_size)
-        networks.check_side(self.info.side)
+        check_side(self.info.side)
         resolve_device(settings.device)
         self.settings, self.space = settings, self.make_space()
         params, macs = np.max([self.count(a) for a in self.largest()], axis=0)
@@ -214,6 +216,6 @@ def discriminator_maker(words, settings, info, *, mend=False):
     """
     shape = discriminator_shape(settings, info)
     if words == SIMPLE:
-        return partial(networks.SimpleDiscriminator, info.side, **shape)
+        return partial(SimpleDiscriminator, info.side, **shape)
     architecture = zoo.find_discriminator(words, info.side, mend=mend)
-    return partial(networks.Discriminator, architecture, **shape)
+    return partial(Discriminator, architecture, **shape)

@@ -8,10 +8,13 @@ from moonas.settings import require, setting
 
 from . import zoo
 from .costs import generator_cost
+from .discriminator_net import Discriminator, SuperDiscriminator
 from .evaluators import ManyToOne
 from .gan_file import SIMPLE, read_gan
 from .gan_problem import PAPER, GanProblem, GanSearchSettings, discriminator_maker
-from .networks import Discriminator, Generator, SuperDiscriminator, generator_parts, own_weights
+from .generator_net import Generator
+from .operations import own_weights
+from .parts import generator_parts
 from .space import Architecture, GeneratorSpace, Pair, PairSpace
 
 

@@ -16,12 +16,12 @@ import numpy as np
 import torch
 
 from moonas.data import checksums, describe
+from moonas.errors import SearchFailed
 from moonas.evaluators import Classification, TrainingSettings
 from moonas.files import write_atomically
 from moonas.nets.counting import CellCosts
 from moonas.nets.devices import repeatable, resolve_device
 from moonas.nets.randomness import generator, initial_weights
-from moonas.problem import SearchFailed
 from moonas.run.stage import Preparation, read_left
 from moonas.settings import require, select, setting
 from moonas.training.report import require_a_step

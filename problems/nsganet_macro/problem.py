@@ -17,7 +17,7 @@ from moonas.settings import setting
 
 from ..nsganet.operators import operators
 from . import space
-from .network import MacroNetwork, cost, macro_parts
+from .networks import MacroNetwork, cost, macro_parts
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 from moonas.problems.eagan import zoo
-from moonas.problems.eagan.networks import SimpleDiscriminator, own_weights
+from moonas.problems.eagan.discriminator_net import SimpleDiscriminator
+from moonas.problems.eagan.operations import own_weights
 from moonas.problems.eagan.space import DiscriminatorSpace, GeneratorSpace
 from moonas.problems.eagan.training import AdversarialReport
 from pymoo.algorithms.moo.nsga2 import NSGA2
