@@ -23,7 +23,6 @@ from moonas.nets.parts import network_parts, space_parts
 from moonas.operators import CategoricalSampling, NodeCrossover, NodeReset, SameRow
 from moonas.problem import Column, MovingProblem
 from moonas.settings import require, setting
-from moonas.spaces.genotype import graph_of_cell
 
 from . import space, zoo
 from .operators import CARSMating
@@ -183,10 +182,7 @@ class CARS(MovingProblem):
 
     def graphs(self, architecture):
         """Both cells."""
-        return [
-            graph_of_cell(architecture.normal, "normal cell"),
-            graph_of_cell(architecture.reduction, "reduction cell"),
-        ]
+        return architecture.graphs()
 
     def operations(self):
         """Every operation at every shape it can take in the target network, and the fixed parts."""

@@ -22,7 +22,6 @@ from moonas.nets.parts import network_parts
 from moonas.operators import MixedCrossover, MixedMoves, MixedSampling, SameArchitecture
 from moonas.problem import ArchitectureProblem
 from moonas.settings import require, setting
-from moonas.spaces.genotype import graph_of_cell
 
 from ..cars import zoo
 from . import cell_space
@@ -102,7 +101,7 @@ def build(**options):
 
 
 def find_cells(words):
-    """The :class:`.cell_space.Cells` of a name or a text; None is the default.
+    """The :class:`~moonas.spaces.genotype.Cells` of a name or a text; None is the default.
 
     Raises:
         ValueError: there are none of that name, or the text is no cells.
@@ -230,10 +229,7 @@ class EGDarts(ArchitectureProblem):
 
     def graphs(self, architecture):
         """Both cells, which all networks have."""
-        return [
-            graph_of_cell(edges, f"{kind} cell")
-            for edges, kind in zip(self.edges, ("normal", "reduction"), strict=True)
-        ]
+        return self.cells.graphs()
 
     def operations(self):
         """Every part at every shape that a network of the space can have.

@@ -22,7 +22,6 @@ from moonas.nets.devices import resolve_device
 from moonas.nets.parts import network_parts, space_parts
 from moonas.problem import MovingProblem
 from moonas.settings import setting
-from moonas.spaces.genotype import graph_of_cell
 
 from . import space, zoo
 from .operators import ETA, operators
@@ -205,10 +204,7 @@ class NSGANet(MovingProblem):
 
     def graphs(self, architecture):
         """Both blocks."""
-        return [
-            graph_of_cell(architecture.normal, "normal block"),
-            graph_of_cell(architecture.reduction, "reduction block"),
-        ]
+        return architecture.graphs("block")
 
     def operations(self):
         """Every operation at every shape it can take in the target network, and the fixed parts."""

@@ -6,8 +6,9 @@ import pytest
 import torch
 from callbacks import On
 from moonas.problems.eg_darts import cell_space
-from moonas.problems.eg_darts.cell_search import Relaxation, read_cells, skip_dropout
+from moonas.problems.eg_darts.cell_search import read_cells
 from moonas.problems.eg_darts.cell_space import EDGES, OPERATIONS
+from moonas.problems.eg_darts.relaxation import Relaxation, skip_dropout
 from moonas.problems.eg_darts.relaxed_network import RelaxedNetwork
 
 import moonas
