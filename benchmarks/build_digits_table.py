@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed
 from moonas.problems.digits_table import space
-from moonas.problems.digits_table.network import DigitsNetwork
+from moonas.problems.digits_table.networks import DigitsNetwork
 from moonas.problems.digits_table.problem import FILE, SEEDS
 from moonas.problems.digits_table.training import (
     N_TRAIN,

@@ -34,6 +34,7 @@ from moonas.nets.cell_network import CellNetwork
 from moonas.nets.counting import count_params
 from moonas.nets.devices import repeatable
 from moonas.nets.randomness import generator, initial_weights
+from moonas.settings import select
 from moonas.training.sgd import Recipe, make_optimizer, train_epochs
 
 HERE = Path(__file__).parent
@@ -66,7 +67,7 @@ def train(cells, seed):
     with repeatable(1):
         with initial_weights(seed, "weights"):
             network = CellNetwork(cells.normal, cells.reduction, **SHAPE)
-        recipe = Recipe.of(settings, EPOCHS)
+        recipe = select(Recipe, settings, horizon=EPOCHS)
         optimizer, rng = make_optimizer(network, recipe), generator(seed, "batches")
         train_epochs(network, images.train, lambda: [network], optimizer, recipe, rng, EPOCHS)
         error = images.columns([images.judge(network.eval())])["error"][0]

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 from pymoo.core.problem import Problem
 
+from .errors import SearchFailed
 from .pareto import pick
 from .run.candidates import Candidates
-from .run.session import SearchFailed, SearchSession, describe_algorithm
+from .run.session import SearchSession, describe_algorithm
 from .settings import SearchSettings, check_objectives
 from .spaces.genes import Genes, labels
 

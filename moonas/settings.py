@@ -8,7 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from operator import ge, gt, le
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
+
+T = TypeVar("T")
 
 KINDS = {
     int: "a whole number",
@@ -161,6 +163,21 @@ def check_objectives(chosen: Iterable[str], known: Iterable[str], least: int = 2
         raise ValueError(
             f"objectives={tuple(chosen)} will not do: {wanted} or more different columns."
         )
+
+
+def select(cls: type[T], settings, **more) -> T:
+    """An instance of a dataclass whose fields are settings of the same names.
+
+    Args:
+        cls: the dataclass, as a recipe of training.
+        settings: has the attributes that ``cls`` has fields for.
+        more: values of fields that the settings lack, or in place of theirs.
+
+    Raises:
+        AttributeError: the settings lack a field.
+    """
+    names = [field.name for field in dataclasses.fields(cls) if field.name not in more]
+    return cls(**{name: getattr(settings, name) for name in names}, **more)
 
 
 def free_names(settings: RunSettings) -> set[str]:

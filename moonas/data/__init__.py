@@ -1,16 +1,8 @@
 """Data sets as arrays on a device. torch, no pymoo."""
 
-from .images import (
-    DATA_SETS,
-    ImageData,
-    checksums,
-    crop_and_flip,
-    cutout,
-    describe,
-    load,
-    shift_and_flip,
-    split,
-)
+from .augment import crop_and_flip, cutout, shift_and_flip
+from .images import DATA_SETS, ImageData, checksums, describe, load
+from .splits import split
 
 __all__ = [
     "DATA_SETS",

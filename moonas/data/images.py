@@ -1,22 +1,23 @@
 """Labelled images: by name, or from a folder with a folder of images a class or a CSV of labels."""
 
 import hashlib
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
-from sklearn.model_selection import GroupShuffleSplit, train_test_split
-from torch.nn import functional as F
 
 from . import tables
+from .readers import (
+    class_folders,
+    read_digits,
+    read_folder,
+    read_labelled,
+    read_torchvision,
+    resized,
+)
 
 FOLDER_SIDE = 32  # pixels that images from a folder are brought to when nothing else is said
-DIGITS_TEST = 360  # images
-SPLIT_SEED = 0  # of every split; the same for all runs, so that their scores compare
-IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def _describe_folder(folder):
             f"Data set {str(folder)!r} is not there: it is neither a folder nor one of "
             f"{list(DATA_SETS)}."
         )
-    classes = _class_folders(folder / "train" if (folder / "train").is_dir() else folder)
+    classes = class_folders(folder / "train" if (folder / "train").is_dir() else folder)
     if len(classes) >= 2 and not (folder / "labels.csv").exists():
         return DataInfo(str(folder), len(classes), 3, FOLDER_SIDE, 4, True)
     table = tables.find_table(folder)
@@ -129,15 +130,15 @@ def load(name, *, root=None, download=False, image_size=None):
     info = describe(name, image_size)
     groups = None
     if name == "digits":
-        parts, classes = _digits(), tuple(map(str, range(10)))
+        parts, classes = read_digits()
     elif info.source:
-        parts, classes = _torchvision(info, root or "data", download)
+        parts, classes = read_torchvision(info, root or "data", download)
     elif info.multi_label:
-        parts, classes, groups = _table(Path(name), info.side)
+        parts, classes, groups = read_labelled(Path(name), info.side)
     else:
-        parts, classes = _folder(Path(name), info.side)
+        parts, classes = read_folder(Path(name), info.side)
     images, labels, test_images, test_labels = parts
-    images, test_images = _resized(images, info.side), _resized(test_images, info.side)
+    images, test_images = resized(images, info.side), resized(test_images, info.side)
     mean = images.mean((0, 2, 3), keepdim=True)
     std = images.std((0, 2, 3), keepdim=True).clamp_min(1e-6)
     return ImageData(
@@ -151,214 +152,3 @@ def load(name, *, root=None, download=False, image_size=None):
         std,
         groups,
     )
-
-
-def split(labels, n_first, groups=None):
-    """Two index arrays, shuffled, the same every time; stratified where each image has one label.
-
-    Args:
-        labels: (n,) ints or (n, n_labels), a tensor or an array.
-        n_first: length of the first part; about that where there are groups.
-        groups: (n,) ints; equal ones go into the same part.
-    """
-    rows = np.arange(len(labels))
-    if groups is not None:
-        share = n_first / len(rows)
-        (parts,) = GroupShuffleSplit(1, train_size=share, random_state=SPLIT_SEED).split(
-            rows, groups=groups
-        )
-        return parts
-    stratify = np.asarray(labels) if labels.ndim == 1 else None
-    first, second = train_test_split(
-        rows, train_size=n_first, stratify=stratify, random_state=SPLIT_SEED
-    )
-    return first, second
-
-
-def shift_and_flip(images, rng, padding, flip):
-    """Each image shifted by up to ``padding`` pixels, zeros coming in, and mirrored half the time.
-
-    Args:
-        images: (b, c, h, w).
-        rng: ``torch.Generator`` of the CPU.
-        padding: pixels.
-        flip: whether to mirror left and right.
-
-    Returns:
-        A new tensor, (b, c, h, w).
-    """
-    return crop_and_flip(F.pad(images, [padding] * 4), rng, images.shape[2:], flip)
-
-
-def crop_and_flip(images, rng, size, flip):
-    """A random part of each image, mirrored half the time.
-
-    Args:
-        images: (b, c, h, w).
-        rng: ``torch.Generator`` of the CPU.
-        size: (rows, columns) of the parts; all places where they fit are equally likely.
-        flip: whether to mirror left and right.
-
-    Returns:
-        A new tensor, (b, c, *size).
-    """
-    b, c, h, w = images.shape
-    device, (height, width) = images.device, size
-    dy = torch.randint(0, h - height + 1, (b, 1), generator=rng).to(device)
-    dx = torch.randint(0, w - width + 1, (b, 1), generator=rng).to(device)
-    columns = torch.arange(width, device=device).expand(b, width)
-    if flip:
-        mirrored = torch.randint(0, 2, (b, 1), generator=rng, dtype=torch.bool).to(device)
-        columns = torch.where(mirrored, width - 1 - columns, columns)
-    rows = (torch.arange(height, device=device) + dy)[:, None, :, None]
-    columns = (columns + dx)[:, None, None, :]
-    batch = torch.arange(b, device=device)[:, None, None, None]
-    channels = torch.arange(c, device=device)[None, :, None, None]
-    return images[batch, channels, rows, columns]
-
-
-def cutout(images, rng, size):
-    """A square of each image set to zero, the mean where images are normalised.
-
-    After DeVries and Taylor (2017). Its centre is anywhere in the image, so that a part of it may
-    lie outside.
-
-    Args:
-        images: (b, c, h, w).
-        rng: ``torch.Generator`` of the CPU.
-        size: pixels a side of the square, even.
-
-    Returns:
-        A new tensor, (b, c, h, w).
-    """
-    b, _, h, w = images.shape
-    inside = []
-    for side in (h, w):
-        centre = torch.randint(0, side, (b, 1), generator=rng).to(images.device)
-        place = torch.arange(side, device=images.device)
-        inside.append((place >= centre - size // 2) & (place < centre + size // 2))
-    hole = inside[0][:, None, :, None] & inside[1][:, None, None, :]
-    return images.masked_fill(hole, 0)
-
-
-def _digits():
-    digits = load_digits()
-    images = torch.tensor(digits.images, dtype=torch.float32)[:, None] / 16  # grey values 0 to 16
-    labels = torch.tensor(digits.target, dtype=torch.int64)
-    search, test = split(labels, len(labels) - DIGITS_TEST)
-    return images[search], labels[search], images[test], labels[test]
-
-
-def _torchvision(info, root, download):
-    from torchvision import datasets
-
-    cls = getattr(datasets, info.source)
-    by_split = info.source in ("STL10", "SVHN")
-    parts = []
-    for train in (True, False):
-        which = {"split": "train" if train else "test"} if by_split else {"train": train}
-        try:
-            data = cls(root, download=download, **which)
-        except RuntimeError as error:
-            raise ValueError(
-                f"{info.name} is not in {Path(root).resolve()}. Name the folder that holds it "
-                f"(root=, --root), or let it be downloaded (download=True, --set download=true). "
-                f"torchvision says: {error}"
-            ) from None
-        images = torch.as_tensor(np.asarray(data.data))
-        if images.ndim == 3:  # grey images, (n, h, w)
-            images = images[:, None]
-        elif images.shape[-1] == 3:  # CIFAR, (n, h, w, c)
-            images = images.permute(0, 3, 1, 2)
-        labels = data.labels if by_split else data.targets
-        parts += [images.float() / 255, torch.as_tensor(np.asarray(labels), dtype=torch.int64)]
-    classes = getattr(data, "classes", None) or range(info.n_classes)
-    return parts, tuple(map(str, classes))
-
-
-def _class_folders(folder):
-    return sorted(
-        p for p in folder.iterdir() if p.is_dir() and any(is_image(f) for f in p.iterdir())
-    )
-
-
-def is_image(path):
-    """Whether a file is one of images, by the ending of its name."""
-    return path.suffix.lower() in IMAGE_ENDINGS
-
-
-def _folder(folder, side):
-    if (folder / "train").is_dir():
-        if not (folder / "test").is_dir():
-            raise ValueError(f"{folder} holds train/ but no test/.")
-        names = [p.name for p in _class_folders(folder / "train")]
-        others = [p.name for p in _class_folders(folder / "test")]
-        if names != others:
-            raise ValueError(
-                f"train/ and test/ of {folder} hold different classes: "
-                f"{sorted(set(names) ^ set(others))} are in one of them only."
-            )
-        parts = [*_read_classes(folder / "train", side), *_read_classes(folder / "test", side)]
-        return parts, tuple(names)
-    images, labels = _read_classes(folder, side)
-    if torch.bincount(labels).min() < 5:
-        raise ValueError(f"Each class in {folder} wants 5 images at least.")
-    search, test = split(labels, len(labels) - len(labels) // 5)
-    parts = [images[search], labels[search], images[test], labels[test]]
-    return parts, tuple(p.name for p in _class_folders(folder))
-
-
-def _read_classes(folder, side):
-    images, labels = [], []
-    for label, place in enumerate(_class_folders(folder)):
-        for path in sorted(p for p in place.iterdir() if is_image(p)):
-            images.append(read_image(path, side))
-            labels.append(label)
-    return torch.cat(images), torch.tensor(labels)
-
-
-def _table(folder, side):
-    table = tables.read_table(tables.find_table(folder))
-    paths = tables.find_images(table, folder)
-    images = torch.cat([read_image(path, side) for path in paths])
-    labels, groups = torch.from_numpy(table.labels), table.patients
-    chosen = tables.rows_for_the_test(table, folder)
-    if chosen is None:
-        if len(labels) < 10:
-            raise ValueError(f"{table.path} lists {len(labels)} images; 10 are wanted at least.")
-        if groups is not None and len(np.unique(groups)) < 5:
-            raise ValueError(f"{table.path} is of {len(np.unique(groups))} patients; 5 are wanted.")
-        search, test = split(labels, len(labels) - len(labels) // 5, groups)
-    else:
-        search, test = np.flatnonzero(~chosen), np.flatnonzero(chosen)
-    parts = [images[search], labels[search], images[test], labels[test]]
-    return parts, table.classes, None if groups is None else groups[search]
-
-
-@contextmanager
-def open_image(path):
-    """An image file, open; what goes wrong with it inside is a ``ValueError`` that names it."""
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            yield image
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{path} cannot be read as an image: {error}") from None
-
-
-def read_image(path, side):
-    """An image file, brought to a side: (1, 3, side, side), pixels from 0 to 1.
-
-    Raises:
-        ValueError: it cannot be read.
-    """
-    with open_image(path) as image:
-        pixels = np.array(image.convert("RGB"))
-    return _resized(torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255, side)
-
-
-def _resized(images, side):
-    if images.shape[2:] == (side, side):
-        return images
-    return F.interpolate(images, (side, side), mode="bilinear", antialias=True)

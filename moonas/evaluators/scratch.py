@@ -7,6 +7,7 @@ import torch
 from ..nets.devices import repeatable, resolve_device
 from ..nets.randomness import generator, initial_weights
 from ..problem import Evaluator
+from ..settings import select
 from ..training.sgd import Recipe, make_optimizer, train_epochs
 from .classification import Classification
 
@@ -58,7 +59,7 @@ class ScratchEvaluator(Evaluator):
         with initial_weights(*who, "weights"):
             network = self.build(architecture)
         network = network.to(self.device, memory_format=torch.channels_last)
-        recipe = Recipe.of(self.settings, self.epochs)
+        recipe = select(Recipe, self.settings, horizon=self.epochs)
         with repeatable(self.settings.threads):
             report = train_epochs(
                 network,
@@ -73,5 +74,4 @@ class ScratchEvaluator(Evaluator):
                 augment=self.images.augment,
             )
             judged = self.images.judge(network.eval())
-        diverged = not report["steps"]
-        return torch.full_like(judged, math.nan) if diverged else judged
+        return judged if report.steps else torch.full_like(judged, math.nan)

@@ -7,7 +7,9 @@ import torch
 
 from ..nets.devices import repeatable, resolve_device, side_by_side
 from ..nets.randomness import generator, initial_weights
-from ..problem import Evaluator, SearchFailed
+from ..problem import Evaluator
+from ..settings import select
+from ..training.report import require_a_step
 from ..training.sgd import (
     Recipe,
     load_training_state,
@@ -55,8 +57,9 @@ class SupernetEvaluator(Evaluator):
         with initial_weights(seed, "weights"):
             net = self.make_net()
         self.net = net.to(self.device, memory_format=torch.channels_last)
-        moving = s.warmup_epochs + (s.generations - 1) * s.epochs
-        self.recipe = Recipe.of(s, s.frozen_epochs if s.weights == "frozen" else moving)
+        shared = s.warmup_epochs + (s.generations - 1) * s.epochs
+        horizon = s.frozen_epochs if s.weights == "frozen" else shared
+        self.recipe = select(Recipe, s, horizon=horizon)
         self.optimizer = make_optimizer(self.net, self.recipe)
         self.batches = generator(seed, "batches")
         self.paths = generator(seed, "paths")
@@ -136,12 +139,9 @@ class SupernetEvaluator(Evaluator):
                 augment=self.images.augment,
             )
         self.epoch += epochs
-        if epochs and not report["steps"]:
-            raise SearchFailed(
-                f"Every step of {epochs} epochs had a loss or a gradient that is not finite. "
-                f"learning_rate={self.settings.learning_rate} is too high for this data."
-            )
-        return report
+        rate = self.settings.learning_rate
+        require_a_step(report, advice=f"learning_rate={rate} is too high for this data.")
+        return {"epochs": epochs} | report.as_dict()
 
 
 def random_architectures(n, n_choices, decode, rng):

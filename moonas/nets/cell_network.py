@@ -1,9 +1,11 @@
 """The stand-alone network of two cells, to be trained, exported and used."""
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
-from .cells import IMAGENET_SIDE, Stem, all_nodes, even_layout, preprocess, run_cell, stack
+from .cells import IMAGENET_SIDE, CellNetworkShape, Stem, all_nodes, preprocess, run_cell
 from .operations import SqueezeExcitation, affine_norm, build_operation
 
 
@@ -60,20 +62,14 @@ class CellNetwork(nn.Module):
     Args:
         normal: edges of the normal cell, (operation, state) pairs, two a node.
         reduction: edges of the reduction cell.
-        channels: of the first cell's nodes.
-        layers: number of cells; those at one and two thirds of the depth are reductions.
-        n_classes: outputs.
-        in_channels: of the images.
-        image_size: side in pixels; below 64 the CIFAR stem, from 64 on the ImageNet stem.
         auxiliary: add the auxiliary classifier of DARTS behind the second reduction; in training
             the network then returns (logits, auxiliary logits).
         concat: edges of a cell -> states of the nodes that it concatenates; all by default.
-        increment: channels that every cell has more than the one before; None doubles them at
-            every reduction.
-        layout: a :class:`~moonas.nets.cells.Layout` in place of channels, layers and increment.
         squeeze: squeeze-and-excitation on the output of every cell.
         last_norm: normalise after operations that end without it (pools, squeeze-and-excitation,
             local binary convolutions), as supernets do and final networks do not.
+        shape: channels=36, layers=20, n_classes=10, in_channels=3, image_size=32, increment=None
+            and layout=None, see :class:`~moonas.nets.cells.CellNetworkShape`.
 
     Raises:
         ValueError: an argument is out of range.
@@ -84,38 +80,30 @@ class CellNetwork(nn.Module):
         normal,
         reduction,
         *,
-        channels=36,
-        layers=20,
-        n_classes=10,
-        in_channels=3,
-        image_size=32,
-        auxiliary=False,
-        concat=all_nodes,
-        increment=None,
-        layout=None,
-        squeeze=False,
-        last_norm=False,
+        auxiliary: bool = False,
+        concat: Callable = all_nodes,
+        squeeze: bool = False,
+        last_norm: bool = False,
+        **shape,
     ):
         super().__init__()
-        for name, value in (("channels", channels), ("layers", layers), ("n_classes", n_classes)):
-            if value < 1:
-                raise ValueError(f"{name}={value} will not do: at least 1.")
+        shape = CellNetworkShape(**shape)
+        layout, image_size = shape.cells, shape.image_size
         cells = tuple((edges, concat(edges)) for edges in (normal, reduction))
         n_out = tuple(len(states) for _, states in cells)
-        layout = layout or even_layout(channels, layers, increment)
-        shapes = stack(layout, image_size, n_out)
-        self.stem = Stem(in_channels, layout.stem, image_size)
+        shapes = shape.stack(n_out)
+        self.stem = Stem(shape.in_channels, layout.stem, image_size)
         self.cells = nn.ModuleList(
-            _Cell(shape, *cells[int(shape.reduction)], last_norm, squeeze) for shape in shapes
+            _Cell(s, *cells[int(s.reduction)], last_norm, squeeze) for s in shapes
         )
-        widths = [n_out[int(shape.reduction)] * shape.channels for shape in shapes]
-        self.classifier = nn.Linear(widths[-1], n_classes)
+        widths = [n_out[int(s.reduction)] * s.channels for s in shapes]
+        self.classifier = nn.Linear(widths[-1], shape.n_classes)
         self.auxiliary = None
         if auxiliary:
             self.auxiliary_layer = layout.last_reduction
             side = shapes[self.auxiliary_layer].side_out
             self.auxiliary = _auxiliary_head(
-                widths[self.auxiliary_layer], side, n_classes, image_size
+                widths[self.auxiliary_layer], side, shape.n_classes, image_size
             )
 
     def set_drop_path(self, rate, rng):

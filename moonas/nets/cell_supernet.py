@@ -1,10 +1,12 @@
 """The supernet of a cell space: every operation on every edge; a pass computes one path."""
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .cells import Stem, all_nodes, even_layout, preprocess, run_cell, stack
+from .cells import CellNetworkShape, Stem, all_nodes, preprocess, run_cell
 from .operations import batch_norm_only, build_operation, by_the_batch_at_hand, narrowed
 
 
@@ -61,35 +63,19 @@ class CellSupernet(nn.Module):
         operations: names; ``none`` has no weights.
         n_nodes: of a cell.
         concat: edges of a cell -> states of the nodes that it concatenates.
-        channels: of the first cell's nodes.
-        layers: number of cells.
-        n_classes: outputs.
-        in_channels: of the images.
-        image_size: side in pixels.
-        increment: channels that every cell has more than the one before; None doubles them at
-            every reduction.
+        shape: keyword arguments of :class:`~moonas.nets.cells.CellNetworkShape`: channels, layers,
+            n_classes, in_channels, image_size, increment and layout.
     """
 
-    def __init__(
-        self,
-        operations,
-        n_nodes,
-        concat=all_nodes,
-        *,
-        channels,
-        layers,
-        n_classes,
-        in_channels,
-        image_size,
-        increment=None,
-    ):
+    def __init__(self, operations, n_nodes: int, concat: Callable = all_nodes, **shape):
         super().__init__()
         self.n_nodes, self.concat = n_nodes, concat
-        shapes = stack(even_layout(channels, layers, increment), image_size, (n_nodes, n_nodes))
-        self.stem = Stem(in_channels, channels, image_size)
+        shape = CellNetworkShape(**shape)
+        shapes = shape.stack((n_nodes, n_nodes))
+        self.stem = Stem(shape.in_channels, shape.cells.stem, shape.image_size)
         by_the_batch_at_hand(self.stem)
-        self.cells = nn.ModuleList(_Cell(shape, operations, n_nodes) for shape in shapes)
-        self.classifier = nn.Linear(n_nodes * shapes[-1].channels, n_classes)
+        self.cells = nn.ModuleList(_Cell(s, operations, n_nodes) for s in shapes)
+        self.classifier = nn.Linear(n_nodes * shapes[-1].channels, shape.n_classes)
 
     def forward(self, images, architecture):
         """(b, in_channels, h, w) images -> (b, n_classes) logits of one path.

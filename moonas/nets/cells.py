@@ -30,6 +30,10 @@ class CellShape:
         """Stride of an operation that starts from ``state``: a reduction cell halves its inputs."""
         return 2 if self.reduction and state < 2 else 1
 
+    def side_at(self, state):
+        """Pixels a side that ``state`` has in this cell."""
+        return self.side if state < 2 else self.side_out
+
     @property
     def side_out(self):
         """Pixels, of every node."""
@@ -102,6 +106,52 @@ def staged_layout(widths, depths):
     for width, depth in zip(widths, depths, strict=True):
         cells += [(width, True)] * bool(cells) + [(width, False)] * depth
     return Layout(widths[0], tuple(cells))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellNetworkShape:
+    """How large a network of cells is, and for which images: all but its two cells.
+
+    Args:
+        channels: of the first cell's nodes.
+        layers: number of cells; those at one and two thirds of the depth are reductions.
+        n_classes: outputs.
+        in_channels: of the images.
+        image_size: side in pixels; below 64 the CIFAR stem, from 64 on the ImageNet stem.
+        increment: channels that every cell has more than the one before; None doubles them at
+            every reduction.
+        layout: a :class:`Layout` in place of channels, layers and increment.
+
+    Raises:
+        ValueError: a number is less than 1.
+    """
+
+    channels: int = 36
+    layers: int = 20
+    n_classes: int = 10
+    in_channels: int = 3
+    image_size: int = 32
+    increment: int | None = None
+    layout: Layout | None = None
+
+    def __post_init__(self):
+        for name in ("channels", "layers", "n_classes"):
+            value = getattr(self, name)
+            if value < 1:
+                raise ValueError(f"{name}={value} is invalid: expected at least 1.")
+
+    @property
+    def cells(self) -> Layout:
+        """Kind and width of every cell."""
+        return self.layout or even_layout(self.channels, self.layers, self.increment)
+
+    def stack(self, n_out: tuple[int, int] = (4, 4)) -> list[CellShape]:
+        """The shapes of the cells, first to last.
+
+        Args:
+            n_out: nodes that a normal cell concatenates, and that a reduction cell does.
+        """
+        return stack(self.cells, self.image_size, n_out)
 
 
 def stack(layout, image_size, n_out=(4, 4)):

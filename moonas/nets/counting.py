@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from .cells import IMAGENET_SIDE, STEM_MULTIPLIER, even_layout, stack
+from .cells import IMAGENET_SIDE, STEM_MULTIPLIER, CellNetworkShape
 from .operations import operation_cost
 
 
@@ -68,17 +68,10 @@ class CellCosts:
 
     Args:
         operations: names, in the order of the indices that :meth:`count` gets.
-        channels: of the first cell's nodes.
-        layers: number of cells.
-        n_classes: outputs.
-        in_channels: of the images.
-        image_size: side in pixels.
-        increment: channels that every cell has more than the one before; None doubles them at
-            every reduction.
-        layout: a :class:`~moonas.nets.cells.Layout` in place of channels, layers and increment.
         last_norm: affine normalisation after operations that end without one.
         squeeze: squeeze-and-excitation on the output of every cell.
         n_nodes: of a cell.
+        shape: keyword arguments of :class:`~moonas.nets.cells.CellNetworkShape`.
 
     Attributes:
         fixed: (n_nodes + 1, n_nodes + 1, 2) params and macs of stem, preprocessing and classifier,
@@ -91,35 +84,28 @@ class CellCosts:
         self,
         operations,
         *,
-        channels=36,
-        layers=20,
-        n_classes=10,
-        in_channels=3,
-        image_size=32,
-        increment=None,
-        layout=None,
-        last_norm=False,
-        squeeze=False,
-        n_nodes=4,
+        last_norm: bool = False,
+        squeeze: bool = False,
+        n_nodes: int = 4,
+        **shape,
     ):
-        layout = layout or even_layout(channels, layers, increment)
-        stem = _stem(in_channels, layout.stem, image_size)
+        shape = CellNetworkShape(**shape)
+        stem = _stem(shape.in_channels, shape.cells.stem, shape.image_size)
         self.fixed = np.zeros((n_nodes + 1, n_nodes + 1, 2), dtype=np.int64)
         for n_out in np.ndindex(n_nodes + 1, n_nodes + 1):
-            shapes = stack(layout, image_size, n_out)
-            self.fixed[n_out] = stem + _between(shapes, n_out, n_classes)
+            cells = shape.stack(n_out)
+            self.fixed[n_out] = stem + _between(cells, n_out, shape.n_classes)
             if squeeze:
-                for shape in shapes:
-                    width = n_out[int(shape.reduction)] * shape.channels
+                for cell in cells:
+                    width = n_out[int(cell.reduction)] * cell.channels
                     self.fixed[n_out] += operation_cost("squeeze_excitation", width, 1, 1)
         self.table = np.zeros((2, n_nodes + 1, len(operations), 2), dtype=np.int64)
-        for shape in shapes:  # edges cost the same whatever is concatenated
+        for cell in cells:  # edges cost the same whatever is concatenated
             for state in range(n_nodes + 1):
-                stride = shape.stride(state)
-                side = shape.side if state < 2 else shape.side_out
+                stride, side = cell.stride(state), cell.side_at(state)
                 for index, name in enumerate(operations):
-                    cost = operation_cost(name, shape.channels, stride, side, last_norm=last_norm)
-                    self.table[int(shape.reduction), state, index] += cost
+                    cost = operation_cost(name, cell.channels, stride, side, last_norm=last_norm)
+                    self.table[int(cell.reduction), state, index] += cost
 
     def count(self, operations, states, n_out=None):
         """Params and macs of a population.

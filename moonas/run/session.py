@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import SearchFailed
 from . import parallel
 from .callbacks import Callbacks
 from .candidates import Candidates
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
 Columns = dict[str, np.ndarray]
 OUTSIDE = "outside any run"
 RUN = "moonas run"  # key in an algorithm's data: the run that it is
-
-
-class SearchFailed(RuntimeError):
-    """A whole population failed, or no training step was finite, so a search cannot continue."""
 
 
 class Session:

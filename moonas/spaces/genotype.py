@@ -4,7 +4,13 @@ As text, an edge is written operation@state with the operation's short name, and
 spaces.
 """
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
 from .graph import Graph
+
+Edge = tuple[str, int]  # operation, and the state that it starts from
 
 SHORT = {
     "skip_connect": "skip",
@@ -24,7 +30,43 @@ SHORT = {
 LONG = {short: name for name, short in SHORT.items()}
 
 
-def edges_of_text(text):
+@dataclass(frozen=True)
+class Cells:
+    """A normal and a reduction cell, each a tuple of edges, two a node."""
+
+    normal: tuple[Edge, ...]
+    reduction: tuple[Edge, ...]
+
+    def __str__(self) -> str:
+        """Nodes as sums of their edges, ``sep3(0)+skip(1)``, without edges that are ``none``."""
+        return " / ".join(_nodes_of(cell) for cell in (self.normal, self.reduction))
+
+    @property
+    def text(self) -> str:
+        """The cells as settings and files hold them, see :func:`text_of_edges`."""
+        return " / ".join(text_of_edges(cell) for cell in (self.normal, self.reduction))
+
+    def graphs(self, kind: str = "cell") -> list[Graph]:
+        """Both cells as graphs.
+
+        Args:
+            kind: of thing that a task calls them, for the titles.
+        """
+        return [
+            graph_of_cell(self.normal, f"normal {kind}"),
+            graph_of_cell(self.reduction, f"reduction {kind}"),
+        ]
+
+
+def _nodes_of(cell):
+    nodes = []
+    for index in range(0, len(cell), 2):
+        edges = [f"{SHORT[o]}({state})" for o, state in cell[index : index + 2] if o != "none"]
+        nodes.append("+".join(edges) or "zero")
+    return " ".join(nodes)
+
+
+def edges_of_text(text: str) -> list[Edge]:
     """The (operation, state) pairs of a cell's text; a ``ValueError`` names what is no edge."""
     edges = []
     for word in text.split():
@@ -37,18 +79,12 @@ def edges_of_text(text):
     return edges
 
 
-def text_of_edges(edges):
-    """What :func:`edges_of_text` reads."""
+def text_of_edges(edges: Iterable[Edge]) -> str:
+    """A cell as the text that :func:`edges_of_text` reads."""
     return " ".join(f"{SHORT[name]}@{state}" for name, state in edges)
 
 
-def edge_in_words(edge):
-    """An edge for people, as ``sep3(0)``."""
-    name, state = edge
-    return f"{SHORT[name]}({state})"
-
-
-def graph_of_cell(edges, title):
+def graph_of_cell(edges: Sequence[Edge], title: str) -> Graph:
     """A cell as a :class:`~moonas.spaces.graph.Graph`, without edges of the operation ``none``.
 
     Args:
@@ -64,7 +100,9 @@ def graph_of_cell(edges, title):
     return Graph(title, tuple(names[:2]), tuple(names[2:]), joined)
 
 
-def check_cell(name, pairs, operations, n_nodes):
+def check_cell(
+    name: str, pairs: Sequence[Edge], operations: Sequence[str], n_nodes: int
+) -> tuple[Edge, ...]:
     """The edges of a cell as a tuple of (operation, state), two a node.
 
     Args:
@@ -97,16 +135,20 @@ def check_cell(name, pairs, operations, n_nodes):
     return cell
 
 
-def to_json(architecture):
+def to_json(cells: Cells) -> dict[str, list]:
     """A dict that JSON can hold: {"normal": [[operation, state], ...], "reduce": [...]}."""
     return {
-        "normal": [list(edge) for edge in architecture.normal],
-        "reduce": [list(edge) for edge in architecture.reduction],
+        "normal": [list(edge) for edge in cells.normal],
+        "reduce": [list(edge) for edge in cells.reduction],
     }
 
 
-def cells_of_json(value):
-    """The pairs of both cells that :func:`to_json` wrote; else a ``ValueError``."""
+def edges_of_json(value: Any) -> tuple[list, list]:
+    """The edges of both cells, unchecked, of what :func:`to_json` wrote.
+
+    Raises:
+        ValueError: a cell is missing.
+    """
     if not isinstance(value, dict) or not {"normal", "reduce"} <= set(value):
         raise ValueError(f"An architecture has the keys 'normal' and 'reduce'; got {value!r}.")
     return value["normal"], value["reduce"]

@@ -29,7 +29,7 @@ from ..run.front_file import (
 )
 from ..run.journal import read_run, seconds_of
 from ..run.stage import EpochTraining
-from ..settings import names_of
+from ..settings import names_of, select
 from ..task import last_run
 from .settings import Settings
 from .sgd import (
@@ -261,7 +261,7 @@ class _Training:
         with initial_weights(*self.who, "weights"):
             network = stage.network(auxiliary=bool(s.auxiliary))
         self.network = network.to(stage.device, memory_format=torch.channels_last)
-        self.recipe = Recipe.of(s, s.epochs)
+        self.recipe = select(Recipe, s, horizon=s.epochs)
         self.optimizer = make_optimizer(self.network, self.recipe)
 
     def train(self, epoch):
@@ -285,7 +285,7 @@ class _Training:
                 loss_of=self._loss,
                 augment=self._augment,
             )
-        return vars(report) | {"learning_rate": rate}
+        return {"loss": report.losses["loss"]} | report.as_dict() | {"learning_rate": rate}
 
     def _predict(self, images):
         with mixed(self.settings.precision, images.device):

@@ -1,15 +1,17 @@
 """Training by SGD: of one network, or of weights that several architectures share."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch.nn import functional as F
 
+from .report import TrainingReport
+
 
 @dataclass(frozen=True)
 class Recipe:
-    """How weights are trained."""
+    """How weights are trained; :func:`moonas.settings.select` takes it from settings."""
 
     batch: int  # images a step
     learning_rate: float
@@ -18,12 +20,6 @@ class Recipe:
     weight_decay: float
     clip: float  # norm of the gradient
     horizon: int  # epochs; past it the learning rate stays at its end
-
-    @classmethod
-    def of(cls, settings, horizon):
-        """What settings with fields of the same names say."""
-        names = [field.name for field in fields(cls) if field.name != "horizon"]
-        return cls(**{name: getattr(settings, name) for name in names}, horizon=horizon)
 
 
 def cosine(epoch, horizon, start, end):
@@ -40,15 +36,6 @@ def make_optimizer(net, recipe):
         momentum=recipe.momentum,
         weight_decay=recipe.weight_decay,
     )
-
-
-@dataclass
-class EpochReport:
-    """What one epoch did."""
-
-    loss: float  # mean over the steps that were taken; NaN when none was
-    steps: int
-    skipped: int  # steps whose loss or gradient was not finite
 
 
 def train_epoch(
@@ -74,7 +61,7 @@ def train_epoch(
         before: (images, labels) -> None, told each step's batch before it is trained on.
 
     Returns:
-        An :class:`EpochReport`.
+        A :class:`~moonas.training.report.TrainingReport` of one loss, ``loss``.
     """
     net.train()
     images, labels = data
@@ -101,7 +88,7 @@ def train_epoch(
         else:
             skipped += 1
     mean = float(torch.stack(losses).mean()) if losses else math.nan
-    return EpochReport(mean, len(losses), skipped)
+    return TrainingReport({"loss": mean}, len(losses), skipped)
 
 
 def train_epochs(net, data, draw, optimizer, recipe, rng, epochs, *, first=0, told=None, **options):
@@ -114,9 +101,10 @@ def train_epochs(net, data, draw, optimizer, recipe, rng, epochs, *, first=0, to
         told: (epochs done) -> None, told before each epoch and at the end.
 
     Returns:
-        A dict: epochs, steps, skipped steps, and the loss of the last epoch.
+        A :class:`~moonas.training.report.TrainingReport` of all steps, whose ``loss`` is that of
+        the last epoch.
     """
-    report, steps, skipped = None, 0, 0
+    losses, steps, skipped = {"loss": math.nan}, 0, 0
     for done in range(epochs):
         if told is not None:
             told(done)
@@ -125,11 +113,10 @@ def train_epochs(net, data, draw, optimizer, recipe, rng, epochs, *, first=0, to
                 first + done, recipe.horizon, recipe.learning_rate, recipe.learning_rate_end
             )
         report = train_epoch(net, data, draw, optimizer, recipe, rng, **options)
-        steps, skipped = steps + report.steps, skipped + report.skipped
+        losses, steps, skipped = report.losses, steps + report.steps, skipped + report.skipped
     if told is not None:
         told(epochs)
-    loss = report.loss if report else math.nan
-    return {"epochs": epochs, "steps": steps, "skipped": skipped, "loss": loss}
+    return TrainingReport(losses, steps, skipped)
 
 
 def finite_step(loss, optimizer, weights, clip=None):

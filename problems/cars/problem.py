@@ -12,7 +12,6 @@ from moonas.nets.counting import CellCosts
 from moonas.nets.parts import network_parts, space_parts
 from moonas.operators import NodeReset, SameRow
 from moonas.problem import Column
-from moonas.spaces.genotype import graph_of_cell
 
 from . import space, zoo
 from .operators import CARSMating
@@ -108,10 +107,7 @@ class CARS(ClassifierProblem):
 
     def graphs(self, architecture):
         """Both cells."""
-        return [
-            graph_of_cell(architecture.normal, "normal cell"),
-            graph_of_cell(architecture.reduction, "reduction cell"),
-        ]
+        return architecture.graphs()
 
     def operations(self):
         """Every operation at every shape it can take in the target network, and the fixed parts."""

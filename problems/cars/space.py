@@ -18,12 +18,11 @@ architecture lists the edges of a node by ascending state, and ``from_genotype``
 order into it.
 """
 
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
-from moonas.spaces.genotype import cells_of_json, check_cell, edge_in_words, to_json
+from moonas.spaces.genotype import Cells, check_cell, edges_of_json, to_json
 
 __all__ = ["Architecture", "decode", "edges", "encode", "from_genotype", "from_json", "to_json"]
 OPERATIONS = (
@@ -51,24 +50,8 @@ NODES = tuple(
 )
 
 
-@dataclass(frozen=True)
-class Architecture:
-    """Two cells, each a tuple of eight edges (operation, state), two a node, in canonical order."""
-
-    normal: tuple[tuple[str, int], ...]
-    reduction: tuple[tuple[str, int], ...]
-
-    def __str__(self):
-        """In words: a node is its two edges, as ``sep3(0)+skip(1)``, less the ``none`` ones."""
-        return " / ".join(_in_words(cell) for cell in (self.normal, self.reduction))
-
-
-def _in_words(cell):
-    nodes = []
-    for node in range(N_NODES):
-        edges = [e for e in cell[2 * node : 2 * node + 2] if e[0] != "none"]
-        nodes.append("+".join(map(edge_in_words, edges)) or "zero")
-    return " ".join(nodes)
+class Architecture(Cells):
+    """Two cells of eight edges each, in canonical order."""
 
 
 def decode(x):
@@ -136,4 +119,4 @@ def _cell(name, pairs):
 
 def from_json(value):
     """The architecture that :func:`to_json` wrote; else a ``ValueError`` says what is wrong."""
-    return from_genotype(*cells_of_json(value))
+    return from_genotype(*edges_of_json(value))

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from moonas.data.images import is_image, open_image, read_image, split
+from moonas.data.readers import is_image, open_image, read_image
+from moonas.data.splits import split
 
 IGNORED = 255  # class of a pixel that no score counts
 MAPS = "test_labels"  # folder of a domain's label maps

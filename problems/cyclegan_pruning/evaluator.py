@@ -8,13 +8,15 @@ import torch
 
 from moonas.nets.devices import repeatable, resolve_device
 from moonas.nets.randomness import generator as stream
-from moonas.problem import Evaluator, SearchFailed
+from moonas.problem import Evaluator
+from moonas.settings import select
+from moonas.training.report import TrainingReport, require_a_step
 from moonas.training.sgd import part_of_state
 
 from .data import load_data
 from .domains import middle
 from .masks import compressed
-from .training import OTHER, CycleGAN, Recipe, Training, decay, new_gan, pixels
+from .training import ADVICE, OTHER, CycleGAN, Recipe, Training, decay, new_gan, pixels
 
 
 class PruningEvaluator(Evaluator):
@@ -37,7 +39,7 @@ class PruningEvaluator(Evaluator):
         self.problem, self.settings, self.read = problem, problem.settings, read
         self.device = resolve_device(self.settings.device)
         s = self.settings
-        self.recipe = Recipe.of(s)
+        self.recipe = select(Recipe, s)
         self.tuning = replace(
             self.recipe,
             batch=s.tune_batch or s.batch,
@@ -77,15 +79,16 @@ class PruningEvaluator(Evaluator):
         training = Training(
             gan, self.train, self.problem.info.side, self.recipe, self.seed, "pretraining"
         )
-        steps, n_epochs, half = 0, s.pretrain_epochs, s.pretrain_epochs // 2
+        steps = skipped = 0
+        n_epochs, half = s.pretrain_epochs, s.pretrain_epochs // 2
         on_progress = partial(self.problem.callbacks.on_progress, "training the CycleGAN")
         with repeatable(s.threads):
             for epoch in range(n_epochs):
                 on_progress(epoch, n_epochs, "epochs")
-                steps += training.epoch(decay(epoch, half, n_epochs - half)).steps
+                report = training.epoch(decay(epoch, half, n_epochs - half))
+                steps, skipped = steps + report.steps, skipped + report.skipped
         on_progress(n_epochs, n_epochs, "epochs")
-        if s.pretrain_epochs and not steps:
-            raise SearchFailed("No step had a finite loss and gradient. Lower learning_rate.")
+        require_a_step(TrainingReport({}, steps, skipped), advice=ADVICE)
         self._take(gan)
         return {"steps": steps}
 

@@ -1,9 +1,11 @@
 """CycleGAN's generator and discriminator (Zhu et al., ICCV 2017), as plain modules."""
 
-from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
+
+from moonas.nets.parts import Part, layer_part, unique
 
 
 def generator(in_channels=3, out_channels=3, *, width=64, blocks=9):
@@ -93,47 +95,8 @@ def _initialised(net):
     return net
 
 
-@dataclass(frozen=True)
-class Convolution:
-    """A convolution of a generator at its place.
-
-    Args:
-        name: "conv" or "transposed".
-        c_in: channels in.
-        c_out: channels out.
-        kernel: pixels a side.
-        stride: 1 or 2.
-        side: of its input in pixels, padding included.
-    """
-
-    name: str
-    c_in: int
-    c_out: int
-    kernel: int
-    stride: int
-    side: int
-
-    @property
-    def key(self):
-        """Its name in a latency table."""
-        k, s = self.kernel, self.stride
-        return f"{self.name}{k} {self.c_in}-{self.c_out} s{s} {self.side}x{self.side}"
-
-    @property
-    def shape(self):
-        """Of one input, (c, h, w)."""
-        return self.c_in, self.side, self.side
-
-    def build(self):
-        """The module."""
-        if self.name == "transposed":
-            return nn.ConvTranspose2d(self.c_in, self.c_out, self.kernel, self.stride, 1, 1)
-        padding = 1 if self.stride == 2 else 0  # elsewhere a layer of its own pads
-        return nn.Conv2d(self.c_in, self.c_out, self.kernel, self.stride, padding)
-
-
-def convolutions(net, side):
-    """Each different :class:`Convolution` of a generator for images of ``side`` pixels, in order.
+def convolutions(net: nn.Module, side: int) -> list[Part]:
+    """Each different convolution of a generator for images of ``side`` pixels, in order.
 
     Args:
         net: on the meta device.
@@ -142,14 +105,23 @@ def convolutions(net, side):
     found = []
 
     def note(layer, inputs, output):
-        name = "transposed" if isinstance(layer, nn.ConvTranspose2d) else "conv"
-        channels = layer.in_channels, layer.out_channels
-        kernel = layer.kernel_size[0], layer.stride[0]
-        found.append(Convolution(name, *channels, *kernel, inputs[0].shape[-1]))
+        found.append(_convolution(layer, inputs[0].shape[-1]))
 
     kinds = nn.Conv2d | nn.ConvTranspose2d
     hooks = [m.register_forward_hook(note) for m in net.modules() if isinstance(m, kinds)]
     net(torch.zeros(1, 3, side, side, device="meta"))
     for hook in hooks:
         hook.remove()
-    return list(dict.fromkeys(found))
+    return unique(found)
+
+
+def _convolution(layer, side):
+    """A convolution as a part; ``side`` is that of its input, padding included."""
+    kernel, stride = layer.kernel_size[0], layer.stride[0]
+    options = dict(kernel_size=kernel, stride=stride, padding=layer.padding[0])
+    if isinstance(layer, nn.ConvTranspose2d):
+        options["output_padding"] = layer.output_padding[0]
+    channels = layer.in_channels, layer.out_channels
+    name = "transposed" if isinstance(layer, nn.ConvTranspose2d) else "conv"
+    make = partial(type(layer), *channels, **options)
+    return layer_part(f"{name}{kernel}", *channels, stride, side, make)

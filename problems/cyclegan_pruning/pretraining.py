@@ -3,15 +3,16 @@
 from dataclasses import dataclass
 
 from moonas.nets.devices import repeatable, resolve_device
-from moonas.problem import SearchFailed
 from moonas.run.stage import EpochTraining
+from moonas.settings import select
+from moonas.training.report import require_a_step
 
 from .data import describe, load_data
 from .drawing import draw_strips, score_lines
 from .networks import n_patches
 from .quality import Quality, check_quality
 from .settings import PretrainingSettings
-from .training import Recipe, Training, decay, new_gan
+from .training import ADVICE, Recipe, Training, decay, new_gan
 from .weights_file import ORIGINAL_FILE, write_gan
 
 
@@ -71,7 +72,7 @@ class _InTraining(Training):
         data = load_data(stage.settings, stage.info)
         self.quality = stage.quality = Quality(stage.settings, stage.info, data, stage.device)
         images = {k: stage.images(domain).to(stage.device) for k, domain in data.items()}
-        gan, recipe = stage.begin_with(seed), Recipe.of(stage.settings)
+        gan, recipe = stage.begin_with(seed), select(Recipe, stage.settings)
         super().__init__(gan, images, stage.info.side, recipe, seed, stage.phase)
 
     def train(self, epoch):
@@ -79,10 +80,7 @@ class _InTraining(Training):
         s = self.settings
         with repeatable(s.threads):
             report = self.epoch(decay(epoch, s.epochs, s.decay_epochs))
-        if not report.steps:
-            raise SearchFailed(
-                "No step of an epoch had a finite loss and gradient. Lower learning_rate."
-            )
+        require_a_step(report, advice=ADVICE)
         return report.as_dict()
 
     def evaluate(self):

@@ -1,6 +1,6 @@
 """CycleGAN's training (Zhu et al., ICCV 2017): two generators, two discriminators, a cycle."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from moonas.data import crop_and_flip
 from moonas.nets.randomness import generator as stream
 from moonas.nets.randomness import initial_weights
+from moonas.training.report import TrainingReport
 from moonas.training.sgd import (
     finite_step,
     load_training_state,
@@ -19,7 +20,9 @@ from moonas.training.sgd import (
 
 from . import networks
 
+LOSSES = ("gan_loss", "cycle_loss", "identity_loss", "d_loss")
 OTHER = {"a": "b", "b": "a"}  # the domain that a translation leads to
+ADVICE = "Lower learning_rate."  # where no step is finite
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,6 @@ class Recipe:
     identity: float  # factor of the identity loss
     pool: int  # images that a discriminator's generated ones are drawn from; 0 for none
     flip: bool  # mirror images, each with chance 1/2
-
-    @classmethod
-    def of(cls, settings):
-        """What settings with fields of the same names say."""
-        return cls(**{name: getattr(settings, name) for name in cls.__dataclass_fields__})
 
 
 class CycleGAN(nn.Module):
@@ -73,22 +71,6 @@ def pixels(images):
     return images.float() / 127.5 - 1
 
 
-@dataclass
-class Report:
-    """What some steps did."""
-
-    steps: int = 0
-    skipped: int = 0  # steps of either side whose loss or gradient was not finite
-    losses: list = field(default_factory=list)  # (gan, cycle, identity, discriminators) a step
-
-    def as_dict(self):
-        """For a journal: means over the steps that were taken, NaN where none was."""
-        names = ("gan_loss", "cycle_loss", "identity_loss", "d_loss")
-        means = np.mean(self.losses, axis=0) if self.losses else np.full(4, np.nan)
-        means = dict(zip(names, means.tolist(), strict=True))
-        return {"steps": self.steps, "skipped": self.skipped} | means
-
-
 class Training:
     """A CycleGAN that is being trained.
 
@@ -115,21 +97,33 @@ class Training:
         n = max(len(images) for images in self.images.values())
         return max(1, n // self.batch)
 
-    def epoch(self, share=1.0):
-        """One epoch at a share of the learning rate; a :class:`Report`."""
+    def epoch(self, share=1.0) -> TrainingReport:
+        """Train for one epoch at a share of the learning rate."""
         return self.run(self.steps_an_epoch, share)
 
-    def run(self, steps, share=1.0):
-        """Some steps over shuffled images; a :class:`Report`."""
+    def run(self, steps, share=1.0) -> TrainingReport:
+        """Train for some steps over shuffled images, at a share of the learning rate.
+
+        Args:
+            steps: how many.
+            share: factor of the learning rate, in [0, 1].
+
+        Returns:
+            The means of ``LOSSES``; a step counts as skipped if that of either side was.
+        """
         for optimizer in (self.optimizer, self.d_optimizer):
             for group in optimizer.param_groups:
                 group["lr"] = share * self.recipe.learning_rate
-        report, n = Report(), self.batch
+        taken, n = [], self.batch
         orders = {k: self._order(len(images), steps * n) for k, images in self.images.items()}
         for step in range(steps):
             rows = {k: order[step * n : (step + 1) * n] for k, order in orders.items()}
-            self._step(self._batch("a", rows), self._batch("b", rows), report)
-        return report
+            losses = self._step(self._batch("a", rows), self._batch("b", rows))
+            if losses is not None:
+                taken.append(losses)
+        means = np.mean(taken, axis=0) if taken else np.full(len(LOSSES), np.nan)
+        losses = dict(zip(LOSSES, means.tolist(), strict=True))
+        return TrainingReport(losses, len(taken), steps - len(taken))
 
     def _order(self, n, wanted):
         """Indices of n images, shuffled again and again until there are as many as wanted."""
@@ -144,8 +138,12 @@ class Training:
             images = crop_and_flip(images, self.rng, size, self.recipe.flip)
         return pixels(images)
 
-    def _step(self, a, b, report):
-        """One step of the generators, and one of the discriminators."""
+    def _step(self, a, b):
+        """One step of the generators, and one of the discriminators.
+
+        Returns:
+            A list of ``LOSSES``; None where either step was not finite.
+        """
         r, (g_a, g_b), (d_a, d_b) = self.recipe, *self._nets()
         # one pass each for the images to translate and those to leave alone
         fake_b, same_b = _both(g_a, a, b, r.identity)
@@ -162,10 +160,9 @@ class Training:
         d_loss = d_loss + _d_loss(d_b, a, self._pooled("b", fake_a.detach()))
         weights = list(self.gan.discriminators.parameters())
         d_taken = finite_step(d_loss, self.d_optimizer, weights) is not None
-        report.steps += taken and d_taken
-        report.skipped += not (taken and d_taken)
-        if taken and d_taken:
-            report.losses.append([float(v.detach()) for v in (gan, cycle, identity, d_loss)])
+        if not (taken and d_taken):
+            return None
+        return [float(v.detach()) for v in (gan, cycle, identity, d_loss)]
 
     def _nets(self):
         return [[nets[k] for k in "ab"] for nets in (self.gan.generators, self.gan.discriminators)]

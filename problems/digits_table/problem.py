@@ -64,14 +64,14 @@ class DigitsTable(TabularProblem):
 
     def network(self, architecture, **shape):
         """The stand-alone network, untrained; shape: n_classes and in_channels."""
-        from .network import DigitsNetwork
+        from .networks import DigitsNetwork
 
         shape.pop("image_size", None)  # any will do
         return DigitsNetwork(architecture, **shape)
 
     def operations(self):
         """Every layer at every shape that it has in a network."""
-        from .network import network_parts
+        from .networks import network_parts
 
         return list(
             dict.fromkeys(p for x in space.every_row() for p in network_parts(space.decode(x)))

@@ -10,7 +10,7 @@ from moonas.nets.randomness import generator, initial_weights
 from moonas.training.sgd import Recipe, cosine, make_optimizer
 
 from . import space
-from .network import DigitsNetwork, of_copy, stack_initial
+from .networks import DigitsNetwork, of_copy, stack_initial
 
 N_TRAIN, N_VALIDATION = 1077, 360  # of the 1,437 images to search with
 RECIPE = Recipe(
@@ -44,7 +44,7 @@ def train(architecture, data, seeds):
         seeds: of initial weights and of the order of the images, one a network.
 
     Returns:
-        A list of :class:`~moonas.problems.digits_table.network.DigitsNetwork`, in evaluation mode.
+        A list of :class:`~moonas.problems.digits_table.networks.DigitsNetwork`, in evaluation mode.
     """
     images, labels = data
     n, batch, alone = len(images), RECIPE.batch, []

@@ -3,7 +3,8 @@
 Conventions are those of :mod:`moonas.nets.counting`.
 """
 
-from .networks import CONVOLUTIONS, LATENT_PARTS
+from .generator_net import LATENT_PARTS
+from .operations import CONVOLUTIONS
 from .space import N_CELLS, UP, halved
 
 

@@ -10,10 +10,12 @@ from moonas.models.zoo import Published
 
 from . import zoo
 from .costs import discriminator_cost
+from .discriminator_net import Discriminator
 from .evaluators import OneToOne
 from .gan_file import WEIGHTS, read_gan, read_generator
 from .gan_problem import GanProblem, discriminator_maker
-from .networks import Discriminator, discriminator_parts, own_weights
+from .operations import own_weights
+from .parts import discriminator_parts
 from .settings import DiscriminatorSettings
 from .space import Architecture, DiscriminatorSpace
 

@@ -10,12 +10,23 @@ from moonas.evaluators.supernet import random_architectures
 from moonas.nets.devices import repeatable, resolve_device, side_by_side
 from moonas.nets.randomness import generator as stream
 from moonas.nets.randomness import initial_weights
-from moonas.problem import Evaluator, SearchFailed
+from moonas.problem import Evaluator
+from moonas.settings import select
+from moonas.training.report import require_a_step
 from moonas.training.sgd import load_training_state, part_of_state, training_state
 
+from .discriminator_net import SuperDiscriminator
 from .generation import Generation
-from .networks import Generator, SuperDiscriminator, SuperGenerator
-from .training import Drawn, Recipe, Streams, load_state_of, state_of, train_adversarially
+from .generator_net import Generator, SuperGenerator
+from .training import (
+    ADVICE,
+    Drawn,
+    Recipe,
+    Streams,
+    load_state_of,
+    state_of,
+    train_adversarially,
+)
 
 
 class _GanEvaluator(Evaluator):
@@ -35,7 +46,7 @@ class _GanEvaluator(Evaluator):
         self.settings, self.problem = problem.settings, problem
         self.device = resolve_device(self.settings.device)
         self.generation = Generation(self.settings, problem.info, self.device)
-        self.recipe = Recipe.of(self.settings)
+        self.recipe = select(Recipe, self.settings)
 
     def begin(self, seed):
         """Untrained weights from a seed."""
@@ -87,12 +98,8 @@ class _GanEvaluator(Evaluator):
                 epochs,
                 told=lambda done: self.problem.callbacks.on_progress(phase, done, epochs, "epochs"),
             )
-        if epochs and not report.d_losses:
-            raise SearchFailed(
-                f"Every step of {epochs} epochs had a loss or a gradient that is not finite. Lower "
-                "learning_rate and d_learning_rate, or set clip."
-            )
-        return report.as_dict(epochs)
+        require_a_step(report, advice=ADVICE)
+        return {"epochs": epochs} | report.as_dict()
 
     def one_of(self, items):
         """An item of a list, drawn uniformly."""

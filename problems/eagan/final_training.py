@@ -1,20 +1,22 @@
 """The full training of a GAN that a search has found: from scratch, with a moving average."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from moonas.data import checksums, describe
+from moonas.errors import SearchFailed
 from moonas.metrics.inception_score import inception_score
 from moonas.models.model import MODEL, write_model
 from moonas.nets.devices import repeatable, resolve_device
 from moonas.nets.randomness import generator as stream
 from moonas.nets.randomness import initial_weights
-from moonas.problem import SearchFailed
 from moonas.run.journal import read_run
 from moonas.run.stage import EpochTraining
+from moonas.settings import select
+from moonas.training.report import require_a_step
 from moonas.training.sgd import part_of_state
 
 from . import zoo
@@ -22,9 +24,17 @@ from .drawing import save_grid
 from .gan_file import discriminator_shape, discriminator_text, generator_shape, read_gan
 from .gan_problem import GRID, discriminator_maker
 from .generation import Generation, generation_columns
-from .networks import Generator, check_side, settle_statistics
+from .generator_net import Generator, check_side, settle_statistics
 from .settings import TrainingSettings
-from .training import Drawn, Recipe, Streams, load_state_of, state_of, train_adversarially
+from .training import (
+    ADVICE,
+    Drawn,
+    Recipe,
+    Streams,
+    load_state_of,
+    state_of,
+    train_adversarially,
+)
 
 
 def build(from_run=None, **options):
@@ -83,7 +93,7 @@ class FinalTraining(EpochTraining):
         self.inputs = checksums(self.info)
         self.device = resolve_device(settings.device)
         self.architecture = zoo.find_generator(settings.generator)
-        self.recipe = Recipe.of(settings)
+        self.recipe = select(Recipe, settings)
         self.make_discriminator = discriminator_maker(
             settings.discriminator, settings, self.info, mend=True
         )
@@ -196,12 +206,8 @@ class _Gan:
                 1,
                 after=lambda: self.average.update_parameters(self.G),
             )
-        if not report.g_losses:
-            raise SearchFailed(
-                "No step of an epoch had a finite loss and gradient. Lower learning_rate and "
-                "d_learning_rate, or set clip."
-            )
-        return report.as_dict(1)
+        require_a_step(replace(report, steps=report.g_steps), advice=ADVICE)
+        return {"epochs": 1} | report.as_dict()
 
     def latents(self, n, purpose):
         """(n, latent), the same for a seed and a purpose, in batches."""

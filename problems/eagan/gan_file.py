@@ -19,7 +19,8 @@ from moonas.run.stage import Stage, read_left
 from moonas.training.sgd import part_of_state, training_state
 
 from . import zoo
-from .networks import Discriminator, Generator, SimpleDiscriminator
+from .discriminator_net import Discriminator, SimpleDiscriminator
+from .generator_net import Generator
 from .settings import SIMPLE
 
 GAN, WEIGHTS = "gan.json", "gan.pt"
@@ -38,7 +39,7 @@ def write_gan(
 
     Args:
         stage: whose settings and data it was made with.
-        generator: a :class:`~moonas.problems.eagan.networks.Generator`.
+        generator: a :class:`~moonas.problems.eagan.generator_net.Generator`.
         discriminator: a module; one of the space has an ``architecture``.
         folder: to write into.
         optimizer: of the generator, for its memory.

@@ -10,7 +10,6 @@ from moonas.operators import CategoricalSampling, SameArchitecture
 from moonas.problem import Column
 from moonas.weight_sharing import WeightSharingProblem
 
-from . import networks
 from .drawing import save_grid
 from .gan_file import (
     GAN,
@@ -21,6 +20,7 @@ from .gan_file import (
     write_gan,
 )
 from .generation import generation_columns
+from .generator_net import check_side
 from .operators import EdgeCrossover, EdgeMutation, Legal
 
 GRID = 100  # images in a picture
@@ -43,7 +43,7 @@ class GanProblem(WeightSharingProblem):
 
     def __init__(self, settings):
         self.info = describe(settings.data, settings.image_size)
-        networks.check_side(self.info.side)
+        check_side(self.info.side)
         resolve_device(settings.device)
         self.settings, self.space = settings, self.make_space()
         params, macs = np.max([self.cost(a) for a in self.largest()], axis=0)

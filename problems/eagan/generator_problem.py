@@ -7,10 +7,13 @@ from moonas.models.zoo import Published
 
 from . import zoo
 from .costs import generator_cost
+from .discriminator_net import Discriminator, SuperDiscriminator
 from .evaluators import ManyToOne
 from .gan_file import read_gan
 from .gan_problem import GanProblem, discriminator_maker
-from .networks import Discriminator, Generator, SuperDiscriminator, generator_parts, own_weights
+from .generator_net import Generator
+from .operations import own_weights
+from .parts import generator_parts
 from .settings import GeneratorSettings
 from .space import Architecture, GeneratorSpace, Pair, PairSpace
 
@@ -28,22 +31,26 @@ class EAGANGenerator(GanProblem):
     """Generators by the quality of their images and their size.
 
     Attributes:
-        first_discriminator: () -> the discriminator that all generators share, untrained.
+        first_discriminator: () -> the untrained discriminator that all generators share.
     """
 
     in_words = "edges of the three Up-Cells of a generator"
 
     def __init__(self, settings):
         super().__init__(settings)
-        words = settings.initial_discriminator
-        self.first_discriminator = discriminator_maker(words, settings, self.info)
+        self.first_discriminator = self.find_discriminator()
+
+    def find_discriminator(self):
+        """The function ``first_discriminator``, by the settings."""
+        words = self.settings.initial_discriminator
+        return discriminator_maker(words, self.settings, self.info)
 
     def make_space(self):
         return GeneratorSpace()
 
     def make_evaluator(self):
         """A :class:`ManyToOne`; images and weights come at its first use."""
-        return ManyToOne(self, self.first_discriminator)
+        return ManyToOne(self, self.first_discriminator, coupled=self.settings.coupled)
 
     def cost(self, architecture):
         """(params, macs) of a generator."""
@@ -51,7 +58,7 @@ class EAGANGenerator(GanProblem):
 
     def largest(self):
         """Generators that no other exceeds, in params or in macs."""
-        return largest_generators()
+        return [Architecture(((up, up, *["conv_5x5"] * 5),) * 3) for up in ("deconv", "bilinear")]
 
     def gan(self, architecture):
         """Generator and discriminator with the weights that the search has left."""
@@ -82,7 +89,7 @@ class EAGANGenerator(GanProblem):
         return items
 
 
-class EAGANPair(GanProblem):
+class EAGANPair(EAGANGenerator):
     """Generators and discriminators that evolve together: the coupled search of figure 6."""
 
     in_words = "edges of the Up-Cells of a generator | of the Down-Cells of a discriminator"
@@ -90,41 +97,29 @@ class EAGANPair(GanProblem):
     def make_space(self):
         return PairSpace(self.info.side)
 
-    def make_evaluator(self):
-        """A :class:`ManyToOne`; images and weights come at its first use."""
-        make = partial(SuperDiscriminator, **self.discriminator_shape)
-        return ManyToOne(self, make, coupled=True)
+    def find_discriminator(self):
+        """The function that makes the supernet of discriminators."""
+        return partial(SuperDiscriminator, **self.discriminator_shape)
 
     def cost(self, pair):
         """(params, macs) of a pair's generator."""
-        return generator_cost(pair.generator, **self.generator_shape)
+        return super().cost(pair.generator)
 
     def largest(self):
         """Generators that no other exceeds, with some discriminator."""
         some = zoo.find_discriminator(None, self.info.side)
-        return [Pair(generator, some) for generator in largest_generators()]
+        return [Pair(generator, some) for generator in super().largest()]
 
     def gan(self, pair):
         """Generator and discriminator with the weights that the search has left."""
-        generator = Generator(pair.generator, running=False, **self.generator_shape)
+        generator, supernet, optimizer = super().gan(pair.generator)
         discriminator = Discriminator(pair.discriminator, **self.discriminator_shape)
-        own_weights(generator, self.evaluator.G)
-        own_weights(discriminator, self.evaluator.D)
-        return generator, discriminator, self.evaluator.optimizer_of(generator)
+        return generator, own_weights(discriminator, supernet), optimizer
 
     def network(self, pair, **shape):
         """The stand-alone generator, untrained."""
-        return Generator(pair.generator, **self.generator_shape | shape)
-
-    def operations(self):
-        """Every operation at every side it can have in a generator."""
-        return generator_parts(self.settings.channels, self.info.side)
+        return super().network(pair.generator, **shape)
 
     def zoo(self):
         """Nothing: a pair is two published architectures."""
         return []
-
-
-def largest_generators():
-    """Generators that no other exceeds, in params or in macs."""
-    return [Architecture(((up, up, *["conv_5x5"] * 5),) * 3) for up in ("deconv", "bilinear")]

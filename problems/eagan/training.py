@@ -1,7 +1,7 @@
 """Adversarial training: hinge loss, Adam, and an epoch whose pairs are drawn step by step."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -9,7 +9,10 @@ from torch.nn import functional as F
 
 from moonas.data import shift_and_flip
 from moonas.nets.randomness import generator
+from moonas.training.report import TrainingReport
 from moonas.training.sgd import finite_step, load_training_state, training_state
+
+ADVICE = "Lower learning_rate and d_learning_rate, or set clip."  # where no step is finite
 
 
 @dataclass(frozen=True)
@@ -26,11 +29,6 @@ class Recipe:
     beta2: float
     clip: float | None  # norm of a gradient, None for no limit
     shift: int  # pixels that discriminators see all images shifted by, at most
-
-    @classmethod
-    def of(cls, settings):
-        """What settings with fields of the same names say."""
-        return cls(**{name: getattr(settings, name) for name in cls.__dataclass_fields__})
 
     def optimizer(self, net):
         """Adam for a generator."""
@@ -106,25 +104,32 @@ def load_state_of(trained, streams, state):
     streams.load_state(state)
 
 
-@dataclass
-class Report:
-    """What some epochs did."""
+@dataclass(frozen=True)
+class AdversarialReport(TrainingReport):
+    """Report of some epochs, of the losses ``d_loss`` and ``g_loss``.
 
-    d_losses: list = field(default_factory=list)
-    g_losses: list = field(default_factory=list)
-    skipped: int = 0  # steps whose loss or gradient was not finite
+    Args:
+        losses, steps, skipped: as of :class:`~moonas.training.report.TrainingReport`; steps are
+            those of discriminators, skipped counts both kinds.
+        g_steps: number of steps of generators that were taken.
+    """
 
-    def as_dict(self, epochs):
-        """For a journal: means over the steps that were taken, NaN where none was."""
-        mean = [float(np.mean(x)) if x else math.nan for x in (self.d_losses, self.g_losses)]
-        return {
-            "epochs": epochs,
-            "steps": len(self.d_losses),
-            "g_steps": len(self.g_losses),
-            "skipped": self.skipped,
-            "d_loss": mean[0],
-            "g_loss": mean[1],
+    g_steps: int
+
+    def as_dict(self) -> dict[str, float]:
+        """The numbers as a journal records them."""
+        return {"steps": self.steps, "g_steps": self.g_steps} | super().as_dict()
+
+    @classmethod
+    def of(cls, d_losses: list[float | None], g_losses: list[float | None]) -> "AdversarialReport":
+        """The report of the losses of all steps, None for each that was skipped."""
+        d, g = ([x for x in losses if x is not None] for losses in (d_losses, g_losses))
+        means = {
+            name: float(np.mean(taken)) if taken else math.nan
+            for name, taken in (("d_loss", d), ("g_loss", g))
         }
+        skipped = len(d_losses) - len(d) + len(g_losses) - len(g)
+        return cls(means, len(d), skipped, len(g))
 
 
 def d_hinge(real, fake):
@@ -158,12 +163,12 @@ def train_adversarially(
         after: () -> None, told after each step of a generator.
 
     Returns:
-        A :class:`Report`.
+        An :class:`AdversarialReport`.
 
     Raises:
         ValueError: an epoch is too short for a step of a generator.
     """
-    report, d_weights = Report(), list(discriminator.parameters())
+    d_losses, g_losses, d_weights = [], [], list(discriminator.parameters())
     size = min(recipe.batch, len(images))
     if len(images) // size < recipe.d_steps:
         raise ValueError(
@@ -182,19 +187,19 @@ def train_adversarially(
             real = shifted(images[rows], recipe, streams)
             fake = shifted(fake, recipe, streams)
             loss = d_hinge(*joint_scores(pair.score, real, fake, discriminator))
-            _step(loss, d_optimizer, d_weights, recipe, report, report.d_losses)
+            d_losses.append(finite_step(loss, d_optimizer, d_weights, recipe.clip))
             if (step + 1) % recipe.d_steps:
                 continue
             if pair.optimizer is not None:
                 fake = pair.generate(_noise(recipe.generator_batch, recipe, streams, images))
                 loss = g_hinge(pair.score(shifted(fake, recipe, streams)))
-                _step(loss, pair.optimizer, pair.weights, recipe, report, report.g_losses)
+                g_losses.append(finite_step(loss, pair.optimizer, pair.weights, recipe.clip))
                 if after is not None:
                     after()
             pair = None
     if told is not None:
         told(epochs)
-    return report
+    return AdversarialReport.of(d_losses, g_losses)
 
 
 def shifted(images, recipe, streams):
@@ -217,11 +222,3 @@ def joint_scores(score, real, fake, discriminator):
 
 def _noise(n, recipe, streams, like):
     return torch.randn(n, recipe.latent, generator=streams.noise).to(like.device)
-
-
-def _step(loss, optimizer, weights, recipe, report, losses):
-    value = finite_step(loss, optimizer, weights, recipe.clip)
-    if value is None:
-        report.skipped += 1
-    else:
-        losses.append(value)

@@ -10,11 +10,9 @@ Arrays over both cells have the shape (2, 14, k): normal and reduction, edges in
 ``EDGES``, and k candidates, which are indices into ``OPERATIONS`` in ascending order.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from moonas.spaces.genotype import check_cell, edge_in_words, edges_of_text, text_of_edges
+from moonas.spaces.genotype import Cells, check_cell, edges_of_text
 
 OPERATIONS = (  # section III-B, in the paper's order
     "skip_connect",
@@ -34,25 +32,6 @@ SKIP = OPERATIONS.index("skip_connect")
 N_NODES = 4
 EDGES = tuple((node, state) for node in range(N_NODES) for state in range(node + 2))
 NODE_OF, STATE_OF = np.array(EDGES).T
-
-
-@dataclass(frozen=True)
-class Cells:
-    """Two cells, each a tuple of eight edges (operation, state), two a node."""
-
-    normal: tuple[tuple[str, int], ...]
-    reduction: tuple[tuple[str, int], ...]
-
-    def __str__(self):
-        """In words: a node is its two edges, as ``sep3(0)+skip(1)``."""
-        words = [[edge_in_words(edge) for edge in cell] for cell in (self.normal, self.reduction)]
-        nodes = [["+".join(cell[i : i + 2]) for i in range(0, len(cell), 2)] for cell in words]
-        return " / ".join(" ".join(cell) for cell in nodes)
-
-    @property
-    def text(self):
-        """As settings and files hold them, see :func:`cells_of_text`."""
-        return " / ".join(text_of_edges(cell) for cell in (self.normal, self.reduction))
 
 
 def from_genotype(normal, reduction):
@@ -135,7 +114,7 @@ def derive(alphas, candidates, skip_limit=None):
         skip_limit: identities that the normal cell may have; None for any number.
 
     Returns:
-        :class:`Cells`, the edges of a node by ascending state.
+        :class:`~moonas.spaces.genotype.Cells`, the edges of a node by ascending state.
     """
     shares = softmax(np.asarray(alphas, float))
     while True:

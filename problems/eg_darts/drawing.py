@@ -4,7 +4,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from moonas.files import save_figure
-from moonas.spaces.genotype import graph_of_cell
 from moonas.views.drawing import ACCENT, INK, QUIET, draw_graph
 
 
@@ -17,13 +16,8 @@ def draw(found, path):
     """
     figure = Figure(figsize=(11, 8), layout="constrained")
     top, bottom = figure.subfigures(2, 1, height_ratios=[3, 2])
-    for axes, edges, title in zip(
-        top.subplots(1, 2),
-        (found.cells.normal, found.cells.reduction),
-        ("normal cell", "reduction cell"),
-        strict=True,
-    ):
-        draw_graph(axes, graph_of_cell(edges, title))
+    for axes, graph in zip(top.subplots(1, 2), found.cells.graphs(), strict=True):
+        draw_graph(axes, graph)
     loss_axes, size_axes = bottom.subplots(1, 2, sharex=True)
     periods = [epoch["period"] for epoch in found.epochs for _ in epoch["losses"]]
     columns = {

@@ -13,7 +13,6 @@ from moonas.nets.cells import staged_layout
 from moonas.nets.counting import CellCosts
 from moonas.nets.parts import network_parts
 from moonas.operators import MixedCrossover, MixedMoves, MixedSampling, SameArchitecture
-from moonas.spaces.genotype import graph_of_cell
 
 from ..cars import zoo
 from . import cell_space
@@ -32,7 +31,7 @@ def build(**options):
 
 
 def find_cells(words):
-    """The :class:`.cell_space.Cells` of a name or a text; None is the default.
+    """The :class:`~moonas.spaces.genotype.Cells` of a name or a text; None is the default.
 
     Raises:
         ValueError: there are none of that name, or the text is no cells.
@@ -134,10 +133,7 @@ class EGDarts(ClassifierProblem):
 
     def graphs(self, architecture):
         """Both cells, which all networks have."""
-        return [
-            graph_of_cell(edges, f"{kind} cell")
-            for edges, kind in zip(self.edges, ("normal", "reduction"), strict=True)
-        ]
+        return self.cells.graphs()
 
     def operations(self):
         """Every part at every shape that a network of the space can have.

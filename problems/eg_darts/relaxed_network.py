@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from moonas.nets.cells import Stem, even_layout, preprocess, stack
+from moonas.nets.cells import CellNetworkShape, Stem, preprocess
 from moonas.nets.operations import batch_norm_only, build_operation, by_the_batch_at_hand
 
 from .cell_space import EDGES, N_NODES, OPERATIONS
@@ -56,11 +56,8 @@ class RelaxedNetwork(nn.Module):
 
     Args:
         candidates: (2, 14, k) ints, see :mod:`moonas.problems.eg_darts.cell_space`.
-        channels: of the first cell's nodes; they double at every reduction.
-        layers: number of cells.
-        n_classes: outputs.
-        in_channels: of the images.
-        image_size: side in pixels.
+        shape: keyword arguments of :class:`~moonas.nets.cells.CellNetworkShape`: channels, layers,
+            n_classes, in_channels and image_size.
 
     Attributes:
         skip_dropout: chance that a number behind an identity becomes zero in training; the others
@@ -68,13 +65,14 @@ class RelaxedNetwork(nn.Module):
         rng: ``torch.Generator`` of the CPU for that; needed where ``skip_dropout`` is not zero.
     """
 
-    def __init__(self, candidates, *, channels, layers, n_classes, in_channels, image_size):
+    def __init__(self, candidates, **shape):
         super().__init__()
-        shapes = stack(even_layout(channels, layers), image_size, (N_NODES, N_NODES))
-        self.stem = Stem(in_channels, channels, image_size)
+        shape = CellNetworkShape(**shape)
+        shapes = shape.stack((N_NODES, N_NODES))
+        self.stem = Stem(shape.in_channels, shape.cells.stem, shape.image_size)
         by_the_batch_at_hand(self.stem)
         self.cells = nn.ModuleList(_Cell(s, candidates[int(s.reduction)]) for s in shapes)
-        self.classifier = nn.Linear(N_NODES * shapes[-1].channels, n_classes)
+        self.classifier = nn.Linear(N_NODES * shapes[-1].channels, shape.n_classes)
         self.skip_dropout, self.rng = 0.0, None
 
     def forward(self, images, shares):

@@ -77,9 +77,9 @@ class NASBench201(TabularProblem):
 
         Args:
             architecture: a cell.
-            shape: of :class:`~moonas.problems.nasbench201.network.CellNetwork201`.
+            shape: of :class:`~moonas.problems.nasbench201.networks.CellNetwork201`.
         """
-        from .network import CellNetwork201
+        from .networks import CellNetwork201
 
         shape.pop("image_size", None)  # any will do
         return CellNetwork201(architecture.operations, **shape)
@@ -95,6 +95,6 @@ class NASBench201(TabularProblem):
 
     def operations(self):
         """Every operation at every shape of a network."""
-        from .network import parts
+        from .networks import parts
 
         return parts()

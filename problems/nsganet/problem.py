@@ -8,7 +8,6 @@ from moonas.nets.cell_network import CellNetwork
 from moonas.nets.cells import loose_ends
 from moonas.nets.counting import CellCosts
 from moonas.nets.parts import network_parts, space_parts
-from moonas.spaces.genotype import graph_of_cell
 
 from . import space, zoo
 from .operators import operators
@@ -104,10 +103,7 @@ class NSGANet(ClassifierProblem):
 
     def graphs(self, architecture):
         """Both blocks."""
-        return [
-            graph_of_cell(architecture.normal, "normal block"),
-            graph_of_cell(architecture.reduction, "reduction block"),
-        ]
+        return architecture.graphs("block")
 
     def operations(self):
         """Every operation at every shape it can take in the target network, and the fixed parts."""

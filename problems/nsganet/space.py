@@ -15,11 +15,9 @@ Layout of x, 40 integers. Columns 20 c + 4 i to 20 c + 4 i + 3 belong to node i 
 edges is kept, though the network is the same either way.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from moonas.spaces.genotype import cells_of_json, check_cell, edge_in_words, to_json
+from moonas.spaces.genotype import Cells, check_cell, edges_of_json, to_json
 
 __all__ = ["Architecture", "decode", "edges", "encode", "from_genotype", "from_json", "to_json"]
 OPERATIONS = (
@@ -47,21 +45,8 @@ NODES = tuple(np.arange(start, start + GENES) for start in range(0, N_VAR, GENES
 BLOCKS = (NODES[:N_NODES], NODES[N_NODES:])  # the nodes of each block
 
 
-@dataclass(frozen=True)
-class Architecture:
-    """Two blocks, each a tuple of ten edges (operation, state), two a node."""
-
-    normal: tuple[tuple[str, int], ...]
-    reduction: tuple[tuple[str, int], ...]
-
-    def __str__(self):
-        """In words: a node is its two edges, as ``sep3(0)+skip(1)``."""
-        return " / ".join(_in_words(block) for block in (self.normal, self.reduction))
-
-
-def _in_words(block):
-    edges = [edge_in_words(edge) for edge in block]
-    return " ".join("+".join(edges[i : i + 2]) for i in range(0, len(edges), 2))
+class Architecture(Cells):
+    """Two blocks of ten edges each."""
 
 
 def decode(x):
@@ -101,4 +86,4 @@ def from_genotype(normal, reduce):
 
 def from_json(value):
     """The architecture that :func:`to_json` wrote; else a ``ValueError`` says what is wrong."""
-    return from_genotype(*cells_of_json(value))
+    return from_genotype(*edges_of_json(value))

@@ -9,9 +9,9 @@ def network(architecture, **shape):
     Args:
         architecture: a :class:`moonas.problems.nsganet_macro.space.Architecture`.
         shape: channels, n_classes, in_channels; see
-            :class:`moonas.problems.nsganet_macro.network.MacroNetwork`.
+            :class:`moonas.problems.nsganet_macro.networks.MacroNetwork`.
     """
-    from .network import MacroNetwork
+    from .networks import MacroNetwork
 
     return MacroNetwork(architecture, **shape)
 

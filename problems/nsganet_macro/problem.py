@@ -7,7 +7,7 @@ from moonas.classifier import ClassifierProblem
 
 from ..nsganet.operators import operators
 from . import space
-from .network import MacroNetwork, cost, macro_parts
+from .networks import MacroNetwork, cost, macro_parts
 from .settings import Settings
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from moonas.algorithms import algorithm
-from moonas.nets.parts import Part
+from moonas.nets.parts import operation_part
 from moonas.nets.randomness import generator
 from moonas.operators import CategoricalSampling, NodeCrossover, ResetGenes, SameRow
 from moonas.problem import Column, Evaluator
@@ -124,7 +124,7 @@ class Toy(WeightSharingProblem):
         return algorithm("pnsga3", self)
 
     def operations(self):
-        return [Part("skip_connect", 1, 1, 1, side) for side in range(1, N_CHOICES)]
+        return [operation_part("skip_connect", 1, 1, side) for side in range(1, N_CHOICES)]
 
 
 def error_of(t, size):

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from moonas.nets.cell_network import CellNetwork
-from moonas.nets.cells import even_layout, stack, staged_layout
+from moonas.nets.cells import CellNetworkShape, even_layout, stack, staged_layout
 from moonas.nets.counting import CellCosts, count_macs, count_params
 from moonas.nets.operations import (
     FactorizedReduce,
@@ -13,7 +13,7 @@ from moonas.nets.operations import (
     build_operation,
     operation_cost,
 )
-from moonas.nets.parts import network_parts, space_parts
+from moonas.nets.parts import network_parts, operation_part, space_parts, unique
 
 NAMES = (
     "none",
@@ -178,3 +178,17 @@ def test_efficient_channel_attention_by_hand():
     padded = torch.cat([torch.zeros(2, 1), means, torch.zeros(2, 1)], 1)
     gate = torch.sigmoid(padded[:, :-2] - 2 * padded[:, 2:])
     assert torch.allclose(module(x), x * gate[:, :, None, None])
+
+
+def test_parts_are_equal_by_key_and_shape_whatever_makes_them():
+    one, same = operation_part("skip_connect", 2, 1, 8), operation_part("skip_connect", 2, 1, 8)
+    assert one.make is not same.make and one == same
+    assert unique([one, same, operation_part("none", 2, 1, 8)])[0] is one
+    assert one.key == "skip_connect 2-2 s1 8x8" and one.shape == (2, 8, 8)
+
+
+@pytest.mark.parametrize("name", ["channels", "layers", "n_classes"])
+def test_a_network_of_cells_has_at_least_one_of_each(name):
+    with pytest.raises(ValueError, match=f"{name}=0 is invalid: expected at least 1"):
+        CellNetworkShape(**{name: 0})
+    assert CellNetworkShape(channels=4, layers=10).cells == staged_layout((4, 8, 16), (3, 2, 3))

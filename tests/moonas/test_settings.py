@@ -1,12 +1,13 @@
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from moonas.registry import settings_class
-from moonas.settings import SearchSettings, describe, names_of, parse, setting, to_json
+from moonas.settings import SearchSettings, describe, names_of, parse, select, setting, to_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,3 +141,16 @@ def test_the_help_of_pick_names_the_picks():
     from moonas.training.settings import Settings
 
     assert ", ".join(PICKS) in Settings.__dataclass_fields__["pick"].metadata["help"]
+
+
+def test_a_recipe_takes_its_fields_from_settings():
+    @dataclass
+    class Recipe:
+        batch: int
+        horizon: int
+
+    settings = SimpleNamespace(batch=8, channels=4)
+    assert select(Recipe, settings, horizon=3) == Recipe(8, 3)
+    assert select(Recipe, settings, batch=2, horizon=3) == Recipe(2, 3)
+    with pytest.raises(AttributeError, match="horizon"):
+        select(Recipe, settings)

@@ -108,7 +108,7 @@ def test_a_table_that_will_not_do_is_refused_with_the_reason(tmp_path, text, mes
 
 def test_too_few_patients_cannot_be_parted(tmp_path):
     write(tmp_path, LISTED + "".join(f"{i}.png,{'Mass' * (i % 2)},{i % 3}\n" for i in range(20)))
-    with pytest.raises(ValueError, match="is of 3 patients; 5 are wanted"):
+    with pytest.raises(ValueError, match="is of 3 patients; 5 are needed"):
         load(str(tmp_path))
 
 

@@ -7,6 +7,8 @@ import torch
 from torch import nn
 
 from moonas.nets.randomness import derived_seed, generator, initial_weights
+from moonas.problem import SearchFailed
+from moonas.training.report import TrainingReport, require_a_step
 from moonas.training.sgd import (
     Recipe,
     cosine,
@@ -116,7 +118,7 @@ def test_a_step_that_is_not_finite_changes_nothing_and_is_counted():
     images[:] = math.inf
     before = [p.clone() for p in net.parameters()]
     report = train_epoch(net, (images, labels), lambda: paths(net, 0), *trained(net, RECIPE))
-    assert report.steps == 0 and report.skipped == 2 and math.isnan(report.loss)
+    assert report.steps == 0 and report.skipped == 2 and math.isnan(report.losses["loss"])
     assert all(torch.equal(a, p) for a, p in zip(before, net.parameters(), strict=True))
 
 
@@ -211,3 +213,15 @@ def test_parts_of_a_batch_are_equal_in_size():
     count_wrong(predict, torch.zeros(719, 2), torch.zeros(719, dtype=torch.int64), 360)
     assert sizes == [360, 359]
     assert np.ptp(sizes) <= 1
+
+
+def test_a_training_whose_steps_were_all_skipped_has_failed():
+    require_a_step(TrainingReport({"loss": math.nan}, steps=0, skipped=0), advice="")
+    require_a_step(TrainingReport({"loss": 1.0}, steps=1, skipped=9), advice="")
+    with pytest.raises(SearchFailed, match=r"None of the 9 .* Lower learning_rate\."):
+        require_a_step(TrainingReport({}, steps=0, skipped=9), advice="Lower learning_rate.")
+
+
+def test_a_report_names_its_losses():
+    report = TrainingReport({"d_loss": 1.0, "g_loss": 2.0}, steps=3, skipped=4)
+    assert report.as_dict() == {"steps": 3, "skipped": 4, "d_loss": 1.0, "g_loss": 2.0}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from moonas.problems.digits_table import space, training
-from moonas.problems.digits_table.network import DigitsNetwork, of_copy, stack_initial
+from moonas.problems.digits_table.networks import DigitsNetwork, of_copy, stack_initial
 from moonas.problems.digits_table.problem import FILE, read
 from torch.nn import functional as F
 

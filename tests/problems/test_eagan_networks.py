@@ -3,15 +3,13 @@ import pytest
 import torch
 from moonas.problems.eagan import zoo
 from moonas.problems.eagan.costs import discriminator_cost, generator_cost
-from moonas.problems.eagan.networks import (
+from moonas.problems.eagan.discriminator_net import (
     Discriminator,
-    Generator,
     SimpleDiscriminator,
     SuperDiscriminator,
-    SuperGenerator,
-    own_weights,
-    settle_statistics,
 )
+from moonas.problems.eagan.generator_net import Generator, SuperGenerator, settle_statistics
+from moonas.problems.eagan.operations import own_weights
 from moonas.problems.eagan.space import DiscriminatorSpace, GeneratorSpace
 from torch import nn
 from torch.nn import functional as F

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 from moonas.problems.eagan import zoo
+from moonas.problems.eagan.discriminator_net import SimpleDiscriminator
 from moonas.problems.eagan.gan_file import read_trained_gan
-from moonas.problems.eagan.networks import SimpleDiscriminator, own_weights
+from moonas.problems.eagan.operations import own_weights
 from moonas.problems.eagan.space import DiscriminatorSpace, GeneratorSpace
-from moonas.problems.eagan.training import Report
+from moonas.problems.eagan.training import AdversarialReport
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.optimize import minimize
 
@@ -100,7 +101,7 @@ def test_warm_up_visits_the_operations_of_every_edge_alike(stage, load, monkeypa
         paths = [p.generate if stage == "eagan-generator" else p.score for p in pairs]
         if isinstance(paths[0], partial):  # in stage 2 the generator has trained before
             drawn.extend(path.keywords["architecture"] for path in paths)
-        return Report(d_losses=[0.0])
+        return AdversarialReport.of([0.0], [])
 
     monkeypatch.setattr("moonas.problems.eagan.evaluators.train_adversarially", spy)
     monkeypatch.setattr(evaluator.generation, "load", lambda: None)

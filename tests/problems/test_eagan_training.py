@@ -74,14 +74,14 @@ def test_hinge_losses_on_hand_made_scores():
 
 def test_an_epoch_shows_each_image_once_and_leaves_the_odd_ones_for_the_next():
     G, D, report, draws = train(n=10)
-    assert draws == 2 and len(report.g_losses) == len(report.d_losses) == 2
+    assert draws == 2 and report.g_steps == report.steps == 2
     assert G.seen == [4, 6] * 2  # for the discriminator, and for itself
     assert D.seen == [8, 6] * 2  # real and generated together, then generated ones
 
 
 def test_a_generator_steps_once_in_so_many_steps_of_the_discriminator():
     _, _, report, draws = train(with_(d_steps=3), n=4 * 7)
-    assert len(report.d_losses) == 7 and len(report.g_losses) == 2 and draws == 3
+    assert report.steps == 7 and report.g_steps == 2 and draws == 3
 
 
 def test_without_an_optimizer_a_generator_stays_as_it_is():
@@ -91,7 +91,7 @@ def test_without_an_optimizer_a_generator_stays_as_it_is():
     report = train_adversarially(
         images, lambda: Drawn(G, score_of(D)), D, RECIPE.d_optimizer(D), RECIPE, streams, 1
     )
-    assert torch.equal(G.weight, torch.full((3,), 0.5)) and not report.g_losses
+    assert torch.equal(G.weight, torch.full((3,), 0.5)) and not report.g_steps
     assert not torch.equal(D.weight, before)
 
 
@@ -107,8 +107,8 @@ def test_a_step_that_is_not_finite_changes_nothing_and_is_counted():
     G, D, report, _ = train(d_weight=math.inf)
     assert torch.equal(G.weight, torch.full((3,), 0.5))
     assert bool(D.weight.isinf().all())
-    assert report.skipped == 4 and not report.d_losses
-    assert math.isnan(report.as_dict(1)["d_loss"])
+    assert report.skipped == 4 and not report.steps
+    assert math.isnan(report.as_dict()["d_loss"])
 
 
 def test_clipping_bounds_a_gradient():

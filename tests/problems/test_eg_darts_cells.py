@@ -6,8 +6,9 @@ import pytest
 import torch
 from callbacks import On
 from moonas.problems.eg_darts import cell_space
-from moonas.problems.eg_darts.cell_search import Relaxation, read_cells, skip_dropout
+from moonas.problems.eg_darts.cell_search import read_cells
 from moonas.problems.eg_darts.cell_space import EDGES, OPERATIONS
+from moonas.problems.eg_darts.relaxation import Relaxation, skip_dropout
 from moonas.problems.eg_darts.relaxed_network import RelaxedNetwork
 
 import moonas
@@ -15,6 +16,7 @@ from moonas.nets.cell_network import CellNetwork
 from moonas.nets.cells import even_layout, stack
 from moonas.nets.counting import count_params
 from moonas.nets.operations import affine_norm, build_operation
+from moonas.problem import SearchFailed
 from moonas.run.journal import RunMismatch, read_run
 
 SHAPE = dict(channels=4, n_classes=10, in_channels=1, image_size=8)
@@ -346,7 +348,7 @@ def test_diverging_weights_end_the_search_with_a_word(device, tmp_path):
             device=device,
             **TINY | dict(learning_rate=1e30, epochs=4, clip=1e30),
         )
-        with pytest.raises(ValueError, match="lower learning_rate"):
+        with pytest.raises(SearchFailed, match="lower learning_rate"):
             stage.run(seed=1)
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from moonas.problems.nasbench201 import space
-from moonas.problems.nasbench201.network import CellNetwork201, parts
+from moonas.problems.nasbench201.networks import CellNetwork201, parts
 from pymoo.optimize import minimize
 from tables201 import score, write_table
 from torch import nn

@@ -7,7 +7,7 @@ import pytest
 import torch
 from moonas.problems import nsganet_macro
 from moonas.problems.nsganet_macro import space
-from moonas.problems.nsganet_macro.network import cost
+from moonas.problems.nsganet_macro.networks import cost
 from moonas.problems.nsganet_macro.space import Architecture, Phase
 from pymoo.optimize import minimize
 
@@ -98,7 +98,8 @@ def test_parts_of_the_space_are_those_of_its_networks():
     node = 9 * 2**2 + 2 * 2
     assert sum(map(count_params, pieces)) == count_params(problem.network(chain)) - 3 * node
     for part, piece in zip(problem.operations(), pieces, strict=True):
-        assert piece(torch.zeros(2, *part.shape)).shape[1] == part.c_out
+        c_out = int(part.key.split()[1].split("-")[1])  # as in "node 2-2 s1 8x8"
+        assert piece(torch.zeros(2, *part.shape)).shape[1] == c_out
 
 
 def test_a_search_finds_networks_by_error_and_robustness(device):

@@ -4,11 +4,16 @@ With ``copies`` networks in one module, every layer is a convolution of as many 
 one copy reaches another: no sum runs over them, normalisation is by channel, and SGD by number.
 """
 
+from functools import partial
+from typing import NamedTuple
+
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from moonas.nets import parts
+from moonas.nets.parts import Part, layer_part
+
+from .space import Architecture
 
 
 def layer(operation, c_in, c_out, stride, copies=1):
@@ -54,28 +59,42 @@ def _conv(c_in, c_out, kernel, stride, groups, copies):
     )
 
 
-class Part(parts.Part):
-    """A layer by its operation, the stem or the classifier, at one input shape."""
+class LayerShape(NamedTuple):
+    """A layer of a network before its classifier, see :func:`layer`."""
 
-    def build(self):
-        """The module; (b, c_in, side, side) in."""
-        if self.name == "classifier":
-            return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(self.c_in, self.c_out, 1))
-        name = "conv3" if self.name == "stem" else self.name
-        return layer(name, self.c_in, self.c_out, self.stride)
+    operation: str
+    c_in: int
+    c_out: int
+    stride: int
 
 
-def network_parts(architecture, *, n_classes=10, in_channels=1, side=8):
-    """The parts of a network, in order, a list of :class:`Part`."""
-    a = architecture
-    found, c = [Part("stem", in_channels, a.width, 1, side)], a.width
+def layer_shapes(architecture: Architecture, in_channels: int = 1) -> list[LayerShape]:
+    """The layers of a network in order; the first one is the stem."""
+    a, c = architecture, architecture.width
+    found = [LayerShape("conv3", in_channels, c, 1)]
     for stage, (operation, depth) in enumerate(zip(a.operations, a.depths, strict=True)):
         c_out = a.width * (a.widening if stage else 1)
         for i in range(depth):
-            stride = 2 if stage and i == 0 else 1
-            found.append(Part(operation, c, c_out, stride, side))
-            c, side = c_out, side // stride
-    return [*found, Part("classifier", c, n_classes, 1, side)]
+            found.append(LayerShape(operation, c, c_out, 2 if stage and i == 0 else 1))
+            c = c_out
+    return found
+
+
+def network_parts(
+    architecture: Architecture, *, n_classes: int = 10, in_channels: int = 1, side: int = 8
+) -> list[Part]:
+    """The parts of a network, in order: stem, layers and classifier."""
+    found = []
+    for shape in layer_shapes(architecture, in_channels):
+        name = shape.operation if found else "stem"
+        found.append(layer_part(name, *shape[1:], side, partial(layer, *shape)))
+        side //= shape.stride
+    make = partial(_classifier, shape.c_out, n_classes)
+    return [*found, layer_part("classifier", shape.c_out, n_classes, 1, side, make)]
+
+
+def _classifier(c_in, n_classes):
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(c_in, n_classes, 1))
 
 
 class DigitsNetwork(nn.Module):
@@ -94,13 +113,9 @@ class DigitsNetwork(nn.Module):
         super().__init__()
         n = copies or 1
         self.copies, self.n_classes, self.in_channels = copies, n_classes, in_channels
-        *layers, last = network_parts(architecture, n_classes=n_classes, in_channels=in_channels)
-        body = [
-            layer("conv3" if p.name == "stem" else p.name, p.c_in, p.c_out, p.stride, n)
-            for p in layers
-        ]
-        self.body = nn.Sequential(*body, nn.AdaptiveAvgPool2d(1))
-        self.classifier = nn.Conv2d(n * last.c_in, n * n_classes, 1, groups=n)
+        shapes = layer_shapes(architecture, in_channels)
+        self.body = nn.Sequential(*(layer(*s, copies=n) for s in shapes), nn.AdaptiveAvgPool2d(1))
+        self.classifier = nn.Conv2d(n * shapes[-1].c_out, n * n_classes, 1, groups=n)
 
     def forward(self, images):
         if self.copies is None:

@@ -1,11 +1,12 @@
 """The network of a macro architecture, its parts, and its size in closed form."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from functools import partial
 
 import torch
 from torch import nn
 
-from moonas.nets.parts import Part
+from moonas.nets.parts import Part, classifier_part, layer_part
 
 
 def _node(channels):
@@ -19,6 +20,10 @@ def _stem(in_channels, channels):
     return nn.Sequential(
         nn.Conv2d(in_channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels)
     )
+
+
+def _pool():
+    return nn.MaxPool2d(2, ceil_mode=True)
 
 
 class _Phase(nn.Module):
@@ -52,7 +57,7 @@ class MacroNetwork(nn.Module):
         super().__init__()
         self.stem = _stem(in_channels, channels)
         self.phases = nn.ModuleList(_Phase(phase, channels) for phase in architecture.phases)
-        self.pool = nn.MaxPool2d(2, ceil_mode=True)
+        self.pool = _pool()
         self.classifier = nn.Linear(channels, n_classes)
 
     def forward(self, images):
@@ -63,39 +68,28 @@ class MacroNetwork(nn.Module):
         return self.classifier(x.mean((2, 3)))
 
 
-@dataclass(frozen=True)
-class MacroPart(Part):
-    """A part of a :class:`MacroNetwork`: macro_stem, node, phase_end, pool or classifier."""
-
-    def build(self):
-        """The module; (b, c_in, side, side) in."""
-        if self.name == "macro_stem":
-            return _stem(self.c_in, self.c_out)
-        if self.name == "node":
-            return _node(self.c_in)
-        if self.name == "phase_end":
-            return nn.Sequential(nn.BatchNorm2d(self.c_in), nn.ReLU())
-        if self.name == "pool":
-            return nn.MaxPool2d(2, ceil_mode=True)
-        return super().build()
+def _phase_end(channels):
+    return nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU())
 
 
-def macro_parts(n_nodes, *, channels, n_classes, in_channels, image_size):
-    """The parts of a network, as often as it has them.
+def macro_parts(
+    n_nodes: Iterable[int], *, channels: int, n_classes: int, in_channels: int, image_size: int
+) -> list[Part]:
+    """The parts of a :class:`MacroNetwork`, each as often as it occurs.
 
     Args:
         n_nodes: number of nodes of each phase.
         channels, n_classes, in_channels, image_size: of the network.
     """
     c, side = channels, image_size
-    found = [MacroPart("macro_stem", in_channels, c, 1, side)]
+    found = [layer_part("macro_stem", in_channels, c, 1, side, partial(_stem, in_channels, c))]
     for index, n in enumerate(n_nodes):
         if index:
-            found.append(MacroPart("pool", c, c, 2, side))
+            found.append(layer_part("pool", c, c, 2, side, _pool))
             side = -(-side // 2)
-        found += [MacroPart("node", c, c, 1, side)] * n
-        found.append(MacroPart("phase_end", c, c, 1, side))
-    return [*found, MacroPart("classifier", c, n_classes, 1, side)]
+        found += [layer_part("node", c, c, 1, side, partial(_node, c))] * n
+        found.append(layer_part("phase_end", c, c, 1, side, partial(_phase_end, c)))
+    return [*found, classifier_part(c, n_classes, side)]
 
 
 def cost(architecture, *, channels, n_classes, in_channels, image_size):

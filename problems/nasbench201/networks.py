@@ -1,8 +1,8 @@
 """The networks of NAS-Bench-201: three stages of equal cells, residual blocks between them."""
 
-from dataclasses import dataclass
-
 from torch import nn
+
+from moonas.nets.parts import Part
 
 from .space import EDGES, OPERATIONS
 
@@ -94,39 +94,20 @@ class CellNetwork201(nn.Module):
         return self.classifier(self.body(images))
 
 
-@dataclass(frozen=True)
-class Part:
-    """An operation at one of the shapes that it has in a network.
+def parts(channels: int = 16, side: int = 32) -> list[Part]:
+    """Every operation at each of the three shapes that it has in a network.
 
     Args:
-        name: one of ``OPERATIONS``.
-        channels: in and out.
-        side: pixels.
+        channels: of the first stage.
+        side: of its input in pixels.
     """
-
-    name: str
-    channels: int
-    side: int
-
-    @property
-    def key(self):
-        """Its name in a latency table."""
-        return f"{self.name} {self.channels}-{self.channels} {self.side}x{self.side}"
-
-    @property
-    def shape(self):
-        """Of one input, (c, h, w)."""
-        return self.channels, self.side, self.side
-
-    def build(self):
-        """The module; ``none`` is an identity."""
-        return operation(self.name, self.channels) or nn.Identity()
-
-
-def parts(channels=16, side=32):
-    """Every operation at every shape."""
     return [
-        Part(name, channels * 2**stage, side // 2**stage)
+        _part(name, channels * 2**stage, side // 2**stage)
         for stage in range(3)
         for name in OPERATIONS
     ]
+
+
+def _part(name, channels, side):
+    key = f"{name} {channels}-{channels} {side}x{side}"
+    return Part(key, (channels, side, side), lambda: operation(name, channels) or nn.Identity())
