@@ -128,13 +128,13 @@ def _of_type(name, value, type_):
         if not isinstance(value, str | bytes) and hasattr(value, "__iter__"):
             parts = tuple(_of_kinds((kind,), part) for part in value)
         if not isinstance(parts, tuple) or any(type(part) is not kind for part in parts):
-            raise ValueError(f"{name}={value!r} will not do: {LISTS[kind]}.")
+            raise ValueError(f"{name}={value!r} is invalid: expected {LISTS[kind]}.")
         return parts
     kinds = typing.get_args(type_) or (type_,)
     value = _of_kinds(kinds, value)
     if type(value) not in kinds:
         wanted = " or ".join("none" if k is type(None) else KINDS[k] for k in kinds)
-        raise ValueError(f"{name}={value!r} will not do: {wanted}.")
+        raise ValueError(f"{name}={value!r} is invalid: expected {wanted}.")
     return value
 
 
@@ -150,7 +150,7 @@ def _of_kinds(kinds, value):
 def require(condition: bool, settings: Any, name: str, expectation: str) -> None:
     """Raise a ``ValueError`` that names the setting, its value and what was expected."""
     if not condition:
-        raise ValueError(f"{name}={getattr(settings, name)!r} will not do: {expectation}.")
+        raise ValueError(f"{name}={getattr(settings, name)!r} is invalid: expected {expectation}.")
 
 
 def check_objectives(chosen: Iterable[str], known: Iterable[str], least: int = 2) -> None:
@@ -161,7 +161,7 @@ def check_objectives(chosen: Iterable[str], known: Iterable[str], least: int = 2
     if len(chosen) < least or len(set(chosen)) < len(chosen):
         wanted = {1: "one", 2: "two"}[least]
         raise ValueError(
-            f"objectives={tuple(chosen)} will not do: {wanted} or more different columns."
+            f"objectives={tuple(chosen)} is invalid: expected {wanted} or more different columns."
         )
 
 
@@ -220,17 +220,17 @@ def parse(settings_class: type[RunSettings], name: str, text: str) -> Any:
         try:
             return tuple(kind(part) for part in parts if part)
         except ValueError:
-            raise ValueError(f"{name}={text} will not do: {LISTS[kind]}.") from None
+            raise ValueError(f"{name}={text} is invalid: expected {LISTS[kind]}.") from None
     if kind is bool:
         if text.lower() in ("true", "yes", "1"):
             return True
         if text.lower() in ("false", "no", "0"):
             return False
-        raise ValueError(f"{name}={text} will not do: {KINDS[bool]}.")
+        raise ValueError(f"{name}={text} is invalid: expected {KINDS[bool]}.")
     try:
         return kind(text)
     except ValueError:
-        raise ValueError(f"{name}={text} will not do: {KINDS[kind]}.") from None
+        raise ValueError(f"{name}={text} is invalid: expected {KINDS[kind]}.") from None
 
 
 def names_of(settings_class: type[RunSettings]) -> list[str]:

@@ -118,7 +118,7 @@ class NetworkSettings(ProxySettings):
             self.cells is None or self.from_run is None,
             self,
             "cells",
-            "from_run brings cells of its own; to search with others, run --stage eg-darts alone",
+            "none, since from_run brings cells; run --stage eg-darts alone to search with others",
         )
         for name in ("first_width", "stage_cells", "widening"):
             bounds = getattr(self, name)

@@ -87,7 +87,7 @@ def test_any_algorithm_and_other_objectives(elsewhere, capsys):
         (["search", "cars", "--preset", "big"], "Unknown preset 'big'"),
         (["search", "cars", "--set", "epoch=1"], "Unknown setting 'epoch'"),
         (["search", "cars", "--set", "epochs"], "--set expects KEY=VALUE; got 'epochs'"),
-        (["search", "cars", "--population", "ten"], "population=ten will not do"),
+        (["search", "cars", "--population", "ten"], "population=ten is invalid"),
         (["search", "cars", "--device", "tpu9"], "Unknown device 'tpu9'"),
     ],
 )

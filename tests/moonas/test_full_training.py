@@ -240,7 +240,7 @@ def test_the_command_line_trains_into_the_run_folder_and_says_the_error(run):
     ("line", "message"),
     [
         (["epoch=2"], "Unknown setting 'epoch'"),
-        (["epochs=0"], "epochs=0 will not do: at least 1"),
+        (["epochs=0"], "epochs=0 is invalid: expected at least 1"),
         (["pick=tallest"], "pick='tallest' will not do"),
         (["channel=9"], "Unknown setting 'channel'"),
     ],

@@ -38,9 +38,9 @@ def test_words_become_values_of_the_fields_type(name, text, value):
     ("name", "text", "message"),
     [
         ("rates", "1", "Unknown setting 'rates'; choose from .*'rate'"),
-        ("population", "many", "population=many will not do: a whole number"),
-        ("rate", "fast", "rate=fast will not do: a number"),
-        ("download", "maybe", "download=maybe will not do: true or false"),
+        ("population", "many", "population=many is invalid: expected a whole number"),
+        ("rate", "fast", "rate=fast is invalid: expected a number"),
+        ("download", "maybe", "download=maybe is invalid: expected true or false"),
     ],
 )
 def test_words_that_do_not_fit_are_refused(name, text, message):
@@ -49,7 +49,7 @@ def test_words_that_do_not_fit_are_refused(name, text, message):
 
 
 def test_values_out_of_range_or_off_the_list_are_refused():
-    with pytest.raises(ValueError, match="population=0 will not do: at least 1"):
+    with pytest.raises(ValueError, match="population=0 is invalid: expected at least 1"):
         Example(population=0)
     with pytest.raises(ValueError, match=r"cut='c' is unknown; choose from \['a', 'b'\]"):
         Example(cut="c")
@@ -58,11 +58,11 @@ def test_values_out_of_range_or_off_the_list_are_refused():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (dict(population=2.5), "population=2.5 will not do: a whole number"),
-        (dict(rate="fast"), "rate='fast' will not do: a number"),
-        (dict(download="yes"), "download='yes' will not do: true or false"),
-        (dict(root=3), "root=3 will not do: text or none"),
-        (dict(objectives="error"), "objectives='error' will not do: a list of names"),
+        (dict(population=2.5), "population=2.5 is invalid: expected a whole number"),
+        (dict(rate="fast"), "rate='fast' is invalid: expected a number"),
+        (dict(download="yes"), "download='yes' is invalid: expected true or false"),
+        (dict(root=3), "root=3 is invalid: expected text or none"),
+        (dict(objectives="error"), "objectives='error' is invalid: expected a list of names"),
         (dict(population=True), "population=True"),
     ],
 )

@@ -326,14 +326,14 @@ def test_a_learning_rate_that_is_too_high_is_named(tiny):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (dict(epochs=0), "epochs=0 will not do: at least 1"),
-        (dict(size="macs"), r"size='macs' will not do: one of \['params'\]"),
+        (dict(epochs=0), "epochs=0 is invalid: expected at least 1"),
+        (dict(size="macs"), r"size='macs' is invalid: expected one of \['params'\]"),
         (dict(objectives=("error", "speed")), "Unknown objective 'speed'; choose from"),
         (dict(objectives=("error",)), "two or more"),
         (dict(weights="cold"), r"weights='cold' is unknown; choose from \['shared', 'frozen'\]"),
         (dict(data="nowhere"), "'nowhere' is not there"),
         (dict(device="gpu"), "Unknown device 'gpu'"),
-        (dict(learning_rate=0.0), "learning_rate=0.0 will not do: more than 0"),
+        (dict(learning_rate=0.0), "learning_rate=0.0 is invalid: expected more than 0"),
         (dict(target_layers=0), "target_layers=0"),
         (dict(image_size=0), "image_size=0"),
     ],

@@ -248,7 +248,7 @@ def test_presets_are_the_papers():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (dict(crossover=0.9), r"crossover=0.9 will not do: at most 1 less copy=0.2"),
+        (dict(crossover=0.9), r"crossover=0.9 is invalid: expected at most 1 less copy=0.2"),
         (dict(objectives=[]), "one or more different columns"),
         (dict(objectives=["error"]), "Unknown objective 'error'"),
         (dict(image_size=10), "a multiple of 4"),
@@ -317,7 +317,7 @@ def test_a_cyclegan_of_other_data_is_refused(make, weights, tmp_path):
 
 
 def test_too_few_images_of_a_part_are_named(make):
-    with pytest.raises(ValueError, match=r"train_share=0\.999 will not do"):
+    with pytest.raises(ValueError, match=r"train_share=0\.999 is invalid"):
         make(train_share=0.999).evaluate(np.ones(112, dtype=bool)[: make().n_var])
 
 
@@ -445,7 +445,7 @@ def test_the_command_line_searches_and_fine_tunes(tmp_path, capsys):
 
 
 def test_the_final_fine_tuning_wants_a_search_that_has_ended(tmp_path):
-    with pytest.raises(ValueError, match="weights=None will not do"):
+    with pytest.raises(ValueError, match="weights=None is invalid"):
         final.build()
     with pytest.raises(ValueError, match=r"holds no compressed\.pt"):
         final.build(weights=str(tmp_path), **TINY)

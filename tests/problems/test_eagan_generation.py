@@ -184,11 +184,11 @@ def test_the_features_call_themselves_as_the_columns_do(settings, generation):
 @pytest.mark.parametrize(
     "options, words",
     [
-        (dict(score_images=19, is_splits=10), "score_images=19 will not do: 20 or more"),
-        (dict(score_images=1), "score_images=1 will not do"),
-        (dict(score_batch=1), "score_batch=1 will not do"),
-        (dict(is_splits=0), "is_splits=0 will not do"),
-        (dict(image_size=0), "image_size=0 will not do"),
+        (dict(score_images=19, is_splits=10), "score_images=19 is invalid: expected 20 or more"),
+        (dict(score_images=1), "score_images=1 is invalid"),
+        (dict(score_batch=1), "score_batch=1 is invalid"),
+        (dict(is_splits=0), "is_splits=0 is invalid"),
+        (dict(image_size=0), "image_size=0 is invalid"),
         (dict(features="vgg"), "features='vgg' is unknown; choose from"),
     ],
 )

@@ -300,7 +300,7 @@ def test_settings_that_contradict_each_other_are_refused(load):
         (dict(coupled=True, initial_discriminator="simple"), "initial_discriminator='simple'"),
         (dict(coupled=True, repeat=2), "repeat=2"),
         (dict(coupled=True, from_run="nowhere"), "from_run='nowhere'"),
-        (dict(latent=10), "latent=10 will not do: a multiple of 3"),
+        (dict(latent=10), "latent=10 is invalid: expected a multiple of 3"),
         (dict(score_images=2, is_splits=2), "score_images=2.*4 or more"),
         (dict(objectives=("fid", "error")), "Unknown objective 'error'"),
         (dict(image_size=12), "multiple of 8"),

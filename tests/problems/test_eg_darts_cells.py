@@ -318,15 +318,21 @@ def test_cells_that_are_not_there_or_damaged_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (dict(candidates=(12, 13)), "candidates=.* will not do: falling from 12"),
+        (dict(candidates=(12, 13)), "candidates=.* is invalid: expected falling from 12"),
         (dict(candidates=(8, 4)), "falling from 12"),
-        (dict(candidates=(12, 1)), "candidates=.* will not do: at least 2"),
-        (dict(layers=(3, 3, 4)), r"layers=\(3, 3, 4\) will not do: 2 numbers, one a period"),
+        (dict(candidates=(12, 1)), "candidates=.* is invalid: expected at least 2"),
+        (
+            dict(layers=(3, 3, 4)),
+            r"layers=.* is invalid: expected 2 numbers, one a period",
+        ),
         (dict(skip_dropout=(0.0, 1.0)), "skip_dropout=.*less than 1"),
-        (dict(weight_epochs=2), "weight_epochs=2 will not do: less than epochs=2"),
+        (dict(weight_epochs=2), "weight_epochs=2 is invalid: expected less than epochs=2"),
         (dict(order="third"), "order='third' is unknown"),
-        (dict(layers=(3, 2)), "layers=.* will not do: at least 3"),  # two reductions, no normal
-        (dict(layers=(2, 1.5)), "layers=.* will not do: a list of whole numbers"),
+        (
+            dict(layers=(3, 2)),
+            "layers=.* is invalid: expected at least 3",
+        ),
+        (dict(layers=(2, 1.5)), "layers=.* is invalid: expected a list of whole numbers"),
     ],
 )
 def test_settings_that_will_not_do_are_refused(tiny_cells, options, message):

@@ -81,7 +81,7 @@ def test_cells_of_a_run_become_a_setting_that_needs_the_run_no_more(load, tmp_pa
     (tmp_path / "cells.json").write_text(json.dumps({"cells": TEXT}))
     problem = load(from_run=tmp_path)
     assert problem.settings.cells == TEXT and problem.settings.from_run is None
-    with pytest.raises(ValueError, match="from_run brings cells of its own"):
+    with pytest.raises(ValueError, match="none, since from_run brings cells"):
         load(from_run=tmp_path, cells="PDARTS")
     with pytest.raises(ValueError, match="no run of eg-darts-cells"):
         load(from_run=tmp_path / "elsewhere")
@@ -90,9 +90,12 @@ def test_cells_of_a_run_become_a_setting_that_needs_the_run_no_more(load, tmp_pa
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (dict(first_width=(9, 3)), r"first_width=\(9, 3\) will not do: the least and the most"),
+        (
+            dict(first_width=(9, 3)),
+            r"first_width=\(9, 3\) is invalid: expected the least and the most",
+        ),
         (dict(stage_cells=(1, 2, 3)), "stage_cells=.*two numbers in order"),
-        (dict(widening=(0.5, 2.0)), "widening=.* will not do: at least 1"),
+        (dict(widening=(0.5, 2.0)), "widening=.* is invalid: expected at least 1"),
     ],
 )
 def test_bounds_that_are_none_are_refused(load, options, message):
@@ -268,8 +271,8 @@ def test_one_stage_runs_alone_with_cells_of_any_kind(elsewhere, capsys, line):
         (["from_run=x"], "from_run='x' is invalid: the stage before eg-darts runs, too"),
         (["--stage", "x"], "Unknown stage 'x' of eg-darts"),
         (["--algorithm", "nsga9"], "Unknown algorithm 'nsga9'"),
-        (["stage_cells=2,1"], "stage_cells=(2, 1) will not do"),
-        (["layers=2,b"], "layers=2,b will not do: a list of whole numbers"),
+        (["stage_cells=2,1"], "stage_cells=(2, 1) is invalid"),
+        (["layers=2,b"], "layers=2,b is invalid: expected a list of whole numbers"),
     ],
 )
 def test_wrong_words_end_with_2_before_any_work(elsewhere, capsys, line, words, message):

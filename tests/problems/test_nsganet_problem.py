@@ -490,10 +490,10 @@ def test_loose_ends_of_published_blocks_are_what_they_concatenate(name, concat):
     ("options", "message"),
     [
         (dict(evaluator="oracle"), r"evaluator='oracle' is unknown; choose from"),
-        (dict(exploitation=0.0), "exploitation=0.0 will not do: more than 0"),
-        (dict(exploitation=1.5), "exploitation=1.5 will not do: at most 1"),
-        (dict(train_share=1.0), "train_share=1.0 will not do: less than 1"),
-        (dict(mutation=0.0), "mutation=0.0 will not do: more than 0"),
+        (dict(exploitation=0.0), "exploitation=0.0 is invalid: expected more than 0"),
+        (dict(exploitation=1.5), "exploitation=1.5 is invalid: expected at most 1"),
+        (dict(train_share=1.0), "train_share=1.0 is invalid: expected less than 1"),
+        (dict(mutation=0.0), "mutation=0.0 is invalid: expected more than 0"),
     ],
 )
 def test_settings_that_will_not_do_are_refused_at_once(options, message):
