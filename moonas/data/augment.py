@@ -4,8 +4,10 @@ import torch
 from torch.nn import functional as F
 
 
-def shift_and_flip(images, rng, padding, flip):
-    """Each image shifted by up to ``padding`` pixels, zeros coming in, and mirrored half the time.
+def shift_and_flip(
+    images: torch.Tensor, rng: torch.Generator, padding: int, flip: bool
+) -> torch.Tensor:
+    """Shift each image by up to ``padding`` pixels, filled with zeros; mirror half of them.
 
     Args:
         images: (b, c, h, w).
@@ -19,8 +21,10 @@ def shift_and_flip(images, rng, padding, flip):
     return crop_and_flip(F.pad(images, [padding] * 4), rng, images.shape[2:], flip)
 
 
-def crop_and_flip(images, rng, size, flip):
-    """A random part of each image, mirrored half the time.
+def crop_and_flip(
+    images: torch.Tensor, rng: torch.Generator, size: tuple[int, int], flip: bool
+) -> torch.Tensor:
+    """Crop a random part of each image; mirror half of them.
 
     Args:
         images: (b, c, h, w).
@@ -46,8 +50,8 @@ def crop_and_flip(images, rng, size, flip):
     return images[batch, channels, rows, columns]
 
 
-def cutout(images, rng, size):
-    """A square of each image set to zero, the mean where images are normalised.
+def cutout(images: torch.Tensor, rng: torch.Generator, size: int) -> torch.Tensor:
+    """Set a square of each image to zero, which is the mean of normalised images.
 
     After DeVries and Taylor (2017). Its centre is anywhere in the image, so that a part of it may
     lie outside.

@@ -1,13 +1,16 @@
 """Splits of a data set, the same for all runs, so that their scores compare."""
 
 import numpy as np
+import torch
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 SPLIT_SEED = 0  # of every split
 
 
-def split(labels, n_first, groups=None):
-    """Two index arrays, shuffled, the same every time; stratified where each image has one label.
+def split(
+    labels: torch.Tensor | np.ndarray, n_first: int, groups: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Split a data set into two shuffled index arrays, stratified if each image has one label.
 
     Args:
         labels: (n,) ints or (n, n_labels), a tensor or an array.

@@ -137,18 +137,22 @@ class Generator(_Generator):
         return self.path(z, self.architecture.cells)
 
 
-def check_side(side):
-    """The side of images, if it is one that three cells can reach; else a ``ValueError``."""
+def check_side(side: int) -> int:
+    """The side of images in pixels.
+
+    Raises:
+        ValueError: three cells cannot reach such a side.
+    """
     if side < 8 or side % 2**N_CELLS:
         raise ValueError(
-            f"Images of {side}x{side} pixels will not do: the three cells of a generator double a "
-            "side, so it is a multiple of 8. image_size=8, 16, 32 or 48 resizes the data."
+            f"Images of {side}x{side} pixels are invalid: expected a side that is a multiple of 8, "
+            "since a generator doubles it three times. image_size=8, 16, 32 or 48 resizes the data."
         )
     return side
 
 
 @torch.no_grad()
-def settle_statistics(generator, latents):
+def settle_statistics(generator: Generator, latents: list[torch.Tensor]) -> None:
     """Set a generator's running statistics to their mean over batches of latent vectors.
 
     Args:

@@ -8,10 +8,13 @@ What the paper leaves out is as in its release: sums at nodes, one latent part a
 cells, a first block of the discriminator that is not searched, and a sum over pixels at its end.
 """
 
+from collections.abc import Callable, Iterable
+
+import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .space import NORMAL
+from .space import NORMAL, Architecture
 
 INTERPOLATIONS = ("nearest", "bilinear")
 CONVOLUTIONS = {  # kernel, dilation
@@ -23,8 +26,25 @@ CONVOLUTIONS = {  # kernel, dilation
 }
 
 
-def convolution(c_in, c_out, kernel, *, stride=1, dilation=1, norm=None):
-    """A convolution with bias that keeps the side, or halves it; spectrally normalised if asked."""
+def convolution(
+    c_in: int,
+    c_out: int,
+    kernel: int,
+    *,
+    stride: int = 1,
+    dilation: int = 1,
+    norm: Callable | None = None,
+) -> nn.Module:
+    """A convolution with bias that keeps the side, or halves it with stride 2.
+
+    Args:
+        c_in: channels in.
+        c_out: channels out.
+        kernel: pixels a side.
+        stride: 1 or 2.
+        dilation: pixels between the taps of the kernel.
+        norm: module -> module, as ``spectral_norm``; None for no normalisation.
+    """
     padding = dilation * (kernel - 1) // 2
     layer = nn.Conv2d(c_in, c_out, kernel, stride, padding, dilation)
     nn.init.xavier_uniform_(layer.weight)
@@ -32,7 +52,7 @@ def convolution(c_in, c_out, kernel, *, stride=1, dilation=1, norm=None):
 
 
 class Convolve(nn.Module):
-    """ReLU, unless told otherwise, and a dense convolution; (b, c, h, w) -> (b, c, h', w')."""
+    """ReLU, if ``relu``, and a dense convolution; (b, c, h, w) -> (b, c, h', w')."""
 
     def __init__(self, channels, name, *, stride=1, relu=True, norm=None):
         super().__init__()
@@ -84,14 +104,14 @@ class Pool(nn.Module):
         return self.pool(x, 2, ceil_mode=True)
 
 
-def up_operation(name, channels):
+def up_operation(name: str, channels: int) -> nn.Module:
     """The module of an operation in an Up-Cell that is no identity and not ``none``."""
     if name == "deconv":
         return Deconvolve(channels)
     return Enlarge(channels, name) if name in INTERPOLATIONS else Convolve(channels, name)
 
 
-def down_operation(name, channels, **options):
+def down_operation(name: str, channels: int, **options) -> nn.Module:
     """The module of an operation in a Down-Cell that is no identity and not ``none``.
 
     Args:
@@ -102,19 +122,19 @@ def down_operation(name, channels, **options):
     return Pool(name) if name.endswith("_pool") else Convolve(channels, name, **options)
 
 
-def edge_operations(names, make):
+def edge_operations(names: Iterable[str], make: Callable[[str], nn.Module]) -> nn.ModuleDict:
     """The operations that an edge may take, by name; ``none`` and identities have no module."""
     return nn.ModuleDict({name: make(name) for name in names if name not in NORMAL[:2]})
 
 
-def apply_edge(operations, name, x):
+def apply_edge(operations: nn.ModuleDict, name: str, x: torch.Tensor) -> torch.Tensor | None:
     """x through an operation of an edge; None where there is none."""
     if name == "none":
         return None
     return x if name == "skip_connect" else operations[name](x)
 
 
-def total(tensors):
+def total(tensors: Iterable[torch.Tensor | None]) -> torch.Tensor | None:
     """The sum of those that are not None, None if there is none; never in place."""
     sum_ = None
     for tensor in tensors:
@@ -123,13 +143,16 @@ def total(tensors):
     return sum_
 
 
-def alone(architecture):
+def alone(architecture: Architecture) -> list[list[tuple[str]]]:
     """The candidates of a network that stands alone: one each."""
     return [[(name,) for name in cell] for cell in architecture.cells]
 
 
-def own_weights(net, supernet):
-    """Give a network that stands alone the weights of its path through a supernet; the network.
+def own_weights(net: nn.Module, supernet: nn.Module) -> nn.Module:
+    """Give a network that stands alone the weights of its path through a supernet.
+
+    Returns:
+        The network.
 
     Running statistics, which no supernet keeps, stay as they are; see
     :func:`~moonas.problems.eagan.generator_net.settle_statistics`.

@@ -46,8 +46,8 @@ class Relaxation:
         self.images = Classification(search.settings, search.info, search.device)
         self.images.load()
 
-    def start(self, period, candidates):
-        """Fresh weights and architecture parameters.
+    def start(self, period: int, candidates: np.ndarray) -> None:
+        """Begin a period with fresh weights and architecture parameters.
 
         Args:
             period: its number, from 0.
@@ -77,11 +77,11 @@ class Relaxation:
         self.trail = deque(maxlen=s.history)  # (complexity, loss) of the last m steps
         self.unseen = torch.empty(0, dtype=torch.int64)  # validation images of this round
 
-    def shares(self):
+    def shares(self) -> torch.Tensor:
         """(2, 14, k) shares of the candidates (eq. 2)."""
         return self.alphas.softmax(-1)
 
-    def complexity(self):
+    def complexity(self) -> float:
         """Parameters of the edges of all cells, expected under the shares.
 
         The paper leaves open what the complexity of a relaxed cell is. This is the mean number of
@@ -90,8 +90,8 @@ class Relaxation:
         """
         return float((self.shares().detach().cpu().double().numpy() * self.params).sum())
 
-    def train(self):
-        """One epoch.
+    def train(self) -> dict:
+        """Train for one epoch.
 
         Returns:
             A dict: loss, steps, skipped of the weights; error, complexity and alphas at its end;
@@ -162,7 +162,7 @@ class Relaxation:
         self.alpha_optimizer.step()
 
     def _validation_batch(self):
-        """Validation images; none comes again before a whole batch of others is not left."""
+        """The next validation images; a shuffle begins when too few are left for a batch."""
         images, labels = self.images.validation
         size = min(self.settings.batch, len(images))
         if len(self.unseen) < size:
@@ -174,7 +174,7 @@ class Relaxation:
             x = self.images.augment(x, self.rngs["validation"])
         return x, y
 
-    def state(self):
+    def state(self) -> dict[str, torch.Tensor]:
         """All that training changes, as a flat dict of tensors."""
         tensors = training_state(self.net, self.optimizer)
         tensors |= {f"rng.{name}": rng.get_state() for name, rng in self.rngs.items()}
@@ -184,8 +184,8 @@ class Relaxation:
         tensors |= {"alphas": self.alphas.detach(), "trail": trail, "unseen": self.unseen}
         return tensors | {"at": torch.tensor([self.period, self.epoch])}
 
-    def load_state(self, state):
-        """Put back what :meth:`state` gave; the state of an earlier period is of no use here."""
+    def load_state(self, state: dict[str, torch.Tensor]) -> None:
+        """Load what :meth:`state` gave; the state of an earlier period is ignored."""
         period, epoch = state["at"].tolist()
         if period != self.period:
             return
@@ -205,7 +205,7 @@ class Relaxation:
         self.unseen = state["unseen"]
 
 
-def skip_dropout(start, epoch, weight_epochs, epochs):
+def skip_dropout(start: float, epoch: int, weight_epochs: int, epochs: int) -> float:
     """Dropout behind identities in an epoch (P-DARTS's release): it falls along a line while the
     weights train alone, begins again, and then falls exponentially.
 

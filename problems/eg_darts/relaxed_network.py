@@ -87,6 +87,6 @@ class RelaxedNetwork(nn.Module):
         if not self.training or not self.skip_dropout:
             return x
         if self.rng is None:
-            raise ValueError("skip_dropout wants a generator: set rng.")
+            raise ValueError("skip_dropout needs a generator: set rng.")
         kept = torch.rand(x.shape, generator=self.rng).to(x.device) >= self.skip_dropout
         return x * kept / (1 - self.skip_dropout)

@@ -109,7 +109,7 @@ def test_dropout_falls_on_identities_of_stride_one_in_training_alone():
     assert set(dropped.unique().tolist()) == {0.0, 2.0}
     assert abs(dropped.mean() - 1) < 4 * math.sqrt(1 / x.numel())
     net.rng = None
-    with pytest.raises(ValueError, match="wants a generator"):
+    with pytest.raises(ValueError, match="needs a generator"):
         net(images, shares)
     others = relaxed(np.full((2, 14, 1), OPERATIONS.index("max_pool_3x3")))
     plain = others(images, shares)
