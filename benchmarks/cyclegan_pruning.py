@@ -124,7 +124,8 @@ def judge(label, seed, runs, found):
         architecture = found[label]
     quality = Quality(settings, problem.info, evaluator.data, problem.device)
     pair = compressed(original, architecture, problem.groups)
-    scored, columns = evaluator.compressed(architecture), evaluator.score([architecture])
+    scored = evaluator.compressed(architecture)
+    columns = evaluator.score(problem.candidates([architecture]))
     images = {
         k: torch.cat([domain.train, domain.validation]) for k, domain in evaluator.data.items()
     }

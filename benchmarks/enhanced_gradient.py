@@ -24,7 +24,7 @@ import torch
 from joblib import Parallel, delayed
 from matplotlib.figure import Figure
 from moonas.problems.eg_darts import cell_space
-from moonas.problems.eg_darts.cell_search import Settings
+from moonas.problems.eg_darts.settings import CellSettings
 from scipy.stats import wilcoxon
 
 import moonas
@@ -60,7 +60,7 @@ def search(seed, variant, runs, options):
 
 def train(cells, seed):
     """Validation error (%) and params of a network of these cells, trained from scratch."""
-    settings = Settings(device="cpu")
+    settings = CellSettings(device="cpu")
     images = Classification(settings, describe("digits"), torch.device("cpu"))
     images.load()
     with repeatable(1):
@@ -100,7 +100,7 @@ def main():
     """Run what is missing, print the table, write JSON and picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=6)
-    parser.add_argument("--epochs", type=int, default=Settings().epochs)
+    parser.add_argument("--epochs", type=int, default=CellSettings().epochs)
     parser.add_argument("--runs", type=Path, default=Path("runs/enhanced_gradient"))
     parser.add_argument("--out", type=Path, default=HERE / "enhanced_gradient")
     args = parser.parse_args()

@@ -37,6 +37,7 @@ from scipy.stats import spearmanr, wilcoxon
 import moonas
 from moonas.operators import CategoricalSampling
 from moonas.pareto import hypervolume
+from moonas.problem import Evaluator
 from moonas.run.callbacks import RunCallback
 
 HERE = Path(__file__).parent
@@ -58,27 +59,25 @@ COLORS = {
 }
 
 
-class CachedEvaluator:
+class CachedEvaluator(Evaluator):
     """Errors of frozen weights, by row; what is not known is scored and kept in a file."""
 
-    trains = False
-
-    def __init__(self, inner, encode, path):
-        self.inner, self.encode, self.path = inner, encode, path
+    def __init__(self, inner, path):
+        self.inner, self.path = inner, path
         self.device = inner.device
         self.errors = json.loads(path.read_text()) if path.exists() else {}
 
     def begin(self, seed):
         """Nothing depends on the run."""
 
-    def score(self, architectures):
+    def score(self, candidates):
         """As the inner evaluator's."""
-        keys = [",".join(map(str, self.encode(a).tolist())) for a in architectures]
-        new = {k: a for k, a in zip(keys, architectures, strict=True) if k not in self.errors}
+        keys = [",".join(map(str, row)) for row in candidates.rows.tolist()]
+        new = {k: i for i, k in enumerate(keys) if k not in self.errors}
         if new:
-            scored = self.inner.score(list(new.values()))["error"].tolist()
+            scored = self.inner.score(candidates[list(new.values())])["error"].tolist()
             self.errors.update(zip(new, scored, strict=True))
-        costs = self.inner.costs.counted(architectures)
+        costs = self.inner.costs.counted(candidates)
         return {"error": np.array([self.errors[k] for k in keys])} | costs
 
     def save(self):
@@ -126,10 +125,11 @@ def trained(epochs, runs):
 def with_weights(epochs, runs, name, **options):
     """The problem with the trained weights and cached scores."""
     problem = supernet_problem(epochs, **options)
-    inner = problem.evaluator
+    inner = problem.make_evaluator()
     inner.begin(0)
     inner.load_state(torch.load(runs / f"supernet-{epochs}.pt", weights_only=True))
-    problem._evaluator = CachedEvaluator(inner, problem.encode, runs / f"{name}-{epochs}.json")
+    cached = CachedEvaluator(inner, runs / f"{name}-{epochs}.json")
+    problem.make_evaluator = lambda: cached
     return problem
 
 
@@ -151,8 +151,8 @@ def search(seed, epochs, runs):
     cache = None
     for variant, options in VARIANTS.items():
         problem = with_weights(epochs, runs, f"seed-{seed}", **options)
-        cache = problem._evaluator if cache is None else cache
-        problem._evaluator = cache
+        cache = problem.make_evaluator() if cache is None else cache
+        problem.make_evaluator = lambda cache=cache: cache
         seen, curve, shares = [], [], []
 
         def note(algorithm, problem=problem, seen=seen, curve=curve, shares=shares):
@@ -182,7 +182,7 @@ def from_scratch(x, seed, epochs):
     """Validation error (%) of one architecture, trained alone in the supernet's shape."""
     problem = moonas.load_problem("nsganet", proxy_epochs=epochs, **SHAPE)
     problem.evaluator.begin(seed)
-    return float(problem.evaluator.score([problem.decode(x)])["error"][0])
+    return float(problem.evaluator.score(problem.session.candidates(x[None]))["error"][0])
 
 
 def correlation(args):

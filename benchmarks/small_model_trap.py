@@ -19,7 +19,6 @@ import torch
 from joblib import Parallel, delayed
 from matplotlib.figure import Figure
 from moonas.problems.cars import network, space
-from moonas.problems.cars.problem import target_shape
 from pymoo.optimize import minimize
 from torch.nn import functional as F
 
@@ -27,7 +26,7 @@ import moonas
 from moonas.data import load, split
 from moonas.metrics.error import count_wrong, error_percent
 from moonas.nets.randomness import generator, initial_weights
-from moonas.pareto import hypervolume, rows_of
+from moonas.pareto import hypervolume, population_front
 from moonas.run.progress import short_number
 
 HERE = Path(__file__).parent
@@ -60,7 +59,7 @@ def search(rule, seed, runs, generations):
     result = minimize(
         problem, problem.algorithm(), ("n_gen", generations), seed=seed, callback=record
     )
-    rows = rows_of(problem, result.pop)
+    rows = population_front(problem, result.pop)
     front = [list(row.objectives.values()) for row in rows]
     return {
         "rule": rule,
@@ -82,7 +81,7 @@ def train_alone(name, quantile, seed):
     data = load("digits")
     train, validation = split(data.labels, len(data.labels) // 2)
     with initial_weights(seed, name):
-        net = network(space.decode(X[chosen]), **target_shape(problem.settings, problem.info))
+        net = network(space.decode(X[chosen]), **problem.shape)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.025, momentum=0.9, weight_decay=3e-4)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, ALONE_EPOCHS)
     order, curve = generator(seed, "batches"), []

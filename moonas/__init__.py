@@ -4,6 +4,7 @@ from importlib import import_module
 
 _HOMES = {
     "algorithm": "moonas.algorithms.named",
+    "ClassifierProblem": "moonas.classifier",
     "compare": "moonas.comparison",
     "front": "moonas.pareto",
     "load_model": "moonas.models.model",

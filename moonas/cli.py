@@ -8,17 +8,9 @@ from pathlib import Path
 
 from . import __version__, registry
 from .run.callbacks import RunCallback
-from .settings import describe, parse
+from .settings import describe, names_of, parse
 
 DEFAULT_SEED = 1
-LISTED = {  # of an entry, by title
-    "variables": "variables",
-    "objectives": "objectives",
-    "they move": "moves",
-    "leaves": "result",
-    "data": "data",
-    "cost": "cost",
-}
 
 
 def main(argv=None):
@@ -46,7 +38,10 @@ def _parser(argv):
     parser.add_argument("--version", action="version", version=f"moonas {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    listing = commands.add_parser("list", help="the problems, or the published architectures")
+    listing = commands.add_parser(
+        "list", help="the problems, facts about one of them, or the published architectures"
+    )
+    listing.add_argument("name", metavar="NAME", nargs="?", help="a problem or another stage")
     listing.add_argument(
         "--zoo", action="store_true", help="published architectures and their size"
     )
@@ -233,7 +228,7 @@ def _training_help(folder):
     """The settings of the full training of a run, with their defaults."""
     try:
         _, name = registry.last_run(folder)
-        return _help_of({"the training": registry.training_module(name)})
+        return _help_of({"the training": registry.training_settings_class(name)})
     except ValueError:
         return None
 
@@ -244,24 +239,25 @@ def _settings_help(task):
         names = registry.stages(task)
     except ValueError:
         return None
-    return _help_of({name: registry.stage_module(name) for name in names})
+    return _help_of({name: registry.settings_class(name) for name in names})
 
 
-def _help_of(modules):
-    """The settings of modules by name, with their defaults."""
+def _help_of(classes):
+    """Lines of help on Settings classes by the name of their stage, with the defaults."""
     lines = []
-    for name, module in modules.items():
+    for name, settings in classes.items():
         lines += ["", f"settings of {name} (--set KEY=VALUE):"]
-        for key, default, help, choices in describe(module.Settings):
+        for key, default, help, choices in describe(settings):
             lines.append(f"  {key + '=' + default:<28} {help}")
             if choices:
                 lines.append(f"  {'':<28} ({', '.join(choices)})")
-        lines += [f"presets of {name}: {', '.join(module.PRESETS)}"]
+        lines += [f"presets of {name}: {', '.join(settings.PRESETS)}"]
     return "\n".join(lines)
 
 
 def _list(args):
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     console = Console()
@@ -283,30 +279,43 @@ def _list(args):
                     table.add_row(item.name, *counts, item.problem, item.source)
             console.print(table)
         return 0
-    for name, entry in registry.entries().items():
-        table = Table.grid(padding=(0, 2))
-        table.add_column(min_width=19, no_wrap=True)
-        table.add_column()
-        table.add_row(f"[bold]{name}[/bold]", entry.summary)
-        if name != entry.task:
-            table.add_row("  stage of", entry.task)
-        for title, field in LISTED.items():
-            if getattr(entry, field, None):
-                table.add_row(f"  {title}", getattr(entry, field))
-        console.print(table, "", highlight=False)
-    console.print(
-        "Cost: of a search with the settings that it has by itself, on two CPU cores. All of them: "
-        "moonas search TASK --help.",
-        highlight=False,
-    )
+    if args.name:
+        from .views.facts import facts
+
+        try:
+            rows = facts(args.name)
+        except ValueError as error:
+            return _fail(2, error)
+    else:
+        rows = [(name, _summary(entry)) for name, entry in registry.entries().items()]
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for title, text in rows:
+        table.add_row(title, escape(text))
+    console.print(table, highlight=False)
+    if not args.name:
+        console.print(
+            "\nTimes are those of a search of the whole task with default settings, on two CPU "
+            "cores. Facts about one problem: moonas list NAME.",
+            highlight=False,
+        )
     return 0
+
+
+def _summary(entry):
+    """A stage in the list: its summary, its task if that has several stages, and the time."""
+    details = [f"stage of {entry.task}"] if len(registry.stages(entry.task)) > 1 else []
+    details += [entry.cost] if entry.cost else []
+    return "\n".join([entry.summary, *filter(None, [", ".join(details)])])
 
 
 def _compare(args):
     from rich.console import Console
 
     from .comparison import compare
-    from .comparison.report import table_rows, words
+    from .comparison.report import results_table, summary
+    from .views.tables import to_console
 
     try:
         unknown = set(args.problems) - set(registry.problem_names())
@@ -314,8 +323,7 @@ def _compare(args):
             raise ValueError(
                 f"Unknown problem {min(unknown)!r}; choose from {registry.problem_names()}."
             )
-        modules = {name: registry.stage_module(name) for name in args.problems}
-        options = _options(args, modules)
+        options = _options(args, {name: registry.settings_class(name) for name in args.problems})
         console = Console()
         with _counted(console) as told:
             found = compare(
@@ -333,10 +341,8 @@ def _compare(args):
     except ValueError as error:
         return _fail(2, error)
     for problem in found.plan.tasks:
-        table = _table(*table_rows(found, problem, narrow=True))
-        table.title, table.title_justify = problem, "left"
-        console.print(table)
-        for line in words(found, problem):
+        console.print(to_console(results_table(found, problem, narrow=True), compact=True))
+        for line in summary(found, problem):
             console.print(line, highlight=False)
     console.print(
         f"Written to {args.out}: report.html, results.csv, pairs.csv, ...", soft_wrap=True
@@ -364,6 +370,7 @@ def _evaluate(args):
 
     from .models import robustness as evaluation
     from .models.model import find_model, load_model
+    from .views.tables import to_console
 
     console = Console()
     try:
@@ -387,8 +394,8 @@ def _evaluate(args):
         return _fail(2, error)
     folder = Path(args.out or find_model(args.models[0]).parent)
     evaluation.write_evaluation(found, folder)
-    console.print(_table(*evaluation.table(found)))
-    for line in evaluation.lines(found):
+    console.print(to_console(evaluation.errors_table(found), compact=True))
+    for line in evaluation.summary(found):
         console.print(line, highlight=False)
     console.print(f"Written to {folder}: evaluation.json, evaluation.png.", soft_wrap=True)
     return 0
@@ -419,8 +426,8 @@ def _latency(args):
     console = Console()
     try:
         name = _problem_of(args.task)
-        module = registry.stage_module(name)
-        problem = module.build(**_options(args, {name: module})[name])
+        options = _options(args, {name: registry.settings_class(name)})[name]
+        problem = registry.stage_module(name).build(**options)
         with _bar_of(console) as tell:
             table = latency.measure_parts(
                 problem,
@@ -438,8 +445,8 @@ def _latency(args):
     except ValueError as error:
         return _fail(2, error)
     path = Path(args.out or f"latency-{args.task}.json")
-    latency.write_table(table, path)
-    for line in latency.lines(table):
+    latency.write_latency_table(table, path)
+    for line in latency.summary(table):
         console.print(line, highlight=False)
     console.print(f"Written: {path}. Use it: --set latency_table={path}", soft_wrap=True)
     return 0
@@ -453,18 +460,6 @@ def _problem_of(task):
     return [name for name, e in kinds.items() if isinstance(e, registry.ProblemEntry)][-1]
 
 
-def _table(titles, rows):
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for i, title in enumerate(titles):
-        table.add_column(title, justify="right" if i else "left")
-    for row in rows:
-        table.add_row(*row)
-    return table
-
-
 def _training_options(args):
     """The options of trainings from scratch of every problem that has them, where any does."""
     texts, found = {}, {}
@@ -474,9 +469,8 @@ def _training_options(args):
             raise ValueError(f"--training wants KEY=VALUE; got {pair!r}.")
         texts[key] = value
     for name in args.problems if texts else ():
-        module = getattr(registry.entry(name), "training", None)
-        if module is not None:
-            settings = registry.training_module(name).Settings
+        if registry.has_training(name):
+            settings = registry.training_settings_class(name)
             found |= {key: parse(settings, key, value) for key, value in texts.items()}
     return found
 
@@ -552,7 +546,7 @@ def _prepare(args):
     names = [args.stage] if args.stage else every
     if names[0] not in every:
         raise ValueError(f"Unknown stage {args.stage!r} of {args.task}; choose from {every}.")
-    options = _options(args, {name: registry.stage_module(name) for name in names})
+    options = _options(args, {name: registry.settings_class(name) for name in names})
     if not args.stage:
         names = registry.pipeline(every, options)
     labels = registry.labels(names)
@@ -566,11 +560,11 @@ def _prepare(args):
         seed = next((s for s in found if s is not None), None)
     seed = DEFAULT_SEED if seed is None else seed
     if out is None:
-        data = registry.stage_module(names[0]).Settings(**options[names[0]]).data
+        data = registry.settings_class(names[0])(**options[names[0]]).data
         out = Path("runs") / f"{args.task}-{Path(data).name}-seed{seed}"
     stages, before, any_problem = [], None, False
     for name, label in zip(names, labels, strict=True):
-        module, stage_options = registry.stage_module(name), options[name]
+        settings, stage_options = registry.settings_class(name), options[name]
         folder = folder_of(label, out)
         if before is not None and stage_options.get("from_run") is not None:
             raise ValueError(
@@ -578,16 +572,17 @@ def _prepare(args):
                 f"runs, too; run --stage {name} alone."
             )
         if args.stage:
-            stage_options = _after(every, name, out, module, stage_options)
-        stage = module.build(**stage_options)  # so that wrong words are found before any work
+            stage_options = _after(every, name, out, settings, stage_options)
+        # built now so that invalid options are found before any work
+        stage = registry.stage_module(name).build(**stage_options)
         if isinstance(registry.entry(name), registry.ProblemEntry):
             _algorithm(args, stage)
             any_problem, run = True, partial(_run_search, args, seed)
         else:
             run = partial(_run_preparation, "Preparing", seed)
-        if before is not None and "from_run" in module.Settings.__dataclass_fields__:
+        if before is not None and "from_run" in names_of(settings):
             stage_options = stage_options | {"from_run": str(before)}
-            module.Settings(**stage_options)
+            settings(**stage_options)
             check_run(folder, name, stage.settings, seed)
             stage = None  # what it starts from is not there yet
         stages.append((name, stage, stage_options, folder, run))
@@ -606,10 +601,10 @@ def _prepare_training(args):
     if args.architecture:
         return [_prepare_published(args)]
     _, name = registry.last_run(args.folder)
-    module = registry.training_module(name)
-    options = _options(args, {"training": module})["training"]
+    settings = registry.training_settings_class(name)
+    options = _options(args, {"training": settings})["training"]
     picks = [{"pick": word} for word in dict.fromkeys(args.pick or ())] or [{}]
-    if args.pick and "pick" not in module.Settings.__dataclass_fields__:
+    if args.pick and "pick" not in names_of(settings):
         raise ValueError(f"--pick will not do: of a search of {name} the pick is trained.")
     out = Path(args.out) if args.out else Path(args.folder) / "training"
     outs = [out if len(picks) == 1 else Path(f"{out}-{p['pick']}") for p in picks]
@@ -625,11 +620,13 @@ def _prepare_published(args):
     if args.pick:
         raise ValueError("--pick is of a run folder, and --architecture names what to train.")
     name = zoo(args.architecture).problem
-    module = registry.training_module(name)
-    if "architecture" not in module.Settings.__dataclass_fields__:
+    settings = registry.training_settings_class(name)
+    if "architecture" not in names_of(settings):
         raise ValueError(f"--architecture {args.architecture} will not do: it is no classifier.")
-    options = _options(args, {"training": module})["training"]
-    stage = module.build(**options | {"architecture": args.architecture})
+    options = _options(args, {"training": settings})["training"] | {
+        "architecture": args.architecture
+    }
+    stage = registry.training_module(name).build(**options)
     data = Path(stage.settings.data).name
     out = Path(args.out or f"runs/{args.architecture}-{data}-seed{args.seed or DEFAULT_SEED}")
     registry.attach_journal(stage, f"{name} training", out)
@@ -644,25 +641,25 @@ def _training(args, folder, stage):
     )
 
 
-def _after(every, name, out, module, options):
+def _after(every, name, out, settings, options):
     """The options of a stage that runs alone: it starts from the one before, if that was run."""
     before = out / every[every.index(name) - 1] if name != every[0] else None
-    if before is None or "from_run" not in module.Settings.__dataclass_fields__:
+    if before is None or "from_run" not in names_of(settings):
         return options
     if options.get("from_run") is not None or not (before / "run.json").exists():
         return options
     try:
-        module.Settings(**options | {"from_run": str(before)})
+        settings(**options | {"from_run": str(before)})
     except ValueError:  # other options say what it starts from
         return options
     return options | {"from_run": str(before)}
 
 
-def _options(args, modules):
-    """The options that the words of a command line mean, a dict by the name of the module."""
-    names = list(modules)
+def _options(args, classes):
+    """The options from a command line, a dict by the name of each Settings class."""
+    names = list(classes)
     options = {
-        name: dict(registry.preset_options(module, args.preset)) for name, module in modules.items()
+        name: registry.preset_options(settings, args.preset) for name, settings in classes.items()
     }
 
     def add(key, text):
@@ -670,12 +667,12 @@ def _options(args, modules):
         chosen = [stage] if dot else names
         if dot and stage not in names:
             raise ValueError(f"--set {key}=...: no stage {stage!r} here; choose from {names}.")
-        has = [n for n in chosen if field in modules[n].Settings.__dataclass_fields__]
+        has = [n for n in chosen if field in names_of(classes[n])]
         if not has:
-            known = {f for n in chosen for f in modules[n].Settings.__dataclass_fields__}
+            known = {f for n in chosen for f in names_of(classes[n])}
             raise ValueError(f"Unknown setting {field!r}; choose from {sorted(known)}.")
         for name in has:
-            options[name][field] = parse(modules[name].Settings, field, text)
+            options[name][field] = parse(classes[name], field, text)
 
     for key in ("data", "root", "population", "generations", "device"):
         if getattr(args, key, None) is not None:
@@ -742,15 +739,17 @@ def _run_preparation(what, seed, stage, console):
 def _run_search(args, seed, problem, console):
     from .problem import describe_algorithm
     from .run.search import search
-    from .views.front import front_table
+    from .views.front import front_table, save_front
+    from .views.tables import to_console
 
     algorithm = _algorithm(args, problem)
     _greeting(problem, seed, "Searching")
     problem.log(describe_algorithm(algorithm))
     with _bar(console, problem):
         found = search(problem, algorithm, seed=seed, generations=problem.settings.generations)
+        save_front(problem, found, found.folder)
     console.print()
-    console.print(front_table(problem, found.rows, found.picked))
+    console.print(to_console(front_table(problem, found.rows, found.picked)))
     for line in found.afterwards:
         problem.log(line)
     _farewell(problem, found.computed)

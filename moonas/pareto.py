@@ -1,28 +1,100 @@
 """Pareto fronts of results, the pick from one, and hypervolumes with fixed bounds."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from pymoo.indicators.hv import HV
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
+
+if TYPE_CHECKING:
+    from pymoo.core.population import Population
+    from pymoo.core.result import Result
+
+    from .problem import ArchitectureProblem
 
 
 @dataclass(frozen=True)
 class Row:
-    """One candidate of a front."""
+    """One candidate of a front.
 
-    x: np.ndarray  # (n_var,)
-    architecture: object
-    objectives: dict  # name -> float, lower is better
-    columns: dict  # every column that the evaluator gave
+    Args:
+        x: (n_var,) genes.
+        architecture: what x decodes to.
+        objectives: name -> float, lower is better.
+        columns: name -> float, every column that the evaluator returned.
+    """
+
+    x: np.ndarray
+    architecture: Any
+    objectives: dict
+    columns: dict
 
 
-def nondominated(F):
+def nondominated(F: ArrayLike) -> np.ndarray:
     """Indices of the rows of F, (n, n_obj), that no other row dominates, ascending."""
     return np.sort(NonDominatedSorting().do(np.asarray(F, float), only_non_dominated_front=True))
 
 
-def front(result):
+def front_indices(
+    F: ArrayLike, *, X: ArrayLike | None = None, order: Sequence[int] | None = None
+) -> np.ndarray:
+    """Indices of the unique, non-dominated rows of F, sorted.
+
+    Args:
+        F: (n, n_obj), to be minimised.
+        X: (n, n_var) rows of which only the first of equal ones is kept; by default F itself.
+        order: columns of F to sort by, the most important first; by default from left to right.
+            Rows that are equal in all of them stay in their order.
+
+    Returns:
+        (k,) ints.
+    """
+    F = np.asarray(F, float)
+    if len(F) == 0:
+        return np.empty(0, int)
+    _, first = np.unique(F if X is None else np.asarray(X), axis=0, return_index=True)
+    kept = np.sort(first)
+    kept = kept[nondominated(F[kept])]
+    columns = list(range(F.shape[1])) if order is None else list(order)
+    return kept[np.lexsort(F[kept][:, columns[::-1]].T)]  # lexsort wants the last key first
+
+
+def front_from_scores(
+    problem: ArchitectureProblem,
+    X: np.ndarray,
+    F: np.ndarray,
+    columns: Mapping[str, np.ndarray],
+) -> list[Row]:
+    """The unique and non-dominated candidates among scored ones.
+
+    Args:
+        problem: names the objectives and decodes X.
+        X: (n, n_var) genes.
+        F: (n, n_obj) objectives.
+        columns: name -> (n,) values.
+
+    Returns:
+        A list of :class:`Row`, by ascending second objective, then the first.
+    """
+    X = X.astype(problem.genes.dtype)
+    order = [1, 0] if F.shape[1] > 1 else [0]
+    return [
+        Row(
+            X[i],
+            problem.decode(X[i]),
+            dict(zip(problem.objectives, F[i].tolist(), strict=True)),
+            {name: values[i] for name, values in columns.items()},
+        )
+        for i in front_indices(F, X=X, order=order)
+    ]
+
+
+def front(result: Result) -> list[Row]:
     """The feasible, unique and non-dominated candidates of a result's population.
 
     Taken from ``result.pop``, since ``result.F`` means another set in each of pymoo's algorithms.
@@ -33,34 +105,20 @@ def front(result):
     Returns:
         A list of :class:`Row`, by ascending second objective; empty if nothing is feasible.
     """
-    return rows_of(result.problem, result.pop)
+    return population_front(result.problem, result.pop)
 
 
-def rows_of(problem, population):
+def population_front(problem: ArchitectureProblem, population: Population) -> list[Row]:
     """:func:`front` of a population."""
     population = population[population.get("feas")]
     if len(population) == 0:
         return []
-    _, first = np.unique(population.get("X"), axis=0, return_index=True)
-    population = population[np.sort(first)]
-    population = population[nondominated(population.get("F"))]
-    rows = []
-    for individual in population:
-        columns = {
-            c.name: individual.get(c.name) for c in problem.columns if c.name in individual.data
-        }
-        rows.append(
-            Row(
-                individual.X.astype(problem.genes.dtype),
-                problem.decode(individual.X),
-                dict(zip(problem.objectives, individual.F.tolist(), strict=True)),
-                columns,
-            )
-        )
-    return sorted(rows, key=lambda row: list(row.objectives.values())[1::-1])
+    names = [c.name for c in problem.columns if c.name in population[0].data]
+    columns = {name: population.get(name) for name in names}
+    return front_from_scores(problem, population.get("X"), population.get("F"), columns)
 
 
-def knee(front, objectives=None):
+def knee(front: Sequence[Row] | ArrayLike, objectives: Sequence[str] | None = None) -> int:
     """The row that gains most over the line from the smallest to the largest one.
 
     Algorithm 2 of EG-DARTS (Zhang et al.): of all points, that with the greatest distance from the
@@ -94,7 +152,7 @@ def knee(front, objectives=None):
     return int(order[below[order].argmax()])
 
 
-def pick(rows):
+def pick(rows: Sequence[Row]) -> int | None:
     """The index of a front's :func:`knee` in its first two objectives; None for no rows.
 
     With more objectives, rows that another one dominates in these two do not take part.
@@ -106,7 +164,7 @@ def pick(rows):
     return int(first[knee(F[first])])
 
 
-def hypervolume(F, bounds):
+def hypervolume(F: ArrayLike, bounds: ArrayLike) -> float:
     """The share of a rectangle that is dominated by the rows of F.
 
     Args:

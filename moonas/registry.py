@@ -1,126 +1,195 @@
 """Problems and other stages by name, found through the entry-point group ``moonas.problems``.
 
-An entry point leads to a dict of name -> :class:`ProblemEntry` or :class:`PreparationEntry`;
-moonas's own is ``moonas.problems:PROBLEMS``, and any installed package can add its own.
+An entry point leads to a dict of name -> :class:`ProblemEntry` or :class:`StageEntry`. moonas's own
+is ``moonas.problems:PROBLEMS``, and any installed package can add its own. A plug-in that cannot be
+used is named in a warning and left out; all others keep working.
 """
+
+from __future__ import annotations
 
 import importlib
 import re
-from dataclasses import dataclass
+import sys
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from .settings import RunSettings
 
 GROUP = "moonas.problems"
+OWN = "moonas.problems:PROBLEMS"
 
 
 @dataclass(frozen=True)
-class ProblemEntry:
-    """What is known of a problem before it is imported.
+class StageEntry:
+    """What is known of a stage before its module is imported.
+
+    The stages of a task run in the order of their entries.
 
     Args:
-        task: the task it is a stage of; stages run in the order of their entries.
-        module: its module, with ``Settings``, ``PRESETS`` (name -> options), ``build(**options)``.
+        module: its module, with ``build(**options)``, which returns a
+            :class:`moonas.run.stage.Preparation`.
         summary: one line.
-        variables: one line, how many of what.
-        objectives: one line, with units.
-        moves: whether scores change while a run trains, in words.
-        data: one line.
-        cost: of a search as the defaults have it, on two CPU cores.
-        training: module of the full training of what a search has picked, a
-            :class:`moonas.run.stage.Preparation` with the same three names; None for none.
+        settings: its Settings class as ``package.module:Class``; ``module:Settings`` by default. If
+            that module imports neither torch nor pymoo, the help of the command line is fast.
+        task: the task it is a stage of; the entry's own name by default.
+        cost: time of a search of the whole task with default settings, on two CPU cores.
     """
 
-    task: str
     module: str
     summary: str
-    variables: str
-    objectives: str
-    moves: str
-    data: str
-    cost: str
+    _: KW_ONLY
+    settings: str | None = None
+    task: str | None = None
+    cost: str = ""
+
+    def __post_init__(self) -> None:
+        if self.settings is None:
+            object.__setattr__(self, "settings", f"{self.module}:Settings")
+
+
+@dataclass(frozen=True)
+class ProblemEntry(StageEntry):
+    """The same of a problem, whose module's ``build`` returns an ``ArchitectureProblem``.
+
+    Args:
+        training: module of the training from scratch of what a search has found, whose
+            ``build(from_run=FOLDER, **options)`` returns a
+            :class:`moonas.run.stage.Preparation`; None if there is no such training.
+        training_settings: its Settings class; ``training:Settings`` by default.
+    """
+
+    _: KW_ONLY
     training: str | None = None
+    training_settings: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.training is not None and self.training_settings is None:
+            object.__setattr__(self, "training_settings", f"{self.training}:Settings")
 
 
-@dataclass(frozen=True)
-class PreparationEntry:
-    """The same of a stage that is no problem, a :class:`moonas.run.stage.Preparation`.
+def entries() -> Mapping[str, StageEntry]:
+    """All stages by name, those of plug-ins after moonas's own.
 
-    Args:
-        task: the task it is a stage of; stages run in the order of their entries.
-        module: its module, with ``Settings``, ``PRESETS`` (name -> options), ``build(**options)``.
-        summary: one line.
-        result: one line, what it leaves for the next stage.
-        data: one line.
+    Warns:
+        UserWarning: a plug-in cannot be used, and why.
     """
-
-    task: str
-    module: str
-    summary: str
-    result: str
-    data: str
+    return _found()[0]
 
 
 @cache
-def entries():
-    """All stages by name, those of other packages included."""
-    found = {}
-    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-        for name, entry in _load(point).items():
-            if name in found:
-                raise ValueError(
-                    f"Two installed packages bring a problem named {name!r}; one is {point.value}."
-                )
-            found[name] = entry
-    if not found:
-        raise ValueError(
-            f"No package offers problems (entry-point group {GROUP!r}); install moonas with pip."
-        )
-    return found
-
-
-def _load(point):
+def _found() -> tuple[dict[str, StageEntry], dict[str, str]]:
+    """The stages by name, and the reason by plug-in why one cannot be used."""
+    found: dict[str, StageEntry] = {}
+    faults: dict[str, str] = {}
+    _add(found, _checked(importlib.import_module("moonas.problems").PROBLEMS))
     try:
-        return point.load()
-    except (ImportError, AttributeError) as error:
+        points = sorted(set(entry_points(group=GROUP)), key=lambda point: (point.name, point.value))
+    except Exception as error:  # one damaged package is enough
+        points, faults["(any)"] = [], f"damaged metadata of a package: {reason(error)}"
+    for point in points:
+        if point.value == OWN:
+            continue
+        name = f"{point.name} = {point.value}"
         try:
-            module = importlib.import_module(point.module)
-            where = getattr(module, "__file__", None) or list(module.__path__)
-        except ImportError:
-            raise error from None
-        raise ValueError(
-            f"The package {point.module!r} that was found at {where} has no {point.attr!r}, so it "
-            f"is not the one that the entry point {point.name!r} means. It hides the installed "
-            "one: rename it, or run from another folder."
-        ) from None
+            refused = _add(found, _checked(point.load()))
+        except (Exception, SystemExit) as error:  # it is not our code: anything can happen
+            faults[name] = reason(error)
+        else:
+            if refused:
+                faults[name] = "; ".join(refused)
+    for name, fault in faults.items():
+        warn_of_plugin(name, fault)
+    return found, faults
 
 
-def problem_names():
+def _checked(bunch: Any) -> dict[str, StageEntry]:
+    """The dict that an entry point leads to; a ``ValueError`` if it is none of entries."""
+    good = isinstance(bunch, dict) and all(
+        isinstance(name, str) and isinstance(entry, StageEntry) for name, entry in bunch.items()
+    )
+    if not good:
+        raise ValueError("expected a dict of name -> ProblemEntry or StageEntry")
+    return bunch
+
+
+def _add(found: dict[str, StageEntry], bunch: dict[str, StageEntry]) -> list[str]:
+    """Add the entries of one package; what is refused since another package has it already."""
+    tasks, refused = {entry.task for entry in found.values()}, []
+    for name, entry in bunch.items():
+        entry = replace(entry, task=entry.task or name)
+        if name in found:
+            refused.append(f"the name {name!r} is taken")
+        elif entry.task in tasks:
+            refused.append(f"the task {entry.task!r} of {name!r} belongs to another package")
+        else:
+            found[name] = entry
+    return refused
+
+
+def reason(error: BaseException) -> str:
+    """An exception in one line: its type and the first line of its message."""
+    text = (str(error) or repr(error)).splitlines()[0]
+    return f"{type(error).__name__}: {text}"
+
+
+def warn_of_plugin(name: str, fault: str) -> None:
+    """Warn that a plug-in, or a part of it, is left out; in the name of the code that asked."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "moonas":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(f"Plug-in {name} cannot be used: {fault}.", UserWarning, stacklevel=level)
+
+
+def problem_names() -> list[str]:
     """Names for :func:`load_problem`, sorted."""
     return sorted(name for name, entry in entries().items() if isinstance(entry, ProblemEntry))
 
 
-def entry(name):
-    """The entry of a stage; a ``ValueError`` lists the names there are."""
+def entry(name: str) -> StageEntry:
+    """The entry of a stage.
+
+    Raises:
+        ValueError: the name is unknown; the message lists the known ones.
+    """
     if name not in entries():
-        raise ValueError(f"Unknown problem {name!r}; choose from {sorted(entries())}.")
+        raise ValueError(_unknown("problem", name, entries()))
     return entries()[name]
 
 
-def stages(task):
-    """Names of the stages that a task runs, in order; a ``ValueError`` lists the tasks."""
+def stages(task: str) -> list[str]:
+    """Names of the stages that a task runs, in order.
+
+    Raises:
+        ValueError: the task is unknown; the message lists the known ones.
+    """
     names = [name for name, entry in entries().items() if entry.task == task]
     if not names:
-        tasks = sorted({entry.task for entry in entries().values()})
-        raise ValueError(f"Unknown task {task!r}; choose from {tasks}.")
+        raise ValueError(_unknown("task", task, {entry.task for entry in entries().values()}))
     return names
 
 
-def pipeline(names, options):
-    """The stages that a search of a task runs, in order: each once, unless a module says otherwise.
+def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """The message for an unknown name, with the plug-ins that it may come from."""
+    text = f"Unknown {kind} {name!r}; choose from {sorted(known)}."
+    faults = _found()[1]
+    if faults:
+        listed = "; ".join(f"{plugin} ({fault})" for plugin, fault in faults.items())
+        text += f" Plug-ins that could not be used: {listed}."
+    return text
 
-    The first one's may have ``pipeline(settings, names)``, which gives them; the last one's
-    ``brings_its_own(options)``, whether these options make the stages before it needless.
+
+def pipeline(names: list[str], options: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The stages that a search of a task runs, in order: each once, unless a module differs.
+
+    The first stage's module may have ``pipeline(settings, names)``, which returns them; the last
+    one's ``brings_its_own(options)``, whether these options make the earlier stages needless.
 
     Args:
         names: of the task's stages.
@@ -131,36 +200,81 @@ def pipeline(names, options):
     if alone is not None and alone(options[names[-1]]):
         return names[-1:]
     plan = getattr(first, "pipeline", None)
-    return names if plan is None else plan(first.Settings(**options[names[0]]), names)
+    if plan is None:
+        return names
+    return plan(settings_class(names[0])(**options[names[0]]), names)
 
 
-def labels(names):
-    """Folders of the stages of a pipeline: their names, with a number where one comes again."""
+def labels(names: list[str]) -> list[str]:
+    """Folders of the stages of a pipeline: their names, numbered where one repeats."""
     times = [names[: i + 1].count(name) for i, name in enumerate(names)]
     return [name if k == 1 else f"{name}-{k}" for name, k in zip(names, times, strict=True)]
 
 
-def stage_module(name):
+def stage_module(name: str) -> ModuleType:
     """The module of a stage, imported."""
     return importlib.import_module(entry(name).module)
 
 
-def load_problem(name, *, preset=None, journal=None, **options):
+def settings_class(name: str) -> type[RunSettings]:
+    """The Settings class of a stage, with its presets; the module of the stage is not imported."""
+    return _object(entry(name).settings)
+
+
+def training_module(name: str) -> ModuleType:
+    """The module of a problem's training from scratch, imported.
+
+    Raises:
+        ValueError: it has none.
+    """
+    return importlib.import_module(_training_entry(name).training)
+
+
+def training_settings_class(name: str) -> type[RunSettings]:
+    """The Settings class of a problem's training from scratch; its module is not imported.
+
+    Raises:
+        ValueError: the problem has no such training.
+    """
+    return _object(_training_entry(name).training_settings)
+
+
+def has_training(name: str) -> bool:
+    """Whether ``moonas train`` can train what a search of this stage has found."""
+    return getattr(entry(name), "training", None) is not None
+
+
+def _training_entry(name: str) -> ProblemEntry:
+    if not has_training(name):
+        able = sorted(n for n in entries() if has_training(n))
+        raise ValueError(f"{name} has no full training yet; these have: {', '.join(able)}.")
+    return entry(name)
+
+
+def _object(path: str) -> Any:
+    """The object at ``package.module:name``."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def load_problem(
+    name: str, *, preset: str | None = None, journal: str | Path | None = None, **options: Any
+) -> Any:
     """A pymoo problem, ready for ``minimize``; nothing is trained before its first evaluation.
 
     Args:
         name: one of :func:`problem_names`.
-        preset: a named set of options; ``options`` come on top.
-        journal: folder that records the run, so that the same program run again goes on where it
+        preset: a named set of options; ``options`` override it.
+        journal: folder that records the run, so that the same program run again resumes where it
             stopped; such a run needs a seed, and a callback may not call ``problem.evaluate``,
             which cannot be replayed. Without a journal nothing is written.
         options: fields of the problem's Settings, see ``moonas search TASK --help``.
 
     Raises:
-        ValueError: an unknown problem or preset, or an option's value that will not do.
+        ValueError: an unknown problem or preset, or an invalid value of an option.
         TypeError: an unknown option.
     """
-    if isinstance(entry(name), PreparationEntry):
+    if not isinstance(entry(name), ProblemEntry):
         raise ValueError(
             f"{name!r} is no problem, but a stage that prepares one. Run it with "
             f"moonas.load_stage({name!r}, ...).run(seed=1), or moonas search {entry(name).task}."
@@ -168,20 +282,21 @@ def load_problem(name, *, preset=None, journal=None, **options):
     return load_stage(name, preset=preset, journal=journal, **options)
 
 
-def load_stage(name, *, preset=None, journal=None, **options):
+def load_stage(
+    name: str, *, preset: str | None = None, journal: str | Path | None = None, **options: Any
+) -> Any:
     """A stage of a task by name, a problem or a :class:`moonas.run.stage.Preparation`.
 
     The arguments are those of :func:`load_problem`.
     """
-    module = stage_module(name)
-    stage = module.build(**preset_options(module, preset) | options)
+    stage = stage_module(name).build(**preset_options(settings_class(name), preset) | options)
     if journal is not None:
         attach_journal(stage, name, journal)
     return stage
 
 
-def last_run(folder):
-    """The run in a folder: its own, or of the stages in it the one that a search ends with.
+def last_run(folder: str | Path) -> tuple[Path, str]:
+    """The run in a folder: its own, or that of the last stage in it.
 
     Returns:
         (folder, name of the stage).
@@ -206,45 +321,50 @@ def last_run(folder):
     return max(found)[2:]
 
 
-def load_training(run, *, preset=None, journal=None, **options):
-    """The full training of what a search has picked, a :class:`moonas.run.stage.Preparation`.
+def load_training(
+    run: str | Path,
+    *,
+    preset: str | None = None,
+    journal: str | Path | None = None,
+    **options: Any,
+) -> Any:
+    """The training from scratch of what a search has found, a stage with ``run(seed)``.
 
     Args:
         run: folder of a search, or of its last stage.
-        preset: a named set of options; ``options`` come on top.
+        preset: a named set of options; ``options`` override it.
         journal: folder that records the training, as in :func:`load_problem`.
-        options: fields of the training's Settings; what it shares with those of the search is as
-            there when nothing is said.
+        options: fields of the training's Settings; fields that the search has default to its
+            values.
 
     Raises:
         ValueError: the folder holds no run, or one of a problem that has no such training.
     """
     folder, name = last_run(run)
-    module = training_module(name)
-    stage = module.build(from_run=str(folder), **preset_options(module, preset) | options)
+    chosen = preset_options(training_settings_class(name), preset) | options
+    stage = training_module(name).build(from_run=str(folder), **chosen)
     if journal is not None:
         attach_journal(stage, f"{name} training", journal)
     return stage
 
 
-def training_module(name):
-    """The module of a problem's full training, imported; a ``ValueError`` if it has none."""
-    path = getattr(entry(name), "training", None)
-    if path is None:
-        able = sorted(n for n, e in entries().items() if getattr(e, "training", None))
-        raise ValueError(f"{name} has no full training yet; these have: {', '.join(able)}.")
-    return importlib.import_module(path)
-
-
-def attach_journal(stage, name, folder):
+def attach_journal(stage: Any, name: str, folder: str | Path) -> None:
     """Record the runs of a stage in a folder, see ``load_problem(..., journal=FOLDER)``."""
     from .run.journal import Journal
 
-    stage.journal = Journal(folder, problem=name, settings=stage.settings, inputs=stage.inputs)
+    stage.session.journal = Journal(
+        folder, problem=name, settings=stage.settings, inputs=stage.inputs
+    )
 
 
-def preset_options(module, preset):
-    """The options that a preset stands for; None is no preset."""
-    if preset is not None and preset not in module.PRESETS:
-        raise ValueError(f"Unknown preset {preset!r}; choose from {sorted(module.PRESETS)}.")
-    return module.PRESETS[preset] if preset else {}
+def preset_options(settings: type[RunSettings], preset: str | None) -> dict[str, Any]:
+    """The options of a preset of a Settings class, none for None.
+
+    Raises:
+        ValueError: there is no such preset.
+    """
+    if preset is None:
+        return {}
+    if preset not in settings.PRESETS:
+        raise ValueError(f"Unknown preset {preset!r}; choose from {sorted(settings.PRESETS)}.")
+    return dict(settings.PRESETS[preset])

@@ -4,8 +4,11 @@ import dataclasses
 import os
 import types
 import typing
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from operator import ge, gt, le
+from typing import Any, ClassVar
 
 KINDS = {
     int: "a whole number",
@@ -18,18 +21,26 @@ LISTS = {str: "a list of names", int: "a list of whole numbers", float: "a list 
 LIMITS = {"least": (ge, "at least"), "most": (le, "at most"), "above": (gt, "more than")}
 
 
-def setting(default, help, choices=None, *, least=None, most=None, above=None, free=False):
+def setting(
+    default: Any,
+    help: str,
+    choices: tuple[str, ...] | None = None,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    above: float | None = None,
+    free: bool = False,
+) -> Any:
     """A field of a Settings class.
 
     Args:
-        default: its value when nothing is said.
+        default: its value by default.
         help: one line for ``moonas search TASK --help``, with the unit.
         choices: the legal values, where they can be listed.
         least: the smallest legal number.
         most: the largest legal number.
         above: a number that the value must exceed.
-        free: whether it may change between two parts of one run: it says where the run is computed,
-            not what.
+        free: whether it may change when a run is resumed: it does not affect results.
     """
     limits = {"least": least, "most": most, "above": above}
     limits = {name: value for name, value in limits.items() if value is not None}
@@ -39,7 +50,13 @@ def setting(default, help, choices=None, *, least=None, most=None, above=None, f
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """What every stage of a task lets its user choose."""
+    """Settings of every stage; a task inherits them and adds its own.
+
+    Attributes:
+        PRESETS: named sets of options: {name: {field: value}}.
+    """
+
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {}
 
     data: str = setting(
         "digits", "data set by name, or a folder: with a folder a class, or with a CSV of labels"
@@ -56,8 +73,9 @@ class RunSettings:
     )
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):
-            object.__setattr__(self, field.name, _of_type(field, getattr(self, field.name)))
+        type_of = types_of(type(self))
+        for name in names_of(type(self)):
+            object.__setattr__(self, name, _of_type(name, getattr(self, name), type_of[name]))
         for field in dataclasses.fields(self):
             choices, value = field.metadata.get("choices"), getattr(self, field.name)
             if choices and value not in choices:
@@ -72,7 +90,7 @@ class RunSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSettings(RunSettings):
-    """What every problem lets its user choose; a task inherits it and adds its own."""
+    """Settings of every problem; a task inherits them and adds its own."""
 
     objectives: tuple[str, ...] = setting((), "columns to minimise, two or more")
     population: int = setting(16, "candidates that survive a generation", least=1)
@@ -82,25 +100,31 @@ class SearchSettings(RunSettings):
     workers: int = setting(2, "architectures scored side by side on a CPU", least=1, free=True)
 
 
-def _of_type(field, value):
-    """The value as its field wants it; whole numbers pass as numbers, paths as strings."""
-    if typing.get_origin(field.type) is tuple:
-        (kind, _), parts = typing.get_args(field.type), value
+@cache
+def types_of(settings_class: type[RunSettings]) -> dict[str, Any]:
+    """The types of the fields by name, also where annotations are not evaluated (PEP 563)."""
+    return typing.get_type_hints(settings_class)
+
+
+def _of_type(name, value, type_):
+    """The value in the type of its field; whole numbers pass as numbers, paths as strings."""
+    if typing.get_origin(type_) is tuple:
+        (kind, _), parts = typing.get_args(type_), value
         if not isinstance(value, str | bytes) and hasattr(value, "__iter__"):
             parts = tuple(_of_kinds((kind,), part) for part in value)
         if not isinstance(parts, tuple) or any(type(part) is not kind for part in parts):
-            raise ValueError(f"{field.name}={value!r} will not do: {LISTS[kind]}.")
+            raise ValueError(f"{name}={value!r} will not do: {LISTS[kind]}.")
         return parts
-    kinds = typing.get_args(field.type) or (field.type,)
+    kinds = typing.get_args(type_) or (type_,)
     value = _of_kinds(kinds, value)
     if type(value) not in kinds:
         wanted = " or ".join("none" if k is type(None) else KINDS[k] for k in kinds)
-        raise ValueError(f"{field.name}={value!r} will not do: {wanted}.")
+        raise ValueError(f"{name}={value!r} will not do: {wanted}.")
     return value
 
 
 def _of_kinds(kinds, value):
-    """The value, as one of some types if it can be taken for that."""
+    """The value, converted to one of some types where that loses nothing."""
     if hasattr(value, "item"):  # NumPy's numbers
         value = value.item()
     if hasattr(value, "__fspath__"):
@@ -108,13 +132,13 @@ def _of_kinds(kinds, value):
     return float(value) if float in kinds and type(value) is int else value
 
 
-def require(condition, settings, name, expectation):
+def require(condition: bool, settings: Any, name: str, expectation: str) -> None:
     """Raise a ``ValueError`` that names the setting, its value and what was expected."""
     if not condition:
         raise ValueError(f"{name}={getattr(settings, name)!r} will not do: {expectation}.")
 
 
-def check_objectives(chosen, known, least=2):
+def check_objectives(chosen: Iterable[str], known: Iterable[str], least: int = 2) -> None:
     """Raise a ``ValueError`` unless ``chosen`` are ``least`` distinct names, or more, of known."""
     for name in chosen:
         if name not in known:
@@ -126,37 +150,38 @@ def check_objectives(chosen, known, least=2):
         )
 
 
-def free_names(settings):
-    """Names of the settings that may change between two parts of one run."""
+def free_names(settings: RunSettings) -> set[str]:
+    """Names of the settings that may change when a run is resumed."""
     return {f.name for f in dataclasses.fields(settings) if f.metadata.get("free")}
 
 
-def to_json(settings):
+def to_json(settings: RunSettings) -> dict[str, Any]:
     """The settings as a dict that JSON can hold; tuples become lists."""
     return _listed(dataclasses.asdict(settings))
 
 
-def defaults_to_json(settings):
+def defaults_to_json(settings: RunSettings) -> dict[str, Any]:
     """The defaults of the settings' class, as :func:`to_json` has the settings themselves."""
     fields = [f for f in dataclasses.fields(settings) if f.default is not dataclasses.MISSING]
     return _listed({f.name: f.default for f in fields})
 
 
-def _listed(values):
+def _listed(values: dict[str, Any]) -> dict[str, Any]:
     return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
 
-def parse(settings_class, name, text):
-    """The value of field ``name`` that the words of a command line mean.
+def parse(settings_class: type[RunSettings], name: str, text: str) -> Any:
+    """The value of field ``name`` from the text of a command line.
 
     Raises:
         ValueError: the field is unknown, or the text does not fit its type.
     """
-    fields = {field.name: field for field in dataclasses.fields(settings_class)}
-    if name not in fields:
-        raise ValueError(f"Unknown setting {name!r}; choose from {sorted(fields)}.")
-    kind = fields[name].type
-    options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    known = names_of(settings_class)
+    if name not in known:
+        raise ValueError(f"Unknown setting {name!r}; choose from {sorted(known)}.")
+    kind = types_of(settings_class)[name]
+    union = typing.get_origin(kind) in (typing.Union, types.UnionType)
+    options = typing.get_args(kind) if union else (kind,)
     if type(None) in options and text.lower() == "none":
         return None
     kind = next(option for option in options if option is not type(None))
@@ -178,7 +203,12 @@ def parse(settings_class, name, text):
         raise ValueError(f"{name}={text} will not do: {KINDS[kind]}.") from None
 
 
-def describe(settings_class):
+def names_of(settings_class: type[RunSettings]) -> list[str]:
+    """Names of the fields, in order."""
+    return [field.name for field in dataclasses.fields(settings_class)]
+
+
+def describe(settings_class: type[RunSettings]) -> list[tuple[str, str, str, Any]]:
     """Rows (name, default as text, help, choices) of every field, for the help of the shell."""
     rows = []
     for field in dataclasses.fields(settings_class):

@@ -4,16 +4,14 @@ So a search takes no time, the true Pareto front is known, and algorithms compar
 runs. Nothing here trains, and torch is not needed.
 """
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from .algorithms import algorithm
 from .operators import CategoricalSampling, NewRow, NodeCrossover, ResetGenes
-from .pareto import hypervolume, nondominated
-from .problem import ArchitectureProblem
-from .settings import SearchSettings, setting
+from .pareto import front_indices, hypervolume
+from .problem import ArchitectureProblem, Evaluator
 
 
 class Table:
@@ -64,10 +62,9 @@ class Table:
         }
 
 
-class TableEvaluator:
+class TableEvaluator(Evaluator):
     """Scores of a :class:`TabularProblem`."""
 
-    trains = False
     device = "cpu"
 
     def __init__(self, problem):
@@ -76,32 +73,23 @@ class TableEvaluator:
     def begin(self, seed):
         """A run with this seed begins; scores are the same for all of them."""
 
-    def score(self, architectures):
+    def score(self, candidates):
         """Every column, (n,) each."""
-        found = self.problem.table.look_up([self.problem.encode(a) for a in architectures])
+        found = self.problem.table.look_up(candidates.rows)
         return {column.name: found[column.name].copy() for column in self.problem.columns}
-
-
-@dataclass(frozen=True, kw_only=True)
-class TabularSettings(SearchSettings):
-    """What a search of a table can be told; genes are labels, crossed one by one."""
-
-    crossover: float = setting(0.9, "chance that two parents are crossed", above=0, most=1)
-    mutated_genes: float = setting(1.0, "genes of a child that mutate, on average", above=0)
 
 
 class TabularProblem(ArchitectureProblem):
     """A problem with a table: besides what any gives, a subclass has ``read_table()`` for it.
 
     Args:
-        settings: a :class:`TabularSettings`.
+        settings: a :class:`~moonas.evaluators.settings.TabularSettings`.
         columns: all that the table gives.
         n_choices: (n_var,) number of values of each gene.
     """
 
     def __init__(self, settings, *, columns, n_choices):
-        genes = [np.array([i]) for i in range(len(n_choices))]
-        super().__init__(settings, columns=columns, n_choices=n_choices, nodes=genes)
+        super().__init__(settings, columns=columns, n_choices=n_choices)
 
     @cached_property
     def table(self):
@@ -133,8 +121,8 @@ class TabularProblem(ArchitectureProblem):
         """NSGA-II with operators for labels."""
         return algorithm("nsga2", self)
 
-    def where(self):
-        """In words, what may change the last bits of a result: nothing."""
+    def environment(self):
+        """A table gives the same bits everywhere."""
         return "a table"
 
     def true_front(self):
@@ -150,10 +138,7 @@ class TabularProblem(ArchitectureProblem):
     def _true_front(self):
         F = np.column_stack([self.table.columns[name] for name in self.objectives])
         known = np.flatnonzero(np.isfinite(F).all(axis=1))
-        _, first = np.unique(F[known], axis=0, return_index=True)
-        rows = known[np.sort(first)]
-        rows = rows[nondominated(F[rows])]
-        rows = rows[np.lexsort(F[rows].T[::-1])]
+        rows = known[front_indices(F[known])]
         return self.table.X[rows], F[rows]
 
     def true_hypervolume(self):

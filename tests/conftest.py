@@ -1,4 +1,3 @@
-import dataclasses
 import os
 
 import pytest
@@ -6,7 +5,8 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from moonas.registry import stage_module
+from moonas.registry import settings_class
+from moonas.settings import names_of
 
 DEVICE = os.environ.get("MOONAS_DEVICE", "cpu")
 SECONDS = dict(  # settings with which searches take seconds
@@ -60,7 +60,7 @@ def tiny_of():
     """Name of a problem -> settings of a search that takes seconds."""
 
     def settings(name):
-        known = {field.name for field in dataclasses.fields(stage_module(name).Settings)}
+        known = names_of(settings_class(name))
         return {key: value for key, value in SECONDS.items() if key in known}
 
     return settings

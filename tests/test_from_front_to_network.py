@@ -2,14 +2,14 @@
 
 import csv
 import json
-from dataclasses import fields
 
 import pytest
 import torch
 
 import moonas
 from moonas.cli import main
-from moonas.registry import stage_module
+from moonas.registry import settings_class
+from moonas.settings import names_of
 
 
 def run(*line):
@@ -99,7 +99,7 @@ def test_words_of_train_that_do_not_fit_end_with_2(tmp_path, capsys):
 
 def test_every_problem_of_classifiers_has_the_full_training():
     for name in moonas.problem_names():
-        known = {field.name for field in fields(stage_module(name).Settings)}
+        known = names_of(settings_class(name))
         module = moonas.registry.training_module(name)
         if "learning_rate" in known and "proxy_epochs" in known:
             assert module.__name__ == "moonas.training.classifier"

@@ -9,6 +9,7 @@ import pytest
 
 import moonas
 from moonas.algorithms import ALGORITHMS
+from moonas.registry import entry, settings_class
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -34,6 +35,15 @@ def test_the_python_example_runs_as_it_stands():
 def test_every_algorithm_is_named():
     for name in ALGORITHMS:
         assert re.search(rf"\b{name}\b", README), name
+
+
+def test_the_table_of_problems_is_that_of_the_entries():
+    rows = re.findall(r"^\| `([\w-]+)` \| (.*?) \| (.*?) \| \[README\]\((.*?)\) \|$", README, re.M)
+    assert sorted(name for name, *_ in rows) == moonas.problem_names()
+    for name, summary, objectives, path in rows:
+        assert summary == entry(name).summary, name
+        assert set(settings_class(name)().objectives) <= set(re.findall(r"\w+", objectives)), name
+        assert (ROOT / path).is_file(), path
 
 
 def test_the_gate_takes_its_line_from_the_readme():

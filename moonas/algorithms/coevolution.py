@@ -101,7 +101,7 @@ class Coevolution(Algorithm):
         self.best = None
 
     def _setup(self, problem, **kwargs):
-        if not hasattr(problem, "halves"):
+        if problem.halves is None:
             raise ValueError(
                 f"Coevolution wants a problem of two halves; {type(problem).__name__} is none."
             )

@@ -64,7 +64,7 @@ def _pnsga3(path, problem, population, **options):
     options = problem.pnsga3_options | options
     chosen = {key: options.pop(key) for key in ("second", "cut") if key in options}
     size = options.pop("size", None)
-    error = getattr(problem, "growth_of", None)
+    error = problem.growth_of
     if error is None:  # nothing grows: the release's second sort, lower error and larger size
         chosen["second"] = "size"
         size, error = size or _size_of(problem), problem.objectives[0]

@@ -6,7 +6,7 @@ import moocore
 import numpy as np
 
 from ..views.drawing import COLORS, INK, finish, one_plot
-from ..views.front import name_axes, shown, title_of
+from ..views.front import column_title, format_value, label_axes
 from ..views.page import Point
 from . import statistics
 
@@ -69,13 +69,15 @@ def attainment(comparison, problem):
         axes.scatter(F[:, 1], F[:, 0], s=9, color=INK, zorder=3, label="true front")
         for x, f in zip(X, F, strict=True):
             columns = map(made.column, made.objectives)
-            tip = [f"{title_of(c)}: {shown(c, v)}" for c, v in zip(columns, f, strict=True)]
+            tip = [
+                f"{column_title(c)}: {format_value(c, v)}" for c, v in zip(columns, f, strict=True)
+            ]
             points.append(Point(axes, f[1], f[0], "\n".join([*tip, str(made.decode(x))])))
-    name_axes(axes, made.column(second), made.column(first))
+    label_axes(axes, made.column(second), made.column(first))
     low, high = axes.dataLim.intervalx
     if low > 0 and high > 50 * low:
         axes.set_xscale("log")
-        name_axes(axes, made.column(second), made.column(first))  # a scale brings its own numbers
+        label_axes(axes, made.column(second), made.column(first))  # a scale brings its own numbers
     finish(axes)
     return figure, points
 
@@ -160,7 +162,7 @@ def retraining(comparison, problem):
     low, high = min(limits), max(limits)
     axes.plot([low, high], [low, high], color=INK, lw=0.8, ls=":")
     column = made.column(made.objectives[0])
-    name_axes(axes, column, column)
+    label_axes(axes, column, column)
     axes.set_xlabel(f"{axes.get_xlabel()}, in the search")
     axes.set_ylabel(f"{axes.get_ylabel()}, from scratch")
     finish(axes)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 
 from ..algorithms.named import ALGORITHMS
-from ..registry import load_problem, training_module
-from ..settings import free_names, to_json
+from ..registry import load_problem, training_settings_class
+from ..settings import free_names, names_of, to_json
 from ..tabular import TabularProblem
 
 TABULAR_SEEDS, TRAINING_SEEDS = 31, 5
@@ -114,7 +114,7 @@ def _task(name, options, evaluations, generations, picks, training):
         settings = replace(settings, generations=budget)
         if picks < 1:
             raise ValueError(f"picks={picks} will not do: at least 1.")
-        known = training_module(name).Settings.__dataclass_fields__
+        known = names_of(training_settings_class(name))
         unknown = sorted(set(training) - set(known))
         if unknown:
             raise ValueError(f"Unknown setting {unknown[0]!r} of a training of {name}.")

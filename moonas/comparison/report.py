@@ -1,11 +1,20 @@
-"""What a comparison says, as tables in Markdown and LaTeX, and as a page."""
+"""The results of a comparison as tables in Markdown and LaTeX, and as a page."""
+
+from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..files import save_figure, write_atomically
 from ..views import page
+from ..views.tables import Table, to_html, to_latex, to_markdown
 from . import pictures
-from .results import LEVEL
+from .results import LEVEL, Comparison
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 TITLES = {
     "algorithm": "algorithm",
@@ -25,10 +34,13 @@ KNOWN = ("log10_gap", "igd_plus", "evaluations_to_99", "reached_99")  # where th
 MOVING = ("descriptive", "training_steps")
 
 
-def table_rows(comparison, problem, narrow=False):
-    """The results of a problem as texts: titles, and a row an algorithm, by mean rank.
+def results_table(comparison: Comparison, problem: str, *, narrow: bool = False) -> Table:
+    """The results of a problem, a row per algorithm, by ascending mean rank.
 
-    A narrow table leaves the quartiles out.
+    Args:
+        comparison: any.
+        problem: label.
+        narrow: leave the quartiles out.
     """
     task = comparison.plan.tasks[problem]
     rows = [row for row in comparison.results if row["problem"] == problem]
@@ -38,10 +50,11 @@ def table_rows(comparison, problem, narrow=False):
     left_out |= {"quartiles"} if narrow else set()
     left_out |= set() if any(row["failed"] for row in rows) else {"failed"}
     names = [name for name in TITLES if name not in left_out]
-    return [TITLES[name] for name in names], [[_text(row, name) for name in names] for row in rows]
+    texts = [[_text(row, name) for name in names] for row in rows]
+    return Table([TITLES[name] for name in names], texts, title=problem)
 
 
-def _text(row, name):
+def _text(row: Mapping[str, Any], name: str) -> str:
     if name == "quartiles":
         return f"{row['q1']:.4f} to {row['q3']:.4f}" if "q1" in row else "-"
     value = row.get(name)
@@ -56,8 +69,8 @@ def _text(row, name):
     return f"{value:.{DIGITS[name]}f}" if name in DIGITS else str(value)
 
 
-def words(comparison, problem):
-    """What there is to say of a problem's results, a list of lines."""
+def summary(comparison: Comparison, problem: str) -> list[str]:
+    """A summary of a problem's results: budget, how to read the table, failures, tests; lines."""
     plan = comparison.plan
     task, n = plan.tasks[problem], len(plan.seeds)
     lines = [f"{task.budget} {task.unit} a run, {n} seed{'s' * (n > 1)}."]
@@ -93,11 +106,8 @@ def words(comparison, problem):
     return lines
 
 
-def pair_rows(comparison, problem):
-    """A12 of the row's algorithm against the column's, as texts: titles, and a row an algorithm.
-
-    A star marks what differs significantly.
-    """
+def pairs_table(comparison: Comparison, problem: str) -> Table:
+    """A12 of the row's algorithm against the column's; a star marks significant differences."""
     tested = not comparison.too_few_seeds(problem)
     texts = {}
     for pair in comparison.pairs(problem):
@@ -105,48 +115,31 @@ def pair_rows(comparison, problem):
         texts[pair.first, pair.second] = f"{pair.a12:.2f}{star}"
         texts[pair.second, pair.first] = f"{1 - pair.a12:.2f}{star}"
     names = list(comparison.hypervolumes(problem))
-    return ["A12", *names], [[a, *(texts.get((a, b), "") for b in names)] for a in names]
+    return Table(["A12", *names], [[a, *(texts.get((a, b), "") for b in names)] for a in names])
 
 
-def _p(value):
+def _p(value: float) -> str:
     return f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
 
 
-def markdown(titles, rows):
-    """A table in Markdown."""
-    lines = [titles, ["---", *["---:"] * (len(titles) - 1)], *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def latex(titles, rows):
-    """A table in LaTeX, for booktabs."""
-
-    def line(cells):
-        escaped = [c.replace("%", r"\%").replace("_", r"\_").replace("&", r"\&") for c in cells]
-        return f"{' & '.join(escaped)} \\\\\n"
-
-    head = f"\\begin{{tabular}}{{l{'r' * (len(titles) - 1)}}}\n\\toprule\n{line(titles)}\\midrule\n"
-    return f"{head}{''.join(map(line, rows))}\\bottomrule\n\\end{{tabular}}\n"
-
-
-def write_report(comparison, out):
+def write_report(comparison: Comparison, out: Path) -> None:
     """Write the numbers as CSV, tables as Markdown and LaTeX, pictures, and report.html.
 
     Args:
-        comparison: a :class:`~moonas.comparison.results.Comparison`.
+        comparison: any.
         out: folder.
     """
     comparison.write(out)
     markdown_text, latex_text, sections = "", "", []
     for problem in comparison.plan.tasks:
-        table, said = table_rows(comparison, problem), words(comparison, problem)
-        markdown_text += f"## {problem}\n\n{' '.join(said)}\n\n{markdown(*table)}\n"
-        latex_text += f"% {problem}: {' '.join(said)}\n{latex(*table)}\n"
-        shown = []
+        table, lines = results_table(comparison, problem), summary(comparison, problem)
+        markdown_text += f"## {problem}\n\n{' '.join(lines)}\n\n{to_markdown(table)}\n"
+        latex_text += f"% {problem}: {' '.join(lines)}\n{to_latex(table)}\n"
+        drawn = []
         for name, figure, caption, points in _pictures(comparison, problem):
             save_figure(figure, out / f"{problem}-{name}.png", dpi=150)
-            shown.append(page.picture(figure, caption, points))
-        parts = [*map(page.paragraph, said), page.table(*table), page.row(*shown)]
+            drawn.append(page.picture(figure, caption, points))
+        parts = [*map(page.paragraph, lines), to_html(table), page.row(*drawn)]
         if len(comparison.hypervolumes(problem)) > 1:
             star = (
                 f" A star: p < {LEVEL} in the Wilcoxon signed-rank test, two-sided, over paired "
@@ -158,7 +151,7 @@ def write_report(comparison, out):
                     "A12: the chance that a run of the row's algorithm is better than one of the "
                     f"column's.{star * (not comparison.too_few_seeds(problem))}"
                 ),
-                page.table(*pair_rows(comparison, problem)),
+                to_html(pairs_table(comparison, problem)),
             ]
         sections.append(page.section(problem, *parts))
     names = ", ".join(comparison.plan.algorithms)
@@ -171,8 +164,10 @@ def write_report(comparison, out):
         write_atomically(out / name, content.encode())
 
 
-def _pictures(comparison, problem):
-    """(name, figure, caption, points) of each picture of a problem."""
+def _pictures(
+    comparison: Comparison, problem: str
+) -> Iterator[tuple[str, Figure, str, Sequence[page.Point]]]:
+    """Name, figure, caption and points of each picture of a problem."""
     values = comparison.hypervolumes(problem)
     task = comparison.plan.tasks[problem]
     if not values:

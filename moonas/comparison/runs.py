@@ -15,13 +15,15 @@ from pymoo.algorithms.moo.rvea import RVEA
 from pymoo.optimize import minimize
 
 from ..algorithms import algorithm as named
-from ..pareto import hypervolume, nondominated
-from ..registry import last_run, load_training, training_module
+from ..pareto import front_indices, hypervolume
+from ..registry import last_run, load_training, training_settings_class
 from ..run.callbacks import RunCallback
 from ..run.front_file import spread_rows
 from ..run.journal import read_run
 from ..run.search import search
+from ..settings import names_of
 from ..tabular import TabularProblem
+from ..views.front import save_front
 
 NEAR = 0.99  # of the true hypervolume
 
@@ -97,7 +99,7 @@ class _Recorder(RunCallback):
     def on_generation(self, algorithm):
         pop = algorithm.pop
         F = pop[pop.get("feas")].get("F")
-        self.generations.append((algorithm.evaluator.n_eval, F[nondominated(F)].copy()))
+        self.generations.append((algorithm.evaluator.n_eval, F[front_indices(F)]))
 
 
 def make_algorithm(algorithm, problem):
@@ -140,8 +142,8 @@ def play(problem, algorithm, seed, evaluations):
         "evaluations": np.array(counts),
         "population": np.array([hypervolume(F, bounds) for _, F in within]),
         "archive": archive,
-        "front": np.unique(within[-1][1], axis=0),
-        "best": np.unique(every[nondominated(every)], axis=0),
+        "front": within[-1][1],
+        "best": every[front_indices(every)],
         "hypervolume": float(archive[-1]),
     }
     if isinstance(problem, TabularProblem):
@@ -212,10 +214,11 @@ def play_moving(problem, algorithm, seed, generations, n_picks, training):
             generations=generations,
             verbose=False,
         )
+        save_front(problem, ended, folder)
     finally:
         problem.callbacks.remove(recorder)
         problem.journal.close()
-    if "pick" in training_module(last_run(folder)[1]).Settings.__dataclass_fields__:
+    if "pick" in names_of(training_settings_class(last_run(folder)[1])):
         chosen = spread_rows(len(ended.rows), n_picks)
         trainings = [(i, {"pick": str(i)}) for i in chosen]
     else:
@@ -235,7 +238,7 @@ def play_moving(problem, algorithm, seed, generations, n_picks, training):
     return {
         "evaluations": np.array([n for n, _ in recorder.generations]),
         "population": np.array([hypervolume(F, bounds) for _, F in recorder.generations]),
-        "front": np.unique(recorder.generations[-1][1], axis=0),
+        "front": recorder.generations[-1][1],
         "picks": np.array(picks, float),
         "retrained": known,
         "hypervolume": hypervolume(known, bounds),

@@ -11,8 +11,7 @@ from ..metrics.adversarial import count_correct_under_attack, robustness_error_p
 from ..metrics.auroc import auroc_error
 from ..metrics.error import count_wrong, error_percent
 from ..problem import Column
-
-QUALITIES = ("error", "robustness_error", "auroc_error")
+from .settings import QUALITIES
 
 
 def quality_columns(objectives, info):

@@ -6,26 +6,24 @@ import json
 import numpy as np
 
 from ..data import checksums
-from ..metrics.timing import measure_latency, read_latency_table
+from ..metrics.timing import measure_latency
+from ..models.latency_table import read_latency_table
 from ..nets.devices import repeatable, resolve_device
 from ..problem import Column
-
-COSTS = ("params", "macs", "latency_ms")
 
 
 class NetworkCosts:
     """Costs of the network that a search is for, which may be larger than the one it trains.
 
     Args:
-        problem: gives ``count(architectures)``, params and macs as (n, 2) ints;
-            ``network(architecture)``; ``parts(architecture)``, a list of
-            :class:`~moonas.nets.parts.Part` that a latency is the sum of where
-            ``settings.latency_table`` names a file; and ``operations()``, every part there is.
+        problem: an :class:`~moonas.problem.ArchitectureProblem`: its ``count``, ``network``, and
+            with ``settings.latency_table`` its ``parts`` and ``operations``.
         settings: a :class:`~moonas.evaluators.settings.ClassifierSettings`.
         info: of the data set.
 
     Raises:
-        ValueError: the latency table is missing or lacks a part.
+        ValueError: the latency table is missing or lacks a part, or networks of the problem are not
+            sums of parts.
     """
 
     def __init__(self, problem, settings, info):
@@ -34,12 +32,17 @@ class NetworkCosts:
         self.inputs = checksums(info)  # of the files that scores depend on
         if settings.latency_table is not None:
             keys = [part.key for part in problem.operations()]
+            if not keys:
+                raise ValueError(
+                    f"latency_table is invalid: networks of {type(problem).__name__} are not sums "
+                    "of parts, so their latency can only be measured."
+                )
             self.table = read_latency_table(settings.latency_table, keys)
             text = json.dumps(self.table, sort_keys=True)
             self.inputs |= {"latency_table": hashlib.sha256(text.encode()).hexdigest()}
 
-    def described(self, params, macs):
-        """The columns, with the upper ends of params and macs in hypervolumes."""
+    def columns(self, params, macs):
+        """The columns; params and macs are their upper bounds in hypervolumes."""
         columns = [
             Column("params", "parameters", bounds=(0, int(params))),
             Column("macs", "multiply-adds", bounds=(0, int(macs))),
@@ -49,18 +52,24 @@ class NetworkCosts:
             columns.append(Column("latency_ms", "ms", bounds=bounds, measured=True))
         return columns
 
-    def counted(self, architectures):
+    def counted(self, candidates):
         """Columns params and macs, (n,) ints each."""
-        params, macs = np.asarray(self.problem.count(architectures)).T
+        params, macs = np.asarray(self.problem.count(candidates)).T
         return {"params": params, "macs": macs}
 
-    def measured(self, architectures):
+    def measured(self, candidates):
         """Column latency_ms, (n,) floats, from the clock or from the table."""
-        return {"latency_ms": np.array([self._latency(a) for a in architectures])}
+        return {"latency_ms": np.array([self._latency(a) for a in candidates])}
 
     def _latency(self, architecture):
         if self.table is not None:
-            return sum(self.table[part.key] for part in self.problem.parts(architecture))
+            parts = self.problem.parts(architecture)
+            if not parts:
+                raise ValueError(
+                    f"latency_table is invalid: {type(self.problem).__name__}.parts() gives no "
+                    "parts of this network. Its latency can only be measured."
+                )
+            return sum(self.table[part.key] for part in parts)
         s = self.settings
         pixels = (self.info.channels, self.info.side, self.info.side)
         with repeatable(s.threads):

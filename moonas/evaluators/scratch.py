@@ -6,11 +6,12 @@ import torch
 
 from ..nets.devices import repeatable, resolve_device
 from ..nets.randomness import generator, initial_weights
+from ..problem import Evaluator
 from ..training.sgd import Recipe, make_optimizer, train_epochs
 from .classification import Classification
 
 
-class ScratchEvaluator:
+class ScratchEvaluator(Evaluator):
     """Trains a small network of each candidate for some epochs, and judges it.
 
     After NSGANetV1 (Lu et al., 2020), algorithm 2.
@@ -24,17 +25,15 @@ class ScratchEvaluator:
         costs: a :class:`~moonas.evaluators.costs.NetworkCosts`.
         epochs: of training.
         build: architecture -> the network to train.
-        encode: architecture -> its row.
         final: train on all images to search with, and judge by those for the final test.
         told: (epochs done) -> None, told before each epoch of a candidate and at the end.
     """
 
-    trains = False
-    alone = True
+    independent = True
 
-    def __init__(self, settings, info, costs, *, epochs, build, encode, final=False, told=None):
+    def __init__(self, settings, info, costs, *, epochs, build, final=False, told=None):
         self.settings, self.costs, self.told = settings, costs, told
-        self.epochs, self.build, self.encode = epochs, build, encode
+        self.epochs, self.build = epochs, build
         self.device = resolve_device(settings.device)
         self.images = Classification(settings, info, self.device, settings.objectives, final)
         self.seed = 0
@@ -44,17 +43,18 @@ class ScratchEvaluator:
         self.images.load()
         self.seed = seed
 
-    def score(self, architectures):
+    def score(self, candidates):
         """Columns of quality, params and macs, each (n,)."""
-        judged = [self._train_and_judge(a) for a in architectures]
-        return self.images.columns(judged) | self.costs.counted(architectures)
+        pairs = zip(candidates, candidates.rows, strict=True)
+        evaluated = [self._train_and_evaluate(a, row) for a, row in pairs]
+        return self.images.columns(evaluated) | self.costs.counted(candidates)
 
-    def measure(self, architectures):
+    def measure(self, candidates):
         """Column latency_ms, (n,)."""
-        return self.costs.measured(architectures)
+        return self.costs.measured(candidates)
 
-    def _train_and_judge(self, architecture):
-        who = (self.seed, *self.encode(architecture).tolist())
+    def _train_and_evaluate(self, architecture, row):
+        who = (self.seed, *row.tolist())
         with initial_weights(*who, "weights"):
             network = self.build(architecture)
         network = network.to(self.device, memory_format=torch.channels_last)

@@ -1,17 +1,17 @@
-"""Settings that searches for image classifiers have in common."""
+"""Settings that searches share: for image classifiers, and in tables of measured networks."""
 
 from dataclasses import dataclass
 
 from ..settings import RunSettings, SearchSettings, check_objectives, require, setting
-from .classification import QUALITIES
-from .costs import COSTS
 
+QUALITIES = ("error", "robustness_error", "auroc_error")
+COSTS = ("params", "macs", "latency_ms")
 OBJECTIVES = (*QUALITIES, *COSTS)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings(RunSettings):
-    """How classifiers are trained; a task gives the defaults that suit its own."""
+    """How classifiers are trained; a task overrides defaults."""
 
     image_size: int | None = setting(None, "pixels a side; none takes the data set's own", least=1)
     train_share: float = setting(
@@ -47,8 +47,23 @@ class ClassifierSettings(SearchSettings, TrainingSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProxySettings(ClassifierSettings):
+    """Settings of a search that trains each candidate from scratch, for some epochs."""
+
+    crossover: float = setting(0.9, "chance that two parents are crossed", above=0, most=1)
+    mutation: float = setting(0.1, "chance of each gene to mutate", above=0, most=1)
+    proxy_epochs: int = setting(5, "epochs that a candidate trains", least=1)
+    train_share: float = setting(
+        0.8, "share of the images to search with that trains; the rest validates", above=0
+    )
+    batch: int = setting(64, "images a training step", least=1)
+    learning_rate_end: float = setting(0.0, "at the last epoch, and from there on", least=0)
+    weight_decay: float = setting(5e-4, "of SGD", least=0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class SupernetSettings(ClassifierSettings):
-    """The same for cells whose candidates share the weights of a supernet."""
+    """Settings of a search whose candidates share the weights of a supernet."""
 
     weights: str = setting(
         "shared", "shared weights that train on, or frozen after one training", ("shared", "frozen")
@@ -68,3 +83,11 @@ class SupernetSettings(ClassifierSettings):
         least=1,
     )
     target_layers: int | None = setting(None, "cells of that network; none: layers", least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TabularSettings(SearchSettings):
+    """Settings of a search in a table; genes are labels, crossed one by one."""
+
+    crossover: float = setting(0.9, "chance that two parents are crossed", above=0, most=1)
+    mutated_genes: float = setting(1.0, "genes of a child that mutate, on average", above=0)

@@ -7,7 +7,7 @@ import torch
 
 from ..nets.devices import repeatable, resolve_device, side_by_side
 from ..nets.randomness import generator, initial_weights
-from ..problem import SearchFailed
+from ..problem import Evaluator, SearchFailed
 from ..training.sgd import (
     Recipe,
     load_training_state,
@@ -18,7 +18,7 @@ from ..training.sgd import (
 from .classification import Classification
 
 
-class SupernetEvaluator:
+class SupernetEvaluator(Evaluator):
     """A supernet, the images it trains on and those that it scores architectures with.
 
     Scores are taken on the validation images under the shared weights, each path normalised by its
@@ -32,14 +32,14 @@ class SupernetEvaluator:
         make_net: () -> the supernet, called as net(images, architecture) -> logits.
         n_choices: (n_var,) of the space.
         decode: row of ints -> architecture.
-        tell: (phase, done, total, unit) -> None, told before each epoch.
+        on_progress: called before each epoch with phase, epochs done, total and "epochs".
     """
 
     trains = True
 
-    def __init__(self, settings, info, costs, *, make_net, n_choices, decode, tell):
-        self.settings, self.costs, self.make_net, self.tell = settings, costs, make_net, tell
-        self.n_choices, self.decode = n_choices, decode
+    def __init__(self, settings, info, costs, *, make_net, n_choices, decode, on_progress):
+        self.settings, self.costs, self.make_net = settings, costs, make_net
+        self.n_choices, self.decode, self.on_progress = n_choices, decode, on_progress
         self.device = resolve_device(settings.device)
         self.images = Classification(settings, info, self.device, settings.objectives)
         self.net = None
@@ -77,11 +77,12 @@ class SupernetEvaluator:
             self._warm = self._run_epochs("training", s.frozen_epochs, draw)
         return self._warm
 
-    def train(self, architectures):
-        """One generation's training on B random ones of ``architectures`` at each step.
+    def train(self, candidates):
+        """One generation's training on B random ones of the candidates at each step.
 
         B is ``architectures_per_step`` (CARS, eq. 3).
         """
+        architectures = candidates.architectures
         n, many = len(architectures), self.settings.architectures_per_step
 
         def draw():
@@ -90,21 +91,21 @@ class SupernetEvaluator:
 
         return self._run_epochs("training every generation", self.settings.epochs, draw)
 
-    def score(self, architectures):
+    def score(self, candidates):
         """Columns of quality, params and macs, each (n,)."""
         s = self.settings
         judged = side_by_side(
             lambda a: self.images.judge(partial(self.net, architecture=a)),
-            architectures,
+            candidates.architectures,
             workers=s.workers,
             threads=s.threads,
             device=self.device,
         )
-        return self.images.columns(judged) | self.costs.counted(architectures)
+        return self.images.columns(judged) | self.costs.counted(candidates)
 
-    def measure(self, architectures):
+    def measure(self, candidates):
         """Column latency_ms, (n,)."""
-        return self.costs.measured(architectures)
+        return self.costs.measured(candidates)
 
     def state(self):
         """All that training changes, as a flat dict of tensors."""
@@ -130,7 +131,7 @@ class SupernetEvaluator:
                 self.batches,
                 epochs,
                 first=self.epoch,
-                told=lambda done: self.tell(phase, done, epochs, "epochs"),
+                told=lambda done: self.on_progress(phase, done, epochs, "epochs"),
                 loss_of=self.images.loss,
                 augment=self.images.augment,
             )

@@ -1,30 +1,42 @@
-"""Inference time: measured on a device, or summed up from a table of parts."""
+"""Inference time, measured on a device."""
 
-import json
 import statistics
 import time
-from pathlib import Path
+from collections.abc import Sequence
 
 import torch
+from torch import nn
 
 WARM_UP = 3  # passes before the clock starts
 
 
-def measure_latency(module, shape, device, batch=1, repeats=15):
-    """Milliseconds that a module takes for one batch: the median of :func:`time_passes`."""
+def measure_latency(
+    module: nn.Module,
+    shape: Sequence[int],
+    device: torch.device | str,
+    batch: int = 1,
+    repeats: int = 15,
+) -> float:
+    """Median latency of a module for one batch, in milliseconds; see :func:`time_passes`."""
     return statistics.median(time_passes(module, shape, device, batch, repeats))
 
 
 @torch.inference_mode()
-def time_passes(module, shape, device, batch=1, repeats=15):
-    """Milliseconds of each of ``repeats`` passes of a module, a list.
+def time_passes(
+    module: nn.Module,
+    shape: Sequence[int],
+    device: torch.device | str,
+    batch: int = 1,
+    repeats: int = 15,
+) -> list[float]:
+    """Latency of each of ``repeats`` forward passes of a module, in milliseconds.
 
     Args:
-        module: in evaluation mode afterwards.
+        module: moved to the device and left in evaluation mode.
         shape: of one input, without the batch.
-        device: where it is moved and measured.
-        batch: inputs a pass.
-        repeats: timed passes, after ``WARM_UP`` that are not.
+        device: to measure on.
+        batch: inputs per pass.
+        repeats: timed passes, after ``WARM_UP`` untimed ones.
     """
     device = torch.device(device)
     module = module.to(device).eval()
@@ -38,31 +50,3 @@ def time_passes(module, shape, device, batch=1, repeats=15):
         if turn >= WARM_UP:
             times.append(1000 * (time.perf_counter() - started))
     return times
-
-
-def read_latency_table(path, keys):
-    """The milliseconds of every part of a space, from a JSON file {"parts": {key: ms}, ...}.
-
-    Args:
-        path: of the file.
-        keys: the parts that have to be there.
-
-    Raises:
-        ValueError: the file is missing, is no such table, or lacks a part.
-    """
-    try:
-        parts = json.loads(Path(path).read_text(encoding="utf-8"))["parts"]
-        table = {str(key): float(value) for key, value in parts.items()}
-    except FileNotFoundError:
-        raise ValueError(f"latency_table={str(path)!r} is not there.") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise ValueError(
-            f"{path} is no latency table: expected JSON with 'parts', from part to milliseconds."
-        ) from None
-    missing = sorted(set(keys) - set(table))
-    if missing:
-        raise ValueError(
-            f"{path} lacks {len(missing)} parts of this space, the first of them {missing[0]!r}. "
-            "It was made for other channels, layers or images."
-        )
-    return table

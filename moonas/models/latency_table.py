@@ -1,35 +1,50 @@
-"""How long every operation of a space takes on a device, and whether sums of them mean anything.
+"""Latency tables: the latency of every operation of a space on a device, measured, written, read.
 
 A search with ``latency_ms`` and ``latency_table`` adds up the parts of a network. Sums leave out
-what happens between the parts, so they are compared here with whole networks that are measured.
+what happens between the parts, so they are compared here with the latency of whole networks.
 """
 
+from __future__ import annotations
+
+import json
 import statistics
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from scipy.stats import spearmanr
 
 from ..files import write_json
+from ..metrics.rank_correlation import rank_correlation
 from ..metrics.timing import measure_latency, time_passes
 from ..nets.devices import repeatable
 from ..run.versions import installed_versions
 
-SEED = 0  # of the networks that sums are compared with
+if TYPE_CHECKING:
+    from ..problem import ArchitectureProblem
+
+SEED = 0  # of the random networks whose latency is compared with sums
 
 
-def measure_parts(problem, *, batch=1, repeats=30, told=None):
-    """A table of the parts of a problem's space on its device.
+def measure_parts(
+    problem: ArchitectureProblem,
+    *,
+    batch: int = 1,
+    repeats: int = 30,
+    told: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Measure every part of a problem's space on its device.
 
     Args:
-        problem: gives ``operations()``, parts with ``key``, ``shape`` and ``build()``.
-        batch: inputs a pass.
-        repeats: passes of each part, after some that do not count.
-        told: (done, of how many) -> None.
+        problem: its ``operations()`` are parts with ``key``, ``shape`` and ``build()``.
+        batch: inputs per pass.
+        repeats: timed passes per part, after a warm-up.
+        told: progress callback, (done, total) -> None.
 
     Returns:
-        A dict that JSON can hold: parts, milliseconds by key (medians), spread, the distance of
-        the quartiles by key, and about: device, threads, batch, repeats, versions.
+        A dict that JSON can hold: parts, the median milliseconds by key; spread, the interquartile
+        range by key; and about: device, threads, batch, repeats, versions.
     """
     parts, settings = problem.operations(), problem.settings
     medians, spread = {}, {}
@@ -44,7 +59,7 @@ def measure_parts(problem, *, batch=1, repeats=30, told=None):
         told(len(parts), len(parts))
     about = {
         "problem": type(problem).__name__,
-        "device": device_in_words(problem.device),
+        "device": device_name(problem.device),
         "threads": settings.threads,
         "batch": batch,
         "repeats": repeats,
@@ -53,8 +68,8 @@ def measure_parts(problem, *, batch=1, repeats=30, told=None):
     return {"about": about, "parts": medians, "spread": spread}
 
 
-def device_in_words(device):
-    """A device by the name of its hardware."""
+def device_name(device: torch.device | str) -> str:
+    """The name of a device's hardware."""
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name(device)
     import platform
@@ -62,18 +77,29 @@ def device_in_words(device):
     return f"cpu, {platform.machine()}"
 
 
-def compare_with_networks(problem, table, n, *, batch=1, repeats=30, told=None):
-    """Sums of a table beside whole networks that are measured, of random architectures.
+def compare_with_networks(
+    problem: ArchitectureProblem,
+    table: Mapping[str, float],
+    n: int,
+    *,
+    batch: int = 1,
+    repeats: int = 30,
+    told: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Compare the sums of a table with the latency of whole networks of random architectures.
 
     Args:
-        problem: gives ``network(architecture)`` and ``parts(architecture)``.
+        problem: its ``network(architecture)`` is measured, its ``parts(architecture)`` are summed.
         table: milliseconds by key.
         n: networks.
-        batch, repeats, told: as of :func:`measure_parts`.
+        batch: inputs per pass.
+        repeats: timed passes per network, after a warm-up.
+        told: progress callback, (done, total) -> None.
 
     Returns:
-        A dict: sums and measured, lists of ms; rank_correlation, Spearman's; ratio, the median of
-        measured by sum; error_percent, the median absolute error of the sum times that ratio.
+        A dict: sums and measured, lists of ms; rank_correlation of the two, or None; ratio, the
+        median of measured by sum; error_percent, the median absolute error of the sum times that
+        ratio.
     """
     rng, info = np.random.default_rng(SEED), problem.info
     drawn = problem.operators()["sampling"].do(problem, n, random_state=rng).get("X")
@@ -94,35 +120,66 @@ def compare_with_networks(problem, table, n, *, batch=1, repeats=30, told=None):
     return {
         "sums": sums.tolist(),
         "measured": measured.tolist(),
-        "rank_correlation": float(spearmanr(sums, measured).statistic) if n > 2 else None,
+        "rank_correlation": rank_correlation(sums, measured),
         "ratio": ratio,
         "error_percent": float(100 * np.median(np.abs(sums * ratio - measured) / measured)),
     }
 
 
-def lines(table):
-    """What a table says of itself, a list of lines."""
+def summary(table: Mapping[str, Any]) -> list[str]:
+    """A summary of a table, a list of lines."""
     about, parts = table["about"], table["parts"]
     spread = [table["spread"][key] / parts[key] for key in parts if parts[key] > 0]
-    said = [
+    lines = [
         f"{len(parts)} parts on {about['device']}, {about['threads']} threads, batches of "
         f"{about['batch']}, medians of {about['repeats']}: {min(parts.values()):.3f} to "
         f"{max(parts.values()):.3f} ms, quartiles {100 * statistics.median(spread):.0f} % apart."
     ]
     found = table.get("networks")
     if found is None:
-        return [*said, "Networks of this problem are no sums of parts; nothing to compare."]
+        return [*lines, "Networks of this problem are no sums of parts; nothing to compare."]
     correlation = found["rank_correlation"]
     order = "" if correlation is None else f"rank correlation {correlation:.2f}; "
-    said.append(
+    lines.append(
         f"Sums beside {len(found['sums'])} measured networks: {order}a network takes "
         f"{found['ratio']:.2f} times the sum of its parts, and {found['error_percent']:.0f} % more "
         "or less than that (median)."
     )
-    return said
+    return lines
 
 
-def write_table(table, path):
+def write_latency_table(table: Mapping[str, Any], path: Path) -> None:
     """Write a table as JSON, for ``latency_table=``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, table)
+
+
+def read_latency_table(path: str | Path, keys: Iterable[str]) -> dict[str, float]:
+    """Read the latency of every part of a space from a file that :func:`write_latency_table` wrote.
+
+    Args:
+        path: of a JSON file {"parts": {key: ms}, ...}.
+        keys: the parts that the file must have.
+
+    Returns:
+        Milliseconds by key.
+
+    Raises:
+        ValueError: the file is missing, is no such table, or lacks a part.
+    """
+    try:
+        parts = json.loads(Path(path).read_text(encoding="utf-8"))["parts"]
+        table = {str(key): float(value) for key, value in parts.items()}
+    except FileNotFoundError:
+        raise ValueError(f"latency_table={str(path)!r} is not there.") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ValueError(
+            f"{path} is no latency table: expected JSON with 'parts', from part to milliseconds."
+        ) from None
+    missing = sorted(set(keys) - set(table))
+    if missing:
+        raise ValueError(
+            f"{path} lacks {len(missing)} parts of this space, the first of them {missing[0]!r}. "
+            "It was made for other channels, layers or images."
+        )
+    return table

@@ -3,11 +3,12 @@
 After NSGANetV1 (Lu et al., 2020), figures 9 to 11. Models are compared on the same images.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import spearmanr
 
 from ..data import load
 from ..files import save_figure, write_json
@@ -16,9 +17,11 @@ from ..metrics.adversarial import count_correct_under_attack
 from ..metrics.auroc import auroc_error
 from ..metrics.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from ..metrics.error import count_wrong, error_percent
+from ..metrics.rank_correlation import rank_correlation
 from ..nets.devices import repeatable, resolve_device
 from ..nets.randomness import generator
 from ..views.drawing import COLORS, finish, one_plot
+from ..views.tables import Table
 from .model import Classifier
 
 NAMES = ("evaluation.json", "evaluation.png")
@@ -174,13 +177,11 @@ def ranking(found):
         return None
     pairs = [(i, j) for i in range(len(first)) for j in range(i)]
     same = all((first[i] - first[j]) * (second[i] - second[j]) >= 0 for i, j in pairs)
-    varied = len(first) > 2 and np.ptp(first) > 0 and np.ptp(second) > 0
-    correlation = float(spearmanr(first, second).statistic) if varied else None
-    return {"same_order": bool(same), "rank_correlation": correlation}
+    return {"same_order": bool(same), "rank_correlation": rank_correlation(first, second)}
 
 
-def table(found):
-    """What was found as texts: titles, and a row a set of images."""
+def errors_table(found: Mapping[str, Any]) -> Table:
+    """The errors of an evaluation: a column per model, a row per set of images."""
     models = found["models"]
     rows = [["clean", *(f"{one['error']:.2f}" for one in models.values())]]
     if found["also"]:
@@ -192,17 +193,17 @@ def table(found):
         for strength in map(str, ATTACKS[1:]):
             errors = [one["attacked"][strength] for one in models.values()]
             rows.append([f"attack of {strength}", *(f"{e:.2f}" for e in errors)])
-    return ["error (%)", *models], rows
+    return Table(["error (%)", *models], rows)
 
 
-def lines(found):
-    """What else there is to say, a list of lines."""
-    said = [
+def summary(found: Mapping[str, Any]) -> list[str]:
+    """A summary of an evaluation besides its table, a list of lines."""
+    lines = [
         f"On {found['n_images']:,} images of {found['data']}; corruptions: mean of 5 strengths."
     ]
     if found["also"]:
         for name, one in found["models"].items():
-            said.append(
+            lines.append(
                 f"{name}: {one['drop']:+.2f} points of error on {found['also_n_images']:,} images "
                 f"of {found['also']}."
             )
@@ -210,8 +211,8 @@ def lines(found):
         same = "holds" if found["ranking"]["same_order"] else "does not hold"
         correlation = found["ranking"]["rank_correlation"]
         tail = "" if correlation is None else f"; rank correlation {correlation:.2f}"
-        said.append(f"The order of the models {same} on it{tail}.")
-    return said
+        lines.append(f"The order of the models {same} on it{tail}.")
+    return lines
 
 
 def write_evaluation(found, folder):

@@ -1,8 +1,12 @@
-"""Published architectures of all tasks, by name."""
+"""Published architectures of all problems, by name."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from ..registry import load_problem, problem_names
+from .. import registry
 
 
 @dataclass(frozen=True)
@@ -11,28 +15,68 @@ class Published:
 
     Args:
         name: of the architecture.
-        problem: the problem whose space it belongs to.
+        problem: name of the problem whose space it belongs to.
         architecture: in that space.
         source: the paper.
-        counts: (params, macs) by the network it is counted in, in words.
+        counts: (params, macs) by a description of the network that they are counted in.
     """
 
     name: str
     problem: str
-    architecture: object
+    architecture: Any
     source: str
-    counts: dict
+    counts: dict[str, tuple[int, int]]
 
 
-def zoo(name=None):
-    """All published architectures as a dict of :class:`Published` by name, or the one named.
+def zoo(name: str | None = None) -> dict[str, Published] | Published:
+    """All published architectures by name, or the one of a name.
+
+    With a name, problems are imported until one has it. moonas's own problems come first; a problem
+    that fails, or repeats a name, is named in a warning and skipped.
 
     Raises:
-        ValueError: there is none of that name.
+        ValueError: the name is unknown.
     """
-    found = {item.name: item for problem in problem_names() for item in load_problem(problem).zoo()}
+    found: dict[str, Published] = {}
+    for problem in registry.entries():
+        if problem not in registry.problem_names():
+            continue
+        try:
+            items = list(_published(problem))
+        except Exception as error:  # a plug-in's code, which must not take the others with it
+            registry.warn_of_plugin(f"problem {problem!r}", f"its zoo: {registry.reason(error)}")
+            continue
+        for item in items:
+            if item.name in found:
+                fault = f"the published architecture {item.name!r} is there already"
+                registry.warn_of_plugin(f"problem {problem!r}", fault)
+            found.setdefault(item.name, item)
+        if name in found:
+            return found[name]
     if name is None:
         return found
-    if name not in found:
-        raise ValueError(f"Unknown architecture {name!r}; choose from {sorted(found)}.")
-    return found[name]
+    raise ValueError(f"Unknown architecture {name!r}; choose from {sorted(found)}.")
+
+
+def _published(problem: str) -> Iterator[Published]:
+    """The published architectures of a problem, which is not built if it surely has none."""
+    if not _surely_none(problem):
+        for item in registry.load_problem(problem).zoo():
+            if not isinstance(item, Published):
+                raise TypeError(f"expected items of type Published, got {item!r}")
+            yield item
+
+
+def _surely_none(problem: str) -> bool:
+    """Whether no problem class in a problem's module overrides ``zoo()``, which is empty then."""
+    from ..problem import ArchitectureProblem
+
+    default = getattr(ArchitectureProblem, "zoo", None)
+    module = registry.stage_module(problem)
+    classes = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, ArchitectureProblem)
+    ]
+    defined_here = any(value.__module__ == module.__name__ for value in classes)
+    return defined_here and all(getattr(value, "zoo", None) is default for value in classes)

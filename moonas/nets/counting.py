@@ -35,7 +35,7 @@ def count_macs(module, *shape):
     kinds = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
     hooks = [m.register_forward_hook(add) for m in module.modules() if isinstance(m, kinds)]
     training = module.training
-    device = next(module.parameters()).device
+    device = next((p.device for p in module.parameters()), torch.device("cpu"))
     try:
         module.eval()(torch.zeros(1, *shape, device=device))
     finally:
@@ -43,6 +43,21 @@ def count_macs(module, *shape):
         for hook in hooks:
             hook.remove()
     return total
+
+
+def count_network(make, shape):
+    """Params and macs of a network that is built on the meta device, without weights or numbers.
+
+    Args:
+        make: () -> the network.
+        shape: of one input, (c, h, w).
+
+    Returns:
+        (params, macs), two ints.
+    """
+    with torch.device("meta"):
+        network = make()
+    return count_params(network), count_macs(network, *shape)
 
 
 class CellCosts:

@@ -2,6 +2,7 @@
 
 from .blocks import BlockCrossover
 from .categorical import CategoricalSampling, ResetGenes
+from .default import operators_for
 from .duplicates import NewRow, SameArchitecture, SameRow
 from .mixed import MixedCrossover, MixedMoves, MixedSampling
 from .nodes import NodeCrossover, NodeReset
@@ -24,4 +25,5 @@ __all__ = [
     "SameRow",
     "SegmentCrossover",
     "SegmentFlip",
+    "operators_for",
 ]

@@ -41,7 +41,7 @@ class NewRow(SameRow):
     scores do not move. Where a space is exhausted, pymoo ends the run.
 
     Args:
-        problem: gives ``known(X)``, and ``run``, the run that this is about.
+        problem: an :class:`~moonas.problem.ArchitectureProblem`; its session knows what was scored.
     """
 
     def __init__(self, problem):
@@ -51,10 +51,10 @@ class NewRow(SameRow):
 
     def _do(self, pop, other, is_duplicate):
         if self.before == "":
-            self.before = self.problem.run
+            self.before = self.problem.session.token
         is_duplicate = super()._do(pop, other, is_duplicate)
-        if other is None and self.problem.run != self.before:
-            is_duplicate |= self.problem.known(pop.get("X"))
+        if other is None and self.problem.session.token != self.before:
+            is_duplicate |= self.problem.session.known(pop.get("X"))
         return is_duplicate
 
 

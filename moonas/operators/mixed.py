@@ -15,7 +15,7 @@ from .ordered import move_genes
 
 
 def draw_mixed(genes, n_samples, rng):
-    """Uniform rows, (n_samples, n_var) float64: integers and real numbers, each in its bounds."""
+    """Uniform rows, (n_samples, n_var) of the genes' type, each gene in its bounds."""
     low, high = _widened(genes)
     return _rounded(rng.uniform(low, high, size=(n_samples, len(low))), genes)
 
@@ -60,7 +60,7 @@ def move_mixed(X, genes, prob, eta, rng):
     low, high = genes.low[real], genes.high[real]
     each = np.full(len(X), float(eta)), np.full(len(X), float(prob))
     moved[:, real] = mut_pm(moved[:, real], low, high, *each, at_least_once=False, random_state=rng)
-    return moved
+    return moved.astype(genes.dtype)
 
 
 def _widened(genes):
@@ -70,7 +70,7 @@ def _widened(genes):
 
 def _rounded(X, genes):
     rounded = np.where(genes.real, X, np.floor(X + 0.5))
-    return np.clip(rounded, genes.low, genes.high)
+    return np.clip(rounded, genes.low, genes.high).astype(genes.dtype)
 
 
 class MixedSampling(Sampling):

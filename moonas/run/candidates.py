@@ -38,6 +38,15 @@ class Candidates:
         architectures = tuple(self.architectures[i] for i in indices.tolist())
         return Candidates(self.X[indices], architectures, self.rows[indices])
 
+    @staticmethod
+    def joined(first: Candidates, second: Candidates) -> Candidates:
+        """The candidates of both, in order."""
+        return Candidates(
+            np.vstack([first.X, second.X]),
+            first.architectures + second.architectures,
+            np.vstack([first.rows, second.rows]),
+        )
+
     @property
     def keys(self) -> list[bytes]:
         """One key per candidate; candidates of the same architecture share it."""

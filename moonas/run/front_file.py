@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from ..files import write_atomically
+from ..metrics.rank_correlation import rank_correlation
 
 NAME = "front.csv"
 PICKS = ("knee", "best-error", "smallest")  # besides numbers of rows
@@ -93,25 +93,21 @@ def add_results(folder, number, result):
     _write(Path(folder) / NAME, list(rows[0].columns), rows)
 
 
-def rank_correlation(rows, name):
-    """Spearman's, of a column in the search and after training, over the rows that were trained.
+def correlation_with_training(rows: list[FrontRow], name: str) -> tuple[float, int] | None:
+    """Rank correlation of a column's values in the search and after training from scratch.
 
     Args:
-        rows: list of :class:`FrontRow`.
+        rows: of a front; those that were not trained are left out.
         name: of the column.
 
     Returns:
-        (correlation, number of rows), or None for fewer than three rows, or all alike.
+        (Spearman's correlation, number of rows); None where it is not defined.
     """
-    pairs = [
-        (row.columns[name], row.trained[name])
-        for row in rows
-        if name in row.trained and name in row.columns
-    ]
-    searched, trained = np.array(pairs).reshape(-1, 2).T
-    if len(pairs) < 3 or np.ptp(searched) == 0 or np.ptp(trained) == 0:
-        return None
-    return float(spearmanr(searched, trained).statistic), len(pairs)
+    trained = [row for row in rows if name in row.trained and name in row.columns]
+    correlation = rank_correlation(
+        [row.columns[name] for row in trained], [row.trained[name] for row in trained]
+    )
+    return None if correlation is None else (correlation, len(trained))
 
 
 def _exact(value):

@@ -1,40 +1,62 @@
-"""One search: a problem with a journal, an algorithm, and the files that come out."""
+"""One search: a problem with a journal, an algorithm, and the front as a file."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pymoo.optimize import minimize
 
-from ..files import save_figure
-from ..pareto import front
-from ..views import front as report
+from ..pareto import Row, front
 from . import front_file
+
+if TYPE_CHECKING:
+    from pymoo.core.algorithm import Algorithm
+    from pymoo.core.result import Result
+
+    from ..problem import ArchitectureProblem
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a search ended with."""
+class SearchResult:
+    """What a search ended with.
 
-    result: object  # pymoo's
-    rows: list  # of the front, see moonas.pareto.Row
-    picked: int | None  # index of the row that problem.pick chooses
-    afterwards: list  # lines on what the problem did with the picked row, see after_search
+    Args:
+        result: pymoo's.
+        rows: of the front.
+        picked: index of the row that ``problem.pick`` chooses; None for an empty front.
+        afterwards: lines that report what ``problem.after_search`` did with that row.
+        folder: of the run.
+        computed: whether anything was computed; False if all came from the journal.
+    """
+
+    result: Result
+    rows: list[Row]
+    picked: int | None
+    afterwards: list[str]
     folder: Path
-    computed: bool  # False when everything came from the record of an earlier run
+    computed: bool
 
 
-def search(problem, algorithm, *, seed, generations, verbose=True):
-    """Run a search to its end, or go on with it where it stopped, and write its front.
+def search(
+    problem: ArchitectureProblem,
+    algorithm: Algorithm,
+    *,
+    seed: int,
+    generations: int,
+    verbose: bool = True,
+) -> SearchResult:
+    """Run a search to its end, or resume it, and write its front to front.csv.
+
+    :func:`moonas.views.front.save_front` draws the front.
 
     Args:
         problem: made by ``load_problem(..., journal=FOLDER)``.
         algorithm: a pymoo algorithm.
         seed: of the run.
         generations: to stop after.
-        verbose: show a line a generation.
-
-    Returns:
-        A :class:`Found`; ``front.csv`` and ``front.png`` are in the folder.
+        verbose: print a line per generation.
     """
     folder, before = problem.journal.folder, problem.journal.n_calls
 
@@ -53,9 +75,6 @@ def search(problem, algorithm, *, seed, generations, verbose=True):
     rows = front(result)
     picked = problem.pick(rows)
     front_file.write_front_csv(problem, rows, folder / front_file.NAME, picked)
-    everyone = {name: result.pop.get(name).astype(float) for name in problem.shown}
-    figure, _ = report.front_picture(problem, everyone, rows, picked)
-    save_figure(figure, folder / "front.png", dpi=150)
     afterwards = problem.after_search(rows[picked]) if rows else []
     computed = problem.journal.n_calls > before
-    return Found(result, rows, picked, afterwards, folder, computed)
+    return SearchResult(result, rows, picked, afterwards, folder, computed)

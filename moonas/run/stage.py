@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .callbacks import Callbacks
+from .session import Session
+
+if TYPE_CHECKING:
+    from .journal import Journal
 
 
 class Stage:
@@ -18,20 +22,25 @@ class Stage:
         settings: its Settings.
         device: where networks run, a ``torch.device``.
         inputs: checksums by name of the files that results depend on.
-        journal: a :class:`~moonas.run.journal.Journal`, or None.
-        callbacks: list of :class:`~moonas.run.callbacks.RunCallback`.
     """
 
     settings = None
     inputs = {}  # noqa: RUF012 never changed
-    journal = None
+
+    @cached_property
+    def session(self) -> Session:
+        """What belongs to one run: journal, callbacks and seed."""
+        return Session()
+
+    @property
+    def journal(self) -> Journal | None:
+        """What records the run, or None."""
+        return self.session.journal
 
     @property
     def callbacks(self) -> Callbacks:
-        """What is called while the stage runs, a list of :class:`.callbacks.RunCallback`."""
-        if "_callbacks" not in vars(self):
-            self._callbacks = Callbacks()
-        return self._callbacks
+        """List of :class:`~moonas.run.callbacks.RunCallback` that are called during a run."""
+        return self.session.callbacks
 
     def report_progress(self, phase: str, done: int, total: int, unit: str) -> None:
         """Call the callbacks' :meth:`~moonas.run.callbacks.RunCallback.on_progress`."""
@@ -41,13 +50,11 @@ class Stage:
         """Call the callbacks' :meth:`~moonas.run.callbacks.RunCallback.on_log`."""
         self.callbacks.on_log(text)
 
-    def recorded(self, kind, request, compute, holder=None, saves=False):
+    def recorded(self, kind, request, compute, stateful=None, saves=False):
         """The result of a call, from the journal or computed; see :meth:`.Journal.call`."""
-        if self.journal is None:
-            return compute()
-        return self.journal.call(kind, request, compute, holder, saves)
+        return self.session.recorded(kind, request, compute, stateful, saves)
 
-    def where(self) -> str:
+    def environment(self) -> str:
         """Device and threads: what may change the last bits of a result."""
         return f"{self.device}, {self.settings.threads} threads"
 
@@ -68,8 +75,7 @@ class Preparation(Stage):
 
     def begin(self, seed: int) -> None:
         """Start the run, or start to replay it, see :meth:`moonas.run.journal.Journal.begin`."""
-        if self.journal is not None:
-            self.journal.begin(seed, self.in_words, self.where())
+        self.session.begin(seed, self.in_words, self.environment())
 
     def run(self, seed: int) -> Any:
         """Do the work and return the result."""

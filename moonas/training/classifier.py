@@ -14,18 +14,23 @@ from torch.nn import functional as F
 
 from ..data import checksums, cutout, describe
 from ..evaluators.classification import Classification, quality_columns
-from ..evaluators.settings import TrainingSettings
 from ..metrics.timing import measure_latency
 from ..models.model import MODEL, write_model
 from ..models.zoo import zoo
 from ..nets.counting import count_macs, count_params
 from ..nets.devices import repeatable, resolve_device
 from ..nets.randomness import generator, initial_weights
-from ..registry import last_run, stage_module
-from ..run.front_file import PICKS, add_results, find_row, rank_correlation, read_front_csv
+from ..registry import last_run, settings_class, stage_module
+from ..run.front_file import (
+    add_results,
+    correlation_with_training,
+    find_row,
+    read_front_csv,
+)
 from ..run.journal import read_run, seconds_of
 from ..run.stage import EpochTraining
-from ..settings import setting
+from ..settings import names_of
+from .settings import Settings
 from .sgd import (
     Recipe,
     cosine,
@@ -39,67 +44,6 @@ FROM_SEARCH = ("data", "root", "download", "device", "threads", "image_size", "s
 NOT_OF_THE_NETWORK = {  # settings of a search that do not say what its networks are
     *("root", "download", "device", "from_run", "latency_table", "table", "objectives", "size"),
     *("data", "image_size"),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings(TrainingSettings):
-    """What a full training can be told; data, image size and device are those of the search."""
-
-    architecture: str | None = setting(None, "a published architecture by name, without a run")
-    pick: str = setting("knee", f"row of the front: {', '.join(PICKS)}, or its number from 0 on")
-    epochs: int = setting(60, "times that the network sees all images", least=1)
-    batch: int = setting(64, "images a training step", least=1)
-    learning_rate_end: float = setting(0.0, "at the last epoch", least=0)
-    schedule: str = setting("cosine", "how the learning rate falls", ("cosine", "linear"))
-    warmup_epochs: int = setting(0, "epochs in which the learning rate rises first", least=0)
-    channels: int | None = setting(
-        None, "of the first cell of the network; none: as in the search", least=1
-    )
-    layers: int | None = setting(None, "cells of the network; none: as in the search", least=1)
-    auxiliary: float = setting(
-        0.0, "weight of the loss of an auxiliary classifier behind the second reduction", least=0
-    )
-    drop_path: float = setting(
-        0.0, "chance that an edge is dropped at the last epoch; it rises from 0", least=0, most=0.99
-    )
-    cutout: int = setting(0, "pixels a side of the square that is cut out of each image", least=0)
-    label_smoothing: float = setting(0.0, "share of a label that all classes get", least=0, most=1)
-    precision: str = setting(
-        "auto", "auto computes in bfloat16 where a GPU can", ("auto", "full", "mixed")
-    )
-
-
-PRESETS = {
-    "digits": {},
-    # NSGANetV1, section IV-B, after DARTS, as CARS and EG-DARTS do; what is not printed there
-    # (rates of dropout and learning, weight decay, clipping) is DARTS's.
-    "paper": dict(
-        epochs=600,
-        batch=96,
-        learning_rate=0.025,
-        weight_decay=3e-4,
-        channels=36,
-        layers=20,
-        auxiliary=0.4,
-        drop_path=0.2,
-        cutout=16,
-        score_batch=500,
-    ),
-    # CARS, section 4.4; the auxiliary loss is DARTS's.
-    "paper-imagenet": dict(
-        epochs=250,
-        batch=640,
-        learning_rate=0.5,
-        schedule="linear",
-        warmup_epochs=5,
-        weight_decay=3e-5,
-        channels=48,
-        layers=14,
-        auxiliary=0.4,
-        label_smoothing=0.1,
-        score_batch=500,
-    ),
 }
 
 
@@ -141,9 +85,9 @@ def _of_network(searched):
 
 
 def _problem(name, options):
-    module = stage_module(name)
-    known = module.Settings.__dataclass_fields__
-    return module.build(**{key: value for key, value in options.items() if key in known})
+    known = names_of(settings_class(name))
+    own = {key: value for key, value in options.items() if key in known}
+    return stage_module(name).build(**own)
 
 
 def build_network(about):
@@ -291,7 +235,7 @@ class FullTraining(EpochTraining):
         if math.isfinite(searched):
             lines.append(f"In the search its {self.quality} was {searched:.2f} %.")
         add_results(run, number, result)
-        found = rank_correlation(read_front_csv(run), self.quality)
+        found = correlation_with_training(read_front_csv(run), self.quality)
         if found is not None:
             lines.append(
                 f"{found[1]} rows of the front have been trained; the rank correlation of their "

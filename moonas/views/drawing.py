@@ -1,24 +1,39 @@
-"""What all pictures have in common: their colours, their frames, and graphs of architectures."""
+"""The common look of all pictures: colours, axes, and graphs of architectures."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+if TYPE_CHECKING:
+    from ..spaces.graph import Graph
+
 INK, ACCENT, QUIET = "#22313f", "#c8553d", "#9db4c0"
-COLORS = (  # of algorithms; good on white and on black
+COLORS = (  # of algorithms; legible on white and on black
     *("#c8553d", "#4a7fb5", "#6a994e", "#9db4c0", "#e09f3e"),
     *("#8d6bb8", "#3d8b8b", "#d98fb0", "#8a8d91", "#8a5a2b"),
     *("#b5b83d", "#3f3fbf"),
 )
-SIZE = (5.2, 4.0)  # inches; so that text is readable at the width of a phone
+SIZE = (5.2, 4.0)  # inches; small, so that text stays readable on a phone
 
 
-def one_plot(size=SIZE):
-    """An empty figure with one pair of axes, and these."""
+def one_plot(size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
+    """Make an empty figure with one pair of axes.
+
+    Args:
+        size: (width, height) in inches.
+
+    Returns:
+        The figure and its axes.
+    """
     figure = Figure(figsize=size, layout="constrained", dpi=72)
     return figure, figure.subplots()
 
 
-def finish(axes):
-    """Give axes the look that all have; what has a label is named below them."""
+def finish(axes: Axes) -> None:
+    """Give axes the common look, with a legend below them if anything drawn has a label."""
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     labels = axes.get_legend_handles_labels()[1]
@@ -33,8 +48,8 @@ def finish(axes):
         )
 
 
-def draw_graph(axes, graph):
-    """Draw a :class:`~moonas.spaces.graph.Graph` from left to right, inputs first."""
+def draw_graph(axes: Axes, graph: Graph) -> None:
+    """Draw a graph from left to right: inputs first, then nodes on alternating sides."""
     n = len(graph.inputs)
     place = {name: (0, (n - 1) / 2 * 2.0 - 2.0 * i) for i, name in enumerate(graph.inputs)}
     place |= {name: (2.2 + 1.5 * i, 0.9 if i % 2 else -0.9) for i, name in enumerate(graph.nodes)}
@@ -47,7 +62,7 @@ def draw_graph(axes, graph):
         axes.annotate("", end, start, arrowprops=arrow | dict(shrinkA=16, shrinkB=14))
         if label:
             dx, dy = end[0] - start[0], end[1] - start[1]
-            middle = (  # on the bend
+            middle = (  # on the curved edge
                 start[0] + 0.42 * dx + bend * 0.5 * dy,
                 start[1] + 0.42 * dy - bend * 0.5 * dx,
             )
@@ -57,6 +72,6 @@ def draw_graph(axes, graph):
         box = dict(boxstyle="round,pad=0.35", fc="white", ec=INK)
         axes.text(x, y, name, ha="center", va="center", color=INK, fontsize=9, bbox=box)
     axes.set(xlim=(-0.7, 1.5 * len(graph.nodes) + 1.2), ylim=(-1.8, 1.8))
-    axes.set_aspect("equal")  # so that labels lie on the bent arrows
+    axes.set_aspect("equal")  # so that labels lie on the curved edges
     axes.set_title(graph.title, color=INK, loc="left")
     axes.axis("off")

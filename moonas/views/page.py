@@ -1,15 +1,20 @@
-"""Pages of HTML: one file each, opened offline, light or dark as the reader's system is.
+"""HTML pages: a single file each, readable offline, light or dark as the reader's system is.
 
-Pictures are matplotlib's, as SVG whose ink takes the colour of the page's text. Points of a picture
-tell more when they are pointed at or touched.
+Pictures are figures of matplotlib as SVG; their ink takes the colour of the page's text. Points of
+a picture show a tooltip when the pointer is over them or they are touched.
 """
+
+from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
 import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from .drawing import INK
 
@@ -72,27 +77,27 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inli
 
 @dataclass(frozen=True)
 class Point:
-    """A point of a picture that tells more.
+    """A point of a picture with a tooltip.
 
     Args:
-        axes: of the figure.
-        x: in the axes' data.
-        y: the same.
-        tip: what it tells, plain text.
+        axes: that the point is in.
+        x: in data coordinates.
+        y: in data coordinates.
+        tip: plain text, which may have several lines.
     """
 
-    axes: object
+    axes: Axes
     x: float
     y: float
     tip: str
 
 
-def page(title, lead, *sections):
-    """A whole page.
+def page(title: str, lead: str, *sections: str) -> str:
+    """A whole page as HTML.
 
     Args:
         title: plain text.
-        lead: a line below it, plain text.
+        lead: plain text, the line below the title.
         sections: HTML.
     """
     return (
@@ -106,70 +111,40 @@ def page(title, lead, *sections):
     )
 
 
-def section(title, *parts):
-    """A part of a page with a heading of its own; parts are HTML, empty ones are left out."""
+def section(title: str, *parts: str) -> str:
+    """A section of a page: a title, plain text, and parts, HTML."""
     return f"<section>\n<h2>{escape(title)}</h2>\n{''.join(parts)}</section>\n"
 
 
-def row(*parts):
-    """Parts side by side, where there is room."""
+def row(*parts: str) -> str:
+    """Parts, HTML, side by side where there is room; empty ones are left out."""
     return f'<div class="row">{"".join(f"<div>{part}</div>" for part in parts if part)}</div>\n'
 
 
-def heading(text):
-    """A heading within a section."""
+def heading(text: str) -> str:
+    """A heading within a section, from plain text."""
     return f"<h3>{escape(text)}</h3>\n"
 
 
-def paragraph(text):
-    """Plain text."""
+def paragraph(text: str) -> str:
+    """A paragraph, from plain text."""
     return f"<p>{escape(text)}</p>\n"
 
 
-def table(titles, rows, marked=()):
-    """A table of plain texts; columns that look like numbers are set to the right.
+def picture(figure: Figure, caption: str, points: Sequence[Point] = ()) -> str:
+    """A figure of matplotlib with a caption.
 
     Args:
-        titles: of the columns.
-        rows: lists of texts.
-        marked: indices of rows that stand out.
-    """
-    kinds = [_kind([row[i] for row in rows]) for i in range(len(titles))]
-
-    def cells(tag, texts):
-        pairs = zip(kinds, texts, strict=True)
-        return "".join(f'<{tag} class="{kind}">{escape(str(t))}</{tag}>' for kind, t in pairs)
-
-    body = "".join(
-        f"<tr{' class=marked' if i in marked else ''}>{cells('td', row)}</tr>\n"
-        for i, row in enumerate(rows)
-    )
-    head = f"<thead><tr>{cells('th', titles)}</tr></thead>"
-    return f'<div class="scroll"><table>{head}\n<tbody>\n{body}</tbody></table></div>\n'
-
-
-def _kind(texts):
-    number = re.compile(
-        r"[-+]?[\d,.]+(e[-+]\d+)?( ?(%|[kMG]|ms|s))?\*?|-|never|none||[\d.]+ (of|and|to) [\d.]+"
-    )
-    if all(number.fullmatch(str(text)) for text in texts):
-        return "number"
-    return "long" if max(len(str(text)) for text in texts) > 36 else "words"
-
-
-def picture(figure, caption, points=()):
-    """A figure of matplotlib as a part of a page.
-
-    Args:
-        figure: its ink is ``moonas.views.drawing.INK`` or black.
+        figure: whatever is drawn in ``moonas.views.drawing.INK`` or black takes the colour of the
+            page's text.
         caption: plain text.
-        points: list of :class:`Point`.
+        points: that show a tooltip.
     """
     return f"<figure>{svg(figure, points)}<figcaption>{escape(caption)}</figcaption></figure>\n"
 
 
-def image(png, caption):
-    """A PNG, bytes, as a part of a page."""
+def image(png: bytes, caption: str) -> str:
+    """The bytes of a PNG with a caption; the page itself holds them."""
     import base64
 
     data = base64.b64encode(png).decode()
@@ -180,10 +155,10 @@ def image(png, caption):
     )
 
 
-def svg(figure, points=()):
-    """A figure of matplotlib as SVG for a page, the same text for the same figure."""
+def svg(figure: Figure, points: Sequence[Point] = ()) -> str:
+    """A figure of matplotlib as SVG that fits its page, the same text for the same figure."""
     text = io.StringIO()
-    figure.set_dpi(72)  # SVG counts in points
+    figure.set_dpi(72)  # the unit of SVG is the point
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "moonas"}):
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     drawn = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", text.getvalue(), flags=re.S)

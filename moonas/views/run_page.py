@@ -1,11 +1,16 @@
-"""The page of one run: what was asked, what was found, how it went. It reads the run folder alone.
+"""The page of one run: its front, its progress, its time, its settings, from the run folder alone.
 
-A run that still goes on can be shown, too: the page has what it has recorded so far.
+A run that is still going on can be shown, too, as far as it is recorded.
 """
 
+from __future__ import annotations
+
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
@@ -14,13 +19,18 @@ from matplotlib.ticker import MaxNLocator
 
 from .. import registry
 from ..files import save_figure, write_atomically
-from ..pareto import Row, hypervolume, nondominated
+from ..pareto import Row, front_from_scores, hypervolume
 from ..run import front_file
 from ..run.journal import read_run, read_times
 from ..run.progress import clock
 from . import page
 from .drawing import ACCENT, QUIET, draw_graph, finish, one_plot
-from .front import front_picture, listed, name_axes, shown, title_of
+from .front import front_picture, front_table, label_axes
+from .tables import Table, to_html
+
+if TYPE_CHECKING:
+    from ..problem import ArchitectureProblem
+    from ..spaces.graph import Graph
 
 PAGE = "report.html"
 PHASES = {
@@ -30,60 +40,60 @@ PHASES = {
     "final test": "the final test",
 }
 TURNS = LinearSegmentedColormap.from_list("turns", [QUIET, ACCENT])  # from first to last
-PICTURES = 12  # of a run folder, at most
+PICTURES = 12  # other pictures of a run folder on the page, at most
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What one call of a run has scored.
+    """The candidates that one call of a run scored.
 
     Args:
-        X: (n, n_var).
-        columns: name -> (n,) floats, those of candidates that failed left out.
-        n: candidates, the failed ones included.
+        X: (k, n_var) genes of those that did not fail.
+        columns: name -> (k,) floats.
+        n: candidates, including those that failed.
     """
 
     X: np.ndarray
-    columns: dict
+    columns: dict[str, np.ndarray]
     n: int
 
 
-def show(run):
+def show(run: str | Path) -> Path:
     """Write report.html, and its pictures as PNG, into a run folder.
 
     Args:
-        run: folder of a run, or of the stages of a search: then of the last stage.
+        run: folder of a run, or of a search in stages, of which the last one is shown.
 
     Returns:
         The path of the page.
 
     Raises:
-        ValueError: the folder holds no run, or a damaged one.
+        ValueError: the folder holds no run, or a corrupt one.
     """
     folder, name = registry.last_run(run)
     head, records = read_run(folder)
-    known = registry.entries().get(name)
-    if isinstance(known, registry.ProblemEntry):
+    entry = registry.entries().get(name)
+    if isinstance(entry, registry.ProblemEntry):
         problem = registry.stage_module(name).build(**head["settings"] | {"device": "cpu"})
         sections = _search_sections(problem, folder, records)
     else:
         sections = [_pictures(folder)]
-    sections += [_time(folder), _asked(head)]
-    where = head["settings"].get("data", "")
-    lead = f"On {where}, seed {head['seed']}: {head['algorithm']}. {len(records)} calls recorded."
+    sections += [_time(folder), _settings(head)]
+    data = head["settings"].get("data", "")
+    lead = f"On {data}, seed {head['seed']}: {head['algorithm']}. {len(records)} calls recorded."
     path = folder / PAGE
     write_atomically(path, page.page(name, lead, *filter(None, sections)).encode())
     return path
 
 
-def read_scores(problem, records):
-    """What a run has scored, a list of :class:`Scored`, in order: call by call.
+def read_scores(problem: ArchitectureProblem, records: Sequence[Mapping[str, Any]]) -> list[Scored]:
+    """The scores of a run in order, call by call.
 
-    Where scores move, calls under the same weights are one.
+    If objectives change during a run, calls under the same weights are joined.
 
     Args:
         problem: that was searched.
-        records: of its journal.
+        records: of the run's journal.
     """
     found, trainings = {}, 0
     names = [column.name for column in problem.columns]
@@ -104,12 +114,14 @@ def read_scores(problem, records):
     return list(found.values())
 
 
-def _joined(first, second):
+def _joined(first: Scored, second: Scored) -> Scored:
     columns = {k: np.concatenate([v, second.columns[k]]) for k, v in first.columns.items()}
     return Scored(np.concatenate([first.X, second.X]), columns, first.n + second.n)
 
 
-def _search_sections(problem, folder, records):
+def _search_sections(
+    problem: ArchitectureProblem, folder: Path, records: Sequence[Mapping[str, Any]]
+) -> list[str]:
     every = read_scores(problem, records)
     scores = [s for s in every if len(s.X)]
     if not scores:
@@ -117,74 +129,58 @@ def _search_sections(problem, folder, records):
         return [page.section("The front", page.paragraph(why))]
     rows, picked = _front(problem, folder, scores)
     last = scores[-1].columns if problem.moves else _all_of(scores)
-    figure, tips = front_picture(problem, last, rows, picked)
+    figure, points = front_picture(problem, last, rows, picked)
     save_figure(figure, folder / "front.png", dpi=150)
     pick = "the search goes on" if picked is None else f"picked: {problem.picked_as}"
     n = f"{len(rows)} candidate{'s' * (len(rows) != 1)}"
     caption = f"{n}; {pick}. Point at one for all that is known of it."
-    table = _front_table(problem, rows, picked)
+    table = front_table(problem, rows, picked, numbered=True)
     return [
-        page.section("The front", page.picture(figure, caption, tips), table),
-        _how_it_went(problem, folder, scores),
+        page.section("The front", page.picture(figure, caption, points), to_html(table)),
+        _progress(problem, folder, scores),
         _graphs(problem, folder, rows, picked),
         _pictures(folder),
     ]
 
 
-def _all_of(scores):
+def _all_of(scores: Sequence[Scored]) -> dict[str, np.ndarray]:
     return {k: np.concatenate([s.columns[k] for s in scores]) for k in scores[0].columns}
 
 
-def _front(problem, folder, scores):
-    """The rows of a front, and which is picked: those of front.csv where the search has ended."""
+def _front(
+    problem: ArchitectureProblem, folder: Path, scores: Sequence[Scored]
+) -> tuple[list[Row], int | None]:
+    """The front and the index of its picked row, from front.csv once the search has ended."""
     if (folder / front_file.NAME).exists():
-        left = front_file.read_front_csv(folder)
-        rows = [
-            _row(problem, r.x, problem.architecture_from_json(r.architecture), r.columns)
-            for r in left
-        ]
-        return rows, next((i for i, row in enumerate(left) if row.picked), None)
+        read = front_file.read_front_csv(folder)
+        rows = [_row_of_file(problem, row) for row in read]
+        return rows, next((i for i, row in enumerate(read) if row.picked), None)
     chosen = scores[-1:] if problem.moves else scores
     X, columns = np.concatenate([s.X for s in chosen]), _all_of(chosen)
-    _, first = np.unique(X, axis=0, return_index=True)
-    F = np.column_stack([columns[name] for name in problem.objectives])[first]
-    kept = first[nondominated(F)]
-    rows = [
-        _row(problem, X[i], problem.decode(X[i]), {k: float(v[i]) for k, v in columns.items()})
-        for i in kept
-    ]
-    return sorted(rows, key=lambda row: row.columns[problem.shown[1]]), None
+    F = np.column_stack([columns[name] for name in problem.objectives])
+    return front_from_scores(problem, X, F, columns), None
 
 
-def _row(problem, x, architecture, columns):
-    return Row(x, architecture, {name: columns[name] for name in problem.objectives}, columns)
+def _row_of_file(problem: ArchitectureProblem, row: front_file.FrontRow) -> Row:
+    objectives = {name: row.columns[name] for name in problem.objectives}
+    return Row(row.x, problem.architecture_from_json(row.architecture), objectives, row.columns)
 
 
-def _front_table(problem, rows, picked):
-    columns = listed(problem)
-    titles = ["row", *map(title_of, columns), problem.in_words]
-    texts = [
-        [str(i), *(shown(c, row.columns[c.name]) for c in columns), str(row.architecture)]
-        for i, row in enumerate(rows)
-    ]
-    return page.table(titles, texts, marked=() if picked is None else (picked,))
-
-
-def _how_it_went(problem, folder, scores):
-    """The population over the calls that scored it, and its hypervolume."""
+def _progress(problem: ArchitectureProblem, folder: Path, scores: Sequence[Scored]) -> str:
+    """Pictures of the scores and of the hypervolume over calls."""
     first, second = problem.shown
     figure, axes = one_plot()
     turns = np.concatenate([np.full(len(s.X), i + 1) for i, s in enumerate(scores)])
-    everyone = _all_of(scores)
-    drawn = axes.scatter(everyone[second], everyone[first], c=turns, s=14, cmap=TURNS, alpha=0.9)
+    columns = _all_of(scores)
+    drawn = axes.scatter(columns[second], columns[first], c=turns, s=14, cmap=TURNS, alpha=0.9)
     ticks = MaxNLocator(integer=True)
     bar = figure.colorbar(drawn, ax=axes, label="scored in call", ticks=ticks)
     bar.outline.set_visible(False)
-    name_axes(axes, problem.column(second), problem.column(first))
+    label_axes(axes, problem.column(second), problem.column(first))
     finish(axes)
     save_figure(figure, folder / "population.png", dpi=150)
-    whom = "Parents and offspring" if problem.moves else "Candidates"
-    candidates = page.picture(figure, f"{whom}, from the first that were scored to the last.")
+    subject = "Parents and offspring" if problem.moves else "Candidates"
+    candidates = page.picture(figure, f"{subject}, from the first that were scored to the last.")
 
     bounds, seen, values = problem.objective_bounds(), [], []
     for s in scores:
@@ -203,8 +199,10 @@ def _how_it_went(problem, folder, scores):
     return page.section("How it went", page.row(candidates, growth))
 
 
-def _graphs(problem, folder, rows, picked):
-    """The picked architecture and the two ends of the front, drawn."""
+def _graphs(
+    problem: ArchitectureProblem, folder: Path, rows: Sequence[Row], picked: int | None
+) -> str:
+    """Drawings of the picked architecture and of the two ends of the front."""
     if not rows:
         return ""
     ends = [] if picked is None else [(picked, "picked")]
@@ -227,14 +225,14 @@ def _graphs(problem, folder, rows, picked):
     return page.section("Architectures", *parts)
 
 
-def _graph(graph):
+def _graph(graph: Graph) -> Figure:
     n = len(graph.nodes)
     figure, axes = one_plot((0.95 * (n + 1), 2.6))
     draw_graph(axes, graph)
     return figure
 
 
-def _save_graphs(drawings, path):
+def _save_graphs(drawings: Sequence[tuple[str, Sequence[Graph]]], path: Path) -> None:
     columns = max(len(graphs) for _, graphs in drawings)
     figure = Figure(figsize=(5 * columns, 3.4 * len(drawings)), layout="constrained")
     plots = figure.subplots(len(drawings), columns, squeeze=False)
@@ -247,8 +245,8 @@ def _save_graphs(drawings, path):
     save_figure(figure, path, dpi=110)
 
 
-def _pictures(folder):
-    """Other pictures that the run has left, such as images of a GAN."""
+def _pictures(folder: Path) -> str:
+    """The run's other pictures, such as images of a GAN."""
     own = {"front.png", "population.png", "hypervolume.png", "architectures.png", "time.png"}
     paths = sorted(path for path in folder.glob("*.png") if path.name not in own)
     if not paths:
@@ -258,8 +256,8 @@ def _pictures(folder):
     return page.section("Pictures", page.row(*(page.image(p.read_bytes(), p.name) for p in chosen)))
 
 
-def _time(folder):
-    """Where the time of a run went."""
+def _time(folder: Path) -> str:
+    """The time of a run by phase."""
     times, spent = read_times(folder), defaultdict(float)
     for one in times:
         spent[PHASES.get(one["kind"], one["kind"])] += one["seconds"]
@@ -274,31 +272,32 @@ def _time(folder):
     finish(axes)
     save_figure(figure, folder / "time.png", dpi=150)
     end = begun[-1] + timedelta(seconds=times[-1]["seconds"])
-    rows = [[phase, clock(seconds)] for phase, seconds in spent.items()]
-    said = (
+    table = to_html(Table(["phase", "time"], [[k, clock(s)] for k, s in spent.items()]))
+    text = (
         f"From {begun[0]:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC; in calls "
         f"{clock(sum(spent.values()))}."
     )
     return page.section(
         "Time",
-        page.paragraph(said),
-        page.row(page.picture(figure, "By what was done."), page.table(["phase", "time"], rows)),
+        page.paragraph(text),
+        page.row(page.picture(figure, "By what was done."), table),
     )
 
 
-def _asked(head):
-    """Settings, and the versions of what ran."""
-    settings = [[k, _words(v)] for k, v in head["settings"].items()]
-    versions = [[k, _words(v)] for k, v in head["versions"].items()]
+def _settings(head: Mapping[str, Any]) -> str:
+    """The settings of a run, and the versions of the packages that it ran with."""
+    settings = [[k, _text(v)] for k, v in head["settings"].items()]
+    versions = [[k, _text(v)] for k, v in head["versions"].items()]
     return page.section(
         "Settings",
         page.row(
-            page.table(["setting", "value"], settings), page.table(["what", "version"], versions)
+            to_html(Table(["setting", "value"], settings)),
+            to_html(Table(["what", "version"], versions)),
         ),
     )
 
 
-def _words(value):
+def _text(value: Any) -> str:
     if isinstance(value, list):
         return " ".join(map(str, value))
     return "none" if value is None else str(value)

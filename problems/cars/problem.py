@@ -1,80 +1,23 @@
-"""CARS as a pymoo problem: its settings, and the search of the paper."""
+"""CARS as a pymoo problem, and the search of the paper."""
 
-from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 
 import numpy as np
 
 from moonas.algorithms.named import algorithm
-from moonas.algorithms.pnsga3 import CUTS, SECOND_SORTS
-from moonas.data import describe
-from moonas.evaluators import (
-    COSTS,
-    NetworkCosts,
-    SupernetEvaluator,
-    SupernetSettings,
-    quality_columns,
-)
+from moonas.classifier import ClassifierProblem
 from moonas.models.zoo import Published
 from moonas.nets.cell_network import CellNetwork
 from moonas.nets.counting import CellCosts
-from moonas.nets.devices import resolve_device
 from moonas.nets.parts import network_parts, space_parts
-from moonas.operators import CategoricalSampling, NodeCrossover, NodeReset, SameRow
-from moonas.problem import Column, MovingProblem
-from moonas.settings import require, setting
+from moonas.operators import NodeReset, SameRow
+from moonas.problem import Column
 from moonas.spaces.genotype import graph_of_cell
 
 from . import space, zoo
 from .operators import CARSMating
+from .settings import Settings
 from .supernet import Supernet
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings(SupernetSettings):
-    """What a CARS search can be told; the defaults suit digits and are small."""
-
-    size: str | None = setting(
-        None, "objective that pNSGA-III takes for the size; none: the second, or the first of two"
-    )
-    population: int = setting(24, "P, architectures that survive a generation", least=1)
-    generations: int = setting(
-        16, "horizon of the learning rate, in generations; the first one is the warm-up's", least=1
-    )
-    expand: float = setting(1.0, "t, offspring a generation in units of the population", above=0)
-    protection: str = setting(
-        "growth",
-        "second sort: growth of accuracy, size as released, or none",
-        (*SECOND_SORTS, "none"),
-    )
-    cut: str = setting("niching", "how pNSGA-III cuts the last front", CUTS)
-
-    def __post_init__(self):
-        super().__post_init__()
-        sizes = [name for name in self.objectives if name in COSTS]
-        require(self.size is None or self.size in sizes, self, "size", f"one of {sizes}")
-
-
-PRESETS = {
-    "digits": {},
-    # Section 4.2; learning rate, clipping and weight decay are DARTS's, as the release has them.
-    # 45 generations of 10 epochs follow on 50 of warm-up: 500 epochs.
-    "paper": dict(
-        data="cifar10",
-        population=128,
-        generations=46,
-        warmup_epochs=50,
-        epochs=10,
-        frozen_epochs=500,
-        batch=128,
-        learning_rate=0.025,
-        channels=16,
-        layers=8,
-        score_batch=500,
-        target_channels=36,
-        target_layers=20,
-    ),
-}
 
 
 def build(**options):
@@ -82,42 +25,46 @@ def build(**options):
     return CARS(Settings(**options))
 
 
-def target_shape(settings, info):
-    """Arguments of the network that params, macs and latency belong to."""
-    return dict(
-        channels=settings.target_channels or settings.channels,
-        layers=settings.target_layers or settings.layers,
-        n_classes=info.n_classes,
-        in_channels=info.channels,
-        image_size=info.side,
-    )
-
-
-class CARS(MovingProblem):
+class CARS(ClassifierProblem):
     """Cells of the DARTS space by error, size and speed, under weights that train as it goes."""
 
     space = space
     in_words = "normal cell / reduction cell"
 
     def __init__(self, settings):
-        self.info = describe(settings.data, settings.image_size)
-        qualities = quality_columns(settings.objectives, self.info)
-        self.growth_of = qualities[0].name
-        self.shape = target_shape(settings, self.info)
-        self.costs = CellCosts(space.OPERATIONS, **self.shape)
-        resolve_device(settings.device)
-        self.network_costs = NetworkCosts(self, settings, self.info)
-        self.inputs = self.network_costs.inputs
-        columns = [*qualities, *self.network_costs.described(*self.costs.largest())]
-        columns.append(Column("growth", "% an epoch", direction="max"))
         super().__init__(
-            settings, columns=columns, n_choices=space.N_CHOICES, nodes=list(space.NODES)
+            settings,
+            n_choices=space.N_CHOICES,
+            nodes=space.NODES,
+            more_columns=[Column("growth", "% an epoch", direction="max")],
+        )
+        self.growth_of = self.columns[0].name
+
+    @property
+    def trained_shape(self):
+        """Arguments of the supernet."""
+        return self.image_shape | dict(channels=self.settings.channels, layers=self.settings.layers)
+
+    @cached_property
+    def shape(self):
+        """Arguments of the network that params, macs and latency belong to."""
+        s = self.settings
+        return self.image_shape | dict(
+            channels=s.target_channels or s.channels, layers=s.target_layers or s.layers
         )
 
-    def count(self, architectures):
+    @cached_property
+    def costs(self):
+        """Counts params and macs in closed form."""
+        return CellCosts(space.OPERATIONS, **self.shape)
+
+    def count(self, candidates):
         """Params and macs of the target networks, (n, 2) ints."""
-        X = np.array([space.encode(a) for a in architectures])
-        return self.costs.count(*space.edges(X))
+        return self.costs.count(*space.edges(candidates.rows))
+
+    def largest(self):
+        """Params and macs that no target network exceeds."""
+        return self.costs.largest()
 
     def parts(self, architecture):
         """The parts of the target network, what a latency is the sum of where there is a table."""
@@ -137,33 +84,11 @@ class CARS(MovingProblem):
 
     def make_evaluator(self):
         """A :class:`SupernetEvaluator`; images and weights come at its first use."""
-        s, info = self.settings, self.info
-        make_net = partial(
-            Supernet,
-            channels=s.channels,
-            layers=s.layers,
-            n_classes=info.n_classes,
-            in_channels=info.channels,
-            image_size=info.side,
-        )
-        return SupernetEvaluator(
-            s,
-            info,
-            self.network_costs,
-            make_net=make_net,
-            n_choices=space.N_CHOICES,
-            decode=space.decode,
-            tell=self.report_progress,
-        )
+        return self.supernet_evaluator(Supernet)
 
     def operators(self):
         """Sampling, crossover, mutation and duplicate elimination for any genetic algorithm."""
-        return dict(
-            sampling=CategoricalSampling(),
-            crossover=NodeCrossover(),
-            mutation=NodeReset(prob=0.5),
-            eliminate_duplicates=SameRow(),
-        )
+        return super().operators() | {"mutation": NodeReset(prob=0.5)}
 
     def algorithm(self):
         """The paper's search: NSGA-III, offspring of section 4.1, and pNSGA-III's survival."""
@@ -218,4 +143,4 @@ class CARS(MovingProblem):
         ]
 
 
-__all__ = ["CARS", "PRESETS", "Settings", "build"]
+__all__ = ["CARS", "Settings", "build"]

@@ -1,13 +1,14 @@
 """Losses of compressed generators: eqs. 4, 5 and 6, after fine-tuning on a part of the images."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 
 from moonas.nets.devices import repeatable, resolve_device
 from moonas.nets.randomness import generator as stream
-from moonas.problem import SearchFailed
+from moonas.problem import Evaluator, SearchFailed
 from moonas.training.sgd import part_of_state
 
 from .data import load_data
@@ -16,7 +17,7 @@ from .masks import compressed
 from .training import OTHER, CycleGAN, Recipe, Training, decay, new_gan, pixels
 
 
-class PruningEvaluator:
+class PruningEvaluator(Evaluator):
     """Fine-tunes what is left of two generators for some steps, and measures what they have lost.
 
     The images that fine-tune, and their order, are those of the run's seed for every candidate, so
@@ -29,8 +30,8 @@ class PruningEvaluator:
     """
 
     trains = True  # the CycleGAN, before the first score
-    alone = True
-    doing = "fine-tuning"
+    independent = True
+    phase = "fine-tuning"
 
     def __init__(self, problem, read=None):
         self.problem, self.settings, self.read = problem, problem.settings, read
@@ -76,17 +77,13 @@ class PruningEvaluator:
         training = Training(
             gan, self.train, self.problem.info.side, self.recipe, self.seed, "pretraining"
         )
-        steps = 0
+        steps, n_epochs, half = 0, s.pretrain_epochs, s.pretrain_epochs // 2
+        on_progress = partial(self.problem.callbacks.on_progress, "training the CycleGAN")
         with repeatable(s.threads):
-            for epoch in range(s.pretrain_epochs):
-                self.problem.report_progress(
-                    "training the CycleGAN", epoch, s.pretrain_epochs, "epochs"
-                )
-                half = s.pretrain_epochs // 2
-                steps += training.epoch(decay(epoch, half, s.pretrain_epochs - half)).steps
-        self.problem.report_progress(
-            "training the CycleGAN", s.pretrain_epochs, s.pretrain_epochs, "epochs"
-        )
+            for epoch in range(n_epochs):
+                on_progress(epoch, n_epochs, "epochs")
+                steps += training.epoch(decay(epoch, half, n_epochs - half)).steps
+        on_progress(n_epochs, n_epochs, "epochs")
         if s.pretrain_epochs and not steps:
             raise SearchFailed("No step had a finite loss and gradient. Lower learning_rate.")
         self._take(gan)
@@ -121,9 +118,9 @@ class PruningEvaluator:
                 training.run(s.tune_steps)
         return gan.eval()
 
-    def score(self, architectures):
+    def score(self, candidates):
         """Every column, (n,) each."""
-        found = [self._score(a) for a in architectures]
+        found = [self._score(a) for a in candidates]
         return {name: np.array([f[name] for f in found]) for name in found[0]}
 
     def _score(self, architecture):

@@ -1,59 +1,35 @@
 """The final fine-tuning of two compressed generators, on all images to search with."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import torch
 
 from moonas.files import sha256
 from moonas.run.journal import read_run
-from moonas.settings import require, setting
 
 from .comparison import compare, comparison_lines, write_comparison
 from .masks import compressed, groups_of
-from .pretraining import CycleStage, EpochSettings
-from .settings import CYCLEGAN
+from .pretraining import CycleStage
+from .settings import FineTuningSettings
 from .space import Architecture
 from .training import CycleGAN
 from .weights_file import COMPRESSED_FILE, ORIGINAL_FILE, describe_gan, read_gan, write_models
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings(EpochSettings):
-    """What the fine-tuning can be told; what it shares with the search it takes from there.
-
-    Width, blocks, d_width and d_layers are those of the networks in the folder, whatever is said.
-    """
-
-    weights: str | None = setting(
-        None, f"folder with {COMPRESSED_FILE} and {ORIGINAL_FILE}", free=True
-    )
-
-    def __post_init__(self):
-        super().__post_init__()
-        require(self.weights is not None, self, "weights", "a folder that a search has left")
-
-
-# The release's: 201 epochs in batches of 8, the last 100 of them with a falling rate.
-PRESETS = {
-    "digits": {},
-    "paper": CYCLEGAN | dict(epochs=101, decay_epochs=100, batch=8),
-}
-
-
 def build(from_run=None, **options):
-    """The fine-tuning; ``options`` are fields of :class:`Settings`.
+    """The fine-tuning; ``options`` are fields of :class:`FineTuningSettings`.
 
     Args:
         from_run: run folder whose picked generators to fine-tune, with its settings where nothing
             is said.
     """
     if from_run is None:
-        return FineTuning(Settings(**options))
+        return FineTuning(FineTuningSettings(**options))
     searched = read_run(from_run)[0]["settings"]
-    own = {f.name for f in fields(Settings)} - {"weights"}
+    own = {f.name for f in fields(FineTuningSettings)} - {"weights"}
     taken = {name: value for name, value in searched.items() if name in own}
-    return FineTuning(Settings(**taken | {"weights": str(from_run)} | options))
+    return FineTuning(FineTuningSettings(**taken | {"weights": str(from_run)} | options))
 
 
 def build_network(about):

@@ -9,7 +9,6 @@ from .channels import channel_groups, join_loops, prune
 from .space import Architecture
 
 CHANNELS = 3  # of all images
-ENCODINGS = ("filters", "released")
 
 
 def groups_of(generator, encoding):

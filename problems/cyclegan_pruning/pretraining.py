@@ -5,36 +5,19 @@ from dataclasses import dataclass
 from moonas.nets.devices import repeatable, resolve_device
 from moonas.problem import SearchFailed
 from moonas.run.stage import EpochTraining
-from moonas.settings import setting
 
 from .data import describe, load_data
 from .drawing import draw_strips, score_lines
 from .networks import n_patches
 from .quality import Quality, check_quality
-from .settings import CYCLEGAN, CycleSettings
+from .settings import PretrainingSettings
 from .training import Recipe, Training, decay, new_gan
 from .weights_file import ORIGINAL_FILE, write_gan
 
 
-@dataclass(frozen=True, kw_only=True)
-class EpochSettings(CycleSettings):
-    """How long a CycleGAN trains."""
-
-    epochs: int = setting(20, "epochs at the full learning rate", least=0)
-    decay_epochs: int = setting(20, "epochs after them, in which it falls linearly", least=0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings(EpochSettings):
-    """What the training of a CycleGAN can be told; the defaults suit digits and are small."""
-
-
-PRESETS = {"digits": {}, "paper": CYCLEGAN | dict(epochs=100, decay_epochs=100)}
-
-
 def build(**options):
-    """The training; ``options`` are fields of :class:`Settings`."""
-    return Pretraining(Settings(**options))
+    """The training; ``options`` are fields of :class:`PretrainingSettings`."""
+    return Pretraining(PretrainingSettings(**options))
 
 
 class CycleStage(EpochTraining):

@@ -1,7 +1,7 @@
 """Co-evolutionary compression as a pymoo problem: which filters two generators keep."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +15,6 @@ from moonas.nets.devices import resolve_device
 from moonas.operators import BitSampling, SameRow, SegmentCrossover, SegmentFlip
 from moonas.problem import ADVICE, ArchitectureProblem, Column
 from moonas.run.progress import SearchOutput
-from moonas.settings import SearchSettings, check_objectives, require, setting
 from moonas.spaces.genes import bits
 
 from . import networks
@@ -23,94 +22,12 @@ from .channels import ChannelCosts
 from .comparison import NUMBERS, STRIPS, compare, comparison_lines, write_comparison
 from .data import describe
 from .evaluator import PruningEvaluator
-from .masks import CHANNELS, ENCODINGS, compressed, groups_of
+from .masks import CHANNELS, compressed, groups_of
 from .quality import Quality, check_quality
-from .settings import CYCLEGAN, CycleSettings
+from .settings import PruningSettings
 from .space import Space
 from .training import CycleGAN
 from .weights_file import COMPRESSED_FILE, ORIGINAL_FILE, read_original, write_gan
-
-OBJECTIVES = (
-    *("loss", "size", "fitness", "params", "macs"),
-    *("loss_a", "loss_b", "size_a", "size_b", "fitness_a", "fitness_b"),
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings(CycleSettings, SearchSettings):
-    """What a search can be told; the defaults suit digits and are small."""
-
-    objectives: tuple[str, ...] = setting(
-        ("loss", "size"), f"columns to minimise, one or more of {', '.join(OBJECTIVES)}"
-    )
-    population: int = setting(16, "K, candidates for each generator", least=2)
-    generations: int = setting(16, "T + 1, iterations to run", least=1)
-    gamma: float = setting(0.5, "factor of the loss in the fitness (eqs. 8, 11 and 13)", above=0)
-    cycle_weight: float = setting(
-        10.0, "lambda, factor of the cycle loss in the fitness (squared l2, eq. 6)", least=0
-    )
-    loss: str = setting(
-        "discriminator",
-        "what a translation should share with the original's: what D sees in it (eq. 5), or every "
-        "pixel (eq. 4)",
-        ("discriminator", "generator"),
-    )
-    norm: str = setting(
-        "mean", "squared l2 norms: means over pixels and patches, or sums", ("mean", "sum")
-    )
-    encoding: str = setting(
-        "filters",
-        "bits: a filter each, tied as the additions want it; or as released, with one mask for all "
-        "residual blocks",
-        ENCODINGS,
-    )
-    density: float = setting(0.5, "chance that a filter is kept at first", above=0, most=1)
-    copy: float = setting(0.2, "chance that a child is a copy of its parent", least=0, most=1)
-    crossover: float = setting(
-        0.7, "chance that two parents exchange a segment; else one has a segment flipped", least=0
-    )
-    separate: bool = setting(False, "each population evolves against the uncompressed generator")
-    tune_steps: int = setting(20, "training steps of a candidate before it is scored", least=0)
-    tune_share: float = setting(
-        0.1, "share of the images that train which these steps take", above=0, most=1
-    )
-    tune_batch: int | None = setting(8, "images of each domain such a step; none: batch", least=1)
-    tune_learning_rate: float | None = setting(
-        1e-3, "of Adam in these steps; none: learning_rate", above=0
-    )
-    weights: str | None = setting(
-        None,
-        "file of a trained CycleGAN (cyclegan.pt); none: one is trained first",
-        free=True,  # what is in it is checked
-    )
-    from_run: str | None = setting(
-        None, "run folder of cyclegan-pretraining, whose CycleGAN to compress"
-    )
-    pretrain_epochs: int = setting(
-        20, "epochs that a CycleGAN of no file trains; in their second half the rate falls", least=0
-    )
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_objectives(self.objectives, OBJECTIVES, 1)
-        both = self.copy + self.crossover <= 1
-        require(both, self, "crossover", f"at most 1 less copy={self.copy:g}")
-        one = self.weights is None or self.from_run is None
-        require(one, self, "weights", "none where from_run brings weights")
-
-
-# Section 4: K = 32, T = 100, gamma = 10, lambda = 10, and CycleGAN's own settings.
-PAPER = CYCLEGAN | dict(
-    population=32,
-    generations=101,
-    gamma=10.0,
-    cycle_weight=10.0,
-    tune_steps=100,  # not printed
-    tune_batch=None,
-    tune_learning_rate=None,
-    pretrain_epochs=200,
-)
-PRESETS = {"digits": {}, "paper": PAPER}
 
 
 def brings_its_own(options):
@@ -119,8 +36,8 @@ def brings_its_own(options):
 
 
 def build(**options):
-    """The problem; ``options`` are fields of :class:`Settings`."""
-    settings = Settings(**options)
+    """The problem; ``options`` are fields of :class:`PruningSettings`."""
+    settings = PruningSettings(**options)
     if settings.from_run is not None:
         path = Path(settings.from_run) / ORIGINAL_FILE
         if not path.exists():
@@ -157,7 +74,7 @@ class CycleGANPruning(ArchitectureProblem):
     - ``params``, ``macs``: of both generators.
 
     Args:
-        settings: :class:`Settings`.
+        settings: :class:`PruningSettings`.
     """
 
     beside = "size"
@@ -198,6 +115,11 @@ class CycleGANPruning(ArchitectureProblem):
             )
         super().__init__(settings, columns=columns, genes=bits(2 * self.space.n_bits))
 
+    def count(self, candidates):
+        """Params and macs of both generators, (n, 2) ints."""
+        counts = [[self.costs.count(a.masks(k))[1:] for k in "ab"] for a in candidates]
+        return np.sum(counts, axis=1)
+
     @property
     def ceiling(self):
         """Losses beyond say nothing more: that of grey images, and a D that is wrong by one."""
@@ -211,8 +133,7 @@ class CycleGANPruning(ArchitectureProblem):
         """Bits of which each mask keeps a filter; else a ``ValueError``."""
         X = super().check_rows(X)
         try:
-            for x in np.atleast_2d(X):
-                self.decode(x)
+            self.space.check(np.atleast_2d(X))
         except ValueError as error:
             raise ValueError(f"{error} {ADVICE}") from None
         return X
@@ -279,9 +200,9 @@ class CycleGANPruning(ArchitectureProblem):
             return None
         return int(np.argmin([row.columns["fitness"] for row in rows]))
 
-    def network(self, architecture):
+    def network(self, architecture, **shape):
         """Both generators with the filters of an architecture, untrained; a ``ModuleDict``."""
-        gan = CycleGAN(**self.settings.network_shape)
+        gan = CycleGAN(**self.settings.network_shape | shape)
         return compressed(gan, architecture, self.groups).generators
 
     def operations(self):
@@ -289,10 +210,6 @@ class CycleGANPruning(ArchitectureProblem):
         with torch.device("meta"):
             net = networks.generator(width=self.settings.width, blocks=self.settings.blocks)
         return networks.convolutions(net, self.info.side)
-
-    def zoo(self):
-        """No masks are published in print."""
-        return []
 
     def after_search(self, row):
         """Write the picked pair, as it was scored, and how it looks; lines of size and quality."""
@@ -308,7 +225,7 @@ class CycleGANPruning(ArchitectureProblem):
             return compare(quality, original.generators, small.generators, s)
 
         asked = {"x": self.genes.plain(row.x)}
-        numbers = self.recorded("final test", asked, judge, evaluator)
+        numbers = self.session.recorded("final test", asked, judge, evaluator)
         files = [folder / name for name in (ORIGINAL_FILE, COMPRESSED_FILE, STRIPS, NUMBERS)]
         if not all(path.exists() for path in files):
             self.journal.restore(evaluator)
@@ -319,4 +236,4 @@ class CycleGANPruning(ArchitectureProblem):
         return comparison_lines(numbers)
 
 
-__all__ = ["PRESETS", "CycleGANPruning", "Settings", "build"]
+__all__ = ["CycleGANPruning", "PruningSettings", "build"]

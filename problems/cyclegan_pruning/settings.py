@@ -1,14 +1,34 @@
-"""What the stages of this task have in common: images of two domains, and how a CycleGAN trains."""
+"""Settings of all stages: pretraining of a CycleGAN, its pruning, and the final fine-tuning."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-from moonas.settings import RunSettings, require, setting
+from moonas.settings import RunSettings, SearchSettings, check_objectives, require, setting
+
+ENCODINGS = ("filters", "released")
+OBJECTIVES = (
+    *("loss", "size", "fitness", "params", "macs"),
+    *("loss_a", "loss_b", "size_a", "size_b", "fitness_a", "fitness_b"),
+)
+# CycleGAN's own (Zhu et al., 2017), which the paper takes over.
+_CYCLEGAN = dict(
+    image_size=256,
+    margin=30,
+    flip=True,
+    width=64,
+    blocks=9,
+    d_width=64,
+    d_layers=3,
+    batch=1,
+    learning_rate=2e-4,
+    score_batch=1,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CycleSettings(RunSettings):
-    """Domains, networks and training of a CycleGAN; the defaults suit digits and are small."""
+    """Domains, networks and training of a CycleGAN. Defaults are small, for digits."""
 
     data: str = setting(
         "digits", "digits, or a folder of two domains with A/train, A/test, B/train and B/test"
@@ -63,16 +83,120 @@ class CycleSettings(RunSettings):
         return {name: getattr(self, name) for name in ("width", "blocks", "d_width", "d_layers")}
 
 
-# CycleGAN's own (Zhu et al., 2017), which the paper takes over.
-CYCLEGAN = dict(
-    image_size=256,
-    margin=30,
-    flip=True,
-    width=64,
-    blocks=9,
-    d_width=64,
-    d_layers=3,
-    batch=1,
-    learning_rate=2e-4,
-    score_batch=1,
-)
+@dataclass(frozen=True, kw_only=True)
+class EpochSettings(CycleSettings):
+    """How long a CycleGAN trains."""
+
+    epochs: int = setting(20, "epochs at the full learning rate", least=0)
+    decay_epochs: int = setting(20, "epochs after them, in which it falls linearly", least=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainingSettings(EpochSettings):
+    """Settings of the training of a CycleGAN. Defaults are small, for digits."""
+
+    PRESETS: ClassVar[dict[str, dict]] = {
+        "digits": {},
+        "paper": _CYCLEGAN | dict(epochs=100, decay_epochs=100),
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class PruningSettings(CycleSettings, SearchSettings):
+    """Settings of the search for filters to keep. Defaults are small, for digits."""
+
+    PRESETS: ClassVar[dict[str, dict]] = {
+        "digits": {},
+        # Section 4: K = 32, T = 100, gamma = 10, lambda = 10, and CycleGAN's own settings.
+        "paper": _CYCLEGAN
+        | dict(
+            population=32,
+            generations=101,
+            gamma=10.0,
+            cycle_weight=10.0,
+            tune_steps=100,  # not printed
+            tune_batch=None,
+            tune_learning_rate=None,
+            pretrain_epochs=200,
+        ),
+    }
+
+    objectives: tuple[str, ...] = setting(
+        ("loss", "size"), f"columns to minimise, one or more of {', '.join(OBJECTIVES)}"
+    )
+    population: int = setting(16, "K, candidates for each generator", least=2)
+    generations: int = setting(16, "T + 1, iterations to run", least=1)
+    gamma: float = setting(0.5, "factor of the loss in the fitness (eqs. 8, 11 and 13)", above=0)
+    cycle_weight: float = setting(
+        10.0, "lambda, factor of the cycle loss in the fitness (squared l2, eq. 6)", least=0
+    )
+    loss: str = setting(
+        "discriminator",
+        "what a translation should share with the original's: what D sees in it (eq. 5), or every "
+        "pixel (eq. 4)",
+        ("discriminator", "generator"),
+    )
+    norm: str = setting(
+        "mean", "squared l2 norms: means over pixels and patches, or sums", ("mean", "sum")
+    )
+    encoding: str = setting(
+        "filters",
+        "bits: a filter each, tied as the additions want it; or as released, with one mask for all "
+        "residual blocks",
+        ENCODINGS,
+    )
+    density: float = setting(0.5, "chance that a filter is kept at first", above=0, most=1)
+    copy: float = setting(0.2, "chance that a child is a copy of its parent", least=0, most=1)
+    crossover: float = setting(
+        0.7, "chance that two parents exchange a segment; else one has a segment flipped", least=0
+    )
+    separate: bool = setting(False, "each population evolves against the uncompressed generator")
+    tune_steps: int = setting(20, "training steps of a candidate before it is scored", least=0)
+    tune_share: float = setting(
+        0.1, "share of the images that train which these steps take", above=0, most=1
+    )
+    tune_batch: int | None = setting(8, "images of each domain such a step; none: batch", least=1)
+    tune_learning_rate: float | None = setting(
+        1e-3, "of Adam in these steps; none: learning_rate", above=0
+    )
+    weights: str | None = setting(
+        None,
+        "file of a trained CycleGAN (cyclegan.pt); none: one is trained first",
+        free=True,  # its content is checked
+    )
+    from_run: str | None = setting(
+        None, "run folder of cyclegan-pretraining, whose CycleGAN to compress"
+    )
+    pretrain_epochs: int = setting(
+        20, "epochs that a CycleGAN of no file trains; in their second half the rate falls", least=0
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_objectives(self.objectives, OBJECTIVES, 1)
+        both = self.copy + self.crossover <= 1
+        require(both, self, "crossover", f"at most 1 less copy={self.copy:g}")
+        one = self.weights is None or self.from_run is None
+        require(one, self, "weights", "none where from_run brings weights")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTuningSettings(EpochSettings):
+    """Settings of the fine-tuning; fields that the search has default to its values.
+
+    Width, blocks, d_width and d_layers are always those of the networks in the folder.
+    """
+
+    PRESETS: ClassVar[dict[str, dict]] = {
+        "digits": {},
+        # The release's: 201 epochs in batches of 8, the last 100 of them with a falling rate.
+        "paper": _CYCLEGAN | dict(epochs=101, decay_epochs=100, batch=8),
+    }
+
+    weights: str | None = setting(  # names: of .weights_file
+        None, "folder with compressed.pt and cyclegan.pt", free=True
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        require(self.weights is not None, self, "weights", "a folder that a search has left")

@@ -77,6 +77,12 @@ class Space:
 
         return self.decode(np.concatenate([mask(n) for n in self.sizes * 2]))
 
+    def check(self, X):
+        """Raise a ``ValueError`` if a mask of a row of X, (n, 2 n_bits) bool, keeps no filter."""
+        for i, part in enumerate(self.slices):
+            if not X[:, part].any(axis=1).all():
+                raise ValueError(_no_filter(i % len(self.sizes), "ab"[i // len(self.sizes)]))
+
     @staticmethod
     def to_json(architecture):
         """A dict that JSON can hold."""
@@ -105,7 +111,9 @@ class Space:
                 )
             for i, mask in enumerate(masks):
                 if "1" not in mask:
-                    raise ValueError(
-                        f"Mask {i} of generator {name} keeps no filter; one at least has to stay."
-                    )
+                    raise ValueError(_no_filter(i, name))
         return architecture
+
+
+def _no_filter(i, name):
+    return f"Mask {i} of generator {name} keeps no filter; one at least has to stay."

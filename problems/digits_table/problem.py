@@ -1,41 +1,18 @@
 """digits-table as a pymoo problem: 1,350 networks that have all been trained on digits."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from moonas.problem import Column
-from moonas.settings import require, setting
-from moonas.tabular import Table, TabularProblem, TabularSettings
+from moonas.tabular import Table, TabularProblem
 
 from . import space
+from .settings import Settings
 
 FILE = Path(__file__).with_name("digits_table.npz")
 SEEDS = 3  # that each network was trained with
-OBJECTIVES = ("error", "test_error", "params", "macs", "latency_ms")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings(TabularSettings):
-    """What a search can be told."""
-
-    objectives: tuple[str, ...] = setting(
-        ("error", "params"), f"columns to minimise, two or more of {', '.join(OBJECTIVES)}"
-    )
-    query: str = setting("mean", "errors: the mean of the seeds, or one of them", ("mean", *"012"))
-    population: int = setting(20, "candidates that survive a generation", least=1)
-    generations: int = setting(15, "generations to run", least=1)
-
-    def __post_init__(self):
-        super().__post_init__()
-        require(self.data == "digits", self, "data", "digits, which the table is of")
-        n = len(space.N_CHOICES)
-        require(self.mutated_genes <= n, self, "mutated_genes", f"at most {n}")
-
-
-PRESETS = {"table": {}}
 
 
 def build(**options):
@@ -99,7 +76,3 @@ class DigitsTable(TabularProblem):
         return list(
             dict.fromkeys(p for x in space.every_row() for p in network_parts(space.decode(x)))
         )
-
-    def zoo(self):
-        """No network of this space is published."""
-        return []

@@ -1,53 +1,26 @@
 """Stage 2 of EAGAN as a pymoo problem: discriminators, each with a copy of the best generator."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
 
 from moonas.files import sha256
 from moonas.models.zoo import Published
-from moonas.settings import require, setting
 
 from . import zoo
 from .costs import discriminator_cost
 from .evaluators import OneToOne
 from .gan_file import WEIGHTS, read_gan, read_generator
-from .gan_problem import PAPER, GanProblem, GanSearchSettings, discriminator_maker
+from .gan_problem import GanProblem, discriminator_maker
 from .networks import Discriminator, discriminator_parts, own_weights
+from .settings import DiscriminatorSettings
 from .space import Architecture, DiscriminatorSpace
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings(GanSearchSettings):
-    """What a search for discriminators can be told; the defaults suit digits and are small."""
-
-    generator: str | None = setting(
-        None,
-        f"all GANs' generator: published, by name, or its edges; none: {zoo.DEFAULT_GENERATOR}",
-    )
-    from_run: str | None = setting(
-        None, "run folder of eagan-generator, whose best generator to take with its weights"
-    )
-    generator_epochs: int = setting(
-        40, f"epochs that a generator of no run trains against {zoo.DEFAULT_DISCRIMINATOR}", least=0
-    )
-    weight_resetting: bool = setting(
-        True, "begin each round with copies of the best generator of the last"
-    )
-
-    def __post_init__(self):
-        super().__post_init__()
-        one = self.generator is None or self.from_run is None
-        require(one, self, "generator", "none where from_run brings one")
-
-
-PRESETS = {"digits": {}, "paper": PAPER | dict(d_steps=5)}
-
-
 def build(**options):
-    """The problem; ``options`` are fields of :class:`Settings`."""
-    settings = Settings(**options)
+    """The problem; ``options`` are fields of :class:`DiscriminatorSettings`."""
+    settings = DiscriminatorSettings(**options)
     if settings.from_run is None:
         return EAGANDiscriminator(settings)
     folder = Path(settings.from_run)
@@ -76,7 +49,7 @@ class EAGANDiscriminator(GanProblem):
     Params and macs are the discriminator's.
 
     Args:
-        settings: :class:`Settings`.
+        settings: :class:`DiscriminatorSettings`.
         weights: file gan.pt that the generator's weights come from, or None.
     """
 
@@ -101,7 +74,7 @@ class EAGANDiscriminator(GanProblem):
             discriminator_maker(None, self.settings, self.info),
         )
 
-    def count(self, architecture):
+    def cost(self, architecture):
         """(params, macs) of a discriminator."""
         return discriminator_cost(
             architecture,

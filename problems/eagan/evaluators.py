@@ -10,7 +10,7 @@ from moonas.evaluators.supernet import random_architectures
 from moonas.nets.devices import repeatable, resolve_device, side_by_side
 from moonas.nets.randomness import generator as stream
 from moonas.nets.randomness import initial_weights
-from moonas.problem import SearchFailed
+from moonas.problem import Evaluator, SearchFailed
 from moonas.training.sgd import load_training_state, part_of_state, training_state
 
 from .generation import Generation
@@ -18,10 +18,10 @@ from .networks import Generator, SuperDiscriminator, SuperGenerator
 from .training import Drawn, Recipe, Streams, load_state_of, state_of, train_adversarially
 
 
-class _GanEvaluator:
+class _GanEvaluator(Evaluator):
     """Images, random numbers and scores; a subclass has the weights.
 
-    A subclass gives ``begin_weights(seed)``, ``warm_up()``, ``train(architectures)``, ``state``,
+    A subclass gives ``begin_weights(seed)``, ``warm_up()``, ``train(candidates)``, ``state``,
     ``load_state``, and ``pair(architecture)``: its generator, latent vectors -> images, and its
     discriminator, images -> scores.
 
@@ -53,14 +53,14 @@ class _GanEvaluator:
         with repeatable(self.settings.threads):
             return self.generation.generate(generator, self.latents[:n]).cpu()
 
-    def score(self, architectures):
+    def score(self, candidates):
         """Columns fid, inverse_is, params and macs, each (n,)."""
-        return self.judged(architectures) | self.problem.costs(architectures)
+        params, macs = self.problem.count(candidates).T
+        return self.qualities(candidates) | {"params": params, "macs": macs}
 
-    def judged(self, architectures):
-        """Columns fid and inverse_is of the generators of architectures."""
-        generators = [self.pair(a)[0] for a in architectures]
-        return self.judge_generators(generators)
+    def qualities(self, candidates):
+        """Columns fid and inverse_is of candidates' generators."""
+        return self.judge_generators([self.pair(a)[0] for a in candidates])
 
     def judge_generators(self, generators):
         """The same of some generators; what is not finite is NaN."""
@@ -85,7 +85,7 @@ class _GanEvaluator:
                 self.recipe,
                 self.streams,
                 epochs,
-                told=lambda done: self.problem.report_progress(phase, done, epochs, "epochs"),
+                told=lambda done: self.problem.callbacks.on_progress(phase, done, epochs, "epochs"),
             )
         if epochs and not report.d_losses:
             raise SearchFailed(
@@ -152,9 +152,9 @@ class ManyToOne(_GanEvaluator):
         """Each step trains a new random architecture."""
         return self._run("warming up", self.settings.warmup_epochs, self.random_architecture)
 
-    def train(self, architectures):
-        """A round: each step trains one of the architectures, drawn uniformly (algorithm 1)."""
-        draw = partial(self.one_of, architectures)
+    def train(self, candidates):
+        """A round: each step trains one of the candidates, drawn uniformly (algorithm 1)."""
+        draw = partial(self.one_of, candidates.architectures)
         return self._run("training every round", self.settings.epochs, draw)
 
     def _run(self, phase, epochs, draw):
@@ -295,14 +295,15 @@ class OneToOne(_GanEvaluator):
             "warming up", s.warmup_epochs, draw, self.D, self.d_optimizer
         )
 
-    def train(self, architectures):
+    def train(self, candidates):
         """A round: each step trains one of the GANs, drawn uniformly (algorithm 1)."""
-        self._hand_out([self.key(a) for a in architectures])
+        keys = [tuple(row) for row in candidates.rows.tolist()]
+        self._hand_out(keys)
+        gans = list(zip(candidates, keys, strict=True))
 
         def draw():
-            architecture = self.one_of(architectures)
-            own = self.owners[self.key(architecture)]
-            return self._drawn(own, partial(self.D, architecture=architecture))
+            architecture, key = self.one_of(gans)
+            return self._drawn(self.owners[key], partial(self.D, architecture=architecture))
 
         report = self.run_epochs(
             "training every round", self.settings.epochs, draw, self.D, self.d_optimizer
@@ -331,9 +332,9 @@ class OneToOne(_GanEvaluator):
     def _drawn(self, own, score):
         return Drawn(own.net, score, own.optimizer, own.weights)
 
-    def judged(self, architectures):
-        """Columns fid and inverse_is: of a round's GANs as judged at its end, else of the best."""
-        scores = [self.found.get(self.key(a)) for a in architectures]
+    def qualities(self, candidates):
+        """Columns fid and inverse_is: of a round's GANs as scored at its end, else of the best."""
+        scores = [self.found.get(tuple(row)) for row in candidates.rows.tolist()]
         if None in scores and self.best_found is None:
             columns = self.judge_generators([self.best.net])
             self.best_found = columns["fid"][0], columns["inverse_is"][0]

@@ -15,60 +15,32 @@ from moonas.nets.randomness import initial_weights
 from moonas.problem import SearchFailed
 from moonas.run.journal import read_run
 from moonas.run.stage import EpochTraining
-from moonas.settings import setting
 from moonas.training.sgd import part_of_state
 
 from . import zoo
 from .drawing import save_grid
 from .gan_file import discriminator_shape, discriminator_text, generator_shape, read_gan
-from .gan_problem import GRID, PAPER_GAN, GanSettings, discriminator_maker
+from .gan_problem import GRID, discriminator_maker
 from .generation import Generation, generation_columns
 from .networks import Generator, check_side, settle_statistics
+from .settings import TrainingSettings
 from .training import Drawn, Recipe, Streams, load_state_of, state_of, train_adversarially
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings(GanSettings):
-    """What a full training can be told; what it shares with the search it takes from there."""
-
-    generator: str | None = setting(None, "published generator by name, or its edges")
-    discriminator: str | None = setting(None, "published discriminator by name, or its edges")
-    epochs: int = setting(200, "times that the discriminator sees all images", least=1)
-    average: float = setting(0.999, "share that the averaged generator keeps a step", least=0)
-    score_images: int = setting(5000, "images that the generator is judged by", least=2)
-
-
-# Section 5.1; 5 steps of D a step of G, 10 splits and the average are the release's.
-PAPER = PAPER_GAN | dict(epochs=600, d_steps=5, score_images=50000)
-PRESETS = {
-    "digits": {},
-    "paper": PAPER | dict(data="cifar10"),
-    "paper-stl10": PAPER
-    | dict(
-        data="stl10",
-        image_size=48,
-        generator_batch=128,
-        batch=64,
-        learning_rate=3e-4,
-        clip=50.0,  # the release's, and for this data alone
-    ),
-}
-
-
 def build(from_run=None, **options):
-    """The training; ``options`` are fields of :class:`Settings`.
+    """The training; ``options`` are fields of :class:`TrainingSettings`.
 
     Args:
         from_run: run folder whose picked GAN to train, with its settings where nothing is said.
     """
     if from_run is None:
-        return FinalTraining(Settings(**options))
+        return FinalTraining(TrainingSettings(**options))
     found = read_gan(from_run)
     searched = read_run(from_run)[0]["settings"]
-    own = {f.name for f in fields(Settings)} - {"epochs", "score_images"}
+    own = {f.name for f in fields(TrainingSettings)} - {"epochs", "score_images"}
     taken = {name: value for name, value in searched.items() if name in own}
     taken |= {name: found[name] for name in ("generator", "discriminator")}
-    return FinalTraining(Settings(**taken | options))
+    return FinalTraining(TrainingSettings(**taken | options))
 
 
 def build_network(about):

@@ -20,9 +20,9 @@ from moonas.training.sgd import part_of_state, training_state
 
 from . import zoo
 from .networks import Discriminator, Generator, SimpleDiscriminator
+from .settings import SIMPLE
 
 GAN, WEIGHTS = "gan.json", "gan.pt"
-SIMPLE = "simple"  # name of the discriminator of EAGAN-GD2
 HOLDS = "weights of a GAN"
 
 

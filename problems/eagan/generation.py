@@ -3,7 +3,6 @@
 import hashlib
 import io
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,7 +11,6 @@ from moonas.data import load
 from moonas.files import cached
 from moonas.files.tensors import tensor_bytes
 from moonas.metrics.features import (
-    EXTRACTORS,
     check_labels,
     classifier,
     classifier_name,
@@ -23,36 +21,9 @@ from moonas.metrics.frechet import FrechetDistance, Moments, moments
 from moonas.metrics.inception_score import inception_score
 from moonas.nets.devices import repeatable
 from moonas.problem import Column
-from moonas.settings import RunSettings, require, setting
 
-GENERATION_OBJECTIVES = ("fid", "inverse_is", "params", "macs")
 ALIKE = 1 / 255  # standard deviation of every pixel below which all images are one
 CEILINGS = {"classifier": 200.0, "inception": 1000.0}  # FIDs beyond say nothing more
-
-
-@dataclass(frozen=True, kw_only=True)
-class GenerationSettings(RunSettings):
-    """What generated images are compared with, and how."""
-
-    image_size: int | None = setting(None, "pixels a side; none takes the data set's own", least=1)
-    features: str = setting(
-        "classifier",
-        "what FID and Inception Score are of: a classifier of the data, or Inception",
-        EXTRACTORS,
-    )
-    inception_weights: str | None = setting(
-        None,
-        "file of pytorch-fid's Inception; none: downloaded where it is not there",
-        free=True,  # what is in it is checked
-    )
-    score_images: int = setting(1000, "images that a generator is judged by", least=2)
-    score_batch: int = setting(250, "of them a pass", least=2)
-    is_splits: int = setting(1, "parts that an Inception Score is the mean of", least=1)
-
-    def __post_init__(self):
-        super().__post_init__()
-        enough = self.score_images >= 2 * self.is_splits
-        require(enough, self, "score_images", f"{2 * self.is_splits} or more, two a split")
 
 
 def generation_columns(settings, info):
@@ -75,7 +46,7 @@ class Generation:
     is that of the generated ones. The images for the final test are not touched, unless this is it.
 
     Args:
-        settings: a :class:`GenerationSettings`.
+        settings: a :class:`~moonas.problems.eagan.settings.GenerationSettings`.
         info: of the data set.
         device: a ``torch.device``.
         final: train on all images to search with, as ever, but compare with those for the test.

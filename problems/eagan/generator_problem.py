@@ -1,62 +1,23 @@
 """Stage 1 of EAGAN as a pymoo problem: many generators, one discriminator."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from moonas.models.zoo import Published
-from moonas.settings import require, setting
 
 from . import zoo
 from .costs import generator_cost
 from .evaluators import ManyToOne
-from .gan_file import SIMPLE, read_gan
-from .gan_problem import PAPER, GanProblem, GanSearchSettings, discriminator_maker
+from .gan_file import read_gan
+from .gan_problem import GanProblem, discriminator_maker
 from .networks import Discriminator, Generator, SuperDiscriminator, generator_parts, own_weights
+from .settings import GeneratorSettings
 from .space import Architecture, GeneratorSpace, Pair, PairSpace
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings(GanSearchSettings):
-    """What a search for generators can be told; the defaults suit digits and are small."""
-
-    initial_discriminator: str | None = setting(
-        None,
-        f"D that all generators share: a published one by name, {SIMPLE}, or its edges; none: "
-        f"{zoo.DEFAULT_DISCRIMINATOR}",
-    )
-    from_run: str | None = setting(
-        None, "run folder of eagan-discriminator, whose D takes that place (EAGAN-GD3)"
-    )
-    repeat: int = setting(
-        1,
-        "times that moonas search eagan runs both stages (EAGAN-GD3)",
-        least=1,
-        free=True,  # no matter to one of them
-    )
-    coupled: bool = setting(
-        False, "evolve a discriminator with each generator, in one stage (figure 6)"
-    )
-
-    def __post_init__(self):
-        super().__post_init__()
-        given = self.initial_discriminator is not None
-        require(
-            not (self.coupled and given),
-            self,
-            "initial_discriminator",
-            "none where discriminators evolve, too",
-        )
-        require(not (self.coupled and self.repeat > 1), self, "repeat", "1 in a coupled search")
-        alone = not (self.coupled and self.from_run)
-        require(alone, self, "from_run", "none where discriminators evolve, too")
-
-
-PRESETS = {"digits": {}, "paper": PAPER}
-
-
 def build(**options):
-    """The problem; ``options`` are fields of :class:`Settings`."""
-    settings = Settings(**options)
+    """The problem; ``options`` are fields of :class:`GeneratorSettings`."""
+    settings = GeneratorSettings(**options)
     if settings.from_run is not None:
         found = read_gan(settings.from_run)["discriminator"]
         settings = replace(settings, initial_discriminator=found, from_run=None)
@@ -89,7 +50,7 @@ class EAGANGenerator(GanProblem):
         """A :class:`ManyToOne`; images and weights come at its first use."""
         return ManyToOne(self, self.first_discriminator)
 
-    def count(self, architecture):
+    def cost(self, architecture):
         """(params, macs) of a generator."""
         return generator_cost(architecture, **self.generator_shape)
 
@@ -139,7 +100,7 @@ class EAGANPair(GanProblem):
         make = partial(SuperDiscriminator, **self.discriminator_shape)
         return ManyToOne(self, make, coupled=True)
 
-    def count(self, pair):
+    def cost(self, pair):
         """(params, macs) of a pair's generator."""
         return generator_cost(pair.generator, **self.generator_shape)
 

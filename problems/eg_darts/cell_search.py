@@ -15,13 +15,12 @@ import numpy as np
 import torch
 
 from moonas.data import checksums, describe
-from moonas.evaluators import Classification, TrainingSettings
+from moonas.evaluators import Classification
 from moonas.files import write_json
 from moonas.nets.counting import CellCosts
 from moonas.nets.devices import repeatable, resolve_device
 from moonas.nets.randomness import generator, initial_weights
 from moonas.run.stage import Preparation, read_left
-from moonas.settings import require, setting
 from moonas.training.sgd import (
     Recipe,
     load_training_state,
@@ -34,81 +33,16 @@ from moonas.training.sgd import (
 from . import cell_space, drawing
 from .gradient import enhancement, first_order, second_order
 from .relaxed_network import RelaxedNetwork
+from .settings import CellSettings
 
 FILE = "cells.json"
 BETAS = (0.5, 0.999)  # of Adam for architecture parameters (P-DARTS)
 DROPOUT_DECAY = 0.2  # an epoch, of the exponent (P-DARTS's release)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings(TrainingSettings):
-    """What the search for cells can be told; the defaults suit digits and are small."""
-
-    batch: int = setting(64, "images a step, of the training and of the validation images", least=1)
-    channels: int = setting(8, "channels of the proxy network's first cell", least=1)
-    layers: tuple[int, ...] = setting(
-        (3, 4, 5), "cells of the proxy network by period; two of them are reductions", least=3
-    )
-    candidates: tuple[int, ...] = setting(
-        (12, 8, 4), "operations of an edge by period, all 12 at first", least=2
-    )
-    epochs: int = setting(12, "epochs of a period", least=1)
-    weight_epochs: int = setting(4, "of these, the first ones, that train weights alone", least=0)
-    order: str = setting("first", "order of the architecture gradient", ("first", "second"))
-    enhanced: bool = setting(True, "enhance the gradient where complexity falls (eqs. 5-10)")
-    history: int = setting(20, "m, steps that the line of loss over complexity fits", least=2)
-    limit: float = setting(1.0, "the largest Phi; a gradient grows by 1 + Phi at most", least=0)
-    alpha_optimizer: str = setting("sgd", "of the architecture parameters", ("sgd", "adam"))
-    alpha_learning_rate: float = setting(1.0, "of the architecture parameters", above=0)
-    alpha_weight_decay: float = setting(1e-3, "of the architecture parameters", least=0)
-    skip_dropout: tuple[float, ...] = setting(
-        (0.0, 0.2, 0.4), "dropout behind identities by period, at its start; it decays", least=0
-    )
-    skip_limit: int | None = setting(2, "identities of the normal cell; none: any number", least=0)
-
-    def __post_init__(self):
-        super().__post_init__()
-        n = len(self.candidates)
-        require(n > 0, self, "candidates", "one number a period")
-        every = len(cell_space.OPERATIONS)
-        falling = list(self.candidates) == sorted(self.candidates, reverse=True)
-        require(
-            falling and self.candidates[0] == every, self, "candidates", f"falling from {every}"
-        )
-        for name in ("layers", "skip_dropout"):
-            same = len(getattr(self, name)) == n
-            require(same, self, name, f"{n} numbers, one a period, as candidates has")
-        below = all(rate < 1 for rate in self.skip_dropout)
-        require(below, self, "skip_dropout", "less than 1")
-        shorter = self.weight_epochs < self.epochs
-        require(shorter, self, "weight_epochs", f"less than epochs={self.epochs}")
-
-
-PRESETS = {
-    "digits": {},
-    # Table I for batch, weight decay, learning rate and epochs, section IV-C for depths and
-    # candidates; P-DARTS for channels, weight epochs, Adam and dropout, which are not printed.
-    "paper": dict(
-        data="cifar10",
-        batch=96,
-        channels=16,
-        layers=(5, 11, 17),
-        epochs=40,
-        weight_epochs=10,
-        learning_rate=0.025,
-        learning_rate_end=0.0,
-        weight_decay=5e-4,
-        alpha_optimizer="adam",
-        alpha_learning_rate=6e-4,
-        skip_dropout=(0.0, 0.4, 0.7),
-        score_batch=500,
-    ),
-}
-
-
 def build(**options):
-    """The search for cells; ``options`` are fields of :class:`Settings`."""
-    return CellSearch(Settings(**options))
+    """The search for cells; ``options`` are fields of :class:`CellSettings`."""
+    return CellSearch(CellSettings(**options))
 
 
 def read_cells(folder):

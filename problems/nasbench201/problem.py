@@ -1,53 +1,18 @@
 """NAS-Bench-201 as a pymoo problem: every score is looked up in a table that the user has."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from moonas.files import sha256
 from moonas.problem import Column
-from moonas.settings import require, setting
 from moonas.spaces.graph import Graph
-from moonas.tabular import Table, TabularProblem, TabularSettings
+from moonas.tabular import Table, TabularProblem
 
 from . import space
+from .settings import Settings
 from .table import LATENCY, read_table
 
 # The largest network of the space on CIFAR-10: upper ends in hypervolumes.
 PARAMS, MACS = 1_531_546, 220_119_690
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings(TabularSettings):
-    """What a search can be told."""
-
-    data: str = setting("cifar10", "the images that the table is of, in words")
-    table: str | None = setting(
-        None,
-        "file of a NAS-Bench-201 table, CSV or npz; moonas brings none",
-        free=True,  # what is in it is checked
-    )
-    accuracy: str = setting("cifar10_test_200ep", "column of the accuracy (%) in the table")
-    params_column: str = setting(
-        "mparams_cifar10", "column of the parameters; mparams... are millions"
-    )
-    macs_column: str = setting(
-        "mflops_cifar10", "column of the multiply-adds; mflops... are millions"
-    )
-    objectives: tuple[str, ...] = setting(
-        ("error", "params"),
-        "columns to minimise, two or more of error, params, macs and the table's latency_...",
-    )
-    population: int = setting(50, "candidates that survive a generation", least=1)
-    generations: int = setting(20, "generations to run", least=1)
-
-    def __post_init__(self):
-        super().__post_init__()
-        fits = self.mutated_genes <= len(space.EDGES)
-        require(fits, self, "mutated_genes", f"at most {len(space.EDGES)}")
-
-
-PRESETS = {"table": {}}
 
 
 def build(**options):
@@ -133,7 +98,3 @@ class NASBench201(TabularProblem):
         from .network import parts
 
         return parts()
-
-    def zoo(self):
-        """No cell of this space is published for its own sake."""
-        return []

@@ -13,8 +13,9 @@ from moonas.algorithms import algorithm
 from moonas.nets.parts import Part
 from moonas.nets.randomness import generator
 from moonas.operators import CategoricalSampling, NodeCrossover, ResetGenes, SameRow
-from moonas.problem import Column, MovingProblem
+from moonas.problem import Column, Evaluator
 from moonas.settings import SearchSettings, setting
+from moonas.weight_sharing import WeightSharingProblem
 
 N_VAR, N_CHOICES = 6, 4
 
@@ -28,7 +29,7 @@ class ToySettings(SearchSettings):
     broken: str = setting("", "what goes wrong")
 
 
-class ToyEvaluator:
+class ToyEvaluator(Evaluator):
     trains = True
     device = "cpu"
 
@@ -49,12 +50,12 @@ class ToyEvaluator:
         self.calls.append("warm up")
         return self._step()
 
-    def train(self, architectures):
-        self.calls.append(tuple(architectures))
+    def train(self, candidates):
+        self.calls.append(candidates.architectures)
         return self._step()
 
-    def score(self, architectures):
-        size = 1 + np.array(architectures).sum(axis=1)
+    def score(self, candidates):
+        size = 1 + candidates.rows.sum(axis=1)
         error = 100 * np.exp(-float(self.t) / size)
         if self.settings.broken == "rising":
             error = 100 - error
@@ -74,7 +75,7 @@ class ToyEvaluator:
         self.rng.set_state(state["rng"])
 
 
-class Toy(MovingProblem):
+class Toy(WeightSharingProblem):
     growth_of = "error"
 
     def __init__(self, **options):
@@ -108,6 +109,9 @@ class Toy(MovingProblem):
     def architecture_from_json(self, value):
         return tuple(value)
 
+    def network(self, architecture, **shape):
+        return torch.nn.ParameterList([torch.nn.Parameter(torch.zeros(1 + sum(architecture)))])
+
     def operators(self):
         return dict(
             sampling=CategoricalSampling(),
@@ -121,9 +125,6 @@ class Toy(MovingProblem):
 
     def operations(self):
         return [Part("skip_connect", 1, 1, 1, side) for side in range(1, N_CHOICES)]
-
-    def zoo(self):
-        return []
 
 
 def error_of(t, size):

@@ -138,7 +138,12 @@ def test_help_of_a_task_lists_its_settings(capsys):
 
 def test_lists(capsys):
     assert main(["list"]) == 0
-    assert "cars" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "cars" in out and "stage of eagan, 5 minutes" in out
+    assert main(["list", "cars"]) == 0
+    assert "24 integers, 9.1e18 vectors" in capsys.readouterr().out
+    assert main(["list", "carz"]) == 2
+    assert "Unknown problem 'carz'" in capsys.readouterr().err
     assert main(["list", "--zoo"]) == 0
     out = capsys.readouterr().out
     assert "CARS_A" in out and "2,432,206" in out and "DARTS_V2" in out

@@ -127,12 +127,13 @@ def test_what_is_found_is_said_and_drawn(judged, tmp_path):
     evaluation.write_evaluation(found, tmp_path)
     assert json.loads((tmp_path / "evaluation.json").read_text()) == found
     assert (tmp_path / "evaluation.png").stat().st_size > 10_000
-    titles, rows = evaluation.table(found)
-    assert titles == ["error (%)", "0", "1", "2"]
+    table = evaluation.errors_table(found)
+    rows = table.rows
+    assert table.titles == ["error (%)", "0", "1", "2"]
     assert rows[0][1] == f"{found['models']['0']['error']:.2f}"
     mean = np.mean(found["models"]["1"]["corrupted"]["jpeg"])
     assert ["jpeg", f"{mean:.2f}"] == [next(r for r in rows if r[0] == "jpeg")[i] for i in (0, 2)]
-    assert any("rank correlation" in line for line in evaluation.lines(found))
+    assert any("rank correlation" in line for line in evaluation.summary(found))
 
 
 def test_other_classes_channels_and_kinds_are_refused(few_digits):

@@ -6,8 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from moonas.registry import entries
+
 ROOT = Path(__file__).parents[2]
-HEAVY = ("torch", "torchvision", "pymoo", "sklearn", "matplotlib")
+HEAVY = ("torch", "torchvision", "pymoo", "sklearn", "matplotlib", "scipy")
+RUN = """
+from moonas.cli import main
+for line in {}:
+    try:
+        main(line)
+    except SystemExit as end:
+        assert end.code == 0, line
+"""
 
 
 def modules_of(pattern):
@@ -57,6 +67,45 @@ def test_the_library_imports_no_task():
     assert "moonas.problems" not in loaded_by("\n".join(f"import {name}" for name in names))
 
 
-def test_the_list_of_problems_comes_without_torch():
-    code = "from moonas.cli import main\nmain(['list'])"
-    assert not loaded_by(code) & {"torch", "pymoo"}
+def test_every_settings_module_is_light():
+    """One that needs numpy alone, and that nothing else of its task makes slow."""
+    files = [*ROOT.glob("problems/*/settings.py"), *ROOT.glob("moonas/**/settings.py")]
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files]
+    names = [name if name.startswith("moonas") else f"moonas.{name}" for name in names]
+    assert {"moonas.settings", "moonas.training.settings", "moonas.problems.cars.settings"} <= {
+        *names
+    }
+    folders = [path.parent for path in ROOT.glob("problems/*/__init__.py")]
+    assert all((folder / "settings.py").is_file() for folder in folders)
+    assert not loaded_by("\n".join(f"import {name}" for name in names)) & {*HEAVY}
+
+
+def test_entries_name_settings_of_light_modules():
+    code = """
+from moonas import registry
+for name in registry.entries():
+    registry.settings_class(name)
+    if registry.has_training(name):
+        registry.training_settings_class(name)
+"""
+    assert not loaded_by(code) & {*HEAVY}
+
+
+@pytest.mark.parametrize("line", [["list"], ["--help"], ["search", "--help"]])
+def test_lists_and_helps_come_without_heavy_packages(line):
+    assert not loaded_by(RUN.format([line])) & {*HEAVY}
+
+
+def test_the_help_of_every_task_comes_without_heavy_packages():
+    tasks = sorted({entry.task for entry in entries().values()})
+    assert {"cars", "eagan", "cyclegan-pruning"} <= set(tasks)
+    lines = [["search", task, "--help"] for task in tasks]
+    assert not loaded_by(RUN.format(lines)) & {*HEAVY}
+
+
+def test_a_run_draws_no_pictures():
+    names = modules_of("moonas/run")
+    assert "moonas.run.search" in names
+    code = "\n".join(f"import {name}" for name in names)
+    code += "\nimport sys\nassert not [m for m in sys.modules if m.startswith('moonas.views')]"
+    assert "pymoo" in loaded_by(code)

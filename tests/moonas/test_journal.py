@@ -23,7 +23,7 @@ from pymoo.optimize import minimize
 
 def journalled(folder, **options):
     toy = Toy(**options)
-    toy.journal = Journal(folder, problem="toy", settings=toy.settings)
+    toy.session.journal = Journal(folder, problem="toy", settings=toy.settings)
     return toy
 
 
@@ -282,7 +282,7 @@ import resource, signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write past the limit fails as on a full disk
 resource.setrlimit(resource.RLIMIT_FSIZE, (12000, 12000))
 toy = Toy()
-toy.journal = Journal(sys.argv[1], problem="toy", settings=toy.settings)
+toy.session.journal = Journal(sys.argv[1], problem="toy", settings=toy.settings)
 minimize(toy, toy.algorithm(), ("n_gen", 40), seed=1)
 """
 

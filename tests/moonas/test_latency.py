@@ -1,11 +1,9 @@
-import json
 import time
 
-import pytest
 import torch
 from torch import nn
 
-from moonas.metrics.timing import WARM_UP, measure_latency, read_latency_table
+from moonas.metrics.timing import WARM_UP, measure_latency
 
 
 class Sleeper(nn.Module):
@@ -35,24 +33,3 @@ def test_measuring_is_done_in_evaluation_mode_without_gradients():
             return x
 
     measure_latency(Check(), (1,), "cpu", repeats=1)
-
-
-def test_a_table_is_read_and_checked(tmp_path):
-    path = tmp_path / "table.json"
-    path.write_text(json.dumps({"parts": {"a": 1, "b": 2.5}}))
-    assert read_latency_table(path, ["a", "b"]) == {"a": 1.0, "b": 2.5}
-    with pytest.raises(ValueError, match="lacks 1 parts of this space, the first of them 'c'"):
-        read_latency_table(path, ["a", "c"])
-
-
-@pytest.mark.parametrize("text", ["", "[]", '{"parts": {"a": "fast"}}', '{"a": 1}'])
-def test_a_file_that_is_no_table_is_refused(tmp_path, text):
-    path = tmp_path / "table.json"
-    path.write_text(text)
-    with pytest.raises(ValueError, match="is no latency table"):
-        read_latency_table(path, [])
-
-
-def test_a_missing_table_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"nothing\.json' is not there"):
-        read_latency_table(tmp_path / "nothing.json", [])

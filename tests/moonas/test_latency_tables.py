@@ -69,7 +69,7 @@ def test_parts_are_measured_and_their_sums_rank_networks(clocks):
     assert found["rank_correlation"] == pytest.approx(1)
     assert found["ratio"] == 2 and found["error_percent"] == 0
     table["networks"] = found
-    assert "rank correlation 1.00; a network takes 2.00 times" in latency.lines(table)[1]
+    assert "rank correlation 1.00; a network takes 2.00 times" in latency.summary(table)[1]
 
 
 def test_a_search_uses_a_table_from_the_command_line(tmp_path, capsys, tiny_of):
@@ -93,3 +93,24 @@ def test_a_search_uses_a_table_from_the_command_line(tmp_path, capsys, tiny_of):
 def test_an_unknown_task_ends_with_2(capsys):
     assert main(["latency", "nothing"]) == 2
     assert "Unknown task 'nothing'" in capsys.readouterr().err
+
+
+def test_a_table_is_read_and_checked(tmp_path):
+    path = tmp_path / "table.json"
+    path.write_text(json.dumps({"parts": {"a": 1, "b": 2.5}}))
+    assert latency.read_latency_table(path, ["a", "b"]) == {"a": 1.0, "b": 2.5}
+    with pytest.raises(ValueError, match="lacks 1 parts of this space, the first of them 'c'"):
+        latency.read_latency_table(path, ["a", "c"])
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"parts": {"a": "fast"}}', '{"a": 1}'])
+def test_a_file_that_is_no_table_is_refused(tmp_path, text):
+    path = tmp_path / "table.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="is no latency table"):
+        latency.read_latency_table(path, [])
+
+
+def test_a_missing_table_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"nothing\.json' is not there"):
+        latency.read_latency_table(tmp_path / "nothing.json", [])

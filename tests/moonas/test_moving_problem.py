@@ -9,7 +9,8 @@ from toy import N_VAR, Toy, error_of
 
 from moonas import algorithm, front
 from moonas.algorithms import ALGORITHMS
-from moonas.problem import Column, SearchFailed, live_individuals
+from moonas.problem import Column, SearchFailed
+from moonas.weight_sharing import live_individuals
 
 EVERY_ALGORITHM = sorted(ALGORITHMS)
 
@@ -56,7 +57,7 @@ def test_a_run_stopped_at_any_call_and_resumed_equals_the_straight_one(name, tmp
 
     def start(folder, stop=None):
         toy = Toy()
-        toy.journal = Journal(folder, problem="toy", settings=toy.settings)
+        toy.session.journal = Journal(folder, problem="toy", settings=toy.settings)
         if stop is not None:  # no call past the stop-th is computed
             call = toy.journal.call
 
@@ -276,7 +277,7 @@ def test_a_pickle_leaves_the_weights_behind():
     toy = Toy()
     run(toy)
     again = pickle.loads(pickle.dumps(toy))
-    assert again._evaluator is None and again.journal is None
+    assert not again.session.has_evaluator and again.journal is None
     assert np.array_equal(run(again).pop.get("F"), run(Toy()).pop.get("F"))
 
 

@@ -11,6 +11,7 @@ from reading import Read
 
 from moonas.views import page
 from moonas.views.drawing import ACCENT, INK, QUIET, finish, one_plot
+from moonas.views.tables import Table, to_html
 
 EVIL = """<script>alert("1")</script> & 'x' </p>"""
 
@@ -51,7 +52,7 @@ def test_texts_of_all_kinds_are_escaped():
     axes.set_title(EVIL)
     sections = [
         page.section(EVIL, page.heading(EVIL), page.paragraph(EVIL)),
-        page.table([EVIL, "b"], [[EVIL, EVIL]]),
+        to_html(Table([EVIL, "b"], [[EVIL, EVIL]])),
         page.picture(figure, EVIL, [page.Point(axes, 0.5, 0.5, EVIL)]),
         page.image(b"", EVIL),
     ]
@@ -144,36 +145,6 @@ def test_a_page_has_a_policy_a_viewport_and_its_encoding():
     assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in heads
     assert heads[0] == {"charset": "utf-8"}
     assert whole().startswith("<!DOCTYPE html>")
-
-
-@pytest.mark.parametrize(
-    ("kind", "texts"),
-    [
-        ("number", ["1", "-2.50", "+3"]),
-        ("number", ["12,345", "0.62*", "-", ""]),
-        ("number", ["3.1 %", "12k", "5 ms", "0.3 s"]),
-        ("number", ["3 of 31", "0.1 to 0.2", "never", "none"]),
-        ("words", ["1", "2 cats"]),
-        ("words", ["0.1", "x" * 36]),
-        ("long", ["0.1", "x" * 37]),
-        ("number", []),
-    ],
-)
-def test_a_column_has_the_class_of_what_is_in_it(kind, texts):
-    read = Read(page.table(["first", "second"], [["a word", text] for text in texts]))
-    assert [a["class"] for a in read.attributes("td")] == ["words", kind] * len(texts)
-    assert read.attributes("th")[1]["class"] == kind
-    assert read.words("td") == [text for pair in texts for text in ("a word", pair)]
-
-
-def test_marked_rows_stand_out():
-    rows = Read(page.table(["n"], [[i] for i in range(4)], marked=(1, 3))).attributes("tr")
-    assert [a.get("class") for a in rows] == [None, None, "marked", None, "marked"]
-
-
-def test_rows_of_another_length_are_refused():
-    with pytest.raises(ValueError):
-        page.table(["a", "b"], [["1", "2", "3"]])
 
 
 def test_parts_side_by_side_have_a_place_each_and_empty_ones_have_none():

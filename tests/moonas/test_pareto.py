@@ -1,8 +1,17 @@
 import numpy as np
 import pytest
 from eg_darts_tables import BOLD, table
+from toy import Toy
 
-from moonas.pareto import Row, hypervolume, knee, nondominated, pick
+from moonas.pareto import (
+    Row,
+    front_from_scores,
+    front_indices,
+    hypervolume,
+    knee,
+    nondominated,
+    pick,
+)
 
 BOUNDS = [[0, 0], [100, 10]]
 
@@ -12,6 +21,39 @@ def test_nondominated_rows_by_brute_force():
     F = rng.integers(0, 12, size=(60, 2)).astype(float)
     expected = [i for i, f in enumerate(F) if not any((g <= f).all() and (g < f).any() for g in F)]
     assert nondominated(F).tolist() == expected
+
+
+def test_front_indices_are_unique_nondominated_and_sorted_by_the_first_objective():
+    rng = np.random.default_rng(1)
+    F = rng.integers(0, 9, size=(60, 3)).astype(float)
+    expected = sorted(set(map(tuple, F[nondominated(F)])))
+    found = front_indices(F)
+    assert list(map(tuple, F[found])) == expected
+    assert all((F[:i] != F[i]).any(axis=1).all() for i in found)  # the first of equal rows
+
+
+def test_front_indices_follow_the_order_that_is_asked_for():
+    F = np.array([[1.0, 5.0, 2.0], [2.0, 4.0, 2.0], [3.0, 4.0, 1.0], [3.0, 5.0, 2.0]])
+    assert front_indices(F, order=(1, 0)).tolist() == [1, 2, 0]
+    assert front_indices(F, order=(2,)).tolist() == [2, 0, 1]  # equal ones stay in their order
+
+
+def test_front_indices_keep_equal_scores_of_different_genes():
+    F = np.array([[1.0], [1.0], [2.0], [1.0]])
+    assert front_indices(F).tolist() == [0]
+    assert front_indices(F, X=[[7, 0], [3, 0], [5, 0], [7, 0]]).tolist() == [0, 1]
+    assert front_indices(np.empty((0, 2))).tolist() == []
+
+
+def test_a_front_from_scores_has_every_column_of_its_rows():
+    toy = Toy()
+    X = np.array([[0] * 6, [1] * 6, [0] * 6, [2] * 6])
+    F = np.array([[3.0, 4.0], [9.0, 1.0], [3.0, 4.0], [9.0, 9.0]])
+    rows = front_from_scores(toy, X, F, {"error": F[:, 0], "more": np.arange(4)})
+    assert [row.x.tolist() for row in rows] == [[1] * 6, [0] * 6]
+    assert [row.architecture for row in rows] == [toy.decode(X[1]), toy.decode(X[0])]
+    assert [list(row.objectives.values()) for row in rows] == [[9.0, 1.0], [3.0, 4.0]]
+    assert [row.columns for row in rows] == [{"error": 9.0, "more": 1}, {"error": 3.0, "more": 0}]
 
 
 def test_hypervolume_of_a_staircase():

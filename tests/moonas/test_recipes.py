@@ -12,7 +12,8 @@ from moonas.data import cutout
 from moonas.files.tensors import fingerprint
 from moonas.nets.cell_network import CellNetwork, drop_path
 from moonas.nets.randomness import generator
-from moonas.training.classifier import PRESETS, Settings, build, learning_rate, mixed
+from moonas.training.classifier import build, learning_rate, mixed
+from moonas.training.settings import Settings
 
 EDGES = [("sep_conv_3x3", 0), ("skip_connect", 1)] * 4
 EVERYTHING = dict(
@@ -173,7 +174,7 @@ def test_what_networks_cannot_do_is_refused(few_digits):
 
 
 def test_the_papers_network_has_the_printed_size():
-    preset = PRESETS["paper"] | {"data": "cifar10"}
+    preset = Settings.PRESETS["paper"] | {"data": "cifar10"}
     stage = build(architecture="CARS_A", **preset)
     with torch.device("meta"):
         net = stage.network()

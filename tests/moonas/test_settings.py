@@ -1,10 +1,12 @@
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from moonas.settings import SearchSettings, describe, parse, setting, to_json
+from moonas.registry import settings_class
+from moonas.settings import SearchSettings, describe, names_of, parse, setting, to_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,3 +85,58 @@ def test_a_misspelled_option_is_a_type_error():
 def test_settings_as_json_hold_every_field():
     assert to_json(Example())["objectives"] == ["error", "params"]
     assert set(to_json(Example())) == {row[0] for row in describe(Example)}
+
+
+def test_annotations_need_not_be_evaluated(tmp_path, monkeypatch):
+    """PEP 563: in a module with the future import, the types of fields are strings."""
+    (tmp_path / "postponed_settings.py").write_text(POSTPONED)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    from postponed_settings import Mine
+
+    assert Mine.__dataclass_fields__["rate"].type == "float"
+    assert Mine(rate=1, sizes=[1, 2], top=3).sizes == (1, 2)
+    assert Mine(sizes=(np.int64(4),)).sizes == (4,)
+    assert (parse(Mine, "rate", "2"), parse(Mine, "sizes", "1,2")) == (2.0, (1, 2))
+    assert (parse(Mine, "top", "none"), parse(Mine, "top", "5")) == (None, 5)
+    assert names_of(Mine)[-3:] == ["rate", "sizes", "top"] and list(Mine.PRESETS) == ["fast"]
+    for options in (dict(rate="fast"), dict(sizes=2), dict(top="x"), dict(population=1.5)):
+        with pytest.raises(ValueError, match=next(iter(options))):
+            Mine(**options)
+
+
+POSTPONED = """
+from __future__ import annotations
+from dataclasses import dataclass
+from typing import ClassVar, Optional
+from moonas.settings import SearchSettings, setting
+
+@dataclass(frozen=True, kw_only=True)
+class Mine(SearchSettings):
+    PRESETS: ClassVar[dict[str, dict]] = {"fast": {}}
+    rate: float = setting(0.1, "a rate")
+    sizes: tuple[int, ...] = setting((1,), "sizes")
+    top: Optional[int] = setting(None, "a number")
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "chosen"),
+    [
+        ("moonas.algorithms.pnsga3:SECOND_SORTS", "cars:protection", lambda s: s[:-1]),
+        ("moonas.algorithms.pnsga3:CUTS", "cars:cut", tuple),
+        ("moonas.metrics.features:EXTRACTORS", "eagan-generator:features", tuple),
+    ],
+)
+def test_choices_are_those_of_the_library(path, name, chosen):
+    """Settings repeat them, since these modules import pymoo or torch."""
+    module, constant = path.split(":")
+    stage, field = name.split(":")
+    choices = settings_class(stage).__dataclass_fields__[field].metadata["choices"]
+    assert chosen(choices) == getattr(import_module(module), constant)
+
+
+def test_the_help_of_pick_names_the_picks():
+    from moonas.run.front_file import PICKS
+    from moonas.training.settings import Settings
+
+    assert ", ".join(PICKS) in Settings.__dataclass_fields__["pick"].metadata["help"]

@@ -280,7 +280,7 @@ def test_what_was_scored_twice_is_one_point(table, tmp_path):
 def begun(folder, name, **options):
     """A run folder of which nothing is there but what was asked."""
     stage = moonas.load_stage(name, journal=folder, **options)
-    stage.journal.begin(1, "some algorithm", stage.where())
+    stage.journal.begin(1, "some algorithm", stage.environment())
     stage.journal.close()
     return folder
 
@@ -300,7 +300,7 @@ def preparation(tmp_path):
     """A folder of the search for cells of EG-DARTS, as its journal would leave it."""
     stage = stage_module("eg-darts-cells").build(device="cpu", epochs=7)
     journal = Journal(tmp_path / "run", problem="eg-darts-cells", settings=stage.settings)
-    journal.begin(3, "cells by gradient", stage.where())
+    journal.begin(3, "cells by gradient", stage.environment())
     for epoch in range(2):
         journal.call("train", {"epoch": epoch}, lambda: {"loss": 1.0})
     journal.call("final test", {}, lambda: {"error": 2.0})

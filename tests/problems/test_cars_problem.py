@@ -7,7 +7,7 @@ import pytest
 import torch
 from moonas.problems.cars import space, zoo
 from moonas.problems.cars.operators import CARSMating
-from moonas.problems.cars.problem import Settings
+from moonas.problems.cars.settings import Settings
 from pymoo.core.population import Population
 from pymoo.optimize import minimize
 
@@ -68,8 +68,9 @@ def test_warm_up_draws_every_choice_of_every_gene_alike(tiny, monkeypatch):
 def test_a_step_trains_b_different_parents(tiny, monkeypatch):
     problem = moonas.load_problem("cars", **tiny, architectures_per_step=2)
     problem.evaluate(rows(1))
-    parents = [space.decode(x) for x in rows(5)]
-    steps = draws_of(problem.evaluator, monkeypatch, lambda evaluator: evaluator.train(parents))
+    candidates = problem.session.candidates(rows(5))
+    parents = list(candidates)
+    steps = draws_of(problem.evaluator, monkeypatch, lambda e: e.train(candidates))
     assert all(len(set(step)) == 2 for step in steps)
     visits = np.array([sum(parent in step for step in steps) for parent in parents])
     # each pair is alike, so a parent is in a step with chance 2/5; 4 standard errors

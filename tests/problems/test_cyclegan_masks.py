@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 from moonas.problems.cyclegan_pruning.channels import silenced
-from moonas.problems.cyclegan_pruning.masks import ENCODINGS, by_norm, compressed, groups_of
+from moonas.problems.cyclegan_pruning.masks import by_norm, compressed, groups_of
+from moonas.problems.cyclegan_pruning.settings import ENCODINGS
 from moonas.problems.cyclegan_pruning.space import Space
 from moonas.problems.cyclegan_pruning.training import CycleGAN, new_gan
 from torch import nn

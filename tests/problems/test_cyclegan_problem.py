@@ -7,9 +7,10 @@ import pytest
 import torch
 from callbacks import On
 from moonas.problems.cyclegan_pruning import final_training as final
-from moonas.problems.cyclegan_pruning import pretraining, problem, quality
+from moonas.problems.cyclegan_pruning import pretraining, quality
 from moonas.problems.cyclegan_pruning.data import describe, load_data
 from moonas.problems.cyclegan_pruning.masks import compressed
+from moonas.problems.cyclegan_pruning.settings import PretrainingSettings, PruningSettings
 from moonas.problems.cyclegan_pruning.training import new_gan, pixels
 from moonas.problems.cyclegan_pruning.weights_file import (
     describe_gan,
@@ -38,7 +39,7 @@ TINY = dict(width=2, blocks=1, d_width=2, d_layers=1, image_size=8, batch=64, de
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     """A file of a CycleGAN whose weights are large, so that its translations differ."""
-    settings = problem.Settings(**TINY)
+    settings = PruningSettings(**TINY)
     gan = new_gan(1, "cpu", **settings.network_shape)
     with torch.no_grad():
         for p in gan.parameters():
@@ -142,7 +143,7 @@ def test_steps_change_scores_and_the_seed_decides_how(make):
     state = evaluator.state()
     evaluator.begin(2)
     evaluator.load_state(state)
-    other = evaluator.score([made.decode(x) for x in X])
+    other = evaluator.score(made.session.candidates(X))
     assert (other["loss"] != tuned[:, 0]).all()
 
 
@@ -235,10 +236,10 @@ def test_its_own_algorithm_reads_the_columns_of_each_generator(make):
 
 
 def test_presets_are_the_papers():
-    s = problem.Settings(**problem.PRESETS["paper"])
+    s = PruningSettings(**PruningSettings.PRESETS["paper"])
     assert (s.population, s.generations, s.gamma, s.cycle_weight) == (32, 101, 10, 10)
     assert (s.width, s.blocks, s.image_size, s.tune_share) == (64, 9, 256, 0.1)
-    s = pretraining.Settings(**pretraining.PRESETS["paper"])
+    s = PretrainingSettings(**PretrainingSettings.PRESETS["paper"])
     assert (s.batch, s.learning_rate, s.beta1, s.pool) == (1, 2e-4, 0.5, 50)
     assert (s.cycle, s.identity, s.epochs, s.decay_epochs) == (10, 5, 100, 100)
     assert (s.image_size + s.margin, s.flip) == (286, True)
@@ -370,10 +371,10 @@ def test_a_search_goes_on_where_it_stopped(make, tmp_path):
     evaluator, left = made.evaluator, iter(range(11))
     score = evaluator.score
 
-    def until(architectures):
+    def until(candidates):
         if next(left, None) is None:
             raise Stop
-        return score(architectures)
+        return score(candidates)
 
     evaluator.score = until
     with pytest.raises(Stop):
@@ -481,13 +482,13 @@ def test_a_fine_tuning_can_be_run_twice(ended):
 
 def test_files_that_do_not_belong_together_are_refused(ended):
     folder = ended[0]
-    settings = problem.Settings(**TINY | dict(width=3))
+    settings = PruningSettings(**TINY | dict(width=3))
     other = new_gan(1, "cpu", **settings.network_shape)
     write_gan(folder / "cyclegan.pt", other, settings, describe(settings))
     with pytest.raises(ValueError, match="do not belong together"):
         final.build(weights=str(folder), **TINY)
     with pytest.raises(ValueError, match="image_size=12 will not do"):
-        settings = problem.Settings(**TINY)
+        settings = PruningSettings(**TINY)
         gan = new_gan(1, "cpu", **settings.network_shape)
         write_gan(folder / "cyclegan.pt", gan, settings, describe(settings))
         final.build(weights=str(folder), **TINY | dict(image_size=12))
@@ -575,7 +576,7 @@ def test_label_maps_give_fcn_scores(tmp_path):
     for i in range(4):
         maps.append(rng.integers(2, size=(8, 8), dtype=np.uint8))
         Image.fromarray(maps[-1]).save(place / f"{i}.png")
-    settings = problem.Settings(**TINY, data=folder, segmentation=f"{__name__}:Threshold")
+    settings = PruningSettings(**TINY, data=folder, segmentation=f"{__name__}:Threshold")
     info = describe(settings)
     data = load_data(settings, info)
     judged = quality.Quality(replace(settings, score_batch=3), info, data, torch.device("cpu"))
@@ -608,7 +609,7 @@ def test_a_segmentation_network_that_is_none_is_named(words):
 
 
 def test_digits_are_read_by_a_classifier_of_the_target_domain():
-    settings = problem.Settings(device="cpu", image_size=8)
+    settings = PruningSettings(device="cpu", image_size=8)
     info = describe(settings)
     data = load_data(settings, info)
     same = nn.ModuleDict({"a": nn.Identity(), "b": nn.Identity()})
@@ -620,7 +621,7 @@ def test_digits_are_read_by_a_classifier_of_the_target_domain():
 
 
 def test_domains_of_digits_share_no_digit_to_search_with():
-    settings = problem.Settings(device="cpu")
+    settings = PruningSettings(device="cpu")
     data = load_data(settings, describe(settings))
     sizes = {k: (len(d.train), len(d.validation), len(d.test)) for k, d in data.items()}
     assert sizes == {"a": (574, 144, 360), "b": (575, 144, 360)}

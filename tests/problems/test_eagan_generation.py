@@ -6,9 +6,9 @@ import torch
 from moonas.problems.eagan.generation import (
     CEILINGS,
     Generation,
-    GenerationSettings,
     generation_columns,
 )
+from moonas.problems.eagan.settings import GenerationSettings
 
 from moonas.data import describe, load
 from moonas.data.images import DataInfo

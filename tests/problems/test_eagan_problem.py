@@ -144,8 +144,8 @@ def test_warming_up_stage_2_trains_discriminators_and_leaves_the_generator(load)
 
 
 def test_training_one_gan_leaves_the_generators_of_the_others_their_bits(load):
-    _, evaluator, architectures = one_to_one(load)
-    evaluator.train(architectures)
+    problem, evaluator, architectures = one_to_one(load)
+    evaluator.train(problem.candidates(architectures))
     owners = list(evaluator.owners.values())
     before = [bits(own) for own in owners]
     first = evaluator._drawn(owners[0], partial(evaluator.D, architecture=architectures[0]))
@@ -159,8 +159,8 @@ def test_training_one_gan_leaves_the_generators_of_the_others_their_bits(load):
 
 
 def test_weight_resetting_begins_a_round_with_copies_of_the_generator_of_the_lowest_fid(load):
-    _, evaluator, architectures = one_to_one(load)
-    evaluator.train(architectures)
+    problem, evaluator, architectures = one_to_one(load)
+    evaluator.train(problem.candidates(architectures))
     best = min(evaluator.found, key=lambda key: evaluator.found[key][0])
     wanted = bits(evaluator.owners[best])
     assert len({bits(own) for own in evaluator.owners.values()}) == 4
@@ -170,7 +170,7 @@ def test_weight_resetting_begins_a_round_with_copies_of_the_generator_of_the_low
 
 def test_without_resetting_survivors_keep_their_generators_and_new_ones_inherit(load):
     problem, evaluator, architectures = one_to_one(load, weight_resetting=False)
-    evaluator.train(architectures)
+    evaluator.train(problem.candidates(architectures))
     keys = [evaluator.key(a) for a in architectures]
     old = {key: bits(evaluator.owners[key]) for key in keys}
     new = evaluator.key(problem.decode(rows(problem, 5)[4]))
@@ -183,15 +183,19 @@ def test_without_resetting_survivors_keep_their_generators_and_new_ones_inherit(
 
 def test_stage_2_scores_a_discriminator_by_its_own_generator(load):
     problem, evaluator, architectures = one_to_one(load)
-    evaluator.train(architectures)
-    columns = evaluator.score(architectures)
+    evaluator.train(problem.candidates(architectures))
+    columns = evaluator.score(problem.candidates(architectures))
     for i, a in enumerate(architectures):
         judged = evaluator.generation.judge(evaluator.pair(a)[0], evaluator.latents)
         assert columns["fid"][i] == judged["fid"]
     assert len(set(columns["fid"])) == 4
     stranger = problem.decode(rows(problem, 5)[4])
     best = evaluator.generation.judge(evaluator.best.net, evaluator.latents)
-    assert evaluator.score([stranger])["fid"][0] == best["fid"] == min(columns["fid"])
+    assert (
+        evaluator.score(problem.candidates([stranger]))["fid"][0]
+        == best["fid"]
+        == min(columns["fid"])
+    )
 
 
 @pytest.mark.parametrize(
@@ -408,7 +412,7 @@ def test_no_network_of_the_space_is_larger_than_the_bounds(stage, side, load):
     cells = list(itertools.product(*cell))
     sizes = np.array(
         [
-            problem.count(problem.decode(np.concatenate(three)))
+            problem.cost(problem.decode(np.concatenate(three)))
             for three in itertools.product(cells, repeat=3)
         ]
     )

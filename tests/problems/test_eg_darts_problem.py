@@ -38,13 +38,13 @@ def sample(problem, n=6, seed=0):
 def test_counts_are_those_of_the_networks(load, cells):
     problem = load(cells=cells, first_width=(3, 9), widening=(1.0, 3.0))
     X = sample(problem)
-    counted = problem.count([problem.decode(x) for x in X])
+    counted = problem.count(problem.session.candidates(X))
     for x, numbers in zip(X, counted, strict=True):
         network = problem.network(problem.decode(x))
         assert (count_params(network), count_macs(network, 1, 8, 8)) == tuple(numbers)
     out = problem.evaluate(X, return_as_dictionary=True)
     assert out["params"].tolist() == counted[:, 0].tolist()
-    assert (counted <= problem.count([problem.space.widest()])).all()
+    assert (counted <= problem.count(problem.candidates([problem.space.widest()]))).all()
 
 
 def test_operations_hold_every_part_of_every_network(load):
@@ -126,12 +126,12 @@ def test_every_algorithm_searches_it(load, name):
     problem = load(population=4)
     seen = []
 
-    def score(architectures):  # in place of training, which takes seconds
-        seen.extend(architectures)
-        error = np.array([100 / (1 + a.depth) for a in architectures])
-        return {"error": error} | problem.network_costs.counted(architectures)
+    def score(candidates):  # in place of training, which takes seconds
+        seen.extend(candidates)
+        error = np.array([100 / (1 + a.depth) for a in candidates])
+        return {"error": error} | problem.network_costs.counted(candidates)
 
-    problem.evaluator.score, problem.evaluator.alone = score, False
+    problem.evaluator.score, problem.evaluator.independent = score, False
     result = minimize(problem, moonas.algorithm(name, problem), ("n_gen", 3), seed=1)
     assert moonas.front(result) and len(seen) >= 4
 
@@ -243,9 +243,9 @@ def test_networks_that_were_trained_are_not_trained_again(load):
 
 def test_a_final_training_that_diverges_says_so(load):
     problem = load(final_epochs=1)
-    problem.seed = 1
+    problem.session.seed = 1
     row = Row(sample(problem)[0], problem.decode(sample(problem)[0]), {}, {"error": 1.0})
-    problem.recorded = lambda *args: {"error": np.array([np.nan])}
+    problem.session.recorded = lambda *args: {"error": np.array([np.nan])}
     (line,) = problem.after_search(row)
     assert "diverged" in line and "nan" not in line
 

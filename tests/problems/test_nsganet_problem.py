@@ -75,7 +75,7 @@ def test_a_proxys_score_equals_that_of_a_plain_training_loop(small):
     x, epochs, seed, layout = rows(1)[0], 4, 5, torch.channels_last
     problem = moonas.load_problem("nsganet", **small | dict(proxy_epochs=epochs, device="cpu"))
     problem.evaluator.begin(seed)
-    score = problem.evaluator.score([space.decode(x)])
+    score = problem.evaluator.score(problem.session.candidates(x[None]))
 
     s, data = problem.settings, load("digits")
     train, validation = split(data.labels, round(0.8 * len(data.labels)))
@@ -107,12 +107,14 @@ def test_a_score_depends_on_the_runs_seed_and_the_candidate_alone(small):
     X = rows(4)
     problem = moonas.load_problem("nsganet", **small)
     problem.evaluator.begin(1)
-    together = problem.evaluator.score([space.decode(x) for x in X])["error"]
-    alone = [problem.evaluator.score([space.decode(x)])["error"][0] for x in X[::-1]]
+    together = problem.evaluator.score(problem.session.candidates(X))["error"]
+    alone = [
+        problem.evaluator.score(problem.session.candidates(x[None]))["error"][0] for x in X[::-1]
+    ]
     assert np.array_equal(together, alone[::-1])
     problem.evaluator.begin(2)
     assert not np.array_equal(
-        problem.evaluator.score([space.decode(x) for x in X])["error"], together
+        problem.evaluator.score(problem.session.candidates(X))["error"], together
     )
 
 
@@ -132,13 +134,13 @@ def test_a_search_does_not_depend_on_the_number_of_workers(fewer, backend):
 def trained(monkeypatch):
     """The architectures that are trained from scratch, as they are."""
     seen = []
-    original = ScratchEvaluator._train_and_judge
+    original = ScratchEvaluator._train_and_evaluate
 
-    def spy(self, architecture):
+    def spy(self, architecture, row):
         seen.append(architecture)
-        return original(self, architecture)
+        return original(self, architecture, row)
 
-    monkeypatch.setattr(ScratchEvaluator, "_train_and_judge", spy)
+    monkeypatch.setattr(ScratchEvaluator, "_train_and_evaluate", spy)
     return seen
 
 
@@ -163,16 +165,16 @@ def test_a_candidate_is_trained_once_a_run_and_not_again_after_a_stop(small, tra
 
 def test_a_stop_in_the_middle_of_a_generation_loses_no_training(fewer, monkeypatch, tmp_path):
     straight = run(moonas.load_problem("nsganet", journal=tmp_path / "straight", **fewer))
-    original, trained = ScratchEvaluator._train_and_judge, []
+    original, trained = ScratchEvaluator._train_and_evaluate, []
 
-    def impatient(self, architecture):
+    def impatient(self, architecture, row):
         if len(trained) == 9:
             trained.append("stop")
             raise KeyboardInterrupt
         trained.append(architecture)
-        return original(self, architecture)
+        return original(self, architecture, row)
 
-    monkeypatch.setattr(ScratchEvaluator, "_train_and_judge", impatient)
+    monkeypatch.setattr(ScratchEvaluator, "_train_and_evaluate", impatient)
     folder = tmp_path / "stopped"
     with pytest.raises(KeyboardInterrupt):
         run(moonas.load_problem("nsganet", journal=folder, **fewer))
@@ -196,7 +198,8 @@ def test_a_damaged_record_of_an_unfinished_generation_is_named(fewer, tmp_path):
 
 SCRIPT = """
 import numpy as np
-from moonas.problems.nsganet.problem import NSGANet, Settings
+from moonas.problems.nsganet.problem import NSGANet
+from moonas.problems.nsganet.settings import Settings
 
 class Mine(NSGANet):
     pass
@@ -245,16 +248,16 @@ def test_scores_outside_a_run_are_those_of_the_recorded_run(fewer, tmp_path):
 
 def test_a_candidate_that_diverges_gets_the_worst_error_and_is_flagged(small, monkeypatch):
     X = rows(3)
-    original = ScratchEvaluator._train_and_judge
+    original = ScratchEvaluator._train_and_evaluate
 
-    def spoilt(self, architecture):
+    def spoilt(self, architecture, row):
         if architecture == space.decode(X[1]):
             build, self.build = self.build, lambda a: Spoilt(build(a))
             try:
-                return original(self, architecture)
+                return original(self, architecture, row)
             finally:
                 self.build = build
-        return original(self, architecture)
+        return original(self, architecture, row)
 
     class Spoilt(torch.nn.Module):
         def __init__(self, network):
@@ -264,11 +267,14 @@ def test_a_candidate_that_diverges_gets_the_worst_error_and_is_flagged(small, mo
         def forward(self, images):
             return self.network(images) * math.inf
 
-    monkeypatch.setattr(ScratchEvaluator, "_train_and_judge", spoilt)
+    monkeypatch.setattr(ScratchEvaluator, "_train_and_evaluate", spoilt)
     problem = moonas.load_problem("nsganet", **small)
     out = problem.evaluate(X, return_as_dictionary=True)
     assert out["failed"].astype(bool).tolist() == [False, True, False]
-    assert out["F"][1, 0] == 100 and out["macs"][1] == problem.count([space.decode(X[1])])[0, 1]
+    assert (
+        out["F"][1, 0] == 100
+        and out["macs"][1] == problem.count(problem.session.candidates(X[1:2]))[0, 1]
+    )
 
 
 def test_a_population_that_diverges_stops_the_search(small):
@@ -440,12 +446,12 @@ def test_hypervolumes_are_those_of_section_h(small):
 def test_no_network_exceeds_the_bound_of_the_space(small):
     problem = moonas.load_problem("nsganet", **small)
     top = problem.costs.largest()
-    assert (problem.count([space.decode(x) for x in rows(500)]) <= top).all()
+    assert (problem.count(problem.session.candidates(rows(500))) <= top).all()
     # the dearest operation of each block on all its edges, all five nodes loose
     for count in (0, 1):
         dearest = problem.costs.table[:, 0, :, count].argmax(axis=1)
         x = np.concatenate([[operation, 0] * 10 for operation in dearest])
-        assert problem.count([space.decode(x)])[0, count] == top[count]
+        assert problem.count(problem.session.candidates(x[None]))[0, count] == top[count]
 
 
 def test_preset_of_the_paper(small):

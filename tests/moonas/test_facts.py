@@ -1,0 +1,64 @@
+"""What `moonas list NAME` says of a problem, against what the problem is."""
+
+import re
+
+import numpy as np
+import pytest
+
+import moonas
+from moonas import registry
+from moonas.spaces.genes import Genes, bits, labels
+from moonas.views.facts import facts, variables
+
+
+@pytest.mark.parametrize("name", list(registry.entries()))
+def test_every_stage_has_facts(name):
+    found = dict(facts(name))
+    assert found[name] == registry.entry(name).summary
+    assert found["presets"] == ", ".join(registry.settings_class(name).PRESETS)
+    assert found["time"].startswith(registry.entry(name).cost)
+    assert "cannot be built" not in found
+    n = len(registry.settings_class(name).__dataclass_fields__) - 1  # PRESETS
+    assert found["settings"].startswith(f"{n}, listed by moonas search {registry.entry(name).task}")
+
+
+def test_facts_are_those_of_the_problem():
+    found, problem = dict(facts("cars")), moonas.load_problem("cars")
+    assert found["objectives"] == "error (%), params (parameters)"
+    assert "growth (% an epoch, higher is better)" in found["other columns"]
+    assert found["objectives change"] == "yes, as shared weights train"
+    assert found["variables"] == f"{problem.n_var} integers, 9.1e18 vectors"
+    assert found["data"] == "digits (10 classes, 8 x 8 pixels, 1 channel)"
+    assert dict(facts("nsganet-macro"))["objectives change"] == "no"
+
+
+def test_a_stage_of_several_says_which():
+    assert dict(facts("eagan-discriminator"))["stage"] == "2 of 2 of eagan"
+    assert "stage" not in dict(facts("cars"))
+
+
+def test_an_unknown_name_is_refused():
+    with pytest.raises(ValueError, match="Unknown problem 'carz'"):
+        facts("carz")
+
+
+@pytest.mark.parametrize(
+    ("genes", "text"),
+    [
+        (labels([2, 3, 5]), "3 integers, 30 vectors"),
+        (labels([10] * 6), "6 integers, 1,000,000 vectors"),
+        (labels([10] * 6 + [2]), "7 integers, 2.0e6 vectors"),
+        (labels([996, 1004]), "2 integers, 999,984 vectors"),
+        (labels([9999, 1000]), "2 integers, 1.0e7 vectors"),
+        (bits(10), "10 bits, 1,024 vectors"),
+        (bits(2000), "2000 bits, 1.1e602 vectors"),
+        (Genes([0, 1], [1, 2], [False, True]), "1 integers and 1 real numbers"),
+        (Genes([0], [1], [True]), "1 real numbers"),
+    ],
+)
+def test_variables_are_counted(genes, text):
+    assert variables(genes) == text
+    size = re.search(r"([\d.]+)e(\d+)", text)
+    if size:
+        log10 = np.log10(genes.n_choices.astype(float)).sum()
+        assert abs(np.log10(float(size[1])) + int(size[2]) - log10) < 0.03

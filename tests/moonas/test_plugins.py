@@ -1,0 +1,226 @@
+"""Packages that add problems, and broken ones among them, which hurt nobody else."""
+
+import os
+import subprocess
+import sys
+import warnings
+from importlib.metadata import EntryPoint
+
+import pytest
+
+import moonas
+from moonas import registry
+from moonas.cli import main
+from moonas.registry import GROUP, ProblemEntry, StageEntry
+
+GOOD = '''
+"""A problem of its own package: digits-table under another name."""
+
+from dataclasses import dataclass
+
+from moonas.problems.digits_table.problem import DigitsTable
+from moonas.problems.digits_table.settings import Settings
+from moonas.registry import ProblemEntry
+
+PROBLEMS = {"other-table": ProblemEntry("good_plugin", "a table")}
+
+
+def build(**options):
+    return DigitsTable(Settings(**options))
+'''
+BROKEN = '''
+"""Problems that cannot be used: one raises in build, one has no zoo, one repeats a name."""
+
+from moonas.problems.digits_table.settings import Settings
+from moonas.registry import ProblemEntry
+
+PROBLEMS = {
+    "cars": ProblemEntry("broken_plugin", "a name that is taken"),
+    "of-cars": ProblemEntry("broken_plugin", "a stage of another's task", task="cars"),
+    "raises": ProblemEntry("broken_plugin", "raises in build"),
+    "no-zoo": ProblemEntry("zooless_plugin", "builds something else"),
+}
+
+
+def build(**options):
+    raise RuntimeError("no such luck")
+'''
+ZOOLESS = """
+from moonas.problems.digits_table.settings import Settings
+
+
+def build(**options):
+    return object()
+"""
+PLUGINS = {
+    "good_plugin": GOOD,
+    "broken_plugin": BROKEN,
+    "zooless_plugin": ZOOLESS,
+    "absent_plugin": "import a_module_that_is_not_there\n",
+    "listed_plugin": "PROBLEMS = ['cars']\n",
+    "exiting_plugin": "raise SystemExit(3)\n",
+}
+POINTS = ("absent", "broken", "exiting", "good", "listed")  # zooless is a part of broken
+
+
+def write(folder):
+    """The modules of all plug-ins, without metadata."""
+    for name, code in PLUGINS.items():
+        (folder / f"{name}.py").write_text(code)
+
+
+@pytest.fixture
+def found(monkeypatch):
+    """Function: find these entry points and no others, from now on."""
+
+    def find(*points):
+        def listed(group):
+            assert group == GROUP
+            return points
+
+        monkeypatch.setattr(registry, "entry_points", listed)
+        registry._found.cache_clear()
+
+    yield find
+    registry._found.cache_clear()
+
+
+@pytest.fixture
+def plugins(found, tmp_path, monkeypatch):
+    """All plug-ins, as if installed."""
+    write(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found(*(EntryPoint(name, f"{name}_plugin:PROBLEMS", GROUP) for name in POINTS))
+    yield
+    for name in PLUGINS:
+        sys.modules.pop(name, None)
+
+
+def test_a_plugin_that_cannot_be_used_is_named_in_one_warning(plugins):
+    with pytest.warns(UserWarning) as caught:
+        names = list(registry.entries())
+    texts = [str(one.message) for one in caught]
+    assert len(texts) == 4
+    for text, (plugin, fault) in zip(
+        texts,
+        [
+            ("absent", "ModuleNotFoundError: No module named 'a_module_that_is_not_there'"),
+            ("broken", "the name 'cars' is taken; the task 'cars' of 'of-cars' belongs to another"),
+            ("exiting", "SystemExit: 3"),
+            ("listed", "ValueError: expected a dict of name -> ProblemEntry or StageEntry"),
+        ],
+        strict=True,
+    ):
+        assert text.startswith(f"Plug-in {plugin} = {plugin}_plugin:PROBLEMS cannot be used: ")
+        assert fault in text
+    assert {one.filename for one in caught} == {__file__}  # the code that asked
+    assert names[0] == "cars" and names[-3:] == ["raises", "no-zoo", "other-table"]
+    assert registry.entry("cars").module == "moonas.problems.cars.problem"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        registry.entries()
+
+
+@pytest.mark.filterwarnings("ignore:Plug-in")
+def test_the_others_keep_working(plugins, capsys):
+    assert moonas.load_problem("cars").settings.data == "digits"
+    assert moonas.load_problem("other-table", population=5).settings.population == 5
+    assert registry.stages("cars") == ["cars"]
+    assert main(["list"]) == 0
+    out = capsys.readouterr().out
+    assert "other-table" in out and "raises in build" in out
+    with pytest.raises(SystemExit) as caught:
+        main(["search", "cars", "--help"])
+    assert caught.value.code == 0
+    assert "settings of cars" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore:Plug-in .* cannot be used. (Module|the name|SystemExit|Value)")
+def test_a_broken_problem_takes_no_published_architecture_away(plugins, capsys):
+    with warnings.catch_warnings():
+        registry.entries()
+        warnings.simplefilter("error")
+        assert moonas.zoo("CARS_A").problem == "cars"  # the others are not even built
+    with pytest.warns(UserWarning) as caught:
+        published = moonas.zoo()
+    texts = [str(one.message) for one in caught]
+    assert any("'raises'" in text and "RuntimeError: no such luck" in text for text in texts)
+    assert any("'no-zoo'" in text and "no attribute 'zoo'" in text for text in texts)
+    assert {"CARS_A", "EAGAN_G", "NSGANet"} <= set(published)
+
+
+@pytest.mark.filterwarnings("ignore:Plug-in")
+def test_facts_of_a_broken_problem_say_why(plugins, capsys):
+    assert main(["list", "raises"]) == 0
+    assert "RuntimeError: no such luck" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore:Plug-in")
+def test_an_unknown_name_mentions_what_could_not_be_used(plugins):
+    for ask in (moonas.load_problem, registry.stages):
+        with pytest.raises(ValueError, match=r"'mine'; choose from \['cars'.*absent_plugin:PROB"):
+            ask("mine")
+
+
+@pytest.mark.parametrize("points", [(), None])
+def test_our_own_problems_are_found_without_metadata(found, monkeypatch, points):
+    def damaged(group):
+        raise TypeError("odd metadata")
+
+    found()
+    if points is None:
+        monkeypatch.setattr(registry, "entry_points", damaged)
+        with pytest.warns(UserWarning, match="damaged metadata of a package: TypeError: odd"):
+            registry.entries()
+    assert moonas.problem_names() == sorted(
+        name for name, entry in registry.entries().items() if type(entry) is ProblemEntry
+    )
+    assert "cars" in moonas.problem_names()
+
+
+def test_our_own_entry_point_is_no_plugin(found):
+    found(*[EntryPoint("moonas", registry.OWN, GROUP)] * 2, EntryPoint("x", registry.OWN, GROUP))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "cars" in registry.entries()
+
+
+def test_installed_plugins_are_found_on_the_path(tmp_path):
+    write(tmp_path)
+    for name in POINTS:
+        folder = tmp_path / f"{name}_plugin-1.0.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {name}_plugin\nVersion: 1\n"
+        )
+        (folder / "entry_points.txt").write_text(f"[{GROUP}]\n{name} = {name}_plugin:PROBLEMS\n")
+    code = "from moonas.cli import main; import sys; sys.exit(main(['list']))"
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "cars" in done.stdout and "other-table" in done.stdout
+    assert done.stderr.count("cannot be used") == 4
+
+
+def test_entries_fill_in_what_is_usual():
+    entry = ProblemEntry("a.problem", "a line", training="a.training")
+    assert (entry.settings, entry.training_settings) == (
+        "a.problem:Settings",
+        "a.training:Settings",
+    )
+    assert (entry.task, entry.cost) == (None, "")
+    assert StageEntry("a.stage", "a line", task="t", cost="1 s").settings == "a.stage:Settings"
+    with pytest.raises(TypeError):
+        StageEntry("a.stage", "a line", "a.settings:Settings")
+    assert registry.entry("cars").task == "cars"
+
+
+def test_a_problem_without_training_says_which_have_one():
+    with pytest.raises(ValueError, match="eg-darts-cells has no full training yet.*cars"):
+        registry.training_settings_class("eg-darts-cells")

@@ -1,0 +1,151 @@
+import dataclasses
+import io
+
+import pytest
+from reading import Read
+from rich.console import Console
+from toy import Toy
+
+from moonas.pareto import Row
+from moonas.views.front import front_table
+from moonas.views.tables import Table, to_console, to_html, to_latex, to_markdown
+
+TABLE = Table(
+    ["algorithm", "to 99 %", "rank"],
+    [["nsga_2", "1,200", "1.50"], ["a|b [bold]", "never", ""]],
+    marked=[1],
+    title="[a] title",
+    caption="* picked: [b]",
+)
+UNMARKED = dataclasses.replace(TABLE, marked=())
+
+
+def printed(table, width=60, **options):
+    """What a console of a width shows, without spaces at the ends of lines."""
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    console.print(to_console(table, **options))
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+
+
+def test_a_console_shows_title_caption_and_a_star():
+    assert printed(TABLE) == [
+        "[a] title",
+        "┏━━━┳━━━━━━━━━━━━┳━━━━━━━━━┳━━━━━━┓",
+        "┃   ┃ algorithm  ┃ to 99 % ┃ rank ┃",
+        "┡━━━╇━━━━━━━━━━━━╇━━━━━━━━━╇━━━━━━┩",
+        "│   │ nsga_2     │   1,200 │ 1.50 │",
+        "│ * │ a|b [bold] │   never │      │",
+        "└───┴────────────┴─────────┴──────┘",
+        "* picked: [b]",
+    ]
+
+
+def test_a_compact_table_on_a_console_has_one_rule():
+    table = dataclasses.replace(UNMARKED, title="", caption="")
+    assert printed(table, compact=True) == [
+        "",
+        " algorithm   to 99 %  rank",
+        " ─────────────────────────",
+        " nsga_2        1,200  1.50",
+        " a|b [bold]    never",
+        "",
+    ]
+
+
+def test_long_text_at_the_end_of_a_row_is_folded_and_not_cut():
+    table = Table(["n", "architecture"], [["1", "x" * 30]], alignment="rl")
+    assert "".join(printed(table, width=20)).count("x") == 30
+    assert "…" not in "".join(printed(table, width=20))
+
+
+def test_html_has_classes_marks_and_escaped_text():
+    table = Table(["a<b", "n", "text"], [["x&y", "1.5", "z" * 37], ["", "-", "w"]], marked=(1,))
+    assert to_html(table) == (
+        '<div class="scroll"><table><thead><tr><th class="words">a&lt;b</th>'
+        '<th class="number">n</th><th class="long">text</th></tr></thead>\n<tbody>\n'
+        f'<tr><td class="words">x&amp;y</td><td class="number">1.5</td><td class="long">{"z" * 37}'
+        "</td></tr>\n"
+        '<tr class=marked><td class="words"></td><td class="number">-</td><td class="long">w</td>'
+        "</tr>\n</tbody></table></div>\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "texts"),
+    [
+        ("number", ["1", "-2.50", "+3"]),
+        ("number", ["12,345", "0.62*", "-", ""]),
+        ("number", ["3.1 %", "12k", "5 ms", "0.3 s"]),
+        ("number", ["3 of 31", "0.1 to 0.2", "never", "none"]),
+        ("words", ["1", "2 cats"]),
+        ("words", ["0.1", "x" * 36]),
+        ("long", ["0.1", "x" * 37]),
+        ("number", []),
+    ],
+)
+def test_a_column_of_html_has_the_class_of_what_is_in_it(kind, texts):
+    read = Read(to_html(Table(["first", "second"], [["a word", text] for text in texts])))
+    assert [a["class"] for a in read.attributes("td")] == ["words", kind] * len(texts)
+    assert read.attributes("th")[1]["class"] == kind
+    assert read.words("td") == [text for pair in texts for text in ("a word", pair)]
+
+
+def test_marked_rows_stand_out():
+    rows = Read(to_html(Table(["n"], [[str(i)] for i in range(4)], marked=(1, 3)))).attributes("tr")
+    assert [a.get("class") for a in rows] == [None, None, "marked", None, "marked"]
+
+
+def test_markdown():
+    assert to_markdown(UNMARKED) == (
+        "| algorithm | to 99 % | rank |\n"
+        "| --- | ---: | ---: |\n"
+        "| nsga_2 | 1,200 | 1.50 |\n"
+        "| a\\|b [bold] | never |  |\n"
+    )
+    assert to_markdown(TABLE).splitlines()[3] == "| **a\\|b [bold]** | **never** |  |"
+
+
+def test_latex():
+    assert to_latex(UNMARKED) == (
+        "\\begin{tabular}{lrr}\n\\toprule\n"
+        "algorithm & to 99 \\% & rank \\\\\n\\midrule\n"
+        "nsga\\_2 & 1,200 & 1.50 \\\\\n"
+        "a|b [bold] & never &  \\\\\n"
+        "\\bottomrule\n\\end{tabular}\n"
+    )
+    marked = to_latex(TABLE).splitlines()[5]
+    assert marked == "\\textbf{a|b [bold]} & \\textbf{never} &  \\\\"
+    special = to_latex(Table(["a\\b"], [["#1 {$2} & 3"]]))
+    assert "a\\textbackslash{}b \\\\\n" in special and "\\#1 \\{\\$2\\} \\& 3" in special
+
+
+def test_other_lengths_and_alignments_are_refused():
+    with pytest.raises(ValueError, match="Row 1 is invalid: expected 2 columns, got 3"):
+        Table(["a", "b"], [["1", "2"], ["1", "2", "3"]])
+    for alignment in ("l", "lrr", "lc"):
+        with pytest.raises(ValueError, match="expected 2 letters, each l or r"):
+            Table(["a", "b"], [], alignment=alignment)
+
+
+def test_a_front_is_one_table_for_the_console_and_for_pages():
+    toy = Toy()
+    toy.in_words = "in words"
+    values = [{"error": 12.345, "params": 1234}, {"error": 5.0, "params": 99999}]
+    rows = [Row(None, f"[net] {i}", v, v) for i, v in enumerate(values)]
+    table = front_table(toy, rows, 1)
+    assert table.titles == ["error (%)", "params", f"architecture: {toy.in_words}"]
+    assert table.rows == [["12.35", "1,234", "[net] 0"], ["5.00", "99,999", "[net] 1"]]
+    assert printed(table) == [
+        "Pareto front: 2 networks",
+        "┏━━━┳━━━━━━━━━━━┳━━━━━━━━┳━━━━━━━━━━━━━━━━━━━━━━━━┓",
+        "┃   ┃ error (%) ┃ params ┃ architecture: in words ┃",
+        "┡━━━╇━━━━━━━━━━━╇━━━━━━━━╇━━━━━━━━━━━━━━━━━━━━━━━━┩",
+        "│   │     12.35 │  1,234 │ [net] 0                │",
+        "│ * │      5.00 │ 99,999 │ [net] 1                │",
+        "└───┴───────────┴────────┴────────────────────────┘",
+        "* picked: the knee of the front",
+    ]
+    page = front_table(toy, rows, 1, numbered=True)
+    assert page.titles == ["row", *table.titles[:2], toy.in_words]
+    assert page.rows == [[str(i), *row] for i, row in enumerate(table.rows)]
+    assert front_table(toy, rows[:1]).title == "Pareto front: 1 network"
