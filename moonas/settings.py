@@ -4,7 +4,7 @@ import dataclasses
 import os
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from operator import ge, gt, le
@@ -178,6 +178,26 @@ def select(cls: type[T], settings, **more) -> T:
     """
     names = [field.name for field in dataclasses.fields(cls) if field.name not in more]
     return cls(**{name: getattr(settings, name) for name in names}, **more)
+
+
+def recorded_options(
+    settings_class: type[RunSettings],
+    recorded: Mapping[str, Any],
+    *,
+    only: Iterable[str] | None = None,
+    without: Iterable[str] = (),
+) -> dict[str, Any]:
+    """The settings of an earlier run that a training starts from, as options of its own Settings.
+
+    Args:
+        settings_class: Settings of the training; settings that it lacks are left out.
+        recorded: settings of the run, as ``run.json`` holds them.
+        only: names to take; all by default.
+        without: names to leave at their defaults.
+    """
+    names = set(names_of(settings_class)) - set(without)
+    names &= set(recorded if only is None else only)
+    return {name: value for name, value in recorded.items() if name in names}
 
 
 def free_names(settings: RunSettings) -> set[str]:

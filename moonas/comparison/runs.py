@@ -17,12 +17,13 @@ from pymoo.optimize import minimize
 from ..pareto import front_indices, hypervolume
 from ..registry import training_settings_class
 from ..run.callbacks import RunCallback
+from ..run.folders import last_run
 from ..run.front_file import spread_rows
 from ..run.journal import read_run
 from ..run.search import search
 from ..settings import names_of
 from ..tabular import TabularProblem
-from ..task import last_run, load_training, make_algorithm
+from ..task import load_training, make_algorithm
 from ..views.front import save_front
 
 NEAR = 0.99  # of the true hypervolume

@@ -21,6 +21,7 @@ from ..nets.counting import count_macs, count_params
 from ..nets.devices import repeatable, resolve_device
 from ..nets.randomness import generator, initial_weights
 from ..registry import settings_class, stage_module
+from ..run.folders import last_run
 from ..run.front_file import (
     add_results,
     correlation_with_training,
@@ -29,8 +30,7 @@ from ..run.front_file import (
 )
 from ..run.journal import read_run, seconds_of
 from ..run.stage import EpochTraining
-from ..settings import names_of, select
-from ..task import last_run
+from ..settings import names_of, recorded_options, select
 from .settings import Settings
 from .sgd import (
     Recipe,
@@ -61,7 +61,7 @@ def build(from_run=None, **options):
         return _of_published(Settings(**options))
     folder, name = last_run(from_run)
     searched = read_run(folder)[0]["settings"]
-    settings = Settings(**{key: searched[key] for key in FROM_SEARCH if key in searched} | options)
+    settings = Settings(**recorded_options(Settings, searched, only=FROM_SEARCH) | options)
     info = describe(settings.data, settings.image_size)
     problem = _problem(name, _of_network(searched))
     rows = read_front_csv(folder)

@@ -19,8 +19,8 @@ import moonas
 from moonas.cli import main
 from moonas.files.tensors import fingerprint
 from moonas.problem import SearchFailed
+from moonas.run.folders import last_run
 from moonas.run.journal import RunMismatch, read_run
-from moonas.task import last_run
 from moonas.training.sgd import training_state
 
 STAGES = ("eagan-generator", "eagan-discriminator")
