@@ -115,6 +115,14 @@ class SearchSettings(RunSettings):
     workers: int = setting(2, "architectures scored side by side on a CPU", least=1, free=True)
 
 
+@dataclass(frozen=True, kw_only=True)
+class TabularSettings(SearchSettings):
+    """Settings of a search in a table; genes are labels, crossed one by one."""
+
+    crossover: float = setting(0.9, "chance that two parents are crossed", above=0, most=1)
+    mutated_genes: float = setting(1.0, "genes of a child that mutate, on average", above=0)
+
+
 @cache
 def types_of(settings_class: type[RunSettings]) -> dict[str, Any]:
     """The types of the fields by name, also where annotations are not evaluated (PEP 563)."""

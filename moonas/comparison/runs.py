@@ -189,7 +189,7 @@ def play_moving(problem, algorithm, seed, generations, n_picks, training):
     """Search with weights that train, then train networks of the front from scratch.
 
     Args:
-        problem: a :class:`~moonas.problem.MovingProblem` with a journal.
+        problem: a :class:`~moonas.weight_sharing.WeightSharingProblem` with a journal.
         algorithm: name, or problem -> pymoo algorithm.
         seed: of the search and of the trainings.
         generations: the budget.

@@ -110,9 +110,9 @@ class FinalTraining(EpochTraining):
         return gan
 
     @staticmethod
-    def line(epoch, told):
+    def line(epoch, metrics):
         """What an epoch reported, as a line of text."""
-        losses = f"loss of D {told['d_loss']:.3f}, of G {told['g_loss']:.3f}"
+        losses = f"loss of D {metrics['d_loss']:.3f}, of G {metrics['g_loss']:.3f}"
         return f"  epoch {epoch + 1:>3}: {losses}"
 
     @staticmethod
