@@ -34,6 +34,7 @@ def test_threads_are_set_inside_and_come_back():
     assert torch.get_num_threads() == before
 
 
-def test_unknown_devices_are_refused():
-    with pytest.raises(ValueError, match="Unknown device 'gpu'"):
-        resolve_device("gpu")
+@pytest.mark.parametrize("name", ["gpu", "cuda:99", "meta", "xpu"])
+def test_an_unknown_device_is_refused_by_name(name):
+    with pytest.raises(ValueError, match=f"'{name}'"):
+        resolve_device(name)

@@ -1,14 +1,11 @@
 import math
 from functools import partial
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from moonas.nets.randomness import derived_seed, generator, initial_weights
-from moonas.problem import SearchFailed
-from moonas.training.report import TrainingReport, require_a_step
+from moonas.nets.randomness import generator, initial_weights
 from moonas.training.sgd import (
     Recipe,
     cosine,
@@ -146,82 +143,3 @@ def test_momentum_survives_being_taken_and_put_back():
     train(two, second, generator(2))
     for a, b in zip(one.parameters(), two.parameters(), strict=True):
         assert torch.equal(a, b)
-
-
-def test_seeds_differ_by_purpose_and_repeat():
-    seeds = [derived_seed(1, "a"), derived_seed(1, "b"), derived_seed(2, "a"), derived_seed(1, "a")]
-    assert len(set(seeds)) == 3 and seeds[0] == seeds[3]
-    assert all(0 <= seed < 2**63 for seed in seeds)
-
-
-def test_initial_weights_leave_the_global_state_alone():
-    torch.manual_seed(5)
-    expected = torch.rand(1)
-    torch.manual_seed(5)
-    with initial_weights(1, "weights"):
-        first = torch.rand(1)
-    assert torch.equal(torch.rand(1), expected)
-    with initial_weights(1, "weights"):
-        assert torch.equal(torch.rand(1), first)
-
-
-def test_numbers_of_threads_come_back():
-    from moonas.nets.devices import repeatable
-
-    before = torch.get_num_threads()
-    with repeatable(before + 1):
-        assert torch.get_num_threads() == before + 1
-    assert torch.get_num_threads() == before
-
-
-@pytest.mark.parametrize("name", ["gpu", "cuda:99", "meta", "xpu"])
-def test_an_unknown_device_is_refused_by_name(name):
-    from moonas.nets.devices import resolve_device
-
-    with pytest.raises(ValueError, match=f"{name}"):
-        resolve_device(name)
-
-
-def test_error_is_the_share_of_wrong_labels_whatever_the_batch():
-    from moonas.metrics.error import count_wrong, error_percent
-
-    logits = torch.eye(4)[[0, 1, 2, 3, 0, 1, 2]]
-    labels = torch.tensor([0, 1, 2, 3, 1, 1, 3])
-    for batch in (1, 2, 3, 7, 100):
-        wrong, finite = count_wrong(lambda x: x, logits, labels, batch)
-        assert (int(wrong), bool(finite)) == (2, True)
-    assert error_percent(2, 7) == pytest.approx(28.5714, abs=1e-4)
-
-
-def test_logits_that_are_not_finite_are_noticed():
-    from moonas.metrics.error import count_wrong
-
-    logits = torch.zeros(5, 3)
-    logits[4, 1] = math.nan
-    assert not count_wrong(lambda x: x, logits, torch.zeros(5, dtype=torch.int64), 2)[1]
-
-
-def test_parts_of_a_batch_are_equal_in_size():
-    from moonas.metrics.error import count_wrong
-
-    sizes = []
-
-    def predict(x):
-        sizes.append(len(x))
-        return x
-
-    count_wrong(predict, torch.zeros(719, 2), torch.zeros(719, dtype=torch.int64), 360)
-    assert sizes == [360, 359]
-    assert np.ptp(sizes) <= 1
-
-
-def test_a_training_whose_steps_were_all_skipped_has_failed():
-    require_a_step(TrainingReport({"loss": math.nan}, steps=0, skipped=0), advice="")
-    require_a_step(TrainingReport({"loss": 1.0}, steps=1, skipped=9), advice="")
-    with pytest.raises(SearchFailed, match=r"None of the 9 .* Lower learning_rate\."):
-        require_a_step(TrainingReport({}, steps=0, skipped=9), advice="Lower learning_rate.")
-
-
-def test_a_report_names_its_losses():
-    report = TrainingReport({"d_loss": 1.0, "g_loss": 2.0}, steps=3, skipped=4)
-    assert report.as_dict() == {"steps": 3, "skipped": 4, "d_loss": 1.0, "g_loss": 2.0}
