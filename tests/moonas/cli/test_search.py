@@ -1,19 +1,23 @@
-import csv
-import os
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
+from searches import TINY, front_rows, words
 
 from moonas.cli import main
 
-TINY = [
-    *("channels=2", "batch=128", "score_batch=720", "warmup_epochs=1", "epochs=1", "threads=1"),
-    f"device={os.environ.get('MOONAS_DEVICE', 'cpu')}",
+SEARCH = [
+    "search",
+    "cars",
+    "--population",
+    "6",
+    "--generations",
+    "3",
+    "--set",
+    *words(TINY["cars"]),
 ]
-SEARCH = ["search", "cars", "--population", "6", "--generations", "3", "--set", *TINY]
 
 
 @pytest.fixture(autouse=True)
@@ -31,8 +35,7 @@ def test_a_search_ends_with_a_table_and_a_run_folder(elsewhere, capsys):
     folder = elsewhere / "runs" / "cars-digits-seed1"
     assert {p.name for p in folder.iterdir()} >= {"front.csv", "front.png", "journal.jsonl"}
     assert (folder / "front.png").read_bytes().startswith(b"\x89PNG")
-    with open(folder / "front.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = front_rows(folder)
     assert rows and set(rows[0]) == {
         *("error", "params", "macs", "growth", "picked", "x", "architecture", "in_words")
     }
@@ -54,8 +57,7 @@ def test_front_csv_is_what_the_problem_scores(elsewhere):
 
     assert main(SEARCH) == 0
     folder = elsewhere / "runs" / "cars-digits-seed1"
-    with open(folder / "front.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = front_rows(folder)
     from moonas.run.journal import read_run
 
     problem = moonas.load_problem("cars", **read_run(folder)[0]["settings"], journal=folder)

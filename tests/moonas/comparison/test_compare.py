@@ -197,7 +197,7 @@ def test_seeds_are_all_different_and_names_are_known():
 @pytest.fixture(scope="module")
 def moving(tiny_of, few_digits, tmp_path_factory):
     """A comparison on a problem whose scores move, and how it was asked for."""
-    options = tiny_of("cars") | {"data": few_digits, "image_size": 8}
+    options = tiny_of("cars") | {"data": few_digits}
     asked = dict(
         problems={"cars": ("cars", options)},
         algorithms=["nsga2", "random"],

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from searches import words
 from torch import nn
 
 import moonas
@@ -75,9 +76,8 @@ def test_parts_are_measured_and_their_sums_rank_networks(clocks):
 
 def test_a_search_uses_a_table_from_the_command_line(tmp_path, capsys, tiny_of):
     path, settings = tmp_path / "table.json", tiny_of("cars") | {"device": "cpu"}
-    words = [f"{key}={value}" for key, value in settings.items()]
     line = ["latency", "cars", "--networks", "3", "--repeats", "2", "--out", str(path)]
-    assert main([*line, "--set", *words]) == 0
+    assert main([*line, "--set", *words(settings)]) == 0
     out = capsys.readouterr().out
     assert "3 measured networks" in out and f"latency_table={path}" in out.replace("\n", "")
     table = json.loads(path.read_text())["parts"]

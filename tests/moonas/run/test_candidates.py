@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from pymoo.optimize import minimize
+from searches import rows
 from toy import Toy
 
 import moonas
@@ -30,14 +31,9 @@ def counted(monkeypatch):
     return count
 
 
-def rows(problem, n, seed=0):
-    rng = np.random.default_rng(seed)
-    return problem.operators()["sampling"].do(problem, n, random_state=rng).get("X")
-
-
 @pytest.mark.parametrize("name", ["digits-table", "cars", "nsganet-macro"])
 def test_a_call_decodes_and_encodes_each_row_once(name, counted, tiny_of):
-    problem = moonas.load_problem(name, **tiny_of(name) | {"workers": 1})
+    problem = moonas.load_problem(name, **tiny_of(name))
     X = rows(problem, 4)
     calls = counted(problem)
     problem.evaluate(X)

@@ -6,30 +6,19 @@ import sys
 import numpy as np
 import pytest
 import torch
-from pymoo.optimize import minimize
-from toy import Toy, ToySettings
+from searches import run
+from toy import Toy, ToySettings, journalled
 
+from moonas import algorithm
 from moonas.files.tensors import fingerprint, read_tensors
 from moonas.run.journal import DamagedRun, Journal, RunMismatch, check_run, read_run
 
-GENERATIONS = 5
 CHILD = """
 import sys
 from toy import Toy, ToySettings
 from moonas.run.journal import Journal
 from pymoo.optimize import minimize
 """
-
-
-def journalled(folder, **options):
-    toy = Toy(**options)
-    toy.session.journal = Journal(folder, problem="toy", settings=toy.settings)
-    return toy
-
-
-def run(toy, seed=1, algorithm=None, generations=GENERATIONS):
-    algorithm = algorithm or toy.algorithm()
-    return minimize(toy, algorithm, ("n_gen", generations), seed=seed)
 
 
 def child(code, folder):
@@ -65,7 +54,7 @@ def test_a_call_has_its_kind_its_rows_and_its_columns(tmp_path):
     assert head["seed"] == 1 and head["problem"] == "toy"
     # one warm-up and one score, then three calls a generation
     kinds = [record["kind"] for record in records]
-    assert kinds == ["train", "score"] + ["score before", "train", "score"] * (GENERATIONS - 1)
+    assert kinds == ["train", "score"] + ["score before", "train", "score"] * 2
     last = records[-1]["result"]
     assert set(last) == {"error", "params", "failed"}
     assert len(last["error"]) == 16  # parents and offspring together
@@ -127,8 +116,6 @@ def test_a_setting_that_a_run_does_not_know_is_refused_with_another_value(tmp_pa
 
 
 def test_another_algorithm_is_refused(tmp_path):
-    from moonas import algorithm
-
     run(journalled(tmp_path))
     toy = journalled(tmp_path)
     with pytest.raises(RunMismatch, match="algorithm='NSGA3.*this one has algorithm='NSGA2"):
@@ -136,7 +123,6 @@ def test_another_algorithm_is_refused(tmp_path):
 
 
 def test_an_option_of_the_algorithm_is_noticed_at_the_first_call_that_differs(tmp_path):
-    from moonas import algorithm
     from moonas.operators import ResetGenes
 
     toy = journalled(tmp_path)
@@ -395,4 +381,4 @@ def test_a_direct_score_during_a_replay_is_refused(tmp_path):
         toy.evaluate(algorithm.pop.get("X"))
 
     with pytest.raises(ValueError, match="being replayed"):
-        minimize(toy, toy.algorithm(), ("n_gen", 3), seed=1, callback=callback)
+        run(toy, callback=callback)

@@ -1,5 +1,4 @@
 import contextlib
-import csv
 import io
 import json
 import math
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from callbacks import On
+from searches import front_rows
 from torch.nn import functional as F
 
 import moonas
@@ -42,13 +42,8 @@ def options(tiny, few_digits):
 def run(options, tmp_path_factory):
     folder = tmp_path_factory.mktemp("cars") / "run"
     searched(folder, "cars", options)
-    assert len(rows_of(folder)) > 2
+    assert len(front_rows(folder)) > 2
     return folder
-
-
-def rows_of(folder):
-    with open(folder / "front.csv", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def trained(run, seed=1, **options):
@@ -99,7 +94,7 @@ def test_a_training_is_a_plain_loop_over_all_images_to_search_with(run, options,
     result, s = stage.run(seed=5), stage.settings
     data, problem = images_of(few_digits), moonas.load_problem("cars", **options)
     assert len(data.labels) == 100 and len(data.test_labels) == 20
-    row = rows_of(run)[0]
+    row = front_rows(run)[0]
     architecture = problem.decode(np.array(row["x"].split(), int))
     who = (5, *problem.encode(architecture).tolist())
     with initial_weights(*who, "weights"):
@@ -144,7 +139,7 @@ def test_the_error_is_that_on_the_images_for_the_final_test(run, few_digits, sco
     ],
 )
 def test_a_word_picks_a_row_of_the_front(run, pick, best):
-    row = min(rows_of(run), key=best)
+    row = min(front_rows(run), key=best)
     stage = moonas.load_training(run, pick=pick)
     assert str(stage.architecture) == row["in_words"]
     network = stage.start(1).network
@@ -152,7 +147,7 @@ def test_a_word_picks_a_row_of_the_front(run, pick, best):
 
 
 def test_a_number_picks_a_row_of_the_front_and_others_are_refused(run):
-    rows = rows_of(run)
+    rows = front_rows(run)
     for i, row in enumerate(rows):
         stage = moonas.load_training(run, pick=str(i))
         assert stage.problem.architecture_to_json(stage.architecture) == json.loads(
@@ -165,7 +160,7 @@ def test_a_number_picks_a_row_of_the_front_and_others_are_refused(run):
 
 
 def test_another_seed_or_another_row_gives_another_network(run):
-    n = len(rows_of(run))
+    n = len(front_rows(run))
     states = {state_of(trained(run, seed=s, pick="0", epochs=1)) for s in (1, 2)}
     states |= {state_of(trained(run, pick=str(n - 1), epochs=1))}
     assert len(states) == 3
@@ -227,7 +222,7 @@ def test_the_command_line_trains_into_the_run_folder_and_says_the_error(run):
     folder = run / "training"
     head, records = read_run(folder)
     (tested,) = records[-1]["result"].values()
-    least = min(float(row["error"]) for row in rows_of(run))
+    least = min(float(row["error"]) for row in front_rows(run))
     assert f"Test error {tested:.2f} %, after 2 epochs on all images" in out
     assert f"In the search its error was {least:.2f} %." in out
     assert head["problem"] == "cars training" and head["settings"]["epochs"] == 2
@@ -277,10 +272,10 @@ def test_a_training_that_diverges_says_so_with_a_journal_too(run, tmp_path):
     ],
 )
 def test_networks_of_other_problems_train_as_well(name, more, tiny_of, few_digits, tmp_path):
-    options = tiny_of(name) | dict(data=few_digits, population=3, batch=25, workers=1) | more
+    options = tiny_of(name) | dict(data=few_digits, population=3, batch=25) | more
     run = searched(tmp_path / "run", name, options, generations=2)
     result = trained(run, pick="0", epochs=1)
-    assert count_params(result.network) == float(rows_of(run)[0]["params"])
+    assert count_params(result.network) == float(front_rows(run)[0]["params"])
     assert 0 <= result.columns["error"] <= 100
 
 

@@ -1,5 +1,4 @@
 import contextlib
-import csv
 import io
 import itertools
 import json
@@ -12,6 +11,7 @@ import pytest
 from moonas.problems.nasbench201 import space
 from PIL import Image
 from reading import Read
+from searches import front_rows
 from tables201 import score, write_table
 from toy import Toy
 
@@ -68,11 +68,6 @@ def run(request):
     return request.getfixturevalue(request.param)
 
 
-def rows_of(folder):
-    with open(folder / "front.csv", newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def problem_of(folder):
     head, records = read_run(folder)
     return stage_module(head["problem"]).build(**head["settings"]), records
@@ -117,7 +112,7 @@ def test_the_page_is_where_the_command_says(run):
 
 
 def test_a_page_has_a_point_that_tells_for_each_row_of_the_front(run):
-    rows = rows_of(run.folder)
+    rows = front_rows(run.folder)
     tips = [a["data-tip"].splitlines() for a in Read(run.text).attributes("circle")]
     assert len(tips) == len(rows) > 1
     for tip, row in zip(tips, rows, strict=True):
@@ -127,7 +122,7 @@ def test_a_page_has_a_point_that_tells_for_each_row_of_the_front(run):
 
 
 def test_its_table_has_the_front_and_marks_the_pick(run):
-    rows, read = rows_of(run.folder), Read(run.text)
+    rows, read = front_rows(run.folder), Read(run.text)
     table = run.text[run.text.index("<table>") : run.text.index("</table>")]
     lines = [Read(line).words("td") for line in table.split("<tr")[2:]]
     assert [(line[0], line[-1]) for line in lines] == [

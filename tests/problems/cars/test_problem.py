@@ -10,6 +10,7 @@ from moonas.problems.cars.operators import CARSMating
 from moonas.problems.cars.settings import Settings
 from pymoo.core.population import Population
 from pymoo.optimize import minimize
+from searches import rows, run
 
 import moonas
 from moonas.algorithms import ALGORITHMS
@@ -19,17 +20,9 @@ from moonas.problem import SearchFailed
 from moonas.run.journal import RunMismatch, read_run
 
 
-def run(problem, algorithm=None, seed=1, generations=3):
-    return minimize(problem, algorithm or problem.algorithm(), ("n_gen", generations), seed=seed)
-
-
-def rows(n, seed=0):
-    return np.random.default_rng(seed).integers(0, space.N_CHOICES, size=(n, space.N_VAR))
-
-
 def test_half_of_the_search_images_trains_and_half_validates_and_none_is_a_test_image(tiny):
     problem = moonas.load_problem("cars", **tiny)
-    problem.evaluate(rows(1))
+    problem.evaluate(rows(problem, 1))
     train, validation = problem.evaluator.images.train, problem.evaluator.images.validation
     assert len(train[0]) == 718 and len(validation[0]) == 719
     # stratified: the counts of a class differ by one at most
@@ -55,7 +48,7 @@ def draws_of(evaluator, monkeypatch, train):
 
 def test_warm_up_draws_every_choice_of_every_gene_alike(tiny, monkeypatch):
     problem = moonas.load_problem("cars", **tiny, architectures_per_step=20)
-    problem.evaluate(rows(1))
+    problem.evaluate(rows(problem, 1))
     steps = draws_of(problem.evaluator, monkeypatch, lambda evaluator: evaluator.warm_up())
     drawn = np.array([space.encode(a) for step in steps for a in step])
     assert len(drawn) == 4000
@@ -67,8 +60,8 @@ def test_warm_up_draws_every_choice_of_every_gene_alike(tiny, monkeypatch):
 
 def test_a_step_trains_b_different_parents(tiny, monkeypatch):
     problem = moonas.load_problem("cars", **tiny, architectures_per_step=2)
-    problem.evaluate(rows(1))
-    candidates = problem.session.candidates(rows(5))
+    problem.evaluate(rows(problem, 1))
+    candidates = problem.session.candidates(rows(problem, 5))
     parents = list(candidates)
     steps = draws_of(problem.evaluator, monkeypatch, lambda e: e.train(candidates))
     assert all(len(set(step)) == 2 for step in steps)
@@ -112,7 +105,7 @@ def test_growth_is_the_difference_of_the_scores_before_and_after_by_epoch(tiny, 
 
 def test_frozen_scores_do_not_depend_on_the_run(tiny):
     problem = moonas.load_problem("cars", weights="frozen", **tiny)
-    X = rows(3)
+    X = rows(problem, 3)
     before = problem.evaluate(X)
     result = run(problem, seed=5)
     assert np.array_equal(problem.evaluate(X), before)
@@ -166,9 +159,10 @@ def test_every_algorithm_searches(name, weights, tiny):
 
 
 def test_scores_do_not_depend_on_the_number_of_workers(tiny):
-    X = rows(7)
+    X = rows(moonas.load_problem("cars", **tiny), 7)
     scores = [
-        moonas.load_problem("cars", workers=workers, **tiny).evaluate(X) for workers in (1, 2, 5)
+        moonas.load_problem("cars", **tiny | dict(workers=workers)).evaluate(X)
+        for workers in (1, 2, 5)
     ]
     assert np.array_equal(scores[0], scores[1]) and np.array_equal(scores[0], scores[2])
 
@@ -215,7 +209,7 @@ def test_latency_can_come_from_a_table(tiny, tmp_path):
     path = tmp_path / "table.json"
     path.write_text(json.dumps({"parts": table}))
     options = tiny | dict(objectives=("error", "latency_ms"), latency_table=str(path))
-    x = rows(1)
+    x = rows(problem, 1)
     found = moonas.load_problem("cars", **options).evaluate(x)[0, 1]
 
     architecture = space.decode(x[0])
@@ -252,7 +246,7 @@ def test_another_latency_table_under_the_same_name_is_noticed(tiny, tmp_path):
         problem = moonas.load_problem("cars", **options)
         if ms == 1.0:
             run(moonas.load_problem("cars", **options, journal=tmp_path / "run"), generations=1)
-    assert problem.evaluate(rows(1))[0, 1] == 2 * (1 + 2 * 3 + 8 * 3 + 1)
+    assert problem.evaluate(rows(problem, 1))[0, 1] == 2 * (1 + 2 * 3 + 8 * 3 + 1)
     with pytest.raises(RunMismatch, match="inputs"):
         moonas.load_problem("cars", **options, journal=tmp_path / "run")
 
@@ -310,7 +304,7 @@ def test_offspring_are_crossed_mutated_and_new_in_the_papers_shares(tiny):
 
 def test_children_never_repeat_the_population_or_each_other(tiny):
     problem = moonas.load_problem("cars", **tiny)
-    pop = Population.new(X=rows(6))
+    pop = Population.new(X=rows(problem, 6))
     mating = CARSMating(crossover=1.0, mutation=0.0, eliminate_duplicates=SameRow())
     off = mating.do(problem, pop, 60, random_state=np.random.default_rng(0)).get("X")
     both = np.vstack([off, pop.get("X")])

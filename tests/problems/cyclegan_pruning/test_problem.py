@@ -23,6 +23,7 @@ from PIL import Image
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.algorithms.soo.nonconvex.ga import GA
 from pymoo.optimize import minimize
+from searches import TINY, rows
 from torch import nn
 
 import moonas
@@ -58,12 +59,6 @@ def make(weights):
         return moonas.load_problem("cyclegan-pruning", **TINY | small | options)
 
     return build
-
-
-def rows(made, n=3, seed=0):
-    sampled = made.operators()["sampling"].do(made, n, random_state=np.random.default_rng(seed))
-    repair = made.operators()["repair"]
-    return repair.do(made, sampled, random_state=np.random.default_rng(seed)).get("X")
 
 
 def by_hand(made, architecture, gan):
@@ -103,7 +98,7 @@ def by_hand(made, architecture, gan):
 def test_columns_are_those_of_the_equations(make, loss, norm):
     made = make(loss=loss, norm=norm, gamma=0.3, cycle_weight=4.0, score_batch=50)
     saved = read_gan(made.settings.weights).gan
-    X = rows(made)
+    X = rows(made, 3)
     found = made.evaluate(X, return_as_dictionary=True)
     for i, x in enumerate(X):
         architecture = made.decode(x)

@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 import torch
 from moonas.problems.eagan import zoo
@@ -11,16 +10,13 @@ from moonas.problems.eagan.discriminator_net import (
 from moonas.problems.eagan.generator_net import Generator, SuperGenerator, settle_statistics
 from moonas.problems.eagan.operations import own_weights
 from moonas.problems.eagan.space import DiscriminatorSpace, GeneratorSpace
+from searches import uniform_rows
 from torch import nn
 from torch.nn import functional as F
 
 from moonas.nets.counting import count_macs, count_params
 
 SHAPE = dict(channels=4, latent=6, side=16, in_channels=1)
-
-
-def random_rows(space, n, seed=0):
-    return np.random.default_rng(seed).integers(0, space.n_choices, (n, len(space.n_choices)))
 
 
 def images(*shape, seed=0):
@@ -58,13 +54,13 @@ def test_published_discriminators_have_their_exact_size(name, params, macs_32, m
 @pytest.mark.parametrize("side", [8, 24, 32])
 def test_sizes_in_closed_form_are_those_of_the_built_networks(side):
     shape = dict(channels=3, latent=6, side=side, in_channels=2)
-    for x in random_rows(GeneratorSpace(), 6):
+    for x in uniform_rows(GeneratorSpace().n_choices, 6):
         architecture = GeneratorSpace().decode(x)
         net = Generator(architecture, **shape)
         found = generator_cost(architecture, **shape)
         assert found == (count_params(net), count_macs(net, 6))
     space, shape = DiscriminatorSpace(side), dict(channels=3, in_channels=2)
-    for x in random_rows(space, 6):
+    for x in uniform_rows(space.n_choices, 6):
         architecture = space.decode(x)
         net = Discriminator(architecture, spectral=False, **shape)
         found = discriminator_cost(architecture, side=side, **shape)
@@ -105,7 +101,9 @@ def test_every_weight_of_a_discriminator_has_spectral_norm_one():
 def test_generators_and_discriminators_take_images_of_every_side(side):
     shape = dict(channels=2, latent=3, side=side, in_channels=3)
     for x, y in zip(
-        random_rows(GeneratorSpace(), 3), random_rows(DiscriminatorSpace(side), 3), strict=True
+        uniform_rows(GeneratorSpace().n_choices, 3),
+        uniform_rows(DiscriminatorSpace(side).n_choices, 3),
+        strict=True,
     ):
         made = Generator(GeneratorSpace().decode(x), **shape)(images(2, 3))
         assert made.shape == (2, 3, side, side) and made.abs().max() <= 1
@@ -119,7 +117,9 @@ def test_a_generator_alone_equals_its_path_through_the_supernet(seed):
     supernet = SuperGenerator(**SHAPE)
     z = images(3, 6)
     # the published one has identities where skips between cells meet
-    architectures = [GeneratorSpace().decode(x) for x in random_rows(GeneratorSpace(), 3, seed)]
+    architectures = [
+        GeneratorSpace().decode(x) for x in uniform_rows(GeneratorSpace().n_choices, 3, seed)
+    ]
     for architecture in [zoo.generator("EAGAN_G"), *architectures]:
         alone = own_weights(Generator(architecture, running=False, **SHAPE), supernet)
         assert torch.equal(alone(z), supernet(z, architecture))
@@ -130,7 +130,7 @@ def test_a_discriminator_alone_equals_its_path_through_the_supernet(seed):
     shape = dict(channels=4, in_channels=1, scale=3.0)
     supernet, space = SuperDiscriminator(**shape).eval(), DiscriminatorSpace(16)
     x = images(3, 1, 16, 16)
-    architectures = [space.decode(row) for row in random_rows(space, 3, seed)]
+    architectures = [space.decode(row) for row in uniform_rows(space.n_choices, 3, seed)]
     for architecture in [zoo.discriminator("EAGAN_D_C", 16), *architectures]:
         alone = own_weights(Discriminator(architecture, **shape), supernet).eval()
         assert torch.equal(alone(x), supernet(x, architecture))

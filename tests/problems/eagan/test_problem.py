@@ -14,6 +14,7 @@ from moonas.problems.eagan.space import DiscriminatorSpace, GeneratorSpace
 from moonas.problems.eagan.training import AdversarialReport
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.optimize import minimize
+from searches import rows, run
 
 import moonas
 from moonas.cli import main
@@ -31,19 +32,9 @@ def load(tiny_of):
     """Name of a stage, options -> the problem, of a size that takes seconds."""
 
     def made(name, **options):
-        settings = tiny_of(name) | dict(score_batch=20, batch=240, workers=1) | options
-        return moonas.load_problem(name, **settings)
+        return moonas.load_problem(name, **tiny_of(name) | options)
 
     return made
-
-
-def run(problem, generations=3, seed=1, algorithm=None):
-    return minimize(problem, algorithm or problem.algorithm(), ("n_gen", generations), seed=seed)
-
-
-def rows(problem, n, seed=0):
-    X = np.random.default_rng(seed).integers(0, problem.n_choices, (n, problem.n_var))
-    return np.array([problem.encode(problem.decode(x)) for x in X])
 
 
 def bits(own):
@@ -64,7 +55,7 @@ def test_a_round_trains_and_scores_parents_and_offspring(stage, load, tmp_path):
 
 def test_offspring_differ_from_a_parent_in_few_edges(load, tmp_path):
     problem = load("eagan-generator", journal=tmp_path / "run", population=16)
-    run(problem, 2)
+    run(problem, generations=2)
     who = np.array(read_run(tmp_path / "run")[1][2]["request"]["who"])
     parents, offspring = who[:16], who[16:]
     apart = (offspring[:, None] != parents[None]).sum(axis=2).min(axis=1)
@@ -75,7 +66,7 @@ def test_offspring_differ_from_a_parent_in_few_edges(load, tmp_path):
 def test_all_rows_stand_for_their_architecture(load):
     for stage in STAGES:
         problem = load(stage)
-        for x in run(problem, 2).pop.get("X"):
+        for x in run(problem, generations=2).pop.get("X"):
             assert np.array_equal(problem.encode(problem.decode(x)), x)
 
 
@@ -264,12 +255,12 @@ def test_stage_2_takes_the_generator_and_its_weights_from_stage_1(load, tmp_path
     for i, memory in taken.items():
         assert all(torch.equal(memory[k], found[i][k]) for k in memory)
     # the same latent vectors are scored in both stages, so the generator has the same FID
-    assert set(run(second, 1).pop.get("F")[:, 0]) == {picked.columns["fid"]}
+    assert set(run(second, generations=1).pop.get("F")[:, 0]) == {picked.columns["fid"]}
 
 
 def test_a_generator_of_another_shape_is_refused(load, tmp_path):
     first = load("eagan-generator", journal=tmp_path / "g")
-    first.after_search(moonas.front(run(first, 1))[0])
+    first.after_search(moonas.front(run(first, generations=1))[0])
     with pytest.raises(ValueError, match="'channels': 2.*'channels': 3"):
         load("eagan-discriminator", from_run=tmp_path / "g", channels=3)
     (tmp_path / "g" / "gan.json").write_text("{}")
@@ -339,7 +330,7 @@ def test_a_gan_that_diverges_or_collapses_is_flagged_and_the_search_goes_on(faul
     problem.evaluator.judge_generators = breaking
     first = np.vstack([problem.encode(marked), rows(problem, 7)])
     algorithm = moonas.algorithm("nsga2", problem, sampling=first)
-    result = run(problem, 3, algorithm=algorithm)
+    result = run(problem, generations=3, algorithm=algorithm)
     call = read_run(tmp_path / "run")[1][1]["result"]
     assert call["failed"][0] and not all(call["failed"])
     worst = np.array(call["fid"])[call["failed"]]
@@ -386,9 +377,11 @@ def test_a_learning_rate_far_too_high_fails_with_advice(load):
 def test_any_other_genetic_algorithm_may_search(load):
     for stage in STAGES:
         problem = load(stage)
-        result = run(problem, 2, algorithm=NSGA2(pop_size=5, **problem.operators()))
+        result = run(problem, generations=2, algorithm=NSGA2(pop_size=5, **problem.operators()))
         assert len(result.pop) == 5
-        assert moonas.front(run(problem, 2, algorithm=moonas.algorithm("nsga3", problem)))
+        assert moonas.front(
+            run(problem, generations=2, algorithm=moonas.algorithm("nsga3", problem))
+        )
 
 
 def test_the_zoo_counts_as_the_papers_do():
@@ -483,7 +476,7 @@ def test_a_coupled_search_has_one_stage_and_trains_both_of_its_pick(elsewhere, c
 
 def test_a_training_stopped_after_any_epoch_ends_with_the_same_bits(tmp_path, tiny_of):
     options = dict(channels=2, d_channels=2, latent=3, batch=240, score_images=60, epochs=3)
-    made = partial(load_training, device=tiny_of("cars")["device"], **options)
+    made = partial(load_training, device=DEVICE, **options)
     whole = made(journal=tmp_path / "whole")
     wanted = whole.run(seed=1)
     for stop in (1, 2, 3):
@@ -556,7 +549,7 @@ def test_weights_of_a_run_scored_by_other_features_are_refused(load, tmp_path):
 
 def test_a_run_with_other_features_is_refused_by_name(load, tmp_path):
     first = load("eagan-generator", journal=tmp_path / "run")
-    run(first, 1)
+    run(first, generations=1)
     first.journal.close()
     with pytest.raises(RunMismatch, match="features='classifier'"):
         load("eagan-generator", journal=tmp_path / "run", features="inception")
@@ -581,18 +574,18 @@ def test_more_steps_of_d_than_an_epoch_has_are_refused(load):
 
 def test_threads_and_where_inceptions_weights_are_may_change(load, tmp_path):
     first = load("eagan-generator", journal=tmp_path / "run")
-    run(first, 1)
+    run(first, generations=1)
     first.journal.close()
     with pytest.warns(UserWarning, match="threads"):  # the last bits may change
         second = load("eagan-generator", journal=tmp_path / "run", threads=2, inception_weights="x")
-        run(second, 2)
+        run(second, generations=2)
 
 
 def test_damage_to_stage_1s_weights_is_noticed(load, tmp_path):
     first = load("eagan-generator", journal=tmp_path / "g")
-    first.after_search(moonas.front(run(first, 1))[0])
+    first.after_search(moonas.front(run(first, generations=1))[0])
     second = load("eagan-discriminator", from_run=tmp_path / "g", journal=tmp_path / "d")
-    run(second, 1)
+    run(second, generations=1)
     second.journal.close()
     problem = load("eagan-discriminator", from_run=tmp_path / "g")
     (tmp_path / "g" / "gan.pt").write_bytes(b"nothing")

@@ -14,6 +14,7 @@ from moonas.problems.eagan.space import (
     PairSpace,
     halved,
 )
+from searches import uniform_rows
 
 UP_CELLS, DOWN_CELLS = 147_744, 511_488  # valid cells, counted by the rules
 REST = " / c3 - c3 - c1 avg avg / c3 - c3 - c1 avg avg"
@@ -24,10 +25,6 @@ SPACES = [
     DiscriminatorSpace(48),
     PairSpace(8),
 ]
-
-
-def rows(space, n, seed=0):
-    return np.random.default_rng(seed).integers(0, space.n_choices, (n, len(space.n_choices)))
 
 
 def cells_of(space):
@@ -52,7 +49,7 @@ def test_the_rules_allow_as_many_cells_as_were_counted():
 
 @pytest.mark.parametrize("space", SPACES)
 def test_every_vector_is_one_legal_architecture_and_encode_stands_for_it(space):
-    for x in rows(space, 300):
+    for x in uniform_rows(space.n_choices, 300):
         architecture = space.decode(x)
         canonical = space.encode(architecture)
         assert space.decode(canonical) == architecture
@@ -61,7 +58,7 @@ def test_every_vector_is_one_legal_architecture_and_encode_stands_for_it(space):
 
 
 def test_every_node_of_every_generator_gets_something():
-    for x in rows(GeneratorSpace(), 500):
+    for x in uniform_rows(GeneratorSpace().n_choices, 500):
         for cell in GeneratorSpace().decode(x).cells:
             assert {cell[2], cell[3]} != {"none"}
             assert {cell[4], cell[5], cell[6]} != {"none"}
@@ -70,7 +67,7 @@ def test_every_node_of_every_generator_gets_something():
 def test_what_is_legal_stays_as_it_is():
     # only a node without any input changes, and only on the last edge into it
     space = GeneratorSpace()
-    for x in rows(space, 500):
+    for x in uniform_rows(space.n_choices, 500):
         named = [[space.edges[e][g] for e, g in enumerate(cell)] for cell in x.reshape(3, 7)]
         for before, after in zip(named, space.decode(x).cells, strict=True):
             starved = (
@@ -84,7 +81,7 @@ def test_what_is_legal_stays_as_it_is():
 @pytest.mark.parametrize("side", [8, 16, 32, 48])
 def test_discriminators_halve_no_single_pixel(side):
     space = DiscriminatorSpace(side)
-    for x in rows(space, 500):
+    for x in uniform_rows(space.n_choices, 500):
         at = halved(side)
         for cell in space.decode(x).cells:
             assert cell[0] != "none"
@@ -97,9 +94,8 @@ def test_discriminators_halve_no_single_pixel(side):
 
 def test_any_cell_of_a_discriminator_may_keep_the_side():
     space = DiscriminatorSpace(32)
-    kept = np.array(
-        [[cell[5] == "none" for cell in space.decode(x).cells] for x in rows(space, 4000)]
-    )
+    X = uniform_rows(space.n_choices, 4000)
+    kept = np.array([[cell[5] == "none" for cell in space.decode(x).cells] for x in X])
     # each with a chance of 1/7; 4 standard errors
     assert np.abs(kept.mean(axis=0) - 1 / 7).max() < 4 * np.sqrt(1 / 7 * 6 / 7 / 4000)
 
@@ -170,7 +166,10 @@ def test_words_are_short_and_tell_every_edge():
 
 
 def test_crossover_exchanges_one_edge_that_differs():
-    A, B = rows(GeneratorSpace(), 200), rows(GeneratorSpace(), 200, seed=1)
+    A, B = (
+        uniform_rows(GeneratorSpace().n_choices, 200),
+        uniform_rows(GeneratorSpace().n_choices, 200, seed=1),
+    )
     C, D = cross_edge(A, B, np.random.default_rng(0))
     moved = C != A
     assert (moved.sum(axis=1) == 1).all()
@@ -179,7 +178,7 @@ def test_crossover_exchanges_one_edge_that_differs():
 
 
 def test_crossover_of_equal_parents_ends_and_changes_nothing():
-    A = rows(GeneratorSpace(), 5)
+    A = uniform_rows(GeneratorSpace().n_choices, 5)
     C, D = cross_edge(A, A, np.random.default_rng(0))
     assert np.array_equal(C, A) and np.array_equal(D, A)
 

@@ -8,6 +8,7 @@ from moonas.problems.eg_darts.problem import find_cells
 from moonas.problems.eg_darts.space import Architecture
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.optimize import minimize
+from searches import TINY, rows
 
 import moonas
 from moonas.algorithms import ALGORITHMS
@@ -27,17 +28,12 @@ def load(tiny_of, device):
     return make
 
 
-def sample(problem, n=6, seed=0):
-    rng = np.random.default_rng(seed)
-    return problem.operators()["sampling"].do(problem, n, random_state=rng).get("X")
-
-
 @pytest.mark.parametrize(
     "cells", [*(pytest.param(c, marks=pytest.mark.slow) for c in ("PDARTS", "CARS_A")), TEXT]
 )
 def test_counts_are_those_of_the_networks(load, cells):
     problem = load(cells=cells, first_width=(3, 9), widening=(1.0, 3.0))
-    X = sample(problem)
+    X = rows(problem, 6)
     counted = problem.count(problem.session.candidates(X))
     for x, numbers in zip(X, counted, strict=True):
         network = problem.network(problem.decode(x))
@@ -51,7 +47,7 @@ def test_operations_hold_every_part_of_every_network(load):
     problem = load(first_width=(3, 6), stage_cells=(1, 4), widening=(1.0, 2.0))
     parts = problem.operations()
     assert len(set(parts)) == len(parts)
-    for x in sample(problem, 60):
+    for x in rows(problem, 60):
         assert set(problem.parts(problem.decode(x))) <= set(parts)
 
 
@@ -61,7 +57,7 @@ def test_latency_is_the_sum_of_a_table(load, tmp_path):
     path = tmp_path / "table.json"
     path.write_text(json.dumps({"parts": table}))
     problem = load(latency_table=str(path), objectives=("error", "latency_ms"))
-    X = sample(problem, 3)
+    X = rows(problem, 3)
     F = problem.evaluate(X)
     expected = [0.5 * len(problem.parts(problem.decode(x))) for x in X]
     assert F[:, 1].tolist() == pytest.approx(expected)
@@ -105,7 +101,7 @@ def test_bounds_that_are_none_are_refused(load, options, message):
 
 def test_rows_with_halves_are_refused_with_advice(load):
     problem = load()
-    X = sample(problem)
+    X = rows(problem, 6)
     X[0, 1] = 1.5
     with pytest.raises(ValueError, match=r"x\[0, 1\] = 1.5 is no integer.*problem.operators\(\)"):
         problem.evaluate(X)
@@ -247,7 +243,7 @@ def test_networks_that_were_trained_are_not_trained_again(load):
 def test_a_final_training_that_diverges_says_so(load):
     problem = load(final_epochs=1)
     problem.session.seed = 1
-    row = Row(sample(problem)[0], problem.decode(sample(problem)[0]), {}, {"error": 1.0})
+    row = Row(rows(problem, 6)[0], problem.decode(rows(problem, 6)[0]), {}, {"error": 1.0})
     problem.session.recorded = lambda *args: {"error": np.array([np.nan])}
     (line,) = problem.after_search(row)
     assert "diverged" in line and "nan" not in line

@@ -6,6 +6,7 @@ import torch
 from moonas.problems import nsganet
 from moonas.problems.nsganet import space
 from moonas.problems.nsganet.supernet import Supernet
+from searches import uniform_rows
 
 from moonas.nets.cells import loose_ends
 from moonas.nets.counting import CellCosts, count_macs, count_params
@@ -34,10 +35,6 @@ COUNTS = {
 }
 
 
-def rows(n, seed=0):
-    return np.random.default_rng(seed).integers(0, space.N_CHOICES, size=(n, space.N_VAR))
-
-
 def test_the_space_has_as_many_vectors_as_the_papers_formula():
     # ((n + 1)!)**2 * n_ops**(2 n) a block, of which there are two
     block = 720**2 * 12**10
@@ -47,7 +44,7 @@ def test_the_space_has_as_many_vectors_as_the_papers_formula():
 
 
 def test_decode_and_encode_are_inverse():
-    for x in rows(300):
+    for x in uniform_rows(space.N_CHOICES, 300):
         architecture = space.decode(x)
         assert np.array_equal(space.encode(architecture), x)
         assert space.from_json(space.to_json(architecture)) == architecture
@@ -66,7 +63,7 @@ def test_unused_nodes_of_the_published_cell_are_those_it_concatenates():
 
 
 def test_numbers_of_loose_nodes_of_a_population():
-    X = rows(200)
+    X = uniform_rows(space.N_CHOICES, 200)
     expected = [[len(loose_ends(b)) for b in (a.normal, a.reduction)] for a in map(space.decode, X)]
     assert space.n_loose(X).tolist() == expected
     assert (space.n_loose(X) >= 1).all()  # nobody starts from the last node
@@ -86,7 +83,7 @@ def test_the_published_cell_has_its_exact_counts(shape):
 @pytest.mark.parametrize("side", [8, 13, 64])
 def test_closed_form_counts_equal_those_of_built_networks(side):
     shape = dict(channels=4, increment=2, layers=5, n_classes=7, in_channels=2, image_size=side)
-    X = rows(8, seed=1)
+    X = uniform_rows(space.N_CHOICES, 8, seed=1)
     counts = CellCosts(space.OPERATIONS, n_nodes=5, **shape)
     counts = counts.count(*space.edges(X), space.n_loose(X))
     for x, (params, macs) in zip(X, counts, strict=True):
@@ -133,7 +130,7 @@ def test_path_of_the_supernet_equals_the_stand_alone_network_with_its_weights(si
     with initial_weights(0, "test"):
         supernet = Supernet(**shape).to(device)
         images = torch.randn(16, 2, side, side).to(device)
-    X = rows(16, seed=3)
+    X = uniform_rows(space.N_CHOICES, 16, seed=3)
     assert len(set(space.n_loose(X).ravel())) >= 4
     for x in X:
         architecture = space.decode(x)

@@ -13,7 +13,7 @@ from moonas.problems import nsganet
 from moonas.problems.nsganet import space
 from PIL import Image
 from pymoo.core.duplicate import NoDuplicateElimination
-from pymoo.optimize import minimize
+from searches import rows, run
 from torch.nn import functional as F
 
 import moonas
@@ -26,43 +26,21 @@ from moonas.run.journal import DamagedRun, RunMismatch, read_run
 
 
 @pytest.fixture
-def small(device):
+def small():
     """Settings with which a candidate trains in a fraction of a second, in this process."""
-    return dict(
-        channels=2,
-        increment=1,
-        batch=128,
-        proxy_epochs=1,
-        warmup_epochs=1,
-        epochs=1,
-        frozen_epochs=2,
-        score_batch=300,
-        population=6,
-        generations=4,
-        workers=1,
-        device=device,
-    )
+    return TINY["nsganet"]
 
 
 @pytest.fixture
 def fewer(small, few_digits):
     """The same on a hundred images."""
-    return small | dict(data=few_digits, image_size=8, batch=25)
-
-
-def run(problem, algorithm=None, seed=1, generations=4, **options):
-    algorithm = algorithm or problem.algorithm()
-    return minimize(problem, algorithm, ("n_gen", generations), seed=seed, **options)
-
-
-def rows(n, seed=0):
-    return np.random.default_rng(seed).integers(0, space.N_CHOICES, size=(n, space.N_VAR))
+    return small | dict(data=few_digits, batch=25)
 
 
 @pytest.mark.parametrize("evaluator", ["proxy", "supernet"])
 def test_four_fifths_train_one_fifth_validates_and_none_is_a_test_image(evaluator, small):
     problem = moonas.load_problem("nsganet", evaluator=evaluator, **small)
-    problem.evaluate(rows(1))
+    problem.evaluate(rows(problem, 1))
     train, validation = problem.evaluator.images.train, problem.evaluator.images.validation
     assert len(train[0]) == 1150 and len(validation[0]) == 287
     seen = {x.tobytes() for part in (train, validation) for x in part[0].cpu().contiguous().numpy()}
@@ -72,8 +50,9 @@ def test_four_fifths_train_one_fifth_validates_and_none_is_a_test_image(evaluato
 
 def test_a_proxys_score_equals_that_of_a_plain_training_loop(small):
     """Algorithm 2, written out: SGD, the learning rate along a cosine, shuffled batches."""
-    x, epochs, seed, layout = rows(1)[0], 4, 5, torch.channels_last
+    epochs, seed, layout = 4, 5, torch.channels_last
     problem = moonas.load_problem("nsganet", **small | dict(proxy_epochs=epochs, device="cpu"))
+    x = rows(problem, 1)[0]
     problem.evaluator.begin(seed)
     score = problem.evaluator.score(problem.session.candidates(x[None]))
 
@@ -104,8 +83,8 @@ def test_a_proxys_score_equals_that_of_a_plain_training_loop(small):
 
 
 def test_a_score_depends_on_the_runs_seed_and_the_candidate_alone(small):
-    X = rows(4)
     problem = moonas.load_problem("nsganet", **small)
+    X = rows(problem, 4)
     problem.evaluator.begin(1)
     together = problem.evaluator.score(problem.session.candidates(X))["error"]
     alone = [
@@ -247,7 +226,8 @@ def test_scores_outside_a_run_are_those_of_the_recorded_run(fewer, tmp_path):
 
 
 def test_a_candidate_that_diverges_gets_the_worst_error_and_is_flagged(small, monkeypatch):
-    X = rows(3)
+    problem = moonas.load_problem("nsganet", **small)
+    X = rows(problem, 3)
     original = ScratchEvaluator._train_and_evaluate
 
     def spoilt(self, architecture, row):
@@ -268,7 +248,6 @@ def test_a_candidate_that_diverges_gets_the_worst_error_and_is_flagged(small, mo
             return self.network(images) * math.inf
 
     monkeypatch.setattr(ScratchEvaluator, "_train_and_evaluate", spoilt)
-    problem = moonas.load_problem("nsganet", **small)
     out = problem.evaluate(X, return_as_dictionary=True)
     assert out["failed"].astype(bool).tolist() == [False, True, False]
     assert (
@@ -399,7 +378,7 @@ def test_other_labels_under_the_same_name_are_noticed(chest, small, tmp_path):
 def test_proxies_learn_several_labels(chest, small):
     options = small | chest | dict(batch=8, proxy_epochs=15, channels=4, learning_rate=0.05)
     problem = moonas.load_problem("nsganet", objectives=("auroc_error", "macs"), **options)
-    assert problem.evaluate(rows(4))[:, 0].min() < 25  # guessing is 50
+    assert problem.evaluate(rows(problem, 4))[:, 0].min() < 25  # guessing is 50
 
 
 def test_an_objective_that_the_data_does_not_have_is_refused(chest, small):
@@ -432,7 +411,7 @@ def test_latency_is_measured_in_this_process_and_once(small, monkeypatch):
 def test_parts_of_a_network_are_parts_of_the_space(small):
     problem = moonas.load_problem("nsganet", **small)
     known = {part.key for part in problem.operations()}
-    for x in rows(20):
+    for x in rows(problem, 20):
         assert {part.key for part in problem.parts(space.decode(x))} <= known
 
 
@@ -446,7 +425,7 @@ def test_hypervolumes_are_those_of_section_h(small):
 def test_no_network_exceeds_the_bound_of_the_space(small):
     problem = moonas.load_problem("nsganet", **small)
     top = problem.costs.largest()
-    assert (problem.count(problem.session.candidates(rows(500))) <= top).all()
+    assert (problem.count(problem.session.candidates(rows(problem, 500))) <= top).all()
     # the dearest operation of each block on all its edges, all five nodes loose
     for count in (0, 1):
         dearest = problem.costs.table[:, 0, :, count].argmax(axis=1)
