@@ -3,39 +3,9 @@ import os
 import pytest
 import torch
 from PIL import Image
+from searches import DEVICE, TINY
 from sklearn.datasets import load_digits
 
-from moonas.registry import settings_class
-from moonas.settings import names_of
-
-DEVICE = os.environ.get("MOONAS_DEVICE", "cpu")
-SECONDS = dict(  # settings with which searches take seconds
-    channels=2,
-    layers=3,
-    batch=128,
-    score_batch=720,
-    population=6,
-    generations=3,
-    proxy_epochs=1,
-    warmup_epochs=1,
-    epochs=1,
-    frozen_epochs=2,
-    threads=1,
-    d_channels=2,
-    latent=3,
-    generator_epochs=1,
-    score_images=40,
-    width=2,
-    blocks=1,
-    d_width=2,
-    pretrain_epochs=1,
-    decay_epochs=0,
-    tune_steps=1,
-    tune_share=0.02,
-    image_size=8,
-    d_layers=1,
-    device=DEVICE,
-)
 torch.set_num_threads(1)  # networks are tiny here
 
 
@@ -57,13 +27,8 @@ def device():
 
 @pytest.fixture(scope="session")
 def tiny_of():
-    """Name of a problem -> settings of a search that takes seconds."""
-
-    def settings(name):
-        known = names_of(settings_class(name))
-        return {key: value for key, value in SECONDS.items() if key in known}
-
-    return settings
+    """Name of a stage -> settings of a search that takes seconds."""
+    return TINY.__getitem__
 
 
 @pytest.fixture(scope="session")
@@ -81,6 +46,6 @@ def few_digits(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def tiny(tiny_of):
+def tiny():
     """Settings of a CARS search that takes seconds."""
-    return tiny_of("cars")
+    return TINY["cars"]

@@ -22,16 +22,14 @@ def options_of(tiny_of, few_digits, tmp_path_factory):
         if "image_size" not in names_of(settings_class(name)):  # no images are read
             return tiny_of(name)
         data = {} if name == "cyclegan-pruning" else {"data": few_digits}  # it wants two domains
-        return tiny_of(name) | data | {"image_size": 8}
+        return tiny_of(name) | data
 
     return options
 
 
 @pytest.mark.parametrize("name", moonas.problem_names())
 def test_problem_keeps_the_contract(name, options_of):
-    check_problem(
-        moonas.load_problem(name, **options_of(name) | {"workers": 1}), n=4, generations=2
-    )
+    check_problem(moonas.load_problem(name, **options_of(name)), n=4, generations=2)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
 """From a search to a network that one can ship, each step from the command line."""
 
-import csv
 import json
 
 import pytest
 import torch
+from searches import front_rows, words
 
 import moonas
 from moonas.cli import main
@@ -16,21 +16,16 @@ def run(*line):
     assert main([str(word) for word in line]) == 0, line
 
 
-def rows_of(folder):
-    with open(folder / "front.csv", newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def all_steps(folder, searched, trained, capsys):
     """Search, train three picks, evaluate, export, reload; errors of the picks by number of row."""
     cars = folder / "cars"
     run("search", "cars", "--out", cars, *searched)
-    before = rows_of(cars)
+    before = front_rows(cars)
     last = len(before) - 1
     run("train", cars, "--pick", "knee", "0", last, "--out", folder / "net", *trained)
     words = capsys.readouterr().out
     places = {"knee": [row["picked"] for row in before].index("1"), "0": 0, str(last): last}
-    rows, errors = rows_of(cars), {}
+    rows, errors = front_rows(cars), {}
     for pick, place in places.items():
         model = moonas.load_model(folder / f"net-{pick}")
         row = rows[place]
@@ -41,7 +36,7 @@ def all_steps(folder, searched, trained, capsys):
     if len(set(places.values())) == 3 and len(set(errors.values())) > 1:
         assert "3 rows of the front have been trained; the rank correlation" in words
     run("search", "cars", "--out", cars, *searched)  # complete: what was trained stays
-    assert rows_of(cars) == rows
+    assert front_rows(cars) == rows
 
     knee = folder / "net-knee"
     run("evaluate", knee, folder / "net-0", "--out", folder / "evaluation")
@@ -63,8 +58,8 @@ def all_steps(folder, searched, trained, capsys):
 
 
 def test_every_step_from_a_search_to_a_file(tmp_path, tiny_of, few_digits, capsys):
-    settings = tiny_of("cars") | {"image_size": 8}
-    searched = ["--data", few_digits, "--set", *(f"{k}={v}" for k, v in settings.items())]
+    settings = tiny_of("cars")
+    searched = ["--data", few_digits, "--set", *words(settings)]
     device = ["--set", "epochs=2", "batch=25", f"device={settings['device']}"]
     all_steps(tmp_path, searched, device, capsys)
 
@@ -77,7 +72,7 @@ def test_the_knee_of_a_search_on_digits_errs_in_three_percent_at_most(tmp_path, 
 
 def test_a_front_of_one_data_set_is_trained_on_another(tmp_path, tiny_of, few_digits):
     settings = tiny_of("cars")
-    run("search", "cars", "--out", tmp_path, "--set", *(f"{k}={v}" for k, v in settings.items()))
+    run("search", "cars", "--out", tmp_path, "--set", *words(settings))
     other = ["--data", few_digits, "--set", "epochs=1", "batch=25", "image_size=12"]
     run("train", tmp_path, "--pick", "smallest", *other)
     model = moonas.load_model(tmp_path / "training")

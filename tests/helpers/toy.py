@@ -14,6 +14,7 @@ from moonas.nets.parts import operation_part
 from moonas.nets.randomness import generator
 from moonas.operators import CategoricalSampling, NodeCrossover, ResetGenes, SameRow
 from moonas.problem import Column, Evaluator
+from moonas.run.journal import Journal
 from moonas.settings import SearchSettings, setting
 from moonas.weight_sharing import WeightSharingProblem
 
@@ -125,6 +126,45 @@ class Toy(WeightSharingProblem):
 
     def operations(self):
         return [operation_part("skip_connect", 1, 1, side) for side in range(1, N_CHOICES)]
+
+
+class IndependentEvaluator(Evaluator):
+    """Scores each candidate on its own, from the run's seed and the row alone."""
+
+    independent = True
+    device = "cpu"
+
+    def __init__(self):
+        self.scored = []  # architectures, in their order
+
+    def begin(self, seed):
+        self.seed = seed
+
+    def score(self, candidates):
+        self.scored.extend(candidates)
+        size = 1 + candidates.rows.sum(axis=1)
+        draws = [
+            float(torch.rand((), generator=generator(self.seed, *row.tolist())))
+            for row in candidates.rows
+        ]
+        return {"error": 100 * np.exp(-np.array(draws) / size), "params": size}
+
+
+class IndependentToy(Toy):
+    """A toy of which any worker can take a candidate, as proxies trained from scratch are."""
+
+    def __init__(self, **options):
+        super().__init__(**{"moves": False, "workers": 1} | options)
+
+    def make_evaluator(self):
+        return IndependentEvaluator()
+
+
+def journalled(folder, kind=Toy, **options):
+    """A toy whose run a journal records in a folder."""
+    toy = kind(**options)
+    toy.session.journal = Journal(folder, problem="toy", settings=toy.settings)
+    return toy
 
 
 def error_of(t, size):

@@ -4,6 +4,7 @@ import filelock
 import numpy as np
 import pytest
 from callbacks import On
+from searches import words
 
 import moonas
 from moonas.cli import main
@@ -46,16 +47,6 @@ def elsewhere(tmp_path, monkeypatch):
 def table(elsewhere):
     """A search that takes a second, and its options."""
     return {"population": 8, "generations": 3}
-
-
-def words(options, stage=""):
-    """Options as KEY=VALUE, of one stage if it is named."""
-    prefix = f"{stage}." if stage else ""
-
-    def text(value):
-        return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-    return [f"{prefix}{key}={text(value)}" for key, value in options.items()]
 
 
 def files_of(folder):

@@ -1,0 +1,84 @@
+"""Searches that take seconds: settings by stage, runs, rows and fronts."""
+
+import csv
+import os
+
+import numpy as np
+from pymoo.core.population import Population
+from pymoo.optimize import minimize
+
+import moonas
+
+DEVICE = os.environ.get("MOONAS_DEVICE", "cpu")
+RUN = dict(device=DEVICE, threads=1)
+SEARCH = RUN | dict(population=6, generations=3, workers=1)
+IMAGES = dict(image_size=8, batch=128, score_batch=720)
+PROXIES = SEARCH | IMAGES | dict(proxy_epochs=1)
+GAN = dict(channels=2, d_channels=2, latent=3, batch=240, score_images=40, score_batch=20)
+EAGAN = SEARCH | GAN | dict(image_size=8, warmup_epochs=1, epochs=1)
+CYCLEGAN = IMAGES | dict(width=2, blocks=1, d_width=2, d_layers=1)
+TINY = {
+    "cars": SEARCH
+    | IMAGES
+    | dict(channels=2, layers=3, warmup_epochs=1, epochs=1, frozen_epochs=2),
+    "nsganet": PROXIES
+    | dict(channels=2, increment=1, layers=3, warmup_epochs=1, epochs=1, frozen_epochs=2),
+    "nsganet-macro": PROXIES | dict(channels=2),
+    "eg-darts-cells": RUN
+    | IMAGES
+    | dict(channels=2, layers=(3, 3), candidates=(12, 2), skip_dropout=(0.0, 0.4))
+    | dict(epochs=2, weight_epochs=1, batch=240),
+    "eg-darts": PROXIES | dict(first_width=(3, 6), final_epochs=2),
+    "eagan-generator": EAGAN,
+    "eagan-discriminator": EAGAN | dict(generator_epochs=1),
+    "cyclegan-pretraining": RUN | CYCLEGAN | dict(epochs=1, decay_epochs=0),
+    "cyclegan-pruning": SEARCH | CYCLEGAN | dict(pretrain_epochs=1, tune_steps=1, tune_share=0.02),
+    "digits-table": SEARCH,
+    "nasbench201": SEARCH,
+}
+
+
+def words(options, stage=""):
+    """Options as KEY=VALUE of ``--set``, of one stage if it is named."""
+    prefix = f"{stage}." if stage else ""
+    return [f"{prefix}{key}={_word(value)}" for key, value in options.items()]
+
+
+def _word(value):
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def run(problem, algorithm=None, generations=3, seed=1, **options):
+    """The result of a search.
+
+    Args:
+        problem: to be searched.
+        algorithm: one of pymoo's, or a name; by default the problem's own.
+        generations: of the search.
+        seed: of the run.
+        options: of :func:`pymoo.optimize.minimize`.
+    """
+    if isinstance(algorithm, str):
+        algorithm = moonas.algorithm(algorithm, problem)
+    algorithm = algorithm or problem.algorithm()
+    return minimize(problem, algorithm, ("n_gen", generations), seed=seed, **options)
+
+
+def rows(problem, n, seed=0):
+    """(n, n_var) rows as the problem's sampling and repair make them."""
+    rng, operators = np.random.default_rng(seed), problem.operators()
+    X = operators["sampling"].do(problem, n, random_state=rng).get("X")
+    if "repair" in operators:
+        return operators["repair"].do(problem, Population.new(X=X), random_state=rng).get("X")
+    return X
+
+
+def uniform_rows(n_choices, n, seed=0):
+    """(n, n_var) ints, column j uniform in [0, n_choices[j])."""
+    return np.random.default_rng(seed).integers(0, n_choices, (n, len(n_choices)))
+
+
+def front_rows(folder):
+    """The rows of a run folder's front.csv, each a dict of texts."""
+    with open(folder / "front.csv", newline="") as file:
+        return list(csv.DictReader(file))

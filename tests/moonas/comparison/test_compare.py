@@ -1,0 +1,300 @@
+import csv
+import json
+import math
+import shutil
+
+import numpy as np
+import pytest
+from pymoo.algorithms.moo.nsga2 import NSGA2
+from pymoo.core.sampling import Sampling
+from toy import Toy
+
+import moonas
+from moonas.algorithms import ALGORITHMS
+from moonas.algorithms.random_search import WholeSampling
+from moonas.cli import main
+from moonas.comparison import compare, make_plan, play, statistics
+from moonas.comparison.runs import igd_plus
+from moonas.operators import SameRow
+from moonas.pareto import hypervolume, nondominated
+
+
+def problem(**options):
+    return moonas.load_problem("digits-table", **options)
+
+
+def small(problem):
+    """An algorithm of a user's own."""
+    return NSGA2(pop_size=10, **problem.operators())
+
+
+def broken(problem):
+    raise RuntimeError("no such thing")
+
+
+def options(tmp_path, **changes):
+    asked = dict(
+        problems={"cells": ("digits-table", {"population": 10})},
+        algorithms={"nsga2": "nsga2", "mine": small},
+        seeds=3,
+        evaluations=60,
+        out=tmp_path / "out",
+        jobs=1,
+    )
+    return asked | changes
+
+
+def rows(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_counts_as_far_as_its_budget():
+    made = problem()
+    seen = []
+    evaluate = made.evaluate
+    made.evaluate = lambda X, *a, **k: seen.append(np.array(X)) or evaluate(X, *a, **k)
+    found = play(made, small, 1, 35)  # generations of ten
+    X = np.concatenate(seen)
+    assert len(X) == 40
+    F = evaluate(X[:35])
+    bounds = made.objective_bounds()
+    assert found["evaluations"].tolist() == [10, 20, 30, 35]
+    for n, share in zip((10, 20, 30, 35), found["archive"], strict=True):
+        assert share == pytest.approx(hypervolume(F[:n], bounds))
+    assert found["population"][3] == found["population"][2]
+    assert np.allclose(found["best"], np.unique(F[nondominated(F)], axis=0))
+    true = 0.99 * made.true_hypervolume()
+    first = [n for n in range(1, 36) if hypervolume(F[:n], bounds) >= true]
+    expected = first[0] if first else math.nan
+    assert found.get("evaluations_to_99", math.nan) == pytest.approx(expected, nan_ok=True)
+
+
+def test_the_first_evaluation_that_reaches_the_share_is_found():
+    made = problem()
+    found = play(made, "nsga2", 1, 100)
+    again, F = problem(), []
+    evaluate = again.evaluate
+    again.evaluate = lambda X, *a, **k: F.append(evaluate(np.array(X))) or evaluate(X, *a, **k)
+    play(again, "nsga2", 1, 100)
+    F, bounds = np.concatenate(F)[:100], made.objective_bounds()
+    shares = [hypervolume(F[:n], bounds) / made.true_hypervolume() for n in range(1, 101)]
+    first = 1 + int(np.argmax(np.array(shares) >= 0.99))
+    assert shares[first - 1] >= 0.99 and found["evaluations_to_99"] == first
+
+
+def test_scores_that_move_are_refused():
+    with pytest.raises(ValueError, match="Scores of Toy move"):
+        play(Toy(), "nsga2", 1, 20)
+
+
+def test_a_comparison_says_what_its_runs_say(tmp_path):
+    found = compare(**options(tmp_path))
+    values = found.hypervolumes("cells")
+    made = problem(population=10)
+    for name, algorithm in (("nsga2", "nsga2"), ("mine", small)):
+        again = [play(made, algorithm, seed, 60)["archive"][-1] for seed in (1, 2, 3)]
+        assert values[name].tolist() == again
+    ranks = statistics.ranks(np.column_stack([values["nsga2"], values["mine"]])).mean(axis=0)
+    results = rows(tmp_path / "out" / "results.csv")
+    assert [row["algorithm"] for row in results] == ["nsga2", "mine"]
+    for i, row in enumerate(results):
+        assert float(row["median"]) == np.median(values[row["algorithm"]])
+        assert float(row["mean_rank"]) == ranks[i]
+        gap = made.true_hypervolume() - float(row["median"])
+        assert float(row["log10_gap"]) == pytest.approx(math.log10(gap))
+    (pair,) = rows(tmp_path / "out" / "pairs.csv")
+    assert float(pair["a12"]) == statistics.a12(values["nsga2"], values["mine"])
+    assert len(rows(tmp_path / "out" / "runs.csv")) == 6
+    assert found.too_few_seeds("cells")  # three seeds: no p below 0.25
+
+
+def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
+    asked, reported = options(tmp_path), []
+    compare(**asked, on_progress=lambda *words: reported.append(words))
+    assert reported == [("comparing", n, 6, "runs") for n in range(7)]
+    whole = (tmp_path / "out" / "results.csv").read_bytes()
+    run = tmp_path / "out" / "runs" / "cells" / "mine" / "seed-002.npz"
+    kept = {p: p.stat().st_mtime_ns for p in (tmp_path / "out" / "runs").rglob("*.npz")}
+    run.unlink()
+    reported.clear()
+    with pytest.warns(DeprecationWarning, match="use on_progress="):
+        compare(**asked, told=lambda *n: reported.append(n))
+    assert reported == [(5, 6), (6, 6)]
+    assert (tmp_path / "out" / "results.csv").read_bytes() == whole
+    assert all(p.stat().st_mtime_ns == t for p, t in kept.items() if p != run)
+
+
+def test_processes_change_nothing(tmp_path):
+    asked = options(tmp_path, algorithms=["nsga2", "random"], seeds=2)
+    compare(**asked)
+    one = (tmp_path / "out" / "results.csv").read_bytes()
+    shutil.rmtree(tmp_path / "out")
+    compare(**asked | {"jobs": 2})
+    assert (tmp_path / "out" / "results.csv").read_bytes() == one
+
+
+def test_an_algorithm_that_fails_stops_no_other(tmp_path):
+    asked = options(tmp_path, algorithms={"broken": broken, "mine": small})
+    found = compare(**asked)
+    failed, good = found.results
+    assert (failed["failed"], good["failed"]) == (3, 0)
+    assert "median" not in failed and good["median"] > 0
+    assert found.runs[0].failed == "RuntimeError: no such thing"
+    assert "no such thing" in (tmp_path / "out" / "runs.csv").read_text()
+    compare(**asked | {"algorithms": {"broken": small, "mine": small}})  # mended, and made again
+    assert not list((tmp_path / "out").rglob("*.txt"))
+
+
+def test_a_folder_holds_one_comparison(tmp_path):
+    compare(**options(tmp_path))
+    with pytest.raises(ValueError, match="give this comparison a folder of its own"):
+        compare(**options(tmp_path, evaluations=70))
+    path = next((tmp_path / "out" / "runs").rglob("*.npz"))
+    path.write_bytes(b"no archive")
+    with pytest.raises(ValueError, match="is damaged"):
+        compare(**options(tmp_path))
+
+
+def test_defaults_and_what_is_missing():
+    plan = make_plan({"cells": "digits-table"}, ["nsga2"])
+    assert plan.seeds == tuple(range(1, 32)) and plan.tasks["cells"].budget == 300
+    assert make_plan(["cars"], ["nsga2"]).seeds == (1, 2, 3, 4, 5)
+    with pytest.raises(ValueError, match="A comparison wants algorithms"):
+        make_plan(["cars"], [])
+    with pytest.raises(ValueError, match="Unknown problem"):
+        make_plan(["nothing"], ["nsga2"])
+
+
+def test_the_true_front_is_no_distance_from_itself():
+    true = np.array([[0.0, 20.0], [50.0, 0.0]])
+    bounds = np.array([[0, 0], [100, 40]])
+    assert igd_plus(true, true, bounds) == 0
+    # from (0, 0.5) the point (0.25, 0.75) falls short by both; from (0.5, 0) by its second alone
+    expected = (math.hypot(0.25, 0.25) + 0.75) / 2
+    assert igd_plus(np.array([[25.0, 30.0]]), true, bounds) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", sorted(ALGORITHMS))
+def test_every_algorithm_makes_all_evaluations_of_a_budget(name):
+    made = moonas.load_problem("digits-table")
+    found = play(made, name, 1, 130)
+    assert found["evaluations"][-1] == 130
+    assert found["archive"][-1] == found["hypervolume"] == max(found["archive"])
+
+
+def test_seeds_are_all_different_and_names_are_known():
+    with pytest.raises(ValueError, match="all different"):
+        make_plan(["digits-table"], ["nsga2"], seeds=[1, 1])
+    with pytest.raises(ValueError, match="Unknown algorithm 'nsga'"):
+        make_plan(["digits-table"], ["nsga"])
+    with pytest.raises(ValueError, match="name one"):
+        make_plan(["nasbench201"], ["nsga2"])  # its table is missed before any run
+    with pytest.raises(ValueError, match="Unknown setting 'epoch' of a training of cars"):
+        make_plan(["cars"], ["nsga2"], training={"epoch": 3})
+
+
+@pytest.fixture(scope="module")
+def moving(tiny_of, few_digits, tmp_path_factory):
+    """A comparison on a problem whose scores move, and how it was asked for."""
+    options = tiny_of("cars") | {"data": few_digits}
+    asked = dict(
+        problems={"cars": ("cars", options)},
+        algorithms=["nsga2", "random"],
+        seeds=2,
+        generations=2,
+        picks=2,
+        training={"epochs": 1, "batch": 50},
+        jobs=1,
+        out=tmp_path_factory.mktemp("moving"),
+    )
+    return compare(**asked), asked
+
+
+def test_where_scores_move_trainings_from_scratch_count(moving):
+    found, asked = moving
+    bounds = found.problems["cars"].objective_bounds()
+    for run in found.runs:
+        folder = asked["out"] / "runs" / "cars" / run.algorithm / f"seed-{run.seed:03d}"
+        front = rows(folder / "front.csv")
+        chosen = sorted(int(p.name.split("-")[1]) for p in folder.glob("training-*"))
+        assert chosen == ([0, len(front) - 1] if len(front) > 1 else [0])
+        for i, picked, trained in zip(chosen, run.picks, run.retrained, strict=True):
+            assert picked.tolist() == [float(front[i]["error"]), float(front[i]["params"])]
+            again = moonas.load_training(folder, pick=str(i), **asked["training"]).run(run.seed)
+            assert trained.tolist() == [again.columns["error"], picked[1]]
+        assert run.hypervolume == hypervolume(run.retrained, bounds)
+        assert len(run.archive) == 0 and len(run.population) == 2
+        records = [json.loads(line) for line in (folder / "journal.jsonl").open()]
+        steps = [r["result"]["steps"] for r in records if r["kind"] == "train"]
+        assert run.training_steps == sum(steps) > 0
+    assert len({run.training_steps for run in found.runs}) == 1  # the same for all
+
+
+def test_a_moving_comparison_goes_on_where_it_stopped(moving, tmp_path):
+    _, asked = moving
+    shutil.copytree(asked["out"], tmp_path / "again")
+    (run,) = (tmp_path / "again").glob("runs/cars/nsga2/seed-001.npz")
+    run.unlink()
+    journal = run.with_suffix("") / "journal.jsonl"
+    before = journal.stat().st_size
+    for training in run.with_suffix("").glob("training-*"):
+        shutil.rmtree(training)
+    compare(**asked | {"out": tmp_path / "again"})
+    assert journal.stat().st_size == before
+    for name in ("results.csv", "runs.csv", "fronts.csv"):
+        assert (tmp_path / "again" / name).read_bytes() == (asked["out"] / name).read_bytes()
+
+
+def test_a_moving_report_says_what_counts(moving):
+    _, asked = moving
+    text = (asked["out"] / "results.md").read_text()
+    assert "own weights" in text and "trained from scratch" in text and "too few" in text
+    assert (asked["out"] / "cars-retraining.png").exists()
+    pairs = rows(asked["out"] / "pairs.csv")
+    assert [(p["p"], p["p_holm"]) for p in pairs] == [("", "")]
+
+
+def test_the_command_line_compares_and_resumes(tmp_path, capsys):
+    line = ["compare", "digits-table", "--algorithms", "nsga2", "random", "--seeds", "6"]
+    line += ["--evaluations", "60", "--jobs", "1", "--set", "population=10"]
+    line += ["--out", str(tmp_path / "out")]
+    assert main(line) == 0
+    out = capsys.readouterr().out
+    assert "comparing: 0 of 12 runs\n" in out and "comparing: 12 of 12 runs\n" in out
+    assert "nsga2" in out and "report.html" in out and "too few" not in out
+    assert main(line) == 0
+    assert "0 of 12 runs" not in capsys.readouterr().out
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.count("<circle") == len(moonas.load_problem("digits-table").true_front()[1])
+    assert main([*line, "--set", "population=12"]) == 2
+    assert "population=10, and this one has 12" in capsys.readouterr().err
+    failing = ["compare", "digits-table", "--algorithms", "pnsga3", "--seeds", "1", "--jobs", "1"]
+    failing += ["--set", "objectives=error,latency_ms", "--out", str(tmp_path / "failing")]
+    assert main(failing) == 1  # nothing came out
+    assert "pnsga3 failed in 1 of 1 runs: ValueError: pnsga3 protects" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    assert main(["compare", "nothing", "--algorithms", "nsga2", "--out", str(tmp_path)]) == 2
+    assert "Unknown problem 'nothing'" in capsys.readouterr().err
+
+
+def test_ctaea_begins_with_a_whole_population():
+    """With a smaller one, for want of duplicates, pymoo's never returns."""
+    made = moonas.load_problem("digits-table", population=60)
+    seeds = range(1, 40)
+    drawn = [
+        made.operators()["sampling"].do(made, 60, random_state=np.random.default_rng(s)).get("X")
+        for s in seeds
+    ]
+    twice = [s for s, X in zip(seeds, drawn, strict=True) if len(np.unique(X, axis=0)) < 60]
+    assert len(twice) > 10  # most samples have a row twice
+    for seed in twice[:5]:
+        assert play(made, "ctaea", seed, 90)["evaluations"].tolist() == [60, 90]
+    with pytest.raises(ValueError, match="only 4 different architectures"):
+        WholeSampling(FewRows(), eliminate_duplicates=SameRow()).do(made, 5)
+
+
+class FewRows(Sampling):
+    def _do(self, problem, n_samples, *args, **kwargs):
+        return np.arange(n_samples)[:, None] % 4

@@ -1,0 +1,34 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from moonas.metrics.error import count_wrong, error_percent
+
+
+def test_error_is_the_share_of_wrong_labels_whatever_the_batch():
+    logits = torch.eye(4)[[0, 1, 2, 3, 0, 1, 2]]
+    labels = torch.tensor([0, 1, 2, 3, 1, 1, 3])
+    for batch in (1, 2, 3, 7, 100):
+        wrong, finite = count_wrong(lambda x: x, logits, labels, batch)
+        assert (int(wrong), bool(finite)) == (2, True)
+    assert error_percent(2, 7) == pytest.approx(28.5714, abs=1e-4)
+
+
+def test_logits_that_are_not_finite_are_noticed():
+    logits = torch.zeros(5, 3)
+    logits[4, 1] = math.nan
+    assert not count_wrong(lambda x: x, logits, torch.zeros(5, dtype=torch.int64), 2)[1]
+
+
+def test_parts_of_a_batch_are_equal_in_size():
+    sizes = []
+
+    def predict(x):
+        sizes.append(len(x))
+        return x
+
+    count_wrong(predict, torch.zeros(719, 2), torch.zeros(719, dtype=torch.int64), 360)
+    assert sizes == [360, 359]
+    assert np.ptp(sizes) <= 1

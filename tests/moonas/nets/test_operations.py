@@ -1,0 +1,84 @@
+import pytest
+import torch
+from torch import nn
+
+from moonas.nets.counting import count_macs, count_params
+from moonas.nets.operations import (
+    FactorizedReduce,
+    affine_norm,
+    batch_norm_only,
+    build_operation,
+    operation_cost,
+)
+
+NAMES = (
+    "none",
+    "max_pool_3x3",
+    "avg_pool_3x3",
+    "skip_connect",
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+    "sep_conv_7x7",
+    "dil_conv_3x3",
+    "dil_conv_5x5",
+    "squeeze_excitation",
+    "eca_3x3",
+    "lbc_3x3",
+    "lbc_5x5",
+    "conv_1x7_7x1",
+)
+
+
+@pytest.mark.parametrize("name", NAMES[1:])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("side", [7, 8])
+def test_every_operation_keeps_channels_and_divides_the_side(name, stride, side):
+    module = build_operation(name, 5, stride, affine_norm, affine_norm)
+    assert module(torch.randn(3, 5, side, side)).shape == (
+        3,
+        5,
+        -(-side // stride),
+        -(-side // stride),
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("last_norm", [True, False])
+def test_cost_in_closed_form_is_that_of_the_module(name, stride, affine, last_norm):
+    norm = affine_norm if affine else batch_norm_only
+    module = build_operation(name, 6, stride, norm, norm if last_norm else None)
+    params, macs = operation_cost(name, 6, stride, 9, affine=affine, last_norm=last_norm)
+    if module is None or not list(module.parameters()):
+        assert (params, macs) == (0, 0)
+    else:
+        assert count_params(module) == params
+        assert count_macs(module, 6, 9, 9) == macs
+
+
+def test_an_unknown_operation_is_refused_by_name():
+    with pytest.raises(ValueError, match="sep_conv_3x5"):
+        build_operation("sep_conv_3x5", 4, 1, affine_norm)
+
+
+def test_factorized_reduce_sees_every_pixel_of_an_even_image():
+    module = FactorizedReduce(1, 2, lambda channels: nn.Identity())
+    with torch.no_grad():
+        module.even.weight.fill_(1)
+        module.odd.weight.fill_(1)
+    x = torch.arange(1.0, 17).reshape(1, 1, 4, 4)
+    out = module(x)
+    assert out[0, 0].tolist() == [[1, 3], [9, 11]]
+    assert out[0, 1].tolist() == [[6, 8], [14, 16]]
+
+
+def test_efficient_channel_attention_by_hand():
+    module = build_operation("eca_3x3", 4, 1, affine_norm)
+    with torch.no_grad():
+        next(module.parameters()).copy_(torch.tensor([[[1.0, 0.0, -2.0]]]))
+    x = torch.rand(2, 4, 5, 5)
+    means = x.mean((2, 3))
+    padded = torch.cat([torch.zeros(2, 1), means, torch.zeros(2, 1)], 1)
+    gate = torch.sigmoid(padded[:, :-2] - 2 * padded[:, 2:])
+    assert torch.allclose(module(x), x * gate[:, :, None, None])

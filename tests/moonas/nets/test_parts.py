@@ -1,0 +1,53 @@
+import pytest
+
+from moonas.nets.cell_network import CellNetwork
+from moonas.nets.counting import count_macs, count_params
+from moonas.nets.parts import network_parts, operation_part, space_parts, unique
+
+NAMES = (
+    "none",
+    "max_pool_3x3",
+    "avg_pool_3x3",
+    "skip_connect",
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+    "sep_conv_7x7",
+    "dil_conv_3x3",
+    "dil_conv_5x5",
+    "squeeze_excitation",
+    "eca_3x3",
+    "lbc_3x3",
+    "lbc_5x5",
+    "conv_1x7_7x1",
+)
+SHAPE = dict(channels=4, layers=4, n_classes=10, in_channels=3)
+
+
+@pytest.mark.parametrize("side", [12, 64])
+def test_parts_add_up_to_the_whole_network(side):
+    cell = ((NAMES[3], 0), (NAMES[4], 1)) * 4
+    network = CellNetwork(cell, cell, image_size=side, **SHAPE)
+    parts = network_parts(cell, cell, image_size=side, **SHAPE)
+    assert sum(count_params(part.build()) for part in parts) == count_params(network)
+    found = 0
+    for part in parts:
+        module = part.build()
+        if list(module.parameters()):
+            found += count_macs(module, *part.shape)
+    assert found == count_macs(network, 3, side, side)
+
+
+def test_parts_of_a_space_cover_every_network_and_repeat_none():
+    parts = space_parts(NAMES, 4, image_size=12, **SHAPE)
+    keys = [part.key for part in parts]
+    assert len(set(keys)) == len(keys)
+    cell = tuple((name, 0) for name in NAMES[:8])
+    used = {part.key for part in network_parts(cell, cell, image_size=12, **SHAPE)}
+    assert used <= set(keys)
+
+
+def test_parts_are_equal_by_key_and_shape_whatever_makes_them():
+    one, same = operation_part("skip_connect", 2, 1, 8), operation_part("skip_connect", 2, 1, 8)
+    assert one.make is not same.make and one == same
+    assert unique([one, same, operation_part("none", 2, 1, 8)])[0] is one
+    assert one.key == "skip_connect 2-2 s1 8x8" and one.shape == (2, 8, 8)

@@ -1,0 +1,411 @@
+import contextlib
+import io
+import itertools
+import json
+import re
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from moonas.problems.nasbench201 import space
+from PIL import Image
+from reading import Read
+from searches import front_rows
+from tables201 import score, write_table
+from toy import Toy
+
+import moonas
+from moonas.cli import main
+from moonas.registry import stage_module
+from moonas.run.journal import Journal, read_run
+from moonas.run.search import search
+from moonas.views.drawing import ACCENT
+from moonas.views.run_page import read_scores, show
+
+PNG = b"\x89PNG"
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """Half of the cells: scores of the others are not known."""
+    folder = tmp_path_factory.mktemp("table")
+    head, *lines = write_table(folder / "table.csv").read_text().splitlines()
+    (folder / "half.csv").write_text("\n".join([head, *lines[::2]]) + "\n")
+    return folder / "half.csv"
+
+
+def shown(folder):
+    """A run folder of which ``moonas show`` has made a page."""
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        status = main(["show", str(folder)])
+    text = (folder / "report.html").read_text()
+    return SimpleNamespace(folder=folder, files=files, status=status, out=out.getvalue(), text=text)
+
+
+@pytest.fixture(scope="module")
+def cells(table, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cells") / "run"
+    line = ["search", "nasbench201", "--population", "12", "--generations", "5"]
+    with contextlib.redirect_stdout(io.StringIO()):
+        assert main([*line, "--out", str(folder), "--set", f"table={table}"]) == 0
+    return shown(folder)
+
+
+@pytest.fixture(scope="module")
+def cars(tiny_of, few_digits, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cars") / "run"
+    options = tiny_of("cars") | dict(data=few_digits, batch=25)
+    problem = moonas.load_problem("cars", journal=folder, **options)
+    search(problem, problem.algorithm(), seed=1, generations=3, verbose=False)
+    problem.journal.close()
+    return shown(folder)
+
+
+@pytest.fixture(params=["cells", "cars"])
+def run(request):
+    return request.getfixturevalue(request.param)
+
+
+def problem_of(folder):
+    head, records = read_run(folder)
+    return stage_module(head["problem"]).build(**head["settings"]), records
+
+
+def by_hand(folder):
+    """What each call has scored, as plain lists: genes, error, params, whether it failed."""
+    calls = []
+    for record in read_run(folder)[1]:
+        if record["kind"] == "score":
+            found = record["result"]
+            columns = (found[name] for name in ("error", "params", "failed"))
+            calls.append(list(zip(record["request"]["x"], *columns, strict=True)))
+    return calls
+
+
+def first_front(rows):
+    """The genes of rows (genes, error, params, failed) that no other row dominates."""
+    points = {tuple(x): (error, params) for x, error, params, failed in rows if not failed}
+    return {
+        x
+        for x, (a, b) in points.items()
+        if not any(c <= a and d <= b and (c, d) != (a, b) for c, d in points.values())
+    }
+
+
+def area(rows, bounds):
+    """The share of a rectangle that rows dominate, stair by stair."""
+    low, high = bounds
+    scaled = ((np.array([row[1:3] for row in rows if not row[3]]) - low) / (high - low)).tolist()
+    total, best = 0.0, 1.0
+    for error, params in sorted(scaled):
+        if error < 1 and params < best:
+            total += (1 - error) * (best - max(params, 0))
+            best = params
+    return total
+
+
+def test_the_page_is_where_the_command_says(run):
+    assert run.status == 0
+    assert run.out == f"Written: {run.folder / 'report.html'}, and its pictures as PNG.\n"
+
+
+def test_a_page_has_a_point_that_tells_for_each_row_of_the_front(run):
+    rows = front_rows(run.folder)
+    tips = [a["data-tip"].splitlines() for a in Read(run.text).attributes("circle")]
+    assert len(tips) == len(rows) > 1
+    for tip, row in zip(tips, rows, strict=True):
+        assert tip[-1] == row["in_words"]
+        assert f"error (%): {float(row['error']):.2f}" in tip
+        assert f"params: {float(row['params']):,.0f}" in tip
+
+
+def test_its_table_has_the_front_and_marks_the_pick(run):
+    rows, read = front_rows(run.folder), Read(run.text)
+    table = run.text[run.text.index("<table>") : run.text.index("</table>")]
+    lines = [Read(line).words("td") for line in table.split("<tr")[2:]]
+    assert [(line[0], line[-1]) for line in lines] == [
+        (str(i), row["in_words"]) for i, row in enumerate(rows)
+    ]
+    (picked,) = (i for i, row in enumerate(rows) if row["picked"] == "1")
+    marked = [i for i, a in enumerate(read.attributes("tr")) if a.get("class") == "marked"]
+    assert marked == [picked + 1]
+    titles = read.words("h3")
+    assert titles[0].startswith(f"Row {picked}: picked")
+    for name in ("error", "params"):
+        least = min(range(len(rows)), key=lambda i: float(rows[i][name]))
+        assert any(re.match(rf"Row {least}: .*least {name}", title) for title in titles)
+
+
+def test_pictures_are_there_as_files_and_nothing_else_has_changed(run):
+    after = {path.name: path.read_bytes() for path in run.folder.iterdir()}
+    names = {"front.png", "population.png", "hypervolume.png", "architectures.png", "time.png"}
+    assert all(after[name].startswith(PNG) for name in names)
+    changed = {name for name in after if run.files.get(name) != after[name]}
+    assert set(run.files) <= set(after) and changed - names == {"report.html"}
+
+
+def test_names_within_a_page_mean_one_thing_each(run):
+    """Browsers look them up in the whole page, whichever picture refers to them."""
+    meant = {}
+    for kind, name, rest in re.findall(r'<(\w+) id="([^"]+)"([^>]*>(?:\s*<rect[^>]*>)?)', run.text):
+        if name != "tip":
+            meant.setdefault(name, set()).add((kind, rest))
+    assert meant and all(len(meanings) == 1 for meanings in meant.values())
+
+
+def figure_of(text, caption):
+    """The picture of a page whose caption begins with these words."""
+    (found,) = (f for f in re.findall(r"<figure>.*?</figure>", text, re.S) if caption in f)
+    return found
+
+
+def marks(svg, style):
+    """Where the marks of a style are, (n, 2)."""
+    uses = (a for a in Read(svg).attributes("use") if style in a.get("style", ""))
+    return np.array([[float(a["x"]), float(a["y"])] for a in uses])
+
+
+def test_the_population_is_all_that_was_scored(run):
+    n = sum(not row[3] for call in by_hand(run.folder) for row in call)
+    svg = figure_of(run.text, "from the first that were scored to the last")
+    assert len(marks(svg, "opacity: 0.9")) == n
+
+
+def test_the_curve_is_the_hypervolume_by_hand(run):
+    problem, _ = problem_of(run.folder)
+    calls = by_hand(run.folder)
+    so_far = [calls[i : i + 1] if problem.moves else calls[: i + 1] for i in range(len(calls))]
+    values = [area(list(itertools.chain(*some)), problem.objective_bounds()) for some in so_far]
+    evaluations = np.cumsum([len(call) for call in calls])
+    x, y = marks(figure_of(run.text, "<figcaption>Hypervolume of"), f"fill: {ACCENT}").T
+    assert len(x) == len(calls) >= 3
+    # axes are affine, so differences keep their ratios; pictures grow downwards
+    for drawn, wanted in ((x, evaluations), (-y, np.array(values))):
+        assert np.ptp(wanted) > 0
+        ratios = [(v - v.min()) / np.ptp(v) for v in (drawn, wanted)]
+        assert np.allclose(*ratios, atol=1e-4)
+
+
+def test_scores_are_those_of_the_evaluations(cells, table):
+    problem, records = problem_of(cells.folder)
+    scores = read_scores(problem, records)
+    known = {tuple(x) for x in problem.table.X.tolist()}
+    assert [s.n for s in scores] == [12] * 5
+    failed = 0
+    for s, record in zip(scores, records, strict=True):
+        wanted = [x for x in record["request"]["x"] if tuple(x) in known]
+        failed += 12 - len(wanted)
+        assert s.X.tolist() == wanted and s.X.dtype == np.int64
+        told = np.array([score(space.decode(x).operations) for x in s.X])
+        assert np.allclose(s.columns["error"], 100 - told[:, 0])
+        assert np.allclose(s.columns["params"], 1e6 * told[:, 1])
+    assert failed > 0
+
+
+def call(kind, n, **columns):
+    """A record of a journal, of a call for n rows."""
+    return {"kind": kind, "request": {"x": [[i] * 6 for i in range(n)]}, "result": columns}
+
+
+def test_failed_candidates_and_other_calls_are_left_out_of_the_scores():
+    records = [
+        {"kind": "train", "request": {"who": "uniform"}, "result": {"epochs": 1}},
+        call("score", 2, error=[5.0, 6.0], params=[7, 8], failed=[False, False]),
+        call("score before", 1, error=[1.0], params=[1], failed=[False]),
+        call("score", 3, error=[100.0, 4.0, 3.0], params=[1, None, 3], failed=[True, False, False]),
+        call("final test", 1, error=[1.0]),
+        call("score", 1, error=[100.0], params=[2], failed=[True]),
+    ]
+    records = [record | {"call": i} for i, record in enumerate(records)]
+    first, second, third = read_scores(Toy(moves=False), records)
+    assert first.X.tolist() == [[0] * 6, [1] * 6] and first.n == 2
+    assert {name: v.tolist() for name, v in first.columns.items()} == {
+        "error": [5.0, 6.0],
+        "params": [7.0, 8.0],
+    }
+    assert second.X.tolist() == [[1] * 6, [2] * 6] and second.n == 3
+    assert second.columns["error"].tolist() == [4.0, 3.0]
+    assert np.array_equal(second.columns["params"], [np.nan, 3.0], equal_nan=True)
+    assert third.X.shape == (0, 6) and third.n == 1 and third.columns["error"].shape == (0,)
+
+
+def copied(run, place, lines=None):
+    """A run folder as it was before its end: without a front, and with the first lines alone."""
+    folder = shutil.copytree(run.folder, place)
+    for path in (*folder.glob("*.png"), folder / "front.csv", folder / "report.html"):
+        path.unlink()
+    journal = folder / "journal.jsonl"
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:lines]))
+    return folder
+
+
+@pytest.mark.parametrize(("name", "lines"), [("cells", 3), ("cars", 7)])
+def test_a_run_that_goes_on_is_shown_as_far_as_it_is(name, lines, request, tmp_path):
+    folder = copied(request.getfixturevalue(name), tmp_path / "run", lines)
+    if name == "cars":  # the last call is the training of the third generation
+        assert read_run(folder)[1][-1]["kind"] == "train"
+    with open(folder / "journal.jsonl", "ab") as file:
+        file.write(b'{"call": ')  # a line that is being written
+    text = show(folder).read_text()
+    calls = by_hand(folder)
+    front = first_front(calls[-1] if name == "cars" else itertools.chain(*calls))
+    problem, _ = problem_of(folder)
+    tips = [a["data-tip"] for a in Read(text).attributes("circle")]
+    words = [str(problem.decode(np.array(x))) for x in front]
+    assert sorted(tip.splitlines()[-1] for tip in tips) == sorted(words)
+    assert f"{lines} calls recorded" in text and "the search goes on" in text
+    assert "marked" not in {a.get("class") for a in Read(text).attributes("tr")}
+    assert (folder / "hypervolume.png").read_bytes().startswith(PNG)
+    assert not (folder / "front.csv").exists()
+
+
+def test_what_was_scored_twice_is_one_point(table, tmp_path):
+    problem = moonas.load_problem("nasbench201", table=table, journal=tmp_path)
+    X = problem.true_front()[0][[0, 1, 1, -1]]
+    problem.journal.begin(1, "by hand")
+    scored = problem.table.look_up(X) | {"failed": np.zeros(4, bool)}
+    for _ in range(2):
+        problem.journal.call("score", {"x": X.tolist()}, lambda: scored)
+    problem.journal.close()
+    assert len(Read(show(tmp_path).read_text()).of("circle")) == 3
+
+
+def begun(folder, name, **options):
+    """A run folder of which nothing is there but what was asked."""
+    stage = moonas.load_stage(name, journal=folder, **options)
+    stage.journal.begin(1, "some algorithm", stage.environment())
+    stage.journal.close()
+    return folder
+
+
+def test_of_stages_the_last_one_is_shown(tmp_path, tiny_of):
+    for name in ("eg-darts-cells", "eg-darts"):
+        options = {"cells": "PDARTS"} if name == "eg-darts" else {}
+        begun(tmp_path / name, name, device="cpu", **options)
+        path = show(tmp_path)
+        assert path == tmp_path / name / "report.html"
+        assert Read(path.read_text()).words("h1") == [name]
+    assert "Nothing has been scored yet." in path.read_text()
+
+
+@pytest.fixture
+def preparation(tmp_path):
+    """A folder of the search for cells of EG-DARTS, as its journal would leave it."""
+    stage = stage_module("eg-darts-cells").build(device="cpu", epochs=7)
+    journal = Journal(tmp_path / "run", problem="eg-darts-cells", settings=stage.settings)
+    journal.begin(3, "cells by gradient", stage.environment())
+    for epoch in range(2):
+        journal.call("train", {"epoch": epoch}, lambda: {"loss": 1.0})
+    journal.call("final test", {}, lambda: {"error": 2.0})
+    journal.close()
+    times = [
+        dict(call=0, kind="train", at="2030-01-02T03:00:00+00:00", seconds=70, journal_seconds=1),
+        dict(call=1, kind="train", at="2030-01-02T03:05:00+00:00", seconds=50, journal_seconds=2),
+        dict(call=2, kind="final test", at="2030-01-02T04:00:00+00:00", seconds=120)
+        | dict(journal_seconds=0),
+    ]
+    text = "".join(json.dumps(one) + "\n" for one in times)
+    (tmp_path / "run" / "times.jsonl").write_text(text)
+    return tmp_path / "run"
+
+
+def test_a_stage_that_is_no_search_has_its_time_and_its_settings(preparation):
+    for i in range(30):
+        color = (8 * i, 0, 0)
+        Image.new("RGB", (2, 2), color).save(preparation / f"images-{i:03d}.png")
+    read = Read(show(preparation).read_text())
+    assert read.words("h1") == ["eg-darts-cells"]
+    assert read.words("h2") == ["Pictures", "Time", "Settings"]
+    cells = read.words("td")
+    pairs = dict(zip(cells[::2], cells[1::2], strict=True))
+    assert (pairs["training"], pairs["the final test"], pairs["the journal"]) == (
+        "2:00",
+        "2:00",
+        "0:03",
+    )
+    assert pairs["epochs"] == "7" and pairs["layers"] == "3 4 5" and pairs["root"] == "none"
+    assert pairs["torch"] == read_run(preparation)[0]["versions"]["torch"]
+    assert "From 2030-01-02 03:00 to 2030-01-02 04:02 UTC; in calls 4:03." in read.words("p")
+    assert "seed 3: cells by gradient. 3 calls recorded." in read.words("p")[0]
+    names = [a["alt"] for a in read.attributes("img")]
+    assert len(names) == 12 and names == sorted(names)
+    assert names[0] == "images-000.png" and names[-1] == "images-029.png"
+
+
+def test_showing_again_changes_nothing(preparation):
+    first = show(preparation).read_bytes()
+    assert show(preparation).read_bytes() == first
+
+
+def test_a_time_that_is_being_written_is_not_shown_yet(preparation):
+    with open(preparation / "times.jsonl", "a") as file:
+        file.write('{"call": 3, "ki')
+    assert "in calls 4:03." in show(preparation).read_text()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"{",
+        b"[1]",
+        b'{"kind": "train"}',
+        b"\xff",
+        b'{"kind": "train", "at": "today", "seconds": 1, "journal_seconds": 1}',
+        b'{"kind": "train", "at": "2030-01-02", "seconds": "1", "journal_seconds": 1}',
+    ],
+)
+def test_damaged_times_are_refused_by_name(preparation, capsys, line):
+    path = preparation / "times.jsonl"
+    path.write_bytes(line + b"\n" + path.read_bytes())
+    assert main(["show", str(preparation)]) == 2
+    assert f"moonas: {path} is damaged: " in capsys.readouterr().err
+    assert not (preparation / "report.html").exists()
+
+
+def test_a_damaged_journal_is_refused_by_name(preparation, capsys):
+    path = preparation / "journal.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"loss", b"lost", 1))
+    assert main(["show", str(preparation)]) == 2
+    assert f"{path} is damaged in line 1" in capsys.readouterr().err
+
+
+def test_a_folder_without_a_run_is_refused_by_name(tmp_path, capsys):
+    for folder, message in ((tmp_path, "holds no run of a search"), ("nowhere", "holds no run")):
+        assert main(["show", str(folder)]) == 2
+        assert f"moonas: {folder} {message}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_page_can_be_opened(preparation, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.chdir(preparation.parent)
+    assert main(["show", preparation.name, "--open"]) == 0
+    assert opened == [(preparation / "report.html").as_uri()]
+
+
+def test_a_run_whose_candidates_all_failed_is_shown(tmp_path):
+    head, line, *_ = write_table(tmp_path / "table.csv").read_text().splitlines()
+    (tmp_path / "one.csv").write_text(f"{head}\n{line}\n")
+    problem = moonas.load_problem(
+        "nasbench201", table=tmp_path / "one.csv", journal=tmp_path / "run"
+    )
+    with pytest.raises(moonas.problem.SearchFailed):
+        search(problem, problem.algorithm(), seed=1, generations=2, verbose=False)
+    assert "1 calls recorded" in show(tmp_path / "run").read_text()
+
+
+def test_calls_under_the_same_weights_are_one():
+    records = [
+        {"kind": "train", "request": {"who": "uniform"}, "result": {"epochs": 1}},
+        call("score", 1, error=[5.0], params=[7], failed=[False]),
+        call("score", 2, error=[100.0, 4.0], params=[1, 3], failed=[True, False]),
+        {"kind": "train", "request": {"who": []}, "result": {"epochs": 1}},
+        call("score", 1, error=[3.0], params=[2], failed=[False]),
+    ]
+    records = [record | {"call": i} for i, record in enumerate(records)]
+    first, second = read_scores(Toy(), records)
+    assert first.columns["error"].tolist() == [5.0, 4.0] and first.n == 3
+    assert second.columns["params"].tolist() == [2.0] and len(second.X) == 1

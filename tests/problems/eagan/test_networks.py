@@ -1,0 +1,239 @@
+import pytest
+import torch
+from moonas.problems.eagan import zoo
+from moonas.problems.eagan.costs import discriminator_cost, generator_cost
+from moonas.problems.eagan.discriminator_net import (
+    Discriminator,
+    SimpleDiscriminator,
+    SuperDiscriminator,
+)
+from moonas.problems.eagan.generator_net import Generator, SuperGenerator, settle_statistics
+from moonas.problems.eagan.operations import own_weights
+from moonas.problems.eagan.space import DiscriminatorSpace, GeneratorSpace
+from searches import uniform_rows
+from torch import nn
+from torch.nn import functional as F
+
+from moonas.nets.counting import count_macs, count_params
+
+SHAPE = dict(channels=4, latent=6, side=16, in_channels=1)
+
+
+def images(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "params", "macs"),
+    [
+        ("EAGAN_G", 32, 7_142_403, 1_889_566_720),
+        ("EAGAN_G", 48, 11_550_723, 4_251_525_120),
+        ("AdversarialNAS_G", 32, 8_846_851, 2_678_095_872),
+    ],
+)
+def test_published_generators_have_their_exact_size(name, side, params, macs):
+    shape = dict(channels=256, latent=120, side=side, in_channels=3)
+    assert generator_cost(zoo.generator(name), **shape) == (params, macs)
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "macs_32", "macs_48"),
+    [
+        ("EAGAN_D_C", 906_240, 262_635_648, 590_930_048),
+        ("EAGAN_D_S", 1_578_112, 305_627_264, 687_661_184),
+        ("AutoGAN_D", 1_053_824, 272_072_832, None),
+    ],
+)
+def test_published_discriminators_have_their_exact_size(name, params, macs_32, macs_48):
+    shape = dict(channels=128, in_channels=3)
+    architecture = zoo.discriminator(name)
+    assert discriminator_cost(architecture, side=32, **shape) == (params, macs_32)
+    assert macs_48 in (None, discriminator_cost(architecture, side=48, **shape)[1])
+
+
+@pytest.mark.parametrize("side", [8, 24, 32])
+def test_sizes_in_closed_form_are_those_of_the_built_networks(side):
+    shape = dict(channels=3, latent=6, side=side, in_channels=2)
+    for x in uniform_rows(GeneratorSpace().n_choices, 6):
+        architecture = GeneratorSpace().decode(x)
+        net = Generator(architecture, **shape)
+        found = generator_cost(architecture, **shape)
+        assert found == (count_params(net), count_macs(net, 6))
+    space, shape = DiscriminatorSpace(side), dict(channels=3, in_channels=2)
+    for x in uniform_rows(space.n_choices, 6):
+        architecture = space.decode(x)
+        net = Discriminator(architecture, spectral=False, **shape)
+        found = discriminator_cost(architecture, side=side, **shape)
+        assert found == (count_params(net), count_macs(net, 2, side, side))
+
+
+def test_the_simple_discriminator_has_its_exact_size():
+    net = SimpleDiscriminator(32)
+    assert count_params(net) == 921_920
+    assert count_macs(net, 3, 32, 32) == 14_680_192
+
+
+def test_supernets_have_their_exact_size():
+    with torch.device("meta"):
+        assert count_params(SuperGenerator()) == 72_776_963
+        assert count_params(SuperDiscriminator(spectral=False)) == 23_806_592
+
+
+def test_spectral_normalisation_adds_no_parameters():
+    with_norm = Discriminator(zoo.discriminator("EAGAN_D_C"), channels=4)
+    without = Discriminator(zoo.discriminator("EAGAN_D_C"), channels=4, spectral=False)
+    assert count_params(with_norm) == count_params(without)
+
+
+def test_every_weight_of_a_discriminator_has_spectral_norm_one():
+    net = Discriminator(zoo.discriminator("EAGAN_D_C"), channels=4)
+    for _ in range(50):  # one power iteration a pass
+        net(images(2, 3, 32, 32))
+    net.eval()
+    layers = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    assert len(layers) > 8
+    for layer in layers:
+        norm = torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2)
+        assert float(norm) == pytest.approx(1, abs=1e-2)
+
+
+@pytest.mark.parametrize("side", [8, 32, 48])
+def test_generators_and_discriminators_take_images_of_every_side(side):
+    shape = dict(channels=2, latent=3, side=side, in_channels=3)
+    for x, y in zip(
+        uniform_rows(GeneratorSpace().n_choices, 3),
+        uniform_rows(DiscriminatorSpace(side).n_choices, 3),
+        strict=True,
+    ):
+        made = Generator(GeneratorSpace().decode(x), **shape)(images(2, 3))
+        assert made.shape == (2, 3, side, side) and made.abs().max() <= 1
+        score = Discriminator(DiscriminatorSpace(side).decode(y), channels=2)(made)
+        assert score.shape == (2,)
+        assert SimpleDiscriminator(side, channels=2)(made).shape == (2,)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_generator_alone_equals_its_path_through_the_supernet(seed):
+    supernet = SuperGenerator(**SHAPE)
+    z = images(3, 6)
+    # the published one has identities where skips between cells meet
+    architectures = [
+        GeneratorSpace().decode(x) for x in uniform_rows(GeneratorSpace().n_choices, 3, seed)
+    ]
+    for architecture in [zoo.generator("EAGAN_G"), *architectures]:
+        alone = own_weights(Generator(architecture, running=False, **SHAPE), supernet)
+        assert torch.equal(alone(z), supernet(z, architecture))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_discriminator_alone_equals_its_path_through_the_supernet(seed):
+    shape = dict(channels=4, in_channels=1, scale=3.0)
+    supernet, space = SuperDiscriminator(**shape).eval(), DiscriminatorSpace(16)
+    x = images(3, 1, 16, 16)
+    architectures = [space.decode(row) for row in uniform_rows(space.n_choices, 3, seed)]
+    for architecture in [zoo.discriminator("EAGAN_D_C", 16), *architectures]:
+        alone = own_weights(Discriminator(architecture, **shape), supernet).eval()
+        assert torch.equal(alone(x), supernet(x, architecture))
+
+
+def test_a_skip_between_cells_leaves_the_nodes_it_meets_as_they_are():
+    # E2 is an identity, so node 3 of a later cell begins as node 1: an addition in place would
+    # change node 1, which E4 reads afterwards
+    words = "near near skip - c1 - skip / near near skip - c1 - skip / near near skip - c1 - skip"
+    architecture = GeneratorSpace().of_text(words)
+    net = Generator(architecture, running=False, **SHAPE)
+    z = images(2, 6)
+    x, threes = 0, []
+    for i, cell in enumerate(net.cells):
+        part = z.chunk(3, 1)[i]
+        x = x + net.inputs[i](part).view(2, 4, 2 * 2**i, 2 * 2**i)
+        node_1 = cell.edges[0]["nearest"](x)
+        skipped = [s(three, node_1.shape[2:]) for s, three in zip(cell.skips, threes, strict=True)]
+        node_3 = node_1.clone() + sum(skipped)
+        x = cell.edges[4]["conv_1x1"](node_1.clone()) + node_3
+        threes.append(node_3)
+    wanted = torch.tanh(net.to_image(F.relu(net.norm(x))))
+    assert torch.allclose(net(z), wanted, atol=1e-6)
+
+
+def test_the_first_up_cell_in_plain_torch():
+    architecture = zoo.generator("EAGAN_G")
+    net = Generator(architecture, running=False, **SHAPE)
+    cell, x = net.cells[0], images(2, 4, 2, 2)
+    up = [
+        F.conv2d(
+            F.relu(F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)),
+            cell.edges[e]["bilinear"].conv.weight,
+            cell.edges[e]["bilinear"].conv.bias,
+        )
+        for e in (0, 1)
+    ]
+    one = cell.edges[4]["conv_1x1"].conv
+    three = cell.edges[5]["conv_3x3"].conv
+    wanted = (
+        F.conv2d(F.relu(up[0]), one.weight, one.bias)
+        + F.conv2d(F.relu(up[1]), three.weight, three.bias, padding=1)
+        + up[0]  # node 3 is node 1
+    )
+    found, node_3 = cell(x, architecture.cells[0], [])
+    assert torch.allclose(found, wanted, atol=1e-6) and torch.equal(node_3, up[0])
+
+
+def test_the_first_down_cell_in_plain_torch_with_no_relu_on_e4_alone():
+    words = "c3 - c3 c1 c1 avg max / skip - skip - skip - - / skip - skip - skip - -"
+    net = Discriminator(DiscriminatorSpace(16).of_text(words), channels=4, spectral=False)
+    cell, x = net.cells[0], images(2, 4, 8, 8)
+
+    def conv(e, name, node, relu=True):
+        layer = cell.edges[e][name].conv
+        return layer(F.relu(node) if relu else node)
+
+    one = conv(0, "conv_3x3", x)
+    two = conv(2, "conv_3x3", one)
+    three = conv(3, "conv_1x1", one) + conv(4, "conv_1x1", x, relu=False)
+    wanted = F.avg_pool2d(two, 2) + F.max_pool2d(three, 2)
+    assert torch.allclose(cell(x, net.architecture.cells[0]), wanted, atol=1e-6)
+
+
+def test_a_discriminators_end_sums_over_pixels_and_scales():
+    words = "skip skip - - skip - - / skip skip - - skip - - / skip skip - - skip - -"
+    shape = dict(channels=3, in_channels=1, spectral=False)
+    net = Discriminator(DiscriminatorSpace(8).of_text(words), scale=10.0, **shape)
+    x = images(2, 1, 8, 8)
+    # three cells of identities: each gives twice its input
+    wanted = 10 * net.last(F.relu(8 * net.first(x)).sum((2, 3)))[:, 0]
+    assert torch.allclose(net(x), wanted, atol=1e-5)
+
+
+def test_latent_parts_enter_one_cell_each():
+    net = Generator(zoo.generator("EAGAN_G"), running=False, **SHAPE)
+    z = images(1, 6).requires_grad_()
+    gradient = torch.autograd.grad(net(z).square().sum(), z)[0]
+    assert (gradient != 0).all()
+    assert [linear.in_features for linear in net.inputs] == [2, 2, 2]
+
+
+def test_settled_statistics_are_the_mean_over_batches():
+    net = Generator(zoo.generator("EAGAN_G"), **SHAPE)
+    latents = list(images(40, 6).split(10))
+    seen = []
+    hook = net.norm.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    settle_statistics(net, latents)
+    hook.remove()
+    mean = torch.stack([x.mean((0, 2, 3)) for x in seen]).mean(0)
+    assert torch.allclose(net.norm.running_mean, mean, atol=1e-5)
+    assert net.norm.momentum == 0.1
+
+
+def test_sides_that_cells_cannot_reach_are_refused():
+    for side in (0, 4, 12, 28):
+        with pytest.raises(ValueError, match="multiple of 8"):
+            Generator(zoo.generator("EAGAN_G"), side=side)
+
+
+def test_convolutions_begin_as_xavier_has_it():
+    net = Generator(zoo.generator("EAGAN_G"), channels=32, side=8)
+    weight = net.cells[1].edges[4]["conv_3x3"].conv.weight
+    bound = (6 / (2 * 9 * 32)) ** 0.5
+    assert weight.abs().max() <= bound
+    assert float(weight.detach().std()) == pytest.approx(bound / 3**0.5, rel=0.05)
