@@ -23,7 +23,7 @@ from ..pareto import Row, front_from_scores, hypervolume
 from ..run import front_file
 from ..run.folders import last_run
 from ..run.journal import read_run, read_times
-from ..run.progress import clock
+from ..run.numbers import clock
 from . import page
 from .drawing import ACCENT, QUIET, draw_graph, finish, one_plot
 from .front import front_picture, front_table, label_axes
