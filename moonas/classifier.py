@@ -10,13 +10,11 @@ import numpy as np
 from torch import nn
 
 from .data import describe
-from .evaluators import (
-    ClassifierSettings,
-    NetworkCosts,
-    ScratchEvaluator,
-    SupernetEvaluator,
-    quality_columns,
-)
+from .evaluators.classification import quality_columns
+from .evaluators.costs import NetworkCosts
+from .evaluators.scratch import ScratchEvaluator
+from .evaluators.settings import ClassifierSettings
+from .evaluators.supernet import SupernetEvaluator
 from .nets.devices import resolve_device
 from .problem import Column, Evaluator
 from .spaces.genes import Genes, labels
@@ -108,6 +106,11 @@ class ClassifierProblem(WeightSharingProblem):
 
     def make_evaluator(self) -> Evaluator:
         """Trains each candidate from scratch, a :class:`~moonas.evaluators.ScratchEvaluator`."""
+        if not hasattr(self.settings, "proxy_epochs"):
+            raise TypeError(
+                f"{type(self.settings).__name__} lacks proxy_epochs: derive it from "
+                "moonas.evaluators.settings.ProxySettings, or override make_evaluator()."
+            )
         return self.scratch_evaluator(epochs=self.settings.proxy_epochs)
 
     def scratch_evaluator(self, *, epochs: int, **options: Any) -> ScratchEvaluator:
