@@ -32,7 +32,7 @@ from moonas.metrics.timing import measure_latency
 from moonas.nets.devices import repeatable
 from moonas.pareto import hypervolume, knee, nondominated
 from moonas.run.journal import read_run
-from moonas.run.progress import short_number
+from moonas.run.numbers import short_number
 
 HERE = Path(__file__).parent
 POPULATION, GENERATIONS, MOMENTS = 15, 15, (5, 10, 15)

@@ -27,7 +27,7 @@ from moonas.data import load, split
 from moonas.metrics.error import count_wrong, error_percent
 from moonas.nets.randomness import generator, initial_weights
 from moonas.pareto import hypervolume, population_front
-from moonas.run.progress import short_number
+from moonas.run.numbers import short_number
 
 HERE = Path(__file__).parent
 RULES = {

@@ -5,6 +5,7 @@ from importlib import import_module
 _HOMES = {
     "algorithm": "moonas.algorithms.named",
     "ClassifierProblem": "moonas.classifier",
+    "RunCallback": "moonas.run.callbacks",
     "compare": "moonas.comparison",
     "front": "moonas.pareto",
     "load_model": "moonas.models.model",

@@ -40,7 +40,7 @@ class ClassifierProblem(WeightSharingProblem):
         more_columns: what the problem gives besides quality and costs.
 
     Attributes:
-        info: of the data set, a :class:`~moonas.data.DataInfo`.
+        info: of the data set, a :class:`~moonas.data.images.DataInfo`.
         network_costs: a :class:`~moonas.evaluators.NetworkCosts`.
 
     Raises:
@@ -68,7 +68,7 @@ class ClassifierProblem(WeightSharingProblem):
         self.set_genes(genes, nodes, blocks)
         self.network_costs = NetworkCosts(self, settings, self.info)
         self.inputs = self.network_costs.inputs
-        columns = [*qualities, *self.network_costs.columns(*self.largest()), *more_columns]
+        columns = [*qualities, *self.network_costs.cost_columns(*self.largest()), *more_columns]
         super().__init__(settings, columns=columns, genes=genes, nodes=nodes, blocks=blocks)
 
     @property

@@ -4,7 +4,7 @@ import dataclasses
 import os
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from operator import ge, gt, le
@@ -115,6 +115,14 @@ class SearchSettings(RunSettings):
     workers: int = setting(2, "architectures scored side by side on a CPU", least=1, free=True)
 
 
+@dataclass(frozen=True, kw_only=True)
+class TabularSettings(SearchSettings):
+    """Settings of a search in a table; genes are labels, crossed one by one."""
+
+    crossover: float = setting(0.9, "chance that two parents are crossed", above=0, most=1)
+    mutated_genes: float = setting(1.0, "genes of a child that mutate, on average", above=0)
+
+
 @cache
 def types_of(settings_class: type[RunSettings]) -> dict[str, Any]:
     """The types of the fields by name, also where annotations are not evaluated (PEP 563)."""
@@ -178,6 +186,26 @@ def select(cls: type[T], settings, **more) -> T:
     """
     names = [field.name for field in dataclasses.fields(cls) if field.name not in more]
     return cls(**{name: getattr(settings, name) for name in names}, **more)
+
+
+def recorded_options(
+    settings_class: type[RunSettings],
+    recorded: Mapping[str, Any],
+    *,
+    only: Iterable[str] | None = None,
+    without: Iterable[str] = (),
+) -> dict[str, Any]:
+    """The settings of an earlier run that a training starts from, as options of its own Settings.
+
+    Args:
+        settings_class: Settings of the training; settings that it lacks are left out.
+        recorded: settings of the run, as ``run.json`` holds them.
+        only: names to take; all by default.
+        without: names to leave at their defaults.
+    """
+    names = set(names_of(settings_class)) - set(without)
+    names &= set(recorded if only is None else only)
+    return {name: value for name, value in recorded.items() if name in names}
 
 
 def free_names(settings: RunSettings) -> set[str]:

@@ -13,7 +13,6 @@ that can be checked before any work, and return a list of :class:`PlannedStage`,
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import registry
 from .run.callbacks import Callbacks, RunCallback
+from .run.folders import folder_names, last_run
 from .run.stage import Preparation, Stage
 from .settings import names_of
 
@@ -315,7 +315,7 @@ def plan_search(
     chosen = _merged(classes, presets, options, stages or {})
     if stage is None:
         names = pipeline(names, chosen)
-    folders = labels(names)
+    folders = folder_names(names)
     out = None if out is None else Path(out)
     seed = _seed_of(task, seed, out, folders)
     if out is None:
@@ -587,38 +587,6 @@ def pipeline(names: list[str], options: Mapping[str, Mapping[str, Any]]) -> list
     """
     first, last = (registry.settings_class(n)(**options[n]) for n in (names[0], names[-1]))
     return names[-1:] if last.needs_no_stage_before else first.pipeline(names)
-
-
-def labels(names: list[str]) -> list[str]:
-    """Folders of the stages of a pipeline: their names, with a number where one comes again."""
-    times = [names[: i + 1].count(name) for i, name in enumerate(names)]
-    return [name if k == 1 else f"{name}-{k}" for name, k in zip(names, times, strict=True)]
-
-
-def last_run(folder: str | Path) -> tuple[Path, str]:
-    """The run in a folder: its own, or of the stages in it the one that a search ends with.
-
-    Returns:
-        (folder, name of the stage).
-
-    Raises:
-        ValueError: there is no run.
-    """
-    from .run.journal import read_run
-
-    folder = Path(folder)
-    if (folder / "run.json").exists() or not folder.is_dir():
-        return folder, read_run(folder)[0]["problem"]
-    found = []
-    for path in sorted(folder.glob("*/run.json")):
-        name = read_run(path.parent)[0]["problem"]
-        label = re.fullmatch(rf"{re.escape(name)}(?:-(\d+))?", path.parent.name)  # see labels()
-        if label and name in registry.entries():
-            turn, stages = int(label[1] or 1), registry.stages(registry.entry(name).task)
-            found.append((turn, stages.index(name), path.parent, name))
-    if not found:
-        raise ValueError(f"{folder} holds no run of a search, and none of the stages of one.")
-    return max(found)[2:]
 
 
 def load_training(

@@ -3,7 +3,7 @@
 from moonas.registry import ProblemEntry, StageEntry
 
 CLASSIFIER = dict(
-    training="moonas.training.classifier", training_settings="moonas.training.settings:Settings"
+    training="moonas.training.from_scratch", training_settings="moonas.training.settings:Settings"
 )
 GAN = dict(
     task="eagan",

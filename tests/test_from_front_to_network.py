@@ -97,5 +97,5 @@ def test_every_problem_of_classifiers_has_the_full_training():
         known = names_of(settings_class(name))
         module = moonas.registry.training_module(name)
         if "learning_rate" in known and "proxy_epochs" in known:
-            assert module.__name__ == "moonas.training.classifier"
+            assert module.__name__ == "moonas.training.from_scratch"
         assert callable(module.build_network)

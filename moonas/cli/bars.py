@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..run.callbacks import RunCallback
-from ..run.progress import clock
+from ..run.numbers import clock
 
 if TYPE_CHECKING:
     from rich.console import Console

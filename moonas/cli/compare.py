@@ -8,7 +8,7 @@ from .. import registry
 from ..settings import parse
 from .bars import progress_bar
 from .options import count, pairs, parse_options
-from .output import fail
+from .output import fail, status_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
                 **({"picks": args.picks} if args.picks else {}),
             )
     except ValueError as error:
-        return fail(2, error)
+        return fail(status_of(error), error)
     for problem in found.plan.tasks:
         console.print(to_console(results_table(found, problem, narrow=True), compact=True))
         for line in summary(found, problem):

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from .bars import progress_bar
-from .output import fail
+from .output import fail, status_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
                 on_progress=bar.on_progress,
             )
     except ValueError as error:
-        return fail(2, error)
+        return fail(status_of(error), error)
     folder = Path(args.out or find_model(args.models[0]).parent)
     robustness.write_evaluation(found, folder)
     console.print(to_console(robustness.errors_table(found), compact=True))

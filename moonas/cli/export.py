@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .output import fail
+from .output import fail, status_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
         path = Path(args.out or source.with_name(f"{stem.replace('-', '_')}{ending}"))
         difference = export(model, path, args.format)
     except ValueError as error:
-        return fail(2, error)
+        return fail(status_of(error), error)
     beside = " and its weights beside it" if args.format == "python" else ""
     print(f"Written: {path}{beside}. Its outputs differ from the model's by {difference:.1g}.")
     return 0

@@ -9,7 +9,7 @@ from .. import registry
 from ..settings import names_of
 from .bars import progress_bar
 from .options import add_run_arguments, count, parse_options
-from .output import fail
+from .output import fail, status_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
                     on_progress=bar.on_progress,
                 )
     except ValueError as error:
-        return fail(2, error)
+        return fail(status_of(error), error)
     path = Path(args.out or f"latency-{args.task}.json")
     latency_table.write_latency_table(table, path)
     for line in latency_table.summary(table):

@@ -63,7 +63,7 @@ def _print_zoo(console):
     from rich.table import Table
 
     from ..models.zoo import zoo
-    from ..run.progress import short_number
+    from ..run.numbers import short_number
 
     items = zoo().values()
     for network in dict.fromkeys(network for item in items for network in item.counts):

@@ -22,6 +22,14 @@ class Log(RunCallback):
         self.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
+def status_of(error: BaseException) -> int:
+    """The exit status of an error: 1 if the work failed, 2 if it was asked for wrongly."""
+    from ..errors import SearchFailed
+    from ..run.journal import DamagedRun, RunInUse
+
+    return 1 if isinstance(error, SearchFailed | OSError | DamagedRun | RunInUse) else 2
+
+
 def fail(status: int, message: object) -> int:
     """Print an error; returns the exit status."""
     sys.stdout.flush()

@@ -6,17 +6,17 @@ from collections.abc import Callable
 
 from ..task import PlannedStage, StageResult
 from .bars import progress_bar
-from .output import Log, fail
+from .output import Log, fail, status_of
 
 
 def run_plan(make_plan: Callable[[], list[PlannedStage]]) -> int:
     """Run what ``make_plan`` returns, in order; returns the exit status."""
-    from ..run.journal import DamagedRun, RunInUse, RunMismatch
+    from ..run.journal import RunMismatch
 
     try:
         plan = make_plan()
     except ValueError as error:
-        return fail(1 if isinstance(error, DamagedRun | RunInUse) else 2, error)
+        return fail(status_of(error), error)
     import torch
 
     from ..problem import SearchFailed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from .output import fail
+from .output import fail, status_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         path = show(args.folder)
     except ValueError as error:
-        return fail(2, error)
+        return fail(status_of(error), error)
     print(f"Written: {path}, and its pictures as PNG.")
     if args.open:
         import webbrowser

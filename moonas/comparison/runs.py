@@ -17,12 +17,13 @@ from pymoo.optimize import minimize
 from ..pareto import front_indices, hypervolume
 from ..registry import training_settings_class
 from ..run.callbacks import RunCallback
+from ..run.folders import last_run
 from ..run.front_file import spread_rows
 from ..run.journal import read_run
 from ..run.search import search
 from ..settings import names_of
 from ..tabular import TabularProblem
-from ..task import last_run, load_training, make_algorithm
+from ..task import load_training, make_algorithm
 from ..views.front import save_front
 
 NEAR = 0.99  # of the true hypervolume
@@ -188,7 +189,7 @@ def play_moving(problem, algorithm, seed, generations, n_picks, training):
     """Search with weights that train, then train networks of the front from scratch.
 
     Args:
-        problem: a :class:`~moonas.problem.MovingProblem` with a journal.
+        problem: a :class:`~moonas.weight_sharing.WeightSharingProblem` with a journal.
         algorithm: name, or problem -> pymoo algorithm.
         seed: of the search and of the trainings.
         generations: the budget.

@@ -13,7 +13,6 @@ _HOMES = {
     "ScratchEvaluator": "scratch",
     "SupernetEvaluator": "supernet",
     "SupernetSettings": "settings",
-    "TabularSettings": "settings",
     "TrainingSettings": "settings",
     "quality_columns": "classification",
 }

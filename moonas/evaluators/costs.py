@@ -41,7 +41,7 @@ class NetworkCosts:
             text = json.dumps(self.table, sort_keys=True)
             self.inputs |= {"latency_table": hashlib.sha256(text.encode()).hexdigest()}
 
-    def columns(self, params, macs):
+    def cost_columns(self, params, macs):
         """The columns; params and macs are their upper bounds in hypervolumes."""
         columns = [
             Column("params", "parameters", bounds=(0, int(params))),

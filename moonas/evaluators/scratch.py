@@ -27,13 +27,13 @@ class ScratchEvaluator(Evaluator):
         epochs: of training.
         build: architecture -> the network to train.
         final: train on all images to search with, and judge by those for the final test.
-        told: (epochs done) -> None, told before each epoch of a candidate and at the end.
+        on_epoch: (epochs done) -> None, called before each epoch of a candidate and at the end.
     """
 
     independent = True
 
-    def __init__(self, settings, info, costs, *, epochs, build, final=False, told=None):
-        self.settings, self.costs, self.told = settings, costs, told
+    def __init__(self, settings, info, costs, *, epochs, build, final=False, on_epoch=None):
+        self.settings, self.costs, self.on_epoch = settings, costs, on_epoch
         self.epochs, self.build = epochs, build
         self.device = resolve_device(settings.device)
         self.images = Classification(settings, info, self.device, settings.objectives, final)
@@ -69,7 +69,7 @@ class ScratchEvaluator(Evaluator):
                 recipe,
                 generator(*who, "batches"),
                 self.epochs,
-                told=self.told,
+                on_epoch=self.on_epoch,
                 loss_of=self.images.loss,
                 augment=self.images.augment,
             )

@@ -83,11 +83,3 @@ class SupernetSettings(ClassifierSettings):
         least=1,
     )
     target_layers: int | None = setting(None, "cells of that network; none: layers", least=1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TabularSettings(SearchSettings):
-    """Settings of a search in a table; genes are labels, crossed one by one."""
-
-    crossover: float = setting(0.9, "chance that two parents are crossed", above=0, most=1)
-    mutated_genes: float = setting(1.0, "genes of a child that mutate, on average", above=0)

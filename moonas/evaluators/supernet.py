@@ -134,7 +134,7 @@ class SupernetEvaluator(Evaluator):
                 self.batches,
                 epochs,
                 first=self.epoch,
-                told=lambda done: self.on_progress(phase, done, epochs, "epochs"),
+                on_epoch=lambda done: self.on_progress(phase, done, epochs, "epochs"),
                 loss_of=self.images.loss,
                 augment=self.images.augment,
             )

@@ -1,7 +1,7 @@
 """Trained models as files that others run: ONNX, torch.export, or one readable Python file.
 
-What is written is run and compared with the model before anyone is told that it is there. Every
-file takes the batches that the model takes, of any size, and says what goes in and what comes out.
+Each file is run right after it is written and removed if its outputs differ from the model's. It
+takes batches of any size, and says what goes in and what comes out.
 """
 
 import importlib.util

@@ -92,7 +92,7 @@ class CellSupernet(nn.Module):
         return F.linear(state1.mean((2, 3)), weight, self.classifier.bias)
 
     def _wiring(self, architecture):
-        """What each cell is told, and the columns that the classifier reads.
+        """The arguments of each cell, and the columns that the classifier reads.
 
         Returns:
             A list of (edges, states to concatenate, (columns that state 0 holds, those that state 1

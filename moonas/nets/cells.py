@@ -56,7 +56,7 @@ class Layout:
     """Which cells a network has, and how wide they are.
 
     Args:
-        stem: channels that the stem is told.
+        stem: channels of the stem.
         cells: (channels, whether it is a reduction) of each cell.
     """
 

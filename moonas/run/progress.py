@@ -7,23 +7,7 @@ from pymoo.util.display.column import Column
 from pymoo.util.display.output import Output
 
 from ..pareto import hypervolume
-
-UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
-
-
-def short_number(value):
-    """A count in four or five characters, as 48.1k or 3.35M."""
-    for scale, letter in UNITS:
-        if abs(value) >= scale:
-            return f"{value / scale:.3g}{letter}"
-    return f"{value:.3g}"
-
-
-def clock(seconds):
-    """Seconds as m:ss or h:mm:ss."""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+from .numbers import clock, short_number
 
 
 def _shown(value, unit):

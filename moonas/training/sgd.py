@@ -58,7 +58,7 @@ def train_epoch(
         rng: ``torch.Generator`` of the CPU, for shuffling and augmentation.
         loss_of: (logits, labels) -> 0-dimensional loss.
         augment: (images, rng) -> images, or None.
-        before: (images, labels) -> None, told each step's batch before it is trained on.
+        before: (images, labels) -> None, called with each step's batch before the step.
 
     Returns:
         A :class:`~moonas.training.report.TrainingReport` of one loss, ``loss``.
@@ -91,14 +91,16 @@ def train_epoch(
     return TrainingReport({"loss": mean}, len(losses), skipped)
 
 
-def train_epochs(net, data, draw, optimizer, recipe, rng, epochs, *, first=0, told=None, **options):
+def train_epochs(
+    net, data, draw, optimizer, recipe, rng, epochs, *, first=0, on_epoch=None, **options
+):
     """Several epochs along the cosine of a recipe.
 
     Args:
         net, data, draw, optimizer, recipe, rng, options: of :func:`train_epoch`.
         epochs: how many.
         first: number of the first one, for the learning rate.
-        told: (epochs done) -> None, told before each epoch and at the end.
+        on_epoch: (epochs done) -> None, called before each epoch and at the end.
 
     Returns:
         A :class:`~moonas.training.report.TrainingReport` of all steps, whose ``loss`` is that of
@@ -106,16 +108,16 @@ def train_epochs(net, data, draw, optimizer, recipe, rng, epochs, *, first=0, to
     """
     losses, steps, skipped = {"loss": math.nan}, 0, 0
     for done in range(epochs):
-        if told is not None:
-            told(done)
+        if on_epoch is not None:
+            on_epoch(done)
         for group in optimizer.param_groups:
             group["lr"] = cosine(
                 first + done, recipe.horizon, recipe.learning_rate, recipe.learning_rate_end
             )
         report = train_epoch(net, data, draw, optimizer, recipe, rng, **options)
         losses, steps, skipped = report.losses, steps + report.steps, skipped + report.skipped
-    if told is not None:
-        told(epochs)
+    if on_epoch is not None:
+        on_epoch(epochs)
     return TrainingReport(losses, steps, skipped)
 
 

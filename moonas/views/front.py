@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter
 
 from ..files import save_figure
 from ..pareto import Row
-from ..run.progress import short_number
+from ..run.numbers import short_number
 from .drawing import ACCENT, INK, QUIET, finish, one_plot
 from .page import Point
 from .tables import Table

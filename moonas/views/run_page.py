@@ -21,9 +21,9 @@ from .. import registry
 from ..files import save_figure, write_atomically
 from ..pareto import Row, front_from_scores, hypervolume
 from ..run import front_file
+from ..run.folders import last_run
 from ..run.journal import read_run, read_times
-from ..run.progress import clock
-from ..task import last_run
+from ..run.numbers import clock
 from . import page
 from .drawing import ACCENT, QUIET, draw_graph, finish, one_plot
 from .front import front_picture, front_table, label_axes

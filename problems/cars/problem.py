@@ -86,7 +86,7 @@ class CARS(ClassifierProblem):
         return self.supernet_evaluator(Supernet)
 
     def operators(self):
-        """Sampling, crossover, mutation and duplicate elimination for any genetic algorithm."""
+        """Operators for any genetic algorithm; the paper's search has :class:`CARSMating`."""
         return super().operators() | {"mutation": NodeReset(prob=0.5)}
 
     def algorithm(self):

@@ -9,7 +9,7 @@ from moonas.files import save_figure
 from moonas.metrics.timing import measure_latency
 from moonas.nets.counting import count_macs, count_params
 from moonas.nets.devices import repeatable
-from moonas.run.progress import short_number
+from moonas.run.numbers import short_number
 from moonas.views.drawing import INK
 
 from .masks import CHANNELS

@@ -1,12 +1,13 @@
 """The final fine-tuning of two compressed generators, on all images to search with."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from moonas.files import sha256
 from moonas.run.journal import read_run
+from moonas.settings import recorded_options
 
 from .comparison import compare, comparison_lines, write_comparison
 from .masks import compressed, groups_of
@@ -27,8 +28,7 @@ def build(from_run=None, **options):
     if from_run is None:
         return FineTuning(FineTuningSettings(**options))
     searched = read_run(from_run)[0]["settings"]
-    own = {f.name for f in fields(FineTuningSettings)} - {"weights"}
-    taken = {name: value for name, value in searched.items() if name in own}
+    taken = recorded_options(FineTuningSettings, searched, without=["weights"])
     return FineTuning(FineTuningSettings(**taken | {"weights": str(from_run)} | options))
 
 

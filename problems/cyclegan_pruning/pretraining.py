@@ -47,11 +47,11 @@ class CycleStage(EpochTraining):
         return _InTraining(self, seed)
 
     @staticmethod
-    def line(epoch, told):
+    def line(epoch, metrics):
         """What an epoch reported, as a line of text."""
         losses = ("GAN loss", "gan"), ("cycle", "cycle"), ("identity", "identity")
-        words = ", ".join(f"{words} {told[f'{name}_loss']:.3f}" for words, name in losses)
-        return f"  epoch {epoch + 1:>3}: {words}, discriminators {told['d_loss']:.3f}"
+        words = ", ".join(f"{words} {metrics[f'{name}_loss']:.3f}" for words, name in losses)
+        return f"  epoch {epoch + 1:>3}: {words}, discriminators {metrics['d_loss']:.3f}"
 
     @staticmethod
     def result(training, scores):

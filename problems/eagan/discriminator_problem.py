@@ -12,7 +12,7 @@ from . import zoo
 from .costs import discriminator_cost
 from .discriminator_net import Discriminator
 from .evaluators import OneToOne
-from .gan_file import WEIGHTS, read_gan, read_generator
+from .gan_file import WEIGHTS, generator_file, read_gan, read_generator
 from .gan_problem import GanProblem, discriminator_maker
 from .operations import own_weights
 from .parts import discriminator_parts
@@ -28,7 +28,7 @@ def build(**options):
     folder = Path(settings.from_run)
     found = read_gan(folder)
     settings = replace(settings, generator=found["generator"], from_run=None)
-    problem = EAGANDiscriminator(settings, folder / WEIGHTS)
+    problem = EAGANDiscriminator(settings, generator_file(folder))
     if found["generator_shape"] != problem.generator_shape:
         names = ("channels", "latent")
         shapes = [

@@ -87,6 +87,7 @@ class _GanEvaluator(Evaluator):
 
     def run_epochs(self, phase, epochs, draw, discriminator, d_optimizer):
         """Train drawn pairs; a dict that tells of it."""
+        on_progress = self.problem.callbacks.on_progress
         with repeatable(self.settings.threads):
             report = train_adversarially(
                 self.generation.images,
@@ -96,7 +97,7 @@ class _GanEvaluator(Evaluator):
                 self.recipe,
                 self.streams,
                 epochs,
-                told=lambda done: self.problem.callbacks.on_progress(phase, done, epochs, "epochs"),
+                on_epoch=lambda done: on_progress(phase, done, epochs, "epochs"),
             )
         require_a_step(report, advice=ADVICE)
         return {"epochs": epochs} | report.as_dict()

@@ -1,6 +1,6 @@
 """The full training of a GAN that a search has found: from scratch, with a moving average."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from moonas.nets.randomness import generator as stream
 from moonas.nets.randomness import initial_weights
 from moonas.run.journal import read_run
 from moonas.run.stage import EpochTraining
-from moonas.settings import select
+from moonas.settings import recorded_options, select
 from moonas.training.report import require_a_step
 from moonas.training.sgd import part_of_state
 
@@ -47,8 +47,7 @@ def build(from_run=None, **options):
         return FinalTraining(TrainingSettings(**options))
     found = read_gan(from_run)
     searched = read_run(from_run)[0]["settings"]
-    own = {f.name for f in fields(TrainingSettings)} - {"epochs", "score_images"}
-    taken = {name: value for name, value in searched.items() if name in own}
+    taken = recorded_options(TrainingSettings, searched, without=("epochs", "score_images"))
     taken |= {name: found[name] for name in ("generator", "discriminator")}
     return FinalTraining(TrainingSettings(**taken | options))
 
@@ -111,9 +110,9 @@ class FinalTraining(EpochTraining):
         return gan
 
     @staticmethod
-    def line(epoch, told):
+    def line(epoch, metrics):
         """What an epoch reported, as a line of text."""
-        losses = f"loss of D {told['d_loss']:.3f}, of G {told['g_loss']:.3f}"
+        losses = f"loss of D {metrics['d_loss']:.3f}, of G {metrics['g_loss']:.3f}"
         return f"  epoch {epoch + 1:>3}: {losses}"
 
     @staticmethod

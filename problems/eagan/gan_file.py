@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from moonas.data.images import DataInfo
 from moonas.files import write_json
 from moonas.files.tensors import foreign, read_tensors, write_tensors
-from moonas.models.model import find_model, read_model
+from moonas.models.model import MODEL, find_model, read_model
 from moonas.run.stage import Stage, read_left
 from moonas.training.sgd import part_of_state, training_state
 
@@ -58,20 +58,45 @@ def write_gan(
 
 
 def read_generator(path: str | Path) -> dict[str, Tensor]:
-    """The state of a generator in a gan.pt, see :func:`~moonas.training.sgd.training_state`.
+    """The state of a generator in a gan.pt or model.pt, as of :func:`.training.sgd.training_state`.
 
     Raises:
         ValueError: the file is missing or damaged, or holds something else.
     """
+    if Path(path).name == MODEL:
+        return {f"weights.{name}": tensor for name, tensor in read_model(path)[1].items()}
     return part_of_state(read_tensors(path, holds=HOLDS)[1], "generator")
 
 
+def generator_file(folder: str | Path) -> Path:
+    """The file of a generator in a run folder: gan.pt of a search, model.pt of a training."""
+    folder = Path(folder)
+    trained = (folder / MODEL).exists() and not (folder / GAN).exists()
+    return folder / (MODEL if trained else WEIGHTS)
+
+
 def read_gan(folder: str | Path) -> dict[str, Any]:
-    """What a search has left in its gan.json.
+    """What a search has left in its gan.json, or a training in its model.pt.
+
+    Returns:
+        A dict: generator and discriminator, texts; generator_shape and discriminator_shape, their
+        arguments; of a search also calls, the length of its journal.
 
     Raises:
         ValueError: there is none, or the file is damaged.
     """
+    path = generator_file(folder)
+    if path.name == MODEL:
+        about = read_model(path)[0]
+        try:
+            return {
+                "generator": about["generator"],
+                "generator_shape": about["shape"],
+                "discriminator": about["discriminator"]["architecture"],
+                "discriminator_shape": about["discriminator"]["shape"],
+            }
+        except (KeyError, TypeError) as error:
+            raise foreign(path, "GAN of a training", error) from None
 
     def checked(found):
         shapes = ("generator_shape", "discriminator_shape")

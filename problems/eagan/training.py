@@ -143,7 +143,7 @@ def g_hinge(fake):
 
 
 def train_adversarially(
-    images, draw, discriminator, d_optimizer, recipe, streams, epochs, *, told=None, after=None
+    images, draw, discriminator, d_optimizer, recipe, streams, epochs, *, on_epoch=None, after=None
 ):
     """Train pairs of a generator and a discriminator, drawn anew for each step of a generator.
 
@@ -159,8 +159,8 @@ def train_adversarially(
         recipe: a :class:`Recipe`.
         streams: :class:`Streams`.
         epochs: how many.
-        told: (epochs done) -> None, told before each and at the end.
-        after: () -> None, told after each step of a generator.
+        on_epoch: (epochs done) -> None, called before each and at the end.
+        after: () -> None, called after each step of a generator.
 
     Returns:
         An :class:`AdversarialReport`.
@@ -176,8 +176,8 @@ def train_adversarially(
             f"{len(images) // size} steps an epoch, so generators would never train."
         )
     for done in range(epochs):
-        if told is not None:
-            told(done)
+        if on_epoch is not None:
+            on_epoch(done)
         order = torch.randperm(len(images), generator=streams.batches).to(images.device)
         pair = None
         for step, rows in enumerate(order[: len(order) // size * size].split(size)):
@@ -197,8 +197,8 @@ def train_adversarially(
                 if after is not None:
                     after()
             pair = None
-    if told is not None:
-        told(epochs)
+    if on_epoch is not None:
+        on_epoch(epochs)
     return AdversarialReport.of(d_losses, g_losses)
 
 

@@ -111,7 +111,7 @@ class EGDarts(ClassifierProblem):
             final = self.scratch_evaluator(
                 epochs=total,
                 final=True,
-                told=lambda done: self.callbacks.on_progress(phase, done, total, "epochs"),
+                on_epoch=lambda done: self.callbacks.on_progress(phase, done, total, "epochs"),
             )
             final.begin(self.session.seed)
             return final.score(self.candidates([row.architecture]))

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from moonas.evaluators.settings import TabularSettings
-from moonas.settings import require, setting
+from moonas.settings import TabularSettings, require, setting
 
 from .space import EDGES
 

@@ -8,8 +8,9 @@ from searches import words
 
 import moonas
 from moonas.cli import main
+from moonas.run.folders import last_run
 from moonas.run.journal import RunMismatch, read_run
-from moonas.task import last_run, plan_search, plan_training
+from moonas.task import plan_search, plan_training
 
 EG_DARTS = dict(
     population=4,

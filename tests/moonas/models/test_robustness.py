@@ -149,4 +149,4 @@ def test_other_classes_channels_and_kinds_are_refused(few_digits):
 
 def test_a_missing_model_ends_with_2(tmp_path, capsys):
     assert main(["evaluate", str(tmp_path / "none.pt")]) == 2
-    assert "none.pt is not there" in capsys.readouterr().err
+    assert "none.pt is missing" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from moonas.data import cutout
 from moonas.files.tensors import fingerprint
 from moonas.nets.cell_network import CellNetwork, drop_path
 from moonas.nets.randomness import generator
-from moonas.training.classifier import build, learning_rate, mixed
+from moonas.training.from_scratch import build, learning_rate, mixed
 from moonas.training.settings import Settings
 
 EDGES = [("sep_conv_3x3", 0), ("skip_connect", 1)] * 4

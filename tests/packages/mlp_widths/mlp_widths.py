@@ -52,6 +52,6 @@ PROBLEMS = {
     "mlp-widths": ProblemEntry(
         module="mlp_widths",
         summary="widths of a multi-layer perceptron",
-        training="moonas.training.classifier",
+        training="moonas.training.from_scratch",
     )
 }

@@ -18,6 +18,7 @@ from moonas.data import load
 from moonas.operators import SameRow
 from moonas.problem import SearchFailed
 from moonas.run.journal import RunMismatch, read_run
+from moonas.training.report import TrainingReport
 
 
 def test_half_of_the_search_images_trains_and_half_validates_and_none_is_a_test_image(tiny):
@@ -39,7 +40,7 @@ def draws_of(evaluator, monkeypatch, train):
 
     def spy(net, data, draw, *args, **options):
         steps.extend([path.keywords["architecture"] for path in draw()] for _ in range(200))
-        return {"epochs": 1, "steps": 1}
+        return TrainingReport({"loss": 0.0}, steps=1, skipped=0)
 
     monkeypatch.setattr("moonas.evaluators.supernet.train_epochs", spy)
     train(evaluator)

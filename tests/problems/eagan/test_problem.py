@@ -22,8 +22,8 @@ from moonas.cli import main
 from moonas.files.tensors import fingerprint
 from moonas.problem import SearchFailed
 from moonas.registry import attach_journal
+from moonas.run.folders import last_run
 from moonas.run.journal import RunMismatch, read_run
-from moonas.task import last_run
 from moonas.testing import check_resume
 from moonas.training.sgd import training_state
 

@@ -131,7 +131,7 @@ def test_clipping_bounds_a_gradient():
 
 def test_steps_are_told_of():
     done, steps = [], []
-    train(epochs=3, told=done.append, after=lambda: steps.append(1))
+    train(epochs=3, on_epoch=done.append, after=lambda: steps.append(1))
     assert done == [0, 1, 2, 3] and len(steps) == 6
 
 

@@ -138,7 +138,7 @@ def test_every_algorithm_searches_it(load, name):
 def test_the_final_test_is_on_images_that_the_search_has_not_seen(load):
     problem = load()
     problem.evaluator.begin(1)
-    final = problem._scratch(epochs=1, final=True)
+    final = problem.scratch_evaluator(epochs=1, final=True)
     final.begin(1)
     searched, tested = problem.evaluator.images, final.images
     assert len(tested.train[1]) == 1437 and len(tested.validation[1]) == 360

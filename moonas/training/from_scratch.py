@@ -21,6 +21,7 @@ from ..nets.counting import count_macs, count_params
 from ..nets.devices import repeatable, resolve_device
 from ..nets.randomness import generator, initial_weights
 from ..registry import settings_class, stage_module
+from ..run.folders import last_run
 from ..run.front_file import (
     add_results,
     correlation_with_training,
@@ -29,8 +30,7 @@ from ..run.front_file import (
 )
 from ..run.journal import read_run, seconds_of
 from ..run.stage import EpochTraining
-from ..settings import names_of, select
-from ..task import last_run
+from ..settings import names_of, recorded_options, select
 from .settings import Settings
 from .sgd import (
     Recipe,
@@ -61,7 +61,7 @@ def build(from_run=None, **options):
         return _of_published(Settings(**options))
     folder, name = last_run(from_run)
     searched = read_run(folder)[0]["settings"]
-    settings = Settings(**{key: searched[key] for key in FROM_SEARCH if key in searched} | options)
+    settings = Settings(**recorded_options(Settings, searched, only=FROM_SEARCH) | options)
     info = describe(settings.data, settings.image_size)
     problem = _problem(name, _of_network(searched))
     rows = read_front_csv(folder)
@@ -69,7 +69,10 @@ def build(from_run=None, **options):
     searched_for = quality if rows and quality in rows[0].columns else "error"
     number = find_row(rows, settings.pick, error=searched_for, size="params")
     architecture = problem.architecture_from_json(rows[number].architecture)
-    return FullTraining(settings, info, name, problem, architecture, (folder, number))
+    qualities = () if info.multi_label else set(searched["objectives"]) & {"robustness_error"}
+    return FullTraining(
+        settings, info, name, problem, architecture, (folder, number), qualities=qualities
+    )
 
 
 def _of_published(settings):
@@ -127,14 +130,16 @@ class FullTraining(EpochTraining):
         problem: the problem.
         architecture: in its space.
         row: (run folder, number of a row of its front), or None.
+        qualities: columns of quality that are tested besides the first, such as robustness_error
+            where it was an objective of the search.
     """
 
     in_words = "training a classifier from scratch"
     phase = "training from scratch"
 
-    def __init__(self, settings, info, name, problem, architecture, row=None):
+    def __init__(self, settings, info, name, problem, architecture, row=None, *, qualities=()):
         self.settings, self.info, self.name, self.problem = settings, info, name, problem
-        self.architecture, self.row = architecture, row
+        self.architecture, self.row, self.qualities = architecture, row, tuple(qualities)
         self.quality = quality_columns((), info)[0].name
         self.plain = problem.architecture_to_json(architecture)
         self.inputs = checksums(info) | {"architecture": json.dumps(self.plain)}
@@ -179,9 +184,9 @@ class FullTraining(EpochTraining):
         return _Training(self, seed)
 
     @staticmethod
-    def line(epoch, told):
+    def line(epoch, metrics):
         """What an epoch reported, as a line of text."""
-        return f"  epoch {epoch + 1:>3}: loss {told['loss']:.4f}"
+        return f"  epoch {epoch + 1:>3}: loss {metrics['loss']:.4f}"
 
     @staticmethod
     def result(training, scores):
@@ -217,7 +222,7 @@ class FullTraining(EpochTraining):
         shape = self.info.channels, self.info.side, self.info.side
         with repeatable(self.settings.threads):
             result = {
-                self.quality: tested,
+                **trained.columns,
                 "params": count_params(plain),
                 "macs": count_macs(plain, *shape),
                 "latency_ms": measure_latency(plain, shape, self.device),
@@ -255,7 +260,7 @@ class _Training:
 
     def __init__(self, stage, seed):
         self.settings = s = stage.settings
-        self.images = Classification(s, stage.info, stage.device, final=True)
+        self.images = Classification(s, stage.info, stage.device, stage.qualities, final=True)
         self.images.load()
         self.who = (seed, *stage.problem.encode(stage.architecture).tolist())
         with initial_weights(*self.who, "weights"):
