@@ -1,4 +1,8 @@
+import contextlib
+import io
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -153,7 +157,7 @@ def elsewhere(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def line(few_digits):
     """A search of both stages on a hundred images."""
     cells = TINY["eg-darts-cells"] | dict(batch=25)
@@ -167,17 +171,37 @@ def without_cells(line):
     return [word for word in line if not word.startswith("eg-darts-cells.")]
 
 
-def test_a_search_runs_both_stages_and_the_same_line_computes_nothing(elsewhere, capsys, line):
-    assert main(line) == 0
-    out = capsys.readouterr().out
-    run = elsewhere / "runs" / "eg-darts-digits-seed1"
-    cells = json.loads((run / "eg-darts-cells" / "cells.json").read_text())["cells"]
-    head, records = read_run(run / "eg-darts")
+RUN = Path("runs", "eg-darts-digits-seed1")
+
+
+@pytest.fixture(scope="module")
+def searched(line, tmp_path_factory):
+    """The folder in which that search has run, and what it has printed."""
+    folder = tmp_path_factory.mktemp("search")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            assert main(line) == 0
+    return folder, out.getvalue()
+
+
+@pytest.fixture
+def copied(searched, elsewhere):
+    """A copy of that run in the folder of a test."""
+    return shutil.copytree(searched[0] / RUN, elsewhere / RUN)
+
+
+def test_a_search_runs_both_stages_and_the_same_line_computes_nothing(
+    searched, copied, capsys, line
+):
+    out, folder = searched[1], copied
+    cells = json.loads((folder / "eg-darts-cells" / "cells.json").read_text())["cells"]
+    head, records = read_run(folder / "eg-darts")
     assert head["settings"]["cells"] == cells
     assert [r["kind"] for r in records] == ["score", "score", "final test"]
     for text in ("Normal cell / reduction cell: ", "Period 2 of 2: 3 cells, 2 candidates an edge"):
         assert text in out
-    (picked,) = [row for row in front_rows(run / "eg-darts") if row["picked"] == "1"]
+    (picked,) = [row for row in front_rows(folder / "eg-darts") if row["picked"] == "1"]
     assert f"Picked: {picked['in_words']}. Trained from scratch for 2 epochs" in out
     test_error = records[-1]["result"]["error"][0]
     assert f"it has a test error of {test_error:.2f} %" in out
@@ -185,23 +209,20 @@ def test_a_search_runs_both_stages_and_the_same_line_computes_nothing(elsewhere,
     assert f"its validation error was {float(picked['error']):.2f} %" in out
     x = picked["x"].split()
     assert all("." not in value for value in x[:4]) and len(x) == 6
-    before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     assert main(line) == 0
     again = capsys.readouterr().out
     assert again.count("This run is complete") == 2
     assert f"it has a test error of {test_error:.2f} %" in again
-    assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file()} == before
+    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
 
 
-def test_a_lone_second_stage_goes_on_with_the_cells_beside_it(elsewhere, capsys, line):
-    assert main(line) == 0
+def test_a_lone_second_stage_goes_on_with_the_cells_beside_it(copied, capsys, line):
     ours = without_cells(line)
-    capsys.readouterr()
     assert main([*ours, "--stage", "eg-darts"]) == 0
     assert "This run is complete" in capsys.readouterr().out
     assert main([*ours, "mutation=0.2", "--stage", "eg-darts"]) == 2
-    folder = elsewhere / "runs" / "eg-darts-digits-seed1"
-    (folder / "eg-darts-cells" / "cells.json").unlink()
+    (copied / "eg-darts-cells" / "cells.json").unlink()
     assert main([*ours, "--stage", "eg-darts"]) == 2
     assert "or that has not ended" in capsys.readouterr().err
 
@@ -213,9 +234,7 @@ def test_a_folder_of_another_second_stage_is_found_before_the_first_one_runs(
     assert main([*ours, "cells=CARS_A", "mutation=0.2", "--stage", "eg-darts"]) == 0
     assert main(line) == 2
     assert "holds a run with mutation=0.2; this one has mutation=0.1" in capsys.readouterr().err
-    assert [p.name for p in (elsewhere / "runs" / "eg-darts-digits-seed1").iterdir()] == [
-        "eg-darts"
-    ]
+    assert [p.name for p in (elsewhere / RUN).iterdir()] == ["eg-darts"]
 
 
 def test_a_preparation_wants_no_algorithm(elsewhere, capsys):
@@ -247,7 +266,7 @@ def test_a_final_training_that_diverges_says_so(load):
 def test_one_stage_runs_alone_with_cells_of_any_kind(elsewhere, capsys, line):
     ours = without_cells(line)
     assert main([*ours, "cells=CARS_A", "--stage", "eg-darts"]) == 0
-    folder = elsewhere / "runs" / "eg-darts-digits-seed1"
+    folder = elsewhere / RUN
     assert [p.name for p in folder.iterdir()] == ["eg-darts"]
     assert read_run(folder / "eg-darts")[0]["settings"]["cells"] == "CARS_A"
 
