@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from pymoo.operators.mutation.pm import PM
+from searches import TINY
 from tables201 import write_table
 from toy import Toy
 
@@ -46,6 +47,12 @@ def test_other_evaluators_keep_the_contract(name, options, options_of):
     check_problem(moonas.load_problem(name, **options, **options_of(name)), n=4, generations=2)
 
 
+def test_tiny_settings_are_settings_of_their_stage():
+    assert set(TINY) == set(entries())
+    for name, options in TINY.items():
+        assert set(options) <= set(names_of(settings_class(name))), name
+
+
 @pytest.mark.parametrize("task", sorted({e.task for e in entries().values()}))
 def test_a_preset_of_a_task_is_one_of_all_its_stages(task):
     classes = [settings_class(name) for name in stages(task)]
@@ -54,10 +61,6 @@ def test_a_preset_of_a_task_is_one_of_all_its_stages(task):
     for settings in classes:
         for name, options in settings.PRESETS.items():
             assert set(options) <= set(names_of(settings)), name
-
-
-def test_a_problem_in_closed_form_keeps_the_contract():
-    check_problem(Toy())
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ TINY = {
     | IMAGES
     | dict(channels=2, layers=(3, 3), candidates=(12, 2), skip_dropout=(0.0, 0.4))
     | dict(epochs=2, weight_epochs=1, batch=240),
-    "eg-darts": PROXIES | dict(first_width=(3, 6), final_epochs=2),
+    "eg-darts": PROXIES | dict(first_width=(2, 3), final_epochs=2),
     "eagan-generator": EAGAN,
     "eagan-discriminator": EAGAN | dict(generator_epochs=1),
     "cyclegan-pretraining": RUN | CYCLEGAN | dict(epochs=1, decay_epochs=0),

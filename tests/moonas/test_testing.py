@@ -1,9 +1,12 @@
 """The checks that moonas ships notice what they are for."""
 
+import itertools
+
 import broken_toys
 import pytest
-from toy import Toy
+from toy import Toy, ToySettings
 
+from moonas.run.session import Session
 from moonas.testing import check_problem, check_resume
 
 
@@ -52,3 +55,36 @@ def test_a_run_that_ends_early_after_a_stop_is_noticed(tmp_path):
 
     with pytest.raises(AssertionError, match="ended after"):
         check_resume(Toy, run, tmp_path)
+
+
+class Clocked:
+    """A stage of five calls, each with a result and a time that no other call has."""
+
+    settings, inputs = ToySettings(), {}
+
+    def __init__(self, clock):
+        self.session, self.clock = Session(), clock
+
+    def run(self):
+        self.session.begin(1, "clocked", "")
+        for call in range(5):
+            self.session.recorded("score", {"x": call}, lambda: {"ms": float(next(self.clock))})
+
+
+def test_values_that_are_measured_may_differ_where_the_check_knows_them(tmp_path):
+    clock = itertools.count()
+    with pytest.raises(AssertionError, match="differs in call 0 .* another 'result'"):
+        check_resume(lambda: Clocked(clock), Clocked.run, tmp_path / "unknown")
+    check_resume(lambda: Clocked(clock), Clocked.run, tmp_path / "known", measured=["ms"])
+
+
+@pytest.mark.parametrize(("max_stops", "n_starts"), [(None, 6), (9, 6), (2, 4), (1, 3)])
+def test_a_run_of_many_calls_is_stopped_at_a_few_of_them(max_stops, n_starts, tmp_path):
+    starts = []
+
+    def build():
+        starts.append(Clocked(itertools.repeat(0)))
+        return starts[-1]
+
+    check_resume(build, Clocked.run, tmp_path, max_stops=max_stops)
+    assert len(starts) == n_starts  # one straight through, one after the last stop

@@ -5,18 +5,16 @@ import numpy as np
 import pytest
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.optimize import minimize
+from searches import run
 from toy import N_VAR, Toy, error_of
 
 from moonas import algorithm, front
 from moonas.algorithms import ALGORITHMS
 from moonas.problem import Column, SearchFailed
+from moonas.testing import check_resume
 from moonas.weight_sharing import live_individuals
 
 EVERY_ALGORITHM = sorted(ALGORITHMS)
-
-
-def run(toy, name="nsga2", seed=1, generations=6, **options):
-    return minimize(toy, algorithm(name, toy), ("n_gen", generations), seed=seed, **options)
 
 
 @pytest.mark.parametrize("name", EVERY_ALGORITHM)
@@ -30,7 +28,7 @@ def test_no_survivor_is_stale(name):
         expected = np.column_stack([error_of(float(toy.evaluator.t), size), size])
         stale.append(int((live.get("F") != expected).any(axis=1).sum()))
 
-    run(toy, name, callback=callback)
+    run(toy, name, generations=6, callback=callback)
     assert stale == [0] * 6
 
 
@@ -53,34 +51,12 @@ def test_same_seed_gives_the_same_run_also_on_one_object(name):
 
 @pytest.mark.parametrize("name", EVERY_ALGORITHM)
 def test_a_run_stopped_at_any_call_and_resumed_equals_the_straight_one(name, tmp_path):
-    from moonas.run.journal import Journal
-
-    def start(folder, stop=None):
-        toy = Toy()
-        toy.session.journal = Journal(folder, problem="toy", settings=toy.settings)
-        if stop is not None:  # no call past the stop-th is computed
-            call = toy.journal.call
-
-            def limited(*args):
-                if not toy.journal.replaying and toy.journal.n_calls == stop:
-                    raise KeyboardInterrupt
-                return call(*args)
-
-            toy.journal.call = limited
+    def search(toy):
         return run(toy, name, generations=4)
 
-    straight = start(tmp_path / "straight")
-    n_calls = len((tmp_path / "straight" / "journal.jsonl").read_text().splitlines())
-    stops = range(1, n_calls) if n_calls < 15 else range(1, n_calls, n_calls // 8)
-    for stop in stops:
-        folder = tmp_path / str(stop)
-        with pytest.raises(KeyboardInterrupt):
-            start(folder, stop)
-        resumed = start(folder)
-        assert np.array_equal(resumed.pop.get("X"), straight.pop.get("X"))
-        assert np.array_equal(resumed.pop.get("F"), straight.pop.get("F"))
-        written = (folder / "journal.jsonl").read_bytes()
-        assert written == (tmp_path / "straight" / "journal.jsonl").read_bytes()
+    straight, resumed = check_resume(Toy, search, tmp_path, max_stops=15)
+    assert np.array_equal(resumed.pop.get("X"), straight.pop.get("X"))
+    assert np.array_equal(resumed.pop.get("F"), straight.pop.get("F"))
 
 
 def test_two_algorithms_one_after_the_other_run_as_if_alone():
@@ -107,7 +83,7 @@ def test_no_scale_of_old_objectives_is_remembered(name):
         largest = 1 + 3 * N_VAR
         assert ideal[0] >= 100 - error_of(float(toy.evaluator.t), largest)
 
-    run(toy, name, callback=callback)
+    run(toy, name, generations=6, callback=callback)
 
 
 def test_parents_that_are_scored_again_count_as_evaluations():
@@ -118,7 +94,11 @@ def test_parents_that_are_scored_again_count_as_evaluations():
 def test_the_parents_train_and_nobody_else():
     toy = Toy()
     seen = []
-    run(toy, callback=lambda a: seen.append({tuple(x.tolist()) for x in a.pop.get("X")}))
+
+    def note(algorithm):
+        seen.append({tuple(x.tolist()) for x in algorithm.pop.get("X")})
+
+    run(toy, "nsga2", generations=6, callback=note)
     for parents, trained in zip(seen, toy.evaluator.calls[1:], strict=False):
         assert set(trained) == parents
 
@@ -153,7 +133,7 @@ def test_a_static_problem_trains_once():
     toy = Toy(moves=False)
     result = run(toy)
     assert toy.evaluator.calls == ["warm up"]
-    assert result.algorithm.evaluator.n_eval == 6 * 8
+    assert result.algorithm.evaluator.n_eval == 3 * 8
 
 
 def test_a_call_without_an_algorithm_never_trains():
@@ -178,10 +158,10 @@ def test_an_interleaved_second_run_is_noticed():
 
 def test_an_algorithm_goes_on_where_it_was_after_a_first_minimize():
     toy = Toy()
-    half = run(toy, generations=3)
+    half = run(toy, "nsga2", generations=3)
     half.algorithm.termination = type(half.algorithm.termination)(6)
     whole = minimize(toy, half.algorithm, copy_algorithm=False)
-    assert np.array_equal(whole.pop.get("F"), run(Toy(), generations=6).pop.get("F"))
+    assert np.array_equal(whole.pop.get("F"), run(Toy(), "nsga2", generations=6).pop.get("F"))
 
 
 def interrupt_at(toy, name):
@@ -211,7 +191,7 @@ def test_an_interrupted_algorithm_is_not_taken_up_again(name):
 def test_an_algorithm_from_elsewhere_is_not_taken_up():
     toy = Toy()
     run(toy)
-    loaded = pickle.loads(pickle.dumps(run(Toy()).algorithm))
+    loaded = pickle.loads(pickle.dumps(run(Toy(), "nsga2").algorithm))
     loaded.termination = type(loaded.termination)(9)
     loaded.problem = toy
     with pytest.raises(ValueError, match="loaded from a file"):
@@ -225,9 +205,9 @@ def test_a_scored_population_starts_a_static_run_and_no_moving_one():
         start = algorithm("nsga2", toy, sampling=first.pop)
         if moves:
             with pytest.raises(ValueError, match=r'sampling=population.get\("X"\)'):
-                minimize(toy, start, ("n_gen", 3), seed=1)
+                run(toy, start)
         else:
-            assert len(minimize(toy, start, ("n_gen", 3), seed=1).pop) == 8
+            assert len(run(toy, start).pop) == 8
 
 
 def test_a_candidate_that_had_failed_has_no_growth_to_show():
@@ -255,7 +235,7 @@ def test_a_candidate_that_had_failed_has_no_growth_to_show():
 def test_random_search_takes_options_as_the_others_do():
     toy = Toy()
     search = algorithm("random", toy, n_offsprings=3)
-    result = minimize(toy, search, ("n_gen", 4), seed=1)
+    result = run(toy, search, generations=4)
     assert result.algorithm.evaluator.n_eval == 8 + 3 * (8 + 3)
     assert type(search.output).__name__ == "SearchOutput"
 

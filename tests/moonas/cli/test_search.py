@@ -1,23 +1,40 @@
+import contextlib
+import io
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import numpy as np
 import pytest
 from searches import TINY, front_rows, words
 
+import moonas
 from moonas.cli import main
+from moonas.run.journal import read_run
 
-SEARCH = [
-    "search",
-    "cars",
-    "--population",
-    "6",
-    "--generations",
-    "3",
-    "--set",
-    *words(TINY["cars"]),
-]
+OPTIONS = {key: value for key, value in TINY["cars"].items() if key != "generations"}
+SEARCH = ["search", "cars", "--generations", "3", "--set", *words(OPTIONS)]
+RUN = Path("runs", "cars-digits-seed1")
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """The folder in which a search has run, and what it has printed."""
+    folder = tmp_path_factory.mktemp("search")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            assert main(SEARCH) == 0
+    return folder, out.getvalue()
+
+
+@pytest.fixture
+def copied(searched, elsewhere):
+    """A copy of that run in the folder of a test."""
+    return shutil.copytree(searched[0] / RUN, elsewhere / RUN)
 
 
 @pytest.fixture(autouse=True)
@@ -26,43 +43,31 @@ def elsewhere(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_a_search_ends_with_a_table_and_a_run_folder(elsewhere, capsys):
-    assert main(SEARCH) == 0
-    out = capsys.readouterr().out
+def test_a_search_ends_with_a_table_and_a_run_folder(searched):
+    folder, out = searched
     for word in ("gen", "evals", "best error", "range of params", "hypervolume", "time left"):
         assert word in out
     assert "Pareto front" in out and "architecture" in out
-    folder = elsewhere / "runs" / "cars-digits-seed1"
-    assert {p.name for p in folder.iterdir()} >= {"front.csv", "front.png", "journal.jsonl"}
-    assert (folder / "front.png").read_bytes().startswith(b"\x89PNG")
-    rows = front_rows(folder)
+    names = {p.name for p in (folder / RUN).iterdir()}
+    assert names >= {"front.csv", "front.png", "journal.jsonl"}
+    assert (folder / RUN / "front.png").read_bytes().startswith(b"\x89PNG")
+    rows = front_rows(folder / RUN)
     assert rows and set(rows[0]) == {
         *("error", "params", "macs", "growth", "picked", "x", "architecture", "in_words")
     }
 
 
-def test_the_same_line_again_says_that_the_run_is_complete(elsewhere, capsys):
-    assert main(SEARCH) == 0
-    front = (elsewhere / "runs/cars-digits-seed1/front.csv").read_bytes()
-    capsys.readouterr()
+def test_the_same_line_again_says_that_the_run_is_complete(copied, capsys):
+    front = (copied / "front.csv").read_bytes()
     assert main(SEARCH) == 0
     assert "This run is complete" in capsys.readouterr().out
-    assert (elsewhere / "runs/cars-digits-seed1/front.csv").read_bytes() == front
+    assert (copied / "front.csv").read_bytes() == front
 
 
-def test_front_csv_is_what_the_problem_scores(elsewhere):
-    import numpy as np
-
-    import moonas
-
-    assert main(SEARCH) == 0
-    folder = elsewhere / "runs" / "cars-digits-seed1"
-    rows = front_rows(folder)
-    from moonas.run.journal import read_run
-
-    problem = moonas.load_problem("cars", **read_run(folder)[0]["settings"], journal=folder)
-    X = np.array([row["x"].split() for row in rows], dtype=int)
-    F = problem.evaluate(X)
+def test_front_csv_is_what_the_problem_scores(copied):
+    problem = moonas.load_problem("cars", **read_run(copied)[0]["settings"], journal=copied)
+    rows = front_rows(copied)
+    F = problem.evaluate(np.array([row["x"].split() for row in rows], dtype=int))
     assert F.tolist() == [[float(row["error"]), float(row["params"])] for row in rows]
 
 
@@ -74,13 +79,19 @@ def test_out_remembers_its_seed(elsewhere, capsys):
 
 
 def test_any_algorithm_and_other_objectives(elsewhere, capsys):
-    words = ["--algorithm", "smsemoa", "--objectives", "error", "macs", "--out", "b"]
-    assert main([*SEARCH, *words]) == 0
+    line = ["--algorithm", "smsemoa", "--objectives", "error", "macs", "--out", "b"]
+    assert main([*SEARCH, *line]) == 0
     assert "range of macs" in capsys.readouterr().out
+    head = read_run(elsewhere / "b")[0]
+    assert head["algorithm"].startswith("SMSEMOA")
+    assert head["settings"]["objectives"] == ["error", "macs"]
+    rows = front_rows(elsewhere / "b")
+    errors, macs = np.array([[row["error"], row["macs"]] for row in rows], float).T
+    assert (np.diff(errors) * np.diff(macs) < 0).all()  # a front in these two
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("line", "message"),
     [
         (["search", "carz"], "Unknown task 'carz'; choose from ['cars'"),
         (["search", "cars", "--algorithm", "nsga9"], "Unknown algorithm 'nsga9'; choose from"),
@@ -93,8 +104,8 @@ def test_any_algorithm_and_other_objectives(elsewhere, capsys):
         (["search", "cars", "--device", "tpu9"], "Unknown device 'tpu9'"),
     ],
 )
-def test_wrong_words_end_with_2_a_message_and_no_folder(elsewhere, capsys, words, message):
-    assert main(words) == 2
+def test_wrong_lines_end_with_2_a_message_and_no_folder(elsewhere, capsys, line, message):
+    assert main(line) == 2
     assert message in capsys.readouterr().err
     assert not (elsewhere / "runs").exists()
 
@@ -110,16 +121,14 @@ def test_a_data_set_that_is_not_there_ends_with_1_and_says_what_would_do(capsys)
     assert "download=true" in capsys.readouterr().err
 
 
-def test_a_run_of_another_search_ends_with_2(capsys):
-    assert main(SEARCH) == 0
+def test_a_run_of_another_search_ends_with_2(copied, capsys):
     assert main([*SEARCH, "--generations", "5"]) == 2
     message = capsys.readouterr().err
     assert "holds a run with generations=3; this one has generations=5" in message
 
 
-def test_a_damaged_run_ends_with_1(elsewhere, capsys):
-    assert main(SEARCH) == 0
-    path = elsewhere / "runs" / "cars-digits-seed1" / "journal.jsonl"
+def test_a_damaged_run_ends_with_1(copied, capsys):
+    path = copied / "journal.jsonl"
     path.write_bytes(path.read_bytes().replace(b"error", b"earor", 1))
     assert main(SEARCH) == 1
     assert "journal.jsonl is damaged in line 2" in capsys.readouterr().err
@@ -160,7 +169,7 @@ def test_a_search_in_another_process_keeps_its_folder_and_stops_on_interrupt(els
 
     one = subprocess.Popen(line, preexec_fn=hear_interrupts, **pipes)
     try:
-        journal = elsewhere / "runs" / "cars-digits-seed1" / "journal.jsonl"
+        journal = elsewhere / RUN / "journal.jsonl"
         deadline = time.monotonic() + 60
         while not journal.exists() and time.monotonic() < deadline:
             time.sleep(0.1)

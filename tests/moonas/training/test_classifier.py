@@ -2,6 +2,7 @@ import contextlib
 import io
 import json
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from moonas.nets.randomness import generator, initial_weights
 from moonas.registry import training_module
 from moonas.run.journal import RunMismatch, read_run
 from moonas.run.search import search
+from moonas.testing import check_resume
 from moonas.training.sgd import cosine
 
 QUICK = dict(epochs=3, batch=30)  # 100 images: three steps an epoch
@@ -66,27 +68,23 @@ def words(line):
     return out.getvalue()
 
 
-@pytest.mark.parametrize("stop", [1, 2, 3])
-def test_a_training_stopped_after_any_epoch_ends_with_the_same_bits(run, tmp_path, stop):
-    class Stop(Exception):
-        pass
+def test_a_training_stopped_after_any_epoch_ends_with_the_same_bits(run, tmp_path):
+    def train(stage):
+        result = stage.run(seed=1)
+        return result.columns, state_of(result)
 
-    def halt(phase, done, total, unit):
-        assert total == 3
-        if done == stop:
-            raise Stop
-
-    stage = moonas.load_training(run, journal=tmp_path / "run", **QUICK)
-    stage.callbacks.append(On(on_progress=halt))
-    with pytest.raises(Stop):
-        stage.run(seed=1)
-    stage.journal.close()
-    assert stage.journal.n_calls == stop
-    again = moonas.load_training(run, journal=tmp_path / "run", **QUICK)
-    result, straight = again.run(seed=1), trained(run)
-    assert result.columns == straight.columns and state_of(result) == state_of(straight)
-    kinds = [record["kind"] for record in read_run(tmp_path / "run")[1]]
+    build = partial(moonas.load_training, run, **QUICK)
+    straight, stopped = check_resume(build, train, tmp_path)
+    assert stopped == straight == train(build())  # with a journal and without
+    kinds = [record["kind"] for record in read_run(tmp_path / "stopped")[1]]
     assert kinds == ["train"] * 3 + ["final test"]
+
+
+def test_a_training_reports_its_epochs(run):
+    seen, stage = [], moonas.load_training(run, **QUICK)
+    stage.callbacks.append(On(on_progress=lambda *args: seen.append(args[1:])))
+    stage.run(seed=1)
+    assert seen == [(done, 3, "epochs") for done in range(4)]
 
 
 def test_a_training_is_a_plain_loop_over_all_images_to_search_with(run, options, few_digits):

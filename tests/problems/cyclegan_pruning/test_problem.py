@@ -1,11 +1,11 @@
 import json
 from dataclasses import replace
+from functools import partial
 
 import joblib
 import numpy as np
 import pytest
 import torch
-from callbacks import On
 from moonas.problems.cyclegan_pruning import final_training as final
 from moonas.problems.cyclegan_pruning import pretraining, quality
 from moonas.problems.cyclegan_pruning.data import describe, load_data
@@ -22,25 +22,26 @@ from moonas.problems.cyclegan_pruning.weights_file import (
 from PIL import Image
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.algorithms.soo.nonconvex.ga import GA
-from pymoo.optimize import minimize
-from searches import TINY, rows
+from searches import TINY, rows, run, words
 from torch import nn
 
 import moonas
-from moonas import registry
 from moonas.algorithms import algorithm
 from moonas.cli import main
 from moonas.files.tensors import fingerprint
 from moonas.nets.counting import count_macs, count_params
 from moonas.registry import load_stage
+from moonas.testing import check_resume
 
-TINY = dict(width=2, blocks=1, d_width=2, d_layers=1, image_size=8, batch=64, device="cpu")
+SHAPE = ("width", "blocks", "d_width", "d_layers", "image_size")
+SMALL = {name: TINY["cyclegan-pruning"][name] for name in SHAPE} | dict(batch=64, device="cpu")
+PRUNING = SMALL | dict(population=3, generations=2, tune_steps=0, workers=1)
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     """A file of a CycleGAN whose weights are large, so that its translations differ."""
-    settings = PruningSettings(**TINY)
+    settings = PruningSettings(**SMALL)
     gan = new_gan(1, "cpu", **settings.network_shape)
     with torch.no_grad():
         for p in gan.parameters():
@@ -55,8 +56,7 @@ def make(weights):
     """Options -> the problem of that file, with small populations."""
 
     def build(**options):
-        small = dict(population=3, generations=2, tune_steps=0, workers=1, weights=weights)
-        return moonas.load_problem("cyclegan-pruning", **TINY | small | options)
+        return moonas.load_problem("cyclegan-pruning", **PRUNING | {"weights": weights} | options)
 
     return build
 
@@ -132,8 +132,6 @@ def test_steps_change_scores_and_the_seed_decides_how(make):
     still, tuned = make().evaluate(X), made.evaluate(X)
     assert (still[:, 0] != tuned[:, 0]).all() and (still[:, 1] == tuned[:, 1]).all()
     assert np.array_equal(made.evaluate(X[::-1])[::-1], tuned)
-    spread = make(tune_steps=2, tune_share=0.05, workers=2)
-    assert np.array_equal(spread.evaluate(X), tuned)
     evaluator = made.evaluator
     state = evaluator.state()
     evaluator.begin(2)
@@ -192,7 +190,7 @@ def test_rows_that_keep_nothing_of_a_mask_are_refused(make):
 def test_a_plain_genetic_algorithm_minimises_the_sum_of_equation_8(make):
     made = make(objectives=["fitness"])
     assert made.shown == ("fitness", "size")
-    result = minimize(made, GA(pop_size=6, **made.operators()), ("n_gen", 3), seed=1)
+    result = run(made, GA(pop_size=6, **made.operators()))
     assert result.F.shape == (1,)
     assert result.F[0] == result.pop.get("fitness").min()
     (row,) = moonas.front(result)
@@ -204,14 +202,14 @@ def test_a_plain_genetic_algorithm_minimises_the_sum_of_equation_8(make):
 
 def test_random_search_repairs_what_it_draws(make):
     made = make(density=0.1)  # most rows have a mask without any filter
-    result = minimize(made, algorithm("random", made, 6), ("n_gen", 3), seed=1)
+    result = run(made, algorithm("random", made, 6))
     assert moonas.front(result)
 
 
 def test_any_other_algorithm_takes_four_columns(make):
     names = ["loss_a", "loss_b", "size_a", "size_b"]
     made = make(objectives=names)
-    result = minimize(made, NSGA2(pop_size=6, **made.operators()), ("n_gen", 3), seed=1)
+    result = run(made, NSGA2(pop_size=6, **made.operators()))
     found = moonas.front(result)
     assert found and list(found[0].objectives) == names
     picked = made.pick(found)
@@ -220,7 +218,7 @@ def test_any_other_algorithm_takes_four_columns(make):
 
 def test_its_own_algorithm_reads_the_columns_of_each_generator(make):
     made = make(population=5, generations=4)
-    result = minimize(made, made.algorithm(), ("n_gen", 4), seed=1, copy_algorithm=False)
+    result = run(made, generations=4, copy_algorithm=False)
     algorithm = result.algorithm
     assert result.pop.get("X").dtype == bool
     best = algorithm.species[0][algorithm.brackets[0].argmin()]
@@ -318,7 +316,7 @@ def test_too_few_images_of_a_part_are_named(make):
 
 def test_a_discriminator_that_is_too_deep_is_named_before_any_work():
     with pytest.raises(ValueError, match="d_layers=4 will not do: images of 8 pixels"):
-        pretraining.build(**TINY | dict(d_layers=4))
+        pretraining.build(**SMALL | dict(d_layers=4))
 
 
 @pytest.mark.parametrize("how", ["cut", "other bytes", "not weights", "another tensor"])
@@ -342,7 +340,7 @@ def test_weights_that_change_under_a_run_are_noticed(make, weights, tmp_path):
     path = tmp_path / "cyclegan.pt"
     path.write_bytes(weights.read_bytes())
     first = make(weights=path, journal=tmp_path / "run")
-    minimize(first, first.algorithm(), ("n_gen", 1), seed=1)
+    run(first, generations=1)
     first.journal.close()
     gan = read_gan(path).gan
     with torch.no_grad():
@@ -352,30 +350,26 @@ def test_weights_that_change_under_a_run_are_noticed(make, weights, tmp_path):
         make(weights=path, journal=tmp_path / "run")
 
 
-def test_a_search_goes_on_where_it_stopped(make, tmp_path):
-    def run(folder, generations):
+def test_a_search_stopped_within_a_generation_goes_on_where_it_stopped(make, tmp_path):
+    def search(folder, n_scored=None):
         made = make(journal=tmp_path / folder, population=4, tune_steps=1, tune_share=0.05)
-        result = minimize(made, made.algorithm(), ("n_gen", generations), seed=3)
-        made.journal.close()
-        return result
+        if n_scored is not None:
+            score, left = made.evaluator.score, iter(range(n_scored))
 
-    class Stop(Exception):
-        pass
+            def until(candidates):
+                if next(left, None) is None:
+                    raise KeyboardInterrupt
+                return score(candidates)
 
-    made = make(journal=tmp_path / "stopped", population=4, tune_steps=1, tune_share=0.05)
-    evaluator, left = made.evaluator, iter(range(11))
-    score = evaluator.score
+            made.evaluator.score = until
+        try:
+            return run(made, seed=3)
+        finally:
+            made.journal.close()
 
-    def until(candidates):
-        if next(left, None) is None:
-            raise Stop
-        return score(candidates)
-
-    evaluator.score = until
-    with pytest.raises(Stop):
-        minimize(made, made.algorithm(), ("n_gen", 3), seed=3)
-    made.journal.close()
-    again, whole = run("stopped", 3), run("whole", 3)
+    with pytest.raises(KeyboardInterrupt):
+        search("stopped", n_scored=11)
+    again, whole = search("stopped"), search("whole")
     assert np.array_equal(again.pop.get("X"), whole.pop.get("X"))
     files = [(tmp_path / name / "journal.jsonl").read_bytes() for name in ("stopped", "whole")]
     assert files[0] == files[1]
@@ -383,11 +377,9 @@ def test_a_search_goes_on_where_it_stopped(make, tmp_path):
 
 def test_the_command_line_searches_and_fine_tunes(tmp_path, capsys):
     out = tmp_path / "run"
-    words = ["--set", "width=2", "blocks=1", "d_width=2", "d_layers=1", "image_size=8", "epochs=1"]
-    words += ["batch=64"]
-    words += ["decay_epochs=0", "tune_steps=1", "workers=1"]
-    line = ["search", "cyclegan-pruning", "--out", str(out), "--population", "3"]
-    line += ["--generations", "2", *words]
+    line = ["search", "cyclegan-pruning", "--out", str(out), "--set"]
+    line += words(TINY["cyclegan-pretraining"] | SMALL, "cyclegan-pretraining")
+    line += words(PRUNING | dict(tune_steps=1), "cyclegan-pruning")
     assert main(line) == 0
     printed = capsys.readouterr().out
     assert "A to B, original" in printed and "accuracy original" in printed
@@ -443,7 +435,7 @@ def test_the_final_fine_tuning_wants_a_search_that_has_ended(tmp_path):
     with pytest.raises(ValueError, match="weights=None is invalid"):
         final.build()
     with pytest.raises(ValueError, match=r"holds no compressed\.pt"):
-        final.build(weights=str(tmp_path), **TINY)
+        final.build(weights=str(tmp_path), **SMALL)
 
 
 @pytest.fixture
@@ -462,7 +454,7 @@ def ended(make, weights, tmp_path):
 
 def test_the_final_fine_tuning_starts_from_the_original(ended, weights):
     folder, architecture, groups = ended
-    stage = final.build(weights=str(folder), epochs=0, decay_epochs=0, **TINY)
+    stage = final.build(weights=str(folder), epochs=0, decay_epochs=0, **SMALL)
     trained = stage.run(1)
     expected = compressed(read_gan(weights).gan, architecture, groups)
     for name, tensor in expected.state_dict().items():
@@ -470,60 +462,43 @@ def test_the_final_fine_tuning_starts_from_the_original(ended, weights):
 
 
 def test_a_fine_tuning_can_be_run_twice(ended):
-    stage = final.build(weights=str(ended[0]), epochs=1, decay_epochs=0, **TINY)
+    stage = final.build(weights=str(ended[0]), epochs=1, decay_epochs=0, **SMALL)
     one, two = (stage.run(1).gan.state_dict() for _ in range(2))
     assert all(torch.equal(tensor, two[name]) for name, tensor in one.items())
 
 
 def test_files_that_do_not_belong_together_are_refused(ended):
     folder = ended[0]
-    settings = PruningSettings(**TINY | dict(width=3))
+    settings = PruningSettings(**SMALL | dict(width=3))
     other = new_gan(1, "cpu", **settings.network_shape)
     write_gan(folder / "cyclegan.pt", other, settings, describe(settings))
     with pytest.raises(ValueError, match="do not belong together"):
-        final.build(weights=str(folder), **TINY)
+        final.build(weights=str(folder), **SMALL)
     with pytest.raises(ValueError, match="image_size=12 will not do"):
-        settings = PruningSettings(**TINY)
+        settings = PruningSettings(**SMALL)
         gan = new_gan(1, "cpu", **settings.network_shape)
         write_gan(folder / "cyclegan.pt", gan, settings, describe(settings))
-        final.build(weights=str(folder), **TINY | dict(image_size=12))
+        final.build(weights=str(folder), **SMALL | dict(image_size=12))
 
 
 @pytest.mark.parametrize("stage", ["pretraining", "fine-tuning"])
 def test_a_training_that_stops_goes_on_with_the_same_bits(stage, ended, tmp_path):
-    def make_stage(folder):
-        options = TINY | dict(epochs=2, decay_epochs=1)
-        if stage == "pretraining":
-            made = pretraining.build(**options)
-        else:
-            made = final.build(weights=str(ended[0]), **options)
-        registry.attach_journal(made, stage, tmp_path / folder)
-        return made
+    options = SMALL | dict(epochs=2, decay_epochs=1)
+    if stage == "pretraining":
+        build = partial(pretraining.build, **options)
+    else:
+        build = partial(final.build, weights=str(ended[0]), **options)
 
-    class Stop(Exception):
-        pass
+    def train(made):
+        return fingerprint(made.run(1).gan.state_dict())
 
-    def stop(phase, done, total, unit):
-        if done == 2:
-            raise Stop
-
-    stopped = make_stage("stopped")
-    stopped.callbacks.append(On(on_progress=stop))
-    with pytest.raises(Stop):
-        stopped.run(1)
-    stopped.journal.close()
-    ends = {}
-    for name in ("stopped", "straight"):
-        made = make_stage(name)
-        ends[name] = made.run(1).gan.state_dict()
-        made.journal.close()
-    assert all(torch.equal(t, ends["straight"][name]) for name, t in ends["stopped"].items())
+    straight, stopped = check_resume(build, train, tmp_path / "journals", measured=["cpu_ms"])
+    assert stopped == straight
 
 
 def test_a_search_of_given_weights_trains_no_cyclegan(weights, tmp_path, capsys):
-    line = ["search", "cyclegan-pruning", "--out", str(tmp_path), "--population", "2"]
-    line += ["--generations", "1", "--set", f"weights={weights}", "tune_steps=0", "width=2"]
-    line += ["blocks=1", "d_width=2", "d_layers=1", "image_size=8", "workers=1"]
+    options = PRUNING | dict(weights=weights, population=2, generations=1, tune_steps=0)
+    line = ["search", "cyclegan-pruning", "--out", str(tmp_path), "--set", *words(options)]
     assert main(line) == 0
     assert "training the CycleGAN" not in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir()] == ["cyclegan-pruning"]
@@ -543,14 +518,16 @@ def folder_of_two_domains(tmp_path, n=10, side=14):
 
 def test_folders_of_two_domains_train_and_search(tmp_path):
     folder = folder_of_two_domains(tmp_path / "data")
-    options = TINY | dict(data=folder, margin=2, flip=True, batch=2)
+    options = SMALL | dict(data=folder, margin=2, flip=True, batch=2)
     stage = load_stage("cyclegan-pretraining", epochs=1, decay_epochs=0, **options)
     trained = stage.run(1)
     assert trained.scores == {}
     made = moonas.load_problem(
         "cyclegan-pruning", population=2, pretrain_epochs=1, tune_steps=1, workers=1, **options
     )
-    assert minimize(made, made.algorithm(), ("n_gen", 2), seed=1).F is not None
+    F = run(made, generations=2).pop.get("F")
+    low, high = made.objective_bounds()
+    assert ((low <= F) & (high >= F)).all() and len(np.unique(F, axis=0)) > 1
     assert made.evaluator.train["a"].shape == (8, 3, 10, 10)
     assert made.evaluator.validation["a"].shape == (2, 3, 8, 8)
 
@@ -571,7 +548,7 @@ def test_label_maps_give_fcn_scores(tmp_path):
     for i in range(4):
         maps.append(rng.integers(2, size=(8, 8), dtype=np.uint8))
         Image.fromarray(maps[-1]).save(place / f"{i}.png")
-    settings = PruningSettings(**TINY, data=folder, segmentation=f"{__name__}:Threshold")
+    settings = PruningSettings(**SMALL, data=folder, segmentation=f"{__name__}:Threshold")
     info = describe(settings)
     data = load_data(settings, info)
     judged = quality.Quality(replace(settings, score_batch=3), info, data, torch.device("cpu"))
@@ -593,7 +570,7 @@ def test_a_segmentation_network_may_come_from_a_file(tmp_path):
     assert isinstance(quality.segmentation_network(f"{file}:make"), nn.Conv2d)
     with pytest.raises(ValueError, match="segmentation='nowhere.py:make' will not do"):
         pretraining.build(
-            **TINY, data=folder_of_two_domains(tmp_path), segmentation="nowhere.py:make"
+            **SMALL, data=folder_of_two_domains(tmp_path), segmentation="nowhere.py:make"
         )
 
 

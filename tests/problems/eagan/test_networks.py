@@ -100,11 +100,8 @@ def test_every_weight_of_a_discriminator_has_spectral_norm_one():
 @pytest.mark.parametrize("side", [8, 32, 48])
 def test_generators_and_discriminators_take_images_of_every_side(side):
     shape = dict(channels=2, latent=3, side=side, in_channels=3)
-    for x, y in zip(
-        uniform_rows(GeneratorSpace().n_choices, 3),
-        uniform_rows(DiscriminatorSpace(side).n_choices, 3),
-        strict=True,
-    ):
+    spaces = GeneratorSpace(), DiscriminatorSpace(side)
+    for x, y in zip(*(uniform_rows(space.n_choices, 3) for space in spaces), strict=True):
         made = Generator(GeneratorSpace().decode(x), **shape)(images(2, 3))
         assert made.shape == (2, 3, side, side) and made.abs().max() <= 1
         score = Discriminator(DiscriminatorSpace(side).decode(y), channels=2)(made)
@@ -117,9 +114,8 @@ def test_a_generator_alone_equals_its_path_through_the_supernet(seed):
     supernet = SuperGenerator(**SHAPE)
     z = images(3, 6)
     # the published one has identities where skips between cells meet
-    architectures = [
-        GeneratorSpace().decode(x) for x in uniform_rows(GeneratorSpace().n_choices, 3, seed)
-    ]
+    space = GeneratorSpace()
+    architectures = [space.decode(x) for x in uniform_rows(space.n_choices, 3, seed)]
     for architecture in [zoo.generator("EAGAN_G"), *architectures]:
         alone = own_weights(Generator(architecture, running=False, **SHAPE), supernet)
         assert torch.equal(alone(z), supernet(z, architecture))

@@ -8,6 +8,7 @@ import pytest
 import torch
 from moonas.problems.eagan import zoo
 from moonas.problems.eagan.discriminator_net import SimpleDiscriminator
+from moonas.problems.eagan.final_training import _Gan, build
 from moonas.problems.eagan.gan_file import read_trained_gan
 from moonas.problems.eagan.operations import own_weights
 from moonas.problems.eagan.space import DiscriminatorSpace, GeneratorSpace
@@ -20,8 +21,10 @@ import moonas
 from moonas.cli import main
 from moonas.files.tensors import fingerprint
 from moonas.problem import SearchFailed
+from moonas.registry import attach_journal
 from moonas.run.folders import last_run
 from moonas.run.journal import RunMismatch, read_run
+from moonas.testing import check_resume
 from moonas.training.sgd import training_state
 
 STAGES = ("eagan-generator", "eagan-discriminator")
@@ -194,33 +197,21 @@ def test_stage_2_scores_a_discriminator_by_its_own_generator(load):
 @pytest.mark.parametrize(
     ("stage", "options"),
     [
-        ("eagan-generator", {}),
         ("eagan-generator", {"coupled": True}),
-        ("eagan-discriminator", {}),
         ("eagan-discriminator", {"weight_resetting": False}),
     ],
 )
-def test_a_run_stopped_at_any_call_ends_with_the_same_bits(stage, options, load, tmp_path):
-    whole = load(stage, journal=tmp_path / "whole", **options)
-    wanted = run(whole).pop.get("F")
-    state = fingerprint(whole.evaluator.state())
-    for stop in (3, 5):
-        parts = load(stage, journal=tmp_path / str(stop), **options)
-        real, calls = parts._call, []
+def test_a_run_stopped_at_any_call_ends_with_the_same_bits(
+    stage, options, load, few_digits, tmp_path
+):
+    few = dict(data=few_digits, batch=50)  # two steps an epoch
 
-        def stopping(kind, *args, real=real, calls=calls, stop=stop, **kwargs):
-            calls.append(kind)
-            if len(calls) > stop:
-                raise KeyboardInterrupt
-            return real(kind, *args, **kwargs)
+    def search(problem):
+        result = run(problem)
+        return result.pop.get("F").tolist(), fingerprint(problem.evaluator.state())
 
-        parts._call = stopping
-        with pytest.raises(KeyboardInterrupt):
-            run(parts)
-        parts.journal.close()
-        again = load(stage, journal=tmp_path / str(stop), **options)
-        assert np.array_equal(run(again).pop.get("F"), wanted)
-        assert fingerprint(again.evaluator.state()) == state
+    straight, stopped = check_resume(lambda: load(stage, **few, **options), search, tmp_path)
+    assert stopped == straight
 
 
 def test_going_on_with_a_longer_stage_1_replaces_its_gan(load, tmp_path):
@@ -377,11 +368,9 @@ def test_a_learning_rate_far_too_high_fails_with_advice(load):
 def test_any_other_genetic_algorithm_may_search(load):
     for stage in STAGES:
         problem = load(stage)
-        result = run(problem, generations=2, algorithm=NSGA2(pop_size=5, **problem.operators()))
+        result = run(problem, NSGA2(pop_size=5, **problem.operators()), generations=2)
         assert len(result.pop) == 5
-        assert moonas.front(
-            run(problem, generations=2, algorithm=moonas.algorithm("nsga3", problem))
-        )
+        assert moonas.front(run(problem, "nsga3", generations=2))
 
 
 def test_the_zoo_counts_as_the_papers_do():
@@ -474,30 +463,16 @@ def test_a_coupled_search_has_one_stage_and_trains_both_of_its_pick(elsewhere, c
     assert main(["train", "run", "--set", "epochs=1", "score_images=60"]) == 0
 
 
-def test_a_training_stopped_after_any_epoch_ends_with_the_same_bits(tmp_path, tiny_of):
+def test_a_training_stopped_after_any_epoch_ends_with_the_same_bits(tmp_path, device):
     options = dict(channels=2, d_channels=2, latent=3, batch=240, score_images=60, epochs=3)
-    made = partial(load_training, device=DEVICE, **options)
-    whole = made(journal=tmp_path / "whole")
-    wanted = whole.run(seed=1)
-    for stop in (1, 2, 3):
-        part = made(journal=tmp_path / str(stop))
-        real, calls = part.recorded, []
 
-        def stopping(*args, real=real, calls=calls, stop=stop, **kwargs):
-            calls.append(1)
-            if len(calls) > stop:
-                raise KeyboardInterrupt
-            return real(*args, **kwargs)
+    def train(stage):
+        trained = stage.run(seed=1)
+        nets = trained.generator, trained.discriminator
+        return trained.scores["fid"], [fingerprint(net.state_dict()) for net in nets]
 
-        part.recorded = stopping
-        with pytest.raises(KeyboardInterrupt):
-            part.run(seed=1)
-        part.journal.close()
-        again = made(journal=tmp_path / str(stop)).run(seed=1)
-        assert again.scores["fid"] == wanted.scores["fid"]
-        for name in ("generator", "discriminator"):
-            a, b = (fingerprint(getattr(t, name).state_dict()) for t in (again, wanted))
-            assert a == b
+    straight, stopped = check_resume(partial(build, device=device, **options), train, tmp_path)
+    assert stopped == straight
 
 
 @pytest.mark.slow  # the classifier of larger images takes half a minute
@@ -509,18 +484,12 @@ def test_a_found_gan_trains_at_another_image_size(elsewhere):
 
 
 def load_training(journal, **options):
-    from moonas.problems.eagan.final_training import build
-
-    from moonas.registry import attach_journal
-
     stage = build(**options)
     attach_journal(stage, "eagan training", journal)
     return stage
 
 
 def test_the_average_follows_its_definition(tiny_of):
-    from moonas.problems.eagan.final_training import _Gan, build
-
     options = dict(channels=2, d_channels=2, latent=3, batch=240, average=0.9)
     gan = _Gan(build(device="cpu", **options), seed=1)
     seen, real = [], gan.average.update_parameters

@@ -166,10 +166,7 @@ def test_words_are_short_and_tell_every_edge():
 
 
 def test_crossover_exchanges_one_edge_that_differs():
-    A, B = (
-        uniform_rows(GeneratorSpace().n_choices, 200),
-        uniform_rows(GeneratorSpace().n_choices, 200, seed=1),
-    )
+    A, B = (uniform_rows(GeneratorSpace().n_choices, 200, seed=seed) for seed in (0, 1))
     C, D = cross_edge(A, B, np.random.default_rng(0))
     moved = C != A
     assert (moved.sum(axis=1) == 1).all()

@@ -3,8 +3,8 @@ import math
 
 import numpy as np
 import pytest
+import searches
 import torch
-from callbacks import On
 from moonas.problems.eg_darts import cell_space
 from moonas.problems.eg_darts.cell_search import read_cells
 from moonas.problems.eg_darts.cell_space import EDGES, OPERATIONS
@@ -18,30 +18,29 @@ from moonas.nets.counting import count_params
 from moonas.nets.operations import affine_norm, build_operation
 from moonas.problem import SearchFailed
 from moonas.run.journal import RunMismatch, read_run
+from moonas.testing import check_resume
 
 SHAPE = dict(channels=4, n_classes=10, in_channels=1, image_size=8)
-TINY = dict(
-    channels=2,
-    layers=(3, 3),
-    candidates=(12, 2),
-    epochs=2,
-    weight_epochs=1,
-    batch=240,
-    score_batch=720,
-    skip_dropout=(0.0, 0.4),
-)
-
+TINY = searches.TINY["eg-darts-cells"]
 ONE_PERIOD = dict(layers=(3,), candidates=(12,), skip_dropout=(0.0,))
 
 
 @pytest.fixture
-def tiny_cells(device, few_digits):
-    few = dict(data=few_digits, image_size=8, batch=25)
+def tiny_cells(few_digits):
+    few = dict(data=few_digits, batch=25)
 
     def load(**options):
-        return moonas.load_stage("eg-darts-cells", device=device, **TINY | few | options)
+        return moonas.load_stage("eg-darts-cells", **TINY | few | options)
 
     return load
+
+
+@pytest.fixture(scope="module")
+def found(few_digits):
+    """What the tiny search of seed 1 finds, without decay of the weights of candidates."""
+    options = TINY | dict(data=few_digits, batch=25, alpha_weight_decay=0.0)
+    stage = moonas.load_stage("eg-darts-cells", **options)
+    return stage, stage.run(seed=1)
 
 
 def relaxed(candidates, layers=3):
@@ -166,40 +165,16 @@ def epochs_of(found):
         pytest.param({"order": "second", "alpha_optimizer": "adam"}, marks=pytest.mark.slow),
     ],
 )
-def test_a_search_that_stops_anywhere_ends_with_the_same_bits(
-    tiny_cells, device, tmp_path, few_digits, options
-):
+def test_a_search_that_stops_anywhere_ends_with_the_same_bits(tiny_cells, tmp_path, options):
     # two steps an epoch, but three batches of validation images: rounds go on from epoch to epoch
-    few = dict(data=few_digits, image_size=8, batch=20, train_share=0.4)
-    options = TINY | few | dict(epochs=3) | options
+    options = dict(epochs=3, batch=20, train_share=0.4) | options
 
-    def load(folder=None):
-        return moonas.load_stage("eg-darts-cells", journal=folder, device=device, **options)
+    def search(stage):
+        found = stage.run(seed=3)
+        return found.cells, epochs_of(found)
 
-    whole = load().run(seed=3)
-    for stop in (2, 3, 5):  # within a period, between two, within the last
-        folder = tmp_path / str(stop)
-        stage, calls = load(folder), 0
-
-        def interrupt(*args, stop=stop):
-            nonlocal calls
-            calls += 1
-            if calls == stop + 1:
-                raise KeyboardInterrupt
-
-        stage.callbacks.append(On(on_progress=interrupt))
-        with pytest.raises(KeyboardInterrupt):
-            stage.run(seed=3)
-        stage.journal.close()
-        stage = load(folder)
-        assert stage.journal.n_calls == stop
-        again = stage.run(seed=3)
-        assert again.cells == whole.cells and epochs_of(again) == epochs_of(whole)
-        stage.journal.close()
-        stage = load(folder)
-        replayed = stage.run(seed=3)
-        assert stage.journal.n_calls == 6 and epochs_of(replayed) == epochs_of(whole)
-        stage.journal.close()
+    straight, stopped = check_resume(lambda: tiny_cells(**options), search, tmp_path)
+    assert stopped == straight == search(tiny_cells(**options))  # with a journal and without
 
 
 def test_all_losses_of_a_second_order_step_see_one_dropout(tiny_cells):
@@ -218,8 +193,8 @@ def test_all_losses_of_a_second_order_step_see_one_dropout(tiny_cells):
     assert torch.equal(net.rng.get_state(), after_one_pass)
 
 
-def test_periods_begin_with_the_strongest_of_the_one_before(tiny_cells):
-    found = tiny_cells().run(seed=1)
+def test_periods_begin_with_the_strongest_of_the_one_before(found):
+    _, found = found
     shapes = [np.shape(epoch["alphas"]) for epoch in found.epochs]
     assert shapes == [(2, 14, 12)] * 2 + [(2, 14, 2)] * 2
     assert [len(epoch["reds"]) for epoch in found.epochs] == [0, 2, 0, 2]
@@ -243,8 +218,8 @@ def test_the_enhancement_changes_what_is_found_from_the_first_red_step_on(tiny_c
     assert (phis[reds == 0] == 0).all() and phis.max() <= 1
 
 
-def test_both_cells_learn_in_every_period(tiny_cells):
-    found = tiny_cells(alpha_weight_decay=0.0).run(seed=1)
+def test_both_cells_learn_in_every_period(found):
+    _, found = found
     for before, after in ((0, 1), (2, 3)):
         moved = np.abs(found.epochs[after]["alphas"] - found.epochs[before]["alphas"])
         assert (moved.max(axis=(1, 2)) > 1e-3).all()
@@ -296,9 +271,8 @@ def test_another_order_or_seed_gives_another_search(tiny_cells):
         assert not np.array_equal(first.epochs[-1]["alphas"], other.epochs[-1]["alphas"])
 
 
-def test_the_report_leaves_cells_and_a_picture(tiny_cells, tmp_path):
-    stage = tiny_cells()
-    found = stage.run(seed=1)
+def test_the_report_leaves_cells_and_a_picture(found, tmp_path):
+    stage, found = found
     (line,) = stage.report(found, tmp_path)
     assert str(found.cells) in line
     assert read_cells(tmp_path) == found.cells
@@ -346,28 +320,31 @@ def test_a_stage_is_no_problem():
         moonas.load_problem("eg-darts-cells")
 
 
-def test_diverging_weights_end_the_search_with_a_word(device, tmp_path):
+def test_diverging_weights_end_the_search_with_a_word(tiny_cells, tmp_path):
     for folder in (None, tmp_path):
-        stage = moonas.load_stage(
-            "eg-darts-cells",
-            journal=folder,
-            device=device,
-            **TINY | dict(learning_rate=1e30, epochs=4, clip=1e30),
-        )
+        stage = tiny_cells(journal=folder, learning_rate=1e30, epochs=4, clip=1e30)
         with pytest.raises(SearchFailed, match="lower learning_rate"):
             stage.run(seed=1)
 
 
-def test_another_seed_in_the_same_folder_is_refused(tmp_path, device):
-    def load():
-        return moonas.load_stage("eg-darts-cells", journal=tmp_path, device=device, **TINY)
+def test_a_complete_search_is_replayed_and_another_seed_in_its_folder_is_refused(
+    tiny_cells, tmp_path
+):
+    def run(seed):
+        stage = tiny_cells(journal=tmp_path)
+        try:
+            return stage.run(seed=seed)
+        finally:
+            stage.journal.close()
 
-    stage = load()
-    stage.run(seed=1)
-    stage.journal.close()
+    found = run(1)
+    journal = (tmp_path / "journal.jsonl").read_bytes()
     assert read_run(tmp_path)[0]["algorithm"] == "cells by gradient"
+    again = run(1)
+    assert again.cells == found.cells and epochs_of(again) == epochs_of(found)
+    assert (tmp_path / "journal.jsonl").read_bytes() == journal
     with pytest.raises(RunMismatch, match="seed=1; this one has seed=2"):
-        load().run(seed=2)
+        run(2)
 
 
 def test_the_paper_preset_is_table_1():

@@ -1,5 +1,8 @@
-import csv
+import contextlib
+import io
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,8 +10,7 @@ from moonas.problems.eg_darts import cell_space
 from moonas.problems.eg_darts.problem import find_cells
 from moonas.problems.eg_darts.space import Architecture
 from pymoo.algorithms.moo.nsga2 import NSGA2
-from pymoo.optimize import minimize
-from searches import TINY, rows
+from searches import TINY, front_rows, rows, run, words
 
 import moonas
 from moonas.algorithms import ALGORITHMS
@@ -21,7 +23,7 @@ TEXT = cell_space.random_cells(np.random.default_rng(3)).text
 
 
 @pytest.fixture
-def load(tiny_of, device):
+def load(tiny_of):
     def make(**options):
         return moonas.load_problem("eg-darts", **tiny_of("eg-darts") | options)
 
@@ -31,13 +33,14 @@ def load(tiny_of, device):
 @pytest.mark.parametrize(
     "cells", [*(pytest.param(c, marks=pytest.mark.slow) for c in ("PDARTS", "CARS_A")), TEXT]
 )
-def test_counts_are_those_of_the_networks(load, cells):
-    problem = load(cells=cells, first_width=(3, 9), widening=(1.0, 3.0))
+def test_counts_are_those_of_the_networks(load, cells, few_digits):
+    few = dict(data=few_digits, batch=25)
+    problem = load(cells=cells, first_width=(3, 9), widening=(1.0, 3.0), **few)
     X = rows(problem, 6)
     counted = problem.count(problem.session.candidates(X))
     for x, numbers in zip(X, counted, strict=True):
         network = problem.network(problem.decode(x))
-        assert (count_params(network), count_macs(network, 1, 8, 8)) == tuple(numbers)
+        assert (count_params(network), count_macs(network, *problem.input_shape)) == tuple(numbers)
     out = problem.evaluate(X, return_as_dictionary=True)
     assert out["params"].tolist() == counted[:, 0].tolist()
     assert (counted <= problem.count(problem.candidates([problem.space.widest()]))).all()
@@ -116,7 +119,7 @@ def test_vectors_of_one_network_score_alike_and_count_as_duplicates(load):
     algorithm = NSGA2(
         pop_size=4, sampling=X, **{k: v for k, v in problem.operators().items() if k != "sampling"}
     )
-    result = minimize(problem, algorithm, ("n_gen", 1), seed=1)
+    result = run(problem, algorithm, generations=1)
     assert len(result.pop) == 1
 
 
@@ -131,7 +134,7 @@ def test_every_algorithm_searches_it(load, name):
         return {"error": error} | problem.network_costs.counted(candidates)
 
     problem.evaluator.score, problem.evaluator.independent = score, False
-    result = minimize(problem, moonas.algorithm(name, problem), ("n_gen", 3), seed=1)
+    result = run(problem, name)
     assert moonas.front(result) and len(seen) >= 4
 
 
@@ -148,65 +151,78 @@ def test_the_final_test_is_on_images_that_the_search_has_not_seen(load):
     assert not {i.numpy().tobytes() for i in tested.validation[0].cpu()} & everything
 
 
-TINY = [
-    "--population", "4", "--generations", "2", "--set", "epochs=2", "weight_epochs=1",
-    "candidates=12,2", "layers=3,3", "skip_dropout=0,0.3", "eg-darts-cells.channels=2",
-    "eg-darts-cells.batch=240", "score_batch=720", "proxy_epochs=1", "final_epochs=2",
-    "eg-darts.batch=128", "first_width=3,6",
-]  # fmt: skip
-
-
-STAGE_1 = ("epochs", "weight_epochs", "candidates", "layers", "skip_dropout")
-
-
 @pytest.fixture
 def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def line(few_digits):
+    """A search of both stages on a hundred images."""
+    cells = TINY["eg-darts-cells"] | dict(batch=25)
+    networks = TINY["eg-darts"] | dict(batch=25, population=4, generations=2)
+    line = ["search", "eg-darts", "--data", str(few_digits), "--set"]
+    return [*line, *words(cells, "eg-darts-cells"), *words(networks, "eg-darts")]
+
+
+def without_cells(line):
+    """The same of the second stage alone."""
+    return [word for word in line if not word.startswith("eg-darts-cells.")]
+
+
+RUN = Path("runs", "eg-darts-digits-seed1")
+
+
+@pytest.fixture(scope="module")
+def searched(line, tmp_path_factory):
+    """The folder in which that search has run, and what it has printed."""
+    folder = tmp_path_factory.mktemp("search")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            assert main(line) == 0
+    return folder, out.getvalue()
+
+
 @pytest.fixture
-def line(device):
-    return ["search", "eg-darts", "--device", device, *TINY]
+def copied(searched, elsewhere):
+    """A copy of that run in the folder of a test."""
+    return shutil.copytree(searched[0] / RUN, elsewhere / RUN)
 
 
-def test_a_search_runs_both_stages_and_the_same_line_computes_nothing(elsewhere, capsys, line):
-    assert main(line) == 0
-    out = capsys.readouterr().out
-    run = elsewhere / "runs" / "eg-darts-digits-seed1"
-    cells = json.loads((run / "eg-darts-cells" / "cells.json").read_text())["cells"]
-    head, records = read_run(run / "eg-darts")
+def test_a_search_runs_both_stages_and_the_same_line_computes_nothing(
+    searched, copied, capsys, line
+):
+    out, folder = searched[1], copied
+    cells = json.loads((folder / "eg-darts-cells" / "cells.json").read_text())["cells"]
+    head, records = read_run(folder / "eg-darts")
     assert head["settings"]["cells"] == cells
     assert [r["kind"] for r in records] == ["score", "score", "final test"]
-    for words in ("Normal cell / reduction cell: ", "Period 2 of 2: 3 cells, 2 candidates an edge"):
-        assert words in out
-    with open(run / "eg-darts" / "front.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    (picked,) = [row for row in rows if row["picked"] == "1"]
+    for text in ("Normal cell / reduction cell: ", "Period 2 of 2: 3 cells, 2 candidates an edge"):
+        assert text in out
+    (picked,) = [row for row in front_rows(folder / "eg-darts") if row["picked"] == "1"]
     assert f"Picked: {picked['in_words']}. Trained from scratch for 2 epochs" in out
     test_error = records[-1]["result"]["error"][0]
     assert f"it has a test error of {test_error:.2f} %" in out
-    assert test_error > 0 and (3.6 * test_error) == pytest.approx(round(3.6 * test_error))  # of 360
+    assert test_error > 0 and test_error / 5 == pytest.approx(round(test_error / 5))  # of 20
     assert f"its validation error was {float(picked['error']):.2f} %" in out
     x = picked["x"].split()
     assert all("." not in value for value in x[:4]) and len(x) == 6
-    before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     assert main(line) == 0
     again = capsys.readouterr().out
     assert again.count("This run is complete") == 2
     assert f"it has a test error of {test_error:.2f} %" in again
-    assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file()} == before
+    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
 
 
-def test_a_lone_second_stage_goes_on_with_the_cells_beside_it(elsewhere, capsys, line):
-    assert main(line) == 0
-    ours = [w for w in line if w.split("=")[0] not in STAGE_1 and not w.startswith("eg-darts-c")]
-    capsys.readouterr()
+def test_a_lone_second_stage_goes_on_with_the_cells_beside_it(copied, capsys, line):
+    ours = without_cells(line)
     assert main([*ours, "--stage", "eg-darts"]) == 0
     assert "This run is complete" in capsys.readouterr().out
     assert main([*ours, "mutation=0.2", "--stage", "eg-darts"]) == 2
-    folder = elsewhere / "runs" / "eg-darts-digits-seed1"
-    (folder / "eg-darts-cells" / "cells.json").unlink()
+    (copied / "eg-darts-cells" / "cells.json").unlink()
     assert main([*ours, "--stage", "eg-darts"]) == 2
     assert "or that has not ended" in capsys.readouterr().err
 
@@ -214,18 +230,16 @@ def test_a_lone_second_stage_goes_on_with_the_cells_beside_it(elsewhere, capsys,
 def test_a_folder_of_another_second_stage_is_found_before_the_first_one_runs(
     elsewhere, capsys, line
 ):
-    ours = [w for w in line if w.split("=")[0] not in STAGE_1 and not w.startswith("eg-darts-c")]
+    ours = without_cells(line)
     assert main([*ours, "cells=CARS_A", "mutation=0.2", "--stage", "eg-darts"]) == 0
     assert main(line) == 2
     assert "holds a run with mutation=0.2; this one has mutation=0.1" in capsys.readouterr().err
-    assert [p.name for p in (elsewhere / "runs" / "eg-darts-digits-seed1").iterdir()] == [
-        "eg-darts"
-    ]
+    assert [p.name for p in (elsewhere / RUN).iterdir()] == ["eg-darts"]
 
 
 def test_a_preparation_wants_no_algorithm(elsewhere, capsys):
-    words = ["search", "eg-darts", "--stage", "eg-darts-cells", "--algorithm", "nsga2"]
-    assert main(words) == 2
+    line = ["search", "eg-darts", "--stage", "eg-darts-cells", "--algorithm", "nsga2"]
+    assert main(line) == 2
     assert "algorithm='nsga2' is invalid: eg-darts-cells takes none" in capsys.readouterr().err
 
 
@@ -235,7 +249,7 @@ def test_networks_that_were_trained_are_not_trained_again(load):
     problem.evaluator.build = lambda a: trained.append(a) or build(a)
     operators = problem.operators() | {"eliminate_duplicates": False}
     search = NSGA2(pop_size=6, **operators)
-    result = minimize(problem, search, ("n_gen", 4), seed=1)
+    result = run(problem, search, generations=4)
     assert result.algorithm.evaluator.n_eval == 24
     assert len(trained) == len(set(trained)) < 24
 
@@ -250,15 +264,15 @@ def test_a_final_training_that_diverges_says_so(load):
 
 
 def test_one_stage_runs_alone_with_cells_of_any_kind(elsewhere, capsys, line):
-    ours = [w for w in line if w.split("=")[0] not in STAGE_1 and not w.startswith("eg-darts-c")]
+    ours = without_cells(line)
     assert main([*ours, "cells=CARS_A", "--stage", "eg-darts"]) == 0
-    folder = elsewhere / "runs" / "eg-darts-digits-seed1"
+    folder = elsewhere / RUN
     assert [p.name for p in folder.iterdir()] == ["eg-darts"]
     assert read_run(folder / "eg-darts")[0]["settings"]["cells"] == "CARS_A"
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("more", "message"),
     [
         (["cells=PDARTS"], "run --stage eg-darts alone"),
         (["cellz=PDARTS"], "Unknown setting 'cellz'"),
@@ -271,8 +285,8 @@ def test_one_stage_runs_alone_with_cells_of_any_kind(elsewhere, capsys, line):
         (["layers=2,b"], "layers=2,b is invalid: expected a list of whole numbers"),
     ],
 )
-def test_wrong_words_end_with_2_before_any_work(elsewhere, capsys, line, words, message):
-    assert main([*line, *words]) == 2
+def test_wrong_words_end_with_2_before_any_work(elsewhere, capsys, line, more, message):
+    assert main([*line, *more]) == 2
     assert message in capsys.readouterr().err
     assert not (elsewhere / "runs").exists()
 
