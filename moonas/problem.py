@@ -425,6 +425,18 @@ class ArchitectureProblem(Problem, ABC):
         except ValueError as error:
             raise ValueError(f"{error} {ADVICE}") from None
 
+    def checked_evaluator(self) -> Evaluator:
+        """A new evaluator, if it has every member of :class:`Evaluator`; else a ``TypeError``."""
+        evaluator = self.make_evaluator()
+        members = dict.fromkeys((*Evaluator.__annotations__, *vars(Evaluator)))
+        missing = [m for m in members if m[0] != "_" and not hasattr(evaluator, m)]
+        if missing:
+            raise TypeError(
+                f"{type(evaluator).__name__} lacks {', '.join(missing)}: derive it from "
+                "moonas.problem.Evaluator, which documents every member."
+            )
+        return evaluator
+
     def checked(self, columns: dict[str, Any], n: int) -> dict[str, np.ndarray]:
         """Columns of n candidates as arrays, with the worst values and a flag for failed ones.
 

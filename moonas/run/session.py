@@ -106,17 +106,7 @@ class SearchSession(Session):
             TypeError: it lacks a member of :class:`~moonas.problem.Evaluator`.
         """
         if self._evaluator is None:
-            from ..problem import Evaluator
-
-            evaluator = self.problem.make_evaluator()
-            members = dict.fromkeys((*Evaluator.__annotations__, *vars(Evaluator)))
-            missing = [m for m in members if m[0] != "_" and not hasattr(evaluator, m)]
-            if missing:
-                raise TypeError(
-                    f"{type(evaluator).__name__} lacks {', '.join(missing)}: derive it from "
-                    "moonas.problem.Evaluator, which documents every member."
-                )
-            self._evaluator = evaluator
+            self._evaluator = self.problem.checked_evaluator()
         return self._evaluator
 
     @property

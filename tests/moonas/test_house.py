@@ -1,5 +1,6 @@
 """Which part may import which, each checked in a fresh interpreter."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -116,3 +117,61 @@ def test_a_command_imports_no_other_command():
     code += "print(*[m for m, _ in COMMANDS.values() if f'moonas.cli.{m}' in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "listing"
+
+
+FILES = [
+    path.relative_to(ROOT)
+    for part in ("moonas", "problems")
+    for path in (ROOT / part).rglob("*.py")
+]
+
+
+def name_of(path):
+    """The name that a file of the repository is imported by."""
+    name = ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+    return f"moonas.{name}" if path.parts[0] == "problems" else name
+
+
+MODULES = {name_of(path) for path in FILES}
+
+
+def imports_of(path):
+    """The modules of moonas that a file imports when it is imported itself, not later."""
+    name, found = name_of(path), set()
+    home = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.parse((ROOT / path).read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            above = home.split(".")[: home.count(".") + 2 - node.level] if node.level else []
+            base = ".".join([*above, *filter(None, [node.module])])
+            names = {f"{base}.{alias.name}" for alias in node.names}
+            found |= {one if one in MODULES else base for one in names}
+    return found & MODULES
+
+
+def test_no_file_imports_itself_through_others():
+    graph = {name_of(path): imports_of(path) for path in FILES}
+    assert graph["moonas.problem"] >= {"moonas.run.session", "moonas.settings", "moonas.pareto"}
+    while leaves := {name for name, found in graph.items() if not found}:
+        graph = {name: found - leaves for name, found in graph.items() if name not in leaves}
+    assert not graph, f"in a circle, or above one: {sorted(graph)}"
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper"),
+    [
+        ("run", ("views", "comparison", "cli", "task", "evaluators", "training", "models")),
+        ("operators", ("problem", "run", "evaluators", "nets")),
+        ("nets", ("problem", "run", "evaluators", "training", "models")),
+        ("evaluators", ("task", "comparison", "views", "cli", "models.export")),
+        ("views", ("cli", "comparison", "task")),
+        ("comparison", ("cli",)),
+    ],
+)
+def test_no_import_runs_uphill(lower, upper):
+    for path in (path for path in FILES if path.parts[:2] == ("moonas", lower)):
+        for one in upper:
+            names = f"moonas.{one}", f"moonas.{one}."
+            wrong = [m for m in imports_of(path) if m == names[0] or m.startswith(names[1])]
+            assert not wrong, f"{path} imports {wrong}"
