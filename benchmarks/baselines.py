@@ -6,7 +6,7 @@ mutation (as pymoo's documentation has it), pymoo's MixedVariableGA, Optuna's NS
 NSGA-II as DEAP's example writes it? Random search and SPEA2 with moonas's operators are there, too.
 With these no run asks for an architecture twice, the others have no such rule.
 
-Method: every baseline is told the numbers of choices and the population of the problem's settings,
+Method: every baseline is given the numbers of choices and the population of the problem's settings,
 and otherwise runs with the defaults or the example of its own documentation: MixedVariableGA with
 survival by rank and crowding, NSGAIISampler with a categorical parameter a gene, DEAP with uniform
 crossover (0.9 a pair, 0.5 a gene) and mutUniformInt (one gene of a child on average). An evaluation

@@ -10,13 +10,11 @@ import numpy as np
 from torch import nn
 
 from .data import describe
-from .evaluators import (
-    ClassifierSettings,
-    NetworkCosts,
-    ScratchEvaluator,
-    SupernetEvaluator,
-    quality_columns,
-)
+from .evaluators.classification import quality_columns
+from .evaluators.costs import NetworkCosts
+from .evaluators.scratch import ScratchEvaluator
+from .evaluators.settings import ClassifierSettings
+from .evaluators.supernet import SupernetEvaluator
 from .nets.devices import resolve_device
 from .problem import Column, Evaluator
 from .spaces.genes import Genes, labels
@@ -80,20 +78,21 @@ class ClassifierProblem(WeightSharingProblem):
             image_size=self.info.side,
         )
 
+    def full_shape(self, shape: dict[str, int]) -> dict[str, int]:
+        """:attr:`image_shape` with some values replaced, for ``network(architecture, **shape)``.
+
+        Raises:
+            TypeError: it has no such value.
+        """
+        unknown = sorted(set(shape) - set(self.image_shape))
+        if unknown:
+            raise TypeError(f"unknown {unknown[0]!r}; choose from {sorted(self.image_shape)}")
+        return self.image_shape | shape
+
     @property
     def trained_shape(self) -> dict[str, Any]:
         """Arguments of the networks that the search trains; :attr:`image_shape` by default."""
         return self.image_shape
-
-    def count(self, candidates):
-        """Params and macs of candidates' networks, (n, 2) ints; see the base class."""
-        from .nets.counting import count_network
-
-        counts = [
-            count_network(lambda a=a: self.network(a, **self.image_shape), self.input_shape)
-            for a in candidates
-        ]
-        return np.array(counts)
 
     def largest(self) -> tuple[int, int]:
         """Params and macs that no network of the space exceeds, the bounds of hypervolumes.
@@ -107,6 +106,11 @@ class ClassifierProblem(WeightSharingProblem):
 
     def make_evaluator(self) -> Evaluator:
         """Trains each candidate from scratch, a :class:`~moonas.evaluators.ScratchEvaluator`."""
+        if not hasattr(self.settings, "proxy_epochs"):
+            raise TypeError(
+                f"{type(self.settings).__name__} lacks proxy_epochs: derive it from "
+                "moonas.evaluators.settings.ProxySettings, or override make_evaluator()."
+            )
         return self.scratch_evaluator(epochs=self.settings.proxy_epochs)
 
     def scratch_evaluator(self, *, epochs: int, **options: Any) -> ScratchEvaluator:

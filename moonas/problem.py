@@ -155,6 +155,7 @@ class ArchitectureProblem(Problem, ABC):
         pnsga3_options: arguments that the settings give to pNSGA-III's survival.
         halves: numbers of bits of the two populations of co-evolution; None for no such problem.
         inputs: checksums by name of files that scores depend on.
+        info: of the data set, with ``side`` (pixels) and ``n_classes``; None without images.
         input_shape: (channels, height, width) of a network's input; None if it has no images.
 
     Raises:
@@ -171,6 +172,7 @@ class ArchitectureProblem(Problem, ABC):
     pnsga3_options: Mapping[str, Any] = {}
     halves: tuple[int, int] | None = None
     inputs: Mapping[str, str] = {}
+    info: Any = None
     input_shape: tuple[int, int, int] | None = None
 
     def __init__(

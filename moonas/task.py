@@ -48,7 +48,7 @@ class StageResult:
 
     name: str
     folder: Path
-    stage: Stage
+    stage: Stage | ArchitectureProblem
     result: Any
     lines: tuple[str, ...]
     computed: bool
@@ -97,8 +97,8 @@ class PlannedStage:
     recorded_as: str
     folder: Path
     seed: int
-    build: Callable[[], Stage]
-    stage: Stage | None = None
+    build: Callable[[], Stage | ArchitectureProblem]
+    stage: Stage | ArchitectureProblem | None = None
     algorithm: str | Callable[[ArchitectureProblem], Algorithm] | None = None
     doing: str = "Searching"
 

@@ -78,7 +78,7 @@ def measure_parts(
 def has_parts(problem: ArchitectureProblem) -> bool:
     """Whether latencies of parts add up to that of a network, so that a table is of use."""
     architecture = problem.decode(problem.genes.high.astype(problem.genes.dtype))
-    return bool(problem.parts(architecture))
+    return problem.input_shape is not None and bool(problem.parts(architecture))
 
 
 def device_name(device: torch.device | str) -> str:
@@ -117,9 +117,8 @@ def compare_with_networks(
         ratio.
     """
     report_progress = progress_function(on_progress, told)
-    rng, info = np.random.default_rng(SEED), problem.info
+    rng, shape = np.random.default_rng(SEED), problem.input_shape
     drawn = problem.operators()["sampling"].do(problem, n, random_state=rng).get("X")
-    shape = info.channels, info.side, info.side
     sums, measured = [], []
     with repeatable(problem.settings.threads):
         for i, x in enumerate(drawn):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +41,7 @@ def zoo(name: str | None = None) -> dict[str, Published] | Published:
         if problem not in registry.problem_names():
             continue
         try:
-            items = list(_published(problem))
+            items = _published(problem)
         except Exception as error:  # a plug-in's code, which must not take the others with it
             registry.warn_of_plugin(f"problem {problem!r}", f"its zoo: {registry.reason(error)}")
             continue
@@ -58,25 +57,10 @@ def zoo(name: str | None = None) -> dict[str, Published] | Published:
     raise ValueError(f"Unknown architecture {name!r}; choose from {sorted(found)}.")
 
 
-def _published(problem: str) -> Iterator[Published]:
-    """The published architectures of a problem, which is not built if it surely has none."""
-    if not _surely_none(problem):
-        for item in registry.load_problem(problem).zoo():
-            if not isinstance(item, Published):
-                raise TypeError(f"expected items of type Published, got {item!r}")
-            yield item
-
-
-def _surely_none(problem: str) -> bool:
-    """Whether no problem class in a problem's module overrides ``zoo()``, which is empty then."""
-    from ..problem import ArchitectureProblem
-
-    default = getattr(ArchitectureProblem, "zoo", None)
-    module = registry.stage_module(problem)
-    classes = [
-        value
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, ArchitectureProblem)
-    ]
-    defined_here = any(value.__module__ == module.__name__ for value in classes)
-    return defined_here and all(getattr(value, "zoo", None) is default for value in classes)
+def _published(problem: str) -> list[Published]:
+    """The published architectures of a problem, checked."""
+    items = list(registry.load_problem(problem).zoo())
+    for item in items:
+        if not isinstance(item, Published):
+            raise TypeError(f"expected items of type Published, got {item!r}")
+    return items

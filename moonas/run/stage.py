@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,9 @@ from .callbacks import Callbacks
 from .session import Session
 
 if TYPE_CHECKING:
+    import torch
+
+    from ..settings import RunSettings
     from .journal import Journal
 
 
@@ -24,8 +27,9 @@ class Stage:
         inputs: checksums by name of the files that results depend on.
     """
 
-    settings = None
-    inputs = {}  # noqa: RUF012 never changed
+    settings: RunSettings
+    device: torch.device
+    inputs: Mapping[str, str] = {}
 
     @cached_property
     def session(self) -> Session:
@@ -100,6 +104,18 @@ class EpochTraining(Preparation):
 
     phase = "training"
     n_epochs = 0
+
+    def start(self, seed: int) -> Any:
+        """The trainer, with untrained weights."""
+        raise NotImplementedError
+
+    def line(self, epoch: int, metrics: dict[str, Any]) -> str:
+        """The line of the log on an epoch."""
+        raise NotImplementedError
+
+    def result(self, trainer: Any, scores: dict[str, Any]) -> Any:
+        """What :meth:`run` returns."""
+        raise NotImplementedError
 
     def run(self, seed: int) -> Any:
         """Train, or resume from the journal, and evaluate.

@@ -99,16 +99,14 @@ def _columns(columns: Iterable[Any]) -> str:
 
 
 def _data(problem: Any) -> str:
-    """The data set by default, with the shape of its images where the problem knows it."""
-    info = getattr(problem, "info", None)
-    text = problem.settings.data
+    """The data set by default, with the shape of its images if the problem has images."""
+    text, info = problem.settings.data, problem.info
     if info is None:
         return text
-    details = []
-    if getattr(info, "n_classes", None):
-        details.append(f"{info.n_classes} classes")
-    if getattr(info, "side", None):
-        details.append(f"{info.side} x {info.side} pixels")
-    if getattr(info, "channels", None):
-        details.append(f"{info.channels} channel{'s' if info.channels > 1 else ''}")
-    return f"{text} ({', '.join(details)})" if details else text
+    details = [f"{info.side} x {info.side} pixels"]
+    if info.n_classes:
+        details.insert(0, f"{info.n_classes} classes")
+    if problem.input_shape is not None:
+        n = problem.input_shape[0]
+        details.append(f"{n} channel{'s' * (n > 1)}")
+    return f"{text} ({', '.join(details)})"

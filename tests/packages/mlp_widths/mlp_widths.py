@@ -36,12 +36,13 @@ class MLPWidths(ClassifierProblem):
     def encode(self, architecture):
         return np.array([WIDTHS.index(width) for width in architecture])
 
-    def network(self, architecture, *, n_classes=10, in_channels=1, image_size=8):
-        widths = [in_channels * image_size**2, *architecture]
+    def network(self, architecture, **shape):
+        shape = self.full_shape(shape)  # n_classes, in_channels and image_size
+        widths = [shape["in_channels"] * shape["image_size"] ** 2, *architecture]
         layers = [nn.Flatten()]
         for c_in, c_out in zip(widths, architecture, strict=False):
             layers += [nn.Linear(c_in, c_out), nn.ReLU()]
-        return nn.Sequential(*layers, nn.Linear(widths[-1], n_classes))
+        return nn.Sequential(*layers, nn.Linear(widths[-1], shape["n_classes"]))
 
 
 def build(**options):

@@ -1,0 +1,100 @@
+"""Operators that follow from the kinds of genes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from pymoo.optimize import minimize
+
+from moonas.problem import ArchitectureProblem, Column, Evaluator
+from moonas.settings import SearchSettings, setting
+from moonas.spaces.genes import Genes, bits, labels
+from moonas.testing import check_problem
+
+GENES = {
+    "labels": labels([3, 1, 4, 2]),
+    "bits": bits(4),
+    "integers": Genes([2, -1, 5, 0], [6, 3, 5, 4], [False] * 4),
+    "mixed": Genes([2, -1, 0.5, 0], [6, 3, 1.5, 4], [False, False, True, True]),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(SearchSettings):
+    objectives: tuple[str, ...] = setting(("total", "params"), "columns")
+    population: int = setting(6, "candidates")
+
+
+class Sums(Evaluator):
+    device = "cpu"
+
+    def score(self, candidates):
+        rows = candidates.rows.astype(float)
+        return {"total": rows.sum(axis=1), "params": 1 + np.abs(rows).sum(axis=1).astype(int)}
+
+
+class Plain(ArchitectureProblem):
+    """A problem with nothing but what must be given; every default is at work."""
+
+    def __init__(self, kind):
+        columns = [
+            Column("total", "1", bounds=(-99, 99)),
+            Column("params", "parameters", bounds=(0, 99)),
+        ]
+        super().__init__(Settings(), columns=columns, genes=GENES[kind])
+
+    def decode(self, x):
+        return tuple(np.asarray(x).tolist())
+
+    def encode(self, architecture):
+        return np.array(architecture, self.genes.dtype)
+
+    def make_evaluator(self):
+        return Sums()
+
+    def network(self, architecture, **shape):
+        n = 1 + int(np.abs(np.array(architecture, float)).sum())
+        return torch.nn.ParameterList([torch.nn.Parameter(torch.zeros(n))])
+
+
+@pytest.mark.parametrize("kind", GENES)
+def test_a_problem_of_defaults_keeps_the_contract(kind):
+    check_problem(Plain(kind), n=6)
+
+
+@pytest.mark.parametrize("kind", GENES)
+def test_its_own_algorithm_finds_a_better_total_than_the_first_population(kind):
+    problem = Plain(kind)
+    first = minimize(problem, problem.algorithm(), ("n_gen", 1), seed=1).pop.get("total").min()
+    last = minimize(problem, problem.algorithm(), ("n_gen", 20), seed=1).pop.get("total").min()
+    assert last < first or last == problem.genes.low.sum()
+
+
+@pytest.mark.parametrize("kind", GENES)
+def test_rows_keep_the_type_and_the_bounds_of_the_genes(kind):
+    problem = Plain(kind)
+    result = minimize(problem, problem.algorithm(), ("n_gen", 5), seed=1)
+    X = result.pop.get("X")
+    assert X.dtype == problem.genes.dtype
+    problem.check_rows(X)
+
+
+def test_each_gene_is_a_node_and_all_nodes_are_one_block():
+    problem = Plain("labels")
+    assert [genes.tolist() for genes in problem.nodes] == [[0], [1], [2], [3]]
+    assert problem.blocks == [problem.nodes]
+
+
+def test_what_only_some_problems_have_is_empty():
+    problem = Plain("bits")
+    architecture = problem.decode(np.array([True, False, True, False]))
+    assert problem.zoo() == problem.operations() == problem.parts(architecture) == []
+    assert problem.graphs(architecture) == problem.after_search(None) == []
+    assert problem.pick([]) is None and problem.halves is None and problem.growth_of is None
+    value = problem.architecture_to_json(architecture)
+    assert problem.architecture_from_json(value) == architecture
+    with pytest.raises(ValueError, match="has the key 'x'"):
+        problem.architecture_from_json({"y": 1})
+    with pytest.raises(NotImplementedError, match="Plain has no input_shape"):
+        problem.count(problem.candidates([architecture]))
