@@ -4,7 +4,7 @@ import filelock
 import numpy as np
 import pytest
 from callbacks import On
-from searches import words
+from searches import TINY, words
 
 import moonas
 from moonas.cli import main
@@ -12,23 +12,10 @@ from moonas.run.folders import last_run
 from moonas.run.journal import RunMismatch, read_run
 from moonas.task import plan_search, plan_training
 
-EG_DARTS = dict(
-    population=4,
-    generations=2,
-    epochs=1,
-    weight_epochs=0,
-    candidates=(12,),
-    layers=(3,),
-    skip_dropout=(0.0,),
-    score_batch=720,
-    proxy_epochs=1,
-    final_epochs=1,
-    first_width=(2, 3),
-    train_share=0.1,
-)
-EG_DARTS_STAGES = {
-    "eg-darts-cells": {"channels": 2, "batch": 240},
-    "eg-darts": {"batch": 128},
+EG_DARTS = {
+    "eg-darts-cells": TINY["eg-darts-cells"]
+    | dict(epochs=1, weight_epochs=0, candidates=(12,), layers=(3,), skip_dropout=(0.0,), batch=25),
+    "eg-darts": TINY["eg-darts"] | dict(population=4, generations=2, final_epochs=1, batch=25),
 }
 FILES = ("journal.jsonl", "front.csv", "cells.json", "run.json")
 
@@ -70,19 +57,18 @@ def test_a_search_from_python_is_that_of_the_command_line(elsewhere, tiny, capsy
     assert [row.x.tolist() for row in again.rows] == [row.x.tolist() for row in found.rows]
 
 
-def test_two_stages_from_python_are_those_of_the_command_line(elsewhere, device, capsys):
-    options = EG_DARTS | {"device": device}
-    line = ["search", "eg-darts", "--out", "shell", "--set", *words(options)]
-    for stage, own in EG_DARTS_STAGES.items():
+def test_two_stages_from_python_are_those_of_the_command_line(elsewhere, few_digits, capsys):
+    line = ["search", "eg-darts", "--out", "shell", "--data", str(few_digits), "--set"]
+    for stage, own in EG_DARTS.items():
         line += words(own, stage)
     assert main(line) == 0
     log = []
     found = moonas.search(
         "eg-darts",
         out="python",
-        stages=EG_DARTS_STAGES,
+        stages=EG_DARTS,
         callbacks=[On(on_log=log.append)],
-        **options,
+        data=str(few_digits),
     )
     shell, python = (files_of(elsewhere / name) for name in ("shell", "python"))
     assert len(shell) == 6 and shell == python
@@ -90,7 +76,10 @@ def test_two_stages_from_python_are_those_of_the_command_line(elsewhere, device,
     assert (cells.name, networks.name) == ("eg-darts-cells", "eg-darts")
     assert networks.folder == found.folder and (found.folder / "front.csv").exists()
     printed = capsys.readouterr().out
-    assert log[0].startswith("Preparing on digits, seed 1") and f"{networks.lines[-1]}\n" in printed
+    assert (
+        log[0].startswith(f"Preparing on {few_digits}, seed 1")
+        and f"{networks.lines[-1]}\n" in printed
+    )
     assert [line for line in (*cells.lines, *networks.lines) if line not in log] == []
     settings = read_run(cells.folder)[0]["settings"]
     alone = moonas.search("eg-darts", out="python", stage="eg-darts-cells", **settings)

@@ -4,8 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from pymoo.optimize import minimize
-from searches import rows
+from searches import rows, run
 from toy import Toy
 
 import moonas
@@ -55,7 +54,7 @@ def test_a_search_decodes_each_row_of_a_generation_once(counted):
         return evaluate(X, *args, **kwargs)
 
     problem.session.known, problem.evaluate = spy_known, spy_evaluate
-    result = minimize(problem, problem.algorithm(), ("n_gen", 3), seed=1)
+    result = run(problem)
     assert result.algorithm.evaluator.n_eval == 60
     expected = sum(len(rows) for rows in asked)
     assert calls == {"decode": expected, "encode": expected} and 60 <= expected < 75
@@ -64,7 +63,7 @@ def test_a_search_decodes_each_row_of_a_generation_once(counted):
 def test_a_generation_decodes_parents_and_offspring_once(counted):
     toy = Toy()
     calls = counted(toy)
-    minimize(toy, toy.algorithm(), ("n_gen", 3), seed=1)
+    run(toy)
     n, generations = 8, 2
     assert calls == {key: n + generations * 2 * n for key in ("decode", "encode")}
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from moonas.problems.nasbench201 import space
 from moonas.problems.nasbench201.networks import CellNetwork201, parts
-from pymoo.optimize import minimize
+from searches import run
 from tables201 import score, write_table
 from torch import nn
 
@@ -100,7 +100,7 @@ def test_the_true_front_by_brute_force(table):
 
 def test_a_search_finds_most_of_the_true_hypervolume(table):
     problem = load(table)
-    result = minimize(problem, problem.algorithm(), ("n_gen", 20), seed=1)
+    result = run(problem, generations=20)
     found = moonas.pareto.hypervolume(result.F, problem.objective_bounds())
     assert 0.98 * problem.true_hypervolume() < found <= problem.true_hypervolume() + 1e-12
 

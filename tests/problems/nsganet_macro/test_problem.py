@@ -9,7 +9,7 @@ from moonas.problems import nsganet_macro
 from moonas.problems.nsganet_macro import space
 from moonas.problems.nsganet_macro.networks import cost
 from moonas.problems.nsganet_macro.space import Architecture, Phase
-from pymoo.optimize import minimize
+from searches import TINY, run
 
 import moonas
 from moonas.nets.counting import count_macs, count_params
@@ -69,8 +69,8 @@ def test_closed_form_counts_equal_those_of_built_networks(side):
         assert network(torch.zeros(2, 2, side, side)).shape == (2, 7)
 
 
-def test_latency_from_a_table_is_the_sum_of_the_parts(tmp_path, device):
-    options = dict(channels=2, batch=128, proxy_epochs=1, workers=1, device=device)
+def test_latency_from_a_table_is_the_sum_of_the_parts(tmp_path):
+    options = TINY["nsganet-macro"]
     problem = moonas.load_problem("nsganet-macro", **options)
     table = {part.key: 1.0 + i for i, part in enumerate(problem.operations())}
     path = tmp_path / "table.json"
@@ -102,11 +102,10 @@ def test_parts_of_the_space_are_those_of_its_networks():
         assert piece(torch.zeros(2, *part.shape)).shape[1] == c_out
 
 
-def test_a_search_finds_networks_by_error_and_robustness(device):
-    options = dict(channels=2, batch=128, proxy_epochs=1, population=6, workers=1, device=device)
-    problem = moonas.load_problem("nsganet-macro", **options)
+def test_a_search_finds_networks_by_error_and_robustness():
+    problem = moonas.load_problem("nsganet-macro", **TINY["nsganet-macro"])
     assert problem.objectives == ("error", "robustness_error")
-    result = minimize(problem, problem.algorithm(), ("n_gen", 3), seed=1)
+    result = run(problem)
     assert moonas.front(result)
     for row in moonas.front(result):
         # an attack does not help: the curve starts at the accuracy and cannot hold it
