@@ -49,7 +49,7 @@ def space():
         operations=lambda: [Part(1), Part(8), Part(40)],
         settings=SimpleNamespace(threads=1),
         device=torch.device("cpu"),
-        info=SimpleNamespace(channels=1, side=4),
+        input_shape=(1, 4, 4),
         operators=lambda: {"sampling": sampling},
         decode=lambda x: tuple(x),
         parts=lambda a: [Part(1)] * (1 + a[0]) + [Part(8)] * (1 + a[1]),
