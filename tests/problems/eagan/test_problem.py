@@ -15,7 +15,7 @@ from moonas.problems.eagan.space import DiscriminatorSpace, GeneratorSpace
 from moonas.problems.eagan.training import AdversarialReport
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.optimize import minimize
-from searches import rows, run
+from searches import TINY, rows, run, words
 
 import moonas
 from moonas.cli import main
@@ -262,8 +262,8 @@ def test_a_generator_of_another_shape_is_refused(load, tmp_path):
 
 
 def test_the_first_discriminator_is_a_setting(load):
-    def made(words):
-        problem = load("eagan-generator", initial_discriminator=words)
+    def made(text):
+        problem = load("eagan-generator", initial_discriminator=text)
         return problem.first_discriminator()
 
     assert made(None).architecture == zoo.discriminator("EAGAN_D_C", 8)
@@ -301,8 +301,8 @@ def test_units_say_what_the_features_are_of(load):
 def test_a_gan_that_diverges_or_collapses_is_flagged_and_the_search_goes_on(fault, load, tmp_path):
     # one operation's weights break: every generator that uses it gives no number, or one image
     problem = load("eagan-generator", journal=tmp_path / "run", population=8)
-    words = "near near c3 - c1 - c1 / near near c3 - c1 - c1 / near near c3 - c1 - c5"
-    marked = problem.space.of_text(words)
+    text = "near near c3 - c1 - c1 / near near c3 - c1 - c1 / near near c3 - c1 - c5"
+    marked = problem.space.of_text(text)
     problem.evaluate(rows(problem, 1))
     real = problem.evaluator.judge_generators
 
@@ -403,10 +403,8 @@ def test_no_network_of_the_space_is_larger_than_the_bounds(stage, side, load):
     assert sizes.max(axis=0).tolist() == high
 
 
-WORDS = [
-    *("channels=2", "d_channels=2", "latent=3", "score_images=40", "score_batch=20", "batch=240"),
-    *("warmup_epochs=1", "epochs=1", "device=cpu"),
-]
+SIZES = ("population", "generations")  # options of their own in LINE
+WORDS = words({k: v for k, v in TINY["eagan-generator"].items() if k not in SIZES})
 LINE = ["search", "eagan", "--population", "4", "--generations", "2", "--out", "run", "--set"]
 
 
