@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import sys
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points
@@ -83,17 +83,19 @@ def entries() -> Mapping[str, StageEntry]:
 
 
 @cache
-def _found() -> tuple[dict[str, StageEntry], dict[str, str]]:
-    """The stages by name, and the reason by plug-in why one cannot be used."""
-    found: dict[str, StageEntry] = {}
-    faults: dict[str, str] = {}
-    _add(found, _checked(importlib.import_module("moonas.problems").PROBLEMS))
+def _found(only: str | None = None) -> tuple[dict[str, StageEntry], dict[str, str]]:
+    """The stages by name, and the reason by plug-in why one cannot be used.
+
+    Args:
+        only: load plug-ins whose entry point has this name; None loads all.
+    """
+    found, faults = dict(_own()), {}
     try:
         points = sorted(set(entry_points(group=GROUP)), key=lambda point: (point.name, point.value))
     except Exception as error:  # one damaged package is enough
         points, faults["(any)"] = [], f"damaged metadata of a package: {reason(error)}"
     for point in points:
-        if point.value == OWN:
+        if point.value == OWN or only not in (None, point.name):
             continue
         name = f"{point.name} = {point.value}"
         try:
@@ -104,8 +106,38 @@ def _found() -> tuple[dict[str, StageEntry], dict[str, str]]:
             if refused:
                 faults[name] = "; ".join(refused)
     for name, fault in faults.items():
-        warn_of_plugin(name, fault)
+        if name not in _warned:
+            _warned.add(name)
+            warn_of_plugin(name, fault)
     return found, faults
+
+
+_warned: set[str] = set()  # plug-ins that a warning has named
+
+
+@cache
+def _own() -> dict[str, StageEntry]:
+    """The stages that moonas brings."""
+    found: dict[str, StageEntry] = {}
+    _add(found, _checked(importlib.import_module("moonas.problems").PROBLEMS))
+    return found
+
+
+def _entries_for(name: str) -> Mapping[str, StageEntry]:
+    """Entries among which a stage or task is; plug-ins are loaded only if it is not our own."""
+    own = _own()
+    if name in own or name in {entry.task for entry in own.values()}:
+        return own
+    named = _found(name)[0]
+    if name in named or name in {entry.task for entry in named.values()}:
+        return named
+    return entries()
+
+
+def each_entry() -> Iterator[tuple[str, StageEntry]]:
+    """Names and entries of all stages; plug-ins are loaded once those of moonas are through."""
+    yield from _own().items()
+    yield from ((name, entry) for name, entry in entries().items() if name not in _own())
 
 
 def _checked(bunch: Any) -> dict[str, StageEntry]:
@@ -157,9 +189,10 @@ def entry(name: str) -> StageEntry:
     Raises:
         ValueError: the name is unknown; the message lists the known ones.
     """
-    if name not in entries():
+    known = _entries_for(name)
+    if name not in known:
         raise ValueError(_unknown("problem", name, entries()))
-    return entries()[name]
+    return known[name]
 
 
 def stages(task: str) -> list[str]:
@@ -168,7 +201,7 @@ def stages(task: str) -> list[str]:
     Raises:
         ValueError: the task is unknown; the message lists the known ones.
     """
-    names = [name for name, entry in entries().items() if entry.task == task]
+    names = [name for name, entry in _entries_for(task).items() if entry.task == task]
     if not names:
         raise ValueError(_unknown("task", task, {entry.task for entry in entries().values()}))
     return names

@@ -37,8 +37,8 @@ def zoo(name: str | None = None) -> dict[str, Published] | Published:
         ValueError: the name is unknown.
     """
     found: dict[str, Published] = {}
-    for problem in registry.entries():
-        if problem not in registry.problem_names():
+    for problem, entry in registry.each_entry():
+        if not isinstance(entry, registry.ProblemEntry):
             continue
         try:
             items = _published(problem)

@@ -79,10 +79,14 @@ def found(monkeypatch):
             return points
 
         monkeypatch.setattr(registry, "entry_points", listed)
+        forget()
+
+    def forget():
         registry._found.cache_clear()
+        registry._warned.clear()
 
     yield find
-    registry._found.cache_clear()
+    forget()
 
 
 @pytest.fixture
@@ -119,6 +123,27 @@ def test_a_plugin_that_cannot_be_used_is_named_in_one_warning(plugins):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         registry.entries()
+
+
+def test_a_problem_of_ours_loads_no_plugin(plugins):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert moonas.load_problem("cars").settings.data == "digits"
+        assert registry.stages("eagan") == ["eagan-generator", "eagan-discriminator"]
+        assert moonas.zoo("CARS_A").problem == "cars"
+    assert not {f"{name}_plugin" for name in POINTS} & set(sys.modules)
+
+
+def test_a_plugin_is_loaded_alone_by_the_name_of_its_entry_point(plugins, found):
+    found(
+        EntryPoint("broken", "broken_plugin:PROBLEMS", GROUP),
+        EntryPoint("other-table", "good_plugin:PROBLEMS", GROUP),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert registry.stages("other-table") == ["other-table"]
+        assert moonas.load_problem("other-table", population=5).settings.population == 5
+    assert "good_plugin" in sys.modules and "broken_plugin" not in sys.modules
 
 
 @pytest.mark.filterwarnings("ignore:Plug-in")
