@@ -1,5 +1,7 @@
 import pytest
+import torch
 
+from moonas.nets.cell_network import CellNetwork
 from moonas.nets.cells import CellNetworkShape, even_layout, stack, staged_layout
 
 
@@ -35,3 +37,25 @@ def test_a_network_of_cells_has_at_least_one_of_each(name):
     with pytest.raises(ValueError, match=f"{name}=0 is invalid: expected at least 1"):
         CellNetworkShape(**{name: 0})
     assert CellNetworkShape(channels=4, layers=10).cells == staged_layout((4, 8, 16), (3, 2, 3))
+
+
+@pytest.mark.parametrize("side", [8, 7])
+def test_a_node_without_operations_is_zero_and_can_be_traced_for_any_batch(side):
+    """Exports trace a network: no size in it may be a number of the traced batch."""
+    dead = [("none", 0), ("none", 1), *[("skip_connect", 1), ("max_pool_3x3", 2)] * 3]
+    shape = dict(channels=2, layers=3, n_classes=3, in_channels=1, image_size=side)
+    network = CellNetwork(dead, dead, **shape).eval()
+    traced = torch.fx.symbolic_trace(network)
+    program = torch.export.export(
+        network, (torch.rand(2, 1, side, side),), dynamic_shapes=({0: torch.export.Dim("n")},)
+    ).module()
+    for n in (1, 2, 5):
+        images = torch.rand(n, 1, side, side)
+        assert torch.equal(traced(images), network(images))
+        assert torch.allclose(program(images), network(images), atol=1e-6)
+    cell = network.cells[-1]
+    states = []
+    cell.register_forward_hook(lambda module, inputs, output: states.append(output))
+    network(images)
+    width = cell.shape.channels
+    assert (states[0][:, :width] == 0).all() and states[0].shape[1] == 4 * width
