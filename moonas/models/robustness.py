@@ -56,8 +56,10 @@ def test_images(name, model, *, everything=False, root=None, download=False):
         download: let torchvision download what is not there.
 
     Raises:
-        ValueError: its images or classes are not those that the model knows.
+        ValueError: its images or classes are not those that the model knows, or the model is no
+            classifier.
     """
+    _require_classifier("The model", model)
     channels, side, _ = model.input_shape
     data = load(name, root=root, download=download, image_size=side)
     if data.info.channels != channels:
@@ -73,6 +75,11 @@ def test_images(name, model, *, everything=False, root=None, download=False):
         images = torch.cat([data.images, images])
         labels = torch.cat([data.labels, labels])
     return Images((images * data.std + data.mean).clamp(0, 1), labels, model.classes, name)
+
+
+def _require_classifier(name, model):
+    if not isinstance(model, Classifier):
+        raise ValueError(f"{name} is a {type(model).__name__.lower()}, no classifier.")
 
 
 def evaluate(
@@ -112,8 +119,7 @@ def evaluate(
     total = len(models) * (1 + single * len(CORRUPTIONS))
     done = 0
     for name, model in models.items():
-        if not isinstance(model, Classifier):
-            raise ValueError(f"{name} is a {type(model).__name__.lower()}, no classifier.")
+        _require_classifier(name, model)
         model = model.to(place).eval()
         with repeatable(threads):
             one = {"error": _error(model, images, batch)}

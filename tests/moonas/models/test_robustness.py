@@ -145,6 +145,8 @@ def test_other_classes_channels_and_kinds_are_refused(few_digits):
     maker = Generator(nn.Identity(), {"kind": "generator", "input_shape": [3]})
     with pytest.raises(ValueError, match="x is a generator, no classifier"):
         evaluation.evaluate({"x": maker}, evaluation.test_images("digits", model))
+    with pytest.raises(ValueError, match="The model is a generator, no classifier"):
+        evaluation.test_images("digits", maker)
 
 
 def test_a_missing_model_ends_with_2(tmp_path, capsys):
