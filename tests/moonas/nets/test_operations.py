@@ -1,5 +1,6 @@
 import pytest
 import torch
+from operation_names import NAMES
 from torch import nn
 
 from moonas.nets.counting import count_macs, count_params
@@ -9,23 +10,6 @@ from moonas.nets.operations import (
     batch_norm_only,
     build_operation,
     operation_cost,
-)
-
-NAMES = (
-    "none",
-    "max_pool_3x3",
-    "avg_pool_3x3",
-    "skip_connect",
-    "sep_conv_3x3",
-    "sep_conv_5x5",
-    "sep_conv_7x7",
-    "dil_conv_3x3",
-    "dil_conv_5x5",
-    "squeeze_excitation",
-    "eca_3x3",
-    "lbc_3x3",
-    "lbc_5x5",
-    "conv_1x7_7x1",
 )
 
 

@@ -1,25 +1,10 @@
 import pytest
+from operation_names import NAMES
 
 from moonas.nets.cell_network import CellNetwork
 from moonas.nets.counting import count_macs, count_params
 from moonas.nets.parts import network_parts, operation_part, space_parts, unique
 
-NAMES = (
-    "none",
-    "max_pool_3x3",
-    "avg_pool_3x3",
-    "skip_connect",
-    "sep_conv_3x3",
-    "sep_conv_5x5",
-    "sep_conv_7x7",
-    "dil_conv_3x3",
-    "dil_conv_5x5",
-    "squeeze_excitation",
-    "eca_3x3",
-    "lbc_3x3",
-    "lbc_5x5",
-    "conv_1x7_7x1",
-)
 SHAPE = dict(channels=4, layers=4, n_classes=10, in_channels=3)
 
 

@@ -1,27 +1,8 @@
 import numpy as np
-from pymoo.core.problem import Problem
+from four_genes import CHOICES, Four, rng, spread
 
 from moonas.operators import ResetGenes
 from moonas.operators.categorical import draw_genes, reset_genes
-
-CHOICES = np.array([1, 2, 3, 8])
-NODES = [np.array([0, 2]), np.array([1, 3])]
-
-
-class Four(Problem):
-    n_choices, nodes = CHOICES, NODES
-
-    def __init__(self):
-        super().__init__(n_var=4, n_obj=2, xl=np.zeros(4), xu=CHOICES - 1)
-
-
-def rng():
-    return np.random.default_rng(0)
-
-
-def spread(n, p):
-    """4 standard errors of a share of n coins."""
-    return 4 * np.sqrt(p * (1 - p) / n)
 
 
 def test_draws_are_uniform_over_the_choices_of_each_gene():

@@ -1,28 +1,9 @@
 import numpy as np
-from pymoo.core.problem import Problem
+from four_genes import CHOICES, NODES, Four, rng, spread
 
 from moonas.operators import CategoricalSampling, NodeCrossover, NodeReset
 from moonas.operators.categorical import draw_genes
 from moonas.operators.nodes import choose_nodes, cross_nodes, reset_nodes
-
-CHOICES = np.array([1, 2, 3, 8])
-NODES = [np.array([0, 2]), np.array([1, 3])]
-
-
-class Four(Problem):
-    n_choices, nodes = CHOICES, NODES
-
-    def __init__(self):
-        super().__init__(n_var=4, n_obj=2, xl=np.zeros(4), xu=CHOICES - 1)
-
-
-def rng():
-    return np.random.default_rng(0)
-
-
-def spread(n, p):
-    """4 standard errors of a share of n coins."""
-    return 4 * np.sqrt(p * (1 - p) / n)
 
 
 def test_nodes_are_chosen_as_a_whole_on_one_coin_each():
