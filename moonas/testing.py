@@ -21,7 +21,6 @@ from pymoo.optimize import minimize
 from .pareto import front
 from .problem import ArchitectureProblem
 from .run.journal import Journal
-from .run.stage import Stage
 
 TRIES = 50  # matings after which a crossover or a mutation must have changed something
 
@@ -149,7 +148,6 @@ def _without(value: Any, names: set[str]) -> Any:
 def _check_description(problem):
     assert isinstance(problem, Problem), "a problem is a pymoo Problem"
     assert isinstance(problem, ArchitectureProblem), "a problem is an ArchitectureProblem"
-    assert not isinstance(problem, Stage)
     least = 2 if problem.beside is None else 1
     assert problem.n_obj == len(problem.objectives) >= least, f"{least} or more objectives by name"
     names = [column.name for column in problem.columns]

@@ -27,7 +27,7 @@ class NetworkCosts:
     """
 
     def __init__(self, problem, settings, info):
-        self.problem, self.settings, self.info = problem, settings, info
+        self.problem, self.settings = problem, settings
         self.table = None
         self.inputs = checksums(info)  # of the files that scores depend on
         if settings.latency_table is not None:
@@ -71,9 +71,6 @@ class NetworkCosts:
                 )
             return sum(self.table[part.key] for part in parts)
         s = self.settings
-        pixels = (self.info.channels, self.info.side, self.info.side)
+        network, shape = self.problem.network(architecture), self.problem.input_shape
         with repeatable(s.threads):
-            device = resolve_device(s.device)
-            return measure_latency(
-                self.problem.network(architecture), pixels, device, s.latency_batch
-            )
+            return measure_latency(network, shape, resolve_device(s.device), s.latency_batch)

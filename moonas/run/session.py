@@ -121,13 +121,17 @@ class SearchSession(Session):
 
     def candidates(self, X: np.ndarray) -> Candidates:
         """The candidates of checked rows X, (n, n_var); each row is decoded and encoded once."""
-        found = [self._decoded.get(x.tobytes()) or self._decode(x) for x in X]
+        if self._decoded:
+            found = [self._decoded.get(x.tobytes()) or self._decode(x) for x in X]
+        else:
+            found = [self._decode(x) for x in X]
         architectures, rows = zip(*found, strict=True)
-        return Candidates(X, architectures, np.stack(rows))
+        return Candidates(X, architectures, np.array(rows))
 
     def _decode(self, x: np.ndarray) -> tuple[Any, np.ndarray]:
-        architecture = self.problem.decode(x)
-        return architecture, np.asarray(self.problem.encode(architecture))
+        problem = self.problem
+        architecture = problem.decode(x)
+        return architecture, problem.encode(architecture)
 
     def known(self, X: np.ndarray) -> np.ndarray:
         """Which rows of X this run has scored and caches, (n,) bool; none if objectives change."""
