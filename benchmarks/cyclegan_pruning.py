@@ -129,11 +129,11 @@ def judge(label, seed, runs, found):
     images = {
         k: torch.cat([domain.train, domain.validation]) for k, domain in evaluator.data.items()
     }
-    moments = [quality.judge(pair.generators), quality.judge(scored.generators)]
+    moments = [quality.evaluate(pair.generators), quality.evaluate(scored.generators)]
     training = Training(pair, images, problem.info.side, evaluator.recipe, seed, "final")
     for epoch in range(2 * EPOCHS):
         training.epoch(decay(epoch, EPOCHS, EPOCHS))
-    moments.append(quality.judge(pair.generators))
+    moments.append(quality.evaluate(pair.generators))
     return {
         "size": [float(columns["size_a"][0]), float(columns["size_b"][0])],
         "loss": float(columns["loss"][0]),

@@ -70,7 +70,7 @@ def train(cells, seed):
         recipe = select(Recipe, settings, horizon=EPOCHS)
         optimizer, rng = make_optimizer(network, recipe), generator(seed, "batches")
         train_epochs(network, images.train, lambda: [network], optimizer, recipe, rng, EPOCHS)
-        error = images.columns([images.judge(network.eval())])["error"][0]
+        error = images.columns([images.evaluate(network.eval())])["error"][0]
     return float(error), count_params(network)
 
 

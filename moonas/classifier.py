@@ -45,7 +45,7 @@ class ClassifierProblem(WeightSharingProblem):
         ValueError: the data set is unknown, or does not have an objective.
     """
 
-    moves = False
+    nonstationary = False
 
     def __init__(
         self,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 from pymoo.core.problem import Problem
 
+from .deprecation import RenamedAttribute, rename_class_attributes, renamed_arguments
 from .errors import SearchFailed
 from .pareto import pick
 from .run.candidates import Candidates
@@ -52,6 +53,15 @@ ADVICE = "Use this problem's operators: NSGA2(**problem.operators())."
 SIZES = ("parameters", "multiply-adds")  # units of whole numbers; the others have decimals
 
 
+RENAMED = {  # class attributes of problems in earlier versions
+    "in_words": "architecture_title",
+    "picked_as": "pick_description",
+    "beside": "secondary_column",
+    "moves": "nonstationary",
+    "halves": "species_bits",
+}
+
+
 @dataclass(frozen=True)
 class Column:
     """A number that the evaluator gives for each architecture.
@@ -63,7 +73,7 @@ class Column:
         bounds: (low, high) of the rectangle that hypervolumes are shares of; objectives need them.
         direction: "min" or "max"; objectives are all "min".
         measured: read from a clock, so measured once per architecture and run.
-        listed: whether the table of a front has it; objectives are there in any case.
+        in_table: whether tables of a front include it; they always include the objectives.
     """
 
     name: str
@@ -72,12 +82,17 @@ class Column:
     bounds: tuple[float, float] | None = None
     direction: str = "min"
     measured: bool = False
-    listed: bool = True
+    in_table: bool = True
 
     @property
     def is_size(self) -> bool:
         """Whether it counts parameters or multiply-adds."""
         return self.unit in SIZES
+
+
+# The dataclass writes its constructor, so the old name is added after that.
+Column.__init__ = renamed_arguments(listed="in_table")(Column.__init__)  # type: ignore[method-assign]
+Column.listed = RenamedAttribute("listed", "in_table")  # type: ignore[attr-defined]
 
 
 @runtime_checkable
@@ -147,13 +162,14 @@ class ArchitectureProblem(Problem, ABC):
     Attributes:
         space: module or object with ``decode``, ``encode`` and, optionally, ``to_json`` and
             ``from_json``, which the methods of the problem call; None if a subclass overrides them.
-        in_words: what ``str(architecture)`` shows, the title of a table's column.
-        picked_as: which row :meth:`pick` chooses, for captions.
-        beside: column that is shown beside a single objective; None: two objectives are needed.
-        moves: whether objectives change during a run, as shared weights train.
+        architecture_title: what ``str(architecture)`` shows; title of its column in tables.
+        pick_description: which row :meth:`pick` chooses, for captions.
+        secondary_column: column plotted against a single objective; None if at least two objectives
+            are required.
+        nonstationary: whether objectives change while shared weights train.
         growth_of: see :class:`moonas.weight_sharing.WeightSharingProblem`.
         pnsga3_options: arguments that the settings give to pNSGA-III's survival.
-        halves: numbers of bits of the two populations of co-evolution; None for no such problem.
+        species_bits: numbers of bits of the two co-evolving populations; None if there are none.
         inputs: checksums by name of files that scores depend on.
         info: of the data set, with ``side`` (pixels) and ``n_classes``; None without images.
         input_shape: (channels, height, width) of a network's input; None if it has no images.
@@ -164,16 +180,27 @@ class ArchitectureProblem(Problem, ABC):
     """
 
     space: ModuleType | Any = None
-    in_words: str = "architecture"
-    picked_as: str = "the knee of the front"
-    beside: str | None = None
-    moves: bool = False
+    architecture_title: str = "architecture"
+    pick_description: str = "the knee of the front"
+    secondary_column: str | None = None
+    nonstationary: bool = False
     growth_of: str | None = None
     pnsga3_options: Mapping[str, Any] = {}
-    halves: tuple[int, int] | None = None
+    species_bits: tuple[int, int] | None = None
     inputs: Mapping[str, str] = {}
     info: Any = None
     input_shape: tuple[int, int, int] | None = None
+
+    in_words = RenamedAttribute("in_words", "architecture_title")
+    picked_as = RenamedAttribute("picked_as", "pick_description")
+    beside = RenamedAttribute("beside", "secondary_column")
+    moves = RenamedAttribute("moves", "nonstationary")
+    halves = RenamedAttribute("halves", "species_bits")
+    shown = RenamedAttribute("shown", "plotted_columns")
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        rename_class_attributes(cls, RENAMED)
 
     def __init__(
         self,
@@ -186,7 +213,7 @@ class ArchitectureProblem(Problem, ABC):
         blocks: Sequence[Sequence[np.ndarray]] | None = None,
     ) -> None:
         known = [c.name for c in columns if c.direction == "min"]
-        check_objectives(settings.objectives, known, 2 if self.beside is None else 1)
+        check_objectives(settings.objectives, known, 2 if self.secondary_column is None else 1)
         clash = [c.name for c in columns if c.name in RESERVED]
         if clash:
             raise ValueError(f"Column names {clash} are pymoo's own; choose others.")
@@ -376,9 +403,9 @@ class ArchitectureProblem(Problem, ABC):
         return next(c for c in self.columns if c.name == name)
 
     @property
-    def shown(self) -> tuple[str, str]:
+    def plotted_columns(self) -> tuple[str, str]:
         """The two columns of displays and pictures: the first objectives."""
-        return (*self.objectives, self.beside)[:2]
+        return (*self.objectives, self.secondary_column)[:2]
 
     def objective_bounds(self) -> np.ndarray:
         """(2, n_obj) lower and upper corner of the rectangle that hypervolumes are shares of."""

@@ -32,7 +32,7 @@ class StageEntry:
 
     Args:
         module: its module, with ``build(**options)``, which returns a
-            :class:`moonas.run.stage.Preparation`.
+            :class:`moonas.run.stage.TrainingStage`.
         summary: one line.
         settings: its Settings class as ``package.module:Class``; ``module:Settings`` by default. If
             that module imports neither torch nor pymoo, the help of the command line is fast.
@@ -59,7 +59,7 @@ class ProblemEntry(StageEntry):
     Args:
         training: module of the training from scratch of what a search has found, whose
             ``build(from_run=FOLDER, **options)`` returns a
-            :class:`moonas.run.stage.Preparation`; None if there is no such training.
+            :class:`moonas.run.stage.TrainingStage`; None if there is no such training.
         training_settings: its Settings class; ``training:Settings`` by default.
     """
 
@@ -291,7 +291,7 @@ def load_problem(
 def load_stage(
     name: str, *, preset: str | None = None, journal: str | Path | None = None, **options: Any
 ) -> Any:
-    """A stage of a task by name, a problem or a :class:`moonas.run.stage.Preparation`.
+    """A stage of a task by name, a problem or a :class:`moonas.run.stage.TrainingStage`.
 
     The arguments are those of :func:`load_problem`.
     """

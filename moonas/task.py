@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from . import registry
 from .run.callbacks import Callbacks, RunCallback
 from .run.folders import folder_names, last_run
-from .run.stage import Preparation, Stage
+from .run.stage import Stage, TrainingStage
 from .settings import names_of
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class StageResult:
     Args:
         name: of the stage.
         folder: its run folder.
-        stage: the problem, or the :class:`~moonas.run.stage.Preparation`; its journal is closed.
+        stage: the problem, or the :class:`~moonas.run.stage.TrainingStage`; its journal is closed.
         result: a :class:`.run.search.SearchResult`, or what ``run`` of the preparation returned.
         lines: what there is to say about the result.
         computed: False if every call was answered from the record of an earlier run.
@@ -137,7 +137,7 @@ class PlannedStage:
                 f"{self.doing} on {stage.settings.data}, seed {self.seed}, on {stage.device}, into "
                 f"{self.folder}{recorded}."
             )
-            if isinstance(stage, Preparation):
+            if isinstance(stage, TrainingStage):
                 result = stage.run(self.seed)
                 lines = stage.report(result, self.folder)
             else:
@@ -221,7 +221,7 @@ def search(
         **options,
     )
     results = _run(plan, callbacks, verbose)
-    searches = [one for one in results if not isinstance(one.stage, Preparation)]
+    searches = [one for one in results if not isinstance(one.stage, TrainingStage)]
     if not searches:
         return TaskResult((), None, results[-1].folder, None, tuple(results))
     last = searches[-1]
@@ -334,7 +334,7 @@ def plan_search(
         folder = _folder_of(task, out, label)
         planned = PlannedStage(name, name, folder, seed, _builder(name, stage_options))
         planned.stage = planned.build()  # so that wrong options are found before any work
-        if isinstance(planned.stage, Preparation):
+        if isinstance(planned.stage, TrainingStage):
             planned.doing = "Preparing"
         else:
             make_algorithm(algorithm, planned.stage)
@@ -595,8 +595,8 @@ def load_training(
     preset: str | None = None,
     journal: str | Path | None = None,
     **options: Any,
-) -> Preparation:
-    """The full training of what a search has picked, a :class:`moonas.run.stage.Preparation`.
+) -> TrainingStage:
+    """The full training of what a search has picked, a :class:`moonas.run.stage.TrainingStage`.
 
     Args:
         run: folder of a search, or of its last stage.

@@ -148,7 +148,7 @@ def _without(value: Any, names: set[str]) -> Any:
 def _check_description(problem):
     assert isinstance(problem, Problem), "a problem is a pymoo Problem"
     assert isinstance(problem, ArchitectureProblem), "a problem is an ArchitectureProblem"
-    least = 2 if problem.beside is None else 1
+    least = 2 if problem.secondary_column is None else 1
     assert problem.n_obj == len(problem.objectives) >= least, f"{least} or more objectives by name"
     names = [column.name for column in problem.columns]
     assert len(set(names)) == len(names), f"column names repeat: {names}"

@@ -23,7 +23,7 @@ class WeightSharingProblem(ArchitectureProblem):
     in ``n_eval``. Called without an algorithm, ``evaluate`` never trains.
 
     Attributes:
-        moves: False makes the problem static: it trains once, before the first score.
+        nonstationary: False makes the problem static: it trains once, before the first score.
         offspring_train: whether the offspring take part in the training, too.
         growth_of: column whose fall per epoch, from the scores before and after a generation's
             training, is the column ``growth`` (higher is better; NaN if there is no earlier score:
@@ -31,7 +31,7 @@ class WeightSharingProblem(ArchitectureProblem):
             before); None for no such column.
     """
 
-    moves = True
+    nonstationary = True
     offspring_train: bool = False
 
     def evaluate(
@@ -47,7 +47,7 @@ class WeightSharingProblem(ArchitectureProblem):
     ) -> dict[str, np.ndarray]:
         """Columns of the offspring; the first call of a generation trains before."""
         session = self.session
-        if not self.moves or not algorithm.is_initialized:
+        if not self.nonstationary or not algorithm.is_initialized:
             return session.score(candidates)
         if session.generation == algorithm.n_iter:
             return session.score(candidates)

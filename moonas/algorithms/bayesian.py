@@ -186,10 +186,10 @@ class BayesianMating(InfillCriterion):
     def _archive(self, algorithm):
         """Take in the last offspring; where scores move, keep only what has a score of today."""
         fresh = algorithm.off if algorithm.off is not None else algorithm.pop
-        if algorithm.problem.moves:
+        if algorithm.problem.nonstationary:
             fresh = Population.merge(algorithm.pop, fresh)
         X, F = fresh.get("X"), fresh.get("F")
-        if self.archive is not None and not algorithm.problem.moves:
+        if self.archive is not None and not algorithm.problem.nonstationary:
             X, F = np.vstack([self.archive[0], X]), np.vstack([self.archive[1], F])
         _, first = np.unique(X, axis=0, return_index=True)
         self.archive = X[np.sort(first)], F[np.sort(first)]

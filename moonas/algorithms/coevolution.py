@@ -58,10 +58,10 @@ def breed(X, brackets, n, rng, copy, crossover):
 class Coevolution(Algorithm):
     """Algorithm 1: two genetic algorithms that take turns within one problem.
 
-    A row of the problem is (p | q), ``problem.halves`` bits each. In every iteration all p are
-    joined with the best q of the iteration before, and all q with the best p; the problem scores
-    these rows together and gives the columns ``fitness_a`` and ``fitness_b``: the brackets of
-    eqs. 11 and 13, lower is better. The best of each population goes on unchanged. In the first
+    A row of the problem is (p | q), ``problem.species_bits`` bits each. In every iteration all p
+    are joined with the best q of the iteration before, and all q with the best p; the problem
+    scores these rows together and gives the columns ``fitness_a`` and ``fitness_b``: the brackets
+    of eqs. 11 and 13, lower is better. The best of each population goes on unchanged. In the first
     iteration, and with ``separate`` in all of them, the partner is the row of ones: the network
     before compression.
 
@@ -101,31 +101,32 @@ class Coevolution(Algorithm):
         self.best = None
 
     def _setup(self, problem, **kwargs):
-        if problem.halves is None:
+        if problem.species_bits is None:
             raise ValueError(
-                f"Coevolution wants a problem of two halves; {type(problem).__name__} is none."
+                "Coevolution needs a problem with two species (species_bits); "
+                f"{type(problem).__name__} has none."
             )
-        self.halves = tuple(problem.halves)
+        self.species_bits = tuple(problem.species_bits)
 
     @property
     def partners(self):
         """What each population is scored against: a q for the first, a p for the second."""
-        ones = [np.ones(n, dtype=bool) for n in self.halves]
+        ones = [np.ones(n, dtype=bool) for n in self.species_bits]
         if self.separate or self.best is None:
             return ones[1], ones[0]
-        a, b = np.split(self.best, self.halves[:1])
+        a, b = np.split(self.best, self.species_bits[:1])
         return b, a
 
     def _initialize_infill(self):
         rng, k = self.random_state, self.pop_size
-        return self._joined(*(draw_bits(k, n, self.density, rng) for n in self.halves))
+        return self._joined(*(draw_bits(k, n, self.density, rng) for n in self.species_bits))
 
     def _initialize_advance(self, infills=None, **kwargs):
         self._advance(infills)
 
     def _infill(self):
         children = []
-        elites = np.split(self.best, self.halves[:1])
+        elites = np.split(self.best, self.species_bits[:1])
         for X, brackets, elite in zip(self.species, self.brackets, elites, strict=True):
             options = dict(copy=self.copy, crossover=self.crossover)
             born = breed(X, brackets, self.pop_size - 1, self.random_state, **options)
@@ -142,7 +143,7 @@ class Coevolution(Algorithm):
 
     def _advance(self, infills=None, **kwargs):
         k = self.pop_size
-        A, B = np.hsplit(infills.get("X").astype(bool), self.halves[:1])
+        A, B = np.hsplit(infills.get("X").astype(bool), self.species_bits[:1])
         self.species = A[:k], B[k:]
         self.brackets = (
             infills[:k].get("fitness_a").astype(float),

@@ -36,13 +36,13 @@ def run_plan(make_plan: Callable[[], list[PlannedStage]]) -> int:
 def _run(planned):
     from rich.console import Console
 
-    from ..run.stage import Preparation
+    from ..run.stage import TrainingStage
 
     console = Console()
     log = Log(console)
     with progress_bar(console) as bar:
         ended = planned.run(callbacks=[log, bar], verbose=True)
-    if not isinstance(ended.stage, Preparation):
+    if not isinstance(ended.stage, TrainingStage):
         from ..views.front import front_table
         from ..views.tables import to_console
 

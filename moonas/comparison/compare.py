@@ -20,7 +20,7 @@ from ..registry import attach_journal, load_problem
 from ..run.callbacks import Progress, progress_function
 from .plan import PICKS, make_plan
 from .results import Comparison
-from .runs import NUMBERS, Run, play, play_moving
+from .runs import NUMBERS, Run, play, play_nonstationary
 
 
 def compare(
@@ -121,8 +121,10 @@ def _play(task, algorithm, seed, folder):
         return play(problem, algorithm, seed, task.budget)
     attach_journal(problem, task.name, folder)
     try:
-        if task.moves:
-            return play_moving(problem, algorithm, seed, task.budget, task.picks, task.training)
+        if task.nonstationary:
+            return play_nonstationary(
+                problem, algorithm, seed, task.budget, task.picks, task.training
+            )
         return play(problem, algorithm, seed, task.budget)
     finally:
         problem.journal.close()

@@ -19,7 +19,7 @@ class Task:
         name: that ``load_problem`` knows.
         options: of it.
         budget: evaluations of a run; where scores move, generations.
-        moves: whether scores move.
+        nonstationary: whether scores move.
         table: whether scores are looked up.
         training: options of the trainings from scratch, where scores move.
         picks: networks of a front that are trained from scratch, where scores move.
@@ -29,7 +29,7 @@ class Task:
     name: str
     options: dict
     budget: int
-    moves: bool
+    nonstationary: bool
     table: bool
     training: dict
     picks: int
@@ -38,12 +38,12 @@ class Task:
     @property
     def unit(self):
         """What the budget counts."""
-        return unit(self.moves)
+        return unit(self.nonstationary)
 
 
-def unit(moves):
+def unit(nonstationary):
     """What budgets count."""
-    return "generations" if moves else "evaluations"
+    return "generations" if nonstationary else "evaluations"
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _task(name, options, evaluations, generations, picks, training):
     settings, table = problem.settings, isinstance(problem, TabularProblem)
     if table:
         problem.true_front()  # the table is there, and whole
-    if problem.moves:
+    if problem.nonstationary:
         budget = generations or settings.generations
         options = options | {"generations": budget}  # the horizon of the schedules
         settings = replace(settings, generations=budget)
@@ -123,7 +123,7 @@ def _task(name, options, evaluations, generations, picks, training):
     if budget < 1:
         raise ValueError(f"A budget of {budget} will not do: at least 1.")
     asked = {k: v for k, v in to_json(settings).items() if k not in free_names(settings)}
-    about = {"problem": name, unit(problem.moves): budget} | asked | problem.inputs
-    if problem.moves:
+    about = {"problem": name, unit(problem.nonstationary): budget} | asked | problem.inputs
+    if problem.nonstationary:
         about |= {"picks": picks} | {f"training {k}": v for k, v in training.items()}
-    return Task(name, options, budget, problem.moves, table, training, picks, about)
+    return Task(name, options, budget, problem.nonstationary, table, training, picks, about)

@@ -31,7 +31,7 @@ TITLES = {
 }
 DIGITS = {"median": 4, "mean_rank": 2, "log10_gap": 2, "igd_plus": 5, "descriptive": 4}
 KNOWN = ("log10_gap", "igd_plus", "evaluations_to_99", "reached_99")  # where the true front is
-MOVING = ("descriptive", "training_steps")
+NONSTATIONARY_COLUMNS = ("descriptive", "training_steps")
 
 
 def results_table(comparison: Comparison, problem: str, *, narrow: bool = False) -> Table:
@@ -46,7 +46,7 @@ def results_table(comparison: Comparison, problem: str, *, narrow: bool = False)
     rows = [row for row in comparison.results if row["problem"] == problem]
     rows.sort(key=lambda row: row.get("mean_rank", math.inf))
     left_out = set() if task.table else set(KNOWN)
-    left_out |= set() if task.moves else set(MOVING)
+    left_out |= set() if task.nonstationary else set(NONSTATIONARY_COLUMNS)
     left_out |= {"quartiles"} if narrow else set()
     left_out |= set() if any(row["failed"] for row in rows) else {"failed"}
     names = [name for name in TITLES if name not in left_out]
@@ -74,7 +74,7 @@ def summary(comparison: Comparison, problem: str) -> list[str]:
     plan = comparison.plan
     task, n = plan.tasks[problem], len(plan.seeds)
     lines = [f"{task.budget} {task.unit} a run, {n} seed{'s' * (n > 1)}."]
-    if task.moves:
+    if task.nonstationary:
         lines.append(
             f"Weights train during a run, so hypervolume is that of {task.picks} networks of a "
             "front, at most, trained from scratch and judged by the images for the final test; "
@@ -173,16 +173,18 @@ def _pictures(
     if not values:
         return
     over = "hypervolume that is missing to the true front" if task.table else "hypervolume"
-    under = " under each run's own weights: it describes, and does not compare" * task.moves
+    under = " under each run's own weights: it describes, and does not compare" * task.nonstationary
     caption = f"Median and quartiles of the {over}, over evaluations{under}."
     yield "convergence", pictures.convergence(comparison, problem), caption, ()
     figure, points = pictures.attainment(comparison, problem)
-    caption = "What half of the runs have attained" + ", after training from scratch" * task.moves
+    caption = (
+        "What half of the runs have attained" + ", after training from scratch" * task.nonstationary
+    )
     yield "attainment", figure, f"{caption}.", points
     if len(values) > 1 and not comparison.too_few_seeds(problem):
         figure = pictures.critical_difference(values, pictures.color_of(comparison))
         caption = "Mean ranks; a bar joins algorithms that Nemenyi's test does not tell apart."
         yield "ranks", figure, caption, ()
-    if task.moves:
+    if task.nonstationary:
         caption = "Networks that were trained from scratch: as searched, and as trained."
         yield "retraining", pictures.retraining(comparison, problem), caption, ()

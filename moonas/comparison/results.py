@@ -90,7 +90,7 @@ class Comparison:
                         "reached_99": int(np.isfinite(needed).sum()),
                         "evaluations_to_99": float(np.median(np.nan_to_num(needed, nan=np.inf))),
                     }
-                if task.moves:
+                if task.nonstationary:
                     ends = [run.population[-1] for run in every]
                     row |= {
                         "descriptive": float(np.median(ends)),

@@ -118,7 +118,7 @@ def play(problem, algorithm, seed, evaluations):
     Raises:
         ValueError: scores of the problem move.
     """
-    if problem.moves:
+    if problem.nonstationary:
         raise ValueError(f"Scores of {type(problem).__name__} move while a run trains.")
     searching, recorder = make_algorithm(algorithm, problem), _Recorder(problem)
     problem.callbacks.append(recorder)
@@ -185,7 +185,7 @@ def igd_plus(F, true, bounds):
     return float(moocore.igd_plus((F - low) / (high - low), ref=(true - low) / (high - low)))
 
 
-def play_moving(problem, algorithm, seed, generations, n_picks, training):
+def play_nonstationary(problem, algorithm, seed, generations, n_picks, training):
     """Search with weights that train, then train networks of the front from scratch.
 
     Args:

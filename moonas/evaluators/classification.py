@@ -90,7 +90,7 @@ class Classification:
         return F.cross_entropy(logits, labels)
 
     @torch.inference_mode()
-    def judge(self, predict):
+    def evaluate(self, predict):
         """How a network does on the validation images, as a tensor for :meth:`columns`.
 
         Args:

@@ -73,5 +73,5 @@ class ScratchEvaluator(Evaluator):
                 loss_of=self.images.loss,
                 augment=self.images.augment,
             )
-            judged = self.images.judge(network.eval())
+            judged = self.images.evaluate(network.eval())
         return judged if report.steps else torch.full_like(judged, math.nan)

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from ..nets.devices import repeatable, resolve_device, side_by_side
+from ..nets.devices import map_in_threads, repeatable, resolve_device
 from ..nets.randomness import generator, initial_weights
 from ..problem import Evaluator
 from ..settings import select
@@ -97,8 +97,8 @@ class SupernetEvaluator(Evaluator):
     def score(self, candidates):
         """Columns of quality, params and macs, each (n,)."""
         s = self.settings
-        judged = side_by_side(
-            lambda a: self.images.judge(partial(self.net, architecture=a)),
+        judged = map_in_threads(
+            lambda a: self.images.evaluate(partial(self.net, architecture=a)),
             candidates.architectures,
             workers=s.workers,
             threads=s.threads,

@@ -98,7 +98,7 @@ def read_tensors(
     except FileNotFoundError:
         raise ValueError(f"{path} is missing.") from None
     except Exception as error:  # whatever a damaged archive makes torch raise
-        raise foreign(path, holds, error) from None
+        raise unreadable_file_error(path, holds, error) from None
     try:
         about, tensors = {}, found
         if isinstance(found.get("about"), str):
@@ -108,13 +108,13 @@ def read_tensors(
             check = check or found["check"]
         good = check in (None, fingerprint(tensors))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise foreign(path, holds, error) from None
+        raise unreadable_file_error(path, holds, error) from None
     if not good:
         raise ValueError(f"{path} is damaged: it does not hold the tensors that were saved.")
     return about, tensors
 
 
-def foreign(path: str | Path, holds: str, error: BaseException) -> ValueError:
+def unreadable_file_error(path: str | Path, holds: str, error: BaseException) -> ValueError:
     """The exception for a file whose content is of another kind than expected.
 
     Args:

@@ -42,12 +42,12 @@ class Extractor:
 
     Args:
         name: which one, in words, as ``digits classifier``.
-        mark: hexadecimal digits that tell it from any other.
+        fingerprint: hexadecimal digits that tell it from any other.
         net: images (b, c, h, w), pixels from 0 to 1 -> features (b, d) and logits (b, n_classes).
     """
 
     name: str
-    mark: str
+    fingerprint: str
     net: nn.Module
 
     @torch.inference_mode()

@@ -71,7 +71,7 @@ def _difference(model, run):
 
 def described(model):
     """What a file says of its model, a dict of texts."""
-    kept = ("kind", "classes", "input_shape", "mean", "std", "in_words", "scores")
+    kept = ("kind", "classes", "input_shape", "mean", "std", "description", "scores")
     about = {key: model.about[key] for key in kept if key in model.about}
     one = len(model.input_shape) == 1
     takes = "numbers of a normal distribution" if one else "pixels from 0 to 1"

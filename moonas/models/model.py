@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import registry
-from ..files.tensors import foreign, read_tensors, write_tensors
+from ..files.tensors import read_tensors, unreadable_file_error, write_tensors
 
 MODEL = "model.pt"
 DISCRIMINATOR = "discriminator"  # key of a header, and prefix of tensors
@@ -157,11 +157,13 @@ def load_model(path: str | Path) -> Model:
     """
     path = find_model(path)
     about, tensors, _ = read_model(path)
+    if "in_words" in about:  # the key of files of earlier versions
+        about["description"] = about.pop("in_words")
     try:
         kind = KINDS[about["kind"]]
         network = registry.training_module(about["problem"]).build_network(about)
         network.load_state_dict(tensors)
         model = kind(network, about)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        raise foreign(path, HOLDS, error) from None
+        raise unreadable_file_error(path, HOLDS, error) from None
     return model.eval()

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from .cells import IMAGENET_SIDE, CellNetworkShape, Stem, all_nodes, preprocess, run_cell
-from .operations import SqueezeExcitation, affine_norm, build_operation
+from .operations import SqueezeExcitation, affine_batch_norm, build_operation
 
 
 def drop_path(x, rate, rng):
@@ -28,10 +28,14 @@ class _Cell(nn.Module):
         super().__init__()
         self.shape, self.edges, self.concat = shape, edges, concat
         self.squeeze = SqueezeExcitation(len(concat) * shape.channels) if squeeze else None
-        self.older, self.newer = preprocess(shape, affine_norm)
+        self.older, self.newer = preprocess(shape, affine_batch_norm)
         self.operations = nn.ModuleList(
             build_operation(
-                name, shape.channels, shape.stride(state), affine_norm, last_norm and affine_norm
+                name,
+                shape.channels,
+                shape.stride(state),
+                affine_batch_norm,
+                last_norm and affine_batch_norm,
             )
             or nn.Identity()  # a place holder for none, never called
             for name, state in edges

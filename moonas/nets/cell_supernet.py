@@ -7,14 +7,19 @@ from torch import nn
 from torch.nn import functional as F
 
 from .cells import CellNetworkShape, Stem, all_nodes, preprocess, run_cell
-from .operations import batch_norm_only, build_operation, by_the_batch_at_hand, narrowed
+from .operations import (
+    build_operation,
+    nonaffine_batch_norm,
+    select_input_channels,
+    use_batch_statistics,
+)
 
 
 class _Cell(nn.Module):
     def __init__(self, shape, operations, n_nodes):
         super().__init__()
         self.shape = shape
-        self.older, self.newer = preprocess(shape, batch_norm_only)
+        self.older, self.newer = preprocess(shape, nonaffine_batch_norm)
         # operations[node][state][name]
         self.operations = nn.ModuleList(
             nn.ModuleList(
@@ -24,8 +29,8 @@ class _Cell(nn.Module):
                             name,
                             shape.channels,
                             shape.stride(state),
-                            batch_norm_only,
-                            batch_norm_only,
+                            nonaffine_batch_norm,
+                            nonaffine_batch_norm,
                         )
                         for name in operations
                         if name != "none"
@@ -73,7 +78,7 @@ class CellSupernet(nn.Module):
         shape = CellNetworkShape(**shape)
         shapes = shape.stack((n_nodes, n_nodes))
         self.stem = Stem(shape.in_channels, shape.cells.stem, shape.image_size)
-        by_the_batch_at_hand(self.stem)
+        use_batch_statistics(self.stem)
         self.cells = nn.ModuleList(_Cell(s, operations, n_nodes) for s in shapes)
         self.classifier = nn.Linear(n_nodes * shapes[-1].channels, shape.n_classes)
 
@@ -88,7 +93,7 @@ class CellSupernet(nn.Module):
             state0, state1 = state1, cell(state0, state1, read, edges, concat)
         weight = self.classifier.weight
         if columns is not None:
-            weight = narrowed(weight, columns)
+            weight = select_input_channels(weight, columns)
         return F.linear(state1.mean((2, 3)), weight, self.classifier.bias)
 
     def _wiring(self, architecture):
@@ -136,5 +141,5 @@ def _copy(mine, other, columns=None):
     own = mine.state_dict()
     for name, tensor in other.state_dict().items():
         if name in own and own[name].shape != tensor.shape:
-            own[name] = narrowed(own[name], columns)
+            own[name] = select_input_channels(own[name], columns)
     other.load_state_dict(own, strict=False)

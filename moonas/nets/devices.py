@@ -72,7 +72,7 @@ class _FixedCudnn:
 _fixed_cudnn = _FixedCudnn()
 
 
-def side_by_side(function, items, *, workers, threads, device):
+def map_in_threads(function, items, *, workers, threads, device):
     """``function`` of each item, without gradients, a few at a time on a CPU.
 
     A result must not depend on what else is computed; then ``workers`` changes nothing but time.

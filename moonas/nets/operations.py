@@ -16,12 +16,12 @@ SE_REDUCTION = 16  # channels of squeeze-and-excitation's hidden layer: one for 
 LBC_DENSITY = 0.5  # share of a local binary convolution's fixed weights that are not zero
 
 
-def affine_norm(channels):
+def affine_batch_norm(channels):
     """Batch normalisation with scale, shift and running statistics, as trained networks use it."""
     return nn.BatchNorm2d(channels)
 
 
-def batch_norm_only(channels):
+def nonaffine_batch_norm(channels):
     """Batch normalisation by the batch at hand: no scale, no shift, no running statistics.
 
     What supernets use: every path is normalised by its own statistics, in training and scoring.
@@ -29,7 +29,7 @@ def batch_norm_only(channels):
     return nn.BatchNorm2d(channels, affine=False, track_running_stats=False)
 
 
-def by_the_batch_at_hand(module):
+def use_batch_statistics(module):
     """Let the normalisations in a module do without running statistics; scale and shift stay."""
     for part in module.modules():
         if isinstance(part, nn.BatchNorm2d):
@@ -37,7 +37,7 @@ def by_the_batch_at_hand(module):
             part.running_mean = part.running_var = part.num_batches_tracked = None
 
 
-def narrowed(weight, columns):
+def select_input_channels(weight, columns):
     """The part of a weight (c_out, c_in, ...) that reads some of the channels that may come in.
 
     Args:
@@ -51,7 +51,7 @@ def _convolve(conv, x, columns):
     """``conv`` of x, which holds the ``columns`` of its input channels."""
     if columns is None:
         return conv(x)
-    return F.conv2d(x, narrowed(conv.weight, columns), None, conv.stride, conv.padding)
+    return F.conv2d(x, select_input_channels(conv.weight, columns), None, conv.stride, conv.padding)
 
 
 class ReluConvNorm(nn.Sequential):
@@ -61,7 +61,7 @@ class ReluConvNorm(nn.Sequential):
         super().__init__(nn.ReLU(), nn.Conv2d(c_in, c_out, 1, bias=False), norm(c_out))
 
     def forward(self, x, columns=None):
-        """(b, c_in, h, w), or those ``columns`` of it, see :func:`narrowed` -> (b, c_out, h, w)."""
+        """(b, c_in, h, w), or some ``columns`` of it -> (b, c_out, h, w)."""
         relu, conv, norm = self
         return norm(_convolve(conv, relu(x), columns))
 

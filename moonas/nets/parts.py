@@ -8,7 +8,7 @@ from functools import partial
 from torch import nn
 
 from .cells import CellNetworkShape, CellShape, Stem, all_nodes
-from .operations import FactorizedReduce, ReluConvNorm, affine_norm, build_operation
+from .operations import FactorizedReduce, ReluConvNorm, affine_batch_norm, build_operation
 
 Edges = tuple[tuple[str, int], ...]  # (operation, state) pairs, two a node
 
@@ -114,7 +114,7 @@ def _fixed_parts(
     for cell in cells:
         older, newer = (cell.c_prev_prev, cell.channels), (cell.c_prev, cell.channels)
         if cell.prev_reduction:
-            halve = partial(FactorizedReduce, *older, affine_norm)
+            halve = partial(FactorizedReduce, *older, affine_batch_norm)
             parts.append(layer_part("reduce", *older, 2, 2 * cell.side, halve))
         else:
             parts.append(_preprocess(*older, cell.side))
@@ -125,7 +125,7 @@ def _fixed_parts(
 
 
 def _preprocess(c_in: int, c_out: int, side: int) -> Part:
-    make = partial(ReluConvNorm, c_in, c_out, affine_norm)
+    make = partial(ReluConvNorm, c_in, c_out, affine_batch_norm)
     return layer_part("preprocess", c_in, c_out, 1, side, make)
 
 
@@ -134,7 +134,7 @@ def _edge(cell: CellShape, name: str, state: int) -> Part:
 
 
 def _operation(name: str, channels: int, stride: int) -> nn.Module:
-    return build_operation(name, channels, stride, affine_norm) or nn.Identity()
+    return build_operation(name, channels, stride, affine_batch_norm) or nn.Identity()
 
 
 def _classifier(c_in: int, n_classes: int) -> nn.Module:

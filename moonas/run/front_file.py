@@ -13,7 +13,9 @@ from ..metrics.rank_correlation import rank_correlation
 
 NAME = "front.csv"
 PICKS = ("knee", "best-error", "smallest")  # besides numbers of rows
-NOT_COLUMNS = ("picked", "x", "architecture", "in_words")
+DESCRIPTION = "description"
+OLD_DESCRIPTION = "in_words"  # the name of that column in files of version 0.1 and earlier
+NOT_COLUMNS = ("picked", "x", "architecture", DESCRIPTION)
 TRAINED = "trained_"  # before the names of what a training from scratch gave
 
 
@@ -26,7 +28,7 @@ class FrontRow:
         picked: whether the search picked it.
         x: its genes, as text.
         architecture: what ``problem.architecture_to_json`` gave.
-        in_words: the architecture, for people.
+        description: the architecture as text.
         trained: name -> float, what a training from scratch gave; empty without one.
     """
 
@@ -34,7 +36,7 @@ class FrontRow:
     picked: bool
     x: str
     architecture: object
-    in_words: str
+    description: str
     trained: dict = field(default_factory=dict)
 
 
@@ -75,7 +77,7 @@ def _write(path, names, rows):
     writer.writerow([*names, *NOT_COLUMNS, *(f"{TRAINED}{name}" for name in extra)])
     for row in rows:
         cells = [_exact(row.columns[name]) for name in names]
-        cells += [int(row.picked), row.x, json.dumps(row.architecture), row.in_words]
+        cells += [int(row.picked), row.x, json.dumps(row.architecture), row.description]
         writer.writerow([*cells, *(_exact(row.trained.get(name)) for name in extra)])
     write_atomically(path, text.getvalue().encode())
 
@@ -129,7 +131,11 @@ def read_front_csv(folder):
     try:
         with open(path, newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
-            if not set(NOT_COLUMNS) <= set(reader.fieldnames or ()):
+            header = [
+                DESCRIPTION if name == OLD_DESCRIPTION else name for name in reader.fieldnames or ()
+            ]
+            reader.fieldnames = header
+            if not set(NOT_COLUMNS) <= set(header):
                 raise KeyError(f"it lacks one of the columns {', '.join(NOT_COLUMNS)}")
             return [_row(line) for line in reader]
     except (ValueError, KeyError, TypeError, csv.Error) as error:
@@ -144,7 +150,7 @@ def _row(line):
         line["picked"] == "1",
         line["x"],
         json.loads(line["architecture"]),
-        line["in_words"],
+        line[DESCRIPTION],
         {k: v for k, v in trained.items() if np.isfinite(v)},
     )
 

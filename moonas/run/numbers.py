@@ -1,4 +1,4 @@
-"""Numbers as short text."""
+"""Numbers as short text for people."""
 
 UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
@@ -16,3 +16,13 @@ def clock(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+
+
+def plural(n: int, noun: str) -> str:
+    """A count with its noun, as "1 epoch" or "2 epochs".
+
+    Args:
+        n: the count.
+        noun: the noun, in the singular; its plural ends in "s".
+    """
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

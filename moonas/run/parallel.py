@@ -95,12 +95,12 @@ def _distribute(
 ) -> Iterator[dict[str, np.ndarray]]:
     """The columns of each part, in order, as they come in from ``jobs`` workers."""
     state: dict[str, Any] | None = None
-    mark = None
+    weights_hash = None
     if problem.evaluator.trains:
         from ..files.tensors import fingerprint
 
         state = {name: t.detach().cpu() for name, t in problem.evaluator.state().items()}
-        mark = fingerprint(state)
+        weights_hash = fingerprint(state)
         # joblib hands large arrays to all tasks of its processes as one file
         state = {name: t.numpy() for name, t in state.items()}
     try:
@@ -109,28 +109,29 @@ def _distribute(
         pool = joblib.Parallel(jobs)
     identity = joblib.hash(problem)
     return pool(
-        joblib.delayed(_score_part)(problem, identity, seed, state, mark, part) for part in parts
+        joblib.delayed(_score_part)(problem, identity, seed, state, weights_hash, part)
+        for part in parts
     )
 
 
-def _score_part(problem, identity, seed, state, mark, part):
+def _score_part(problem, identity, seed, state, weights_hash, part):
     evaluator = problem.evaluator if problem.session.has_evaluator else None
     if evaluator is None:  # in another process: a copy without weights and images
-        evaluator = _local_evaluator(problem, identity, seed, state, mark)
+        evaluator = _local_evaluator(problem, identity, seed, state, weights_hash)
     return evaluator.score(part)
 
 
-def _local_evaluator(problem, identity, seed, state, mark) -> Evaluator:
+def _local_evaluator(problem, identity, seed, state, weights_hash) -> Evaluator:
     """The evaluator that this worker keeps, with the weights asked for."""
     if getattr(_local, "identity", None) != identity:
         _local.problem, _local.identity, _local.seed = problem, identity, None
     evaluator = _local.problem.evaluator
     if _local.seed != seed:
         evaluator.begin(seed)
-        _local.seed, _local.mark = seed, None
-    if _local.mark != mark:
+        _local.seed, _local.weights_hash = seed, None
+    if _local.weights_hash != weights_hash:
         import torch
 
         evaluator.load_state({name: torch.tensor(a) for name, a in state.items()})
-        _local.mark = mark
+        _local.weights_hash = weights_hash
     return evaluator

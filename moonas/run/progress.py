@@ -41,7 +41,7 @@ class SearchOutput(Output):
         """Name the columns after the problem's objectives."""
         problem = algorithm.problem
         self.best.name = f"best {problem.objectives[0]}"
-        self.range.name = f"range of {problem.shown[1]}"
+        self.range.name = f"range of {problem.plotted_columns[1]}"
         self.range.width = max(self.range.width, len(self.range.name))
         self.best.width = max(self.best.width, len(self.best.name))
         self.columns += [self.best, self.range, self.hv]
@@ -55,7 +55,7 @@ class SearchOutput(Output):
         """Take the numbers of the generation that has just ended."""
         super().update(algorithm)
         problem, F = algorithm.problem, algorithm.pop.get("F")
-        first, second = (problem.column(name) for name in problem.shown)
+        first, second = (problem.column(name) for name in problem.plotted_columns)
         sizes = algorithm.pop.get(second.name).astype(float)
         self.best.set(_shown(F[:, 0].min(), first.unit))
         self.range.set(f"{_shown(sizes.min(), second.unit)} - {_shown(sizes.max(), second.unit)}")

@@ -150,7 +150,7 @@ class SearchSession(Session):
             ValueError: the algorithm's run does not own the weights.
         """
         token = algorithm.data.get(RUN)
-        if token is None and algorithm.is_initialized and self.problem.moves:
+        if token is None and algorithm.is_initialized and self.problem.nonstationary:
             raise ValueError(
                 "This run starts from a population that was scored under other weights. "
                 'Start from its rows alone: sampling=population.get("X").'
@@ -209,7 +209,7 @@ class SearchSession(Session):
         measured = {column.name for column in self.problem.columns if column.measured}
         keys = candidates.keys
         self._measured.add(keys, {name: columns[name] for name in measured})
-        if not self.problem.moves:
+        if not self.problem.nonstationary:
             self._scores.add(keys, {k: v for k, v in columns.items() if k not in measured})
         self.callbacks.on_scores(candidates, columns)
         return columns
@@ -230,7 +230,7 @@ class SearchSession(Session):
         if self.token is None:
             self.token = OUTSIDE
             self._begin_evaluator(0 if journal is None else journal.seed or 0)
-            if self.evaluator.trains and not recorded and not self.problem.moves:
+            if self.evaluator.trains and not recorded and not self.problem.nonstationary:
                 self.evaluator.warm_up()
         if recorded:
             journal.restore(self.evaluator)
@@ -254,7 +254,7 @@ class SearchSession(Session):
             columns = self.problem.checked(self.evaluator.measure(part), len(part))
             return {name: values for name, values in columns.items() if name != "failed"}
 
-        if self.problem.moves or not self.in_run:
+        if self.problem.nonstationary or not self.in_run:
             columns = score(candidates)
         else:
             columns = self._scores.columns(candidates, score)

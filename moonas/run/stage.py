@@ -63,23 +63,23 @@ class Stage:
         return f"{self.device}, {self.settings.threads} threads"
 
 
-class Preparation(Stage):
+class TrainingStage(Stage):
     """A stage that is no pymoo problem: it runs once, and the next stage starts from its result.
 
     A subclass gives
 
-    - ``device``, and ``in_words``, the kind of training, which the journal records;
+    - ``device``, and ``description``, the kind of training, which the journal records;
     - ``run(seed)``, which returns the result and does all long work through :meth:`recorded`; it
       begins with :meth:`begin`;
     - ``report(result, folder)``, which writes the result into the folder, where the next stage
       reads it (``from_run=``), and returns the lines to print.
     """
 
-    in_words = ""
+    description = ""
 
     def begin(self, seed: int) -> None:
         """Start the run, or start to replay it, see :meth:`moonas.run.journal.Journal.begin`."""
-        self.session.begin(seed, self.in_words, self.environment())
+        self.session.begin(seed, self.description, self.environment())
 
     def run(self, seed: int) -> Any:
         """Do the work and return the result."""
@@ -90,10 +90,10 @@ class Preparation(Stage):
         raise NotImplementedError
 
 
-class EpochTraining(Preparation):
+class EpochTraining(TrainingStage):
     """A stage that trains for some epochs, with a checkpoint after each, and evaluates once.
 
-    A subclass gives, besides what :class:`Preparation` asks for,
+    A subclass gives, besides what :class:`TrainingStage` asks for,
 
     - ``phase``, the name of the work for progress bars, and ``n_epochs``;
     - ``start(seed)``, which returns a trainer with ``train(epoch)`` -> metrics, a dict,
@@ -141,7 +141,9 @@ class EpochTraining(Preparation):
         return self.result(trainer, scores)
 
 
-def read_left(folder: str | Path, name: str, stage: str, parse: Callable[[Any], Any]) -> Any:
+def read_stage_result(
+    folder: str | Path, name: str, stage: str, parse: Callable[[Any], Any]
+) -> Any:
     """The result that a stage left in its run folder, in a JSON file.
 
     Args:

@@ -134,7 +134,7 @@ class FullTraining(EpochTraining):
             where it was an objective of the search.
     """
 
-    in_words = "training a classifier from scratch"
+    description = "training a classifier from scratch"
     phase = "training from scratch"
 
     def __init__(self, settings, info, name, problem, architecture, row=None, *, qualities=()):
@@ -200,7 +200,7 @@ class FullTraining(EpochTraining):
             "problem": self.name,
             "searched": _of_network(vars(self.problem.settings)),
             "architecture": self.plain,
-            "in_words": str(self.architecture),
+            "description": str(self.architecture),
             "shape": self.shape,
             "input_shape": [self.info.channels, self.info.side, self.info.side],
             "classes": list(data.classes),
@@ -317,7 +317,7 @@ class _Training:
     def evaluate(self):
         """Columns of quality by the images for the final test, a dict of floats."""
         with repeatable(self.settings.threads):
-            judged = self.images.judge(self.network.eval())
+            judged = self.images.evaluate(self.network.eval())
         return {name: float(v[0]) for name, v in self.images.columns([judged]).items()}
 
     def state(self):

@@ -57,7 +57,7 @@ def _problem_facts(problem: Any) -> list[tuple[str, str]]:
     help_of = {field.name: field.metadata.get("help") for field in fields(problem.settings)}
     rows += [
         ("to choose from", help_of["objectives"]),
-        ("objectives change", "yes, as shared weights train" if problem.moves else "no"),
+        ("objectives change", "yes, as shared weights train" if problem.nonstationary else "no"),
         ("data", _data(problem)),
     ]
     return rows

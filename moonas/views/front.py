@@ -27,7 +27,9 @@ NAME = "front.png"
 
 def save_front(problem: ArchitectureProblem, result: SearchResult, folder: Path) -> None:
     """Write front.png, the picture of a search's front, into a folder."""
-    population = {name: result.result.pop.get(name).astype(float) for name in problem.shown}
+    population = {
+        name: result.result.pop.get(name).astype(float) for name in problem.plotted_columns
+    }
     figure, _ = front_picture(problem, population, result.rows, result.picked)
     save_figure(figure, folder / NAME, dpi=150)
 
@@ -49,7 +51,7 @@ def front_picture(
     Returns:
         The figure, and a :class:`~moonas.views.page.Point` for each row.
     """
-    first, second = problem.shown
+    first, second = problem.plotted_columns
     figure, axes = one_plot()
     label = "population"
     axes.scatter(population[second], population[first], s=22, color=QUIET, label=label, zorder=2)
@@ -89,7 +91,7 @@ def label_axes(axes: Axes, x: Column, y: Column) -> None:
 
 def table_columns(problem: ArchitectureProblem) -> list[Column]:
     """The columns in tables of a front: the objectives, and what the problem lists besides."""
-    chosen = (c for c in problem.columns if c.listed or c.name in problem.objectives)
+    chosen = (c for c in problem.columns if c.in_table or c.name in problem.objectives)
     return [column for column in chosen if column.direction == "min"]
 
 
@@ -115,17 +117,17 @@ def front_table(
         for row in rows
     ]
     if numbered:
-        titles = ["row", *titles, problem.in_words]
+        titles = ["row", *titles, problem.architecture_title]
         texts = [[str(i), *text] for i, text in enumerate(texts)]
     else:
-        titles.append(f"architecture: {problem.in_words}")
+        titles.append(f"architecture: {problem.architecture_title}")
     return Table(
         titles,
         texts,
         marked=() if picked is None else (picked,),
         alignment="r" * (len(titles) - 1) + "l",
         title=f"Pareto front: {len(rows)} network{'s' * (len(rows) != 1)}",
-        caption="" if picked is None else f"* picked: {problem.picked_as}",
+        caption="" if picked is None else f"* picked: {problem.pick_description}",
     )
 
 

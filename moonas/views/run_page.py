@@ -110,7 +110,7 @@ def read_scores(problem: ArchitectureProblem, records: Sequence[Mapping[str, Any
             if name in record["result"]
         }
         scored = Scored(X[good], columns, len(X))
-        turn = trainings if problem.moves else record["call"]
+        turn = trainings if problem.nonstationary else record["call"]
         found[turn] = _joined(found[turn], scored) if turn in found else scored
     return list(found.values())
 
@@ -129,10 +129,10 @@ def _search_sections(
         why = "All candidates failed." if every else "Nothing has been scored yet."
         return [page.section("The front", page.paragraph(why))]
     rows, picked = _front(problem, folder, scores)
-    last = scores[-1].columns if problem.moves else _all_of(scores)
+    last = scores[-1].columns if problem.nonstationary else _all_of(scores)
     figure, points = front_picture(problem, last, rows, picked)
     save_figure(figure, folder / "front.png", dpi=150)
-    pick = "the search goes on" if picked is None else f"picked: {problem.picked_as}"
+    pick = "the search goes on" if picked is None else f"picked: {problem.pick_description}"
     n = f"{len(rows)} candidate{'s' * (len(rows) != 1)}"
     caption = f"{n}; {pick}. Point at one for all that is known of it."
     table = front_table(problem, rows, picked, numbered=True)
@@ -156,7 +156,7 @@ def _front(
         read = front_file.read_front_csv(folder)
         rows = [_row_of_file(problem, row) for row in read]
         return rows, next((i for i, row in enumerate(read) if row.picked), None)
-    chosen = scores[-1:] if problem.moves else scores
+    chosen = scores[-1:] if problem.nonstationary else scores
     X, columns = np.concatenate([s.X for s in chosen]), _all_of(chosen)
     F = np.column_stack([columns[name] for name in problem.objectives])
     return front_from_scores(problem, X, F, columns), None
@@ -169,7 +169,7 @@ def _row_of_file(problem: ArchitectureProblem, row: front_file.FrontRow) -> Row:
 
 def _progress(problem: ArchitectureProblem, folder: Path, scores: Sequence[Scored]) -> str:
     """Pictures of the scores and of the hypervolume over calls."""
-    first, second = problem.shown
+    first, second = problem.plotted_columns
     figure, axes = one_plot()
     turns = np.concatenate([np.full(len(s.X), i + 1) for i, s in enumerate(scores)])
     columns = _all_of(scores)
@@ -180,13 +180,13 @@ def _progress(problem: ArchitectureProblem, folder: Path, scores: Sequence[Score
     label_axes(axes, problem.column(second), problem.column(first))
     finish(axes)
     save_figure(figure, folder / "population.png", dpi=150)
-    subject = "Parents and offspring" if problem.moves else "Candidates"
+    subject = "Parents and offspring" if problem.nonstationary else "Candidates"
     candidates = page.picture(figure, f"{subject}, from the first that were scored to the last.")
 
     bounds, seen, values = problem.objective_bounds(), [], []
     for s in scores:
         F = np.column_stack([s.columns[name] for name in problem.objectives])
-        seen = [F] if problem.moves else [*seen, F]
+        seen = [F] if problem.nonstationary else [*seen, F]
         values.append(hypervolume(np.concatenate(seen), bounds))
     figure, axes = one_plot()
     evaluations = np.cumsum([s.n for s in scores])
@@ -194,7 +194,7 @@ def _progress(problem: ArchitectureProblem, folder: Path, scores: Sequence[Score
     axes.set(xlabel="evaluations", ylabel="hypervolume")
     finish(axes)
     save_figure(figure, folder / "hypervolume.png", dpi=150)
-    of = "of those scored in a call, under the weights of then" * problem.moves
+    of = "of those scored in a call, under the weights of then" * problem.nonstationary
     of = of or "of all that was scored so far"
     growth = page.picture(figure, f"Hypervolume {of}, a share of the problem's bounds.")
     return page.section("How it went", page.row(candidates, growth))
@@ -207,7 +207,7 @@ def _graphs(
     if not rows:
         return ""
     ends = [] if picked is None else [(picked, "picked")]
-    for name in problem.shown:
+    for name in problem.plotted_columns:
         ends.append((min(range(len(rows)), key=lambda i: rows[i].columns[name]), f"least {name}"))
     chosen = defaultdict(list)
     for i, why in ends:

@@ -28,7 +28,7 @@ class CARS(ClassifierProblem):
     """Cells of the DARTS space by error, size and speed, under weights that train as it goes."""
 
     space = space
-    in_words = "normal cell / reduction cell"
+    architecture_title = "normal cell / reduction cell"
 
     def __init__(self, settings):
         super().__init__(
@@ -77,7 +77,7 @@ class CARS(ClassifierProblem):
         return second | {"cut": s.cut, "size": s.size}
 
     @property
-    def moves(self):
+    def nonstationary(self):
         """Whether weights train on during a run."""
         return self.settings.weights == "shared"
 

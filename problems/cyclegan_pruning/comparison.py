@@ -24,7 +24,7 @@ def compare(quality, originals, smalls, settings):
     side = quality.info.side
     return {
         "side": side,
-        "scores": {name: quality.judge(pair) for name, pair in pairs.items()},
+        "scores": {name: quality.evaluate(pair) for name, pair in pairs.items()},
         "sizes": {name: sizes(pair, side, settings.threads) for name, pair in pairs.items()},
     }
 

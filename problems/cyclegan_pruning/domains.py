@@ -78,7 +78,7 @@ def load_domains(folder, side, *, margin=0, train_share=0.8):
     return tuple(_read_domain(folders, d, side, margin, train_share) for d in "AB")
 
 
-def middle(images, side):
+def center_crop(images, side):
     """The middle of images, (n, c, side, side)."""
     room = (images.shape[-1] - side) // 2
     return images[..., room : room + side, room : room + side]

@@ -112,7 +112,7 @@ def size_table(originals, smalls, side):
 
 
 def score_lines(scores):
-    """Scores of :meth:`~moonas.problems.cyclegan_pruning.quality.Quality.judge` as lines of text.
+    """Scores of :meth:`.Quality.evaluate` as lines of text.
 
     Args:
         scores: {what was judged: scores}, in the order to be shown.

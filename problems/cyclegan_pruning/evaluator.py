@@ -14,7 +14,7 @@ from moonas.training.report import TrainingReport, require_a_step
 from moonas.training.sgd import part_of_state
 
 from .data import load_data
-from .domains import middle
+from .domains import center_crop
 from .masks import compressed
 from .training import ADVICE, OTHER, CycleGAN, Recipe, Training, decay, new_gan, pixels
 
@@ -55,7 +55,8 @@ class PruningEvaluator(Evaluator):
         self.train = {k: domain.train.to(self.device) for k, domain in self.data.items()}
         side = self.problem.info.side
         self.validation = {
-            k: middle(domain.validation, side).to(self.device) for k, domain in self.data.items()
+            k: center_crop(domain.validation, side).to(self.device)
+            for k, domain in self.data.items()
         }
 
     def begin(self, seed):

@@ -46,7 +46,7 @@ class FineTuning(CycleStage):
     The few steps that a search scored them after are not kept.
     """
 
-    in_words = "fine-tuning compressed generators"
+    description = "fine-tuning compressed generators"
     phase = "fine-tuning"
 
     def __init__(self, settings):

@@ -85,7 +85,7 @@ class _InTraining(Training):
 
     def evaluate(self):
         """Scores of the generators, a dict."""
-        return self.quality.judge(self.gan.generators)
+        return self.quality.evaluate(self.gan.generators)
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Trained:
 
     Args:
         gan: a :class:`~moonas.problems.cyclegan_pruning.training.CycleGAN`.
-        scores: a dict, see :meth:`~moonas.problems.cyclegan_pruning.quality.Quality.judge`.
+        scores: a dict, see :meth:`~moonas.problems.cyclegan_pruning.quality.Quality.evaluate`.
     """
 
     gan: object
@@ -104,7 +104,7 @@ class Trained:
 class Pretraining(CycleStage):
     """A CycleGAN from scratch."""
 
-    in_words = "training a CycleGAN"
+    description = "training a CycleGAN"
 
     def begin_with(self, seed):
         """An untrained CycleGAN."""

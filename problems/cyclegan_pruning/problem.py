@@ -72,9 +72,9 @@ class CycleGANPruning(ArchitectureProblem):
         settings: :class:`PruningSettings`.
     """
 
-    beside = "size"
-    picked_as = "the lowest fitness (eq. 8) of the front"
-    in_words = "filters of each mask"
+    secondary_column = "size"
+    pick_description = "the lowest fitness (eq. 8) of the front"
+    architecture_title = "filters of each mask"
 
     def __init__(self, settings):
         self.settings, self.info = settings, describe(settings)
@@ -90,7 +90,7 @@ class CycleGANPruning(ArchitectureProblem):
         shape = (CHANNELS, self.info.side, self.info.side)
         self.costs = ChannelCosts(net, self.groups, *shape)
         self.space = Space([group.size for group in self.groups if not group.fixed])
-        self.halves = (self.space.n_bits, self.space.n_bits)
+        self.species_bits = (self.space.n_bits, self.space.n_bits)
         top, one = self.ceiling, 1 + settings.gamma * self.ceiling
         loss = dict(unit="squared l2", worst=top, bounds=(0, top))
         size = dict(unit="share", bounds=(0, 1))
@@ -100,13 +100,13 @@ class CycleGANPruning(ArchitectureProblem):
             Column("size", **size),
             Column("fitness", "eq. 8", worst=2 * one, bounds=(0, 2 * one)),
             Column("params", "parameters", bounds=(0, 2 * params)),
-            Column("macs", "multiply-adds", bounds=(0, 2 * macs), listed=False),
+            Column("macs", "multiply-adds", bounds=(0, 2 * macs), in_table=False),
         ]
         for k, equation in (("a", "eq. 11"), ("b", "eq. 13")):
-            columns.append(Column(f"loss_{k}", listed=False, **loss))
-            columns.append(Column(f"size_{k}", listed=False, **size))
+            columns.append(Column(f"loss_{k}", in_table=False, **loss))
+            columns.append(Column(f"size_{k}", in_table=False, **size))
             columns.append(
-                Column(f"fitness_{k}", equation, worst=one, bounds=(0, one), listed=False)
+                Column(f"fitness_{k}", equation, worst=one, bounds=(0, one), in_table=False)
             )
         super().__init__(settings, columns=columns, genes=bits(2 * self.space.n_bits))
 

@@ -63,7 +63,7 @@ class Quality:
         made = [generator(pixels(part.to(self.device))) for part in parts]
         return (torch.cat(made) + 1) / 2
 
-    def judge(self, generators):
+    def evaluate(self, generators):
         """Scores of both generators.
 
         Args:

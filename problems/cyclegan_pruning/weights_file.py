@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from moonas.data.images import DataInfo
-from moonas.files.tensors import foreign, read_tensors, write_tensors
+from moonas.files.tensors import read_tensors, unreadable_file_error, write_tensors
 from moonas.models.model import read_model, write_model
 from moonas.settings import RunSettings, free_names, to_json
 
@@ -118,7 +118,7 @@ def write_models(folder: str | Path, gan: CycleGAN, about: dict[str, Any]) -> No
             "kind": "translator",
             "problem": "cyclegan-pruning",
             "from_domain": domain,
-            "in_words": str(architecture),
+            "description": str(architecture),
             "input_shape": [3, side, side],
             "discriminator": {"width": shape["d_width"], "layers": shape["d_layers"]},
         }
@@ -159,7 +159,7 @@ def _built(path: str | Path, about: dict[str, Any], tensors: dict[str, Tensor]) 
             gan = compressed(gan, architecture, groups)
         gan.load_state_dict(tensors, assign=True)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        raise foreign(path, HOLDS, error) from None
+        raise unreadable_file_error(path, HOLDS, error) from None
     return Saved(gan.requires_grad_(True), about)
 
 

@@ -39,7 +39,7 @@ class DigitsTable(TabularProblem):
     """
 
     space = space
-    in_words = "stages as channels, operation x layers"
+    architecture_title = "stages as channels, operation x layers"
 
     def __init__(self, settings):
         self.held = read()
@@ -48,7 +48,7 @@ class DigitsTable(TabularProblem):
             Column("params", "parameters", bounds=(0, int(self.held["params"].max()))),
             Column("macs", "multiply-adds", bounds=(0, int(self.held["macs"].max()))),
             Column("latency_ms", "ms", bounds=(0, float(self.held["latency_ms"].max()))),
-            Column("test_error", "%", bounds=(0, 100), listed=False),
+            Column("test_error", "%", bounds=(0, 100), in_table=False),
         ]
         super().__init__(settings, columns=columns, n_choices=space.N_CHOICES)
 

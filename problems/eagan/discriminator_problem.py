@@ -55,7 +55,7 @@ class EAGANDiscriminator(GanProblem):
         weights: file gan.pt that the generator's weights come from, or None.
     """
 
-    in_words = "edges of the three Down-Cells of a discriminator"
+    architecture_title = "edges of the three Down-Cells of a discriminator"
 
     def __init__(self, settings, weights=None):
         self.weights = weights

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from moonas.evaluators.supernet import random_architectures
-from moonas.nets.devices import repeatable, resolve_device, side_by_side
+from moonas.nets.devices import map_in_threads, repeatable, resolve_device
 from moonas.nets.randomness import generator as stream
 from moonas.nets.randomness import initial_weights
 from moonas.problem import Evaluator
@@ -71,13 +71,13 @@ class _GanEvaluator(Evaluator):
 
     def qualities(self, candidates):
         """Columns fid and inverse_is of candidates' generators."""
-        return self.judge_generators([self.pair(a)[0] for a in candidates])
+        return self.evaluate_generators([self.pair(a)[0] for a in candidates])
 
-    def judge_generators(self, generators):
+    def evaluate_generators(self, generators):
         """The same of some generators; what is not finite is NaN."""
         s = self.settings
-        found = side_by_side(
-            lambda g: self.generation.judge(g, self.latents),
+        found = map_in_threads(
+            lambda g: self.generation.evaluate(g, self.latents),
             generators,
             workers=s.workers,
             threads=s.threads,
@@ -177,11 +177,11 @@ class ManyToOne(_GanEvaluator):
 
     def state(self):
         """All that training changes, as a flat dict of tensors."""
-        return state_of(self._trained, self.streams) | {"features": self.generation.mark}
+        return state_of(self._trained, self.streams) | {"features": self.generation.fingerprint}
 
     def load_state(self, state):
         """Put back what :meth:`state` gave."""
-        self.generation.check_mark(state["features"])
+        self.generation.check_fingerprint(state["features"])
         load_state_of(self._trained, self.streams, state)
 
     @property
@@ -316,7 +316,7 @@ class OneToOne(_GanEvaluator):
         report = self.run_epochs(
             "training every round", self.settings.epochs, draw, self.D, self.d_optimizer
         )
-        columns = self.judge_generators([own.net for own in self.owners.values()])
+        columns = self.evaluate_generators([own.net for own in self.owners.values()])
         scores = np.column_stack([columns["fid"], columns["inverse_is"]])
         self.found = dict(zip(self.owners, map(tuple, scores), strict=True))
         fids = np.where(np.isnan(scores[:, 0]), math.inf, scores[:, 0])
@@ -344,7 +344,7 @@ class OneToOne(_GanEvaluator):
         """Columns fid and inverse_is: of a round's GANs as scored at its end, else of the best."""
         scores = [self.found.get(tuple(row)) for row in candidates.rows.tolist()]
         if None in scores and self.best_found is None:
-            columns = self.judge_generators([self.best.net])
+            columns = self.evaluate_generators([self.best.net])
             self.best_found = columns["fid"][0], columns["inverse_is"][0]
         scores = np.array([self.best_found if s is None else s for s in scores], dtype=float)
         return {"fid": scores[:, 0], "inverse_is": scores[:, 1]}
@@ -357,12 +357,12 @@ class OneToOne(_GanEvaluator):
             "owners": torch.tensor(list(self.owners), dtype=torch.int64),
             "found": torch.tensor(found, dtype=torch.float64),
             "best_found": torch.tensor(best, dtype=torch.float64),
-            "features": self.generation.mark,
+            "features": self.generation.fingerprint,
         }
 
     def load_state(self, state):
         """Put back what :meth:`state` gave."""
-        self.generation.check_mark(state["features"])
+        self.generation.check_fingerprint(state["features"])
         self.owners = {tuple(key): self._fresh() for key in state["owners"].tolist()}
         load_state_of(self._trained, self.streams, state)
         self.found = dict(zip(self.owners, map(tuple, state["found"].tolist()), strict=True))

@@ -81,14 +81,14 @@ class Trained:
 class FinalTraining(EpochTraining):
     """Trains generator and discriminator from scratch; ``run(seed=1)`` gives :class:`Trained`."""
 
-    in_words = "training a GAN from scratch"
+    description = "training a GAN from scratch"
     phase = "training from scratch"
 
     def __init__(self, settings):
         self.settings = settings
         self.info = describe(settings.data, settings.image_size)
         check_side(self.info.side)
-        self.features_in_words = generation_columns(settings, self.info)[0].unit
+        self.features_description = generation_columns(settings, self.info)[0].unit
         self.inputs = checksums(self.info)
         self.device = resolve_device(settings.device)
         self.architecture = zoo.find_generator(settings.generator)
@@ -131,12 +131,12 @@ class FinalTraining(EpochTraining):
             "kind": "generator",
             "problem": "eagan-generator",
             "generator": str(self.architecture),
-            "in_words": str(self.architecture),
+            "description": str(self.architecture),
             "shape": generator_shape(self.settings, self.info),
             "input_shape": [self.settings.latent],
             "data": self.info.name,
             "scores": {name: scores[name] for name in ("fid", "test_fid", "is_mean", "is_std")},
-            "fid_of": self.features_in_words,
+            "fid_of": self.features_description,
             "discriminator": {
                 "architecture": discriminator_text(trained.discriminator),
                 "shape": discriminator_shape(self.settings, self.info),
@@ -145,7 +145,7 @@ class FinalTraining(EpochTraining):
 
     def report(self, trained, folder):
         """Write model.pt, with generator and discriminator, and samples.png; the lines to print."""
-        scores, of = trained.scores, self.features_in_words
+        scores, of = trained.scores, self.features_description
         about = self.about(trained)
         write_model(folder / MODEL, trained.generator, about, trained.discriminator)
         latents = torch.randn(GRID, self.settings.latent, generator=stream(0, "grid"))
@@ -245,12 +245,12 @@ class _Gan:
     def state(self):
         """All that training changes, as a flat dict of tensors."""
         average = {f"average.{k}": v for k, v in self.average.state_dict().items()}
-        features = {"features": self.generation.mark}
+        features = {"features": self.generation.fingerprint}
         return state_of(self._trained, self.streams) | average | features
 
     def load_state(self, state):
         """Put back what :meth:`state` gave."""
-        self.generation.check_mark(state["features"])
+        self.generation.check_fingerprint(state["features"])
         load_state_of(self._trained, self.streams, state)
         self.average.load_state_dict(part_of_state(state, "average"))
 

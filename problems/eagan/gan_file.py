@@ -13,9 +13,9 @@ from torch.optim import Optimizer
 
 from moonas.data.images import DataInfo
 from moonas.files import write_json
-from moonas.files.tensors import foreign, read_tensors, write_tensors
+from moonas.files.tensors import read_tensors, unreadable_file_error, write_tensors
 from moonas.models.model import MODEL, find_model, read_model
-from moonas.run.stage import Stage, read_left
+from moonas.run.stage import Stage, read_stage_result
 from moonas.training.sgd import part_of_state, training_state
 
 from . import zoo
@@ -96,7 +96,7 @@ def read_gan(folder: str | Path) -> dict[str, Any]:
                 "discriminator_shape": about["discriminator"]["shape"],
             }
         except (KeyError, TypeError) as error:
-            raise foreign(path, "GAN of a training", error) from None
+            raise unreadable_file_error(path, "GAN of a training", error) from None
 
     def checked(found):
         shapes = ("generator_shape", "discriminator_shape")
@@ -104,7 +104,7 @@ def read_gan(folder: str | Path) -> dict[str, Any]:
             found[key]
         return found
 
-    return read_left(folder, GAN, "eagan-generator or eagan-discriminator", checked)
+    return read_stage_result(folder, GAN, "eagan-generator or eagan-discriminator", checked)
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def read_trained_gan(path: str | Path) -> TrainedGan:
         discriminator = build()
         discriminator.load_state_dict(d_weights)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        raise foreign(path, "GAN of a training", error) from None
+        raise unreadable_file_error(path, "GAN of a training", error) from None
     return TrainedGan(generator.eval(), discriminator.eval(), about)
 
 

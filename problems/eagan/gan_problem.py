@@ -39,7 +39,7 @@ class GanProblem(WeightSharingProblem):
     """
 
     offspring_train = True
-    picked_as = "the lowest fid of the front"
+    pick_description = "the lowest fid of the front"
 
     def __init__(self, settings):
         self.info = describe(settings.data, settings.image_size)

@@ -76,7 +76,7 @@ class Generation:
         self.images = images.contiguous(memory_format=torch.channels_last)
 
     def _moments(self, real):
-        asked = hashlib.sha256(self.extract.mark.encode())
+        asked = hashlib.sha256(self.extract.fingerprint.encode())
         asked.update(tensor_bytes(real))
         asked.update(self.device.type.encode())  # whose last bits differ
 
@@ -102,7 +102,7 @@ class Generation:
         parts = [generator(part) for part in latents.split(self.settings.score_batch)]
         return (torch.cat(parts) + 1) / 2
 
-    def judge(self, generator, latents):
+    def evaluate(self, generator, latents):
         """FID, 1 / Inception Score and the share of each class among generated images.
 
         Args:
@@ -130,17 +130,17 @@ class Generation:
         }
 
     @property
-    def mark(self):
+    def fingerprint(self):
         """What tells the features from any others, as a tensor that a state can hold."""
-        return torch.tensor(list(bytes.fromhex(self.extract.mark)), dtype=torch.uint8)
+        return torch.tensor(list(bytes.fromhex(self.extract.fingerprint)), dtype=torch.uint8)
 
-    def check_mark(self, mark):
+    def check_fingerprint(self, mark):
         """Refuse weights of a run that was scored by other features.
 
         Raises:
             ValueError: the mark is another.
         """
-        if not torch.equal(mark.cpu(), self.mark):
+        if not torch.equal(mark.cpu(), self.fingerprint):
             raise ValueError(
                 f"This run was scored with another {self.extract.name} than the one at hand, and "
                 "their scores do not compare. The library, the data or the file of weights have "

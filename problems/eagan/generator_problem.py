@@ -34,7 +34,7 @@ class EAGANGenerator(GanProblem):
         first_discriminator: () -> the untrained discriminator that all generators share.
     """
 
-    in_words = "edges of the three Up-Cells of a generator"
+    architecture_title = "edges of the three Up-Cells of a generator"
 
     def __init__(self, settings):
         super().__init__(settings)
@@ -92,7 +92,9 @@ class EAGANGenerator(GanProblem):
 class EAGANPair(EAGANGenerator):
     """Generators and discriminators that evolve together: the coupled search of figure 6."""
 
-    in_words = "edges of the Up-Cells of a generator | of the Down-Cells of a discriminator"
+    architecture_title = (
+        "edges of the Up-Cells of a generator | of the Down-Cells of a discriminator"
+    )
 
     def make_space(self):
         return PairSpace(self.info.side)

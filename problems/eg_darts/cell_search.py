@@ -13,7 +13,7 @@ import numpy as np
 from moonas.data import checksums, describe
 from moonas.files import write_json
 from moonas.nets.devices import resolve_device
-from moonas.run.stage import Preparation, read_left
+from moonas.run.stage import TrainingStage, read_stage_result
 from moonas.spaces.genotype import Cells
 
 from . import cell_space, drawing
@@ -38,7 +38,7 @@ def read_cells(folder):
     def parse(found):
         return cell_space.cells_of_text(found["cells"])
 
-    return read_left(folder, FILE, "eg-darts-cells", parse)
+    return read_stage_result(folder, FILE, "eg-darts-cells", parse)
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,10 @@ class FoundCells:
     epochs: list
 
 
-class CellSearch(Preparation):
+class CellSearch(TrainingStage):
     """The first stage of EG-DARTS; ``run(seed=1)`` gives :class:`FoundCells`."""
 
-    in_words = "cells by gradient"
+    description = "cells by gradient"
 
     def __init__(self, settings):
         self.settings = settings

@@ -53,7 +53,7 @@ class EGDarts(ClassifierProblem):
         cells: that the networks are made of.
     """
 
-    in_words = "channels and cells of the three stages"
+    architecture_title = "channels and cells of the three stages"
 
     def __init__(self, settings):
         s = settings

@@ -118,7 +118,7 @@ class Relaxation:
             )
             shares = self.shares().detach()
             self.net.eval()
-            judged = self.images.judge(lambda images: self.net(images, shares))
+            judged = self.images.evaluate(lambda images: self.net(images, shares))
             error = float(self.images.columns([judged])[self.images.names[0]][0])
         require_a_step(report, advice=ADVICE)
         if not math.isfinite(error):

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from moonas.nets.cells import CellNetworkShape, Stem, preprocess
-from moonas.nets.operations import batch_norm_only, build_operation, by_the_batch_at_hand
+from moonas.nets.operations import build_operation, nonaffine_batch_norm, use_batch_statistics
 
 from .cell_space import EDGES, N_NODES, OPERATIONS
 
@@ -15,12 +15,16 @@ class _Cell(nn.Module):
     def __init__(self, shape, candidates):
         super().__init__()
         self.shape = shape
-        self.older, self.newer = preprocess(shape, batch_norm_only)
+        self.older, self.newer = preprocess(shape, nonaffine_batch_norm)
         self.names = [[OPERATIONS[i] for i in edge] for edge in candidates]
         self.operations = nn.ModuleList(
             nn.ModuleList(
                 build_operation(
-                    name, shape.channels, shape.stride(state), batch_norm_only, batch_norm_only
+                    name,
+                    shape.channels,
+                    shape.stride(state),
+                    nonaffine_batch_norm,
+                    nonaffine_batch_norm,
                 )
                 for name in names
             )
@@ -70,7 +74,7 @@ class RelaxedNetwork(nn.Module):
         shape = CellNetworkShape(**shape)
         shapes = shape.stack((N_NODES, N_NODES))
         self.stem = Stem(shape.in_channels, shape.cells.stem, shape.image_size)
-        by_the_batch_at_hand(self.stem)
+        use_batch_statistics(self.stem)
         self.cells = nn.ModuleList(_Cell(s, candidates[int(s.reduction)]) for s in shapes)
         self.classifier = nn.Linear(N_NODES * shapes[-1].channels, shape.n_classes)
         self.skip_dropout, self.rng = 0.0, None

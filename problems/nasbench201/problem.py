@@ -31,7 +31,7 @@ class NASBench201(TabularProblem):
     """
 
     space = space
-    in_words = "a cell as the benchmark writes it"
+    architecture_title = "a cell as the benchmark writes it"
 
     def __init__(self, settings):
         self.sources = {
@@ -52,7 +52,7 @@ class NASBench201(TabularProblem):
                 if name.startswith(LATENCY):
                     top = float(np.nanmax(values))
                     bounds = dict(worst=top, bounds=(0, top))
-                    columns.append(Column(name, "ms", listed=False, **bounds))
+                    columns.append(Column(name, "ms", in_table=False, **bounds))
         super().__init__(settings, columns=columns, n_choices=space.N_CHOICES)
 
     def read_table(self):

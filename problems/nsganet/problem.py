@@ -24,7 +24,7 @@ class NSGANet(ClassifierProblem):
     """Blocks of 40 decisions by error and size: of proxies from scratch, or in a supernet."""
 
     space = space
-    in_words = "normal block / reduction block"
+    architecture_title = "normal block / reduction block"
 
     def __init__(self, settings):
         super().__init__(
@@ -61,7 +61,7 @@ class NSGANet(ClassifierProblem):
         return params, self.settings.macs_bound or macs
 
     @property
-    def moves(self):
+    def nonstationary(self):
         """Whether weights train on during a run."""
         return self.settings.evaluator == "supernet" and self.settings.weights == "shared"
 

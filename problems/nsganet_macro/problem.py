@@ -20,7 +20,7 @@ class NSGANetMacro(ClassifierProblem):
     """Connections of three phases, by the error of proxies and their robustness."""
 
     space = space
-    in_words = "phase / phase / phase, each node with what it takes"
+    architecture_title = "phase / phase / phase, each node with what it takes"
 
     def __init__(self, settings):
         super().__init__(

@@ -25,7 +25,7 @@ N_VAR, N_CHOICES = 6, 4
 class ToySettings(SearchSettings):
     objectives: tuple[str, ...] = setting(("error", "params"), "columns")
     population: int = setting(8, "candidates")
-    moves: bool = setting(True, "whether the weights train on")
+    nonstationary: bool = setting(True, "whether the weights train on")
     everyone: bool = setting(False, "whether offspring train")
     broken: str = setting("", "what goes wrong")
 
@@ -92,7 +92,7 @@ class Toy(WeightSharingProblem):
             n_choices=np.full(N_VAR, N_CHOICES),
             nodes=[np.arange(3), np.arange(3, 6)],
         )
-        self.moves = settings.moves
+        self.nonstationary = settings.nonstationary
         self.offspring_train = settings.everyone
 
     def make_evaluator(self):
@@ -154,7 +154,7 @@ class IndependentToy(Toy):
     """A toy of which any worker can take a candidate, as proxies trained from scratch are."""
 
     def __init__(self, **options):
-        super().__init__(**{"moves": False, "workers": 1} | options)
+        super().__init__(**{"nonstationary": False, "workers": 1} | options)
 
     def make_evaluator(self):
         return IndependentEvaluator()

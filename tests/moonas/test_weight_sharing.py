@@ -126,11 +126,11 @@ def test_growth_is_the_fall_of_the_error_by_epoch():
 
 def test_growth_is_unknown_in_the_first_generation_and_where_nothing_moves():
     assert np.isnan(run(Toy(), generations=1).pop.get("growth")).all()
-    assert np.isnan(run(Toy(moves=False), generations=4).pop.get("growth")).all()
+    assert np.isnan(run(Toy(nonstationary=False), generations=4).pop.get("growth")).all()
 
 
 def test_a_static_problem_trains_once():
-    toy = Toy(moves=False)
+    toy = Toy(nonstationary=False)
     result = run(toy)
     assert toy.evaluator.calls == ["warm up"]
     assert result.algorithm.evaluator.n_eval == 3 * 8
@@ -200,10 +200,10 @@ def test_an_algorithm_from_elsewhere_is_not_taken_up():
 
 def test_a_scored_population_starts_a_static_run_and_no_moving_one():
     first = run(Toy())
-    for moves in (True, False):
-        toy = Toy(moves=moves)
+    for nonstationary in (True, False):
+        toy = Toy(nonstationary=nonstationary)
         start = algorithm("nsga2", toy, sampling=first.pop)
-        if moves:
+        if nonstationary:
             with pytest.raises(ValueError, match=r'sampling=population.get\("X"\)'):
                 run(toy, start)
         else:

@@ -130,7 +130,7 @@ def test_it_wraps_the_mating_of_any_genetic_algorithm_and_repeats(name):
 
 
 def test_the_archive_holds_each_row_that_was_evaluated_once():
-    toy = Toy(population=12, moves=False)
+    toy = Toy(population=12, nonstationary=False)
     search = algorithm("nsga2", toy)
     search.mating = BayesianMating(search.mating, [[np.arange(3)], [np.arange(3, 6)]])
     evaluated = []

@@ -16,7 +16,7 @@ B = np.array([-1.0, 2.0, -3.0, 5.0])
 class Separable(Problem):
     """Losses in closed form; with ``mixed`` each also depends on the partner's first bit."""
 
-    halves = (5, 4)
+    species_bits = (5, 4)
 
     def __init__(self, mixed=0.0):
         super().__init__(n_var=9, n_obj=1, xl=0, xu=1, vtype=int)

@@ -53,7 +53,7 @@ def test_a_search_ends_with_a_table_and_a_run_folder(searched):
     assert (folder / RUN / "front.png").read_bytes().startswith(b"\x89PNG")
     rows = front_rows(folder / RUN)
     assert rows and set(rows[0]) == {
-        *("error", "params", "macs", "growth", "picked", "x", "architecture", "in_words")
+        *("error", "params", "macs", "growth", "picked", "x", "architecture", "description")
     }
 
 

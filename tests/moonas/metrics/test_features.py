@@ -75,7 +75,7 @@ def test_a_second_classifier_comes_from_the_cache(few, folder):
     first = classifier(few, CPU)
     (file,) = folder.iterdir()
     before = file.stat()
-    assert classifier(few, CPU).mark == first.mark
+    assert classifier(few, CPU).fingerprint == first.fingerprint
     (file,) = folder.iterdir()
     assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
@@ -85,7 +85,7 @@ def test_training_again_gives_the_same_classifier_whatever_was_drawn_before(few,
     for file in folder.iterdir():
         file.unlink()
     torch.rand(1)
-    assert classifier(few, CPU).mark == first.mark
+    assert classifier(few, CPU).fingerprint == first.fingerprint
 
 
 def test_other_images_or_labels_give_another_classifier(few, folder):
@@ -94,23 +94,23 @@ def test_other_images_or_labels_give_another_classifier(few, folder):
         replace(few, images=few.images.flip(3)),
         replace(few, labels=few.labels.flip(0)),
     ]
-    assert len({classifier(data, CPU).mark for data in others}) == 3
+    assert len({classifier(data, CPU).fingerprint for data in others}) == 3
     assert len(list(folder.iterdir())) == 3
 
 
 @pytest.mark.parametrize("damage", [b"", b"nothing of the kind"])
 def test_a_damaged_file_in_the_cache_is_replaced(few, folder, damage):
-    mark = classifier(few, CPU).mark
+    mark = classifier(few, CPU).fingerprint
     (file,) = folder.iterdir()
     file.write_bytes(damage)
-    assert classifier(few, CPU).mark == mark
+    assert classifier(few, CPU).fingerprint == mark
     assert file.read_bytes() != damage
 
 
 def test_a_cache_that_cannot_be_written_stops_nothing(few, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("MOONAS_CACHE", str(tmp_path / "file" / "cache"))
-    assert classifier(few, CPU).mark == classifier(few, CPU).mark
+    assert classifier(few, CPU).fingerprint == classifier(few, CPU).fingerprint
 
 
 def test_images_with_several_labels_have_no_classifier(digits):
@@ -150,7 +150,7 @@ def test_inception_gives_the_features_of_pytorch_fid_and_logits_without_bias(tmp
 
     grey = extract(images[:1, :1])
     np.testing.assert_array_equal(grey[0], extract(images[:1, :1].repeat(1, 3, 1, 1))[0])
-    assert extract.name == "inception" and len(bytes.fromhex(extract.mark)) == 32
+    assert extract.name == "inception" and len(bytes.fromhex(extract.fingerprint)) == 32
 
 
 def test_a_file_that_holds_no_inception_is_named(tmp_path):

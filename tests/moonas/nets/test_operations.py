@@ -6,9 +6,9 @@ from torch import nn
 from moonas.nets.counting import count_macs, count_params
 from moonas.nets.operations import (
     FactorizedReduce,
-    affine_norm,
-    batch_norm_only,
+    affine_batch_norm,
     build_operation,
+    nonaffine_batch_norm,
     operation_cost,
 )
 
@@ -17,7 +17,7 @@ from moonas.nets.operations import (
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("side", [7, 8])
 def test_every_operation_keeps_channels_and_divides_the_side(name, stride, side):
-    module = build_operation(name, 5, stride, affine_norm, affine_norm)
+    module = build_operation(name, 5, stride, affine_batch_norm, affine_batch_norm)
     assert module(torch.randn(3, 5, side, side)).shape == (
         3,
         5,
@@ -31,7 +31,7 @@ def test_every_operation_keeps_channels_and_divides_the_side(name, stride, side)
 @pytest.mark.parametrize("affine", [True, False])
 @pytest.mark.parametrize("last_norm", [True, False])
 def test_cost_in_closed_form_is_that_of_the_module(name, stride, affine, last_norm):
-    norm = affine_norm if affine else batch_norm_only
+    norm = affine_batch_norm if affine else nonaffine_batch_norm
     module = build_operation(name, 6, stride, norm, norm if last_norm else None)
     params, macs = operation_cost(name, 6, stride, 9, affine=affine, last_norm=last_norm)
     if module is None or not list(module.parameters()):
@@ -43,7 +43,7 @@ def test_cost_in_closed_form_is_that_of_the_module(name, stride, affine, last_no
 
 def test_an_unknown_operation_is_refused_by_name():
     with pytest.raises(ValueError, match="sep_conv_3x5"):
-        build_operation("sep_conv_3x5", 4, 1, affine_norm)
+        build_operation("sep_conv_3x5", 4, 1, affine_batch_norm)
 
 
 def test_factorized_reduce_sees_every_pixel_of_an_even_image():
@@ -58,7 +58,7 @@ def test_factorized_reduce_sees_every_pixel_of_an_even_image():
 
 
 def test_efficient_channel_attention_by_hand():
-    module = build_operation("eca_3x3", 4, 1, affine_norm)
+    module = build_operation("eca_3x3", 4, 1, affine_batch_norm)
     with torch.no_grad():
         next(module.parameters()).copy_(torch.tensor([[[1.0, 0.0, -2.0]]]))
     x = torch.rand(2, 4, 5, 5)

@@ -91,7 +91,7 @@ def test_what_only_some_problems_have_is_empty():
     architecture = problem.decode(np.array([True, False, True, False]))
     assert problem.zoo() == problem.operations() == problem.parts(architecture) == []
     assert problem.graphs(architecture) == problem.after_search(None) == []
-    assert problem.pick([]) is None and problem.halves is None and problem.growth_of is None
+    assert problem.pick([]) is None and problem.species_bits is None and problem.growth_of is None
     value = problem.architecture_to_json(architecture)
     assert problem.architecture_from_json(value) == architecture
     with pytest.raises(ValueError, match="has the key 'x'"):

@@ -49,7 +49,7 @@ def test_what_was_written_is_read(tmp_path, picked):
         assert one.picked == (i == picked)
         assert np.array_equal(np.array(one.x.split(), int), row.x)
         assert toy.architecture_from_json(one.architecture) == row.architecture
-        assert one.in_words == str(row.architecture)
+        assert one.description == str(row.architecture)
 
 
 def test_a_column_that_was_never_given_is_read_as_nan(tmp_path):
@@ -64,7 +64,7 @@ def test_objectives_come_first_and_counts_are_whole_numbers(tmp_path):
     toy = Toy(objectives=("params", "error"))
     write_front_csv(toy, toy_rows(toy), tmp_path / NAME)
     head, *lines = (tmp_path / NAME).read_text().splitlines()
-    assert head == "params,error,growth,picked,x,architecture,in_words"
+    assert head == "params,error,growth,picked,x,architecture,description"
     assert [line.split(",")[0] for line in lines] == ["7.0", "1234567", str(2**53 - 1)]
 
 
@@ -77,7 +77,7 @@ def test_words_with_commas_quotes_and_ends_of_lines_come_back(tmp_path):
     row = Row(np.zeros(6, int), words, {}, {"error": 1.0, "params": 2.0})
     write_front_csv(Words(), [row], tmp_path / NAME)
     (found,) = read_front_csv(tmp_path)
-    assert found.in_words == words and found.architecture == {"a": [words, None]}
+    assert found.description == words and found.architecture == {"a": [words, None]}
 
 
 def test_a_front_of_nothing_is_read_as_nothing(tmp_path):

@@ -139,7 +139,7 @@ def test_the_error_is_that_on_the_images_for_the_final_test(run, few_digits, sco
 def test_a_word_picks_a_row_of_the_front(run, pick, best):
     row = min(front_rows(run), key=best)
     stage = moonas.load_training(run, pick=pick)
-    assert str(stage.architecture) == row["in_words"]
+    assert str(stage.architecture) == row["description"]
     network = stage.start(1).network
     assert count_params(network) == float(row["params"])
 

@@ -116,7 +116,7 @@ def test_a_page_has_a_point_that_tells_for_each_row_of_the_front(run):
     tips = [a["data-tip"].splitlines() for a in Read(run.text).attributes("circle")]
     assert len(tips) == len(rows) > 1
     for tip, row in zip(tips, rows, strict=True):
-        assert tip[-1] == row["in_words"]
+        assert tip[-1] == row["description"]
         assert f"error (%): {float(row['error']):.2f}" in tip
         assert f"params: {float(row['params']):,.0f}" in tip
 
@@ -126,7 +126,7 @@ def test_its_table_has_the_front_and_marks_the_pick(run):
     table = run.text[run.text.index("<table>") : run.text.index("</table>")]
     lines = [Read(line).words("td") for line in table.split("<tr")[2:]]
     assert [(line[0], line[-1]) for line in lines] == [
-        (str(i), row["in_words"]) for i, row in enumerate(rows)
+        (str(i), row["description"]) for i, row in enumerate(rows)
     ]
     (picked,) = (i for i, row in enumerate(rows) if row["picked"] == "1")
     marked = [i for i, a in enumerate(read.attributes("tr")) if a.get("class") == "marked"]
@@ -176,7 +176,9 @@ def test_the_population_is_all_that_was_scored(run):
 def test_the_curve_is_the_hypervolume_by_hand(run):
     problem, _ = problem_of(run.folder)
     calls = by_hand(run.folder)
-    so_far = [calls[i : i + 1] if problem.moves else calls[: i + 1] for i in range(len(calls))]
+    so_far = [
+        calls[i : i + 1] if problem.nonstationary else calls[: i + 1] for i in range(len(calls))
+    ]
     values = [area(list(itertools.chain(*some)), problem.objective_bounds()) for some in so_far]
     evaluations = np.cumsum([len(call) for call in calls])
     x, y = marks(figure_of(run.text, "<figcaption>Hypervolume of"), f"fill: {ACCENT}").T
@@ -219,7 +221,7 @@ def test_failed_candidates_and_other_calls_are_left_out_of_the_scores():
         call("score", 1, error=[100.0], params=[2], failed=[True]),
     ]
     records = [record | {"call": i} for i, record in enumerate(records)]
-    first, second, third = read_scores(Toy(moves=False), records)
+    first, second, third = read_scores(Toy(nonstationary=False), records)
     assert first.X.tolist() == [[0] * 6, [1] * 6] and first.n == 2
     assert {name: v.tolist() for name, v in first.columns.items()} == {
         "error": [5.0, 6.0],

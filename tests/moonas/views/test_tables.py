@@ -129,11 +129,11 @@ def test_other_lengths_and_alignments_are_refused():
 
 def test_a_front_is_one_table_for_the_console_and_for_pages():
     toy = Toy()
-    toy.in_words = "in words"
+    toy.architecture_title = "in words"
     values = [{"error": 12.345, "params": 1234}, {"error": 5.0, "params": 99999}]
     rows = [Row(None, f"[net] {i}", v, v) for i, v in enumerate(values)]
     table = front_table(toy, rows, 1)
-    assert table.titles == ["error (%)", "params", f"architecture: {toy.in_words}"]
+    assert table.titles == ["error (%)", "params", f"architecture: {toy.architecture_title}"]
     assert table.rows == [["12.35", "1,234", "[net] 0"], ["5.00", "99,999", "[net] 1"]]
     assert printed(table) == [
         "Pareto front: 2 networks",
@@ -146,6 +146,6 @@ def test_a_front_is_one_table_for_the_console_and_for_pages():
         "* picked: the knee of the front",
     ]
     page = front_table(toy, rows, 1, numbered=True)
-    assert page.titles == ["row", *table.titles[:2], toy.in_words]
+    assert page.titles == ["row", *table.titles[:2], toy.architecture_title]
     assert page.rows == [[str(i), *row] for i, row in enumerate(table.rows)]
     assert front_table(toy, rows[:1]).title == "Pareto front: 1 network"

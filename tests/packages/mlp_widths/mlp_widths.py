@@ -25,7 +25,7 @@ class Settings(ProxySettings):
 class MLPWidths(ClassifierProblem):
     """Widths of the hidden layers; each candidate is trained from scratch."""
 
-    in_words = "widths of the hidden layers"
+    architecture_title = "widths of the hidden layers"
 
     def __init__(self, settings):
         super().__init__(settings, n_choices=[len(WIDTHS)] * LAYERS)

@@ -5,7 +5,12 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from moonas.problems.cyclegan_pruning.domains import IGNORED, domain_folders, load_domains, middle
+from moonas.problems.cyclegan_pruning.domains import (
+    IGNORED,
+    center_crop,
+    domain_folders,
+    load_domains,
+)
 from PIL import Image
 
 PARTS = [(domain, part) for domain in "AB" for part in ("train", "test")]
@@ -168,9 +173,9 @@ def test_resized_label_maps_hold_nearest_pixels_and_no_class_between(tmp_path):
 
 def test_the_middle_is_the_same_distance_from_all_edges():
     images = torch.arange(2 * 3 * 8 * 8).reshape(2, 3, 8, 8)
-    assert torch.equal(middle(images, 4), images[:, :, 2:6, 2:6])
-    assert torch.equal(middle(images, 8), images)
-    assert middle(images, 5).shape == (2, 3, 5, 5)
+    assert torch.equal(center_crop(images, 4), images[:, :, 2:6, 2:6])
+    assert torch.equal(center_crop(images, 8), images)
+    assert center_crop(images, 5).shape == (2, 3, 5, 5)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

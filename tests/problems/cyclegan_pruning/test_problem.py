@@ -189,7 +189,7 @@ def test_rows_that_keep_nothing_of_a_mask_are_refused(make):
 
 def test_a_plain_genetic_algorithm_minimises_the_sum_of_equation_8(make):
     made = make(objectives=["fitness"])
-    assert made.shown == ("fitness", "size")
+    assert made.plotted_columns == ("fitness", "size")
     result = run(made, GA(pop_size=6, **made.operators()))
     assert result.F.shape == (1,)
     assert result.F[0] == result.pop.get("fitness").min()
@@ -222,7 +222,7 @@ def test_its_own_algorithm_reads_the_columns_of_each_generator(make):
     algorithm = result.algorithm
     assert result.pop.get("X").dtype == bool
     best = algorithm.species[0][algorithm.brackets[0].argmin()]
-    assert np.array_equal(algorithm.best[: made.halves[0]], best)
+    assert np.array_equal(algorithm.best[: made.species_bits[0]], best)
     assert np.array_equal(result.pop[-1].X, algorithm.best)
     pairs = {name: result.pop[:5].get(name).astype(float) for name in ("fitness_a", "fitness_b")}
     assert np.array_equal(algorithm.brackets[0], pairs["fitness_a"])
@@ -553,7 +553,7 @@ def test_label_maps_give_fcn_scores(tmp_path):
     data = load_data(settings, info)
     judged = quality.Quality(replace(settings, score_batch=3), info, data, torch.device("cpu"))
     same = nn.ModuleDict({"a": nn.Identity(), "b": nn.Identity()})
-    scores = judged.judge(same)
+    scores = judged.evaluate(same)
     assert set(scores) == {"pixel_accuracy_a", "class_accuracy_a", "mean_iou_a"}
     real = np.stack(maps)
     guess = (data["a"].test[:, 0].numpy() > 127).astype(int)
@@ -585,10 +585,10 @@ def test_digits_are_read_by_a_classifier_of_the_target_domain():
     info = describe(settings)
     data = load_data(settings, info)
     same = nn.ModuleDict({"a": nn.Identity(), "b": nn.Identity()})
-    apart = quality.Quality(settings, info, data, torch.device("cpu")).judge(same)
+    apart = quality.Quality(settings, info, data, torch.device("cpu")).evaluate(same)
     assert max(apart["accuracy_a"], apart["accuracy_b"]) < 30  # no pixel is translated
     twice = {"a": data["b"], "b": data["b"]}
-    alike = quality.Quality(settings, info, twice, torch.device("cpu")).judge(same)
+    alike = quality.Quality(settings, info, twice, torch.device("cpu")).evaluate(same)
     assert alike["accuracy_a"] > 90 and alike["fid_a"] == pytest.approx(0, abs=1e-6)
 
 

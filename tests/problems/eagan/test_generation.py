@@ -40,7 +40,7 @@ def judge(generation, images):
     """The scores of a 'generator' whose latent vectors are the numbers of its images."""
     images = images.to(generation.device)
     rows = torch.arange(len(images), dtype=torch.float32, device=generation.device)[:, None]
-    return generation.judge(lambda z: images[z[:, 0].long()], rows)
+    return generation.evaluate(lambda z: images[z[:, 0].long()], rows)
 
 
 def noise(n=N):
@@ -148,12 +148,12 @@ def test_loading_again_loads_nothing(generation):
 
 
 def test_scores_of_other_features_are_refused(settings, generation):
-    mark = loaded(settings).mark
+    mark = loaded(settings).fingerprint
     assert mark.dtype == torch.uint8 and mark.shape == (32,)
-    generation.check_mark(mark)
+    generation.check_fingerprint(mark)
     mark[0] ^= 1
     with pytest.raises(ValueError, match="scored with another digits classifier"):
-        generation.check_mark(mark)
+        generation.check_fingerprint(mark)
 
 
 @pytest.mark.parametrize("name", ["digits", "/data/of mine/cells", "/data/of mine/cells/"])

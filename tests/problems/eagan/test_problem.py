@@ -182,11 +182,11 @@ def test_stage_2_scores_a_discriminator_by_its_own_generator(load):
     evaluator.train(problem.candidates(architectures))
     columns = evaluator.score(problem.candidates(architectures))
     for i, a in enumerate(architectures):
-        judged = evaluator.generation.judge(evaluator.pair(a)[0], evaluator.latents)
+        judged = evaluator.generation.evaluate(evaluator.pair(a)[0], evaluator.latents)
         assert columns["fid"][i] == judged["fid"]
     assert len(set(columns["fid"])) == 4
     stranger = problem.decode(rows(problem, 5)[4])
-    best = evaluator.generation.judge(evaluator.best.net, evaluator.latents)
+    best = evaluator.generation.evaluate(evaluator.best.net, evaluator.latents)
     assert (
         evaluator.score(problem.candidates([stranger]))["fid"][0]
         == best["fid"]
@@ -304,7 +304,7 @@ def test_a_gan_that_diverges_or_collapses_is_flagged_and_the_search_goes_on(faul
     text = "near near c3 - c1 - c1 / near near c3 - c1 - c1 / near near c3 - c1 - c5"
     marked = problem.space.of_text(text)
     problem.evaluate(rows(problem, 1))
-    real = problem.evaluator.judge_generators
+    real = problem.evaluator.evaluate_generators
 
     def breaking(generators):
         broken = [g.keywords["architecture"].cells[2][6] == "conv_5x5" for g in generators]
@@ -318,7 +318,7 @@ def test_a_gan_that_diverges_or_collapses_is_flagged_and_the_search_goes_on(faul
         problem.evaluator.G.load_state_dict(state)
         return {k: np.where(broken, again[k], columns[k]) for k in columns}
 
-    problem.evaluator.judge_generators = breaking
+    problem.evaluator.evaluate_generators = breaking
     first = np.vstack([problem.encode(marked), rows(problem, 7)])
     algorithm = moonas.algorithm("nsga2", problem, sampling=first)
     result = run(problem, generations=3, algorithm=algorithm)

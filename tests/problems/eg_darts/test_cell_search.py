@@ -15,7 +15,7 @@ import moonas
 from moonas.nets.cell_network import CellNetwork
 from moonas.nets.cells import even_layout, stack
 from moonas.nets.counting import count_params
-from moonas.nets.operations import affine_norm, build_operation
+from moonas.nets.operations import affine_batch_norm, build_operation
 from moonas.problem import SearchFailed
 from moonas.run.journal import RunMismatch, read_run
 from moonas.testing import check_resume
@@ -132,7 +132,9 @@ def test_complexity_is_the_expected_number_of_parameters(tiny_cells):
             [
                 sum(
                     count_params(
-                        build_operation(name, shape.channels, shape.stride(state), affine_norm)
+                        build_operation(
+                            name, shape.channels, shape.stride(state), affine_batch_norm
+                        )
                     )
                     for shape in shapes
                     for _, state in EDGES

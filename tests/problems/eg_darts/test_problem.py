@@ -202,7 +202,7 @@ def test_a_search_runs_both_stages_and_the_same_line_computes_nothing(
     for text in ("Normal cell / reduction cell: ", "Period 2 of 2: 3 cells, 2 candidates an edge"):
         assert text in out
     (picked,) = [row for row in front_rows(folder / "eg-darts") if row["picked"] == "1"]
-    assert f"Picked: {picked['in_words']}. Trained from scratch for 2 epochs" in out
+    assert f"Picked: {picked['description']}. Trained from scratch for 2 epochs" in out
     test_error = records[-1]["result"]["error"][0]
     assert f"it has a test error of {test_error:.2f} %" in out
     assert test_error > 0 and test_error / 5 == pytest.approx(round(test_error / 5))  # of 20
