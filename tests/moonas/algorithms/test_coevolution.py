@@ -6,8 +6,8 @@ from pymoo.core.problem import Problem
 from pymoo.core.repair import Repair
 from pymoo.optimize import minimize
 
-from moonas.algorithms.coevolution import Coevolution, breed, roulette
-from moonas.operators.segments import draw_segments, flip_segments, swap_segments
+from moonas.algorithms.coevolution import Coevolution, breed, selection_probabilities
+from moonas.operators.segments import flip_segments, sample_segments, swap_segments
 
 A = np.array([3.0, -2.0, 1.0, -4.0, 2.0])
 B = np.array([-1.0, 2.0, -3.0, 5.0])
@@ -43,22 +43,22 @@ def run(problem, generations=30, seed=1, **options):
 
 def test_roulette_is_equation_12():
     brackets = np.array([0.5, 1.0, 2.0])
-    assert roulette(brackets) == pytest.approx(np.array([2, 1, 0.5]) / 3.5)
+    assert selection_probabilities(brackets) == pytest.approx(np.array([2, 1, 0.5]) / 3.5)
     for bad in ([0.0, 1.0], [1.0, np.inf], [np.nan], [-1.0]):
         with pytest.raises(ValueError, match="positive"):
-            roulette(bad)
+            selection_probabilities(bad)
 
 
 def test_parents_are_drawn_by_equation_12():
     X, brackets, n = np.eye(3, dtype=int), np.array([0.5, 1.0, 2.0]), 20_000
     children = breed(X, brackets, n, np.random.default_rng(0), copy=1.0, crossover=0.0)
-    share, p = children.mean(axis=0), roulette(brackets)
+    share, p = children.mean(axis=0), selection_probabilities(brackets)
     assert (np.abs(share - p) < 4 * np.sqrt(p * (1 - p) / n)).all()  # 4 standard errors
 
 
 def test_a_segment_is_any_part_but_none_and_all_alike():
     n, n_var = 30_000, 5
-    segments = draw_segments(n, n_var, np.random.default_rng(0))
+    segments = sample_segments(n, n_var, np.random.default_rng(0))
     edges = np.diff(segments.astype(int), axis=1, prepend=0, append=0)
     assert (np.count_nonzero(edges, axis=1) == 2).all()  # in one piece
     assert not segments.all(axis=1).any()

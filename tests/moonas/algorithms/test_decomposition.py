@@ -4,7 +4,7 @@ from pymoo.decomposition.pbi import PBI
 from pymoo.decomposition.tchebicheff import Tchebicheff
 
 import moonas
-from moonas.algorithms.decomposition import Scaled
+from moonas.algorithms.decomposition import ScaledDecomposition
 
 
 class Bounds:
@@ -20,7 +20,7 @@ def test_objectives_are_shares_of_their_bounds(inner):
     rng = np.random.default_rng(0)
     shares, weights = rng.random((7, 3)), rng.random((7, 3))
     low, size = np.array([1, 0, 50.0]), np.array([100, 3e6, 0.5])
-    scaled = Scaled(inner, Bounds(low, low + size))
+    scaled = ScaledDecomposition(inner, Bounds(low, low + size))
     found = scaled.do(low + size * shares, weights, ideal_point=low + size * shares.min(axis=0))
     assert np.allclose(found, inner.do(shares, weights, ideal_point=shares.min(axis=0)))
     assert not np.allclose(found, inner.do(low + size * shares, weights, ideal_point=low))

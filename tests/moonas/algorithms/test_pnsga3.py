@@ -234,8 +234,9 @@ def test_without_growth_any_size_can_be_chosen(table):
 @pytest.mark.parametrize("objectives", [("error", "latency_board"), ("params", "error")])
 def test_without_growth_and_without_a_size_it_is_refused(table, objectives):
     message = (
-        "pnsga3 protects large candidates: where no growth is measured, it wants params or macs "
-        f"behind the first objective; got {list(objectives)}."
+        "pnsga3 protects large candidates: on a problem that does not measure the growth of "
+        "accuracy, it requires params or macs as an objective after the first one; got objectives "
+        f"{list(objectives)}."
     )
     with pytest.raises(ValueError) as caught:
         by_name(table, *objectives)

@@ -1,7 +1,7 @@
 import numpy as np
 
 from moonas.operators import BlockCrossover
-from moonas.operators.blocks import swap_parts
+from moonas.operators.blocks import cross_blocks
 
 BLOCKS = [[np.array([0, 1]), np.array([2])], [np.array([3]), np.array([4, 5])]]
 
@@ -12,7 +12,7 @@ class Problem:
 
 def children(n=24_000):
     A = np.zeros((n, 6), dtype=int)
-    return swap_parts(A, A + 1, BLOCKS, np.random.default_rng(0))
+    return cross_blocks(A, A + 1, BLOCKS, np.random.default_rng(0))
 
 
 def test_each_child_has_one_block_or_one_node_of_the_other_parent():

@@ -2,11 +2,11 @@ import numpy as np
 from four_genes import CHOICES, Four, rng, spread
 
 from moonas.operators import ResetGenes
-from moonas.operators.categorical import draw_genes, reset_genes
+from moonas.operators.categorical import reset_genes, sample_genes
 
 
 def test_draws_are_uniform_over_the_choices_of_each_gene():
-    X = draw_genes(CHOICES, 20_000, rng())
+    X = sample_genes(CHOICES, 20_000, rng())
     for gene, k in enumerate(CHOICES):
         shares = np.bincount(X[:, gene], minlength=k) / len(X)
         assert len(shares) == k
@@ -32,7 +32,7 @@ def test_two_valued_genes_move():
 
 
 def test_reset_of_nothing_is_the_identity_on_a_new_array():
-    X = draw_genes(CHOICES, 5, rng())
+    X = sample_genes(CHOICES, 5, rng())
     Y = reset_genes(X, CHOICES, 0.0, rng())
     assert np.array_equal(X, Y) and Y is not X
 

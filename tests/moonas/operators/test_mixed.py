@@ -5,8 +5,8 @@ from pymoo.core.problem import Problem
 from pymoo.optimize import minimize
 
 from moonas.algorithms import ALGORITHMS, algorithm
-from moonas.operators import MixedCrossover, MixedMoves, MixedSampling, SameArchitecture
-from moonas.operators.mixed import cross_mixed, draw_mixed, move_mixed
+from moonas.operators import MixedCrossover, MixedMutation, MixedSampling, SameArchitecture
+from moonas.operators.mixed import cross_mixed, mutate_mixed, sample_mixed
 from moonas.spaces.genes import Genes
 
 GENES = Genes([8, 1, 0, 1.0, 2.0], [60, 6, 1, 3.0, 2.0], [False] * 3 + [True] * 2)
@@ -18,7 +18,7 @@ def rng(seed=0):
 
 def test_sampling_is_uniform_over_integers_and_real_numbers():
     n = 20_000
-    X = draw_mixed(GENES, n, rng())
+    X = sample_mixed(GENES, n, rng())
     GENES.check(X)
     for gene, k in ((0, 53), (1, 6), (2, 2)):
         counts = np.bincount((X[:, gene] - GENES.low[gene]).astype(int), minlength=k)
@@ -29,7 +29,7 @@ def test_sampling_is_uniform_over_integers_and_real_numbers():
 
 
 def test_crossover_keeps_integers_integral_bounds_and_the_mean_of_real_numbers():
-    A, B = draw_mixed(GENES, 4000, rng(1)), draw_mixed(GENES, 4000, rng(2))
+    A, B = sample_mixed(GENES, 4000, rng(1)), sample_mixed(GENES, 4000, rng(2))
     A, B = (
         np.clip(A, [20, 1, 0, 1.5, 2], [40, 6, 1, 2.5, 2]),
         np.clip(B, [20, 1, 0, 1.5, 2], [40, 6, 1, 2.5, 2]),
@@ -50,9 +50,9 @@ def test_crossover_keeps_integers_integral_bounds_and_the_mean_of_real_numbers()
 @pytest.mark.parametrize("prob", [0.0, 0.3, 1.0])
 def test_mutation_moves_each_gene_with_its_chance(prob):
     n = 20_000
-    X = draw_mixed(GENES, n, rng(3))
+    X = sample_mixed(GENES, n, rng(3))
     before = X.copy()
-    Y = move_mixed(X, GENES, prob, 20, rng())
+    Y = mutate_mixed(X, GENES, prob, 20, rng())
     GENES.check(Y)
     assert np.array_equal(X, before)
     moved = (X != Y).mean(axis=0)
@@ -77,7 +77,7 @@ class Spheres(Problem):
         return dict(
             sampling=MixedSampling(),
             crossover=MixedCrossover(),
-            mutation=MixedMoves(0.3),
+            mutation=MixedMutation(0.3),
             eliminate_duplicates=SameArchitecture(tuple),
         )
 

@@ -2,12 +2,12 @@ import numpy as np
 from four_genes import CHOICES, NODES, Four, rng, spread
 
 from moonas.operators import CategoricalSampling, NodeCrossover, NodeReset
-from moonas.operators.categorical import draw_genes
-from moonas.operators.nodes import choose_nodes, cross_nodes, reset_nodes
+from moonas.operators.categorical import sample_genes
+from moonas.operators.nodes import cross_nodes, reset_nodes, sample_nodes
 
 
 def test_nodes_are_chosen_as_a_whole_on_one_coin_each():
-    taken = choose_nodes(NODES, 20_000, 0.5, 4, rng())
+    taken = sample_nodes(NODES, 20_000, 0.5, 4, rng())
     assert np.array_equal(taken[:, 0], taken[:, 2])
     assert np.array_equal(taken[:, 1], taken[:, 3])
     both = (taken[:, 0] & taken[:, 1]).mean()
@@ -15,7 +15,7 @@ def test_nodes_are_chosen_as_a_whole_on_one_coin_each():
 
 
 def test_crossing_exchanges_nodes_and_loses_no_gene():
-    A, B = draw_genes(CHOICES, 500, rng()), draw_genes(CHOICES, 500, np.random.default_rng(1))
+    A, B = sample_genes(CHOICES, 500, rng()), sample_genes(CHOICES, 500, np.random.default_rng(1))
     C, D = cross_nodes(A, B, NODES, 0.5, rng())
     assert np.array_equal(C + D, A + B)
     for row in range(len(A)):
@@ -38,7 +38,7 @@ def test_resetting_a_node_leaves_the_others_alone():
 def test_pymoo_classes_call_the_functions():
     problem = Four()
     X = CategoricalSampling().do(problem, 6, random_state=rng()).get("X")
-    assert np.array_equal(X, draw_genes(CHOICES, 6, rng()))
+    assert np.array_equal(X, sample_genes(CHOICES, 6, rng()))
     children = NodeCrossover()._do(problem, np.stack([X, X[::-1]]), random_state=rng())
     assert np.array_equal(children, np.stack(cross_nodes(X, X[::-1], NODES, 0.5, rng())))
     mutated = NodeReset()._do(problem, X, random_state=rng())

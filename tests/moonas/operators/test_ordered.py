@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from moonas.operators.ordered import PolynomialMoves, move_genes, polynomial_moves
+from moonas.operators.ordered import PolynomialMutation, mutate_ordered, transition_probabilities
 
 
 def polynomial_mutation(value, k, eta, rng, n):
@@ -18,7 +18,7 @@ def polynomial_mutation(value, k, eta, rng, n):
 @pytest.mark.parametrize("k", [2, 3, 6, 12])
 @pytest.mark.parametrize("eta", [0.0, 3.0, 20.0])
 def test_moves_are_polynomial_mutation_rounded_given_that_the_value_changes(k, eta):
-    table = polynomial_moves(k, eta)
+    table = transition_probabilities(k, eta)
     rng = np.random.default_rng(0)
     for value in range(k):
         drawn = polynomial_mutation(value, k, eta, rng, 200_000)
@@ -33,14 +33,14 @@ def test_moves_are_polynomial_mutation_rounded_given_that_the_value_changes(k, e
 
 @pytest.mark.parametrize("k", [1, 2, 5, 12])
 def test_rows_of_moves_add_up_and_nobody_stays(k):
-    table = polynomial_moves(k, 3.0)
+    table = transition_probabilities(k, 3.0)
     assert (np.diag(table) == 0).all()
     assert np.allclose(table.sum(axis=1), 0 if k == 1 else 1)
     assert np.allclose(table, table[::-1, ::-1])  # up and down are alike
 
 
 def test_neighbours_are_likelier_than_values_far_away():
-    table = polynomial_moves(12, 3.0)
+    table = transition_probabilities(12, 3.0)
     assert (np.diff(table[0, 1:]) < 0).all()
     assert (np.diff(table[5, 6:]) < 0).all() and (np.diff(table[5, :5]) > 0).all()
 
@@ -48,7 +48,7 @@ def test_neighbours_are_likelier_than_values_far_away():
 def test_genes_change_at_the_rate_that_is_asked_for_also_those_of_two_values():
     choices = np.array([1, 2, 3, 12])
     X = np.tile([0, 1, 0, 6], (20_000, 1))
-    Y = move_genes(X, choices, 0.3, 3.0, np.random.default_rng(0))
+    Y = mutate_ordered(X, choices, 0.3, 3.0, np.random.default_rng(0))
     assert Y.dtype == X.dtype and (Y >= 0).all() and (choices > Y).all()
     changed = (X != Y).mean(axis=0)
     assert changed[0] == 0
@@ -57,8 +57,8 @@ def test_genes_change_at_the_rate_that_is_asked_for_also_those_of_two_values():
 
 def test_where_genes_move_to_follows_the_table():
     X = np.full((20_000, 1), 4)
-    Y = move_genes(X, np.array([12]), 1.0, 3.0, np.random.default_rng(0))
-    expected = polynomial_moves(12, 3.0)[4]
+    Y = mutate_ordered(X, np.array([12]), 1.0, 3.0, np.random.default_rng(0))
+    expected = transition_probabilities(12, 3.0)[4]
     shares = np.bincount(Y[:, 0], minlength=12) / len(Y)
     assert (np.abs(shares - expected) <= 4 * np.sqrt(expected * (1 - expected) / len(Y))).all()
 
@@ -68,5 +68,5 @@ def test_the_class_changes_the_number_of_genes_it_says():
         n_choices = np.array([1, 2, 3, 12])
 
     X = np.tile([0, 1, 0, 6], (20_000, 1))
-    Y = PolynomialMoves(n_genes=1.5)._do(Problem, X, random_state=np.random.default_rng(0))
+    Y = PolynomialMutation(n_genes=1.5)._do(Problem, X, random_state=np.random.default_rng(0))
     assert abs((X != Y).sum(axis=1).mean() - 1.5) <= 4 * np.sqrt(3 * 0.25 / len(X))
