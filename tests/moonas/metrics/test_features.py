@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 from unittest.mock import patch
 from urllib.error import URLError
@@ -29,11 +30,11 @@ def few(digits):
 
 @pytest.fixture(scope="module")
 def extract(digits, tmp_path_factory):
-    """The classifier of half of the training images, with an empty cache."""
-    half = replace(digits, images=digits.images[:700], labels=digits.labels[:700])
+    """The classifier of a third of the training images, trained with an empty cache."""
+    third = replace(digits, images=digits.images[:500], labels=digits.labels[:500])
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("MOONAS_CACHE", str(tmp_path_factory.mktemp("cache")))
-        return classifier(half, CPU)
+        return classifier(third, CPU)
 
 
 @pytest.fixture
@@ -43,9 +44,9 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_digits_classifier_is_at_least_96_percent_accurate_on_test_images(digits, extract):
+def test_the_digits_classifier_is_at_least_94_percent_accurate_on_test_images(digits, extract):
     features, logs = extract(pixels_of(digits, digits.test_images))
-    assert (logs.argmax(axis=1) == digits.test_labels.numpy()).mean() >= 0.96
+    assert (logs.argmax(axis=1) == digits.test_labels.numpy()).mean() >= 0.94
     assert features.shape == (360, WIDTHS[-1]) and logs.shape == (360, 10)
     assert extract.name == "digits classifier"
 
@@ -72,46 +73,51 @@ def test_pixels_are_the_images_before_normalization(digits):
     torch.testing.assert_close((pixels - digits.mean) / digits.std, digits.images)
 
 
-def test_a_classifier_is_trained_once_and_then_read_from_the_cache(few, folder):
-    first = classifier(few, CPU)
+@pytest.fixture(scope="module")
+def trained(few, tmp_path_factory):
+    """The fingerprint of the classifier of few digits, and its file in the cache."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("MOONAS_CACHE", str(folder))
+        fingerprint = classifier(few, CPU).fingerprint
     (file,) = folder.iterdir()
-    before = file.stat()
-    assert classifier(few, CPU).fingerprint == first.fingerprint
-    (file,) = folder.iterdir()
-    assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    return fingerprint, file
 
 
-def test_training_is_deterministic_and_independent_of_the_global_random_state(few, folder):
-    first = classifier(few, CPU)
-    for file in folder.iterdir():
-        file.unlink()
+def test_a_cached_classifier_is_not_trained_again(few, trained, folder, monkeypatch):
+    fingerprint, file = trained
+    shutil.copy(file, folder)
+    monkeypatch.setattr("moonas.metrics.features.train_epochs", None)
+    assert classifier(few, CPU).fingerprint == fingerprint
+
+
+def test_training_is_deterministic_and_independent_of_the_global_random_state(few, trained, folder):
+    fingerprint, _ = trained
     torch.rand(1)
-    assert classifier(few, CPU).fingerprint == first.fingerprint
+    assert classifier(few, CPU).fingerprint == fingerprint
 
 
-def test_classifiers_of_different_images_or_labels_differ(few, folder):
-    data_sets = [
-        few,
-        replace(few, images=few.images.flip(3)),
-        replace(few, labels=few.labels.flip(0)),
-    ]
-    assert len({classifier(data, CPU).fingerprint for data in data_sets}) == 3
-    assert len(list(folder.iterdir())) == 3
+def test_classifiers_of_different_images_or_labels_differ(few, trained, folder):
+    flipped = classifier(replace(few, images=few.images.flip(3)), CPU)
+    relabelled = classifier(replace(few, labels=few.labels.flip(0)), CPU)
+    assert len({trained[0], flipped.fingerprint, relabelled.fingerprint}) == 3
+    assert len({trained[1].name, *(file.name for file in folder.iterdir())}) == 3
 
 
 @pytest.mark.parametrize("damage", [b"", b"not a classifier"])
-def test_a_damaged_file_in_the_cache_is_replaced(few, folder, damage):
-    fingerprint = classifier(few, CPU).fingerprint
-    (file,) = folder.iterdir()
-    file.write_bytes(damage)
+def test_a_damaged_file_in_the_cache_is_replaced(few, trained, folder, damage):
+    fingerprint, file = trained
+    (folder / file.name).write_bytes(damage)
     assert classifier(few, CPU).fingerprint == fingerprint
-    assert file.read_bytes() != damage
+    assert (folder / file.name).read_bytes() != damage
 
 
-def test_the_classifier_is_available_if_the_cache_cannot_be_written(few, tmp_path, monkeypatch):
+def test_the_classifier_is_available_if_the_cache_cannot_be_written(
+    few, trained, tmp_path, monkeypatch
+):
     (tmp_path / "file").touch()
     monkeypatch.setenv("MOONAS_CACHE", str(tmp_path / "file" / "cache"))
-    assert classifier(few, CPU).fingerprint == classifier(few, CPU).fingerprint
+    assert classifier(few, CPU).fingerprint == trained[0]
 
 
 def test_images_with_several_labels_are_rejected(digits):

@@ -24,8 +24,8 @@ def with_moments(n, mean, covariance, seed=0):
 
 
 @pytest.mark.filterwarnings("ignore:.*disp", "ignore:Matrix is singular")  # of pytorch-fid
-@pytest.mark.parametrize("n", [300, D + 1, D, D - 1, 2])
-@pytest.mark.parametrize("n_real", [300, D + 1, D - 1, 2])
+@pytest.mark.parametrize("n", [100, D + 1, D, D - 1, 2])
+@pytest.mark.parametrize("n_real", [100, D + 1, D - 1, 2])
 def test_the_distance_equals_that_of_pytorch_fid(n_real, n):
     real, fake = sample(n_real), sample(n, seed=1, scale=1.3, shift=0.2)
     expected = calculate_frechet_distance(
@@ -35,8 +35,8 @@ def test_the_distance_equals_that_of_pytorch_fid(n_real, n):
     assert FrechetDistance(moments(real))(fake) == pytest.approx(expected, rel=tolerance)
 
 
-@pytest.mark.parametrize("n", [300, D + 1, D, D - 1, 2])
-@pytest.mark.parametrize("n_real", [300, D - 1, 2])
+@pytest.mark.parametrize("n", [100, D + 1, D, D - 1, 2])
+@pytest.mark.parametrize("n_real", [100, D - 1, 2])
 def test_the_trace_of_the_root_is_a_sum_of_singular_values(n_real, n):
     real, fake = sample(n_real), sample(n, seed=1, scale=1.3, shift=0.2)
     X, Y = real - real.mean(0), fake - fake.mean(0)
@@ -46,7 +46,7 @@ def test_the_trace_of_the_root_is_a_sum_of_singular_values(n_real, n):
     assert FrechetDistance(moments(real))(fake) == pytest.approx(expected, rel=ROOT_OF_0)
 
 
-@pytest.mark.parametrize("n_real", [300, 12])
+@pytest.mark.parametrize("n_real", [100, 12])
 @pytest.mark.parametrize("n", [30, 8])
 def test_constant_features_do_not_change_the_distance(n_real, n):
     real, fake = sample(n_real), sample(n, seed=1, scale=1.3)
@@ -95,7 +95,7 @@ def test_the_distance_of_two_pairs_of_images_equals_that_computed_by_hand():
     assert distance(pair(1.0, 1)) == pytest.approx(2 * 3**2 + 2 * 1**2)
 
 
-@pytest.mark.parametrize("n", [300, D + 1, D - 1, 2])
+@pytest.mark.parametrize("n", [100, D + 1, D - 1, 2])
 def test_the_distance_of_real_images_to_themselves_is_0_and_never_negative(n):
     real = sample(n)
     distance = FrechetDistance(moments(real))(real)
