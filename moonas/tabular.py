@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from .algorithms import algorithm
-from .operators import CategoricalSampling, NewRow, NodeCrossover, ResetGenes
+from .operators import CategoricalSampling, EvaluatedRow, NodeCrossover, ResetGenes
 from .pareto import front_indices, hypervolume
 from .problem import ArchitectureProblem, Evaluator
 
@@ -114,7 +114,7 @@ class TabularProblem(ArchitectureProblem):
             sampling=CategoricalSampling(),
             crossover=NodeCrossover(prob=s.crossover),
             mutation=ResetGenes(s.mutated_genes),
-            eliminate_duplicates=NewRow(self),
+            eliminate_duplicates=EvaluatedRow(self),
         )
 
     def algorithm(self):

@@ -1,4 +1,4 @@
-"""What pymoo lacks, as pymoo parts. No torch."""
+"""Algorithms and operators of algorithms that pymoo lacks, and algorithms by name. No torch."""
 
 from .bayesian import BayesianMating
 from .coevolution import Coevolution

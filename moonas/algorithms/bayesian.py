@@ -1,136 +1,178 @@
 """Offspring from a Bayesian network of good architectures (NSGANetV1, Lu et al., 2020, III-C)."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 from pymoo.core.infill import InfillCriterion
 from pymoo.core.population import Population
 from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
 
-SOURCE = "source"  # of an offspring: "genetic" or "model"
+if TYPE_CHECKING:
+    from pymoo.core.algorithm import Algorithm
+
+    from ..problem import ArchitectureProblem
+
+SOURCE = "source"  # key of an individual: "genetic" or "model"
 
 
 class BlockNetwork:
-    """The distribution of one block of genes, node by node: p(n1) p(n2 | n1) p(n3 | n1, n2) ...
+    """A distribution over the genes of one block, factorized over its nodes.
 
-    A node has thousands of values and there are some hundred rows to learn from, so conditionals
-    are smoothed: with N rows that agree in all earlier nodes, a node is copied from one of them
-    with chance N / (N + strength); else its genes are drawn one by one from their own shares in all
-    rows, each with ``gene_strength`` uniform pseudo-counts. Every value within the bounds can come
-    out.
+    The probability of a block is p(n1) p(n2 | n1) p(n3 | n1, n2) ... A node has thousands of
+    possible values but is estimated from about a hundred rows, so the conditional distributions
+    are smoothed. If N rows agree with the sample in all earlier nodes, the next node is copied
+    from one of them with probability N / (N + strength). Otherwise its genes are sampled
+    independently from their frequencies in all rows, to which a uniform prior of weight
+    ``gene_strength`` is added. Every value within the bounds has a positive probability.
 
     Args:
-        X: (n, n_var) ints, the rows to learn from; n >= 1.
-        nodes: list of arrays of columns, in the order of dependence.
+        X: (n, n_var) ints, the rows to fit; n >= 1.
+        nodes: list of arrays of column indices, one per node, in the order of dependence.
         n_choices: (n_var,) number of values of each gene.
-        strength: pseudo-count of the prior of a node, more than 0.
-        gene_strength: pseudo-count of the uniform prior of a gene, more than 0.
+        strength: pseudo-count of the prior of a node, > 0.
+        gene_strength: pseudo-count of the uniform prior of a gene, > 0.
     """
 
-    def __init__(self, X, nodes, n_choices, strength=1.0, gene_strength=1.0):
+    def __init__(
+        self,
+        X: ArrayLike,
+        nodes: Sequence[np.ndarray],
+        n_choices: np.ndarray,
+        strength: float = 1.0,
+        gene_strength: float = 1.0,
+    ) -> None:
         self.X, self.nodes, self.n_choices = np.asarray(X), nodes, n_choices
         self.strength = strength
-        self.shares = {}  # gene -> (n_choices,) smoothed share of each value
+        self.frequencies: dict[int, np.ndarray] = {}  # gene -> (n_choices,) smoothed, sum to 1
         for gene in np.concatenate(nodes):
             k = n_choices[gene]
             count = np.bincount(self.X[:, gene], minlength=k)
-            self.shares[gene] = (count + gene_strength / k) / (len(self.X) + gene_strength)
+            self.frequencies[gene] = (count + gene_strength / k) / (len(self.X) + gene_strength)
 
-    def sample(self, n, rng):
-        """n rows, (n, n_var); genes outside the block are zero."""
-        rows = np.zeros((n, self.X.shape[1]), dtype=self.X.dtype)
-        agree = np.ones((n, len(self.X)), dtype=bool)  # with each row, in all earlier nodes
+    def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Sample n rows, (n, n_var). Genes outside the block are zero."""
+        samples = np.zeros((n, self.X.shape[1]), dtype=self.X.dtype)
+        agree = np.ones((n, len(self.X)), dtype=bool)  # sample i and row j, in all earlier nodes
         for genes in self.nodes:
             matches = agree.sum(axis=1)
             copied = rng.random(n) * (matches + self.strength) < matches
-            # the k-th agreeing row, k uniform
-            order = (rng.random(n) * matches).astype(int)
-            source = (np.cumsum(agree, axis=1) > order[:, None]).argmax(axis=1)
+            # source is the k-th agreeing row, with k uniform
+            k = (rng.random(n) * matches).astype(int)
+            source = (np.cumsum(agree, axis=1) > k[:, None]).argmax(axis=1)
             for gene in genes:
-                share = np.cumsum(self.shares[gene])
-                drawn = np.searchsorted(share / share[-1], rng.random(n), side="right")
-                rows[:, gene] = np.where(copied, self.X[source, gene], drawn)
-            agree &= (rows[:, None, genes] == self.X[None, :, genes]).all(axis=2)
-        return rows
+                cumulative = np.cumsum(self.frequencies[gene])
+                independent = np.searchsorted(
+                    cumulative / cumulative[-1], rng.random(n), side="right"
+                )
+                samples[:, gene] = np.where(copied, self.X[source, gene], independent)
+            agree &= (samples[:, None, genes] == self.X[None, :, genes]).all(axis=2)
+        return samples
 
-    def probability(self, rows):
-        """(n,) chance that :meth:`sample` gives each row."""
+    def probability(self, rows: ArrayLike) -> np.ndarray:
+        """Return the probability of each row under :meth:`sample`.
+
+        Args:
+            rows: (k, n_var) ints; genes outside the block are ignored.
+
+        Returns:
+            (k,) floats in (0, 1].
+        """
         rows = np.asarray(rows)
-        chance = np.ones(len(rows))
+        probability = np.ones(len(rows))
         agree = np.ones((len(rows), len(self.X)), dtype=bool)
         for genes in self.nodes:
             matches = agree.sum(axis=1)
-            prior = np.prod([self.shares[g][rows[:, g]] for g in genes], axis=0)
+            prior = np.prod([self.frequencies[g][rows[:, g]] for g in genes], axis=0)
             agree &= (rows[:, None, genes] == self.X[None, :, genes]).all(axis=2)
-            chance *= (agree.sum(axis=1) + self.strength * prior) / (matches + self.strength)
-        return chance
+            probability *= (agree.sum(axis=1) + self.strength * prior) / (matches + self.strength)
+        return probability
 
 
-def softmax_shares(rates, shares):
-    """Shares of offspring from the survival rates of the sources (eq. 2).
+def softmax_shares(rates: ArrayLike, shares: ArrayLike) -> np.ndarray:
+    """Compute each source's share of the offspring from the survival rates (eq. 2).
 
     Args:
-        rates: (2,) survival rates of the last generation's offspring, NaN for a source without any.
-        shares: (2,) of the last generation; kept where a rate is not known.
+        rates: (2,) survival rates of the last offspring of each source, in [0, 1]; NaN if a source
+            had no offspring.
+        shares: (2,) shares in the last generation, returned unchanged if a rate is NaN.
 
     Returns:
-        (2,) floats that add up to 1.
+        (2,) floats that sum to 1.
     """
     rates = np.asarray(rates, float)
     if np.isnan(rates).any():
         return np.asarray(shares, float)
     weights = np.exp(rates)
-    return weights / weights.sum()
+    normalized: np.ndarray = weights / weights.sum()
+    return normalized
 
 
 class BayesianMating(InfillCriterion):
-    """Wraps the mating of a genetic algorithm: a share of the offspring comes from a model.
+    """Wraps the mating of a genetic algorithm and samples part of the offspring from a model.
 
-    The model is a :class:`BlockNetwork` a block, fitted on the best rows of all evaluated so far by
-    rank and crowding; where shared weights train on, of the last generation's parents and offspring
-    that have a score under today's weights. It begins at ``start`` of the budget with
-    ``first_share`` of the offspring; from the next generation on the share follows the survival
-    rates of both sources (eq. 2).
+    The model consists of one :class:`BlockNetwork` per block. It is fitted to the best rows
+    evaluated so far, by rank and crowding distance. If the objectives change while shared weights
+    train, it is fitted to the last generation's parents and offspring only, because older scores
+    are out of date. The model is first used after ``start`` of the budget, for ``first_share`` of
+    the offspring. In later generations the share follows the survival rates of both sources
+    (eq. 2).
 
     Args:
-        base: the algorithm's own mating; its repair and duplicate elimination are taken over.
-        blocks: list of lists of arrays of columns: the nodes of each block.
-        start: share of the budget, in (0, 1]; from then on the model is used. 2/3 in the paper.
-        generations: the budget; by default what the algorithm's termination says has been used. A
-            run that ends by the clock wants it, or it cannot be resumed.
-        first_share: of the offspring at the start; 0.25 in the paper.
-        n_best: rows to fit on; 100 in the paper.
-        strength: of the smoothing, see :class:`BlockNetwork`.
+        base: the mating to wrap, which also provides the repair and the duplicate elimination.
+        blocks: list of lists of arrays of column indices: the nodes of each block.
+        start: fraction of the budget, in (0, 1], after which the model is used; the paper has 2/3.
+        generations: the budget in generations. By default the used fraction of the budget is taken
+            from the algorithm's termination. A run with a time limit requires this argument,
+            otherwise it cannot be resumed.
+        first_share: fraction of the offspring that the model samples at first; the paper has 0.25.
+        n_best: number of rows to fit; the paper has 100.
+        strength: smoothing of the model, see :class:`BlockNetwork`.
 
     Attributes:
-        shares: (2,) of genetic operators and model in this generation.
+        shares: (2,) shares of the genetic operators and of the model in this generation.
     """
 
     def __init__(
         self,
-        base,
-        blocks,
+        base: InfillCriterion,
+        blocks: Sequence[Sequence[np.ndarray]],
         *,
-        start=2 / 3,
-        generations=None,
-        first_share=0.25,
-        n_best=100,
-        strength=1.0,
-    ):
+        start: float = 2 / 3,
+        generations: int | None = None,
+        first_share: float = 0.25,
+        n_best: int = 100,
+        strength: float = 1.0,
+    ) -> None:
         super().__init__(repair=base.repair, eliminate_duplicates=base.eliminate_duplicates)
         self.base, self.blocks = base, blocks
         self.start, self.generations, self.first_share = start, generations, first_share
         self.n_best, self.strength = n_best, strength
         self.shares = np.array([1.0, 0.0])
-        self.archive = None  # (X, F) of all that was evaluated, each row once
-        self.models = None
-        self._generation = None
+        self.archive: tuple[np.ndarray, np.ndarray] | None = None  # unique rows X and their F
+        self.models: list[BlockNetwork] | None = None
+        self._generation: int | None = None
 
     @property
-    def crossover(self):
-        """Of the wrapped mating; MOEA/D asks for it."""
+    def crossover(self) -> Any:
+        """The crossover of the wrapped mating, which MOEA/D reads."""
         return self.base.crossover
 
-    def _do(self, problem, pop, n_offsprings, *args, algorithm=None, random_state=None, **kwargs):
-        if algorithm.n_iter != self._generation:  # not the refill after duplicates
+    def _do(
+        self,
+        problem: ArchitectureProblem,
+        pop: Population,
+        n_offsprings: int,
+        *args: Any,
+        algorithm: Algorithm = None,
+        random_state: np.random.Generator | None = None,
+        **kwargs: Any,
+    ) -> Population:
+        assert random_state is not None
+        if algorithm.n_iter != self._generation:  # False if pymoo replaces eliminated duplicates
             self._generation = algorithm.n_iter
             self._learn(algorithm, random_state)
         n_model = 0
@@ -139,7 +181,7 @@ class BayesianMating(InfillCriterion):
         n_genetic = n_offsprings - n_model
         parts = [Population.create()]
         if n_genetic:
-            crossed = self.base._do(
+            genetic = self.base._do(
                 problem,
                 pop,
                 n_genetic,
@@ -148,19 +190,16 @@ class BayesianMating(InfillCriterion):
                 random_state=random_state,
                 **kwargs,
             )
-            parts.append(self._tagged(crossed[:n_genetic], "genetic"))
+            parts.append(_tag(genetic[:n_genetic], "genetic"))
         if n_model:
+            assert self.models is not None
             X = sum(model.sample(n_model, random_state) for model in self.models)
-            parts.append(self._tagged(Population.new(X=X), "model"))
+            parts.append(_tag(Population.new(X=X), "model"))
         return Population.merge(*parts)
 
-    def _tagged(self, population, source):
-        population.set(SOURCE, source)
-        return population
-
-    def _learn(self, algorithm, rng):
-        """Take the last offspring into the archive; set the shares and fit the models."""
-        self._archive(algorithm)
+    def _learn(self, algorithm: Algorithm, rng: np.random.Generator) -> None:
+        """Add the last offspring to the archive, update the shares and fit the models."""
+        X, F = self.archive = self._updated_archive(algorithm)
         used = algorithm.termination.perc
         if self.generations is not None:
             used = (algorithm.n_iter - 1) / self.generations
@@ -170,36 +209,51 @@ class BayesianMating(InfillCriterion):
             self.shares = np.array([1 - self.first_share, self.first_share])
         else:
             self.shares = softmax_shares(survival_rates(algorithm), self.shares)
-        X, F = self.archive
         best = RankAndCrowding().do(
             algorithm.problem,
             Population.new(X=X, F=F),
             n_survive=min(self.n_best, len(X)),
             random_state=rng,
         )
-        X = best.get("X")
         self.models = [
-            BlockNetwork(X, nodes, algorithm.problem.n_choices, self.strength)
+            BlockNetwork(best.get("X"), nodes, algorithm.problem.n_choices, self.strength)
             for nodes in self.blocks
         ]
 
-    def _archive(self, algorithm):
-        """Take in the last offspring; where scores move, keep only what has a score of today."""
-        fresh = algorithm.off if algorithm.off is not None else algorithm.pop
+    def _updated_archive(self, algorithm: Algorithm) -> tuple[np.ndarray, np.ndarray]:
+        """Return the unique rows X and objectives F of the archive with the last offspring.
+
+        If objectives change during the run, only the rows that were scored with the current
+        weights remain: the population and the last offspring.
+        """
+        evaluated = algorithm.off if algorithm.off is not None else algorithm.pop
         if algorithm.problem.nonstationary:
-            fresh = Population.merge(algorithm.pop, fresh)
-        X, F = fresh.get("X"), fresh.get("F")
+            evaluated = Population.merge(algorithm.pop, evaluated)
+        X, F = evaluated.get("X"), evaluated.get("F")
         if self.archive is not None and not algorithm.problem.nonstationary:
             X, F = np.vstack([self.archive[0], X]), np.vstack([self.archive[1], F])
         _, first = np.unique(X, axis=0, return_index=True)
-        self.archive = X[np.sort(first)], F[np.sort(first)]
+        return X[np.sort(first)], F[np.sort(first)]
 
 
-def survival_rates(algorithm):
-    """(2,) share of the last offspring of each source that is alive; NaN where there were none."""
+def _tag(population: Population, source: str) -> Population:
+    """Record the source of each individual, and return the population."""
+    population.set(SOURCE, source)
+    return population
+
+
+def survival_rates(algorithm: Algorithm) -> np.ndarray:
+    """Compute the fraction of each source's last offspring that survived.
+
+    Args:
+        algorithm: has the current population ``pop`` and the last offspring ``off``.
+
+    Returns:
+        (2,) rates of the genetic operators and of the model; NaN if a source had no offspring.
+    """
     alive = {id(individual) for individual in algorithm.pop}
     rates = []
     for source in ("genetic", "model"):
-        mine = [i for i in algorithm.off if i.get(SOURCE) == source]
-        rates.append(np.mean([id(i) in alive for i in mine]) if mine else np.nan)
+        offspring = [i for i in algorithm.off if i.get(SOURCE) == source]
+        rates.append(np.mean([id(i) in alive for i in offspring]) if offspring else np.nan)
     return np.array(rates)

@@ -1,165 +1,199 @@
-"""Two populations that evolve together, each against the best of the other (Shu et al., 2019)."""
+"""Coevolution of two populations, each evaluated with the best of the other (Shu et al., 2019)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from pymoo.core.algorithm import Algorithm
 from pymoo.core.population import Population
-from pymoo.core.repair import NoRepair
+from pymoo.core.repair import NoRepair, Repair
 
-from ..operators.segments import draw_bits, flip_segments, swap_segments
+from ..operators.segments import flip_segments, sample_bits, swap_segments
+
+if TYPE_CHECKING:
+    from ..problem import ArchitectureProblem
 
 
-def roulette(brackets):
-    """Chances to be a parent (eq. 12), (n,), from what eq. 11 takes the reciprocal of.
+def selection_probabilities(costs: ArrayLike) -> np.ndarray:
+    """Compute the probability that each individual is selected as a parent (eq. 12).
 
     Args:
-        brackets: (n,) positive, lower is better.
+        costs: (n,) reciprocals of the fitness of eq. 11, > 0; lower is better.
+
+    Returns:
+        (n,) floats that sum to 1.
 
     Raises:
-        ValueError: one is not a positive number.
+        ValueError: if a cost is not a positive, finite number.
     """
-    brackets = np.asarray(brackets, float)
-    if not ((brackets > 0) & np.isfinite(brackets)).all():
-        raise ValueError(f"Roulette wants positive numbers; got {brackets.tolist()}.")
-    fitness = 1 / brackets
-    return fitness / fitness.sum()
+    costs = np.asarray(costs, float)
+    if not ((costs > 0) & np.isfinite(costs)).all():
+        raise ValueError(
+            f"costs are invalid: expected positive, finite numbers, got {costs.tolist()}."
+        )
+    fitness = 1 / costs
+    probabilities: np.ndarray = fitness / fitness.sum()
+    return probabilities
 
 
-def breed(X, brackets, n, rng, copy, crossover):
-    """n children of a population.
+def breed(
+    X: np.ndarray,
+    costs: ArrayLike,
+    n: int,
+    rng: np.random.Generator,
+    copy: float,
+    crossover: float,
+) -> np.ndarray:
+    """Create n children of a population.
 
-    Until there are n: with chance ``copy`` a parent as it is; with chance ``crossover`` both
-    children of two parents that exchange a segment; else a parent with a segment flipped.
+    Until there are n children, one of three operators is applied: with probability ``copy``, a
+    parent is copied; with probability ``crossover``, two parents exchange a segment and both
+    children are added; otherwise a segment of a parent is flipped.
 
     Args:
         X: (k, n_var) bits.
-        brackets: (k,), see :func:`roulette`, by which parents are drawn.
-        n: how many.
+        costs: (k,) costs by which parents are selected, see :func:`selection_probabilities`.
+        n: number of children.
         rng: ``numpy.random.Generator``.
-        copy: chance.
-        crossover: chance.
+        copy: probability of a copy, in [0, 1].
+        crossover: probability of crossover, in [0, 1 - copy].
 
     Returns:
-        (n, n_var) of X's type.
+        (n, n_var) array with the dtype of X.
     """
-    chances = roulette(brackets)
-    children = []
+    probabilities = selection_probabilities(costs)
+    children: list[np.ndarray] = []
     while len(children) < n:
         s = rng.random()
-        one, two = X[rng.choice(len(X), size=2, p=chances)]
+        first, second = X[rng.choice(len(X), size=2, p=probabilities)]
         if s < copy:
-            children.append(one)
+            children.append(first)
         elif s < copy + crossover:
-            children += [child[0] for child in swap_segments(one[None], two[None], rng)]
+            children += [child[0] for child in swap_segments(first[None], second[None], rng)]
         else:
-            children.append(flip_segments(one[None], rng)[0])
+            children.append(flip_segments(first[None], rng)[0])
     return np.array(children[:n])
 
 
 class Coevolution(Algorithm):
-    """Algorithm 1: two genetic algorithms that take turns within one problem.
+    """Cooperative coevolution of two populations within one problem (algorithm 1).
 
-    A row of the problem is (p | q), ``problem.species_bits`` bits each. In every iteration all p
-    are joined with the best q of the iteration before, and all q with the best p; the problem
-    scores these rows together and gives the columns ``fitness_a`` and ``fitness_b``: the brackets
-    of eqs. 11 and 13, lower is better. The best of each population goes on unchanged. In the first
-    iteration, and with ``separate`` in all of them, the partner is the row of ones: the network
-    before compression.
+    A row of the problem is the concatenation (p | q) of two bit strings, whose lengths are
+    ``problem.species_bits``. In every iteration, all individuals p of the first population are
+    joined with the best q of the previous iteration, and all q with the best p. The problem scores
+    these rows together and returns the columns ``fitness_a`` and ``fitness_b``: the reciprocals of
+    the fitness of eqs. 11 and 13, lower is better. The best individual of each population survives
+    unchanged. In the first iteration (in all iterations with ``separate``), the partner is the row
+    of ones, which is the network before compression.
 
-    The text has the second population meet the first one's best of the same iteration, algorithm 1
-    that of the one before; this is algorithm 1. When the run ends, the best of both are scored
-    together, one evaluation more.
+    In the paper's text, the second population is evaluated with the first one's best of the same
+    iteration; in its algorithm 1, with that of the previous iteration. This class follows
+    algorithm 1. At the end of the run, the best p and the best q are evaluated together, which
+    takes one more evaluation.
 
     Args:
-        pop_size: K, individuals of each population.
-        density: chance of a bit to be one at first.
-        copy: chance that a child is a copy of its parent.
-        crossover: chance that two children come from two parents; else a child is mutated.
-        separate: each population evolves as if it were alone.
-        repair: of pymoo, applied to joined rows.
-        kwargs: of pymoo's Algorithm.
+        pop_size: number of individuals K in each population.
+        density: probability that an initial bit is one.
+        copy: probability that a child is a copy of its parent.
+        crossover: probability that two children come from crossover of two parents. The remaining
+            children are mutated.
+        separate: whether each population evolves independently of the other.
+        repair: pymoo repair that is applied to joined rows.
+        kwargs: further arguments of pymoo's ``Algorithm``.
 
     Attributes:
         best: (n_var,) the best p and the best q so far, joined.
-        n_each: K.
+        pop_size: number of individuals in each population.
     """
 
     def __init__(
         self,
-        pop_size=32,
+        pop_size: int = 32,
         *,
-        density=0.5,
-        copy=0.2,
-        crossover=0.7,
-        separate=False,
-        repair=None,
-        **kwargs,
-    ):
+        density: float = 0.5,
+        copy: float = 0.2,
+        crossover: float = 0.7,
+        separate: bool = False,
+        repair: Repair | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.pop_size, self.density = pop_size, density
         self.copy, self.crossover, self.separate = copy, crossover, separate
         self.repair = repair or NoRepair()
-        self.best = None
+        self.best: np.ndarray | None = None
 
-    def _setup(self, problem, **kwargs):
+    def _setup(self, problem: ArchitectureProblem, **kwargs: Any) -> None:
         if problem.species_bits is None:
             raise ValueError(
-                "Coevolution needs a problem with two species (species_bits); "
+                "Coevolution requires a problem with two populations (species_bits), but "
                 f"{type(problem).__name__} has none."
             )
         self.species_bits = tuple(problem.species_bits)
 
     @property
-    def partners(self):
-        """What each population is scored against: a q for the first, a p for the second."""
-        ones = [np.ones(n, dtype=bool) for n in self.species_bits]
+    def partners(self) -> tuple[np.ndarray, np.ndarray]:
+        """The q that the first population is evaluated with, and the p for the second."""
         if self.separate or self.best is None:
-            return ones[1], ones[0]
-        a, b = np.split(self.best, self.species_bits[:1])
-        return b, a
+            n_p, n_q = self.species_bits
+            return np.ones(n_q, dtype=bool), np.ones(n_p, dtype=bool)
+        p, q = self._split(self.best)
+        return q, p
 
-    def _initialize_infill(self):
-        rng, k = self.random_state, self.pop_size
-        return self._joined(*(draw_bits(k, n, self.density, rng) for n in self.species_bits))
+    def _split(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Split joined rows, (..., n_var), into their bits p and q."""
+        p, q = np.split(rows, self.species_bits[:1], axis=-1)
+        return p, q
 
-    def _initialize_advance(self, infills=None, **kwargs):
+    def _initialize_infill(self) -> Population:
+        p, q = (
+            sample_bits(self.pop_size, n, self.density, self.random_state)
+            for n in self.species_bits
+        )
+        return self._join_with_partners(p, q)
+
+    def _initialize_advance(self, infills: Population = None, **kwargs: Any) -> None:
         self._advance(infills)
 
-    def _infill(self):
+    def _infill(self) -> Population:
+        assert self.best is not None
         children = []
-        elites = np.split(self.best, self.species_bits[:1])
-        for X, brackets, elite in zip(self.species, self.brackets, elites, strict=True):
-            options = dict(copy=self.copy, crossover=self.crossover)
-            born = breed(X, brackets, self.pop_size - 1, self.random_state, **options)
-            children.append(np.vstack([elite, born]))
-        return self._joined(*children)
+        elites = self._split(self.best)
+        for X, costs, elite in zip(self.species, self.costs, elites, strict=True):
+            bred = breed(X, costs, self.pop_size - 1, self.random_state, self.copy, self.crossover)
+            children.append(np.vstack([elite, bred]))
+        return self._join_with_partners(*children)
 
-    def _joined(self, A, B):
-        """Rows of the problem: each individual of both populations with its partner."""
+    def _join_with_partners(self, P: np.ndarray, Q: np.ndarray) -> Population:
+        """Return rows of the problem: each individual of both populations with its partner."""
         q, p = self.partners
-        with_q = np.hstack([A, np.tile(q, (len(A), 1))])
-        with_p = np.hstack([np.tile(p, (len(B), 1)), B])
+        with_q = np.hstack([P, np.tile(q, (len(P), 1))])
+        with_p = np.hstack([np.tile(p, (len(Q), 1)), Q])
         joined = Population.new(X=np.vstack([with_q, with_p]))
         return self.repair(self.problem, joined, random_state=self.random_state)
 
-    def _advance(self, infills=None, **kwargs):
+    def _advance(self, infills: Population = None, **kwargs: Any) -> None:
         k = self.pop_size
-        A, B = np.hsplit(infills.get("X").astype(bool), self.species_bits[:1])
-        self.species = A[:k], B[k:]
-        self.brackets = (
+        P, Q = self._split(infills.get("X").astype(bool))
+        self.species = P[:k], Q[k:]
+        self.costs = (
             infills[:k].get("fitness_a").astype(float),
             infills[k:].get("fitness_b").astype(float),
         )
         self.best = np.concatenate(
-            [X[b.argmin()] for X, b in zip(self.species, self.brackets, strict=True)]
+            [X[costs.argmin()] for X, costs in zip(self.species, self.costs, strict=True)]
         )
         self.pop = infills
 
-    def _finalize(self):
-        """Score the two best together: the pair that algorithm 1 returns (its lines 13 and 14).
+    def _finalize(self) -> None:
+        """Evaluate the two best individuals as a pair, as in lines 13 and 14 of algorithm 1.
 
-        Where each population evolved as if it were alone, no other row is a pair, so the final
-        population is this one.
+        With ``separate`` no other row is a pair of evolved individuals, so the final population
+        contains this pair only.
         """
+        assert self.best is not None
         pair = Population.new(X=self.best[None])
         self.evaluator.eval(self.problem, pair, algorithm=self)
         self.pop = pair if self.separate else Population.merge(self.pop, pair)

@@ -1,125 +1,184 @@
-"""Algorithms by name, each put together with a problem's own operators."""
+"""Algorithms by name, each set up with a problem's own operators."""
+
+from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from pymoo.algorithms.moo.moead import default_decomp
 from pymoo.util.ref_dirs import get_reference_directions
 
-from .decomposition import Scaled
+from .decomposition import ScaledDecomposition
 from .pnsga3 import PNSGA3Survival
-from .random_search import RandomMating, WholeSampling
+from .random_search import RandomMating, UniqueSampling
+
+if TYPE_CHECKING:
+    from pymoo.core.algorithm import Algorithm
+    from pymoo.core.duplicate import DuplicateElimination
+    from pymoo.core.sampling import Sampling
+
+    from ..problem import ArchitectureProblem
 
 
-def reference_directions(n_obj, population):
-    """The largest Das-Dennis set with at most ``population`` directions, (n, n_obj).
+def reference_directions(n_obj: int, population: int) -> np.ndarray:
+    """Return the largest Das-Dennis set with at most ``population`` reference directions.
+
+    Args:
+        n_obj: number of objectives, at least 2.
+        population: population size.
+
+    Returns:
+        (n, n_obj) floats, each row sums to 1.
 
     Raises:
-        ValueError: even the smallest set, one direction an objective, is larger.
+        ValueError: if the population is smaller than the smallest set, which has ``n_obj``
+            directions.
     """
     if population < n_obj:
         raise ValueError(
-            f"population={population} will not do: {n_obj} objectives want {n_obj} at least."
+            f"population={population} is invalid: expected at least the number of objectives, "
+            f"{n_obj}."
         )
-    partitions, best = 1, None
+    partitions, best = 1, np.empty((0, n_obj))
     while True:
-        directions = get_reference_directions("das-dennis", n_obj, n_partitions=partitions)
+        directions: np.ndarray = get_reference_directions(
+            "das-dennis", n_obj, n_partitions=partitions
+        )
         if len(directions) > population:
             return best
         best, partitions = directions, partitions + 1
 
 
-def _plain(path, problem, population, **options):
-    return _pymoo(path)(pop_size=population, **options)
+def _make_plain(
+    path: str, problem: ArchitectureProblem, population: int, **options: Any
+) -> Algorithm:
+    """Make an algorithm without reference directions."""
+    return _import_class(path)(pop_size=population, **options)
 
 
-def _directed(path, problem, population, **options):
+def _make_with_directions(
+    path: str, problem: ArchitectureProblem, population: int, **options: Any
+) -> Algorithm:
+    """Make an algorithm with reference directions and a population size."""
     directions = reference_directions(problem.n_obj, population)
-    return _pymoo(path)(ref_dirs=directions, pop_size=population, **options)
+    return _import_class(path)(ref_dirs=directions, pop_size=population, **options)
 
 
-def _one_per_direction(path, problem, population, sampling, **options):
-    """C-TAEA holds one candidate a direction: the population may come out smaller.
+def _make_ctaea(
+    path: str,
+    problem: ArchitectureProblem,
+    population: int,
+    sampling: Sampling,
+    **options: Any,
+) -> Algorithm:
+    """Make C-TAEA, whose population has one candidate per reference direction.
 
-    Where its first population is smaller still, for want of duplicates, pymoo never returns.
+    pymoo never returns if duplicate elimination makes the first population smaller than that, so
+    the sampling is repeated until the population is complete.
     """
     directions = reference_directions(problem.n_obj, population)
     infill = {k: options[k] for k in ("eliminate_duplicates", "repair") if k in options}
-    whole = WholeSampling(sampling, **infill)
-    return _pymoo(path)(directions, sampling=whole, **options)
+    sampling = UniqueSampling(sampling, **infill)
+    return _import_class(path)(directions, sampling=sampling, **options)
 
 
-def _moead(path, problem, population, eliminate_duplicates, **options):
-    """MOEA/D replaces neighbours by copies, so it takes no duplicate elimination.
+def _make_moead(
+    path: str,
+    problem: ArchitectureProblem,
+    population: int,
+    eliminate_duplicates: DuplicateElimination,
+    **options: Any,
+) -> Algorithm:
+    """Make MOEA/D without duplicate elimination, since it replaces neighbours by copies.
 
-    Its weights mean something only where objectives have one scale; here, that of their bounds.
+    Its weights are meaningful only if all objectives have the same scale, so objectives are scaled
+    by their bounds.
     """
     directions = reference_directions(problem.n_obj, population)
-    options = {"decomposition": Scaled(default_decomp(problem), problem)} | options
-    return _pymoo(path)(directions, n_neighbors=min(20, len(directions)), **options)
+    decomposition = ScaledDecomposition(default_decomp(problem), problem)
+    options = {"decomposition": decomposition} | options
+    return _import_class(path)(directions, n_neighbors=min(20, len(directions)), **options)
 
 
-def _pnsga3(path, problem, population, **options):
+def _make_pnsga3(
+    path: str, problem: ArchitectureProblem, population: int, **options: Any
+) -> Algorithm:
+    """Make NSGA-III with the survival of pNSGA-III."""
     directions = reference_directions(problem.n_obj, population)
-    options = problem.pnsga3_options | options
-    chosen = {key: options.pop(key) for key in ("second", "cut") if key in options}
+    options = {**problem.pnsga3_options, **options}
+    survival_options = {key: options.pop(key) for key in ("second", "cut") if key in options}
     size = options.pop("size", None)
     error = problem.growth_of
-    if error is None:  # nothing grows: the release's second sort, lower error and larger size
-        chosen["second"] = "size"
-        size, error = size or _size_of(problem), problem.objectives[0]
+    if error is None:  # without growth: the release's second sort, by error and size
+        survival_options["second"] = "size"
+        size, error = size or _size_objective(problem), problem.objectives[0]
     elif size is None:  # the second objective, or the first if the second is the error
         size = [name for name in problem.objectives[:2] if name != error][-1]
-    survival = PNSGA3Survival(directions, error=error, size=size, **chosen)
-    return _pymoo(path)(ref_dirs=directions, pop_size=population, survival=survival, **options)
+    survival = PNSGA3Survival(directions, error=error, size=size, **survival_options)
+    return _import_class(path)(
+        ref_dirs=directions, pop_size=population, survival=survival, **options
+    )
 
 
-def _size_of(problem):
+def _size_objective(problem: ArchitectureProblem) -> str:
     sizes = [name for name in problem.objectives[1:] if problem.column(name).is_size]
     if not sizes:
         raise ValueError(
-            "pnsga3 protects large candidates: where no growth is measured, it wants params or "
-            f"macs behind the first objective; got {list(problem.objectives)}."
+            "pnsga3 protects large candidates: on a problem that does not measure the growth of "
+            "accuracy, it requires params or macs as an objective after the first one; got "
+            f"objectives {list(problem.objectives)}."
         )
     return sizes[0]
 
 
-def _random(path, problem, population, **options):
+def _make_random(
+    path: str, problem: ArchitectureProblem, population: int, **options: Any
+) -> Algorithm:
+    """Make an algorithm whose offspring are sampled at random."""
     infill = {k: options[k] for k in ("eliminate_duplicates", "repair") if k in options}
     options["mating"] = RandomMating(options["sampling"], **infill)
-    return _pymoo(path)(pop_size=population, **options)
+    return _import_class(path)(pop_size=population, **options)
 
 
-ALGORITHMS = {
-    "agemoea": partial(_plain, "pymoo.algorithms.moo.age:AGEMOEA"),
-    "ctaea": partial(_one_per_direction, "pymoo.algorithms.moo.ctaea:CTAEA"),
-    "moead": partial(_moead, "pymoo.algorithms.moo.moead:MOEAD"),
-    "nsga2": partial(_plain, "pymoo.algorithms.moo.nsga2:NSGA2"),
-    "nsga3": partial(_directed, "pymoo.algorithms.moo.nsga3:NSGA3"),
-    "parallel-moead": partial(_moead, "pymoo.algorithms.moo.moead:ParallelMOEAD"),
-    "pnsga3": partial(_pnsga3, "pymoo.algorithms.moo.nsga3:NSGA3"),
-    "random": partial(_random, "pymoo.algorithms.moo.nsga2:NSGA2"),
-    "rvea": partial(_directed, "pymoo.algorithms.moo.rvea:RVEA"),
-    "smsemoa": partial(_plain, "pymoo.algorithms.moo.sms:SMSEMOA"),
-    "spea2": partial(_plain, "pymoo.algorithms.moo.spea2:SPEA2"),
-    "unsga3": partial(_directed, "pymoo.algorithms.moo.unsga3:UNSGA3"),
+ALGORITHMS: dict[str, Callable[..., Algorithm]] = {
+    "agemoea": partial(_make_plain, "pymoo.algorithms.moo.age:AGEMOEA"),
+    "ctaea": partial(_make_ctaea, "pymoo.algorithms.moo.ctaea:CTAEA"),
+    "moead": partial(_make_moead, "pymoo.algorithms.moo.moead:MOEAD"),
+    "nsga2": partial(_make_plain, "pymoo.algorithms.moo.nsga2:NSGA2"),
+    "nsga3": partial(_make_with_directions, "pymoo.algorithms.moo.nsga3:NSGA3"),
+    "parallel-moead": partial(_make_moead, "pymoo.algorithms.moo.moead:ParallelMOEAD"),
+    "pnsga3": partial(_make_pnsga3, "pymoo.algorithms.moo.nsga3:NSGA3"),
+    "random": partial(_make_random, "pymoo.algorithms.moo.nsga2:NSGA2"),
+    "rvea": partial(_make_with_directions, "pymoo.algorithms.moo.rvea:RVEA"),
+    "smsemoa": partial(_make_plain, "pymoo.algorithms.moo.sms:SMSEMOA"),
+    "spea2": partial(_make_plain, "pymoo.algorithms.moo.spea2:SPEA2"),
+    "unsga3": partial(_make_with_directions, "pymoo.algorithms.moo.unsga3:UNSGA3"),
 }
 
 
-def algorithm(name, problem, population=None, **options):
-    """A pymoo algorithm by name, with the problem's own operators.
+def algorithm(
+    name: str, problem: ArchitectureProblem, population: int | None = None, **options: Any
+) -> Algorithm:
+    """Make a pymoo algorithm by name, with the problem's own operators.
 
     Args:
-        name: a key of ``ALGORITHMS``; "random" is random search that keeps the best.
+        name: a key of ``ALGORITHMS``. "random" is random search with the survival of NSGA-II.
         problem: an :class:`~moonas.problem.ArchitectureProblem`.
-        population: candidates that survive; by default that of the problem's settings. MOEA/D and
-            C-TAEA take the next smaller number of reference directions (the same, with two
-            objectives).
-        options: further arguments of the algorithm's constructor; for "pnsga3" also second, cut and
-            size, see :class:`PNSGA3Survival`, by default as the problem's settings have them.
+        population: population size; by default that of the problem's settings. MOEA/D and C-TAEA
+            use the largest possible number of reference directions that is not greater (with two
+            objectives, the same number).
+        options: further arguments of the algorithm's constructor. "pnsga3" also takes ``second``,
+            ``cut`` and ``size``, see :class:`PNSGA3Survival`, which default to the problem's
+            settings.
+
+    Returns:
+        A pymoo ``Algorithm``.
 
     Raises:
-        ValueError: the name is unknown, or the algorithm does not fit the problem.
+        ValueError: if the name is unknown, or the algorithm cannot be used with the problem.
     """
     if name not in ALGORITHMS:
         raise ValueError(f"Unknown algorithm {name!r}; choose from {sorted(ALGORITHMS)}.")
@@ -129,22 +188,23 @@ def algorithm(name, problem, population=None, **options):
     return ALGORITHMS[name](problem, population or problem.settings.population, **options)
 
 
-def nsga2_by_rank(problem):
-    """NSGA-II as printed (Deb et al., 2002): binary tournaments by rank, then crowding.
+def nsga2_by_rank(problem: ArchitectureProblem) -> Algorithm:
+    """Make NSGA-II with tournaments by rank and crowding distance, as in Deb et al. (2002).
 
-    That of the name "nsga2" has pymoo's tournaments: by dominance, then crowding.
+    The algorithm "nsga2" has pymoo's default tournaments, by dominance and crowding distance.
     """
-    search = algorithm("nsga2", problem)
-    search.tournament_type = "comp_by_rank_and_crowding"
-    return search
+    nsga2 = algorithm("nsga2", problem)
+    nsga2.tournament_type = "comp_by_rank_and_crowding"
+    return nsga2
 
 
-def _pymoo(path):
+def _import_class(path: str) -> Any:
+    """Import a class of pymoo from "module:name"."""
     module, name = path.split(":")
     try:
         return getattr(importlib.import_module(module), name)
-    except Exception as error:  # pymoo raises a bare Exception where numba is missing
+    except Exception as error:  # pymoo raises a bare Exception if numba is missing
         raise ValueError(
-            f"{name} cannot be used here: {error} AGEMOEA wants numba: "
+            f"{name} cannot be imported: {error} AGEMOEA requires numba: "
             "pip install 'moonas[agemoea]'."
         ) from error

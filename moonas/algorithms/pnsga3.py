@@ -1,6 +1,10 @@
 """pNSGA-III: NSGA-III that protects large models (CARS, Yang et al., 2020, section 3.3)."""
 
+from __future__ import annotations
+
 import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pymoo.algorithms.moo.nsga3 import (
@@ -9,27 +13,35 @@ from pymoo.algorithms.moo.nsga3 import (
     calc_niche_count,
     niching,
 )
+from pymoo.core.population import Population
 from pymoo.core.survival import Survival
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
+
+if TYPE_CHECKING:
+    from ..problem import ArchitectureProblem
 
 SECOND_SORTS = ("growth", "size")
 CUTS = ("niching", "random")
 
 
-def merge_fronts(first, second, n_stop):
-    """The stages of two sorts united front by front, each row in the first stage that has it.
+def merge_fronts(
+    first: Sequence[np.ndarray], second: Sequence[np.ndarray], n_stop: int
+) -> list[np.ndarray]:
+    """Merge the fronts of two non-dominated sorts into disjoint stages.
 
-    The union of the stages up to i is U_i of section 3.3.
+    Stage i contains the members of both i-th fronts that are in no earlier stage. The union of the
+    first i stages is U_i of section 3.3.
 
     Args:
-        first: list of index arrays, the fronts R_1, R_2, ... of one sort.
-        second: the same, Q_1, Q_2, ..., of the other.
-        n_stop: no stage is added once so many rows are in.
+        first: index arrays, the fronts R_1, R_2, ... of the first sort.
+        second: index arrays, the fronts Q_1, Q_2, ... of the second sort.
+        n_stop: number of rows after which no further stage is added.
 
     Returns:
-        A list of index arrays, disjoint.
+        The stages, a list of index arrays.
     """
-    stages, seen = [], set()
+    stages: list[np.ndarray] = []
+    seen: set[int] = set()
     for k in range(max(len(first), len(second))):
         members = [i for fronts in (first, second) if k < len(fronts) for i in fronts[k]]
         stage = [int(i) for i in dict.fromkeys(members) if i not in seen]
@@ -42,49 +54,72 @@ def merge_fronts(first, second, n_stop):
 
 
 class PNSGA3Survival(Survival):
-    """Two non-dominated sorts, merged front by front; the last front cut by NSGA-III's niching.
+    """Survival of pNSGA-III: two non-dominated sorts, merged front by front.
 
-    The first sort is on all objectives. The second rewards a faster growth of accuracy and a larger
-    size. Where a growth is not known (the first generation, static problems) the rule of the
-    authors' release takes its place: lower error and larger size. Runs in NSGA3 and in NSGA2.
+    The first sort uses all objectives. The second sort prefers a faster growth of accuracy and a
+    larger size. If a growth is unknown (in the first generation, or on problems whose objectives do
+    not change), the second sort follows the authors' release instead: lower error and larger size.
+    If the last merged front does not fit into the population, NSGA-III's niching selects from it.
+    Works in pymoo's NSGA3 and NSGA2.
 
-    As long as the first merged stage fits into the population, the largest, the smallest and the
-    most accurate candidate survive.
+    The largest, the smallest and the most accurate candidates survive if the first merged front
+    fits into the population.
 
     Args:
-        ref_dirs: (n, n_obj) reference directions of the niching.
-        error: column, or index of an objective; lower is better.
-        size: the same; the second sort wants it large.
-        growth: column with the growth of accuracy; higher is better.
-        second: "growth" as the paper writes, or "size" as the release does.
-        cut: "niching" as NSGA-III does, or "random" as the release does.
+        ref_dirs: (n, n_obj) reference directions for niching.
+        error: name of the error column, or index of the error objective; lower is better.
+        size: name of the size column, or index of the size objective. The second sort maximizes it.
+        growth: name of the column with the growth of accuracy; higher is better.
+        second: "growth" as in the paper, or "size" as in the release.
+        cut: "niching" as in NSGA-III, or "random" as in the release.
 
     Attributes:
-        rule: the second sort that the last survival used, "growth" or "size".
-        opt: the candidates of the last survival that none dominates in all objectives.
+        rule: the second sort of the last survival, "growth" or "size".
+        opt: the non-dominated candidates of the last survival.
+
+    Raises:
+        ValueError: if ``second`` or ``cut`` is unknown.
     """
 
     def __init__(
-        self, ref_dirs, *, error=0, size=1, growth="growth", second="growth", cut="niching"
-    ):
+        self,
+        ref_dirs: np.ndarray,
+        *,
+        error: str | int = 0,
+        size: str | int = 1,
+        growth: str = "growth",
+        second: str = "growth",
+        cut: str = "niching",
+    ) -> None:
         super().__init__(filter_infeasible=True)
-        for name, value, known in (("second", second, SECOND_SORTS), ("cut", cut, CUTS)):
-            if value not in known:
-                raise ValueError(f"Unknown {name}={value!r}; choose from {list(known)}.")
+        for name, value, choices in (("second", second, SECOND_SORTS), ("cut", cut, CUTS)):
+            if value not in choices:
+                raise ValueError(f"Unknown {name}={value!r}; choose from {list(choices)}.")
         self.ref_dirs = ref_dirs
         self.error, self.size, self.growth = error, size, growth
         self.second, self.cut = second, cut
         self.norm = HyperplaneNormalization(ref_dirs.shape[1])
-        self.rule = None
-        self.opt = None
+        self.rule: str | None = None
+        self.opt: Population = None
 
-    def _do(self, problem, pop, *args, n_survive=None, random_state=None, **kwargs):
+    def _do(
+        self,
+        problem: ArchitectureProblem,
+        pop: Population,
+        *args: Any,
+        n_survive: int | None = None,
+        random_state: np.random.Generator | None = None,
+        **kwargs: Any,
+    ) -> Population:
+        assert n_survive is not None
         F = pop.get("F").astype(float)
         stages = merge_fronts(
-            NonDominatedSorting().do(F), NonDominatedSorting().do(self._second_view(pop)), n_survive
+            NonDominatedSorting().do(F),
+            NonDominatedSorting().do(self._second_objectives(pop)),
+            n_survive,
         )
         nondominated = NonDominatedSorting().do(F, only_non_dominated_front=True)
-        with warnings.catch_warnings():  # pymoo's normalisation silences all warnings for good
+        with warnings.catch_warnings():  # pymoo's normalization silences all warnings for good
             self.norm.update(F, nds=nondominated)
         niche, distance, _ = associate_to_niches(
             F, self.ref_dirs, self.norm.ideal_point, self.norm.nadir_point
@@ -95,35 +130,58 @@ class PNSGA3Survival(Survival):
         pop.set("rank", rank, "niche", niche, "dist_to_niche", distance, "crowding", -distance)
         self.opt = pop[nondominated]
 
-        kept = np.concatenate(stages)
-        if len(kept) > n_survive:
+        survivors = np.concatenate(stages)
+        if len(survivors) > n_survive:
             last = stages[-1]
-            kept = np.concatenate([np.array([], dtype=int), *stages[:-1]])
-            chosen = self._cut(pop, last, kept, n_survive - len(kept), random_state)
-            kept = np.concatenate([kept, last[chosen]])
-        return pop[kept]
+            survivors = np.concatenate([np.array([], dtype=int), *stages[:-1]])
+            selected = self._cut(pop, last, survivors, n_survive - len(survivors), random_state)
+            survivors = np.concatenate([survivors, last[selected]])
+        return pop[survivors]
 
-    def _second_view(self, pop):
-        """(n, 2) what the second sort minimises."""
-        size, growth = _values(pop, self.size), None
-        if self.second == "growth":
-            growth = _values(pop, self.growth)
-        self.rule = "size" if growth is None or np.isnan(growth).any() else "growth"
-        faster_or_better = -growth if self.rule == "growth" else _values(pop, self.error)
-        return np.column_stack([faster_or_better, -size])
+    def _second_objectives(self, pop: Population) -> np.ndarray:
+        """Return the (n, 2) values that the second sort minimizes, and set ``rule``."""
+        growth = _values(pop, self.growth) if self.second == "growth" else None
+        if growth is None or np.isnan(growth).any():
+            self.rule, first = "size", _values(pop, self.error)
+        else:
+            self.rule, first = "growth", -growth
+        return np.column_stack([first, -_values(pop, self.size)])
 
-    def _cut(self, pop, last, kept, n, rng):
-        """Positions in ``last`` of the ``n`` rows that fill the population up."""
+    def _cut(
+        self,
+        pop: Population,
+        last: np.ndarray,
+        survivors: np.ndarray,
+        n: int,
+        rng: np.random.Generator | None,
+    ) -> np.ndarray:
+        """Select from the last stage.
+
+        Args:
+            pop: the population, with niches.
+            last: (k,) indices of the last stage.
+            survivors: indices of the earlier stages, which all survive.
+            n: number of rows to select, less than k.
+            rng: ``numpy.random.Generator``.
+
+        Returns:
+            (n,) positions in ``last``.
+        """
+        assert rng is not None
         if self.cut == "random":
             return rng.permutation(len(last))[:n]
         niche = pop.get("niche")
-        counts = calc_niche_count(len(self.ref_dirs), niche[kept])
+        counts = calc_niche_count(len(self.ref_dirs), niche[survivors])
         distance = pop.get("dist_to_niche")[last]
-        return niching(pop[last], n, counts, niche[last], distance, random_state=rng)
+        selected: np.ndarray = niching(
+            pop[last], n, counts, niche[last], distance, random_state=rng
+        )
+        return selected
 
 
-def _values(pop, key):
-    """(n,) floats: an objective by index, or a column by name; NaN where there is none."""
+def _values(pop: Population, key: str | int) -> np.ndarray:
+    """Return a column by name, or an objective by index: (n,) floats, NaN if missing."""
     if isinstance(key, str):
         return np.array([np.nan if v is None else v for v in pop.get(key)], dtype=float)
-    return pop.get("F")[:, key].astype(float)
+    values: np.ndarray = pop.get("F")[:, key].astype(float)
+    return values

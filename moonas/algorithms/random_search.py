@@ -1,47 +1,75 @@
-"""Random search as a mating: offspring have no parents. A sampling that fills up."""
+"""Random search as a mating whose offspring have no parents, and a sampling without duplicates."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 from pymoo.core.infill import InfillCriterion
 from pymoo.core.population import Population
 from pymoo.core.sampling import Sampling
 
+if TYPE_CHECKING:
+    from ..problem import ArchitectureProblem
+
 
 class RandomMating(InfillCriterion):
-    """Offspring drawn by a sampling, whatever the population is.
+    """Samples offspring independently of the population.
 
-    In an algorithm that keeps the best of parents and offspring, this is random search.
+    In an algorithm whose survival selects the best of parents and offspring, this is random search.
 
     Args:
-        sampling: a pymoo Sampling.
-        kwargs: ``eliminate_duplicates``, ``repair`` and ``n_max_iterations`` of pymoo's infill.
+        sampling: a pymoo sampling.
+        kwargs: ``eliminate_duplicates``, ``repair`` and ``n_max_iterations`` of pymoo's
+            ``InfillCriterion``.
     """
 
-    def __init__(self, sampling, **kwargs):
+    def __init__(self, sampling: Sampling, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.sampling = sampling
 
-    def _do(self, problem, pop, n_offsprings, *args, random_state=None, **kwargs):
-        drawn = self.sampling.do(problem, n_offsprings, random_state=random_state)
-        return Population.new(X=drawn.get("X"))
+    def _do(
+        self,
+        problem: ArchitectureProblem,
+        pop: Population,
+        n_offsprings: int,
+        *args: Any,
+        random_state: np.random.Generator | None = None,
+        **kwargs: Any,
+    ) -> Population:
+        sampled = self.sampling.do(problem, n_offsprings, random_state=random_state)
+        return Population.new(X=sampled.get("X"))
 
 
-class WholeSampling(Sampling):
-    """A sampling that draws again until no row is there twice, and all are there.
+class UniqueSampling(Sampling):
+    """Samples repeatedly until the requested number of different rows is reached.
 
     Args:
-        sampling: a pymoo Sampling.
-        kwargs: as of :class:`RandomMating`.
+        sampling: a pymoo sampling.
+        kwargs: the same as for :class:`RandomMating`.
     """
 
-    def __init__(self, sampling, **kwargs):
+    def __init__(self, sampling: Sampling, **kwargs: Any) -> None:
         super().__init__()
         self.mating = RandomMating(sampling, **kwargs)
 
-    def do(self, problem, n_samples, *args, random_state=None, **kwargs):
-        """A population of n_samples; a ``ValueError`` if there are not so many different ones."""
-        drawn = self.mating.do(problem, Population(), n_samples, random_state=random_state)
-        if len(drawn) < n_samples:
+    def do(
+        self,
+        problem: ArchitectureProblem,
+        n_samples: int,
+        *args: Any,
+        random_state: np.random.Generator | None = None,
+        **kwargs: Any,
+    ) -> Population:
+        """Return a population of ``n_samples`` individuals without duplicates.
+
+        Raises:
+            ValueError: if fewer different architectures were found.
+        """
+        sampled = self.mating.do(problem, Population(), n_samples, random_state=random_state)
+        if len(sampled) < n_samples:
             raise ValueError(
-                f"population={n_samples} will not do: only {len(drawn)} different architectures "
-                "were found."
+                f"population={n_samples} is too large: only {len(sampled)} different "
+                "architectures were found. Choose a smaller population."
             )
-        return drawn
+        return sampled

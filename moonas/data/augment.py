@@ -1,4 +1,6 @@
-"""Augmentations of batches of images, on the device that they are on."""
+"""Augmentation of batches of images, on the images' device."""
+
+from __future__ import annotations
 
 import torch
 from torch.nn import functional as F
@@ -7,30 +9,33 @@ from torch.nn import functional as F
 def shift_and_flip(
     images: torch.Tensor, rng: torch.Generator, padding: int, flip: bool
 ) -> torch.Tensor:
-    """Shift each image by up to ``padding`` pixels, filled with zeros; mirror half of them.
+    """Shift each image randomly and flip it horizontally with probability 1/2.
+
+    This is zero padding, followed by a random crop to the original size.
 
     Args:
         images: (b, c, h, w).
-        rng: ``torch.Generator`` of the CPU.
-        padding: pixels.
-        flip: whether to mirror left and right.
+        rng: ``torch.Generator`` on the CPU.
+        padding: maximum shift in pixels.
+        flip: whether to flip images.
 
     Returns:
         A new tensor, (b, c, h, w).
     """
-    return crop_and_flip(F.pad(images, [padding] * 4), rng, images.shape[2:], flip)
+    _, _, h, w = images.shape
+    return crop_and_flip(F.pad(images, [padding] * 4), rng, (h, w), flip)
 
 
 def crop_and_flip(
     images: torch.Tensor, rng: torch.Generator, size: tuple[int, int], flip: bool
 ) -> torch.Tensor:
-    """Crop a random part of each image; mirror half of them.
+    """Crop each image at a random position and flip it horizontally with probability 1/2.
 
     Args:
         images: (b, c, h, w).
-        rng: ``torch.Generator`` of the CPU.
-        size: (rows, columns) of the parts; all places where they fit are equally likely.
-        flip: whether to mirror left and right.
+        rng: ``torch.Generator`` on the CPU.
+        size: (height, width) of the crop in pixels; its position is uniform.
+        flip: whether to flip images.
 
     Returns:
         A new tensor, (b, c, *size).
@@ -41,8 +46,8 @@ def crop_and_flip(
     dx = torch.randint(0, w - width + 1, (b, 1), generator=rng).to(device)
     columns = torch.arange(width, device=device).expand(b, width)
     if flip:
-        mirrored = torch.randint(0, 2, (b, 1), generator=rng, dtype=torch.bool).to(device)
-        columns = torch.where(mirrored, width - 1 - columns, columns)
+        flipped = torch.randint(0, 2, (b, 1), generator=rng, dtype=torch.bool).to(device)
+        columns = torch.where(flipped, width - 1 - columns, columns)
     rows = (torch.arange(height, device=device) + dy)[:, None, :, None]
     columns = (columns + dx)[:, None, None, :]
     batch = torch.arange(b, device=device)[:, None, None, None]
@@ -51,15 +56,15 @@ def crop_and_flip(
 
 
 def cutout(images: torch.Tensor, rng: torch.Generator, size: int) -> torch.Tensor:
-    """Set a square of each image to zero, which is the mean of normalised images.
+    """Set a random square of each image to zero, the mean of normalized images.
 
-    After DeVries and Taylor (2017). Its centre is anywhere in the image, so that a part of it may
-    lie outside.
+    The centre of the square is uniform in the image, so the square may extend beyond the image
+    (DeVries and Taylor, 2017).
 
     Args:
         images: (b, c, h, w).
-        rng: ``torch.Generator`` of the CPU.
-        size: pixels a side of the square, even.
+        rng: ``torch.Generator`` on the CPU.
+        size: side length of the square in pixels, even.
 
     Returns:
         A new tensor, (b, c, h, w).
@@ -68,7 +73,7 @@ def cutout(images: torch.Tensor, rng: torch.Generator, size: int) -> torch.Tenso
     inside = []
     for side in (h, w):
         centre = torch.randint(0, side, (b, 1), generator=rng).to(images.device)
-        place = torch.arange(side, device=images.device)
-        inside.append((place >= centre - size // 2) & (place < centre + size // 2))
+        position = torch.arange(side, device=images.device)
+        inside.append((position >= centre - size // 2) & (position < centre + size // 2))
     hole = inside[0][:, None, :, None] & inside[1][:, None, None, :]
     return images.masked_fill(hole, 0)

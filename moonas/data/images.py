@@ -1,4 +1,9 @@
-"""Labelled images: by name, or from a folder with a folder of images a class or a CSV of labels."""
+"""Labelled images by name of a data set, or from a folder.
+
+A folder contains a subfolder of images per class, or images and a CSV file of labels.
+"""
+
+from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -12,36 +17,58 @@ from .readers import (
     class_folders,
     read_digits,
     read_folder,
-    read_labelled,
+    read_multi_label_folder,
     read_torchvision,
     resized,
 )
 
-FOLDER_SIDE = 32  # pixels that images from a folder are brought to when nothing else is said
+FOLDER_SIDE = 32  # default side length in pixels of images from a folder
 
 
 @dataclass(frozen=True)
 class DataInfo:
-    """What is known of a data set without loading its images."""
+    """Properties of a data set that are known without loading its images.
+
+    Args:
+        name: name or path of the data set.
+        n_classes: number of classes, or of labels.
+        channels: number of channels of an image.
+        side: side length of an image in pixels.
+        padding: maximum shift of augmentation in pixels.
+        flip: whether augmentation flips images horizontally.
+        source: name of the class in ``torchvision.datasets``; empty if there is none.
+        multi_label: whether an image can have any number of labels.
+    """
 
     name: str
     n_classes: int
     channels: int
-    side: int  # pixels
-    padding: int = 0  # pixels that augmentation shifts by, at most
-    flip: bool = False  # whether augmentation mirrors left and right
-    source: str = ""  # class of torchvision.datasets
-    multi_label: bool = False  # any number of labels an image
+    side: int
+    padding: int = 0
+    flip: bool = False
+    source: str = ""
+    multi_label: bool = False
 
 
 @dataclass(frozen=True)
 class ImageData:
-    """Images to search with and images for the final test, which no search touches.
+    """The training images and the test images of a data set.
 
-    Both are float32 (n, channels, side, side): pixels from 0 to 1, less ``mean``, by ``std``, each
-    (1, channels, 1, 1) and of the images to search with. Labels are int64 (n,), or float32
-    (n, n_classes) of zeros and ones where an image may have several. ``groups`` (n,) are ints:
-    images to search with that no split may part have one number; None where all may be parted.
+    A search splits the training images into a training set and a validation set, and never uses the
+    test images.
+
+    Args:
+        info: properties of the data set.
+        classes: names of the classes or labels.
+        images: (n, channels, side, side) float32 training images, (pixels - mean) / std, with
+            pixels in [0, 1].
+        labels: (n,) int64; (n, n_classes) float32 zeros and ones if images have several labels.
+        test_images: test images, normalized like the training images.
+        test_labels: labels of the test images.
+        mean: (1, channels, 1, 1) mean of the training images' pixels.
+        std: (1, channels, 1, 1) standard deviation of the training images' pixels.
+        groups: (n,) ints, such as patients; a split must not separate training images of the same
+            group. None if there are no groups.
     """
 
     info: DataInfo
@@ -69,34 +96,46 @@ DATA_SETS = {
 }
 
 
-def describe(name, image_size=None):
-    """The :class:`DataInfo` of a data set or a folder; nothing is loaded or downloaded.
+def describe(name: str, image_size: int | None = None) -> DataInfo:
+    """Return the properties of a data set or folder, without loading or downloading images.
+
+    Args:
+        name: a key of ``DATA_SETS``, or a path of a folder.
+        image_size: side length in pixels that replaces the data set's own.
 
     Raises:
-        ValueError: the name is unknown and no folder, or the folder is not one of images.
+        ValueError: if the data set is unknown, the folder contains no labelled images, or the image
+            size is invalid.
     """
     info = DATA_SETS[name] if name in DATA_SETS else _describe_folder(Path(name))
     if image_size is not None and image_size < 1:
-        raise ValueError(f"image_size={image_size} will not do: at least 1 pixel.")
+        raise ValueError(f"image_size={image_size} is invalid: expected at least 1 pixel.")
     return replace(info, side=image_size) if image_size else info
 
 
-def checksums(info):
-    """SHA-256 by name of the small files that say what a data set is: a CSV of labels, a test list.
+def checksums(info: DataInfo) -> dict[str, str]:
+    """Compute checksums of the small files that define a data set: its CSV file and test list.
 
-    A run notices by them that its labels have changed; images themselves are not looked at.
+    A resumed run compares them to detect changed labels. Images are not included.
+
+    Returns:
+        File name -> SHA-256 in hexadecimal digits; empty unless images have several labels.
     """
     if not info.multi_label:
         return {}
     folder = Path(info.name)
     files = [tables.find_table(folder), folder / "test_list.txt"]
-    return {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in files if f.exists()}
+    return {
+        f.name: hashlib.sha256(f.read_bytes()).hexdigest()
+        for f in files
+        if f is not None and f.exists()
+    }
 
 
-def _describe_folder(folder):
+def _describe_folder(folder: Path) -> DataInfo:
     if not folder.is_dir():
         raise ValueError(
-            f"Data set {str(folder)!r} is not there: it is neither a folder nor one of "
+            f"Unknown data set {str(folder)!r}: expected an existing folder or one of "
             f"{list(DATA_SETS)}."
         )
     classes = class_folders(folder / "train" if (folder / "train").is_dir() else folder)
@@ -105,27 +144,35 @@ def _describe_folder(folder):
     table = tables.find_table(folder)
     if table is None:
         raise ValueError(
-            f"{folder} should hold a folder of images for each class (or train/ and test/ with "
-            f"such folders), or images and a CSV of their labels; found {len(classes)} such "
-            "folders and no CSV."
+            f"{folder} contains no labelled images: expected a subfolder of images for each class, "
+            "train/ and test/ with such subfolders, or images and a CSV file of their labels; got "
+            f"{len(classes)} such subfolders and no CSV file."
         )
     n_labels = len(tables.read_table(table).classes)
     return DataInfo(str(folder), n_labels, 3, FOLDER_SIDE, 4, True, multi_label=True)
 
 
-def load(name, *, root=None, download=False, image_size=None):
-    """An :class:`ImageData`.
+def load(
+    name: str,
+    *,
+    root: str | Path | None = None,
+    download: bool = False,
+    image_size: int | None = None,
+) -> ImageData:
+    """Load a data set.
 
     Args:
-        name: a key of ``DATA_SETS``, or a folder. A folder holds one folder of images a class, or
-            ``train/`` and ``test/`` with such folders; without them a fifth of each class is kept
-            for the test. Or it holds images and a CSV, see :mod:`moonas.data.tables`.
+        name: a key of ``DATA_SETS``, or a path of a folder. The folder contains either a subfolder
+            of images per class, or ``train/`` and ``test/`` with such subfolders (without them, a
+            fifth of each class is the test set), or images and a CSV file, see
+            :mod:`moonas.data.tables`.
         root: folder with torchvision's files; by default ``data`` in the working directory.
-        download: let torchvision download what is not there.
-        image_size: side in pixels that images are brought to; by default their own (folders: 32).
+        download: whether torchvision downloads a missing data set.
+        image_size: side length in pixels to which images are resized; by default their original one
+            (32 for folders).
 
     Raises:
-        ValueError: the data set is not there, or cannot be read.
+        ValueError: if the data set is missing or cannot be read.
     """
     info = describe(name, image_size)
     groups = None
@@ -134,7 +181,7 @@ def load(name, *, root=None, download=False, image_size=None):
     elif info.source:
         parts, classes = read_torchvision(info, root or "data", download)
     elif info.multi_label:
-        parts, classes, groups = read_labelled(Path(name), info.side)
+        parts, classes, groups = read_multi_label_folder(Path(name), info.side)
     else:
         parts, classes = read_folder(Path(name), info.side)
     images, labels, test_images, test_labels = parts

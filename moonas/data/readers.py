@@ -1,11 +1,15 @@
-"""Readers of labelled images: digits, torchvision's data sets, folders, and CSVs of labels.
+"""Readers of labelled images: digits, torchvision's data sets, folders, and CSV files of labels.
 
-Images are float32 (n, channels, h, w), pixels from 0 to 1. A reader gives ``Parts``, four tensors:
-images and labels to search with, then those for the final test.
+Images are float32 (n, c, h, w) with pixels in [0, 1]. Readers return ``Parts``, a list of four
+tensors: training images, training labels, test images and test labels.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,145 +19,161 @@ from torch.nn import functional as F
 from . import tables
 from .splits import split
 
-DIGITS_TEST = 360  # images
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from .images import DataInfo
+
+N_TEST_DIGITS = 360  # test images of scikit-learn's digits
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 
 Parts = list[torch.Tensor]
 
 
 def read_digits() -> tuple[Parts, tuple[str, ...]]:
-    """Parts and classes of scikit-learn's digits, 8x8 pixels."""
+    """Read scikit-learn's digits, 8x8 pixels; return the parts and the class names."""
     digits = load_digits()
     images = torch.tensor(digits.images, dtype=torch.float32)[:, None] / 16  # grey values 0 to 16
     labels = torch.tensor(digits.target, dtype=torch.int64)
-    search, test = split(labels, len(labels) - DIGITS_TEST)
-    parts = [images[search], labels[search], images[test], labels[test]]
+    train, test = split(labels, len(labels) - N_TEST_DIGITS)
+    parts = [images[train], labels[train], images[test], labels[test]]
     return parts, tuple(map(str, digits.target_names))
 
 
-def read_torchvision(info, root: str | Path, download: bool) -> tuple[Parts, tuple[str, ...]]:
-    """Parts and classes of a data set of torchvision, each image of its own size.
+def read_torchvision(
+    info: DataInfo, root: str | Path, download: bool
+) -> tuple[Parts, tuple[str, ...]]:
+    """Read a data set of torchvision in its original size; return the parts and the class names.
 
     Args:
         info: a :class:`~moonas.data.images.DataInfo` with a ``source``.
         root: folder of torchvision's files.
-        download: let torchvision download what is not there.
+        download: whether torchvision downloads a missing data set.
 
     Raises:
-        ValueError: the data set is not there.
+        ValueError: if the data set is missing.
     """
     from torchvision import datasets
 
     cls = getattr(datasets, info.source)
-    by_split = info.source in ("STL10", "SVHN")
+    has_split_argument = info.source in ("STL10", "SVHN")
     parts = []
     for train in (True, False):
-        which = {"split": "train" if train else "test"} if by_split else {"train": train}
+        part = {"split": "train" if train else "test"} if has_split_argument else {"train": train}
         try:
-            data = cls(root, download=download, **which)
+            data = cls(root, download=download, **part)
         except RuntimeError as error:
             raise ValueError(
-                f"{info.name} is not in {Path(root).resolve()}. Name the folder that holds it "
-                f"(root=, --root), or let it be downloaded (download=True, --set download=true). "
-                f"torchvision says: {error}"
+                f"Data set {info.name} is missing in {Path(root).resolve()}. Set root (--root) to "
+                "the folder that contains it, or set download=True (--set download=true). "
+                f"torchvision's error: {error}"
             ) from None
         images = torch.as_tensor(np.asarray(data.data))
-        if images.ndim == 3:  # grey images, (n, h, w)
+        if images.ndim == 3:  # greyscale images, (n, h, w)
             images = images[:, None]
         elif images.shape[-1] == 3:  # CIFAR, (n, h, w, c)
             images = images.permute(0, 3, 1, 2)
-        labels = data.labels if by_split else data.targets
+        labels = data.labels if has_split_argument else data.targets
         parts += [images.float() / 255, torch.as_tensor(np.asarray(labels), dtype=torch.int64)]
     classes = getattr(data, "classes", None) or range(info.n_classes)
     return parts, tuple(map(str, classes))
 
 
 def class_folders(folder: Path) -> list[Path]:
-    """The folders in a folder that hold images, by name: one a class."""
+    """Return the subfolders that contain images, sorted by name; each is a class."""
     return sorted(
         p for p in folder.iterdir() if p.is_dir() and any(is_image(f) for f in p.iterdir())
     )
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file is an image, by the ending of its name."""
+    """Return whether the name of a file has the ending of an image."""
     return path.suffix.lower() in IMAGE_ENDINGS
 
 
 def read_folder(folder: Path, side: int) -> tuple[Parts, tuple[str, ...]]:
-    """Parts and classes of a folder with a folder of images a class.
+    """Read a folder with a subfolder of images per class; return the parts and the class names.
 
     Args:
-        folder: holds such folders, or train/ and test/ that hold them; without these, a fifth of
-            each class is for the test.
-        side: pixels that images are resized to.
+        folder: contains such subfolders, or train/ and test/ with such subfolders. Without train/,
+            a fifth of each class is the test set.
+        side: side length in pixels to which images are resized.
 
     Raises:
-        ValueError: classes of train/ and test/ differ, or a class has too few images.
+        ValueError: if test/ is missing, train/ and test/ have different classes, or a class has too
+            few images.
     """
     if (folder / "train").is_dir():
         if not (folder / "test").is_dir():
-            raise ValueError(f"{folder} holds train/ but no test/.")
-        names = [p.name for p in class_folders(folder / "train")]
-        others = [p.name for p in class_folders(folder / "test")]
-        if names != others:
+            raise ValueError(f"{folder} contains train/ but no test/.")
+        classes = [p.name for p in class_folders(folder / "train")]
+        test_classes = [p.name for p in class_folders(folder / "test")]
+        if classes != test_classes:
             raise ValueError(
-                f"train/ and test/ of {folder} hold different classes: "
-                f"{sorted(set(names) ^ set(others))} are in one of them only."
+                f"train/ and test/ in {folder} have different classes: only one of them contains "
+                f"{sorted(set(classes) ^ set(test_classes))}."
             )
         parts = [*_read_classes(folder / "train", side), *_read_classes(folder / "test", side)]
-        return parts, tuple(names)
+        return parts, tuple(classes)
     images, labels = _read_classes(folder, side)
-    if torch.bincount(labels).min() < 5:
-        raise ValueError(f"Each class in {folder} needs at least 5 images.")
-    search, test = split(labels, len(labels) - len(labels) // 5)
-    parts = [images[search], labels[search], images[test], labels[test]]
+    fewest = int(torch.bincount(labels).min())
+    if fewest < 5:
+        raise ValueError(f"{folder} has a class with {fewest} images; at least 5 are required.")
+    train, test = split(labels, len(labels) - len(labels) // 5)
+    parts = [images[train], labels[train], images[test], labels[test]]
     return parts, tuple(p.name for p in class_folders(folder))
 
 
-def _read_classes(folder, side):
+def _read_classes(folder: Path, side: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return images (n, 3, side, side) and labels (n,) from a subfolder per class."""
     images, labels = [], []
-    for label, place in enumerate(class_folders(folder)):
-        for path in sorted(p for p in place.iterdir() if is_image(p)):
+    for label, class_folder in enumerate(class_folders(folder)):
+        for path in sorted(p for p in class_folder.iterdir() if is_image(p)):
             images.append(read_image(path, side))
             labels.append(label)
     return torch.cat(images), torch.tensor(labels)
 
 
-def read_labelled(folder: Path, side: int) -> tuple[Parts, tuple[str, ...], np.ndarray | None]:
-    """Parts, classes and groups of images with a CSV of labels, see :mod:`moonas.data.tables`.
+def read_multi_label_folder(
+    folder: Path, side: int
+) -> tuple[Parts, tuple[str, ...], np.ndarray | None]:
+    """Read images with a CSV file of labels, see :mod:`moonas.data.tables`.
 
     Args:
-        folder: holds the images and the CSV.
-        side: pixels that images are resized to.
+        folder: contains the images and the CSV file.
+        side: side length in pixels to which images are resized.
 
     Returns:
-        Parts; names of the labels; and the patient of each image to search with, (n,) ints, or
-        None.
+        The parts, the names of the labels, and the patient of each training image as (n,) ints, or
+        None if the CSV file has no patients.
 
     Raises:
-        ValueError: the CSV is damaged or lists too few images or patients.
+        ValueError: if the CSV file is missing or invalid, or lists too few images or patients.
     """
-    table = tables.read_table(tables.find_table(folder))
-    paths = tables.find_images(table, folder)
-    images = torch.cat([read_image(path, side) for path in paths])
+    path = tables.find_table(folder)
+    if path is None:
+        raise ValueError(f"{folder} contains no CSV file of labels.")
+    table = tables.read_table(path)
+    images = torch.cat([read_image(p, side) for p in tables.find_images(table, folder)])
     labels, groups = torch.from_numpy(table.labels), table.patients
-    chosen = tables.rows_for_the_test(table, folder)
-    if chosen is None:
+    in_test = tables.read_test_list(table, folder)
+    if in_test is None:
         if len(labels) < 10:
-            raise ValueError(f"{table.path} lists {len(labels)} images; at least 10 are needed.")
+            raise ValueError(f"{path} lists {len(labels)} images; at least 10 are required.")
         if groups is not None and len(np.unique(groups)) < 5:
-            raise ValueError(f"{table.path} is of {len(np.unique(groups))} patients; 5 are needed.")
-        search, test = split(labels, len(labels) - len(labels) // 5, groups)
+            raise ValueError(
+                f"{path} lists {len(np.unique(groups))} patients; at least 5 are required."
+            )
+        train, test = split(labels, len(labels) - len(labels) // 5, groups)
     else:
-        search, test = np.flatnonzero(~chosen), np.flatnonzero(chosen)
-    parts = [images[search], labels[search], images[test], labels[test]]
-    return parts, table.classes, None if groups is None else groups[search]
+        train, test = np.flatnonzero(~in_test), np.flatnonzero(in_test)
+    parts = [images[train], labels[train], images[test], labels[test]]
+    return parts, table.classes, None if groups is None else groups[train]
 
 
 @contextmanager
-def open_image(path: Path):
-    """An open image file; an error in the block that reads it becomes a ``ValueError`` on it."""
+def open_image(path: Path) -> Iterator[Image.Image]:
+    """Open an image file; an error inside the block is raised as a ``ValueError`` with the path."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -164,10 +184,10 @@ def open_image(path: Path):
 
 
 def read_image(path: Path, side: int) -> torch.Tensor:
-    """An image file, resized: (1, 3, side, side), pixels from 0 to 1.
+    """Read and resize an image file: (1, 3, side, side), pixels in [0, 1].
 
     Raises:
-        ValueError: it cannot be read.
+        ValueError: if the file cannot be read as an image.
     """
     with open_image(path) as image:
         pixels = np.array(image.convert("RGB"))
@@ -175,7 +195,7 @@ def read_image(path: Path, side: int) -> torch.Tensor:
 
 
 def resized(images: torch.Tensor, side: int) -> torch.Tensor:
-    """(n, c, h, w) images -> (n, c, side, side), by bilinear interpolation with antialiasing."""
+    """Resize images (n, c, h, w) to (n, c, side, side) by antialiased bilinear interpolation."""
     if images.shape[2:] == (side, side):
         return images
     return F.interpolate(images, (side, side), mode="bilinear", antialias=True)

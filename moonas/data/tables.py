@@ -1,79 +1,102 @@
-"""Images with any number of labels each: a folder of images and a CSV that lists them.
+"""Multi-label images: a folder of images and a CSV file that lists them.
 
-The first column of the CSV is the image's file, by its path in the folder or, where no other has
-that name, by its name alone. Then either a column ``Labels`` or ``Finding Labels`` names an image's
-labels, parted by ``|`` ("No Finding" is none), as NIH's ChestX-ray14 comes; or each further column
-is a label, of ones and zeros. A column ``Patient ID`` keeps the images of a patient together in
-every split. The images for the final test are those that ``test_list.txt`` names, one a line;
-without it, a fifth.
+The first column of the CSV contains the image file: its path in the folder or, if no other file has
+that name, its name alone. Labels are given in one of two forms. Either a column ``Labels`` or
+``Finding Labels`` contains the names of an image's labels, separated by ``|`` ("No Finding" means
+none), as in NIH's ChestX-ray14. Or each further column is a label, with zeros and ones. All images
+with the same value in a column ``Patient ID`` are in the same part of every split. The file
+``test_list.txt``, if it exists, names the test images, one per line; otherwise a fifth of the
+images is the test set.
 """
+
+from __future__ import annotations
 
 import csv
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-LISTS = ("labels", "finding labels")  # header of the column that lists an image's labels
-PATIENTS = ("patient id", "patient_id", "patient")
+LABEL_LIST_COLUMNS = ("labels", "finding labels")  # in lower case
+PATIENT_COLUMNS = ("patient id", "patient_id", "patient")
 NO_LABEL = ("", "No Finding")
+LABEL_VALUES = {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0, "": 0.0}
 
 
 @dataclass(frozen=True)
 class Table:
-    """What a CSV says, image by image."""
+    """The content of a CSV file of labels.
 
-    path: object  # of the CSV
+    Args:
+        path: path of the CSV file.
+        files: (n,) image files as they are listed.
+        classes: (n_classes,) names of the labels.
+        labels: (n, n_classes) float32, zeros and ones.
+        patients: (n,) ints, equal for images of the same patient; None without such a column.
+    """
+
+    path: Path
     files: tuple[str, ...]
     classes: tuple[str, ...]
-    labels: np.ndarray  # (n, n_classes) float32, zeros and ones
-    patients: np.ndarray | None  # (n,) ints
+    labels: np.ndarray
+    patients: np.ndarray | None
 
 
-def find_table(folder):
-    """The CSV of a folder; None if there is none.
+def find_table(folder: Path) -> Path | None:
+    """Return the CSV file in a folder, or None if there is none.
 
     Raises:
-        ValueError: there are several, and none is called labels.csv.
+        ValueError: if there are several CSV files, and none is named labels.csv.
     """
-    found = sorted(folder.glob("*.csv"))
-    named = [path for path in found if path.name == "labels.csv"]
-    if len(found) > 1 and not named:
-        names = [path.name for path in found]
-        raise ValueError(f"{folder} holds {names}; call the one with the labels labels.csv.")
-    return (named or found or [None])[0]
+    paths = sorted(folder.glob("*.csv"))
+    for path in paths:
+        if path.name == "labels.csv":
+            return path
+    if len(paths) > 1:
+        names = [path.name for path in paths]
+        raise ValueError(
+            f"{folder} contains several CSV files, {names}; rename the one with the labels to "
+            "labels.csv."
+        )
+    return paths[0] if paths else None
 
 
-def read_table(path):
-    """A :class:`Table` of a CSV.
+def read_table(path: Path) -> Table:
+    """Read a CSV file of labels.
 
     Raises:
-        ValueError: the CSV has no rows, names no labels, or holds something else than labels.
+        ValueError: if the file has no rows or no labels, an image is listed twice, or a value is
+            invalid.
     """
     with open(path, newline="", encoding="utf-8-sig") as file:
         header, *rows = [row for row in csv.reader(file) if row] or [[]]
     names = [name.strip().lower() for name in header]
     for number, row in enumerate(rows, 2):
         if len(row) != len(header):
-            raise ValueError(f"{path}, row {number}: {len(row)} values under {len(header)} titles.")
+            raise ValueError(
+                f"{path}, row {number} is invalid: expected {len(header)} values, got {len(row)}."
+            )
     if not rows:
         raise ValueError(f"{path} lists no images.")
-    listed = next((names.index(name) for name in LISTS if name in names), None)
-    patient = next((names.index(name) for name in PATIENTS if name in names), None)
-    if listed is not None:
-        classes, labels = _from_lists([row[listed] for row in rows])
+    label_list = next((names.index(name) for name in LABEL_LIST_COLUMNS if name in names), None)
+    patient = next((names.index(name) for name in PATIENT_COLUMNS if name in names), None)
+    if label_list is not None:
+        classes, labels = _parse_label_lists([row[label_list] for row in rows])
     else:
         columns = [i for i in range(1, len(header)) if i != patient]
         classes = tuple(header[i].strip() for i in columns)
-        labels = _from_columns(path, classes, [[row[i].strip() for i in columns] for row in rows])
+        values = [[row[i].strip() for i in columns] for row in rows]
+        labels = _parse_label_columns(path, classes, values)
     files = [row[0].strip() for row in rows]
-    name, times = Counter(files).most_common(1)[0]
-    if times > 1:
-        raise ValueError(f"{path} lists {name!r} more than once; one row an image is expected.")
+    name, count = Counter(files).most_common(1)[0]
+    if count > 1:
+        raise ValueError(f"{path} lists {name!r} more than once; expected one row per image.")
     if not classes:
         raise ValueError(
-            f"{path} names no labels. Expected a column 'Labels' with names parted by |, or a "
-            "column of ones and zeros for each label."
+            f"{path} contains no labels: expected a column 'Labels' with names separated by |, or "
+            "a column of zeros and ones for each label."
         )
     groups = None
     if patient is not None:
@@ -81,61 +104,88 @@ def read_table(path):
     return Table(path, tuple(files), classes, labels, groups)
 
 
-def _from_lists(texts):
-    sets = [{part.strip() for part in text.split("|")} - set(NO_LABEL) for text in texts]
-    classes = tuple(sorted(set().union(*sets)))
-    labels = np.array([[name in mine for name in classes] for mine in sets], dtype=np.float32)
-    return classes, labels
+def _parse_label_lists(texts: Sequence[str]) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return the names of all labels in alphabetical order, and (n, n_classes) zeros and ones."""
+    label_sets = [{part.strip() for part in text.split("|")} - set(NO_LABEL) for text in texts]
+    classes = tuple(sorted(set().union(*label_sets)))
+    labels = [[name in label_set for name in classes] for label_set in label_sets]
+    return classes, np.array(labels, dtype=np.float32)
 
 
-def _from_columns(path, classes, rows):
-    known = {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0, "": 0.0}
+def _parse_label_columns(
+    path: Path, classes: Sequence[str], rows: Sequence[Sequence[str]]
+) -> np.ndarray:
+    """Return (n, n_classes) zeros and ones from the values of the label columns."""
     for number, row in enumerate(rows, 2):
-        for name, text in zip(classes, row, strict=True):
-            if text not in known:
+        for name, value in zip(classes, row, strict=True):
+            if value not in LABEL_VALUES:
                 raise ValueError(
-                    f"{path}, row {number}, column {name!r}: {text!r} is no label; expected 0 or "
-                    "1. Leave out the columns that are no labels."
+                    f"{path}, row {number}, column {name!r} is invalid: expected 0 or 1, got "
+                    f"{value!r}. Remove columns that are not labels."
                 )
-    return np.array([[known[text] for text in row] for row in rows], dtype=np.float32)
+    return np.array([[LABEL_VALUES[value] for value in row] for row in rows], dtype=np.float32)
 
 
-def find_images(table, folder):
-    """The path of each image of a table.
+def find_images(table: Table, folder: Path) -> list[Path]:
+    """Find the image files of a table in a folder.
+
+    Args:
+        table: lists the images.
+        folder: contains them, also in subfolders.
+
+    Returns:
+        (n,) paths, in the order of the table.
 
     Raises:
-        ValueError: an image is missing, or several have its name.
+        ValueError: if an image is missing, or several files have its name.
     """
-    below = {}  # name -> files of that name
-    paths = [folder / name for name in table.files]
-    if not all(path.is_file() for path in paths):
+    paths_by_name: dict[str, list[Path]] = {}
+    if not all((folder / name).is_file() for name in table.files):
         for path in sorted(folder.rglob("*")):
-            below.setdefault(path.name, []).append(path)
-    for i, name in enumerate(table.files):
-        if not paths[i].is_file():
-            found = below.get(name, [])  # a name with a folder is in no list
-            if len(found) > 1:
-                raise ValueError(
-                    f"{table.path} lists {name!r}, and {folder} holds {len(found)} files of that "
-                    "name; list them with their folders."
-                )
-            paths[i] = found[0] if found else None
-    missing = [name for name, path in zip(table.files, paths, strict=True) if path is None]
+            paths_by_name.setdefault(path.name, []).append(path)
+    paths, missing = [], []
+    for name in table.files:
+        candidates = [folder / name]
+        if not candidates[0].is_file():
+            candidates = paths_by_name.get(name, [])  # empty if the name includes a folder
+        if len(candidates) > 1:
+            raise ValueError(
+                f"{table.path} lists {name!r}, but {folder} contains {len(candidates)} files with "
+                "that name; list their paths in the folder instead."
+            )
+        if candidates:
+            paths.append(candidates[0])
+        else:
+            missing.append(name)
     if missing:
         raise ValueError(
-            f"{len(missing)} of the {len(paths)} images that {table.path} lists are not in "
-            f"{folder}, the first of them {missing[0]!r}."
+            f"{folder} lacks {len(missing)} of the {len(table.files)} images that {table.path} "
+            f"lists; the first missing one is {missing[0]!r}."
         )
     return paths
 
 
-def rows_for_the_test(table, folder):
-    """(n,) bool, which images ``test_list.txt`` names; None where there is no such file."""
+def read_test_list(table: Table, folder: Path) -> np.ndarray | None:
+    """Return a mask of the images that ``test_list.txt`` names.
+
+    Args:
+        table: lists the images.
+        folder: contains ``test_list.txt``, which has paths in the folder or names.
+
+    Returns:
+        (n,) bool; None if there is no such file.
+
+    Raises:
+        ValueError: if the file names none or all of the images.
+    """
     path = folder / "test_list.txt"
     if not path.exists():
         return None
     names = {line.strip() for line in path.read_text(encoding="utf-8").splitlines()}
-    chosen = np.array([name in names or name.split("/")[-1] in names for name in table.files])
-    if not chosen.any() or chosen.all():
-        raise ValueError(f"{path} names {chosen.sum()} of {len(chosen)} images; a part is wanted.")
-    return chosen
+    in_test = np.array([name in names or name.split("/")[-1] in names for name in table.files])
+    if not in_test.any() or in_test.all():
+        raise ValueError(
+            f"{path} is invalid: expected some but not all of the {len(in_test)} images, got "
+            f"{in_test.sum()}."
+        )
+    return in_test

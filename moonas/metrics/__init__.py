@@ -1,1 +1,1 @@
-"""What networks are judged by. torch, no pymoo."""
+"""Metrics of trained networks and of generated images. torch, no pymoo."""

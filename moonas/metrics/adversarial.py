@@ -1,16 +1,32 @@
-"""Robustness against adversarial images (NSGANetV1, Lu et al., 2020, section G.3 and figure 21)."""
+"""Robustness to adversarial images (NSGANetV1, Lu et al., 2020, section G.3 and figure 21)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch.nn import functional as F
 
-STRENGTHS = (0.0, 0.01, 0.03, 0.05, 0.07, 0.1, 0.15)  # of pixels that go from 0 to 1
+STRENGTHS = (0.0, 0.01, 0.03, 0.05, 0.07, 0.1, 0.15)  # for pixels in [0, 1]
 
 
-def fgsm_signs(predict, images, labels):
-    """The signs of the gradient of the cross-entropy by the images, (b, c, h, w), -1, 0 or 1.
+def fgsm_signs(
+    predict: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor, labels: torch.Tensor
+) -> torch.Tensor:
+    """Compute the sign of the gradient of the cross-entropy with respect to the images.
 
-    Works inside ``torch.inference_mode`` too, on images and weights that were made outside.
+    This also works inside ``torch.inference_mode``, if the images and the weights were created
+    outside.
+
+    Args:
+        predict: images (b, c, h, w) -> logits (b, n_classes), differentiable.
+        images: (b, c, h, w).
+        labels: (b,) ints.
+
+    Returns:
+        (b, c, h, w), each element -1, 0 or 1.
     """
     with torch.inference_mode(False), torch.enable_grad():
         x = images.detach().clone().requires_grad_()
@@ -19,60 +35,74 @@ def fgsm_signs(predict, images, labels):
     return gradient.sign()
 
 
-def count_correct_under_attack(predict, images, labels, batch, mean, std, strengths=STRENGTHS):
-    """How many labels a network finds after the fast gradient sign attack of each strength.
+def count_correct_under_attack(
+    predict: Callable[[torch.Tensor], torch.Tensor],
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    batch: int,
+    mean: torch.Tensor,
+    std: torch.Tensor,
+    strengths: Sequence[float] = STRENGTHS,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Count the correct predictions after fast gradient sign attacks of several strengths.
 
-    An image x becomes x + strength sign(gradient of the cross-entropy at x), in pixels from 0 to 1;
-    what leaves that range is cut off (the paper does not say), so that an attack remains an image.
+    An image x becomes x + strength * sign(gradient of the cross-entropy at x), with pixels in
+    [0, 1]. The result is clamped to [0, 1], so that it is still an image; the paper does not
+    specify this.
 
     Args:
         predict: images (b, c, h, w) -> logits (b, n_classes), differentiable.
-        images: (n, c, h, w), normalised as (pixels - mean) / std; taken in their order and in equal
-            parts of at most ``batch``.
+        images: (n, c, h, w), normalized as (pixels - mean) / std, not shuffled; the sizes of
+            batches differ by at most one.
         labels: (n,) ints.
-        batch: images a part, at most.
-        mean: (1, c, 1, 1).
-        std: (1, c, 1, 1).
-        strengths: of the attack, k of them; 0 leaves the images as they are.
+        batch: maximum number of images per batch.
+        mean: (1, c, 1, 1) mean of the pixels.
+        std: (1, c, 1, 1) standard deviation of the pixels.
+        strengths: k strengths of the attack; 0 leaves the images unchanged.
 
     Returns:
-        Two tensors on the device: (k,) counts, and whether all logits were finite, 0-dimensional.
+        Two tensors on the device: the (k,) numbers of correct predictions, and whether all logits
+        were finite (0-dimensional).
     """
-    parts = -(-len(images) // batch)
+    n_batches = -(-len(images) // batch)
     correct = torch.zeros(len(strengths), dtype=torch.int64, device=images.device)
     finite = torch.ones((), dtype=torch.bool, device=images.device)
     low, high = -mean / std, (1 - mean) / std
-    for x, y in zip(images.tensor_split(parts), labels.tensor_split(parts), strict=True):
+    for x, y in zip(images.tensor_split(n_batches), labels.tensor_split(n_batches), strict=True):
         signs = fgsm_signs(predict, x, y)
         for k, strength in enumerate(strengths):
-            attacked = x
+            adversarial = x
             if strength:
-                attacked = torch.minimum(torch.maximum(x + strength / std * signs, low), high)
+                adversarial = torch.minimum(torch.maximum(x + strength / std * signs, low), high)
             with torch.no_grad():
-                logits = predict(attacked)
+                logits = predict(adversarial)
             correct[k] += (logits.argmax(1) == y).sum()
             finite &= logits.isfinite().all()
     return correct, finite
 
 
-def robustness_error_percent(accuracy, n_classes, strengths=STRENGTHS):
-    """100 less the share (%) of a rectangle that lies under the curve of accuracy over strength.
+def robustness_error_percent(
+    accuracy: ArrayLike, n_classes: int, strengths: Sequence[float] = STRENGTHS
+) -> np.ndarray:
+    """Return 100 minus the normalized area in percent under the curve of accuracy over strength.
 
-    The rectangle of figure 21: from the nadir, guessing at strength 0, to the ideal point, an
-    accuracy of 1 at the largest strength. The curve goes straight from one strength to the next, by
-    the trapezoidal rule; an accuracy below that of guessing counts as guessing, so that the area
-    stays inside the rectangle.
+    The area is a percentage of the rectangle in figure 21, from the nadir point (the accuracy of
+    random guessing at strength 0) to the ideal point (accuracy 1 at the largest strength). It is
+    computed by the trapezoidal rule. An accuracy below that of random guessing is replaced by the
+    latter, so that the area is inside the rectangle.
 
     Args:
-        accuracy: (..., k), 0 to 1, at each strength.
-        n_classes: two or more.
-        strengths: (k,), ascending.
+        accuracy: (..., k) accuracy at each strength, in [0, 1].
+        n_classes: number of classes, at least 2.
+        strengths: (k,) ascending strengths.
 
     Returns:
-        (...) floats, 0 (no attack succeeds) to 100 (no better than guessing anywhere).
+        (...) floats in [0, 100]: 0 if no attack succeeds, 100 if the accuracy is nowhere better
+        than that of random guessing.
     """
-    chance = 1 / n_classes
-    above = np.maximum(np.asarray(accuracy, float) - chance, 0) / (1 - chance)
+    guessing = 1 / n_classes
+    above = np.maximum(np.asarray(accuracy, float) - guessing, 0) / (1 - guessing)
     steps = np.diff(strengths)
     area = ((above[..., 1:] + above[..., :-1]) / 2 * steps).sum(axis=-1)
-    return 100 * (1 - area / steps.sum())
+    error: np.ndarray = 100 * (1 - area / steps.sum())
+    return error

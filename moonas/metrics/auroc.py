@@ -1,50 +1,59 @@
-"""Area under the receiver operating characteristic, for images with several labels."""
+"""Area under the ROC curve (receiver operating characteristic), for multi-label images."""
+
+from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 
 
-def auroc_error_percent(logits, labels):
-    """100 less the mean area (%) under the ROC curves of the labels; 0 is perfect, 50 is chance.
+def auroc_error_percent(logits: torch.Tensor, labels: torch.Tensor) -> float:
+    """Return 100 minus the macro-averaged AUROC in percent.
 
-    Each label counts alike, as in the tables on ChestX-ray14. Labels that no image has, or that all
-    have, have no curve and do not count.
+    All labels have equal weight, as in the published results on ChestX-ray14. A label that no
+    image or every image has is left out, since its ROC curve is undefined.
 
     Args:
-        logits: (n, n_labels), higher means likelier.
+        logits: (n, n_labels); a label is more probable if its logit is higher.
         labels: (n, n_labels) zeros and ones.
 
     Returns:
-        0 to 100, or NaN if a logit is not finite.
+        A number in [0, 100], 0 for a perfect ranking and 50 for random logits; NaN if a logit is
+        not finite.
 
     Raises:
-        ValueError: no label has a curve.
+        ValueError: if the ROC curve of every label is undefined.
     """
-    logits, labels = logits.double().cpu().numpy(), labels.cpu().numpy()
-    if not np.isfinite(logits).all():
+    scores, truth = logits.double().cpu().numpy(), labels.cpu().numpy()
+    if not np.isfinite(scores).all():
         return math.nan
-    share = labels.mean(axis=0)
-    curved = np.flatnonzero((share > 0) & (share < 1))
-    if len(curved) == 0:
+    frequency = truth.mean(axis=0)
+    defined = np.flatnonzero((frequency > 0) & (frequency < 1))
+    if len(defined) == 0:
         raise ValueError(
-            f"AUROC wants images with and without a label; each of the {len(share)} labels is on "
-            f"all of the {len(labels)} validation images or on none."
+            "AUROC is undefined: it requires images with and without a label, but each of the "
+            f"{len(frequency)} labels is on all or on none of the {len(truth)} validation images."
         )
-    return 100 * (1 - float(roc_auc_score(labels[:, curved], logits[:, curved], average="macro")))
+    return 100 * (1 - float(roc_auc_score(truth[:, defined], scores[:, defined], average="macro")))
 
 
 @torch.no_grad()
-def auroc_error(predict, images, labels, batch):
-    """:func:`auroc_error_percent` of a network's logits on images (n, c, h, w).
+def auroc_error(
+    predict: Callable[[torch.Tensor], torch.Tensor],
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    batch: int,
+) -> float:
+    """Evaluate a network and return the :func:`auroc_error_percent` of its logits.
 
     Args:
         predict: images (b, c, h, w) -> logits (b, n_labels).
-        images: (n, c, h, w), taken in their order and in equal parts of at most ``batch``.
+        images: (n, c, h, w), not shuffled; the sizes of batches differ by at most one.
         labels: (n, n_labels) zeros and ones.
-        batch: images a part, at most.
+        batch: maximum number of images per batch.
     """
-    parts = images.tensor_split(-(-len(images) // batch))
-    return auroc_error_percent(torch.cat([predict(x) for x in parts]), labels)
+    batches = images.tensor_split(-(-len(images) // batch))
+    return auroc_error_percent(torch.cat([predict(x) for x in batches]), labels)

@@ -1,103 +1,111 @@
-"""Common corruptions of images, at five strengths each (Hendrycks and Dietterich, ICLR 2019).
+"""Common corruptions of images at five strengths (Hendrycks and Dietterich, ICLR 2019).
 
-Of their nineteen, the twelve that torch and torchvision compute by themselves; weather, motion,
-zoom, glass and spatter want textures or kernels that no maintained package brings. Parameters are
-those of CIFAR-10-C, for images of 32 pixels, but for elastic, which has its own.
+These are the twelve of their nineteen corruptions that torch and torchvision can compute. Weather,
+motion, zoom, glass and spatter require textures or kernels that no maintained package provides.
+The parameters are those of CIFAR-10-C, for images with a side length of 32 pixels, except for those
+of the elastic transformation, which are our own.
 """
+
+from __future__ import annotations
 
 import io
 import math
+from collections.abc import Callable, Mapping
 
 import torch
 from PIL import Image
+from torch import Generator, Tensor
 from torchvision.transforms.v2 import functional as V
 
 STRENGTHS = (1, 2, 3, 4, 5)
 
 
-def _noise(images, rng, scale):
+def _noise(images: Tensor, rng: Generator, scale: float) -> Tensor:
     return images + scale * torch.randn(images.shape, generator=rng)
 
 
-def _shot(images, rng, photons):
+def _shot(images: Tensor, rng: Generator, photons: float) -> Tensor:
     return torch.poisson(images * photons, generator=rng) / photons
 
 
-def _impulse(images, rng, share):
-    coin = torch.rand(images.shape, generator=rng)
-    salted = torch.where(coin < share / 2, torch.zeros_like(images), images)
-    return torch.where(coin > 1 - share / 2, torch.ones_like(images), salted)
+def _impulse(images: Tensor, rng: Generator, fraction: float) -> Tensor:
+    u = torch.rand(images.shape, generator=rng)
+    peppered = torch.where(u < fraction / 2, torch.zeros_like(images), images)
+    return torch.where(u > 1 - fraction / 2, torch.ones_like(images), peppered)
 
 
-def _speckle(images, rng, scale):
+def _speckle(images: Tensor, rng: Generator, scale: float) -> Tensor:
     return images + images * scale * torch.randn(images.shape, generator=rng)
 
 
-def _blur(images, rng, sigma):
+def _blur(images: Tensor, rng: Generator, sigma: float) -> Tensor:
     radius = math.ceil(4 * sigma)
     size = min(2 * radius + 1, 2 * (min(images.shape[2:]) // 2) - 1)
-    return V.gaussian_blur(images, [size, size], [sigma, sigma])
+    blurred: Tensor = V.gaussian_blur(images, [size, size], [sigma, sigma])
+    return blurred
 
 
-def _defocus(images, rng, radius):
-    """The mean over a disc, as far as it is inside the image."""
-    reach = math.ceil(radius)
-    y, x = torch.meshgrid(*[torch.arange(-reach, reach + 1.0)] * 2, indexing="ij")
+def _defocus(images: Tensor, rng: Generator, radius: float) -> Tensor:
+    """Average over the part of a disc that is inside the image."""
+    r = math.ceil(radius)
+    y, x = torch.meshgrid(*[torch.arange(-r, r + 1.0)] * 2, indexing="ij")
     disc = (x**2 + y**2 <= radius**2 + 0.25).float()[None, None]
     flat = images.flatten(0, 1)[:, None]
-    total = torch.nn.functional.conv2d(flat, disc, padding=reach)
-    weight = torch.nn.functional.conv2d(torch.ones_like(flat), disc, padding=reach)
+    total = torch.nn.functional.conv2d(flat, disc, padding=r)
+    weight = torch.nn.functional.conv2d(torch.ones_like(flat), disc, padding=r)
     return (total / weight).reshape(images.shape)
 
 
-def _brightness(images, rng, more):
-    return images + more
+def _brightness(images: Tensor, rng: Generator, shift: float) -> Tensor:
+    return images + shift
 
 
-def _contrast(images, rng, share):
+def _contrast(images: Tensor, rng: Generator, factor: float) -> Tensor:
     mean = images.mean((2, 3), keepdim=True)
-    return (images - mean) * share + mean
+    return (images - mean) * factor + mean
 
 
-def _saturate(images, rng, factor):
+def _saturate(images: Tensor, rng: Generator, factor: float) -> Tensor:
     grey = images.mean(1, keepdim=True)
     return grey + factor * (images - grey)
 
 
-def _jpeg(images, rng, quality):
-    return torch.stack([_one_jpeg(one, quality) for one in images])
+def _jpeg(images: Tensor, rng: Generator, quality: float) -> Tensor:
+    return torch.stack([_jpeg_image(image, quality) for image in images])
 
 
-def _one_jpeg(image, quality):
-    """An image, (c, h, w), as a file of that quality has it."""
+def _jpeg_image(image: Tensor, quality: float) -> Tensor:
+    """Compress and decompress an image, (c, h, w)."""
     file = io.BytesIO()
     V.to_pil_image(image.clamp(0, 1)).save(file, "JPEG", quality=quality)
-    with Image.open(file) as read:
-        return V.pil_to_tensor(read).float() / 255
+    with Image.open(file) as decoded:
+        pixels: Tensor = V.pil_to_tensor(decoded)
+    return pixels.float() / 255
 
 
-def _pixelate(images, rng, share):
-    side = images.shape[2:]
-    small = [max(1, round(n * share)) for n in side]
-    low = V.resize(images, small, V.InterpolationMode.NEAREST)
-    return V.resize(low, list(side), V.InterpolationMode.NEAREST)
+def _pixelate(images: Tensor, rng: Generator, scale: float) -> Tensor:
+    size = images.shape[2:]
+    reduced_size = [max(1, round(n * scale)) for n in size]
+    reduced = V.resize(images, reduced_size, V.InterpolationMode.NEAREST)
+    pixelated: Tensor = V.resize(reduced, list(size), V.InterpolationMode.NEAREST)
+    return pixelated
 
 
-def _elastic(images, rng, reach):
-    """Each image moved along a smooth random field, by ``reach`` of its side at most."""
+def _elastic(images: Tensor, rng: Generator, displacement: float) -> Tensor:
+    """Displace pixels along a smooth random field, as a fraction of the image's side length."""
     b, _, h, w = images.shape
     coarse = 2 * torch.rand(b, 2, 4, 4, generator=rng) - 1
     field = torch.nn.functional.interpolate(coarse, (h, w), mode="bicubic", align_corners=True)
-    places = torch.nn.functional.affine_grid(
-        torch.eye(2, 3).expand(b, 2, 3), images.shape, align_corners=False
+    identity = torch.nn.functional.affine_grid(
+        torch.eye(2, 3).expand(b, 2, 3), list(images.shape), align_corners=False
     )
-    moved = places + 2 * reach * field.permute(0, 2, 3, 1)
-    return torch.nn.functional.grid_sample(
-        images, moved, padding_mode="border", align_corners=False
-    )
+    grid = identity + 2 * displacement * field.permute(0, 2, 3, 1)
+    return torch.nn.functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
-CORRUPTIONS = {  # name -> (function, its parameter at each strength)
+Corruption = Callable[[Tensor, Generator, float], Tensor]
+CORRUPTIONS: Mapping[str, tuple[Corruption, tuple[float, ...]]] = {
+    # name -> (function, its parameter at each strength)
     "gaussian noise": (_noise, (0.04, 0.06, 0.08, 0.09, 0.10)),
     "shot noise": (_shot, (500, 250, 100, 75, 50)),
     "impulse noise": (_impulse, (0.01, 0.02, 0.03, 0.05, 0.07)),
@@ -113,25 +121,25 @@ CORRUPTIONS = {  # name -> (function, its parameter at each strength)
 }
 
 
-def corrupt(images, name, strength, rng):
-    """Images under a corruption.
+def corrupt(images: Tensor, name: str, strength: int, rng: Generator) -> Tensor:
+    """Apply a corruption to images.
 
     Args:
-        images: (b, c, h, w) pixels from 0 to 1, on the CPU; c is 1 or 3.
+        images: (b, c, h, w) pixels in [0, 1], on the CPU; c is 1 or 3.
         name: a key of ``CORRUPTIONS``.
-        strength: 1 to 5.
-        rng: ``torch.Generator`` of the CPU.
+        strength: 1 (weakest) to 5 (strongest).
+        rng: ``torch.Generator`` on the CPU.
 
     Returns:
-        A new tensor, pixels from 0 to 1.
+        A new tensor (b, c, h, w), pixels in [0, 1].
 
     Raises:
-        ValueError: the name or the strength is unknown.
+        ValueError: if the name or the strength is unknown.
     """
     if name not in CORRUPTIONS or strength not in STRENGTHS:
         raise ValueError(
-            f"Unknown corruption {name!r} of strength {strength}; choose from {list(CORRUPTIONS)}, "
-            "1 to 5."
+            f"Unknown corruption {name!r} of strength {strength}; choose from {list(CORRUPTIONS)} "
+            "and a strength from 1 to 5."
         )
     function, parameters = CORRUPTIONS[name]
     return function(images, rng, parameters[strength - 1]).clamp(0, 1)

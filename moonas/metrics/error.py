@@ -1,36 +1,49 @@
 """Classification error."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
 import torch
 
 
 @torch.no_grad()
-def count_wrong(predict, images, labels, batch):
-    """How many labels a network misses.
+def count_wrong(
+    predict: Callable[[torch.Tensor], torch.Tensor],
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    batch: int,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Count the images that a network misclassifies.
 
-    The images are taken in their order and in equal parts of at most ``batch`` (their sizes differ
-    by one at most), so that a network which normalises by the batch sees the same batches
-    every time.
+    Images are not shuffled, and the sizes of batches differ by at most one. A network that uses
+    batch statistics therefore sees the same batches in every evaluation.
 
     Args:
         predict: images (b, c, h, w) -> logits (b, n_classes).
         images: (n, c, h, w).
         labels: (n,) ints.
-        batch: images a part, at most.
+        batch: maximum number of images per batch.
 
     Returns:
         Two 0-dimensional tensors on the device: the number of wrong predictions, and whether all
         logits were finite.
     """
-    parts = -(-len(images) // batch)
+    n_batches = -(-len(images) // batch)
     wrong = torch.zeros((), dtype=torch.int64, device=images.device)
     finite = torch.ones((), dtype=torch.bool, device=images.device)
-    for x, y in zip(images.tensor_split(parts), labels.tensor_split(parts), strict=True):
+    for x, y in zip(images.tensor_split(n_batches), labels.tensor_split(n_batches), strict=True):
         logits = predict(x)
         wrong += (logits.argmax(1) != y).sum()
         finite &= logits.isfinite().all()
     return wrong, finite
 
 
-def error_percent(wrong, n):
-    """Error in percent, 0 to 100, of ``wrong`` misses among ``n`` images."""
+def error_percent(wrong: float, n: int) -> float:
+    """Return the classification error in percent, in [0, 100].
+
+    Args:
+        wrong: number of wrong predictions.
+        n: number of images.
+    """
     return 100.0 * wrong / n

@@ -1,17 +1,23 @@
-"""Features of images for Frechet distances and Inception Scores, from a network that was trained.
+"""Features of images from a trained network, for Frechet distances and Inception Scores.
 
-Two networks give them: pytorch-fid's Inception, for numbers that compare with the literature, and a
-small classifier of the data set's own labels, for data that Inception says nothing about and for
-machines without its weights. Numbers of different networks do not compare, so each says its own.
+Two networks are available. The first is pytorch-fid's Inception, whose results are comparable with
+the literature. The second is a small classifier of the data set's own labels, for machines without
+the Inception weights and for data on which Inception features say little. Results of different
+networks are not comparable, so each extractor has a name and a fingerprint.
 """
+
+from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -23,9 +29,12 @@ from ..nets.devices import repeatable
 from ..nets.randomness import generator, initial_weights
 from ..training.sgd import Recipe, make_optimizer, train_epochs
 
+if TYPE_CHECKING:
+    from ..data.images import DataInfo, ImageData
+
 EXTRACTORS = ("classifier", "inception")
-WIDTHS = (32, 64, 64)  # of the classifier; the last is the length of its features
-RECIPE = Recipe(  # of the classifier
+WIDTHS = (32, 64, 64)  # channels of the classifier's layers; the last is the number of features
+RECIPE = Recipe(  # training recipe of the classifier
     batch=64,
     learning_rate=0.1,
     learning_rate_end=0.0,
@@ -38,12 +47,12 @@ RECIPE = Recipe(  # of the classifier
 
 @dataclass(frozen=True)
 class Extractor:
-    """A network whose features are taken.
+    """A network that extracts features.
 
     Args:
-        name: which one, in words, as ``digits classifier``.
-        fingerprint: hexadecimal digits that tell it from any other.
-        net: images (b, c, h, w), pixels from 0 to 1 -> features (b, d) and logits (b, n_classes).
+        name: description of the network, such as ``digits classifier``.
+        fingerprint: SHA-256 of the weights, in hexadecimal digits.
+        net: images (b, c, h, w), pixels in [0, 1] -> features (b, d) and logits (b, n_classes).
     """
 
     name: str
@@ -51,25 +60,34 @@ class Extractor:
     net: nn.Module
 
     @torch.inference_mode()
-    def __call__(self, images, batch=250):
-        """Features and log probabilities, float64 (n, d) and (n, n_classes).
+    def __call__(self, images: torch.Tensor, batch: int = 250) -> tuple[np.ndarray, np.ndarray]:
+        """Extract features and log probabilities.
 
         Args:
-            images: (n, c, h, w), pixels from 0 to 1.
-            batch: images a pass; it changes the last bits at most.
+            images: (n, c, h, w), pixels in [0, 1].
+            batch: number of images per forward pass; it affects rounding errors only.
+
+        Returns:
+            float64 features (n, d) and log probabilities (n, n_classes).
         """
-        parts = [self.net(part) for part in images.split(batch)]
-        features = torch.cat([f for f, _ in parts])
-        logs = torch.cat([logits.double().log_softmax(1) for _, logits in parts])
+        outputs = [self.net(part) for part in torch.split(images, batch)]
+        features = torch.cat([f for f, _ in outputs])
+        logs = torch.cat([logits.double().log_softmax(1) for _, logits in outputs])
         return features.double().cpu().numpy(), logs.cpu().numpy()
 
 
 class Classifier(nn.Module):
-    """Three 3x3 convolutions, the later two of stride 2, and the mean over pixels as features."""
+    """Three 3x3 convolutions, the last two with stride 2, and global average pooling.
 
-    def __init__(self, in_channels, n_classes):
+    Args:
+        in_channels: number of channels of the images.
+        n_classes: number of classes.
+    """
+
+    def __init__(self, in_channels: int, n_classes: int) -> None:
         super().__init__()
-        layers, c_in = [], in_channels
+        layers: list[nn.Module] = []
+        c_in = in_channels
         for i, width in enumerate(WIDTHS):
             layers += [
                 nn.Conv2d(c_in, width, 3, 2 if i else 1, 1, bias=False),
@@ -80,66 +98,76 @@ class Classifier(nn.Module):
         self.body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.head = nn.Linear(c_in, n_classes)
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Map images (b, c, h, w), pixels in [0, 1], to features and logits."""
         features = self.body(2 * images - 1)
         return features, self.head(features)
 
 
-def classifier(data, device):
-    """The :class:`Extractor` of a data set: trained once on the images to search with, and kept.
+def classifier(data: ImageData, device: torch.device | str) -> Extractor:
+    """Return the extractor of a data set, a classifier of its training images.
 
     Args:
-        data: a :class:`~moonas.data.images.ImageData` with one label an image.
-        device: where it runs; it trains on a CPU, on one thread, so that all runs share it.
+        data: an :class:`~moonas.data.images.ImageData` with one label per image.
+        device: device to extract features on.
 
     Raises:
-        ValueError: images have several labels each.
+        ValueError: if images have several labels.
     """
     info = data.info
     check_labels(info)
     pixels = pixels_of(data, data.images)
-    return classifier_of(pixels, data.labels, info.n_classes, classifier_name(info), device)
+    name = classifier_name(info)
+    return classifier_from_pixels(pixels, data.labels, info.n_classes, name, device)
 
 
-def classifier_of(pixels, labels, n_classes, name, device):
-    """The same of any images.
+def classifier_from_pixels(
+    pixels: torch.Tensor,
+    labels: torch.Tensor,
+    n_classes: int,
+    name: str,
+    device: torch.device | str,
+) -> Extractor:
+    """Return an extractor, a classifier that is trained on the given images.
+
+    It is trained once, on one thread of the CPU, and cached, so that all runs use the same weights.
 
     Args:
-        pixels: (n, c, h, w) from 0 to 1, on the CPU.
+        pixels: (n, c, h, w) in [0, 1], on the CPU.
         labels: (n,) ints.
         n_classes: number of classes.
-        name: of it, in words.
-        device: where it runs.
+        name: description of the classifier.
+        device: device to extract features on.
     """
     with initial_weights("classifier"):
         net = Classifier(pixels.shape[1], n_classes)
-    asked = hashlib.sha256(f"{RECIPE} {WIDTHS} {torch.__version__}".encode())
+    digest = hashlib.sha256(f"{RECIPE} {WIDTHS} {torch.__version__}".encode())
     for tensor in (pixels, labels):
-        asked.update(tensor_bytes(tensor))
-    train = partial(_trained, pixels, labels, n_classes)
-    stored = cached(f"classifier-{asked.hexdigest()[:32]}.pt", train)
+        digest.update(tensor_bytes(tensor))
+    train = partial(_train_classifier, pixels, labels, n_classes)
+    stored = cached(f"classifier-{digest.hexdigest()[:32]}.pt", train)
     net.load_state_dict(torch.load(io.BytesIO(stored), weights_only=True))
-    return Extractor(name, _mark(net), _frozen(net, device))
+    return Extractor(name, _weights_digest(net), _frozen(net, device))
 
 
-def check_labels(info):
-    """Raise a ``ValueError`` unless a data set has one label an image, which classifiers want."""
+def check_labels(info: DataInfo) -> None:
+    """Raise a ``ValueError`` if images have several labels, as a classifier requires one."""
     if info.multi_label:
         raise ValueError(
-            f"features='classifier' wants data with one label an image, and {info.name} has more; "
-            "features='inception' wants none."
+            f"features='classifier' requires data with one label per image, but images of "
+            f"{info.name} have several; use features='inception'."
         )
 
 
-def classifier_name(info):
-    """The classifier of a data set in words; of images that were resized, with their size."""
-    own = DATA_SETS[info.name].side if info.name in DATA_SETS else FOLDER_SIDE
-    size = "" if info.side == own else f"{info.side}x{info.side} "
+def classifier_name(info: DataInfo) -> str:
+    """Describe the classifier of a data set; includes the side length of resized images."""
+    original = DATA_SETS[info.name].side if info.name in DATA_SETS else FOLDER_SIDE
+    size = "" if info.side == original else f"{info.side}x{info.side} "
     return f"{Path(info.name).name} {size}classifier"
 
 
-def _trained(pixels, labels, n_classes):
-    """The bytes of a trained classifier's weights."""
+def _train_classifier(pixels: torch.Tensor, labels: torch.Tensor, n_classes: int) -> bytes:
+    """Train a classifier and return its serialized state dict."""
     with initial_weights("classifier"):
         net = Classifier(pixels.shape[1], n_classes)
     with repeatable(1):
@@ -158,16 +186,16 @@ def _trained(pixels, labels, n_classes):
 
 
 class Inception(nn.Module):
-    """pytorch-fid's Inception: its 2,048 features, and its logits without their bias.
+    """pytorch-fid's Inception, with 2,048 features and logits without bias.
 
-    The Inception Score's original program leaves the bias out, so that is what numbers in papers
-    are made with. Grey images are taken as three equal channels.
+    The logits have no bias because the original implementation of the Inception Score omits it, as
+    do the scores in the literature. The channel of greyscale images is repeated three times.
 
     Args:
-        inception: what ``pytorch_fid.inception.fid_inception_v3`` returns.
+        inception: the network that ``pytorch_fid.inception.fid_inception_v3`` returns.
     """
 
-    def __init__(self, inception):
+    def __init__(self, inception: Any) -> None:
         super().__init__()
         from pytorch_fid import inception as pytorch_fid
 
@@ -175,32 +203,37 @@ class Inception(nn.Module):
             self.body = pytorch_fid.InceptionV3()
         self.weight = nn.Parameter(inception.fc.weight.detach(), requires_grad=False)
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Map images (b, 1 or 3, h, w), pixels in [0, 1], to features and logits."""
         if images.shape[1] == 1:
             images = images.expand(-1, 3, -1, -1)
         features = self.body(images)[0][:, :, 0, 0]
         return features, F.linear(features, self.weight)
 
 
-def inception(device, weights=None):
-    """The :class:`Extractor` of Inception.
+def inception(device: torch.device | str, weights: str | Path | None = None) -> Extractor:
+    """Return the extractor with pytorch-fid's Inception.
 
     Args:
-        device: where it runs.
-        weights: file that holds pytorch-fid's weights; by default PyTorch's own folder of
-            downloads, into which they come when they are not there.
+        device: device to extract features on.
+        weights: file with pytorch-fid's weights; by default they are read from PyTorch's download
+            folder, and downloaded if they are missing.
 
     Raises:
-        ValueError: there are no weights, or the file holds something else.
+        ValueError: if the weights cannot be read or downloaded, or are not Inception's.
     """
     from pytorch_fid import inception as pytorch_fid
 
-    def read(*args, **kwargs):
-        return torch.load(weights, map_location="cpu", weights_only=True)
+    def read(*args: Any, **kwargs: Any) -> Mapping[str, torch.Tensor]:
+        assert weights is not None
+        state: Mapping[str, torch.Tensor] = torch.load(
+            weights, map_location="cpu", weights_only=True
+        )
+        return state
 
     advice = (
-        f"Name a file that holds them (inception_weights=); pytorch-fid offers it at "
-        f"{pytorch_fid.FID_WEIGHTS_URL}. features='classifier' needs none."
+        f"Set inception_weights to a file with the weights, available at "
+        f"{pytorch_fid.FID_WEIGHTS_URL}, or use features='classifier', which requires none."
     )
     try:
         if weights is None:
@@ -208,28 +241,31 @@ def inception(device, weights=None):
         else:
             with patch.object(pytorch_fid, "load_state_dict_from_url", read):
                 net = pytorch_fid.fid_inception_v3()
-    except OSError as error:  # urllib's errors are such, too
-        raise ValueError(f"Inception's weights cannot be had: {error}. {advice}") from None
-    except Exception as error:  # whatever a file of another kind makes torch raise
+    except OSError as error:  # includes urllib's errors
+        raise ValueError(f"The Inception weights cannot be read: {error}. {advice}") from None
+    except Exception as error:  # torch raises various exceptions for other kinds of files
         raise ValueError(
-            f"{weights or 'The download'} holds no weights of Inception: {first_line(error)} "
-            f"{advice}"
+            f"{weights or 'The download'} does not contain the Inception weights: "
+            f"{first_line(error)} {advice}"
         ) from None
     net = Inception(net)
-    return Extractor("inception", _mark(net), _frozen(net, device))
+    return Extractor("inception", _weights_digest(net), _frozen(net, device))
 
 
-def pixels_of(data, images):
-    """Normalised images of a data set as pixels from 0 to 1."""
+def pixels_of(data: ImageData, images: torch.Tensor) -> torch.Tensor:
+    """Convert normalized images of a data set, (n, c, h, w), to pixels in [0, 1]."""
     return (images * data.std.to(images.device) + data.mean.to(images.device)).clamp(0, 1)
 
 
-def _frozen(net, device):
+def _frozen(net: nn.Module, device: torch.device | str) -> nn.Module:
     return net.to(device).eval().requires_grad_(False)
 
 
-def _mark(net):
-    """SHA-256 of the weights; not their fingerprint, since run folders record this value."""
+def _weights_digest(net: nn.Module) -> str:
+    """Return the SHA-256 of the weights in hexadecimal digits.
+
+    It differs from :func:`moonas.files.tensors.fingerprint`, because run folders record this value.
+    """
     digest = hashlib.sha256()
     for name, tensor in net.state_dict().items():
         digest.update(name.encode())

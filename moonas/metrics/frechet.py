@@ -1,43 +1,56 @@
 """Frechet distance of feature distributions (FID; Heusel et al., 2017), fast for many candidates.
 
-The distance of two normal distributions is |m1 - m2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2). With
-the root R of the real covariance S1, taken once, the last trace is the sum of the roots of the
-eigenvalues of the symmetric R S2 R. With n centred features X of a candidate and n smaller than
-their length d, these are, but for zeros, those of X S1 X' / (n - 1), which is only n x n.
+The squared distance of two normal distributions is
+|m1 - m2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2). The square root R of the real covariance S1 is
+computed once. Then the last trace is the sum of the square roots of the eigenvalues of the
+symmetric matrix R S2 R. If a candidate has fewer images n than features d, the nonzero eigenvalues
+are also those of the smaller n x n matrix X S1 X' / (n - 1), where X are its centred features.
 """
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Mean (d,) and covariance (d, d), divided by n - 1, of ``n`` feature vectors."""
+    """Sample mean and covariance of feature vectors.
+
+    Args:
+        mean: (d,) mean.
+        covariance: (d, d) covariance, with divisor n - 1.
+        n: number of feature vectors.
+    """
 
     mean: np.ndarray
     covariance: np.ndarray
     n: int
 
 
-def check_features(features):
-    """Features as float64 (n, d).
+def check_features(features: ArrayLike) -> np.ndarray:
+    """Return features as a float64 array (n, d).
 
     Raises:
-        ValueError: the shape is another, there are fewer than two, or one is not finite.
+        ValueError: if the array is not two-dimensional, there are fewer than two feature vectors,
+            or a feature is not finite.
     """
     features = np.asarray(features, np.float64)
     if features.ndim != 2:
-        raise ValueError(f"Expected features (n, d); got shape {features.shape}.")
+        raise ValueError(f"features are invalid: expected shape (n, d), got {features.shape}.")
     if len(features) < 2:
-        raise ValueError(f"A covariance wants 2 images at least; got {len(features)}.")
+        raise ValueError(
+            f"features are invalid: a covariance requires at least 2 images, got {len(features)}."
+        )
     if not np.isfinite(features).all():
-        raise ValueError("Some features are not finite.")
+        raise ValueError("features are invalid: expected finite numbers, got NaN or infinity.")
     return features
 
 
-def moments(features):
-    """The :class:`Moments` of features, (n, d)."""
+def moments(features: ArrayLike) -> Moments:
+    """Compute the :class:`Moments` of features, (n, d)."""
     features = check_features(features)
     centred = features - features.mean(axis=0)
     covariance = centred.T @ centred / (len(features) - 1)
@@ -45,21 +58,31 @@ def moments(features):
 
 
 class FrechetDistance:
-    """Distances to one set of real images.
+    """Computes Frechet distances of generated images to one set of real images.
 
     Args:
-        real: :class:`Moments` of their features.
+        real: :class:`Moments` of the features of the real images.
     """
 
-    def __init__(self, real):
+    def __init__(self, real: Moments) -> None:
         self.real = real
         values, vectors = np.linalg.eigh(real.covariance)
-        # rounding makes eigenvalues of a rank-deficient covariance slightly negative
+        # rounding errors make eigenvalues of a rank-deficient covariance slightly negative
         self._root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
         self._trace = np.trace(real.covariance)
 
-    def __call__(self, features):
-        """The distance of the features of generated images, (n, d); 0 for the best, never less."""
+    def __call__(self, features: ArrayLike) -> float:
+        """Compute the squared distance (FID) of generated images.
+
+        Args:
+            features: (n, d) features of the generated images, n >= 2.
+
+        Returns:
+            A number >= 0; lower is better.
+
+        Raises:
+            ValueError: if the features are invalid, see :func:`check_features`.
+        """
         features = check_features(features)
         mean = features.mean(axis=0)
         X = features - mean

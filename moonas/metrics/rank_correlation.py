@@ -1,23 +1,25 @@
-"""Rank correlation of two lists of values: NumPy and SciPy alone."""
+"""Rank correlation of paired values. Imports NumPy and SciPy only."""
+
+from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import spearmanr
 
-FEWEST = 3  # pairs; two of them always correlate perfectly
+MIN_PAIRS = 3  # two pairs always correlate perfectly
 
 
 def rank_correlation(x: ArrayLike, y: ArrayLike) -> float | None:
-    """Spearman's rank correlation of paired values, ties sharing their mean rank.
+    """Compute Spearman's rank correlation; tied values have their mean rank.
 
     Args:
-        x: (n,).
-        y: (n,).
+        x: (n,) values.
+        y: (n,) values.
 
     Returns:
-        A number in [-1, 1]; None for fewer than three pairs, or if x or y is constant.
+        A number in [-1, 1]; None if there are fewer than three pairs, or if x or y is constant.
     """
     x, y = np.asarray(x, float), np.asarray(y, float)
-    if len(x) < FEWEST or np.ptp(x) == 0 or np.ptp(y) == 0:
+    if len(x) < MIN_PAIRS or np.ptp(x) == 0 or np.ptp(y) == 0:
         return None
     return float(spearmanr(x, y).statistic)

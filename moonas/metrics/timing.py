@@ -1,4 +1,6 @@
-"""Inference time, measured on a device."""
+"""Measured inference latency of networks."""
+
+from __future__ import annotations
 
 import statistics
 import time
@@ -7,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-WARM_UP = 3  # passes before the clock starts
+WARM_UP = 3  # forward passes that are not timed
 
 
 def measure_latency(
@@ -17,7 +19,7 @@ def measure_latency(
     batch: int = 1,
     repeats: int = 15,
 ) -> float:
-    """Median latency of a module for one batch, in milliseconds; see :func:`time_passes`."""
+    """Return the median latency of one forward pass in milliseconds, see :func:`time_passes`."""
     return statistics.median(time_passes(module, shape, device, batch, repeats))
 
 
@@ -29,14 +31,17 @@ def time_passes(
     batch: int = 1,
     repeats: int = 15,
 ) -> list[float]:
-    """Latency of each of ``repeats`` forward passes of a module, in milliseconds.
+    """Measure the latency of each of several forward passes, after ``WARM_UP`` untimed ones.
 
     Args:
-        module: moved to the device and left in evaluation mode.
-        shape: of one input, without the batch.
-        device: to measure on.
-        batch: inputs per pass.
-        repeats: timed passes, after ``WARM_UP`` untimed ones.
+        module: network to measure; it is moved to the device and set to evaluation mode.
+        shape: shape of one input, without the batch dimension.
+        device: device to measure on.
+        batch: number of inputs per forward pass.
+        repeats: number of timed forward passes.
+
+    Returns:
+        ``repeats`` latencies in milliseconds.
     """
     device = torch.device(device)
     module = module.to(device).eval()

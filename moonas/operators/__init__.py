@@ -1,25 +1,30 @@
-"""Samplings, crossovers, mutations and duplicate elimination, by kind of gene. No torch."""
+"""Sampling, crossover, mutation and duplicate elimination for each kind of gene. No torch."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
 
 from .blocks import BlockCrossover
 from .categorical import CategoricalSampling, ResetGenes
 from .default import operators_for
-from .duplicates import NewRow, SameArchitecture, SameRow
-from .mixed import MixedCrossover, MixedMoves, MixedSampling
+from .duplicates import EvaluatedRow, SameArchitecture, SameRow
+from .mixed import MixedCrossover, MixedMutation, MixedSampling
 from .nodes import NodeCrossover, NodeReset
-from .ordered import PolynomialMoves
+from .ordered import PolynomialMutation
 from .segments import BitSampling, SegmentCrossover, SegmentFlip
 
 __all__ = [
     "BitSampling",
     "BlockCrossover",
     "CategoricalSampling",
+    "EvaluatedRow",
     "MixedCrossover",
-    "MixedMoves",
+    "MixedMutation",
     "MixedSampling",
-    "NewRow",
     "NodeCrossover",
     "NodeReset",
-    "PolynomialMoves",
+    "PolynomialMutation",
     "ResetGenes",
     "SameArchitecture",
     "SameRow",
@@ -27,3 +32,16 @@ __all__ = [
     "SegmentFlip",
     "operators_for",
 ]
+RENAMED = {  # names of earlier versions
+    "MixedMoves": "MixedMutation",
+    "NewRow": "EvaluatedRow",
+    "PolynomialMoves": "PolynomialMutation",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in RENAMED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    new = RENAMED[name]
+    warnings.warn(f"{__name__}.{name} is deprecated; use {new}.", DeprecationWarning, stacklevel=2)
+    return globals()[new]

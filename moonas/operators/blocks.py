@@ -1,46 +1,68 @@
-"""Crossover of architectures that are made of blocks of nodes (NSGANetV1, III-C and figure 3)."""
+"""Crossover of architectures that consist of blocks of nodes (NSGANetV1, III-C and figure 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pymoo.core.crossover import Crossover
 
+if TYPE_CHECKING:
+    from ..problem import ArchitectureProblem
 
-def swap_parts(A, B, blocks, rng):
-    """One child of each pair of rows that exchange a whole block or one node, half and half.
 
-    The block is one of all blocks, the node one of all nodes of all blocks, each drawn uniformly.
-    Of the two children that an exchange makes, one is kept, drawn uniformly.
+def cross_blocks(
+    A: np.ndarray,
+    B: np.ndarray,
+    blocks: Sequence[Sequence[np.ndarray]],
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Create one child of each pair of rows, which exchange either a whole block or one node.
+
+    Blocks and nodes are exchanged with probability 1/2 each. The block is sampled uniformly from
+    all blocks, the node uniformly from the nodes of all blocks. One of the two children of an
+    exchange is returned, each with probability 1/2.
 
     Args:
-        A: (n, n_var) ints.
-        B: the same.
-        blocks: list of lists of arrays of columns: the nodes of each block.
+        A: (n, n_var) ints, the first parents.
+        B: (n, n_var) ints, the second parents.
+        blocks: list of lists of arrays of column indices: the nodes of each block.
         rng: ``numpy.random.Generator``.
 
     Returns:
         A new (n, n_var) array.
     """
-    parts = [np.concatenate(nodes) for nodes in blocks]
-    parts += [genes for nodes in blocks for genes in nodes]
-    member = np.zeros((len(parts), A.shape[1]), dtype=bool)
-    for row, genes in zip(member, parts, strict=True):
-        row[genes] = True
+    exchanges = [np.concatenate(nodes) for nodes in blocks]
+    exchanges += [genes for nodes in blocks for genes in nodes]
+    masks = np.zeros((len(exchanges), A.shape[1]), dtype=bool)
+    for mask, genes in zip(masks, exchanges, strict=True):
+        mask[genes] = True
     n, n_blocks = len(A), len(blocks)
-    a_block = rng.integers(n_blocks, size=n)
-    a_node = rng.integers(n_blocks, len(parts), size=n)
-    taken = member[np.where(rng.random(n) < 0.5, a_block, a_node)]
-    other = rng.random((n, 1)) < 0.5  # the other child has the rest exchanged
-    return np.where(taken ^ other, B, A)
+    block = rng.integers(n_blocks, size=n)
+    node = rng.integers(n_blocks, len(exchanges), size=n)
+    exchanged = masks[np.where(rng.random(n) < 0.5, block, node)]
+    second_child = rng.random((n, 1)) < 0.5  # which has the complement of the first child's genes
+    return np.where(exchanged ^ second_child, B, A)
 
 
 class BlockCrossover(Crossover):
-    """:func:`swap_parts` over ``problem.blocks``: two parents, one child.
+    """Applies :func:`cross_blocks` to ``problem.blocks``: two parents, one child.
 
     Args:
-        prob: chance that a pair of parents is crossed at all; else the child is one of them.
+        prob: probability that a pair of parents is crossed over; otherwise the child is a copy of
+            one parent.
     """
 
-    def __init__(self, prob=0.9):
+    def __init__(self, prob: float = 0.9) -> None:
         super().__init__(2, 1, prob=prob)
 
-    def _do(self, problem, X, *args, random_state, **kwargs):
-        return swap_parts(X[0], X[1], problem.blocks, random_state)[None]
+    def _do(
+        self,
+        problem: ArchitectureProblem,
+        X: np.ndarray,
+        *args: Any,
+        random_state: np.random.Generator,
+        **kwargs: Any,
+    ) -> np.ndarray:
+        return cross_blocks(X[0], X[1], problem.blocks, random_state)[None]

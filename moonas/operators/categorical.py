@@ -1,56 +1,90 @@
-"""Sampling and mutation of categorical genes: values are labels, no one nearer than another."""
+"""Sampling and mutation of categorical genes, whose values are labels without an order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pymoo.core.mutation import Mutation
 from pymoo.core.sampling import Sampling
 
+if TYPE_CHECKING:
+    from ..problem import ArchitectureProblem
 
-def draw_genes(n_choices, n_samples, rng):
-    """Uniform rows, (n_samples, n_var) int64, gene j in [0, n_choices[j])."""
+
+def sample_genes(n_choices: np.ndarray, n_samples: int, rng: np.random.Generator) -> np.ndarray:
+    """Sample uniform rows, (n_samples, n_var) int64, gene j in [0, n_choices[j])."""
     return rng.integers(0, n_choices, size=(n_samples, len(n_choices)))
 
 
-def other_choices(X, n_choices, rng):
-    """Another choice for each gene of X, (n, n_var), drawn uniformly; its own if it has but one."""
-    step = rng.integers(1, np.maximum(n_choices, 2), size=X.shape)  # 1 to n_choices - 1
-    return (X + step) % n_choices
-
-
-def reset_genes(X, n_choices, prob, rng):
-    """Move each gene, with probability ``prob``, to another of its choices, drawn uniformly.
+def other_choices(X: np.ndarray, n_choices: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Sample a different choice for each gene uniformly.
 
     Args:
         X: (n, n_var) ints, gene j in [0, n_choices[j]).
-        n_choices: (n_var,) number of choices; a gene with one choice stays.
-        prob: in [0, 1].
+        n_choices: (n_var,) number of choices; the gene is unchanged if there is one choice.
         rng: ``numpy.random.Generator``.
 
     Returns:
-        A new (n, n_var) array of X's type.
+        A new (n, n_var) array.
     """
-    moved = other_choices(X, n_choices, rng)
-    chosen = (rng.random(X.shape) < prob) & (n_choices > 1)
-    return np.where(chosen, moved, X).astype(X.dtype)
+    step = rng.integers(1, np.maximum(n_choices, 2), size=X.shape)  # 1 to n_choices - 1
+    choices: np.ndarray = (X + step) % n_choices
+    return choices
+
+
+def reset_genes(
+    X: np.ndarray, n_choices: np.ndarray, prob: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Replace each gene by a different choice with probability ``prob``.
+
+    Args:
+        X: (n, n_var) ints, gene j in [0, n_choices[j]).
+        n_choices: (n_var,) number of choices; a gene with one choice never changes.
+        prob: probability per gene, in [0, 1].
+        rng: ``numpy.random.Generator``.
+
+    Returns:
+        A new (n, n_var) array with the dtype of X.
+    """
+    replacements = other_choices(X, n_choices, rng)
+    mutated = (rng.random(X.shape) < prob) & (n_choices > 1)
+    return np.where(mutated, replacements, X).astype(X.dtype)
 
 
 class CategoricalSampling(Sampling):
-    """:func:`draw_genes` over the problem's choices."""
+    """Applies :func:`sample_genes` to the problem's genes."""
 
-    def _do(self, problem, n_samples, *args, random_state, **kwargs):
-        return draw_genes(problem.n_choices, n_samples, random_state)
+    def _do(
+        self,
+        problem: ArchitectureProblem,
+        n_samples: int,
+        *args: Any,
+        random_state: np.random.Generator,
+        **kwargs: Any,
+    ) -> np.ndarray:
+        return sample_genes(problem.n_choices, n_samples, random_state)
 
 
 class ResetGenes(Mutation):
-    """:func:`reset_genes`, changing ``n_genes`` genes of an architecture on average.
+    """Random resetting mutation: :func:`reset_genes` of the problem's genes.
 
     Args:
-        n_genes: in (0, n_var]; genes with one choice do not count.
+        n_genes: mean number of genes to change per row, in (0, n_var]; genes with one choice are
+            not counted.
     """
 
-    def __init__(self, n_genes=1.0):
+    def __init__(self, n_genes: float = 1.0) -> None:
         super().__init__()
         self.n_genes = n_genes
 
-    def _do(self, problem, X, *args, random_state, **kwargs):
-        free = np.count_nonzero(problem.n_choices > 1)
-        return reset_genes(X, problem.n_choices, min(1.0, self.n_genes / free), random_state)
+    def _do(
+        self,
+        problem: ArchitectureProblem,
+        X: np.ndarray,
+        *args: Any,
+        random_state: np.random.Generator,
+        **kwargs: Any,
+    ) -> np.ndarray:
+        n_free = np.count_nonzero(problem.n_choices > 1)
+        return reset_genes(X, problem.n_choices, min(1.0, self.n_genes / n_free), random_state)

@@ -1,4 +1,4 @@
-"""Operators that follow from the kinds of genes of a problem."""
+"""Default operators of a problem, chosen by its kinds of genes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .categorical import CategoricalSampling, ResetGenes
 from .duplicates import SameArchitecture, SameRow
-from .mixed import MixedCrossover, MixedMoves, MixedSampling
+from .mixed import MixedCrossover, MixedMutation, MixedSampling
 from .nodes import NodeCrossover
 from .segments import BitSampling
 
@@ -15,14 +15,18 @@ if TYPE_CHECKING:
 
 
 def operators_for(problem: ArchitectureProblem) -> dict[str, Any]:
-    """Sampling, crossover, mutation and duplicate elimination for a problem's genes.
+    """Return sampling, crossover, mutation and duplicate elimination for a problem's genes.
 
-    Labels (integers from 0) and bits are drawn uniformly, crossed node by node, and one gene on
-    average changes. Other integers and real numbers are ordered: simulated binary crossover and
-    polynomial mutation.
+    Labels (integers from 0) and bits are categorical: they are sampled uniformly, nodes are
+    exchanged by crossover, and mutation changes one gene on average. Other integers and real
+    numbers are ordered: they have simulated binary crossover and polynomial mutation.
+
+    Args:
+        problem: an :class:`~moonas.problem.ArchitectureProblem`.
 
     Returns:
-        A dict of arguments of pymoo's genetic algorithms.
+        A dict of arguments of pymoo's genetic algorithms: ``sampling``, ``crossover``,
+        ``mutation`` and ``eliminate_duplicates``.
     """
     genes = problem.genes
     if genes.bits or not (genes.real.any() or genes.low.any()):
@@ -35,6 +39,6 @@ def operators_for(problem: ArchitectureProblem) -> dict[str, Any]:
     return dict(
         sampling=MixedSampling(),
         crossover=MixedCrossover(),
-        mutation=MixedMoves(1 / len(genes.low)),
+        mutation=MixedMutation(1 / len(genes.low)),
         eliminate_duplicates=SameArchitecture(problem.decode),
     )

@@ -1,20 +1,31 @@
-"""Duplicate elimination by a key of each row: linear in the population, exact."""
+"""Exact duplicate elimination by a key of each row, in time linear in the population."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 from pymoo.core.duplicate import DuplicateElimination
+
+if TYPE_CHECKING:
+    from pymoo.core.population import Population
+
+    from ..problem import ArchitectureProblem
 
 
 class SameArchitecture(DuplicateElimination):
-    """Two individuals are the same when their rows mean the same architecture; the later one goes.
+    """Eliminates an individual if an earlier one decodes to the same architecture.
 
     Args:
-        decode: row -> architecture, hashable.
+        decode: maps a row to its architecture, which must be hashable.
     """
 
-    def __init__(self, decode):
+    def __init__(self, decode: Callable[[np.ndarray], Hashable]) -> None:
         super().__init__()
         self.decode = decode
 
-    def _do(self, pop, other, is_duplicate):
+    def _do(self, pop: Population, other: Population | None, is_duplicate: np.ndarray) -> Any:
         seen = set() if other is None else {self.decode(individual.X) for individual in other}
         for index, individual in enumerate(pop):
             key = self.decode(individual.X)
@@ -25,38 +36,40 @@ class SameArchitecture(DuplicateElimination):
 
 
 class SameRow(SameArchitecture):
-    """Two individuals are the same when their rows have the same bytes; the later one goes.
+    """Eliminates an individual if an earlier one has a row with the same bytes.
 
-    All rows must have one type, as those of moonas's operators do.
+    All rows must have the same dtype, as those of moonas's operators do.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(_bytes)
 
 
-class NewRow(SameRow):
-    """The same, and a row goes, too, that its run has scored before: no evaluation is wasted.
+class EvaluatedRow(SameRow):
+    """Eliminates an individual if its row is a duplicate, or was evaluated earlier in the run.
 
-    A survival may forget what it has dropped, and mating then find it again. For problems whose
-    scores do not move. Where a space is exhausted, pymoo ends the run.
+    No evaluation is wasted on a row that the survival has dropped and mating has found again. Use
+    this only for problems whose objectives do not change during a run. pymoo ends the run when the
+    search space is exhausted.
 
     Args:
-        problem: an :class:`~moonas.problem.ArchitectureProblem`; its session knows what was scored.
+        problem: an :class:`~moonas.problem.ArchitectureProblem`, whose session knows the rows that
+            were evaluated.
     """
 
-    def __init__(self, problem):
+    def __init__(self, problem: ArchitectureProblem) -> None:
         super().__init__()
         self.problem = problem
-        self.before = ""  # the run that was on when this one made its first rows
+        self.previous_run: str | None = ""  # token of the session at the first call; "" before it
 
-    def _do(self, pop, other, is_duplicate):
-        if self.before == "":
-            self.before = self.problem.session.token
+    def _do(self, pop: Population, other: Population | None, is_duplicate: np.ndarray) -> Any:
+        if self.previous_run == "":
+            self.previous_run = self.problem.session.token
         is_duplicate = super()._do(pop, other, is_duplicate)
-        if other is None and self.problem.session.token != self.before:
+        if other is None and self.problem.session.token != self.previous_run:
             is_duplicate |= self.problem.session.known(pop.get("X"))
         return is_duplicate
 
 
-def _bytes(row):
+def _bytes(row: np.ndarray) -> bytes:
     return row.tobytes()

@@ -1,8 +1,13 @@
-"""Operators for rows that mix integers and real numbers, see :class:`moonas.spaces.genes.Genes`.
+"""Operators for rows of integers and real numbers, see :class:`moonas.spaces.genes.Genes`.
 
-Both kinds of gene are ordered. Integers are crossed on [low - 1/2, high + 1/2] and rounded, so that
-each value has an equal share of the line, and moved as :mod:`moonas.operators.ordered` moves them.
+All genes are ordered. Crossover treats an integer as a real number in [low - 1/2, high + 1/2] and
+rounds the result, so that each value covers an interval of the same length. Mutation of integers is
+that of :mod:`moonas.operators.ordered`.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pymoo.core.crossover import Crossover
@@ -11,102 +16,137 @@ from pymoo.core.sampling import Sampling
 from pymoo.operators.crossover.sbx import cross_sbx
 from pymoo.operators.mutation.pm import mut_pm
 
-from .ordered import move_genes
+from .ordered import mutate_ordered
+
+if TYPE_CHECKING:
+    from ..problem import ArchitectureProblem
+    from ..spaces.genes import Genes
 
 
-def draw_mixed(genes, n_samples, rng):
-    """Uniform rows, (n_samples, n_var) of the genes' type, each gene in its bounds."""
-    low, high = _widened(genes)
+def sample_mixed(genes: Genes, n_samples: int, rng: np.random.Generator) -> np.ndarray:
+    """Sample uniform rows within the bounds, (n_samples, n_var) with the dtype of the genes."""
+    low, high = _real_bounds(genes)
     return _rounded(rng.uniform(low, high, size=(n_samples, len(low))), genes)
 
 
-def cross_mixed(A, B, genes, eta, rng):
-    """Simulated binary crossover (Deb and Agrawal, 1995), each gene with chance 1/2.
+def cross_mixed(
+    A: np.ndarray, B: np.ndarray, genes: Genes, eta: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Apply simulated binary crossover (Deb and Agrawal, 1995) to each gene with probability 1/2.
 
     Args:
-        A: (n, n_var).
-        B: the same.
+        A: (n, n_var) rows, the first parents.
+        B: (n, n_var) rows, the second parents.
         genes: a :class:`~moonas.spaces.genes.Genes`.
-        eta: distribution index, the larger, the nearer children are to their parents.
+        eta: distribution index; children are closer to their parents if it is larger.
         rng: ``numpy.random.Generator``.
 
     Returns:
-        Two new arrays (n, n_var).
+        Two new (n, n_var) arrays.
     """
-    low, high = _widened(genes)
+    low, high = _real_bounds(genes)
     parents = np.stack([A, B]).astype(float)
     half, index = np.full((len(A), 1), 0.5), np.full((len(A), 1), float(eta))
     children = cross_sbx(parents, low, high, index, half, half, random_state=rng)
-    return tuple(_rounded(children, genes))
+    first, second = _rounded(children, genes)
+    return first, second
 
 
-def move_mixed(X, genes, prob, eta, rng):
-    """Move each gene, with probability ``prob``: polynomial mutation (Deb and Goyal, 1996).
+def mutate_mixed(
+    X: np.ndarray, genes: Genes, prob: float, eta: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Apply polynomial mutation (Deb and Goyal, 1996) to each gene with probability ``prob``.
 
     Args:
-        X: (n, n_var).
+        X: (n, n_var) rows.
         genes: a :class:`~moonas.spaces.genes.Genes`.
-        prob: in [0, 1].
-        eta: distribution index, the larger, the nearer; for integers given that they change.
+        prob: probability per gene, in [0, 1].
+        eta: distribution index; mutants are closer to the original if it is larger. Integers
+            follow the distribution conditional on a change.
         rng: ``numpy.random.Generator``.
 
     Returns:
         A new (n, n_var) array.
     """
-    real, moved = genes.real, np.array(X, float)
-    moved[:, ~real] = genes.low[~real] + move_genes(
-        (moved - genes.low)[:, ~real].astype(np.int64), genes.n_choices[~real], prob, eta, rng
+    real, mutants = genes.real, np.array(X, float)
+    mutants[:, ~real] = genes.low[~real] + mutate_ordered(
+        (mutants - genes.low)[:, ~real].astype(np.int64), genes.n_choices[~real], prob, eta, rng
     )
     low, high = genes.low[real], genes.high[real]
-    each = np.full(len(X), float(eta)), np.full(len(X), float(prob))
-    moved[:, real] = mut_pm(moved[:, real], low, high, *each, at_least_once=False, random_state=rng)
-    return moved.astype(genes.dtype)
+    indices, probs = np.full(len(X), float(eta)), np.full(len(X), float(prob))
+    mutants[:, real] = mut_pm(
+        mutants[:, real], low, high, indices, probs, at_least_once=False, random_state=rng
+    )
+    return mutants.astype(genes.dtype)
 
 
-def _widened(genes):
-    half = np.where(genes.real, 0, 0.5)
-    return genes.low - half, genes.high + half
+def _real_bounds(genes: Genes) -> tuple[np.ndarray, np.ndarray]:
+    """Return (n_var,) lower and upper bounds before rounding: integers have 1/2 more."""
+    margin = np.where(genes.real, 0, 0.5)
+    return genes.low - margin, genes.high + margin
 
 
-def _rounded(X, genes):
+def _rounded(X: np.ndarray, genes: Genes) -> np.ndarray:
+    """Round the integers of rows, (..., n_var), and convert to the dtype of the genes."""
     rounded = np.where(genes.real, X, np.floor(X + 0.5))
     return np.clip(rounded, genes.low, genes.high).astype(genes.dtype)
 
 
 class MixedSampling(Sampling):
-    """:func:`draw_mixed` over the problem's genes."""
+    """Applies :func:`sample_mixed` to the problem's genes."""
 
-    def _do(self, problem, n_samples, *args, random_state, **kwargs):
-        return draw_mixed(problem.genes, n_samples, random_state)
+    def _do(
+        self,
+        problem: ArchitectureProblem,
+        n_samples: int,
+        *args: Any,
+        random_state: np.random.Generator,
+        **kwargs: Any,
+    ) -> np.ndarray:
+        return sample_mixed(problem.genes, n_samples, random_state)
 
 
 class MixedCrossover(Crossover):
-    """:func:`cross_mixed` over the problem's genes: two parents, two children.
+    """Applies :func:`cross_mixed` to the problem's genes: two parents, two children.
 
     Args:
-        prob: chance that a pair of parents is crossed at all.
+        prob: probability that a pair of parents is crossed over.
         eta: distribution index; 15 is pymoo's default.
     """
 
-    def __init__(self, prob=0.9, eta=15.0):
+    def __init__(self, prob: float = 0.9, eta: float = 15.0) -> None:
         super().__init__(2, 2, prob=prob)
         self.index = eta
 
-    def _do(self, problem, X, *args, random_state, **kwargs):
+    def _do(
+        self,
+        problem: ArchitectureProblem,
+        X: np.ndarray,
+        *args: Any,
+        random_state: np.random.Generator,
+        **kwargs: Any,
+    ) -> np.ndarray:
         return np.stack(cross_mixed(X[0], X[1], problem.genes, self.index, random_state))
 
 
-class MixedMoves(Mutation):
-    """:func:`move_mixed` over the problem's genes.
+class MixedMutation(Mutation):
+    """Applies :func:`mutate_mixed` to the problem's genes.
 
     Args:
-        prob_gene: chance of each gene to move.
+        prob_gene: probability per gene that it is mutated.
         eta: distribution index; 20 is pymoo's default.
     """
 
-    def __init__(self, prob_gene=0.1, eta=20.0):
+    def __init__(self, prob_gene: float = 0.1, eta: float = 20.0) -> None:
         super().__init__()
         self.prob_gene, self.index = prob_gene, eta
 
-    def _do(self, problem, X, *args, random_state, **kwargs):
-        return move_mixed(X, problem.genes, self.prob_gene, self.index, random_state)
+    def _do(
+        self,
+        problem: ArchitectureProblem,
+        X: np.ndarray,
+        *args: Any,
+        random_state: np.random.Generator,
+        **kwargs: Any,
+    ) -> np.ndarray:
+        return mutate_mixed(X, problem.genes, self.prob_gene, self.index, random_state)

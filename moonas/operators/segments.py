@@ -1,87 +1,135 @@
-"""Crossover and mutation of whole segments of bits (Shu et al., 2019; their release)."""
+"""Crossover and mutation of segments of bits (Shu et al., 2019, and their release)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pymoo.core.crossover import Crossover
 from pymoo.core.mutation import Mutation
 from pymoo.core.sampling import Sampling
 
+if TYPE_CHECKING:
+    from ..problem import ArchitectureProblem
 
-def draw_bits(n, n_var, density, rng):
-    """n rows of bits, each one with the chance ``density``; (n, n_var) bool."""
+
+def sample_bits(n: int, n_var: int, density: float, rng: np.random.Generator) -> np.ndarray:
+    """Sample n rows of bits, (n, n_var) bool; each bit is one with probability ``density``."""
     return rng.random((n, n_var)) < density
 
 
-def draw_segments(n, n_var, rng):
-    """n segments of a row, uniform over all that are neither empty nor the whole row.
+def sample_segments(n: int, n_var: int, rng: np.random.Generator) -> np.ndarray:
+    """Sample n segments of a row uniformly, excluding empty ones and the whole row.
 
     Args:
-        n: how many.
-        n_var: length of a row, 2 at least.
+        n: number of segments.
+        n_var: length of a row, at least 2.
         rng: ``numpy.random.Generator``.
 
     Returns:
-        (n, n_var) bool.
+        (n, n_var) bool mask of the bits in each segment.
     """
     cuts = np.empty((n, 2), dtype=np.int64)
-    left = np.arange(n)
-    while len(left):
-        cuts[left] = np.sort(rng.integers(n_var + 1, size=(len(left), 2)), axis=1)
-        length = cuts[left, 1] - cuts[left, 0]
-        left = left[(length == 0) | (length == n_var)]
+    pending = np.arange(n)
+    while len(pending):
+        cuts[pending] = np.sort(rng.integers(n_var + 1, size=(len(pending), 2)), axis=1)
+        length = cuts[pending, 1] - cuts[pending, 0]
+        pending = pending[(length == 0) | (length == n_var)]
     columns = np.arange(n_var)
-    return (columns >= cuts[:, :1]) & (columns < cuts[:, 1:])
+    mask: np.ndarray = (columns >= cuts[:, :1]) & (columns < cuts[:, 1:])
+    return mask
 
 
-def swap_segments(A, B, rng):
-    """Two rows exchange a segment (two-point crossover); two new arrays (n, n_var)."""
-    taken = draw_segments(len(A), A.shape[1], rng)
-    return np.where(taken, B, A), np.where(taken, A, B)
+def swap_segments(
+    A: np.ndarray, B: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Exchange a random segment of each pair of rows (two-point crossover).
+
+    Args:
+        A: (n, n_var) bits, the first parents.
+        B: (n, n_var) bits, the second parents.
+        rng: ``numpy.random.Generator``.
+
+    Returns:
+        Two new (n, n_var) arrays.
+    """
+    exchanged = sample_segments(len(A), A.shape[1], rng)
+    return np.where(exchanged, B, A), np.where(exchanged, A, B)
 
 
-def flip_segments(X, rng):
-    """Each row with the bits of a segment flipped; a new (n, n_var) array of X's type."""
-    taken = draw_segments(len(X), X.shape[1], rng)
-    return np.where(taken, ~X.astype(bool), X).astype(X.dtype)
+def flip_segments(X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Flip the bits of a random segment of each row.
+
+    Args:
+        X: (n, n_var) bits.
+        rng: ``numpy.random.Generator``.
+
+    Returns:
+        A new (n, n_var) array with the dtype of X.
+    """
+    flipped = sample_segments(len(X), X.shape[1], rng)
+    return np.where(flipped, ~X.astype(bool), X).astype(X.dtype)
 
 
 class BitSampling(Sampling):
-    """:func:`draw_bits`.
+    """Applies :func:`sample_bits` to the problem's genes.
 
     Args:
-        density: chance of a bit to be one.
+        density: probability that a bit is one.
     """
 
-    def __init__(self, density=0.5):
+    def __init__(self, density: float = 0.5) -> None:
         super().__init__()
         self.density = density
 
-    def _do(self, problem, n_samples, *args, random_state, **kwargs):
-        return draw_bits(n_samples, problem.n_var, self.density, random_state)
+    def _do(
+        self,
+        problem: ArchitectureProblem,
+        n_samples: int,
+        *args: Any,
+        random_state: np.random.Generator,
+        **kwargs: Any,
+    ) -> np.ndarray:
+        return sample_bits(n_samples, problem.n_var, self.density, random_state)
 
 
 class SegmentCrossover(Crossover):
-    """:func:`swap_segments`.
+    """Applies :func:`swap_segments` to pairs of parents: two parents, two children.
 
     Args:
-        prob: chance that a pair of parents is crossed at all.
+        prob: probability that a pair of parents is crossed over.
     """
 
-    def __init__(self, prob=0.7):
+    def __init__(self, prob: float = 0.7) -> None:
         super().__init__(2, 2, prob=prob)
 
-    def _do(self, problem, X, *args, random_state, **kwargs):
+    def _do(
+        self,
+        problem: ArchitectureProblem,
+        X: np.ndarray,
+        *args: Any,
+        random_state: np.random.Generator,
+        **kwargs: Any,
+    ) -> np.ndarray:
         return np.stack(swap_segments(X[0], X[1], random_state))
 
 
 class SegmentFlip(Mutation):
-    """:func:`flip_segments`.
+    """Applies :func:`flip_segments` to rows.
 
     Args:
-        prob: chance that a row is mutated at all.
+        prob: probability that a row is mutated.
     """
 
-    def __init__(self, prob=0.1):
+    def __init__(self, prob: float = 0.1) -> None:
         super().__init__(prob=prob)
 
-    def _do(self, problem, X, *args, random_state, **kwargs):
+    def _do(
+        self,
+        problem: ArchitectureProblem,
+        X: np.ndarray,
+        *args: Any,
+        random_state: np.random.Generator,
+        **kwargs: Any,
+    ) -> np.ndarray:
         return flip_segments(X, random_state)

@@ -4,7 +4,7 @@ import numpy as np
 from pymoo.core.infill import InfillCriterion
 from pymoo.core.population import Population
 
-from moonas.operators.categorical import draw_genes
+from moonas.operators.categorical import sample_genes
 from moonas.operators.nodes import cross_nodes, reset_nodes
 
 
@@ -27,7 +27,7 @@ class CARSMating(InfillCriterion):
         parents = pop.get("X")[rng.integers(len(pop), size=(2, n))]
         crossed, _ = cross_nodes(*parents, problem.nodes, self.prob_node, rng)
         mutated = reset_nodes(parents[0], problem.nodes, problem.n_choices, self.prob_node, rng)
-        fresh = draw_genes(problem.n_choices, n, rng)
+        fresh = sample_genes(problem.n_choices, n, rng)
         coin = rng.random((n, 1))
         X = np.where(coin < self.crossover + self.mutation, mutated, fresh)
         X = np.where(coin < self.crossover, crossed, X)

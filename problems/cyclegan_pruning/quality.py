@@ -5,7 +5,7 @@ import importlib.util
 
 import torch
 
-from moonas.metrics.features import classifier_of, inception
+from moonas.metrics.features import classifier_from_pixels, inception
 from moonas.metrics.frechet import FrechetDistance, moments
 from moonas.nets.devices import repeatable
 
@@ -46,7 +46,9 @@ class Quality:
             for k, domain in data.items():
                 own = domain.known.float() / 255
                 name = f"classifier of {info.name}, domain {k.upper()}"
-                self.extract[k] = classifier_of(own, domain.labels, info.n_classes, name, device)
+                self.extract[k] = classifier_from_pixels(
+                    own, domain.labels, info.n_classes, name, device
+                )
         elif settings.inception_weights is not None:
             self.extract = dict.fromkeys("ab", inception(device, settings.inception_weights))
         if settings.segmentation is not None:

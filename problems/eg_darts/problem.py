@@ -12,7 +12,7 @@ from moonas.nets.cell_network import CellNetwork
 from moonas.nets.cells import staged_layout
 from moonas.nets.counting import CellCosts
 from moonas.nets.parts import network_parts
-from moonas.operators import MixedCrossover, MixedMoves, MixedSampling, SameArchitecture
+from moonas.operators import MixedCrossover, MixedMutation, MixedSampling, SameArchitecture
 
 from ..cars import zoo
 from . import cell_space
@@ -92,7 +92,7 @@ class EGDarts(ClassifierProblem):
         return dict(
             sampling=MixedSampling(),
             crossover=MixedCrossover(s.crossover, s.crossover_eta),
-            mutation=MixedMoves(s.mutation, s.mutation_eta),
+            mutation=MixedMutation(s.mutation, s.mutation_eta),
             eliminate_duplicates=SameArchitecture(self.space.decode),
         )
 

@@ -1,6 +1,6 @@
 """What NSGANetV1's searches are made of (section III-C), for both of its spaces."""
 
-from moonas.operators import BlockCrossover, CategoricalSampling, PolynomialMoves, SameRow
+from moonas.operators import BlockCrossover, CategoricalSampling, PolynomialMutation, SameRow
 
 from .settings import ETA
 
@@ -17,6 +17,6 @@ def operators(settings, n_var, eta=ETA):
     return dict(
         sampling=CategoricalSampling(),
         crossover=BlockCrossover(prob=settings.crossover),
-        mutation=PolynomialMoves(n_genes=settings.mutation * n_var, eta=eta),
+        mutation=PolynomialMutation(n_genes=settings.mutation * n_var, eta=eta),
         eliminate_duplicates=SameRow(),
     )

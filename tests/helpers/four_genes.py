@@ -14,10 +14,10 @@ class Four(Problem):
         super().__init__(n_var=4, n_obj=2, xl=np.zeros(4), xu=CHOICES - 1)
 
 
-def rng():
-    return np.random.default_rng(0)
+def rng(seed=0):
+    return np.random.default_rng(seed)
 
 
-def spread(n, p):
-    """4 standard errors of a share of n coins."""
+def tolerance(n, p):
+    """4 standard errors of the frequency of an event with probability p in n trials."""
     return 4 * np.sqrt(p * (1 - p) / n)

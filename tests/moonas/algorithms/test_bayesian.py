@@ -17,138 +17,161 @@ from moonas.algorithms.bayesian import (
 
 NODES = [np.array([0, 1]), np.array([2]), np.array([3])]
 CHOICES = np.array([2, 2, 3, 2])
-ARCHIVE = np.array([[0, 1, 2, 1], [0, 1, 2, 0], [0, 1, 0, 1], [1, 0, 2, 1], [0, 0, 1, 1]])
+ROWS = np.array([[0, 1, 2, 1], [0, 1, 2, 0], [0, 1, 0, 1], [1, 0, 2, 1], [0, 0, 1, 1]])
 SPACE = np.array(list(itertools.product(*map(range, CHOICES))))
+BLOCKS = [[np.arange(3)], [np.arange(3, 6)]]  # of the toy
 
 
-def by_hand(row, strength=1.0, gene_strength=1.0):
-    """The chance of one row, written as a loop over nodes, genes and archive rows."""
-    chance, matching = 1.0, list(ARCHIVE)
+def expected_probability(row, strength=1.0, gene_strength=1.0):
+    """The probability of one row, written as a loop over nodes, genes and fitted rows."""
+    probability, matching = 1.0, list(ROWS)
     for genes in NODES:
         prior = 1.0
         for g in genes:
-            count = sum(a[g] == row[g] for a in ARCHIVE)
-            prior *= (count + gene_strength / CHOICES[g]) / (len(ARCHIVE) + gene_strength)
+            count = sum(a[g] == row[g] for a in ROWS)
+            prior *= (count + gene_strength / CHOICES[g]) / (len(ROWS) + gene_strength)
         agreeing = [a for a in matching if all(a[g] == row[g] for g in genes)]
-        chance *= (len(agreeing) + strength * prior) / (len(matching) + strength)
+        probability *= (len(agreeing) + strength * prior) / (len(matching) + strength)
         matching = agreeing
-    return chance
+    return probability
 
 
 @pytest.mark.parametrize("strength", [0.2, 1.0, 5.0])
-def test_probabilities_are_those_computed_by_hand_and_add_up_to_one(strength):
-    model = BlockNetwork(ARCHIVE, NODES, CHOICES, strength)
-    found = model.probability(SPACE)
-    assert np.allclose(found, [by_hand(row, strength) for row in SPACE], rtol=1e-12)
-    assert found.sum() == pytest.approx(1)
-    assert (found > 0).all()
+def test_probabilities_equal_a_plain_loop_and_sum_to_one(strength):
+    model = BlockNetwork(ROWS, NODES, CHOICES, strength)
+    probabilities = model.probability(SPACE)
+    expected = [expected_probability(row, strength) for row in SPACE]
+    assert np.allclose(probabilities, expected, rtol=1e-12)
+    assert probabilities.sum() == pytest.approx(1)
+    assert (probabilities > 0).all()
 
 
-@pytest.mark.parametrize("strength", [0.2, 1.0, 5.0])
+@pytest.mark.parametrize("strength", [0.2, 5.0])
 def test_samples_follow_the_probabilities(strength):
-    model = BlockNetwork(ARCHIVE, NODES, CHOICES, strength)
+    model = BlockNetwork(ROWS, NODES, CHOICES, strength)
     n = 40_000
-    drawn = model.sample(n, np.random.default_rng(0))
-    index = np.ravel_multi_index(drawn.T, CHOICES)
+    samples = model.sample(n, np.random.default_rng(0))
+    index = np.ravel_multi_index(samples.T, CHOICES)
     observed = np.bincount(index, minlength=len(SPACE))
     expected = n * model.probability(SPACE)
     statistic = ((observed - expected) ** 2 / expected).sum()
-    # chi-square with 23 degrees of freedom has mean 23 and deviation sqrt(46): 4 deviations
+    # chi-square with 23 degrees of freedom has mean 23 and standard deviation sqrt(46)
     assert statistic < 23 + 4 * np.sqrt(46)
 
 
-def test_the_last_rows_node_depends_on_both_earlier_ones():
-    model = BlockNetwork(ARCHIVE, NODES, CHOICES, strength=1e-9)
-    drawn = {tuple(row) for row in model.sample(2000, np.random.default_rng(0)).tolist()}
-    assert drawn == {tuple(row) for row in ARCHIVE.tolist()}
+def test_without_smoothing_only_fitted_rows_are_sampled():
+    model = BlockNetwork(ROWS, NODES, CHOICES, strength=1e-9)
+    samples = {tuple(row) for row in model.sample(2000, np.random.default_rng(0)).tolist()}
+    assert samples == {tuple(row) for row in ROWS.tolist()}
 
 
-def test_samples_stay_within_bounds_and_leave_other_genes_zero():
-    model = BlockNetwork(ARCHIVE, NODES[1:], CHOICES, strength=100.0)
-    drawn = model.sample(2000, np.random.default_rng(0))
-    assert (drawn >= 0).all() and (drawn < CHOICES).all()
-    assert (drawn[:, :2] == 0).all()
-    assert {tuple(r) for r in drawn[:, 2:].tolist()} == set(itertools.product(range(3), range(2)))
+def test_samples_stay_within_bounds_and_leave_genes_of_other_blocks_zero():
+    model = BlockNetwork(ROWS, NODES[1:], CHOICES, strength=100.0)
+    samples = model.sample(2000, np.random.default_rng(0))
+    assert (samples >= 0).all() and (samples < CHOICES).all()
+    assert (samples[:, :2] == 0).all()
+    assert {tuple(r) for r in samples[:, 2:].tolist()} == set(itertools.product(range(3), range(2)))
 
 
-def test_equation_2_on_hand_made_rates():
+def test_shares_follow_equation_2():
     e = np.e
     assert np.allclose(softmax_shares([0.5, 0.5], [0.75, 0.25]), [0.5, 0.5])
     assert np.allclose(softmax_shares([1, 0], [0.75, 0.25]), [e / (e + 1), 1 / (e + 1)])
     assert softmax_shares([0, 1], [0, 1])[0] == pytest.approx(0.26894, abs=1e-5)
 
 
-def test_a_source_without_offspring_keeps_its_share():
+def test_shares_do_not_change_if_a_source_had_no_offspring():
     assert softmax_shares([0.3, np.nan], [0.75, 0.25]).tolist() == [0.75, 0.25]
     assert softmax_shares([np.nan, 0.2], [0.6, 0.4]).tolist() == [0.6, 0.4]
 
 
-def test_survival_rates_on_a_hand_made_generation():
-    class Now:
+def test_survival_rates_are_the_fractions_of_offspring_in_the_population():
+    class Generation:
         off = Population.new(X=np.zeros((5, 1)))
 
-    for individual, source in zip(Now.off, ["genetic"] * 3 + ["model"] * 2, strict=True):
+    for individual, source in zip(Generation.off, ["genetic"] * 3 + ["model"] * 2, strict=True):
         individual.set(SOURCE, source)
-    Now.pop = Now.off[[0, 2, 4]]
-    assert survival_rates(Now).tolist() == [2 / 3, 0.5]
+    Generation.pop = Generation.off[[0, 2, 4]]
+    assert survival_rates(Generation).tolist() == [2 / 3, 0.5]
 
 
-def searched(name="nsga2", generations=12, **options):
+def run(name="nsga2", generations=12, **options):
+    """Run the toy with a wrapped mating; also return (genetic, model, shares) per generation."""
     toy = Toy(population=12)
     search = algorithm(name, toy)
-    blocks = [[np.arange(3)], [np.arange(3, 6)]]
-    search.mating = BayesianMating(search.mating, blocks, **options)
-    seen = []
+    search.mating = BayesianMating(search.mating, BLOCKS, **options)
+    generation_log = []
 
     def callback(algorithm):
         sources = [i.get(SOURCE) for i in algorithm.off]
         shares = algorithm.mating.shares.tolist()
-        seen.append((sources.count("genetic"), sources.count("model"), shares))
+        generation_log.append((sources.count("genetic"), sources.count("model"), shares))
 
-    return minimize(toy, search, ("n_gen", generations), seed=1, callback=callback), seen
+    result = minimize(toy, search, ("n_gen", generations), seed=1, callback=callback)
+    return result, generation_log
 
 
-def test_the_model_begins_at_two_thirds_of_the_budget_with_a_quarter():
-    _, seen = searched()
-    models = [n for _, n, _ in seen]
-    # the mating of generation 9 is the first with 8 of 12 done
-    assert sum(models[:8]) == 0 and sum(models[8:]) > 0
-    assert seen[8][2] == [0.75, 0.25]
-    for (_, n, _), (_, _, after) in itertools.pairwise(seen[8:]):
-        if n:
-            assert 0.26 < after[1] < 0.74
+def test_the_model_is_first_used_after_two_thirds_of_the_budget_for_a_quarter_of_the_offspring():
+    _, generation_log = run()
+    n_model = [n for _, n, _ in generation_log]
+    # the mating of generation 9 is the first after 8 of 12 generations
+    assert sum(n_model[:8]) == 0 and sum(n_model[8:]) > 0
+    assert generation_log[8][2] == [0.75, 0.25]
+    for (_, n, _), (_, _, shares) in itertools.pairwise(generation_log[8:]):
+        if n:  # the softmax of two rates in [0, 1]
+            assert 0.26 < shares[1] < 0.74
+
+
+def test_the_budget_can_be_given_in_generations():
+    _, generation_log = run(start=0.5, generations=8)
+    n_model = [n for _, n, _ in generation_log]
+    assert sum(n_model[:4]) == 0 and sum(n_model[4:]) > 0
+    assert generation_log[4][2] == [0.75, 0.25]
 
 
 @pytest.mark.parametrize("name", ["nsga2", "nsga3", "smsemoa", "spea2"])
-def test_it_wraps_the_mating_of_any_genetic_algorithm_and_repeats(name):
-    first, seen = searched(name, start=0.3)
-    again, _ = searched(name, start=0.3)
-    assert np.array_equal(first.pop.get("X"), again.pop.get("X"))
-    assert sum(n for _, n, _ in seen) > 0
-    assert all(a + b == 12 for a, b, _ in seen[1:])
+def test_the_mating_of_any_genetic_algorithm_can_be_wrapped_and_is_deterministic(name):
+    first, generation_log = run(name, generations=6, start=0.3)
+    second, _ = run(name, generations=6, start=0.3)
+    assert np.array_equal(first.pop.get("X"), second.pop.get("X"))
+    assert sum(n for _, n, _ in generation_log) > 0
+    assert all(genetic + model == 12 for genetic, model, _ in generation_log[1:])
     assert first.pop.get("X").dtype.kind == "i"
 
 
-def test_the_archive_holds_each_row_that_was_evaluated_once():
-    toy = Toy(population=12, nonstationary=False)
+def run_with_archive(nonstationary):
+    """Run 12 generations; return the toy, the algorithm and the rows of each generation."""
+    toy = Toy(population=12, nonstationary=nonstationary)
     search = algorithm("nsga2", toy)
-    search.mating = BayesianMating(search.mating, [[np.arange(3)], [np.arange(3, 6)]])
-    evaluated = []
+    search.mating = BayesianMating(search.mating, BLOCKS)
+    evaluated, populations = [], []
 
     def callback(algorithm):
-        evaluated.extend(map(tuple, algorithm.off.get("X").tolist()))
+        evaluated.append([tuple(row) for row in algorithm.off.get("X").tolist()])
+        populations.append([tuple(row) for row in algorithm.pop.get("X").tolist()])
 
-    found = minimize(toy, search, ("n_gen", 12), seed=1, callback=callback)
-    X, F = found.algorithm.mating.archive
+    result = minimize(toy, search, ("n_gen", 12), seed=1, callback=callback)
+    return toy, result.algorithm, evaluated, populations
+
+
+def test_the_archive_contains_each_evaluated_row_once():
+    toy, search, evaluated, _ = run_with_archive(nonstationary=False)
+    X, F = search.mating.archive
     rows = [tuple(row) for row in X.tolist()]
-    # all but the last offspring, which no mating has seen
-    before = evaluated[:-12]
-    assert len(set(before)) < len(before)
-    assert set(rows) == set(before) and len(set(rows)) == len(rows)
+    # the last offspring were evaluated after the last mating
+    earlier = [row for generation in evaluated[:-1] for row in generation]
+    assert len(set(earlier)) < len(earlier)
+    assert set(rows) == set(earlier) and len(set(rows)) == len(rows)
     assert np.array_equal(toy.evaluate(X), F)
 
 
-def test_the_model_is_fitted_on_the_best_rows():
-    result, _ = searched(start=0.3, n_best=5)
-    (one, two) = result.algorithm.mating.models
-    assert len(one.X) == 5 and np.array_equal(one.X, two.X)
+def test_the_archive_contains_only_the_last_generation_if_objectives_change():
+    _, search, evaluated, populations = run_with_archive(nonstationary=True)
+    rows = [tuple(row) for row in search.mating.archive[0].tolist()]
+    assert set(rows) == {*evaluated[-2], *populations[-2]} and len(set(rows)) == len(rows)
+
+
+def test_the_model_is_fitted_to_the_best_rows():
+    result, _ = run(generations=6, start=0.3, n_best=5)
+    first, second = result.algorithm.mating.models
+    assert len(first.X) == 5 and np.array_equal(first.X, second.X)

@@ -1,4 +1,5 @@
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from toy import Toy
 import moonas
 from moonas.algorithms.named import reference_directions
 from moonas.algorithms.pnsga3 import PNSGA3Survival, merge_fronts
+from moonas.problem import Column
 
 TWO = Problem(n_var=1, n_obj=2)
 
@@ -25,14 +27,11 @@ def population(error, size, growth=None):
     return pop
 
 
-def survive(pop, n, **options):
+def survive(pop, n, seed=0, **options):
+    """The indices of the n survivors, sorted, and the survival."""
     survival = PNSGA3Survival(reference_directions(2, max(n, 2)), error="error", **options)
-    kept = survival.do(TWO, pop, n_survive=n, random_state=np.random.default_rng(0))
-    return {id(i) for i in kept}, survival
-
-
-def kept_rows(pop, n, **options):
-    ids, survival = survive(pop, n, **options)
+    survivors = survival.do(TWO, pop, n_survive=n, random_state=np.random.default_rng(seed))
+    ids = {id(individual) for individual in survivors}
     return [k for k, individual in enumerate(pop) if id(individual) in ids], survival
 
 
@@ -40,170 +39,173 @@ def arrays(*lists):
     return [np.array(x) for x in lists]
 
 
-def test_merged_stages_unite_the_kth_fronts_and_name_each_row_once():
+def test_a_stage_is_the_union_of_both_kth_fronts_without_rows_of_earlier_stages():
     first, second = arrays([0, 1], [2], [3, 4]), arrays([4], [1, 3], [0, 2])
     stages = merge_fronts(first, second, n_stop=5)
-    # U_1 = {0,1} u {4}; then {2} u {1,3} less what is there
+    # U_1 = {0, 1} u {4}, then {2} u {1, 3} without 1
     assert [s.tolist() for s in stages] == [[0, 1, 4], [2, 3]]
 
 
-def test_merging_stops_with_the_stage_that_reaches_n():
+def test_merging_stops_at_the_stage_that_reaches_n():
     first, second = arrays([0], [1], [2]), arrays([2], [1], [0])
     assert [s.tolist() for s in merge_fronts(first, second, 2)] == [[0, 2]]
     assert [s.tolist() for s in merge_fronts(first, second, 3)] == [[0, 2], [1]]
 
 
-def test_sorts_of_different_length_are_merged_to_the_end_of_the_longer():
+def test_sorts_with_different_numbers_of_fronts_are_merged_completely():
     first, second = arrays([0, 1, 2, 3]), arrays([3], [2], [1], [0])
     assert [s.tolist() for s in merge_fronts(first, second, 9)] == [[0, 1, 2, 3]]
     stages = merge_fronts(second, arrays([2], [3, 0, 1]), 9)
     assert [s.tolist() for s in stages] == [[3, 2], [0, 1]]
 
 
-def test_a_large_slow_model_survives_where_nsga3_drops_it():
-    #        small, middle, large and worse than all, but growing fastest, and a bad middle one
+def test_a_large_model_that_grows_fast_survives_but_is_dropped_by_nsga3():
+    # small, medium, large and worse than all but growing fastest, and a bad medium one
     pop = population(error=[10, 5, 20, 12], size=[1, 2, 9, 3], growth=[0.1, 0.2, 3.0, 0.3])
-    rows, survival = kept_rows(pop, 3)
+    rows, survival = survive(pop, 3)
     assert rows == [0, 1, 2] and survival.rule == "growth"
     nsga3 = ReferenceDirectionSurvival(reference_directions(2, 3))
-    kept = nsga3.do(TWO, pop, n_survive=2, random_state=np.random.default_rng(0))
-    assert sorted(kept.get("F")[:, 1]) == [1, 2]
+    survivors = nsga3.do(TWO, pop, n_survive=2, random_state=np.random.default_rng(0))
+    assert sorted(survivors.get("F")[:, 1]) == [1, 2]
 
 
-def test_hand_made_population_by_growth():
-    # error, size, growth. First sort (error, size): R1 = 0, 1; R2 = 2; R3 = 3.
+def test_the_first_merged_fronts_survive():
+    # First sort (error, size): R1 = 0, 1; R2 = 2; R3 = 3.
     # Second sort (-growth, -size): Q1 = 3 (largest), 0 (fastest); Q2 = 2; Q3 = 1.
     pop = population(error=[9, 4, 5, 8], size=[1, 2, 3, 4], growth=[5, 0, 1, 2])
     stages = merge_fronts(arrays([0, 1], [2], [3]), arrays([3, 0], [2], [1]), 4)
     assert [s.tolist() for s in stages] == [[0, 1, 3], [2]]
-    rows, _ = kept_rows(pop, 3)
+    rows, _ = survive(pop, 3)
     assert rows == [0, 1, 3]
     assert pop.get("rank").tolist() == [0, 0, 1, 0]
 
 
-def test_the_two_rules_keep_different_rows():
+def test_the_second_sorts_of_the_paper_and_of_the_release_select_different_rows():
     # rows 2 and 3 are equally large; row 2 is more accurate, row 3 grows faster
     pop = population(error=[9, 4, 8, 8.5], size=[1, 2, 4, 4], growth=[0, 1, -5, 2])
-    rows, survival = kept_rows(pop, 3, second="size")
+    rows, survival = survive(pop, 3, second="size")
     assert rows == [0, 1, 2] and survival.rule == "size"
-    rows, survival = kept_rows(pop, 3, second="growth")
+    rows, survival = survive(pop, 3, second="growth")
     assert rows == [0, 1, 3] and survival.rule == "growth"
 
 
 @pytest.mark.parametrize("growth", [None, [1, 2, np.nan]])
-def test_released_rule_applies_where_growth_is_unknown_and_shows(growth):
-    _, survival = kept_rows(population([3, 2, 1], [1, 2, 3], growth), 2)
+def test_the_second_sort_of_the_release_is_used_if_a_growth_is_unknown(growth):
+    _, survival = survive(population([3, 2, 1], [1, 2, 3], growth), 2)
     assert survival.rule == "size"
 
 
 @pytest.mark.parametrize("second", ["growth", "size"])
 @pytest.mark.parametrize("cut", ["niching", "random"])
-def test_largest_smallest_and_most_accurate_survive_while_the_first_stage_fits(second, cut):
+def test_largest_smallest_and_most_accurate_survive_if_the_first_stage_fits(second, cut):
     rng = np.random.default_rng(7)
-    tried = 0
-    while tried < 100:
+    n_tested = 0
+    while n_tested < 25:
         pop = population(rng.random(24) * 100, rng.permutation(24), rng.normal(size=24))
-        rows, _ = kept_rows(pop, 12, second=second, cut=cut)
+        rows, _ = survive(pop, 12, second=second, cut=cut)
         assert len(rows) == 12
         rank = pop.get("rank")
         if (rank == 0).sum() > 12:
             continue
-        tried += 1
+        n_tested += 1
         assert set(np.flatnonzero(rank == 0)) <= set(rows)
         F = pop.get("F")
         assert {F[:, 1].argmax(), F[:, 1].argmin(), F[:, 0].argmin()} <= set(rows)
 
 
-def test_the_last_stage_is_cut_at_random_or_by_niches():
-    # one stage of 5 on a line; niching takes the ends first, for each has a direction of its own
+def test_the_last_stage_is_cut_by_niching_or_at_random():
+    # one stage of 5 on a line; niching selects both ends, each of which has a direction
     pop = population([5, 4, 3, 2, 1], [1, 2, 3, 4, 5])
-    rows, _ = kept_rows(pop, 2)
-    assert rows == [0, 4]
-    chosen = set()
+    assert survive(pop, 2)[0] == [0, 4]
+    survivors = set()
     for seed in range(40):
-        survival = PNSGA3Survival(reference_directions(2, 2), error="error", cut="random")
-        kept = survival.do(TWO, pop, n_survive=2, random_state=np.random.default_rng(seed))
-        chosen |= {k for k, i in enumerate(pop) if any(i is j for j in kept)}
-    assert chosen == {0, 1, 2, 3, 4}
+        survivors.update(survive(pop, 2, seed, cut="random")[0])
+    assert survivors == {0, 1, 2, 3, 4}
 
 
-def test_niching_cuts_as_nsga3_does_where_both_sorts_agree():
-    # growth falls with size as error rises: both sorts give one front, as NSGA-III's own sort does
-    n, keep = 20, 8
-    directions = reference_directions(2, keep)
+def test_niching_selects_the_same_as_nsga3_if_both_sorts_agree():
+    # both sorts yield a single front, as NSGA-III's own sort does
+    n, n_survive = 20, 8
+    directions = reference_directions(2, n_survive)
     error, size = np.linspace(90, 10, n), np.linspace(1, 9, n)
-    ours = PNSGA3Survival(directions, error="error")
-    theirs = ReferenceDirectionSurvival(directions)
-    picked = []
-    for survival in (ours, theirs):
+    errors = []
+    for survival in (
+        PNSGA3Survival(directions, error="error"),
+        ReferenceDirectionSurvival(directions),
+    ):
         pop = population(error, size, growth=-size)
-        kept = survival.do(TWO, pop, n_survive=keep, random_state=np.random.default_rng(3))
-        picked.append(sorted(kept.get("F")[:, 0]))
-    assert picked[0] == picked[1]
+        rng = np.random.default_rng(3)
+        survivors = survival.do(TWO, pop, n_survive=n_survive, random_state=rng)
+        errors.append(sorted(survivors.get("F")[:, 0]))
+    assert errors[0] == errors[1]
 
 
-def test_size_can_be_any_objective_or_column():
+def test_any_column_can_be_the_size():
     pop = population([1, 2, 3], [3, 2, 1], [0, 0, 0])
     pop.set("other", np.array([1.0, 2.0, 9.0]))
-    rows, _ = kept_rows(pop, 2, size="other")
+    rows, _ = survive(pop, 2, size="other")
     assert 2 in rows
 
 
 @pytest.mark.parametrize("base", [NSGA2, NSGA3])
-def test_it_runs_inside_nsga2_and_nsga3(base):
+def test_the_survival_works_in_nsga2_and_nsga3(base):
     toy = Toy()
     directions = reference_directions(2, 8)
     survival = PNSGA3Survival(directions, error="error", size="params")
     options = dict(pop_size=8, survival=survival, **toy.operators())
     algorithm = base(ref_dirs=directions, **options) if base is NSGA3 else base(**options)
-    with warnings.catch_warnings(record=True):
-        result = minimize(toy, algorithm, ("n_gen", 8), seed=1)
+    result = minimize(toy, algorithm, ("n_gen", 8), seed=1)
     assert result.algorithm.survival.rule == "growth"
     assert len(result.pop) == 8
     size = result.pop.get("F")[:, 1]
     assert size.max() - size.min() > 5
 
 
-def test_it_keeps_larger_models_than_nsga3_where_small_ones_learn_faster():
-    from moonas import algorithm
+def test_models_are_larger_than_with_nsga3_if_small_ones_learn_faster():
+    def median_size(name):
+        sizes = []
+        for seed in range(3):
+            toy = Toy(population=12)
+            result = minimize(toy, moonas.algorithm(name, toy), ("n_gen", 15), seed=seed)
+            sizes.append(result.pop.get("params").mean())
+        return np.median(sizes)
 
-    medians = {
-        name: np.median(
-            [
-                minimize(
-                    Toy(population=12), algorithm(name, Toy(population=12)), ("n_gen", 15), seed=s
-                )
-                .pop.get("params")
-                .mean()
-                for s in range(5)
-            ]
-        )
-        for name in ("nsga3", "pnsga3")
-    }
-    assert medians["pnsga3"] > medians["nsga3"]
+    assert median_size("pnsga3") > median_size("nsga3")
 
 
-def test_unknown_options_are_refused_by_name():
+def test_unknown_options_are_rejected():
     with pytest.raises(ValueError, match=r"second='speed'; choose from \['growth', 'size'\]"):
         PNSGA3Survival(reference_directions(2, 4), second="speed")
     with pytest.raises(ValueError, match=r"cut='none'; choose from \['niching', 'random'\]"):
         PNSGA3Survival(reference_directions(2, 4), cut="none")
 
 
-def test_warnings_stay_alive_after_a_survival():
-    kept_rows(population([1, 2, 3], [3, 2, 1]), 2)
-    with pytest.warns(UserWarning, match="still heard"):
-        warnings.warn("still heard", stacklevel=1)
+def test_warnings_are_not_silenced_after_a_survival():
+    survive(population([1, 2, 3], [3, 2, 1]), 2)
+    with pytest.warns(UserWarning, match="not silenced"):
+        warnings.warn("not silenced", stacklevel=1)
 
 
-@pytest.fixture(scope="module")
-def table(tmp_path_factory):
-    return write_table(tmp_path_factory.mktemp("table") / "table.csv")
+COLUMNS = {
+    "error": Column("error", "%"),
+    "params": Column("params", "parameters"),
+    "macs": Column("macs", "multiply-adds"),
+    "latency_board": Column("latency_board", "ms"),
+}
 
 
-def by_name(table, *objectives, **options):
-    problem = moonas.load_problem("nasbench201", table=table, objectives=objectives, population=12)
-    return problem, moonas.algorithm("pnsga3", problem, **options)
+def named_survival(*objectives, **options):
+    """The survival of "pnsga3" for a problem that does not measure the growth of accuracy."""
+    problem = SimpleNamespace(
+        n_obj=len(objectives),
+        objectives=objectives,
+        column=COLUMNS.__getitem__,
+        growth_of=None,
+        pnsga3_options={},
+        settings=SimpleNamespace(population=12),
+        operators=dict,
+    )
+    return moonas.algorithm("pnsga3", problem, **options).survival
 
 
 @pytest.mark.parametrize(
@@ -217,36 +219,40 @@ def by_name(table, *objectives, **options):
         (("params", "macs"), "params", "macs"),
     ],
 )
-def test_without_growth_the_first_objective_and_the_first_size_behind_it_protect(
-    table, objectives, error, size
+def test_without_growth_the_second_sort_has_the_first_objective_and_the_next_size(
+    objectives, error, size
 ):
-    _, algorithm = by_name(table, *objectives)
-    survival = algorithm.survival
+    survival = named_survival(*objectives)
     assert (survival.error, survival.size, survival.second) == (error, size, "size")
 
 
-def test_without_growth_any_size_can_be_chosen(table):
-    _, algorithm = by_name(table, "error", "params", size="macs", second="growth", cut="random")
-    survival = algorithm.survival
+def test_without_growth_the_size_can_be_chosen():
+    survival = named_survival("error", "params", size="macs", second="growth", cut="random")
     assert (survival.size, survival.second, survival.cut) == ("macs", "size", "random")
 
 
 @pytest.mark.parametrize("objectives", [("error", "latency_board"), ("params", "error")])
-def test_without_growth_and_without_a_size_it_is_refused(table, objectives):
+def test_without_growth_and_size_pnsga3_is_rejected(objectives):
     message = (
-        "pnsga3 protects large candidates: where no growth is measured, it wants params or macs "
-        f"behind the first objective; got {list(objectives)}."
+        "pnsga3 protects large candidates: on a problem that does not measure the growth of "
+        "accuracy, it requires params or macs as an objective after the first one; got objectives "
+        f"{list(objectives)}."
     )
     with pytest.raises(ValueError) as caught:
-        by_name(table, *objectives)
+        named_survival(*objectives)
     assert str(caught.value) == message
 
 
-def test_a_search_of_a_table_uses_the_released_rule_and_keeps_large_cells(table):
-    """Small cells are the fastest: by time and size alone they are all that survives."""
-    problem, algorithm = by_name(table, "latency_board", "params")
-    protected = minimize(problem, algorithm, ("n_gen", 10), seed=1)
-    assert protected.algorithm.survival.rule == "size" and len(protected.pop) == 12
-    plain = minimize(problem, moonas.algorithm("nsga3", problem), ("n_gen", 10), seed=1)
-    largest = [run.pop.get("params").astype(float).max() for run in (protected, plain)]
+def test_large_cells_survive_a_search_of_a_table_with_the_second_sort_of_the_release(tmp_path):
+    """Small cells are the fastest, so only they are non-dominated in latency and size."""
+    problem = moonas.load_problem(
+        "nasbench201",
+        table=write_table(tmp_path / "table.csv"),
+        objectives=("latency_board", "params"),
+        population=12,
+    )
+    pnsga3 = minimize(problem, moonas.algorithm("pnsga3", problem), ("n_gen", 10), seed=1)
+    assert pnsga3.algorithm.survival.rule == "size" and len(pnsga3.pop) == 12
+    nsga3 = minimize(problem, moonas.algorithm("nsga3", problem), ("n_gen", 10), seed=1)
+    largest = [result.pop.get("params").astype(float).max() for result in (pnsga3, nsga3)]
     assert largest[0] > 2 * largest[1]

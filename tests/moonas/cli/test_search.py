@@ -95,7 +95,7 @@ def test_any_algorithm_and_other_objectives(elsewhere, capsys):
     [
         (["search", "carz"], "Unknown task 'carz'; choose from ['cars'"),
         (["search", "cars", "--algorithm", "nsga9"], "Unknown algorithm 'nsga9'; choose from"),
-        (["search", "cars", "--data", "cifar11"], "Data set 'cifar11' is not there"),
+        (["search", "cars", "--data", "cifar11"], "Unknown data set 'cifar11'"),
         (["search", "cars", "--objectives", "error", "speed"], "Unknown objective 'speed'"),
         (["search", "cars", "--preset", "big"], "Unknown preset 'big'"),
         (["search", "cars", "--set", "epoch=1"], "Unknown setting 'epoch'"),

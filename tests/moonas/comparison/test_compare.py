@@ -11,7 +11,7 @@ from toy import Toy
 
 import moonas
 from moonas.algorithms import ALGORITHMS
-from moonas.algorithms.random_search import WholeSampling
+from moonas.algorithms.random_search import UniqueSampling
 from moonas.cli import main
 from moonas.comparison import compare, make_plan, play, statistics
 from moonas.comparison.runs import igd_plus
@@ -292,7 +292,7 @@ def test_ctaea_begins_with_a_whole_population():
     for seed in twice[:5]:
         assert play(made, "ctaea", seed, 90)["evaluations"].tolist() == [60, 90]
     with pytest.raises(ValueError, match="only 4 different architectures"):
-        WholeSampling(FewRows(), eliminate_duplicates=SameRow()).do(made, 5)
+        UniqueSampling(FewRows(), eliminate_duplicates=SameRow()).do(made, 5)
 
 
 class FewRows(Sampling):

@@ -7,44 +7,46 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from moonas.data import describe, load, shift_and_flip, split
+from moonas.data import cutout, describe, load, shift_and_flip, split
 from moonas.nets.randomness import generator
 
 
-def test_digits_are_split_into_1437_and_360_by_class():
-    data = load("digits")
-    assert data.images.shape == (1437, 1, 8, 8) and data.test_images.shape == (360, 1, 8, 8)
-    assert data.classes == tuple("0123456789")
-    share = torch.bincount(data.labels) / 1437
-    test_share = torch.bincount(data.test_labels) / 360
-    assert (share - test_share).abs().max() < 1 / 360 + 1e-6
+@pytest.fixture(scope="module")
+def digits():
+    return load("digits")
 
 
-def test_every_digit_is_in_one_part_and_no_image_is_in_both():
-    data = load("digits")
-    raw = load_digits().images
-    mean = raw[:, None].astype(np.float32)
-    rows = {x.tobytes() for x in mean}
-    both = torch.cat([data.images, data.test_images])
-    # undo the normalisation from two known values: the darkest and the brightest pixel
-    low, high = both.min(), both.max()
-    pixels = ((both - low) / (high - low) * 16).round().numpy()
-    assert {x.tobytes() for x in pixels} == rows
-    search = {x.tobytes() for x in data.images.numpy()}
-    assert not any(x.tobytes() in search for x in data.test_images.numpy())
+def test_digits_have_1437_training_and_360_test_images_stratified_by_class(digits):
+    assert digits.images.shape == (1437, 1, 8, 8) and digits.test_images.shape == (360, 1, 8, 8)
+    assert digits.classes == tuple("0123456789")
+    frequency = torch.bincount(digits.labels) / 1437
+    test_frequency = torch.bincount(digits.test_labels) / 360
+    assert (frequency - test_frequency).abs().max() < 1 / 360 + 1e-6
 
 
-def test_images_are_normalised_by_those_to_search_with():
-    data = load("digits")
-    assert abs(float(data.images.mean())) < 1e-5
-    assert abs(float(data.images.std()) - 1) < 1e-5
+def test_every_digit_is_in_either_the_training_or_the_test_set(digits):
+    originals = load_digits().images[:, None].astype(np.float32)
+    images = torch.cat([digits.images, digits.test_images])
+    # undo the normalization from two known values: the darkest and the brightest pixel
+    low, high = images.min(), images.max()
+    pixels = ((images - low) / (high - low) * 16).round().numpy()
+    assert {x.tobytes() for x in pixels} == {x.tobytes() for x in originals}
+    train = {x.tobytes() for x in digits.images.numpy()}
+    assert not any(x.tobytes() in train for x in digits.test_images.numpy())
 
 
-def test_a_split_repeats_and_parts():
+def test_training_and_test_images_are_normalized_by_the_training_images(digits):
+    assert abs(float(digits.images.mean())) < 1e-5
+    assert abs(float(digits.images.std()) - 1) < 1e-5
+    for images in (digits.images, digits.test_images):
+        pixels = images * digits.std + digits.mean
+        assert abs(float(pixels.min())) < 1e-6 and abs(float(pixels.max()) - 1) < 1e-6
+
+
+def test_a_split_is_deterministic_stratified_and_complete():
     labels = np.repeat([0, 1, 2], 30)
     first, second = split(labels, 45)
-    again, _ = split(labels, 45)
-    assert np.array_equal(first, again)
+    assert np.array_equal(first, split(labels, 45)[0])
     assert sorted([*first, *second]) == list(range(90))
     assert np.array_equal(np.bincount(labels[first]), [15, 15, 15])
 
@@ -53,32 +55,48 @@ def test_images_can_be_resized():
     assert load("digits", image_size=5).images.shape == (1437, 1, 5, 5)
 
 
-def test_shifting_equals_a_plain_loop():
+def test_shift_and_flip_equals_a_plain_loop():
     images = torch.arange(2 * 3 * 4 * 5, dtype=torch.float32).reshape(2, 3, 4, 5)
     out = shift_and_flip(images, generator(3), padding=2, flip=True)
     rng = generator(3)
     dy, dx = torch.randint(0, 5, (2, 2, 1), generator=rng)
-    mirrored = torch.randint(0, 2, (2, 1), generator=rng, dtype=torch.bool)
+    flipped = torch.randint(0, 2, (2, 1), generator=rng, dtype=torch.bool)
     for i in range(2):
         padded = torch.zeros(3, 8, 9)
         padded[:, 2:6, 2:7] = images[i]
-        part = padded[:, dy[i] : dy[i] + 4, dx[i] : dx[i] + 5]
-        assert torch.equal(out[i], part.flip(2) if mirrored[i] else part)
+        crop = padded[:, dy[i] : dy[i] + 4, dx[i] : dx[i] + 5]
+        assert torch.equal(out[i], crop.flip(2) if flipped[i] else crop)
 
 
-def test_shifting_by_nothing_is_the_identity():
+def test_without_padding_and_flip_images_are_unchanged():
     images = torch.randn(3, 1, 4, 4)
     assert torch.equal(shift_and_flip(images, generator(0), 0, False), images)
 
 
-def test_mirroring_happens_half_of_the_time():
+def test_images_are_flipped_with_probability_one_half():
     images = torch.arange(2.0).reshape(1, 1, 1, 2).expand(10_000, 1, 1, 2)
     out = shift_and_flip(images, generator(0), 0, True)
-    share = float((out[:, 0, 0, 0] == 1).float().mean())
-    assert abs(share - 0.5) < 4 * 0.5 / 100  # 4 standard errors
+    frequency = float((out[:, 0, 0, 0] == 1).float().mean())
+    assert abs(frequency - 0.5) < 4 * 0.5 / 100  # 4 standard errors
+
+
+def test_cutout_sets_a_square_with_a_uniform_centre_to_zero():
+    n, side, size = 4000, 6, 4
+    out = cutout(torch.ones(n, 2, side, side), generator(0), size)
+    assert torch.equal(out[:, 0], out[:, 1])
+    holes = out[:, 0] == 0
+    # the centre c in [0, 6) erases pixels c - 2 to c + 1, so pixel 0 is erased if c is 0, 1 or 2
+    p = torch.tensor([3, 4, 4, 4, 3, 2]) / side
+    expected = p[:, None] * p
+    frequency = holes.float().mean(0)
+    assert ((frequency - expected).abs() < 4 * (expected * (1 - expected) / n).sqrt()).all()
+    rows, columns = holes.any(2).sum(1), holes.any(1).sum(1)
+    assert torch.equal(holes.flatten(1).sum(1), rows * columns)
+    assert rows.max() == columns.max() == size
 
 
 def write_images(folder, names, n=6, side=9):
+    """Write ``n`` images per class, brighter for later classes."""
     rng = np.random.default_rng(0)
     for level, name in enumerate(names):
         (folder / name).mkdir(parents=True)
@@ -87,17 +105,17 @@ def write_images(folder, names, n=6, side=9):
             Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{i}.png")
 
 
-def test_a_folder_of_classes_is_read_and_split(tmp_path):
+def test_a_folder_with_a_subfolder_per_class_is_read_and_split(tmp_path):
     write_images(tmp_path, ["cat", "dog"], n=10)
     data = load(str(tmp_path), image_size=8)
     assert data.classes == ("cat", "dog")
     assert data.images.shape == (16, 3, 8, 8) and data.test_images.shape == (4, 3, 8, 8)
     assert torch.bincount(data.test_labels).tolist() == [2, 2]
-    # the classes differ in brightness, so labels follow images
+    # the second class is brighter
     assert (data.images.mean((1, 2, 3)) > 0).long().equal(data.labels)
 
 
-def test_a_folder_with_train_and_test_is_taken_as_it_is(tmp_path):
+def test_a_folder_with_train_and_test_is_not_split(tmp_path):
     write_images(tmp_path / "train", ["a", "b", "c"], n=4)
     write_images(tmp_path / "test", ["a", "b", "c"], n=2)
     data = load(str(tmp_path))
@@ -105,37 +123,49 @@ def test_a_folder_with_train_and_test_is_taken_as_it_is(tmp_path):
     assert describe(str(tmp_path)).n_classes == 3
 
 
-def test_train_and_test_with_different_classes_are_refused(tmp_path):
+def test_different_classes_in_train_and_test_are_rejected(tmp_path):
     write_images(tmp_path / "train", ["a", "b"])
     write_images(tmp_path / "test", ["a", "c"])
-    with pytest.raises(ValueError, match=r"\['b', 'c'\] are in one of them only"):
+    with pytest.raises(ValueError, match=r"only one of them contains \['b', 'c'\]"):
         load(str(tmp_path))
 
 
-def test_a_folder_without_classes_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="a folder of images for each class"):
+def test_a_train_folder_without_a_test_folder_is_rejected(tmp_path):
+    write_images(tmp_path / "train", ["a", "b"])
+    with pytest.raises(ValueError, match="contains train/ but no test/"):
         load(str(tmp_path))
 
 
-def test_a_file_that_is_no_image_is_named(tmp_path):
+def test_a_class_with_four_images_is_rejected(tmp_path):
+    write_images(tmp_path, ["a", "b"], n=4)
+    with pytest.raises(ValueError, match="a class with 4 images; at least 5 are required"):
+        load(str(tmp_path))
+
+
+def test_an_empty_folder_is_rejected(tmp_path):
+    with pytest.raises(ValueError, match="contains no labelled images: .* got 0 such subfolders"):
+        load(str(tmp_path))
+
+
+def test_a_file_that_is_not_an_image_is_rejected_with_its_name(tmp_path):
     write_images(tmp_path, ["a", "b"])
-    (tmp_path / "a" / "broken.png").write_bytes(b"nothing")
+    (tmp_path / "a" / "broken.png").write_bytes(b"no image")
     with pytest.raises(ValueError, match=r"broken\.png cannot be read as an image"):
         load(str(tmp_path))
 
 
-def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(ValueError, match="'cifar11' is not there: .*'cifar10'"):
+def test_an_unknown_data_set_is_rejected_with_the_known_names():
+    with pytest.raises(ValueError, match="Unknown data set 'cifar11': .*'cifar10'"):
         load("cifar11")
 
 
-def test_a_data_set_that_is_not_there_says_where_it_looked_and_what_would_do(tmp_path):
-    with pytest.raises(ValueError, match="cifar10 is not in .*--root.*download=true"):
+def test_a_missing_data_set_is_rejected_with_its_folder_and_advice(tmp_path):
+    with pytest.raises(ValueError, match="cifar10 is missing in .*--root.*download=true"):
         load("cifar10", root=str(tmp_path))
 
 
-def test_torchvisions_files_are_found_under_root(tmp_path):
-    """Fashion-MNIST in its own file format, with images made here."""
+def test_torchvisions_files_are_read_from_root(tmp_path):
+    """Random images in the file format of Fashion-MNIST."""
     raw = tmp_path / "FashionMNIST" / "raw"
     raw.mkdir(parents=True)
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Robustness: the attack on a linear model is known in closed form."""
+"""Adversarial attacks, which have a closed form for a linear model."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,8 @@ MEAN = torch.tensor([0.4, 0.6]).reshape(1, C, 1, 1)
 STD = torch.tensor([0.2, 0.5]).reshape(1, C, 1, 1)
 
 
-def setting():
+def linear_problem():
+    """Pixels, normalized images and labels, and the weights of a linear model."""
     rng = generator(0, "linear")
     pixels = torch.rand(N, C, SIDE, SIDE, generator=rng)
     weight = torch.randn(CLASSES, C * SIDE * SIDE, generator=rng)
@@ -30,16 +31,16 @@ def linear(weight):
     return lambda x: x.flatten(1) @ weight.T
 
 
-def test_the_attack_on_a_linear_model_is_the_sign_of_the_weights_times_the_residual():
-    _, images, labels, weight = setting()
-    share = (images.flatten(1) @ weight.T).softmax(1)
-    residual = share - torch.nn.functional.one_hot(labels, CLASSES)
+def test_fgsm_signs_of_a_linear_model_are_the_signs_of_residuals_times_weights():
+    _, images, labels, weight = linear_problem()
+    probabilities = (images.flatten(1) @ weight.T).softmax(1)
+    residual = probabilities - torch.nn.functional.one_hot(labels, CLASSES)
     expected = (residual @ weight).sign().reshape(images.shape)
     assert torch.equal(fgsm_signs(linear(weight), images, labels), expected)
 
 
-def test_robust_accuracy_equals_a_plain_loop_over_images_and_strengths():
-    pixels, images, labels, weight = setting()
+def test_counts_equal_a_plain_loop_over_images_and_strengths():
+    pixels, images, labels, weight = linear_problem()
     counts, finite = count_correct_under_attack(linear(weight), images, labels, 16, MEAN, STD)
     assert bool(finite)
     for k, strength in enumerate(STRENGTHS):
@@ -48,42 +49,42 @@ def test_robust_accuracy_equals_a_plain_loop_over_images_and_strengths():
             logits = weight @ images[i].flatten()
             residual = logits.softmax(0)
             residual[labels[i]] -= 1
-            # d loss / d pixel has the sign of d loss / d image, as std is positive
+            # d loss / d pixel has the sign of d loss / d image, since std is positive
             signs = (residual @ weight).sign().reshape(C, SIDE, SIDE)
-            attacked = (pixels[i] + strength * signs).clamp(0, 1)
-            x = ((attacked - MEAN[0]) / STD[0]).flatten()
+            adversarial = (pixels[i] + strength * signs).clamp(0, 1)
+            x = ((adversarial - MEAN[0]) / STD[0]).flatten()
             correct += int((weight @ x).argmax() == labels[i])
         assert counts[k] == correct
-    assert counts[0] > counts[-1]  # the attack works
+    assert counts[0] > counts[-1]  # the attack succeeds
 
 
 def test_the_attack_works_inside_inference_mode():
-    _, images, labels, weight = setting()
+    _, images, labels, weight = linear_problem()
     outside, _ = count_correct_under_attack(linear(weight), images, labels, 16, MEAN, STD)
     with torch.inference_mode():
         inside, _ = count_correct_under_attack(linear(weight), images, labels, 16, MEAN, STD)
     assert torch.equal(outside, inside)
 
 
-def test_logits_that_are_not_finite_are_noticed():
-    _, images, labels, weight = setting()
+def test_logits_that_are_not_finite_are_detected():
+    _, images, labels, weight = linear_problem()
     weight[0, 0] = torch.inf
     _, finite = count_correct_under_attack(linear(weight), images, labels, 16, MEAN, STD)
     assert not bool(finite)
 
 
-def test_robustness_of_straight_curves():
+def test_the_robustness_error_of_linear_curves_has_a_closed_form():
     ones = np.ones(len(STRENGTHS))
     assert robustness_error_percent(ones, 10) == pytest.approx(0)
     assert robustness_error_percent(0.1 * ones, 10) == pytest.approx(100)
     assert robustness_error_percent(0.55 * ones, 10) == pytest.approx(50)
-    # a straight fall from 1 to chance leaves half of the rectangle
-    fall = 1 - 0.9 * np.array(STRENGTHS) / STRENGTHS[-1]
-    assert robustness_error_percent(fall, 10) == pytest.approx(50)
+    # the area under a line from accuracy 1 to that of guessing is half of the rectangle
+    falling = 1 - 0.9 * np.array(STRENGTHS) / STRENGTHS[-1]
+    assert robustness_error_percent(falling, 10) == pytest.approx(50)
 
 
-def test_an_accuracy_below_guessing_counts_as_guessing():
+def test_an_accuracy_below_that_of_guessing_is_replaced_by_it():
     accuracy = np.array([[1.0, 0, 0, 0, 0, 0, 0], [1.0, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]])
     below, at = robustness_error_percent(accuracy, 10)
-    # a triangle from 1 at strength 0 to guessing at 0.01, of the rectangle up to 0.15
+    # the area of a triangle of width 0.01 in the rectangle of width 0.15
     assert below == at == pytest.approx(100 * (1 - 0.01 / 2 / 0.15))

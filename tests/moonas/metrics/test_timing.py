@@ -7,7 +7,7 @@ from moonas.metrics.timing import WARM_UP, measure_latency
 
 
 class Sleeper(nn.Module):
-    """Sleeps a known time at each call, longer while it is cold."""
+    """Sleeps for 4 ms in each forward pass, and for 50 ms during warm-up."""
 
     def __init__(self):
         super().__init__()
@@ -19,14 +19,14 @@ class Sleeper(nn.Module):
         return x
 
 
-def test_the_median_leaves_the_warm_up_out_and_counts_in_milliseconds():
+def test_latency_is_the_median_in_milliseconds_without_the_warm_up():
     module = Sleeper()
-    took = measure_latency(module, (3, 8, 8), "cpu", batch=2, repeats=5)
-    assert 4 <= took < 40  # a pass sleeps 4 ms, a cold one 50
+    latency = measure_latency(module, (3, 8, 8), "cpu", batch=2, repeats=5)
+    assert 4 <= latency < 40
     assert module.calls == [(2, 3, 8, 8)] * (WARM_UP + 5)
 
 
-def test_measuring_is_done_in_evaluation_mode_without_gradients():
+def test_latency_is_measured_in_evaluation_mode_without_gradients():
     class Check(nn.Module):
         def forward(self, x):
             assert not self.training and not torch.is_grad_enabled()

@@ -1,4 +1,4 @@
-"""Operators that follow from the kinds of genes."""
+"""Default operators for each kind of gene."""
 
 from dataclasses import dataclass
 
@@ -35,7 +35,7 @@ class Sums(Evaluator):
 
 
 class Plain(ArchitectureProblem):
-    """A problem with nothing but what must be given; every default is at work."""
+    """A problem that defines only the required methods, and uses every default."""
 
     def __init__(self, kind):
         columns = [
@@ -59,12 +59,12 @@ class Plain(ArchitectureProblem):
 
 
 @pytest.mark.parametrize("kind", GENES)
-def test_a_problem_of_defaults_keeps_the_contract(kind):
+def test_a_problem_with_defaults_fulfils_the_contract(kind):
     check_problem(Plain(kind), n=6)
 
 
 @pytest.mark.parametrize("kind", GENES)
-def test_its_own_algorithm_finds_a_better_total_than_the_first_population(kind):
+def test_the_default_algorithm_improves_on_the_initial_population(kind):
     problem = Plain(kind)
     first = minimize(problem, problem.algorithm(), ("n_gen", 1), seed=1).pop.get("total").min()
     last = minimize(problem, problem.algorithm(), ("n_gen", 20), seed=1).pop.get("total").min()
@@ -72,7 +72,7 @@ def test_its_own_algorithm_finds_a_better_total_than_the_first_population(kind):
 
 
 @pytest.mark.parametrize("kind", GENES)
-def test_rows_keep_the_type_and_the_bounds_of_the_genes(kind):
+def test_rows_have_the_dtype_and_the_bounds_of_the_genes(kind):
     problem = Plain(kind)
     result = minimize(problem, problem.algorithm(), ("n_gen", 5), seed=1)
     X = result.pop.get("X")
@@ -80,13 +80,13 @@ def test_rows_keep_the_type_and_the_bounds_of_the_genes(kind):
     problem.check_rows(X)
 
 
-def test_each_gene_is_a_node_and_all_nodes_are_one_block():
+def test_by_default_each_gene_is_a_node_and_all_nodes_form_one_block():
     problem = Plain("labels")
     assert [genes.tolist() for genes in problem.nodes] == [[0], [1], [2], [3]]
     assert problem.blocks == [problem.nodes]
 
 
-def test_what_only_some_problems_have_is_empty():
+def test_optional_methods_have_empty_defaults():
     problem = Plain("bits")
     architecture = problem.decode(np.array([True, False, True, False]))
     assert problem.zoo() == problem.operations() == problem.parts(architecture) == []

@@ -1,72 +1,77 @@
 import numpy as np
 import pytest
+from four_genes import rng, tolerance
 
-from moonas.operators.ordered import PolynomialMoves, move_genes, polynomial_moves
+from moonas.operators.ordered import (
+    PolynomialMutation,
+    mutate_ordered,
+    transition_probabilities,
+)
+
+CHOICES = np.array([1, 2, 3, 12])
 
 
 def polynomial_mutation(value, k, eta, rng, n):
-    """Deb's operator as it is usually written, with bounds half a step wider, rounded."""
+    """Deb's operator as it is usually written, with bounds 1/2 wider, rounded."""
     low, high = -0.5, k - 0.5
     u = rng.random(n)
     d1, d2 = (value - low) / (high - low), (high - value) / (high - low)
     down = (2 * u + (1 - 2 * u) * (1 - d1) ** (eta + 1)) ** (1 / (eta + 1)) - 1
     up = 1 - (2 * (1 - u) + (2 * u - 1) * (1 - d2) ** (eta + 1)) ** (1 / (eta + 1))
-    moved = value + np.where(u <= 0.5, down, up) * (high - low)
-    return np.clip(np.round(moved), 0, k - 1).astype(int)
+    mutants = value + np.where(u <= 0.5, down, up) * (high - low)
+    return np.clip(np.round(mutants), 0, k - 1).astype(int)
 
 
 @pytest.mark.parametrize("k", [2, 3, 6, 12])
 @pytest.mark.parametrize("eta", [0.0, 3.0, 20.0])
-def test_moves_are_polynomial_mutation_rounded_given_that_the_value_changes(k, eta):
-    table = polynomial_moves(k, eta)
-    rng = np.random.default_rng(0)
-    for value in range(k):
-        drawn = polynomial_mutation(value, k, eta, rng, 200_000)
-        drawn = drawn[drawn != value]
-        if len(drawn) < 200:
+def test_transitions_follow_rounded_polynomial_mutation_conditional_on_a_change(k, eta):
+    table = transition_probabilities(k, eta)
+    for value in {0, k // 2, k - 1}:
+        mutants = polynomial_mutation(value, k, eta, rng(value), 100_000)
+        mutants = mutants[mutants != value]
+        if len(mutants) < 200:
             continue
-        shares = np.bincount(drawn, minlength=k) / len(drawn)
-        # 4 standard errors, and one for cells that hardly anyone reaches
-        error = 4 * np.sqrt(table[value] * (1 - table[value]) / len(drawn)) + 1 / len(drawn)
-        assert (np.abs(shares - table[value]) <= error).all()
+        frequencies = np.bincount(mutants, minlength=k) / len(mutants)
+        # one mutant more for values that are hardly ever reached
+        error = tolerance(len(mutants), table[value]) + 1 / len(mutants)
+        assert (np.abs(frequencies - table[value]) <= error).all()
 
 
 @pytest.mark.parametrize("k", [1, 2, 5, 12])
-def test_rows_of_moves_add_up_and_nobody_stays(k):
-    table = polynomial_moves(k, 3.0)
+def test_transition_probabilities_sum_to_one_with_a_zero_diagonal(k):
+    table = transition_probabilities(k, 3.0)
     assert (np.diag(table) == 0).all()
     assert np.allclose(table.sum(axis=1), 0 if k == 1 else 1)
-    assert np.allclose(table, table[::-1, ::-1])  # up and down are alike
+    assert np.allclose(table, table[::-1, ::-1])  # up and down are symmetric
 
 
-def test_neighbours_are_likelier_than_values_far_away():
-    table = polynomial_moves(12, 3.0)
+def test_nearby_values_are_more_probable():
+    table = transition_probabilities(12, 3.0)
     assert (np.diff(table[0, 1:]) < 0).all()
     assert (np.diff(table[5, 6:]) < 0).all() and (np.diff(table[5, :5]) > 0).all()
 
 
-def test_genes_change_at_the_rate_that_is_asked_for_also_those_of_two_values():
-    choices = np.array([1, 2, 3, 12])
+def test_genes_change_with_the_given_probability_even_if_they_have_two_values():
     X = np.tile([0, 1, 0, 6], (20_000, 1))
-    Y = move_genes(X, choices, 0.3, 3.0, np.random.default_rng(0))
-    assert Y.dtype == X.dtype and (Y >= 0).all() and (choices > Y).all()
+    Y = mutate_ordered(X, CHOICES, 0.3, 3.0, rng())
+    assert Y.dtype == X.dtype and (Y >= 0).all() and (Y < CHOICES).all()
     changed = (X != Y).mean(axis=0)
     assert changed[0] == 0
-    assert np.abs(changed[1:] - 0.3).max() <= 4 * np.sqrt(0.3 * 0.7 / len(X))
+    assert np.abs(changed[1:] - 0.3).max() <= tolerance(len(X), 0.3)
 
 
-def test_where_genes_move_to_follows_the_table():
+def test_mutants_follow_the_transition_probabilities():
     X = np.full((20_000, 1), 4)
-    Y = move_genes(X, np.array([12]), 1.0, 3.0, np.random.default_rng(0))
-    expected = polynomial_moves(12, 3.0)[4]
-    shares = np.bincount(Y[:, 0], minlength=12) / len(Y)
-    assert (np.abs(shares - expected) <= 4 * np.sqrt(expected * (1 - expected) / len(Y))).all()
+    Y = mutate_ordered(X, np.array([12]), 1.0, 3.0, rng())
+    expected = transition_probabilities(12, 3.0)[4]
+    frequencies = np.bincount(Y[:, 0], minlength=12) / len(Y)
+    assert (np.abs(frequencies - expected) <= tolerance(len(Y), expected)).all()
 
 
-def test_the_class_changes_the_number_of_genes_it_says():
+def test_the_mutation_changes_the_given_mean_number_of_genes():
     class Problem:
-        n_choices = np.array([1, 2, 3, 12])
+        n_choices = CHOICES
 
     X = np.tile([0, 1, 0, 6], (20_000, 1))
-    Y = PolynomialMoves(n_genes=1.5)._do(Problem, X, random_state=np.random.default_rng(0))
+    Y = PolynomialMutation(n_genes=1.5)._do(Problem, X, random_state=rng())
     assert abs((X != Y).sum(axis=1).mean() - 1.5) <= 4 * np.sqrt(3 * 0.25 / len(X))

@@ -221,11 +221,11 @@ def test_its_own_algorithm_reads_the_columns_of_each_generator(make):
     result = run(made, generations=4, copy_algorithm=False)
     algorithm = result.algorithm
     assert result.pop.get("X").dtype == bool
-    best = algorithm.species[0][algorithm.brackets[0].argmin()]
+    best = algorithm.species[0][algorithm.costs[0].argmin()]
     assert np.array_equal(algorithm.best[: made.species_bits[0]], best)
     assert np.array_equal(result.pop[-1].X, algorithm.best)
     pairs = {name: result.pop[:5].get(name).astype(float) for name in ("fitness_a", "fitness_b")}
-    assert np.array_equal(algorithm.brackets[0], pairs["fitness_a"])
+    assert np.array_equal(algorithm.costs[0], pairs["fitness_a"])
 
 
 def test_presets_are_the_papers():
