@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from moonas.problems.digits_table import space, training
-from moonas.problems.digits_table.networks import DigitsNetwork, of_copy, stack_initial
+from moonas.problems.digits_table.networks import DigitsNetwork, extract_copy, stack_weights
 from moonas.problems.digits_table.problem import FILE, read
 from torch.nn import functional as F
 
@@ -17,7 +17,7 @@ from moonas.training.sgd import cosine, make_optimizer
 
 
 def test_every_row_is_another_network():
-    rows = space.every_row()
+    rows = space.all_rows()
     assert rows.shape == (1350, 6)
     found = {space.decode(x) for x in rows}
     assert len(found) == 1350
@@ -32,7 +32,7 @@ def test_every_row_is_another_network():
     "value", [None, {}, {"width": 5, "operations": ["conv1"] * 2, "depths": [1, 1], "widening": 1}]
 )
 def test_what_is_no_network_is_refused(value):
-    with pytest.raises(ValueError, match="no network of digits-table"):
+    with pytest.raises(ValueError, match="not a network of digits-table"):
         space.from_json(value)
 
 
@@ -53,7 +53,7 @@ def test_networks_side_by_side_are_trained_as_if_each_were_alone(row):
     architecture, n = space.decode(row), 3
     alone = [DigitsNetwork(architecture) for _ in range(n)]
     together = DigitsNetwork(architecture, copies=n)
-    stack_initial(alone, together)
+    stack_weights(alone, together)
     optimizers = [torch.optim.SGD(net.parameters(), 0.1, momentum=0.9) for net in alone]
     shared = torch.optim.SGD(together.parameters(), 0.1, momentum=0.9)
     rng = torch.Generator().manual_seed(0)
@@ -70,7 +70,7 @@ def test_networks_side_by_side_are_trained_as_if_each_were_alone(row):
         shared.step()
     x = torch.rand(5, 1, 8, 8, generator=rng)
     for i, net in enumerate(alone):
-        mine = of_copy(together, architecture, i).eval()
+        mine = extract_copy(together, architecture, i).eval()
         assert torch.allclose(mine(x), net.eval()(x), atol=1e-4)
     assert not torch.allclose(alone[0](x), alone[1](x), atol=1e-2)
 
@@ -97,7 +97,7 @@ def test_a_training_is_a_plain_loop(monkeypatch):
 
 
 def test_parts_of_digits_have_no_image_in_common():
-    parts = training.digits()
+    parts = training.load_splits()
     sizes = {name: len(labels) for name, (_, labels) in parts.items()}
     assert sizes == {"train": 1077, "validation": 360, "test": 360}
     seen = [{image.numpy().tobytes() for image in images} for images, _ in parts.values()]
@@ -106,13 +106,13 @@ def test_parts_of_digits_have_no_image_in_common():
 
 def test_scores_are_those_of_the_networks_that_were_trained():
     found = read()
-    data = training.digits()
+    data = training.load_splits()
     rows = [(0, 0, 0, 0, 0, 0), (0, 3, 0, 0, 0, 0)]  # the quickest to train
     for row in rows:
         place = np.ravel_multi_index(row, space.N_CHOICES)
         network = training.train(space.decode(row), data["train"], [0])[0]
         for part in ("validation", "test"):
-            missed = training.wrong(network, data[part])
+            missed = training.count_misclassified(network, data[part])
             # to a few images: sums of other processors and versions round otherwise
             assert abs(missed - int(found[f"wrong_{part}"][place, 0])) <= 12
         assert count_params(network) == found["params"][place]
@@ -128,7 +128,7 @@ def test_the_table_is_whole_and_small():
 
 
 def test_columns_are_means_of_seeds_or_one_of_them():
-    found, X = read(), space.every_row()
+    found, X = read(), space.all_rows()
     wrong = found["wrong_validation"]
     for query, values in [("mean", wrong.mean(axis=1)), ("1", wrong[:, 1])]:
         problem = moonas.load_problem("digits-table", query=query)
@@ -140,7 +140,7 @@ def test_columns_are_means_of_seeds_or_one_of_them():
 @pytest.mark.parametrize("objectives", [("error", "params"), ("test_error", "macs", "latency_ms")])
 def test_the_true_front_is_what_no_other_network_dominates(objectives):
     problem = moonas.load_problem("digits-table", objectives=objectives)
-    F = problem.evaluate(space.every_row())
+    F = problem.evaluate(space.all_rows())
     better = (F[:, None] <= F).all(axis=2) & (F[:, None] < F).any(axis=2)  # [i, j]: i dominates j
     expected = np.unique(F[~better.any(axis=0)], axis=0)
     X, front = problem.true_front()

@@ -65,8 +65,8 @@ def test_unused_nodes_of_the_published_cell_are_those_it_concatenates():
 def test_numbers_of_loose_nodes_of_a_population():
     X = uniform_rows(space.N_CHOICES, 200)
     expected = [[len(loose_ends(b)) for b in (a.normal, a.reduction)] for a in map(space.decode, X)]
-    assert space.n_loose(X).tolist() == expected
-    assert (space.n_loose(X) >= 1).all()  # nobody starts from the last node
+    assert space.count_loose_ends(X).tolist() == expected
+    assert (space.count_loose_ends(X) >= 1).all()  # nobody starts from the last node
 
 
 @pytest.mark.parametrize("shape", COUNTS)
@@ -77,7 +77,7 @@ def test_the_published_cell_has_its_exact_counts(shape):
     assert (count_params(network), count_macs(network, 3, 32, 32)) == COUNTS[shape]
     costs = CellCosts(space.OPERATIONS, n_nodes=5, squeeze=squeeze, **options)
     X = space.encode(PUBLISHED)[None]
-    assert tuple(costs.count(*space.edges(X), space.n_loose(X))[0]) == COUNTS[shape]
+    assert tuple(costs.count(*space.edges(X), space.count_loose_ends(X))[0]) == COUNTS[shape]
 
 
 @pytest.mark.parametrize("side", [8, 13, 64])
@@ -85,7 +85,7 @@ def test_closed_form_counts_equal_those_of_built_networks(side):
     shape = dict(channels=4, increment=2, layers=5, n_classes=7, in_channels=2, image_size=side)
     X = uniform_rows(space.N_CHOICES, 8, seed=1)
     counts = CellCosts(space.OPERATIONS, n_nodes=5, **shape)
-    counts = counts.count(*space.edges(X), space.n_loose(X))
+    counts = counts.count(*space.edges(X), space.count_loose_ends(X))
     for x, (params, macs) in zip(X, counts, strict=True):
         network = nsganet.network(space.decode(x), **shape)
         assert count_params(network) == params
@@ -131,7 +131,7 @@ def test_path_of_the_supernet_equals_the_stand_alone_network_with_its_weights(si
         supernet = Supernet(**shape).to(device)
         images = torch.randn(16, 2, side, side).to(device)
     X = uniform_rows(space.N_CHOICES, 16, seed=3)
-    assert len(set(space.n_loose(X).ravel())) >= 4
+    assert len(set(space.count_loose_ends(X).ravel())) >= 4
     for x in X:
         architecture = space.decode(x)
         network = nsganet.network(architecture, last_norm=True, **shape).to(device)
