@@ -84,7 +84,7 @@ def test_cars_a_is_what_its_authors_printed():
     [
         (("sep_conv_9x9", 0), "Unknown operation 'sep_conv_9x9' in node 0 of the normal cell"),
         (("skip_connect", 2), "starts from state 2; it can start from 0 to 1"),
-        (("skip_connect", 1), "takes state 1 twice"),
+        (("skip_connect", 1), "start from state 1"),
     ],
 )
 def test_a_genotype_outside_the_space_is_refused_with_the_reason(edge, message):
