@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from moonas.problems.nasbench201 import space
-from moonas.problems.nasbench201.networks import CellNetwork201, parts
+from moonas.problems.nasbench201.networks import CellNetwork201, operation_parts
 from searches import run
 from tables201 import score, write_table
 from torch import nn
@@ -37,7 +37,7 @@ def test_cells_are_written_as_the_benchmark_writes_them():
     "text", ["", "|none~0|", TEXT.replace("none", "nothing"), TEXT.replace("~2", "~1"), 7]
 )
 def test_what_is_no_cell_is_refused(text):
-    with pytest.raises(ValueError, match="no cell of NAS-Bench-201"):
+    with pytest.raises(ValueError, match="not a cell of NAS-Bench-201"):
         space.parse(text)
     with pytest.raises(ValueError, match="Expected a dict with 'cell'"):
         space.from_json(text)
@@ -67,11 +67,11 @@ def test_a_node_is_the_sum_of_its_edges():
 
 
 def test_parts_keep_their_shape():
-    for part in parts(channels=2, side=8):
+    for part in operation_parts(channels=2, side=8):
         made = part.build()
         x = torch.rand(2, *part.shape)
         assert made(x).shape == x.shape
-    assert len({part.key for part in parts()}) == 15
+    assert len({part.key for part in operation_parts()}) == 15
 
 
 def test_scores_are_those_of_the_table(table):
@@ -155,7 +155,7 @@ def test_an_architecture_without_a_score_fails_and_is_on_no_front(table, tmp_pat
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (dict(table="nowhere.csv"), "'nowhere.csv' is not there"),
+        (dict(table="nowhere.csv"), "'nowhere.csv' does not exist"),
         (dict(accuracy="top1"), r"lacks the columns \['top1'\]; it has \['cifar10_test_200ep'"),
         (dict(objectives=("error", "latency_phone")), "Unknown objective 'latency_phone'"),
         (dict(mutated_genes=7.0), "at most 6"),
@@ -172,8 +172,8 @@ def test_what_will_not_do_is_named(table, options, message):
         ("a,b\n1,2\n", "lacks a column of cells"),
         ("", "lacks a column of cells"),
         (f"architecture,x\n{TEXT},1\n{TEXT},2\n", "more than once"),
-        ("architecture,x\nabc,1\n", "no cell of NAS-Bench-201"),
-        ("op_0,op_1,op_2,op_3,op_4,op_5\na,b,c,d,e,f\n", "has the operation 'a'"),
+        ("architecture,x\nabc,1\n", "not a cell of NAS-Bench-201"),
+        ("op_0,op_1,op_2,op_3,op_4,op_5\na,b,c,d,e,f\n", "has the unknown operation 'a'"),
     ],
 )
 def test_a_file_that_is_no_table_is_refused(text, message, tmp_path):
@@ -183,13 +183,13 @@ def test_a_file_that_is_no_table_is_refused(text, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         load(path, **names)
     (tmp_path / "table.npz").write_text("no archive")
-    with pytest.raises(ValueError, match=r"table.npz is no table"):
+    with pytest.raises(ValueError, match=r"table.npz is not a table"):
         load(tmp_path / "table.npz")
 
 
 def test_without_a_table_it_says_what_it_wants():
     problem = moonas.load_problem("nasbench201")
-    with pytest.raises(ValueError, match=r"name one \(table=FILE.*cifar10_test_200ep"):
+    with pytest.raises(ValueError, match=r"name one with table=FILE.*cifar10_test_200ep"):
         problem.evaluate(np.zeros((1, 6), int))
 
 

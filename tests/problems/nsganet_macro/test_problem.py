@@ -7,7 +7,7 @@ import pytest
 import torch
 from moonas.problems import nsganet_macro
 from moonas.problems.nsganet_macro import space
-from moonas.problems.nsganet_macro.networks import cost
+from moonas.problems.nsganet_macro.networks import count_costs
 from moonas.problems.nsganet_macro.space import Architecture, Phase
 from searches import TINY, run
 
@@ -65,7 +65,7 @@ def test_closed_form_counts_equal_those_of_built_networks(side):
         architecture = space.decode(x)
         network = nsganet_macro.network(architecture, **shape)
         counts = count_params(network), count_macs(network, 2, side, side)
-        assert cost(architecture, image_size=side, **shape) == counts
+        assert count_costs(architecture, image_size=side, **shape) == counts
         assert network(torch.zeros(2, 2, side, side)).shape == (2, 7)
 
 
@@ -115,8 +115,8 @@ def test_a_search_finds_networks_by_error_and_robustness():
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ({}, "has 'phases'"),
-        ({"phases": [{"connections": [], "skip": True}]}, "has 3 phases; got 1"),
+        ({}, "Expected a dict with 'phases'"),
+        ({"phases": [{"connections": [], "skip": True}]}, "Expected 3 phases; got 1"),
         ({"phases": [{"connections": [[2, 1]], "skip": True}] * 3}, r"\[2, 1\] is not in"),
         ({"phases": [{"connections": [[1, 7]], "skip": True}] * 3}, r"\[1, 7\] is not in"),
     ],
