@@ -291,6 +291,15 @@ def test_offspring_are_crossed_mutated_or_sampled_with_the_probabilities_of_the_
         assert abs(children.mean() - expected) <= tolerance
 
 
+def test_every_individual_is_a_parent_equally_often(small):
+    problem = moonas.load_problem("cars", **small)
+    pop = Population.new(X=rows(problem, 5))
+    mating = CARSMating(crossover=0.0, mutation=1.0, prob_node=0.0)  # children equal a parent
+    off = mating.do(problem, pop, 400, random_state=np.random.default_rng(0)).get("X")
+    shares = (off[:, None] == pop.get("X")).all(axis=2).mean(axis=0)
+    assert np.abs(shares - 0.2).max() <= 4 * math.sqrt(0.2 * 0.8 / 400)  # 4 standard errors
+
+
 def test_children_never_repeat_the_population_or_each_other(small):
     problem = moonas.load_problem("cars", **small)
     pop = Population.new(X=rows(problem, 6))

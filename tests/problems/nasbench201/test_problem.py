@@ -168,6 +168,13 @@ def test_invalid_settings_are_refused(table, options, message):
         load(**{"table": table} | options)
 
 
+@pytest.mark.parametrize("name", ["nasbench201", "digits-table"])
+def test_all_genes_may_mutate(name):
+    assert moonas.load_problem(name, mutated_genes=6.0).settings.mutated_genes == 6
+    with pytest.raises(ValueError, match=r"mutated_genes=6.5 is invalid: expected at most 6"):
+        moonas.load_problem(name, mutated_genes=6.5)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -20,6 +20,7 @@ import moonas
 from moonas.algorithms.bayesian import SOURCE
 from moonas.data import load, split
 from moonas.evaluators import NetworkCosts
+from moonas.nets.counting import count_macs, count_params
 from moonas.nets.randomness import generator, initial_weights
 from moonas.problem import SearchFailed
 from moonas.run.journal import RunMismatch
@@ -304,6 +305,15 @@ def test_latency_is_measured_once_per_architecture_and_not_by_the_workers(fewer,
     serial.evaluator.begin(1)
     columns = serial.evaluator.score(serial.session.candidates(X))
     assert np.array_equal(columns["error"], F[:, 0]) and len(set(F[:, 0])) > 1
+
+
+def test_params_and_macs_are_those_of_the_target_network(fewer):
+    options = fewer | dict(objectives=("params", "macs"), target_channels=6, target_layers=5)
+    problem = moonas.load_problem("nsganet", **options)
+    (x,) = rows(problem, 1)
+    network = problem.network(space.decode(x))
+    assert [cell.shape.channels for cell in network.cells] == [6, 7, 8, 9, 10]
+    assert problem.evaluate(x).tolist() == [count_params(network), count_macs(network, 3, 8, 8)]
 
 
 def test_parts_of_a_network_are_parts_of_the_space(small):
