@@ -258,9 +258,17 @@ def test_the_settings_choose_the_algorithm(small):
     assert (release.survival.second, release.survival.cut) == ("size", "random")
     by_name = moonas.algorithm("pnsga3", moonas.load_problem("cars", protection="size", **small))
     assert by_name.survival.second == "size"
+    three = small | dict(objectives=("error", "params", "macs"))
+    for size, expected in ((None, "params"), ("macs", "macs")):
+        assert moonas.load_problem("cars", size=size, **three).algorithm().survival.size == expected
     plain = moonas.load_problem("cars", protection="none", **small).algorithm()
     assert type(plain.survival).__name__ == "ReferenceDirectionSurvival"
     assert type(plain.mating).__name__ == "CARSMating"
+
+
+def test_operators_for_other_algorithms_mutate_half_of_the_children(small):
+    mutation = moonas.load_problem("cars", **small).operators()["mutation"]
+    assert type(mutation).__name__ == "NodeReset" and mutation.prob.value == 0.5
 
 
 def test_the_preset_of_the_paper_has_500_epochs():

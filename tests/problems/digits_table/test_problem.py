@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 import torch
 from moonas.problems.digits_table import space, training
-from moonas.problems.digits_table.networks import DigitsNetwork, extract_copy, stack_weights
+from moonas.problems.digits_table.networks import (
+    DigitsNetwork,
+    extract_copy,
+    network_parts,
+    stack_weights,
+)
 from moonas.problems.digits_table.problem import FILE, read
 from torch.nn import functional as F
 
@@ -47,6 +52,20 @@ def test_params_are_those_counted_by_hand():
     assert params(0, 3, 0, 2, 0, 0) == stem + (36 + 16 + 8) + (400 + 8) + head
     # a residual layer whose shape changes has a 1x1 convolution as its shortcut
     assert params(0, 4, 0, 4, 0, 1) == stem + 152 + (288 + 16 + 32) + 8 * 10 + 10
+
+
+def test_parts_are_the_layers_of_the_network_at_their_shapes():
+    architecture = space.decode((0, 2, 1, 4, 1, 1))
+    network = DigitsNetwork(architecture)
+    *parts, classifier = network_parts(architecture)
+    x = torch.rand(2, 1, 8, 8)
+    for layer, part in zip(network.body[:-1], parts, strict=True):
+        assert x.shape[1:] == part.shape
+        assert count_params(layer) == count_params(part.build())
+        x = layer(x)
+        assert part.build()(torch.rand(2, *part.shape)).shape == x.shape
+    assert x.shape[1:] == classifier.shape
+    assert count_params(network.classifier) == count_params(classifier.build())
 
 
 @pytest.mark.parametrize("row", [(0, 0, 1, 3, 1, 1), (0, 4, 1, 4, 0, 1), (0, 2, 0, 1, 1, 0)])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from moonas.problems.nasbench201 import space
-from moonas.problems.nasbench201.networks import CellNetwork201, operation_parts
+from moonas.problems.nasbench201.networks import CellNetwork201, operation, operation_parts
 from searches import run
 from tables201 import score, write_table
 from torch import nn
@@ -66,6 +66,11 @@ def test_a_node_is_the_sum_of_its_edges():
     zero = CellNetwork201(("none",) * 6, channels=2, cells=1).body[2]
     assert (zero(x) == 0).all()
     assert net(torch.rand(2, 3, 8, 8)).shape == (2, 10)
+
+
+def test_average_pooling_does_not_count_the_padding():
+    x = torch.ones(1, 2, 4, 4)
+    assert torch.allclose(operation("avg_pool_3x3", 2)(x), x)
 
 
 def test_parts_preserve_the_shape_of_their_input():

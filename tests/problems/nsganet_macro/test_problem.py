@@ -108,6 +108,13 @@ def test_parts_of_the_space_are_those_of_its_networks():
         assert module(torch.zeros(2, *part.shape)).shape[1] == c_out
 
 
+def test_the_operators_are_those_of_nsganetv1(small):
+    operators = moonas.load_problem("nsganet-macro", **small).operators()
+    assert type(operators["crossover"]).__name__ == "BlockCrossover"
+    assert operators["crossover"].prob.value == 0.9
+    assert operators["mutation"].n_genes == pytest.approx(4.8)  # 0.1 of 48 bits
+
+
 def test_a_search_minimises_error_and_robustness_error(small):
     problem = moonas.load_problem("nsganet-macro", **small)
     assert problem.objectives == ("error", "robustness_error")
