@@ -43,7 +43,7 @@ class Settings(SupernetSettings):
     )
     generations: int = setting(
         16,
-        "generations over which the learning rate is annealed; the first one is the warm-up",
+        "number of generations, the first of which is the warm-up; schedules end with the last one",
         least=1,
     )
     expand: float = setting(

@@ -331,7 +331,7 @@ def test_a_learning_rate_that_is_too_high_stops_the_search(small):
         (dict(objectives=("error", "speed")), "Unknown objective 'speed'; choose from"),
         (dict(objectives=("error",)), "two or more"),
         (dict(weights="cold"), r"weights='cold' is unknown; choose from \['shared', 'frozen'\]"),
-        (dict(data="nowhere"), "'nowhere' is not there"),
+        (dict(data="nowhere"), "Data set 'nowhere'"),
         (dict(device="gpu"), "Unknown device 'gpu'"),
         (dict(learning_rate=0.0), "learning_rate=0.0 is invalid: expected more than 0"),
         (dict(target_layers=0), "target_layers=0"),

@@ -274,11 +274,9 @@ def test_proxies_learn_several_labels(chest, fewer):
 
 
 def test_an_objective_that_the_data_set_lacks_is_refused(chest, small):
-    with pytest.raises(
-        ValueError, match="'error' wants data with one label .*; take .'auroc_error'"
-    ):
+    with pytest.raises(ValueError, match="'error' .*one label .*'auroc_error'"):
         moonas.load_problem("nsganet", **small | chest)
-    with pytest.raises(ValueError, match="'auroc_error' wants data with several labels"):
+    with pytest.raises(ValueError, match="'auroc_error' .*several labels"):
         moonas.load_problem("nsganet", objectives=("auroc_error", "macs"), **small)
 
 
