@@ -47,15 +47,13 @@ def test_published_cells_have_their_exact_params_and_macs(shape, counts, image):
     closed = CellCosts(space.OPERATIONS, **shape).count(*space.edges(rows(counts)))
     for (name, (params, with_head, macs)), both in zip(counts.items(), closed, strict=True):
         architecture = zoo.architectures()[name]
-        with torch.device("meta"):
-            network = cars.network(architecture, **shape)
-            network_with_head = cars.network(architecture, auxiliary=True, **shape)
+        network = cars.network(architecture, **shape)
         assert count_params(network) == both[0] == params
         assert count_macs(network, *image) == both[1]
         if macs is not None:
             assert both[1] == macs
         if with_head is not None:
-            assert count_params(network_with_head) == with_head
+            assert count_params(cars.network(architecture, auxiliary=True, **shape)) == with_head
 
 
 @pytest.mark.parametrize(("shape", "paper"), [({}, PAPER), (IMAGENET, PAPER_IMAGENET)])
