@@ -32,9 +32,9 @@ from moonas.problems.digits_table.training import (
     N_TRAIN,
     N_VALIDATION,
     RECIPE,
-    digits,
+    count_misclassified,
+    load_splits,
     train,
-    wrong,
 )
 from scipy.stats import spearmanr
 
@@ -55,10 +55,13 @@ def compute(number, rows, folder):
     if path.exists():
         return json.loads(path.read_text())
     torch.set_num_threads(1)
-    data, found = digits(), []
+    data, found = load_splits(), []
     for x in rows:
         networks = train(space.decode(x), data["train"], range(SEEDS))
-        scores = {part: [wrong(n, data[part]) for n in networks] for part in ("validation", "test")}
+        scores = {
+            part: [count_misclassified(n, data[part]) for n in networks]
+            for part in ("validation", "test")
+        }
         found.append({"x": x.tolist()} | scores)
     write_atomically(path, json.dumps(found).encode())
     return found
@@ -67,7 +70,7 @@ def compute(number, rows, folder):
 def clock(rows, networks):
     """Milliseconds of one image, (rounds, n), and of one training, (n,), NaN where not timed."""
     latency, training = np.empty((ROUNDS, len(rows))), np.full(len(rows), np.nan)
-    data = digits()["train"]
+    data = load_splits()["train"]
     with repeatable(1):
         for turn in range(ROUNDS):
             for i, network in enumerate(networks):
@@ -87,7 +90,7 @@ def main():
     parser.add_argument("--out", type=Path, default=FILE)
     args = parser.parse_args()
     args.parts.mkdir(parents=True, exist_ok=True)
-    rows = space.every_row()
+    rows = space.all_rows()
     order = np.random.default_rng(0).permutation(len(rows))  # so that chunks take alike
     chunks = [order[i : i + CHUNK] for i in range(0, len(rows), CHUNK)]
     start, parts = time.perf_counter(), []
@@ -107,7 +110,7 @@ def main():
         "seeds": SEEDS,
         "n_train": N_TRAIN,
         "n_validation": N_VALIDATION,
-        "n_test": len(digits()["test"][1]),
+        "n_test": len(load_splits()["test"][1]),
         "recipe": {name: str(value) for name, value in vars(RECIPE).items()},
         "torch": torch.__version__,
         "python": platform.python_version(),

@@ -80,7 +80,7 @@ def analyse(found):
             "low": np.min(by_seed, axis=0).tolist(),
             "high": np.max(by_seed, axis=0).tolist(),
         }
-    nodes = space.n_loose(X).sum(axis=1)
+    nodes = space.count_loose_ends(X).sum(axis=1)
     by_nodes = {
         int(n): {
             "architectures": int((nodes == n).sum()),

@@ -1,4 +1,7 @@
-"""The tasks of moonas, a folder each. Importing this package imports no task, torch or pymoo."""
+"""The tasks that moonas includes, one package each.
+
+Importing this package imports neither the tasks nor torch nor pymoo.
+"""
 
 from moonas.registry import ProblemEntry, StageEntry
 
@@ -21,21 +24,21 @@ PROBLEMS = {
     ),
     "nsganet": ProblemEntry(
         "moonas.problems.nsganet.problem",
-        "blocks of 40 decisions, each trained from scratch (NSGANetV1, TEVC 2020)",
+        "normal and reduction blocks, trained from scratch (NSGANetV1, TEVC 2020)",
         settings="moonas.problems.nsganet.settings:Settings",
         cost="4 minutes",
         **CLASSIFIER,
     ),
     "nsganet-macro": ProblemEntry(
         "moonas.problems.nsganet_macro.problem",
-        "connections of a whole network, against adversarial images (NSGA-Net, GECCO 2019)",
+        "connections of a whole network, for adversarial robustness (NSGA-Net, GECCO 2019)",
         settings="moonas.problems.nsganet_macro.settings:Settings",
         cost="2 minutes",
         **CLASSIFIER,
     ),
     "eg-darts-cells": StageEntry(
         "moonas.problems.eg_darts.cell_search",
-        "cells by enhanced gradient, stage 1 of EG-DARTS (Zhang et al.)",
+        "differentiable search for cells, stage 1 of EG-DARTS (Zhang et al.)",
         settings="moonas.problems.eg_darts.settings:CellSettings",
         task="eg-darts",
         cost="12 minutes",
@@ -61,7 +64,7 @@ PROBLEMS = {
     ),
     "cyclegan-pretraining": StageEntry(
         "moonas.problems.cyclegan_pruning.pretraining",
-        "a CycleGAN between two domains of images, to be compressed",
+        "training of a CycleGAN, which the next stage prunes",
         settings="moonas.problems.cyclegan_pruning.settings:PretrainingSettings",
         task="cyclegan-pruning",
         cost="8 minutes",
@@ -76,14 +79,14 @@ PROBLEMS = {
     ),
     "digits-table": ProblemEntry(
         "moonas.problems.digits_table.problem",
-        "1,350 small networks that were all trained, looked up in a table",
+        "1,350 small networks, trained in advance and looked up in a table",
         settings="moonas.problems.digits_table.settings:Settings",
         cost="1 second",
         **CLASSIFIER,
     ),
     "nasbench201": ProblemEntry(
         "moonas.problems.nasbench201.problem",
-        "cells of NAS-Bench-201, looked up in a table that you have (ICLR 2020)",
+        "cells of NAS-Bench-201, looked up in a table that you provide (ICLR 2020)",
         settings="moonas.problems.nasbench201.settings:Settings",
         cost="1 second",
         **CLASSIFIER,

@@ -1,34 +1,57 @@
-"""Offspring as CARS makes them."""
+"""The mating of CARS."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from pymoo.core.infill import InfillCriterion
 from pymoo.core.population import Population
+from pymoo.core.problem import Problem
 
 from moonas.operators.categorical import sample_genes
 from moonas.operators.nodes import cross_nodes, reset_nodes
 
 
 class CARSMating(InfillCriterion):
-    """Each child is crossed, mutated or drawn afresh (section 4.1); parents are drawn uniformly.
+    """Create each child by crossover, by mutation or by uniform sampling (section 4.1).
+
+    Parents are chosen uniformly, with replacement. A child is sampled uniformly with probability
+    ``1 - crossover - mutation``.
 
     Args:
-        crossover: chance that a child is crossed from two parents, which may coincide.
-        mutation: chance that it is one parent with nodes drawn afresh; else it is all new.
-        prob_node: chance of each node in both.
-        kwargs: ``eliminate_duplicates``, ``repair`` and ``n_max_iterations`` of pymoo's infill.
+        crossover: probability that a child is crossed from two parents, which may coincide.
+        mutation: probability that a child is one parent with some of its nodes resampled.
+        prob_node: probability that crossover exchanges, or mutation resamples, a node.
+        kwargs: arguments of pymoo's ``InfillCriterion``: ``eliminate_duplicates``, ``repair`` and
+            ``n_max_iterations``.
     """
 
-    def __init__(self, crossover=0.25, mutation=0.25, prob_node=0.5, **kwargs):
+    def __init__(
+        self,
+        crossover: float = 0.25,
+        mutation: float = 0.25,
+        prob_node: float = 0.5,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.crossover, self.mutation, self.prob_node = crossover, mutation, prob_node
 
-    def _do(self, problem, pop, n_offsprings, *args, random_state=None, **kwargs):
+    def _do(
+        self,
+        problem: Problem,
+        pop: Population,
+        n_offsprings: int,
+        *args: Any,
+        random_state: np.random.Generator,
+        **kwargs: Any,
+    ) -> Population:
         rng, n = random_state, n_offsprings
         parents = pop.get("X")[rng.integers(len(pop), size=(2, n))]
-        crossed, _ = cross_nodes(*parents, problem.nodes, self.prob_node, rng)
+        crossed, _ = cross_nodes(parents[0], parents[1], problem.nodes, self.prob_node, rng)
         mutated = reset_nodes(parents[0], problem.nodes, problem.n_choices, self.prob_node, rng)
-        fresh = sample_genes(problem.n_choices, n, rng)
-        coin = rng.random((n, 1))
-        X = np.where(coin < self.crossover + self.mutation, mutated, fresh)
-        X = np.where(coin < self.crossover, crossed, X)
+        sampled = sample_genes(problem.n_choices, n, rng)
+        u = rng.random((n, 1))
+        X = np.where(u < self.crossover + self.mutation, mutated, sampled)
+        X = np.where(u < self.crossover, crossed, X)
         return Population.new(X=X)

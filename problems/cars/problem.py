@@ -1,17 +1,23 @@
-"""CARS as a pymoo problem, and the search of the paper."""
+"""The search of CARS as a pymoo problem."""
+
+from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+from pymoo.core.algorithm import Algorithm
 
 from moonas.algorithms.named import algorithm
 from moonas.classifier import ClassifierProblem
 from moonas.models.zoo import Published
 from moonas.nets.cell_network import CellNetwork
 from moonas.nets.counting import CellCosts
-from moonas.nets.parts import network_parts, space_parts
+from moonas.nets.parts import Part, network_parts, space_parts
 from moonas.operators import NodeReset, SameRow
-from moonas.problem import Column
+from moonas.problem import Column, Evaluator
+from moonas.run.candidates import Candidates
+from moonas.spaces.graph import Graph
 
 from . import space, zoo
 from .operators import CARSMating
@@ -19,78 +25,81 @@ from .settings import Settings
 from .supernet import Supernet
 
 
-def build(**options):
-    """The problem; ``options`` are fields of :class:`Settings`."""
+def build(**options: Any) -> CARS:
+    """Build the problem; ``options`` are fields of :class:`Settings`."""
     return CARS(Settings(**options))
 
 
 class CARS(ClassifierProblem):
-    """Cells of the DARTS space by error, size and speed, under weights that train as it goes."""
+    """Cells of the DARTS space, evaluated with the weights of a supernet.
+
+    With ``weights="shared"`` the supernet trains throughout the search, so objectives change from
+    generation to generation; with ``weights="frozen"`` it is trained once, before the search.
+
+    Args:
+        settings: a :class:`Settings`.
+    """
 
     space = space
     architecture_title = "normal cell / reduction cell"
+    settings: Settings
 
-    def __init__(self, settings):
+    def __init__(self, settings: Settings) -> None:
         super().__init__(
             settings,
             n_choices=space.N_CHOICES,
             nodes=space.NODES,
-            more_columns=[Column("growth", "% an epoch", direction="max")],
+            more_columns=[Column("growth", "% per epoch", direction="max")],
         )
         self.growth_of = self.columns[0].name
+        self.nonstationary = settings.weights == "shared"
+        second = {} if settings.protection == "none" else {"second": settings.protection}
+        self.pnsga3_options = second | {"cut": settings.cut, "size": settings.size}
 
     @property
-    def trained_shape(self):
-        """Arguments of the supernet."""
+    def trained_shape(self) -> dict[str, Any]:
+        """Keyword arguments of the supernet."""
         return self.image_shape | dict(channels=self.settings.channels, layers=self.settings.layers)
 
     @cached_property
-    def shape(self):
-        """Arguments of the network that params, macs and latency belong to."""
+    def shape(self) -> dict[str, Any]:
+        """Keyword arguments of the target network, which params, macs and latency refer to."""
         s = self.settings
         return self.image_shape | dict(
             channels=s.target_channels or s.channels, layers=s.target_layers or s.layers
         )
 
     @cached_property
-    def costs(self):
-        """Counts params and macs in closed form."""
+    def costs(self) -> CellCosts:
+        """Closed form of the target network's params and macs."""
         return CellCosts(space.OPERATIONS, **self.shape)
 
-    def count(self, candidates):
-        """Params and macs of the target networks, (n, 2) ints."""
+    def count(self, candidates: Candidates) -> np.ndarray:
+        """Return params and macs of the candidates' target networks, (n, 2) int64."""
         return self.costs.count(*space.edges(candidates.rows))
 
-    def largest(self):
-        """Params and macs that no target network exceeds."""
-        return self.costs.largest()
+    def largest(self) -> tuple[int, int]:
+        """Return upper bounds of the params and of the macs of all target networks."""
+        params, macs = self.costs.largest()
+        return int(params), int(macs)
 
-    def parts(self, architecture):
-        """The parts of the target network, what a latency is the sum of where there is a table."""
+    def parts(self, architecture: space.Architecture) -> list[Part]:
+        """Return the parts of the target network; a latency table gives the latency of each."""
         return network_parts(architecture.normal, architecture.reduction, **self.shape)
 
-    @property
-    def pnsga3_options(self):
-        """What the settings ask of pNSGA-III."""
-        s = self.settings
-        second = {} if s.protection == "none" else {"second": s.protection}
-        return second | {"cut": s.cut, "size": s.size}
-
-    @property
-    def nonstationary(self):
-        """Whether weights train on during a run."""
-        return self.settings.weights == "shared"
-
-    def make_evaluator(self):
-        """A :class:`SupernetEvaluator`; images and weights come at its first use."""
+    def make_evaluator(self) -> Evaluator:
+        """Return a :class:`SupernetEvaluator`, which loads images and weights at its first use."""
         return self.supernet_evaluator(Supernet)
 
-    def operators(self):
-        """Operators for any genetic algorithm; the paper's search has :class:`CARSMating`."""
+    def operators(self) -> dict[str, Any]:
+        """Return operators for any genetic algorithm; the paper's uses :class:`CARSMating`."""
         return super().operators() | {"mutation": NodeReset(prob=0.5)}
 
-    def algorithm(self):
-        """The paper's search: NSGA-III, offspring of section 4.1, and pNSGA-III's survival."""
+    def algorithm(self) -> Algorithm:
+        """Return the paper's algorithm: pNSGA-III with the offspring of section 4.1.
+
+        With ``protection="none"`` it is NSGA-III with the same offspring.
+        """
         s = self.settings
         return algorithm(
             "nsga3" if s.protection == "none" else "pnsga3",
@@ -100,32 +109,37 @@ class CARS(ClassifierProblem):
             mating=CARSMating(eliminate_duplicates=SameRow()),
         )
 
-    def network(self, architecture, **shape):
-        """The stand-alone network, a ``CellNetwork``; of the target's shape by default."""
-        shape = self.shape | shape
-        return CellNetwork(architecture.normal, architecture.reduction, **shape)
+    def network(self, architecture: space.Architecture, **shape: Any) -> CellNetwork:
+        """Build the stand-alone network of an architecture, untrained.
 
-    def graphs(self, architecture):
-        """Both cells."""
+        Args:
+            architecture: an :class:`~moonas.problems.cars.space.Architecture`.
+            shape: keyword arguments of :class:`~moonas.nets.cell_network.CellNetwork`; those of the
+                target network by default.
+        """
+        return CellNetwork(architecture.normal, architecture.reduction, **self.shape | shape)
+
+    def graphs(self, architecture: space.Architecture) -> list[Graph]:
+        """Return the graphs of the normal and the reduction cell."""
         return architecture.graphs()
 
-    def operations(self):
-        """Every operation at every shape it can take in the target network, and the fixed parts."""
+    def operations(self) -> list[Part]:
+        """Return all parts that a target network of the space can have, for latency tables."""
         return space_parts(space.OPERATIONS, space.N_NODES, **self.shape)
 
-    def zoo(self):
-        """Published architectures of the space, counted at the two shapes that papers print."""
-        shapes = {
+    def zoo(self) -> list[Published]:
+        """Return the published architectures, with their params and macs on two data sets."""
+        shapes: dict[str, dict[str, Any]] = {
             "CIFAR-10, 36 channels, 20 cells": {},
             "ImageNet, 48 channels, 14 cells": dict(
                 channels=48, layers=14, n_classes=1000, image_size=224
             ),
         }
-        items = zoo.architectures()
-        X = np.array([space.encode(a) for a in items.values()])
+        architectures = zoo.architectures()
+        X = np.array([space.encode(a) for a in architectures.values()])
         counts = {
-            words: CellCosts(space.OPERATIONS, **shape).count(*space.edges(X)).tolist()
-            for words, shape in shapes.items()
+            title: CellCosts(space.OPERATIONS, **shape).count(*space.edges(X)).tolist()
+            for title, shape in shapes.items()
         }
         return [
             Published(
@@ -133,9 +147,9 @@ class CARS(ClassifierProblem):
                 "cars",
                 architecture,
                 zoo.source(name),
-                {words: tuple(rows[i]) for words, rows in counts.items()},
+                {title: tuple(rows[i]) for title, rows in counts.items()},
             )
-            for i, (name, architecture) in enumerate(items.items())
+            for i, (name, architecture) in enumerate(architectures.items())
         ]
 
 

@@ -1,7 +1,7 @@
 """Settings of a CARS search."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from moonas.evaluators.settings import COSTS, SupernetSettings
 from moonas.settings import require, setting
@@ -9,12 +9,13 @@ from moonas.settings import require, setting
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(SupernetSettings):
-    """Settings of a CARS search. Defaults are small, for digits."""
+    """Settings of a CARS search; the defaults are small and suit digits."""
 
-    PRESETS: ClassVar[dict[str, dict]] = {
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "digits": {},
-        # Section 4.2; learning rate, clipping and weight decay are DARTS's, as the release has
-        # them. 45 generations of 10 epochs follow on 50 of warm-up: 500 epochs.
+        # Section 4.2. The learning rate, weight decay and gradient clipping are those of DARTS, as
+        # in the authors' release. The first generation is the warm-up of 50 epochs; the other 45
+        # take 10 epochs each, 500 in all.
         "paper": dict(
             data="cifar10",
             population=128,
@@ -33,23 +34,34 @@ class Settings(SupernetSettings):
     }
 
     size: str | None = setting(
-        None, "objective that pNSGA-III takes for the size; none: the second, or the first of two"
+        None,
+        "objective that pNSGA-III uses as the size; none: the second one, or the first if the "
+        "second is the error",
     )
-    population: int = setting(24, "P, architectures that survive a generation", least=1)
+    population: int = setting(
+        24, "P, number of architectures that survive each generation", least=1
+    )
     generations: int = setting(
-        16, "horizon of the learning rate, in generations; the first one is the warm-up's", least=1
+        16,
+        "number of generations, the first of which is the warm-up; schedules end with the last one",
+        least=1,
     )
-    expand: float = setting(1.0, "t, offspring a generation in units of the population", above=0)
+    expand: float = setting(
+        1.0, "t, offspring per generation as a multiple of the population", above=0
+    )
     protection: str = setting(  # choices: SECOND_SORTS of moonas.algorithms.pnsga3, and none
         "growth",
-        "second sort: growth of accuracy, size as released, or none",
+        "second sort of pNSGA-III: by growth of accuracy (the paper) or by size (the authors' "
+        "release); none: NSGA-III",
         ("growth", "size", "none"),
     )
     cut: str = setting(  # choices: CUTS of moonas.algorithms.pnsga3
-        "niching", "how pNSGA-III cuts the last front", ("niching", "random")
+        "niching",
+        "how pNSGA-III selects survivors from the last front",
+        ("niching", "random"),
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         sizes = [name for name in self.objectives if name in COSTS]
         require(self.size is None or self.size in sizes, self, "size", f"one of {sizes}")

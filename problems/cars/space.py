@@ -1,28 +1,34 @@
-"""The DARTS space of CARS: what an integer vector means.
+"""The DARTS search space as CARS uses it, and its encoding as integer vectors.
 
-An architecture is two cells, normal and reduction. A cell has two inputs (state 0, the cell before
-the previous one; state 1, the previous cell) and four nodes (states 2 to 5). Each node adds up two
-edges; an edge takes one earlier state through one operation, and the two edges of a node start at
-two distinct states. The cell's output is the concatenation of its four nodes.
+An architecture consists of a normal cell and a reduction cell. Each cell has two inputs (state 0 is
+the output of the cell before the previous one, state 1 that of the previous cell) and four nodes
+(states 2 to 5). A node is the sum of two edges. An edge applies one operation to an earlier state;
+the two edges of a node start from different states. The output of a cell is the concatenation of
+its four nodes.
 
-Layout of x, 24 integers. Columns 12 c + 3 i to 12 c + 3 i + 2 belong to node i (0 to 3) of cell c
+A row x has 24 integers. Columns 12 c + 3 i to 12 c + 3 i + 2 describe node i (0 to 3) of cell c
 (0 normal, 1 reduction):
 
-    gene 0  which pair of earlier states, an index into ``PAIRS[i]``; 1, 3, 6 or 10 choices
-    gene 1  operation of the edge from the pair's lower state, an index into ``OPERATIONS``; 8
-    gene 2  operation of the edge from the pair's higher state; 8
+    gene 0  the states that the two edges start from, an index into ``PAIRS[i]``; 1, 3, 6 or 10
+            choices
+    gene 1  operation of the edge from the lower state, an index into ``OPERATIONS``; 8 choices
+    gene 2  operation of the edge from the higher state, an index into ``OPERATIONS``; 8 choices
 
-Every vector within the bounds is an architecture and no two are the same one: 3.02e9 cells, 9.12e18
-architectures. ``encode`` and ``decode`` are inverse on all of it. The canonical form of an
-architecture lists the edges of a node by ascending state, and ``from_genotype`` brings any other
-order into it.
+The encoding is one-to-one: every row within the bounds is an architecture, and different rows are
+different architectures. There are 3.02e9 cells and 9.12e18 architectures. In the canonical form of
+an architecture, the edges of a node are in ascending order of their states; ``from_genotype``
+accepts any order.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
-from moonas.spaces.genotype import Cells, check_cell, edges_of_json, to_json
+from moonas.spaces.genotype import Cells, Edge, check_cell, edges_of_json, to_json
 
 __all__ = ["Architecture", "decode", "edges", "encode", "from_genotype", "from_json", "to_json"]
 OPERATIONS = (
@@ -42,8 +48,8 @@ N_VAR = 2 * N_NODES * GENES
 N_CHOICES = np.array([[len(PAIRS[i]), len(OPERATIONS), len(OPERATIONS)] for i in range(4)] * 2)
 N_CHOICES = N_CHOICES.reshape(N_VAR)
 
-# Columns that crossover and mutation take together: node i of both cells, on one coin. The paper
-# says "each node"; its release moves a node in both cells at once, and so do we.
+# Columns that crossover and mutation change together: those of node i in both cells. The paper
+# speaks of "each node"; the authors' release changes a node in both cells at once, as we do.
 NODES = tuple(
     np.array([12 * cell + GENES * node + gene for cell in (0, 1) for gene in range(GENES)])
     for node in range(N_NODES)
@@ -51,23 +57,23 @@ NODES = tuple(
 
 
 class Architecture(Cells):
-    """Two cells of eight edges each, in canonical order."""
+    """A normal and a reduction cell of eight edges each, in canonical form."""
 
 
-def decode(x):
-    """The architecture of one row of integers, (24,)."""
+def decode(x: np.ndarray) -> Architecture:
+    """Return the architecture of one row, (24,) ints."""
     genes = np.asarray(x).reshape(2, N_NODES, GENES).tolist()
     cells = []
     for cell in genes:
-        edges = []
+        edges: list[Edge] = []
         for node, (pair, *operations) in enumerate(cell):
             edges += zip((OPERATIONS[o] for o in operations), PAIRS[node][pair], strict=True)
         cells.append(tuple(edges))
     return Architecture(*cells)
 
 
-def encode(architecture):
-    """The row of integers, (24,) int64, of an architecture in canonical form."""
+def encode(architecture: Architecture) -> np.ndarray:
+    """Return the row, (24,) int64, of an architecture in canonical form."""
     x = []
     for cell in (architecture.normal, architecture.reduction):
         for node in range(N_NODES):
@@ -77,15 +83,15 @@ def encode(architecture):
     return np.array(x)
 
 
-def edges(X):
-    """The edges of a whole population.
+def edges(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the edges of a whole population.
 
     Args:
         X: (n, 24) ints.
 
     Returns:
-        Two int arrays (n, 2, 4, 2), over cells, nodes and the two edges: the index of the
-        operation, and the state that the edge starts from.
+        (operations, states), two int arrays of shape (n, 2, 4, 2), indexed by row, cell, node and
+        edge: the index of each edge's operation, and the state that the edge starts from.
     """
     genes = np.asarray(X).reshape(len(X), 2, N_NODES, GENES)
     states = np.empty((len(X), 2, N_NODES, 2), dtype=int)
@@ -94,29 +100,39 @@ def edges(X):
     return genes[..., 1:], states
 
 
-def from_genotype(normal, reduce):
-    """The architecture of two lists of (operation, state) pairs, two a node, as papers print them.
+def from_genotype(normal: Sequence[Edge], reduce: Sequence[Edge]) -> Architecture:
+    """Return the architecture of a genotype as papers print it.
+
+    Args:
+        normal: (operation, state) pairs of the normal cell, two per node, in any order within a
+            node.
+        reduce: the same for the reduction cell.
 
     Raises:
-        ValueError: the genotype is outside this space, and why.
+        ValueError: the genotype is not in this space; the message says why.
     """
     return Architecture(_cell("normal", normal), _cell("reduce", reduce))
 
 
-def _cell(name, pairs):
+def _cell(name: str, pairs: Sequence[Edge]) -> tuple[Edge, ...]:
+    """Check the edges of a cell and return them in canonical order."""
     edges = check_cell(name, pairs, OPERATIONS, N_NODES)
-    cell = []
+    cell: list[Edge] = []
     for node in range(N_NODES):
-        two = sorted(edges[2 * node : 2 * node + 2], key=lambda edge: edge[1])
-        if two[0][1] == two[1][1]:
+        low, high = sorted(edges[2 * node : 2 * node + 2], key=lambda edge: edge[1])
+        if low[1] == high[1]:
             raise ValueError(
-                f"Node {node} of the {name} cell takes state {two[0][1]} twice; "
-                "this space wants two distinct states."
+                f"Both edges of node {node} of the {name} cell start from state {low[1]}; this "
+                "space requires two different states."
             )
-        cell += two
+        cell += [low, high]
     return tuple(cell)
 
 
-def from_json(value):
-    """The architecture that :func:`to_json` wrote; else a ``ValueError`` says what is wrong."""
+def from_json(value: Any) -> Architecture:
+    """Return the architecture that :func:`to_json` wrote.
+
+    Raises:
+        ValueError: the value is not an architecture of this space; the message says why.
+    """
     return from_genotype(*edges_of_json(value))

@@ -1,4 +1,6 @@
-"""The DARTS supernet, of which a forward pass computes one path."""
+"""The DARTS supernet; a forward pass computes a single path."""
+
+from typing import Any
 
 from moonas.nets.cell_supernet import CellSupernet
 
@@ -6,11 +8,11 @@ from .space import N_NODES, OPERATIONS
 
 
 class Supernet(CellSupernet):
-    """Shared weights of all architectures; see :class:`~moonas.nets.cell_supernet.CellSupernet`.
+    """Shared weights of all architectures, see :class:`~moonas.nets.cell_supernet.CellSupernet`.
 
     Args:
-        shape: channels, layers, n_classes, in_channels and image_size.
+        shape: ``channels``, ``layers``, ``n_classes``, ``in_channels`` and ``image_size``.
     """
 
-    def __init__(self, **shape):
+    def __init__(self, **shape: Any) -> None:
         super().__init__(OPERATIONS, N_NODES, **shape)

@@ -1,8 +1,11 @@
 """Published architectures of the DARTS space, as their authors printed them.
 
-An edge is written operation@state, two a node, the normal cell first. The genotypes of CARS come
-from the README of its authors, DARTS's and P-DARTS's from their papers and releases.
+Each entry of ``GENOTYPES`` is a normal and a reduction cell. An edge is written operation@state,
+and each node has two edges. The genotypes of CARS are those of the authors' README; those of DARTS
+and P-DARTS are from the papers and the authors' code.
 """
+
+from __future__ import annotations
 
 from moonas.spaces.genotype import edges_of_text
 
@@ -94,14 +97,14 @@ GENOTYPES = {
 }
 
 
-def architectures():
-    """The published architectures by name, in canonical form."""
+def architectures() -> dict[str, space.Architecture]:
+    """Return the published architectures by name, in canonical form."""
     return {
         name: space.from_genotype(edges_of_text(normal), edges_of_text(reduction))
         for name, (normal, reduction) in GENOTYPES.items()
     }
 
 
-def source(name):
-    """Where the architecture ``name`` was published."""
+def source(name: str) -> str:
+    """Return the paper in which the architecture ``name`` was published."""
     return SOURCES[name.split("_")[0]]

@@ -1,1 +1,1 @@
-"""digits-table: 1,350 networks for digits, all of them trained, three seeds each."""
+"""digits-table: 1,350 small networks for digits, each trained with three seeds."""

@@ -1,7 +1,10 @@
 """digits-table as a pymoo problem: 1,350 networks that have all been trained on digits."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,68 +14,87 @@ from moonas.tabular import Table, TabularProblem
 from . import space
 from .settings import Settings
 
+if TYPE_CHECKING:
+    from moonas.nets.parts import Part
+
+    from .networks import DigitsNetwork
+
 FILE = Path(__file__).with_name("digits_table.npz")
-SEEDS = 3  # that each network was trained with
+SEEDS = 3  # number of seeds that each network was trained with
 
 
-def build(**options):
-    """The problem; ``options`` are fields of :class:`Settings`."""
+def build(**options: Any) -> DigitsTable:
+    """Build the problem; ``options`` are fields of :class:`Settings`."""
     return DigitsTable(Settings(**options))
 
 
-def read(path=FILE):
-    """What the file of the table holds: a dict of arrays, and ``about``, a dict.
+def read(path: str | Path = FILE) -> dict[str, Any]:
+    """Read the file of the table.
 
-    Arrays are by architecture, in the order of ``space.every_row()``: wrong_validation and
-    wrong_test, (1350, seeds), images that were missed; params, macs, latency_ms.
+    Args:
+        path: path of the npz file; by default that of the package.
+
+    Returns:
+        A dict of arrays, indexed by architecture in the order of ``space.all_rows()``:
+        ``wrong_validation`` and ``wrong_test``, (1350, seeds), numbers of misclassified images;
+        ``params``, ``macs``, ``latency_ms`` and ``training_ms``, (1350,), the last one NaN for
+        networks whose training was not timed. ``about`` is a dict that describes how the table was
+        made.
     """
     with np.load(path, allow_pickle=False) as file:
-        held = {name: file[name] for name in file.files}
-    return held | {"about": json.loads(str(held["about"]))}
+        arrays = {name: file[name] for name in file.files}
+    return arrays | {"about": json.loads(str(arrays["about"]))}
 
 
 class DigitsTable(TabularProblem):
-    """Two-stage networks by the scores that they were measured with.
+    """Two-stage networks with the scores that they reached when they were trained.
 
     Args:
-        settings: :class:`Settings`.
+        settings: a :class:`Settings`.
     """
 
     space = space
     architecture_title = "stages as channels, operation x layers"
+    settings: Settings
 
-    def __init__(self, settings):
-        self.held = read()
+    def __init__(self, settings: Settings) -> None:
+        self.arrays = read()
         columns = [
             Column("error", "%", bounds=(0, 100)),
-            Column("params", "parameters", bounds=(0, int(self.held["params"].max()))),
-            Column("macs", "multiply-adds", bounds=(0, int(self.held["macs"].max()))),
-            Column("latency_ms", "ms", bounds=(0, float(self.held["latency_ms"].max()))),
+            Column("params", "parameters", bounds=(0, int(self.arrays["params"].max()))),
+            Column("macs", "multiply-adds", bounds=(0, int(self.arrays["macs"].max()))),
+            Column("latency_ms", "ms", bounds=(0, float(self.arrays["latency_ms"].max()))),
             Column("test_error", "%", bounds=(0, 100), in_table=False),
         ]
         super().__init__(settings, columns=columns, n_choices=space.N_CHOICES)
 
-    def read_table(self):
-        """The :class:`~moonas.tabular.Table` that the package brings."""
-        held, about, query = self.held, self.held["about"], self.settings.query
-        chosen = slice(None) if query == "mean" else [int(query)]
-        columns = {name: held[name] for name in ("params", "macs", "latency_ms")}
-        for name, part in (("error", "validation"), ("test_error", "test")):
-            wrong = held[f"wrong_{part}"][:, chosen].mean(axis=1)
-            columns[name] = 100 * wrong / about[f"n_{part}"]
-        return Table(space.every_row(), space.N_CHOICES, columns)
+    def read_table(self) -> Table:
+        """Return the :class:`~moonas.tabular.Table` of the package."""
+        arrays, about, query = self.arrays, self.arrays["about"], self.settings.query
+        seeds = slice(None) if query == "mean" else [int(query)]
+        columns = {name: arrays[name] for name in ("params", "macs", "latency_ms")}
+        for name, split in (("error", "validation"), ("test_error", "test")):
+            wrong = arrays[f"wrong_{split}"][:, seeds].mean(axis=1)
+            columns[name] = 100 * wrong / about[f"n_{split}"]
+        return Table(space.all_rows(), space.N_CHOICES, columns)
 
-    def network(self, architecture, **shape):
-        """The stand-alone network, untrained; shape: n_classes and in_channels."""
+    def network(self, architecture: space.Architecture, **shape: Any) -> DigitsNetwork:
+        """Build the stand-alone network of an architecture, untrained.
+
+        Args:
+            architecture: an :class:`~moonas.problems.digits_table.space.Architecture`.
+            shape: ``n_classes`` and ``in_channels``; ``image_size`` is accepted and ignored,
+                because the network accepts images of any size.
+        """
         from .networks import DigitsNetwork
 
-        shape.pop("image_size", None)  # any will do
+        shape.pop("image_size", None)
         return DigitsNetwork(architecture, **shape)
 
-    def operations(self):
-        """Every layer at every shape that it has in a network."""
+    def operations(self) -> list[Part]:
+        """Return every layer at every shape that it has in a network, for latency tables."""
         from .networks import network_parts
 
         return list(
-            dict.fromkeys(p for x in space.every_row() for p in network_parts(space.decode(x)))
+            dict.fromkeys(p for x in space.all_rows() for p in network_parts(space.decode(x)))
         )

@@ -1,7 +1,7 @@
 """Settings of a search in digits-table."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from moonas.settings import TabularSettings, require, setting
 
@@ -12,19 +12,21 @@ OBJECTIVES = ("error", "test_error", "params", "macs", "latency_ms")
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(TabularSettings):
-    """Settings of a search in the table."""
+    """Settings of a search in digits-table."""
 
-    PRESETS: ClassVar[dict[str, dict]] = {"table": {}}
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"table": {}}
 
     objectives: tuple[str, ...] = setting(
         ("error", "params"), f"columns to minimise, two or more of {', '.join(OBJECTIVES)}"
     )
-    query: str = setting("mean", "errors: the mean of the seeds, or one of them", ("mean", *"012"))
-    population: int = setting(20, "candidates that survive a generation", least=1)
-    generations: int = setting(15, "generations to run", least=1)
+    query: str = setting(
+        "mean", "errors to look up: the mean over seeds, or those of one seed", ("mean", *"012")
+    )
+    population: int = setting(20, "number of candidates that survive each generation", least=1)
+    generations: int = setting(15, "number of generations", least=1)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.data == "digits", self, "data", "digits, which the table is of")
+        require(self.data == "digits", self, "data", "digits, the data set of the table")
         n = len(N_CHOICES)
         require(self.mutated_genes <= n, self, "mutated_genes", f"at most {n}")

@@ -1,10 +1,15 @@
-"""Small networks of two stages for images of 8x8 pixels.
+"""The search space of digits-table: small networks of two stages for images of 8x8 pixels.
 
-A row is six labels: width of the first stage, operation and number of layers of the first stage,
-those of the second, and by what the second stage is wider. Between them the side is halved.
+The six genes are: the width of the first stage, the operation and the number of layers of the first
+stage, the same two for the second stage, and the ratio of the second stage's width to the first's.
+The first layer of the second stage halves the side length.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -17,13 +22,13 @@ N_CHOICES = np.array([3, 5, 3, 5, 3, 2])
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network.
+    """A network of two stages.
 
     Args:
-        width: channels of stem and first stage.
-        operations: of both stages.
-        depths: layers of both stages.
-        widening: channels of the second stage by those of the first.
+        width: number of channels of the stem and the first stage.
+        operations: operation of each stage.
+        depths: number of layers of each stage.
+        widening: ratio of the second stage's number of channels to the first's.
     """
 
     width: int
@@ -31,15 +36,15 @@ class Architecture:
     depths: tuple[int, int]
     widening: int
 
-    def __str__(self):
-        """Stages as channels, operation and layers: ``8 conv3x2 / 16 sep3x1``."""
+    def __str__(self) -> str:
+        """Channels, operation and number of layers of each stage: ``8 conv3x2 / 16 sep3x1``."""
         widths = (self.width, self.width * self.widening)
         stages = zip(widths, self.operations, self.depths, strict=True)
         return " / ".join(f"{c} {operation}x{depth}" for c, operation, depth in stages)
 
 
-def decode(x):
-    """The architecture of a row, (6,) ints."""
+def decode(x: Iterable[int]) -> Architecture:
+    """Return the architecture of one row, (6,) ints."""
     width, first, n_first, second, n_second, widening = (int(gene) for gene in x)
     return Architecture(
         WIDTHS[width],
@@ -49,8 +54,8 @@ def decode(x):
     )
 
 
-def encode(architecture):
-    """The row of an architecture, (6,) int64."""
+def encode(architecture: Architecture) -> np.ndarray:
+    """Return the row, (6,) int64, of an architecture."""
     a = architecture
     stages = zip(a.operations, a.depths, strict=True)
     genes = [(OPERATIONS.index(op), DEPTHS.index(depth)) for op, depth in stages]
@@ -59,8 +64,8 @@ def encode(architecture):
     )
 
 
-def to_json(architecture):
-    """A dict that JSON can hold."""
+def to_json(architecture: Architecture) -> dict[str, Any]:
+    """Return an architecture as a JSON-serialisable dict."""
     a = architecture
     return {
         "width": a.width,
@@ -70,21 +75,21 @@ def to_json(architecture):
     }
 
 
-def from_json(value):
-    """The architecture of such a dict.
+def from_json(value: Any) -> Architecture:
+    """Return the architecture that :func:`to_json` wrote.
 
     Raises:
-        ValueError: it is none of this space.
+        ValueError: the value is not an architecture of this space.
     """
     try:
-        found = Architecture(
+        architecture = Architecture(
             value["width"], tuple(value["operations"]), tuple(value["depths"]), value["widening"]
         )
-        return decode(encode(found))
+        return decode(encode(architecture))
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{value!r} is no network of digits-table: {error}") from None
+        raise ValueError(f"{value!r} is not a network of digits-table: {error}") from None
 
 
-def every_row():
-    """All rows of the space, (1350, 6), in their order as numbers."""
+def all_rows() -> np.ndarray:
+    """Return all rows of the space, (1350, 6) ints, in lexicographic order."""
     return np.stack(np.unravel_index(np.arange(N_CHOICES.prod()), N_CHOICES), axis=1)

@@ -1,4 +1,8 @@
-"""How the networks of digits-table were trained: the seeds of one architecture side by side."""
+"""Training of the networks of digits-table: all seeds of an architecture train in parallel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch.nn import functional as F
@@ -10,22 +14,24 @@ from moonas.nets.randomness import generator, initial_weights
 from moonas.training.sgd import Recipe, cosine, make_optimizer
 
 from . import space
-from .networks import DigitsNetwork, of_copy, stack_initial
+from .networks import DigitsNetwork, extract_copy, stack_weights
 
-N_TRAIN, N_VALIDATION = 1077, 360  # of the 1,437 images to search with
+Split = tuple[torch.Tensor, torch.Tensor]  # images (n, c, h, w) and labels (n,)
+
+N_TRAIN, N_VALIDATION = 1077, 360  # sizes of the training and the validation set
 RECIPE = Recipe(
     batch=64,
     learning_rate=0.1,
     learning_rate_end=0.0,
     momentum=0.9,
     weight_decay=5e-4,
-    clip=float("inf"),  # a norm over all copies would make them depend on each other
+    clip=float("inf"),  # clipping by the norm over all copies would make them depend on each other
     horizon=12,
 )
 
 
-def digits():
-    """Images and labels of the parts: {"train": ..., "validation": ..., "test": ...}."""
+def load_splits() -> dict[str, Split]:
+    """Load the images and labels of the splits ``train``, ``validation`` and ``test``."""
     data = load("digits")
     train, validation = split(data.labels, N_TRAIN)
     return {
@@ -35,27 +41,29 @@ def digits():
     }
 
 
-def train(architecture, data, seeds):
-    """Networks of one architecture, trained side by side, each as if it were alone.
+def train(
+    architecture: space.Architecture, data: Split, seeds: Sequence[int]
+) -> list[DigitsNetwork]:
+    """Train networks of one architecture in parallel, independently of each other.
 
     Args:
         architecture: a :class:`~moonas.problems.digits_table.space.Architecture`.
-        data: (images (n, c, h, w), labels (n,)).
-        seeds: of initial weights and of the order of the images, one a network.
+        data: training images, (n, c, h, w), and labels, (n,).
+        seeds: seed of the initial weights and of the batches of each network.
 
     Returns:
-        A list of :class:`~moonas.problems.digits_table.networks.DigitsNetwork`, in evaluation mode.
+        One network per seed, in evaluation mode.
     """
     images, labels = data
-    n, batch, alone = len(images), RECIPE.batch, []
-    who = [(seed, *space.encode(architecture).tolist()) for seed in seeds]
-    for key in who:
+    n, batch, singles = len(images), RECIPE.batch, []
+    keys = [(seed, *space.encode(architecture).tolist()) for seed in seeds]
+    for key in keys:
         with initial_weights(*key, "weights"):
-            alone.append(DigitsNetwork(architecture, in_channels=images.shape[1]))
-    together = DigitsNetwork(architecture, in_channels=images.shape[1], copies=len(seeds))
-    stack_initial(alone, together)
-    rngs = [generator(*key, "batches") for key in who]
-    optimizer = make_optimizer(together, RECIPE)
+            singles.append(DigitsNetwork(architecture, in_channels=images.shape[1]))
+    stacked = DigitsNetwork(architecture, in_channels=images.shape[1], copies=len(seeds))
+    stack_weights(singles, stacked)
+    rngs = [generator(*key, "batches") for key in keys]
+    optimizer = make_optimizer(stacked, RECIPE)
     with repeatable(1):
         for epoch in range(RECIPE.horizon):
             rate = cosine(epoch, RECIPE.horizon, RECIPE.learning_rate, RECIPE.learning_rate_end)
@@ -63,18 +71,23 @@ def train(architecture, data, seeds):
             orders = torch.stack([torch.randperm(n, generator=rng) for rng in rngs])
             for rows in orders[:, : n // batch * batch].split(batch, dim=1):
                 x, y = images[rows], labels[rows]  # (copies, b, c, h, w) and (copies, b)
-                logits = together(x.transpose(0, 1).flatten(1, 2))
+                logits = stacked(x.transpose(0, 1).flatten(1, 2))
                 loss = F.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="sum") / batch
                 optimizer.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]  # torch lacks the annotation
                 optimizer.step()
     shape = dict(in_channels=images.shape[1])
-    return [of_copy(together, architecture, i, **shape).eval() for i in range(len(seeds))]
+    return [extract_copy(stacked, architecture, i, **shape).eval() for i in range(len(seeds))]
 
 
 @torch.inference_mode()
-def wrong(network, data):
-    """How many images of a part a network misses."""
+def count_misclassified(network: DigitsNetwork, data: Split) -> int:
+    """Count the images of a split that a network classifies wrongly.
+
+    Args:
+        network: a :class:`~moonas.problems.digits_table.networks.DigitsNetwork` without copies.
+        data: images, (n, c, h, w), and labels, (n,).
+    """
     images, labels = data
     with repeatable(1):
         return int(count_wrong(network, images, labels, len(images))[0])

@@ -1,5 +1,11 @@
-"""The networks of NAS-Bench-201: three stages of equal cells, residual blocks between them."""
+"""The networks of NAS-Bench-201: three stages of identical cells and residual blocks in between."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
 from torch import nn
 
 from moonas.nets.parts import Part
@@ -7,8 +13,16 @@ from moonas.nets.parts import Part
 from .space import EDGES, OPERATIONS
 
 
-def operation(name, channels):
-    """The module of an edge; (b, channels, h, w) in and out, None for ``none``."""
+def operation(name: str, channels: int) -> nn.Module | None:
+    """Build the operation of an edge.
+
+    Args:
+        name: one of ``OPERATIONS``.
+        channels: number of channels of its input and output.
+
+    Returns:
+        A module that preserves the shape (b, channels, h, w), or None for ``none``.
+    """
     if name == "none":
         return None
     if name == "skip_connect":
@@ -24,14 +38,14 @@ def operation(name, channels):
 
 
 class Cell(nn.Module):
-    """Four nodes; each is the sum of its edges' operations on the nodes before it.
+    """A cell of four nodes; each is the sum of its edges' operations on earlier nodes.
 
     Args:
-        operations: of the edges, in the order of ``EDGES``.
-        channels: of all nodes.
+        operations: names of the edges' operations, in the order of ``EDGES``.
+        channels: number of channels of every node.
     """
 
-    def __init__(self, operations, channels):
+    def __init__(self, operations: Sequence[str], channels: int) -> None:
         super().__init__()
         edges = {
             f"{start}-{end}": operation(name, channels)
@@ -39,22 +53,27 @@ class Cell(nn.Module):
         }
         self.edges = nn.ModuleDict({key: m for key, m in edges.items() if m is not None})
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(b, channels, h, w) -> the last node, of the same shape."""
         nodes = [x]
         for end in (1, 2, 3):
-            into = [
+            terms = [
                 self.edges[f"{start}-{end}"](nodes[start])
                 for start in range(end)
                 if f"{start}-{end}" in self.edges
             ]
-            nodes.append(sum(into[1:], into[0]) if into else x.new_zeros(x.shape))
+            nodes.append(sum(terms[1:], terms[0]) if terms else x.new_zeros(x.shape))
         return nodes[3]
 
 
 class Reduction(nn.Module):
-    """A residual block of stride 2 that doubles the channels."""
+    """A residual block of stride 2 that doubles the number of channels.
 
-    def __init__(self, c_in):
+    Args:
+        c_in: number of input channels.
+    """
+
+    def __init__(self, c_in: int) -> None:
         super().__init__()
         c = 2 * c_in
         self.body = nn.Sequential(
@@ -63,24 +82,37 @@ class Reduction(nn.Module):
         )
         self.shortcut = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(c_in, c, 1, bias=False))
 
-    def forward(self, x):
-        return self.body(x) + self.shortcut(x)
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(b, c_in, h, w) -> (b, 2 c_in, h / 2, w / 2)."""
+        output: torch.Tensor = self.body(x) + self.shortcut(x)
+        return output
 
 
 class CellNetwork201(nn.Module):
-    """A network of one cell: (b, in_channels, side, side) -> logits (b, n_classes).
+    """A network of a single cell type: (b, in_channels, side, side) -> logits (b, n_classes).
 
     Args:
-        operations: of the cell's edges.
-        channels: of the first stage; they double twice.
-        cells: a stage.
+        operations: names of the operations of the cell's edges, in the order of ``EDGES``.
+        channels: number of channels of the first stage; each later stage has twice as many as the
+            one before.
+        cells: number of cells per stage.
         n_classes: number of classes.
-        in_channels: of the images.
+        in_channels: number of channels of the images.
     """
 
-    def __init__(self, operations, channels=16, cells=5, n_classes=10, in_channels=3):
+    def __init__(
+        self,
+        operations: Sequence[str],
+        channels: int = 16,
+        cells: int = 5,
+        n_classes: int = 10,
+        in_channels: int = 3,
+    ) -> None:
         super().__init__()
-        layers = [nn.Conv2d(in_channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels)]
+        layers: list[nn.Module] = [
+            nn.Conv2d(in_channels, channels, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(channels),
+        ]
         c = channels
         for stage in range(3):
             if stage:
@@ -90,24 +122,30 @@ class CellNetwork201(nn.Module):
         layers += [nn.BatchNorm2d(c), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
         self.body, self.classifier = nn.Sequential(*layers), nn.Linear(c, n_classes)
 
-    def forward(self, images):
-        return self.classifier(self.body(images))
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """(b, in_channels, side, side) images -> (b, n_classes) logits."""
+        logits: torch.Tensor = self.classifier(self.body(images))
+        return logits
 
 
-def parts(channels: int = 16, side: int = 32) -> list[Part]:
-    """Every operation at each of the three shapes that it has in a network.
+def operation_parts(channels: int = 16, side: int = 32) -> list[Part]:
+    """Return every operation at each of the three shapes that it has in a network.
 
     Args:
-        channels: of the first stage.
-        side: of its input in pixels.
+        channels: number of channels of the first stage.
+        side: side length of the images in pixels.
     """
     return [
-        _part(name, channels * 2**stage, side // 2**stage)
+        _operation_part(name, channels * 2**stage, side // 2**stage)
         for stage in range(3)
         for name in OPERATIONS
     ]
 
 
-def _part(name, channels, side):
+def _operation_part(name: str, channels: int, side: int) -> Part:
     key = f"{name} {channels}-{channels} {side}x{side}"
-    return Part(key, (channels, side, side), lambda: operation(name, channels) or nn.Identity())
+    return Part(key, (channels, side, side), partial(_module, name, channels))
+
+
+def _module(name: str, channels: int) -> nn.Module:
+    return operation(name, channels) or nn.Identity()

@@ -1,4 +1,8 @@
-"""NAS-Bench-201 as a pymoo problem: every score is looked up in a table that the user has."""
+"""NAS-Bench-201 as a pymoo problem: all scores are looked up in a table that the user provides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -9,32 +13,43 @@ from moonas.tabular import Table, TabularProblem
 
 from . import space
 from .settings import Settings
-from .table import LATENCY, read_table
+from .table import LATENCY_PREFIX, read_table
 
-# The largest network of the space on CIFAR-10: upper ends in hypervolumes.
+if TYPE_CHECKING:
+    from moonas.nets.parts import Part
+
+    from .networks import CellNetwork201
+
+# The largest network of the space, on CIFAR-10; reference point of the hypervolume.
 PARAMS, MACS = 1_531_546, 220_119_690
 
 
-def build(**options):
-    """The problem; ``options`` are fields of :class:`Settings`."""
+def build(**options: Any) -> NASBench201:
+    """Build the problem; ``options`` are fields of :class:`Settings`."""
     return NASBench201(Settings(**options))
 
 
 class NASBench201(TabularProblem):
-    """Cells by the scores that others have measured.
+    """Cells with the scores of the networks that others have trained.
 
     Args:
-        settings: :class:`Settings`.
+        settings: a :class:`Settings`. Without a table the problem can be described, but not
+            evaluated.
+
+    Attributes:
+        source_columns: column of the table that each of ``error``, ``params`` and ``macs`` is
+            computed from.
 
     Raises:
-        ValueError: the table is missing, or lacks a column.
+        ValueError: the table does not exist, cannot be read or lacks a column.
     """
 
     space = space
-    architecture_title = "a cell as the benchmark writes it"
+    architecture_title = "cell as the benchmark writes it"
+    settings: Settings
 
-    def __init__(self, settings):
-        self.sources = {
+    def __init__(self, settings: Settings) -> None:
+        self.source_columns = {
             "error": settings.accuracy,
             "params": settings.params_column,
             "macs": settings.macs_column,
@@ -49,43 +64,44 @@ class NASBench201(TabularProblem):
             self.table = self.read_table()
             self.inputs = {"table": sha256(settings.table)}
             for name, values in self.table.columns.items():
-                if name.startswith(LATENCY):
+                if name.startswith(LATENCY_PREFIX):
                     top = float(np.nanmax(values))
-                    bounds = dict(worst=top, bounds=(0, top))
-                    columns.append(Column(name, "ms", in_table=False, **bounds))
+                    columns.append(Column(name, "ms", worst=top, bounds=(0, top), in_table=False))
         super().__init__(settings, columns=columns, n_choices=space.N_CHOICES)
 
-    def read_table(self):
-        """The :class:`~moonas.tabular.Table` of the settings' file.
+    def read_table(self) -> Table:
+        """Read the :class:`~moonas.tabular.Table` that ``settings.table`` names.
 
         Raises:
-            ValueError: the settings name none.
+            ValueError: ``settings.table`` is None, or the file cannot be read.
         """
         path = self.settings.table
         if path is None:
             raise ValueError(
-                "nasbench201 looks scores up in a table that moonas does not bring: name one "
-                "(table=FILE, --set table=FILE), a CSV or npz with the 15,625 cells and columns "
-                f"{list(self.sources.values())}."
+                "nasbench201 looks up scores in a table, which moonas does not include: name one "
+                "with table=FILE (Python) or --set table=FILE (command line), a CSV or npz file "
+                f"with the 15,625 cells and the columns {list(self.source_columns.values())}."
             )
-        table = read_table(path, self.sources)
+        table = read_table(path, self.source_columns)
         error = 100 - table.columns["error"]
         return Table(table.X, table.n_choices, table.columns | {"error": error})
 
-    def network(self, architecture, **shape):
-        """The stand-alone network, untrained.
+    def network(self, architecture: space.Architecture, **shape: Any) -> CellNetwork201:
+        """Build the stand-alone network of an architecture, untrained.
 
         Args:
-            architecture: a cell.
-            shape: of :class:`~moonas.problems.nasbench201.networks.CellNetwork201`.
+            architecture: an :class:`~moonas.problems.nasbench201.space.Architecture`.
+            shape: keyword arguments of
+                :class:`~moonas.problems.nasbench201.networks.CellNetwork201`; ``image_size`` is
+                accepted and ignored, because the network accepts images of any size.
         """
         from .networks import CellNetwork201
 
-        shape.pop("image_size", None)  # any will do
+        shape.pop("image_size", None)
         return CellNetwork201(architecture.operations, **shape)
 
-    def graphs(self, architecture):
-        """The cell; what the operation ``none`` joins is not joined."""
+    def graphs(self, architecture: space.Architecture) -> list[Graph]:
+        """Return the graph of the cell, without edges of the operation ``none``."""
         edges = tuple(
             (str(start), str(end), space.SHORT[operation])
             for operation, (start, end) in zip(architecture.operations, space.EDGES, strict=True)
@@ -93,8 +109,8 @@ class NASBench201(TabularProblem):
         )
         return [Graph("cell", ("0",), ("1", "2", "3"), edges)]
 
-    def operations(self):
-        """Every operation at every shape of a network."""
-        from .networks import parts
+    def operations(self) -> list[Part]:
+        """Return every operation at every shape that it has in a network, for latency tables."""
+        from .networks import operation_parts
 
-        return parts()
+        return operation_parts()

@@ -1,7 +1,7 @@
 """Settings of a search in NAS-Bench-201."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from moonas.settings import TabularSettings, require, setting
 
@@ -10,31 +10,34 @@ from .space import EDGES
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(TabularSettings):
-    """Settings of a search in the table."""
+    """Settings of a search in a table of NAS-Bench-201."""
 
-    PRESETS: ClassVar[dict[str, dict]] = {"table": {}}
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"table": {}}
 
-    data: str = setting("cifar10", "name of the images that the table was measured on")
+    data: str = setting("cifar10", "name of the data set that the table was measured on")
     table: str | None = setting(
         None,
-        "file of a NAS-Bench-201 table, CSV or npz; moonas brings none",
-        free=True,  # its content is checked
+        "CSV or npz file of a NAS-Bench-201 table; moonas does not include one",
+        free=True,  # a resumed run compares its checksum
     )
-    accuracy: str = setting("cifar10_test_200ep", "column of the accuracy (%) in the table")
+    accuracy: str = setting("cifar10_test_200ep", "column of the table with the accuracy (%)")
     params_column: str = setting(
-        "mparams_cifar10", "column of the parameters; mparams... are millions"
+        "mparams_cifar10",
+        "column of the table with the parameters; in millions if its name begins with mparams",
     )
     macs_column: str = setting(
-        "mflops_cifar10", "column of the multiply-adds; mflops... are millions"
+        "mflops_cifar10",
+        "column of the table with the multiply-adds; in millions if its name begins with mflops "
+        "or mmacs",
     )
     objectives: tuple[str, ...] = setting(
         ("error", "params"),
         "columns to minimise, two or more of error, params, macs and the table's latency_...",
     )
-    population: int = setting(50, "candidates that survive a generation", least=1)
-    generations: int = setting(20, "generations to run", least=1)
+    population: int = setting(50, "number of candidates that survive each generation", least=1)
+    generations: int = setting(20, "number of generations", least=1)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
-        fits = self.mutated_genes <= len(EDGES)
-        require(fits, self, "mutated_genes", f"at most {len(EDGES)}")
+        legal = self.mutated_genes <= len(EDGES)
+        require(legal, self, "mutated_genes", f"at most {len(EDGES)}")

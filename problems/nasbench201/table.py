@@ -1,7 +1,11 @@
-"""Reading a table of NAS-Bench-201 that the user has, CSV or npz."""
+"""Reader of NAS-Bench-201 tables in CSV and npz files."""
+
+from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -9,104 +13,107 @@ from moonas.tabular import Table
 
 from . import space
 
-MILLIONS = ("mparams", "mflops", "mmacs")  # what the names of columns in millions begin with
-LATENCY = "latency_"  # what those of columns with milliseconds begin with
+MILLION_PREFIXES = ("mparams", "mflops", "mmacs")  # of the names of columns in millions
+LATENCY_PREFIX = "latency_"  # of the names of columns in milliseconds
 
 
-def read_table(path, wanted):
-    """The rows of a table, some of its columns, and all with latencies.
+def read_table(path: str | Path, source_columns: Mapping[str, str]) -> Table:
+    """Read the cells of a table, some of its columns and all of its latencies.
 
-    Cells are in a column ``architecture`` (or ``arch_str``), as the benchmark writes them, or in
-    ``ops``, (n, 6) labels with ``op_names`` (npz), or in six columns ``op_0`` to ``op_5`` (CSV).
-    Numbers are in columns of their own; ``latency_ms`` of an npz may be (n, k), a column for each
-    of ``latency_devices``, which are then called ``latency_DEVICE``.
+    The cells are in a column ``architecture`` or ``arch_str``, as the benchmark writes them; or in
+    ``ops``, (n, 6) indices into ``op_names`` (npz); or in six columns ``op_0`` to ``op_5`` (CSV).
+    Each measured quantity is a column of its own. In an npz file, ``latency_ms`` may also have the
+    shape (n, k), with one column for each of the ``latency_devices``; these columns become
+    ``latency_DEVICE``.
 
     Args:
-        path: of the file.
-        wanted: column of the problem -> column of the file. One whose name begins with mparams,
-            mflops or mmacs is in millions.
+        path: path of the file; a suffix other than .csv means npz.
+        source_columns: name of a column in the result -> name of a column in the file. A column of
+            the file whose name begins with mparams, mflops or mmacs is in millions.
 
     Returns:
-        A :class:`~moonas.tabular.Table` with the problem's columns, and those that begin with
-        ``latency_`` by their own names.
+        A :class:`~moonas.tabular.Table` with the columns that ``source_columns`` names, and those
+        whose names begin with ``latency_``.
 
     Raises:
-        ValueError: the file is missing, is no table, or lacks a column, which the message names.
+        ValueError: the file does not exist, is not a table, or lacks a column; the message says
+            which.
     """
     path = Path(path)
     X, columns = _read(path)
-    missing = [name for name in wanted.values() if name not in columns]
+    missing = [name for name in source_columns.values() if name not in columns]
     if missing:
         raise ValueError(f"{path} lacks the columns {missing}; it has {sorted(columns)}.")
-    scaled = {name: values for name, values in columns.items() if name.startswith(LATENCY)}
-    for name, source in wanted.items():
+    selected = {name: values for name, values in columns.items() if name.startswith(LATENCY_PREFIX)}
+    for name, source in source_columns.items():
         values = np.asarray(columns[source], float)
-        scaled[name] = values * 1e6 if source.lower().startswith(MILLIONS) else values
-    return Table(X, space.N_CHOICES, scaled)
+        selected[name] = values * 1e6 if source.lower().startswith(MILLION_PREFIXES) else values
+    return Table(X, space.N_CHOICES, selected)
 
 
-def _read(path):
-    """Rows and all columns with numbers."""
+def _read(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return the rows, (n, 6), and all numeric columns, (n,) each."""
     if not path.is_file():
-        raise ValueError(f"table={str(path)!r} is not there.")
+        raise ValueError(f"table={str(path)!r} does not exist.")
     return _read_csv(path) if path.suffix.lower() == ".csv" else _read_npz(path)
 
 
-def _read_npz(path):
+def _read_npz(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     try:
         with np.load(path, allow_pickle=False) as file:
-            held = {name: file[name] for name in file.files}
+            arrays = {name: file[name] for name in file.files}
     except (ValueError, OSError, EOFError) as error:
-        raise ValueError(f"{path} is no table: {error}") from None
-    if "ops" in held and "op_names" in held:
-        labels = [_label(path, name) for name in held["op_names"].tolist()]
-        X = np.array(labels)[held["ops"]]
+        raise ValueError(f"{path} is not a table: {error}") from None
+    if "ops" in arrays and "op_names" in arrays:
+        indices = [_operation_index(path, name) for name in arrays["op_names"].tolist()]
+        X = np.array(indices)[arrays["ops"]]
     else:
-        X = _cells(path, held)
+        X = _parse_cells(path, arrays)
     n = len(X)
     columns = {
         name: values
-        for name, values in held.items()
+        for name, values in arrays.items()
         if values.shape == (n,) and values.dtype.kind in "iuf"
     }
-    devices = held.get("latency_devices", np.empty(0)).tolist()
-    if devices and held.get("latency_ms", np.empty(0)).shape == (n, len(devices)):
-        for name, values in zip(devices, held["latency_ms"].T, strict=True):
+    devices = arrays.get("latency_devices", np.empty(0)).tolist()
+    if devices and arrays.get("latency_ms", np.empty(0)).shape == (n, len(devices)):
+        for name, values in zip(devices, arrays["latency_ms"].T, strict=True):
             columns[f"latency_{name}"] = values
     return X, columns
 
 
-def _read_csv(path):
+def _read_csv(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     with open(path, newline="", encoding="utf-8-sig") as file:
         header, *rows = [row for row in csv.reader(file) if row] or [[]]
-    held = {name.strip(): [row[i] for row in rows] for i, name in enumerate(header)}
+    texts = {name.strip(): [row[i] for row in rows] for i, name in enumerate(header)}
     ops = [f"op_{i}" for i in range(len(space.EDGES))]
-    if all(name in held for name in ops):
-        X = np.array([[_label(path, op) for op in held[name]] for name in ops]).T
+    if all(name in texts for name in ops):
+        X = np.array([[_operation_index(path, op) for op in texts[name]] for name in ops]).T
     else:
-        X = _cells(path, held)
+        X = _parse_cells(path, texts)
     columns = {}
-    for name, texts in held.items():
+    for name, values in texts.items():
         try:
-            columns[name] = np.array([float(text) if text else np.nan for text in texts])
+            columns[name] = np.array([float(text) if text else np.nan for text in values])
         except ValueError:
-            continue  # words
+            continue  # not numeric
     return X, columns
 
 
-def _cells(path, held):
+def _parse_cells(path: Path, columns: Mapping[str, Any]) -> np.ndarray:
+    """Return the rows, (n, 6), of the cells in the first column that has them."""
     for name in ("architecture", "arch_str"):
-        if name in held:
-            return np.array([space.encode(space.parse(text)) for text in held[name]])
+        if name in columns:
+            return np.array([space.encode(space.parse(text)) for text in columns[name]])
     raise ValueError(
-        f"{path} lacks a column of cells: 'architecture' or 'arch_str' (|op~0|+|op~0|op~1|+...), "
-        "'ops' with 'op_names' (npz), or 'op_0' to 'op_5' (CSV)."
+        f"{path} lacks a column of cells: expected 'architecture' or 'arch_str' "
+        "(|op~0|+|op~0|op~1|+...), 'ops' with 'op_names' (npz), or 'op_0' to 'op_5' (CSV)."
     )
 
 
-def _label(path, name):
+def _operation_index(path: Path, name: str) -> int:
     if name not in space.OPERATIONS:
         raise ValueError(
-            f"{path} has the operation {name!r}, and NAS-Bench-201 has {list(space.OPERATIONS)}."
+            f"{path} has the unknown operation {name!r}: expected one of {list(space.OPERATIONS)}."
         )
     return space.OPERATIONS.index(name)

@@ -1,18 +1,27 @@
-"""What NSGANetV1's searches are made of (section III-C), for both of its spaces."""
+"""Operators of NSGANetV1 (section III-C), for both of its search spaces."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from moonas.evaluators.settings import ProxySettings
 from moonas.operators import BlockCrossover, CategoricalSampling, PolynomialMutation, SameRow
 
 from .settings import ETA
 
 
-def operators(settings, n_var, eta=ETA):
-    """Sampling, crossover, mutation and duplicate elimination, as pymoo's algorithms take them.
+def operators(settings: ProxySettings, n_var: int, eta: float = ETA) -> dict[str, Any]:
+    """Return sampling, crossover, mutation and duplicate elimination for pymoo's algorithms.
 
     Args:
-        settings: with ``crossover``, the chance that two parents are crossed, and ``mutation``, the
-            chance that a gene moves.
+        settings: settings of the search; ``crossover`` is the probability that two parents are
+            crossed, ``mutation`` the probability that a gene mutates.
         n_var: number of genes.
-        eta: distribution index of the mutation.
+        eta: distribution index of the polynomial mutation.
+
+    Returns:
+        A dict of keyword arguments: ``sampling``, ``crossover``, ``mutation`` and
+        ``eliminate_duplicates``.
     """
     return dict(
         sampling=CategoricalSampling(),

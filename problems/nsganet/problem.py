@@ -1,13 +1,23 @@
-"""NSGANetV1 as a pymoo problem: its two evaluators, and the search of the paper."""
+"""The search of NSGANetV1 as a pymoo problem, with two evaluators."""
+
+from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
+
+import numpy as np
+from pymoo.core.algorithm import Algorithm
 
 from moonas.algorithms import BayesianMating, nsga2_by_rank
 from moonas.classifier import ClassifierProblem
+from moonas.models.zoo import Published
 from moonas.nets.cell_network import CellNetwork
 from moonas.nets.cells import loose_ends
 from moonas.nets.counting import CellCosts
-from moonas.nets.parts import network_parts, space_parts
+from moonas.nets.parts import Part, network_parts, space_parts
+from moonas.problem import Evaluator
+from moonas.run.candidates import Candidates
+from moonas.spaces.graph import Graph
 
 from . import space, zoo
 from .operators import operators
@@ -15,74 +25,91 @@ from .settings import Settings
 from .supernet import Supernet
 
 
-def build(**options):
-    """The problem; ``options`` are fields of :class:`Settings`."""
+def build(**options: Any) -> NSGANet:
+    """Build the problem; ``options`` are fields of :class:`Settings`."""
     return NSGANet(Settings(**options))
 
 
 class NSGANet(ClassifierProblem):
-    """Blocks of 40 decisions by error and size: of proxies from scratch, or in a supernet."""
+    """A normal and a reduction block of 20 genes each.
+
+    With ``evaluator="proxy"`` each candidate is trained from scratch as a small network; with
+    ``evaluator="supernet"`` candidates share the weights of a supernet.
+
+    Args:
+        settings: a :class:`Settings`.
+    """
 
     space = space
     architecture_title = "normal block / reduction block"
+    settings: Settings
 
-    def __init__(self, settings):
+    def __init__(self, settings: Settings) -> None:
         super().__init__(
             settings, n_choices=space.N_CHOICES, nodes=space.NODES, blocks=space.BLOCKS
         )
+        self.nonstationary = settings.evaluator == "supernet" and settings.weights == "shared"
 
     @property
-    def trained_shape(self):
-        """Arguments of proxies, or of the supernet."""
+    def trained_shape(self) -> dict[str, Any]:
+        """Keyword arguments of the proxies, or of the supernet."""
         s = self.settings
         return self.image_shape | dict(channels=s.channels, layers=s.layers, increment=s.increment)
 
     @cached_property
-    def shape(self):
-        """Arguments of the network that params, macs and latency belong to."""
+    def shape(self) -> dict[str, Any]:
+        """Keyword arguments of the target network, which params, macs and latency refer to."""
         s = self.settings
         return self.trained_shape | dict(
             channels=s.target_channels or s.channels, layers=s.target_layers or s.layers
         )
 
     @cached_property
-    def costs(self):
-        """Counts params and macs in closed form."""
+    def costs(self) -> CellCosts:
+        """Closed form of the target network's params and macs."""
         return CellCosts(space.OPERATIONS, n_nodes=space.N_NODES, **self.shape)
 
-    def count(self, candidates):
-        """Params and macs of the target networks, (n, 2) ints."""
+    def count(self, candidates: Candidates) -> np.ndarray:
+        """Return params and macs of the candidates' target networks, (n, 2) int64."""
         rows = candidates.rows
-        return self.costs.count(*space.edges(rows), space.n_loose(rows))
+        return self.costs.count(*space.edges(rows), space.count_loose_ends(rows))
 
-    def largest(self):
-        """Params that no target network exceeds, and the upper bound of macs."""
+    def largest(self) -> tuple[int, float]:  # type: ignore[override]  # a bound may be fractional
+        """Return an upper bound of the target networks' params, and the reference value of macs.
+
+        The reference value is ``settings.macs_bound``; if that is None, it is an upper bound of the
+        macs of all target networks.
+        """
         params, macs = self.costs.largest()
-        return params, self.settings.macs_bound or macs
+        return int(params), self.settings.macs_bound or int(macs)
 
-    @property
-    def nonstationary(self):
-        """Whether weights train on during a run."""
-        return self.settings.evaluator == "supernet" and self.settings.weights == "shared"
+    def make_evaluator(self) -> Evaluator:
+        """Return the evaluator that ``settings.evaluator`` names; it loads images when first used.
 
-    def make_evaluator(self):
-        """What ``settings.evaluator`` names; images and weights come at its first use."""
+        Returns:
+            A :class:`~moonas.evaluators.ScratchEvaluator` or
+            :class:`~moonas.evaluators.SupernetEvaluator`.
+        """
         if self.settings.evaluator == "proxy":
             return super().make_evaluator()
         return self.supernet_evaluator(Supernet)
 
-    def parts(self, architecture):
-        """The parts of the target network, what a latency is the sum of where there is a table."""
+    def parts(self, architecture: space.Architecture) -> list[Part]:
+        """Return the parts of the target network; a latency table gives the latency of each."""
         edges = architecture.normal, architecture.reduction
         return network_parts(*edges, concat=loose_ends, **self.shape)
 
-    def operators(self):
-        """Sampling, crossover, mutation and duplicate elimination for any genetic algorithm."""
+    def operators(self) -> dict[str, Any]:
+        """Return sampling, crossover, mutation and duplicate elimination of the paper."""
         s = self.settings
         return operators(s, space.N_VAR, s.eta)
 
-    def algorithm(self):
-        """The paper's search: NSGA-II, and a Bayesian network from ``exploitation`` on."""
+    def algorithm(self) -> Algorithm:
+        """Return the paper's algorithm: NSGA-II with offspring sampled from a Bayesian network.
+
+        The Bayesian network is used after the share ``exploitation`` of the generations; None
+        leaves plain NSGA-II.
+        """
         s = self.settings
         search = nsga2_by_rank(self)
         if s.exploitation is not None:
@@ -96,22 +123,28 @@ class NSGANet(ClassifierProblem):
             )
         return search
 
-    def network(self, architecture, **shape):
-        """The stand-alone network, a ``CellNetwork``; of the target's shape by default."""
+    def network(self, architecture: space.Architecture, **shape: Any) -> CellNetwork:
+        """Build the stand-alone network of an architecture, untrained.
+
+        Args:
+            architecture: an :class:`~moonas.problems.nsganet.space.Architecture`.
+            shape: keyword arguments of :class:`~moonas.nets.cell_network.CellNetwork`; those of the
+                target network by default.
+        """
         edges = architecture.normal, architecture.reduction
         return CellNetwork(*edges, concat=loose_ends, **self.shape | shape)
 
-    def graphs(self, architecture):
-        """Both blocks."""
+    def graphs(self, architecture: space.Architecture) -> list[Graph]:
+        """Return the graphs of the normal and the reduction block."""
         return architecture.graphs("block")
 
-    def operations(self):
-        """Every operation at every shape it can take in the target network, and the fixed parts."""
+    def operations(self) -> list[Part]:
+        """Return all parts that a target network of the space can have, for latency tables."""
         n_concat = range(1, space.N_NODES + 1)
         return space_parts(space.OPERATIONS, space.N_NODES, n_concat=n_concat, **self.shape)
 
-    def zoo(self):
-        """Published architectures of the space, counted as their papers print them."""
+    def zoo(self) -> list[Published]:
+        """Return the published architectures, with params and macs as their papers count them."""
         return zoo.published()
 
 

@@ -1,21 +1,23 @@
-"""Settings of a search for NSGANetV1's blocks."""
+"""Settings of a search for the blocks of NSGANetV1."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from moonas.evaluators.settings import OBJECTIVES, ProxySettings, SupernetSettings
 from moonas.settings import setting
 
-ETA = 3.0  # of the polynomial mutation; not printed, NSGA-Net's release has it
+# Distribution index of the polynomial mutation. The paper does not print it; this is the value in
+# the authors' release of NSGA-Net.
+ETA = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(ProxySettings, SupernetSettings):
-    """Settings of a search for blocks. Defaults are small, for digits."""
+    """Settings of a search for blocks; the defaults are small and suit digits."""
 
-    PRESETS: ClassVar[dict[str, dict]] = {
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "digits": {},
-        # Digits with shared weights that are trained before the search: some five minutes.
+        # Digits, with a supernet that is trained for 60 epochs before the search: about 5 minutes.
         "supernet": dict(
             evaluator="supernet",
             batch=32,
@@ -26,8 +28,9 @@ class Settings(ProxySettings, SupernetSettings):
             epochs=3,
             frozen_epochs=200,
         ),
-        # Table I and section V-C; learning rate, momentum and clipping are DARTS's, whose training
-        # the paper follows, and are not printed. 14 cells are N = 4. Hypervolume as in section H.
+        # Table I and section V-C. The paper does not print the learning rate, momentum and gradient
+        # clipping; these are those of DARTS, whose training it follows. N = 4 means 14 cells. The
+        # reference point of the hypervolume is that of section H.
         "paper": dict(
             data="cifar100",
             population=40,
@@ -51,25 +54,45 @@ class Settings(ProxySettings, SupernetSettings):
     )
     evaluator: str = setting(
         "proxy",
-        "proxy trains each candidate from scratch, supernet shares weights",
+        "proxy: train each candidate from scratch; supernet: candidates share weights",
         ("proxy", "supernet"),
     )
-    population: int = setting(20, "K, architectures that survive a generation", least=1)
-    generations: int = setting(10, "horizon of the schedules, in generations", least=1)
+    population: int = setting(
+        20, "K, number of architectures that survive each generation", least=1
+    )
+    generations: int = setting(
+        10, "number of generations; schedules end with the last one", least=1
+    )
     exploitation: float | None = setting(
-        2 / 3, "share of the generations after which the model begins; none: never", above=0, most=1
+        2 / 3,
+        "fraction of the generations after which the Bayesian network is used; none: never",
+        above=0,
+        most=1,
     )
     first_share: float = setting(
-        0.25, "of the offspring that come from the model at its beginning", least=0, most=1
+        0.25,
+        "fraction of the offspring that the Bayesian network creates at first",
+        least=0,
+        most=1,
     )
-    n_best: int = setting(100, "architectures that the model is fitted on", least=1)
-    eta: float = setting(ETA, "distribution index; the larger, the smaller mutations are", least=0)
-    architectures_per_step: int = setting(4, "architectures a step of the supernet", least=1)
-    learning_rate_end: float = setting(0.0, "at the horizon, and from there on", least=0)
-    weight_decay: float = setting(5e-4, "of SGD; what a step does not use does not decay", least=0)
+    n_best: int = setting(
+        100, "number of architectures that the Bayesian network is fitted to", least=1
+    )
+    eta: float = setting(
+        ETA, "distribution index of the mutation; a larger one means smaller changes", least=0
+    )
+    architectures_per_step: int = setting(
+        4, "architectures per training step of the supernet", least=1
+    )
+    learning_rate_end: float = setting(0.0, "learning rate at the end of the schedule", least=0)
+    weight_decay: float = setting(
+        5e-4, "weight decay of SGD; weights unused in a step do not decay", least=0
+    )
     channels: int = setting(4, "channels of the first cell of a proxy or of the supernet", least=1)
-    increment: int = setting(2, "channels that each cell has more than the one before", least=0)
+    increment: int = setting(
+        2, "channels that each cell adds to those of the previous one", least=0
+    )
     layers: int = setting(3, "cells of a proxy or of the supernet", least=1)
     macs_bound: float | None = setting(
-        None, "upper end of macs in hypervolumes; none: that of the space", above=0
+        None, "macs of the hypervolume's reference point; none: the largest in the space", above=0
     )

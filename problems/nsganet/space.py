@@ -1,25 +1,40 @@
-"""The space of NSGANetV1: what an integer vector means.
+"""The search space of NSGANetV1 and its encoding as integer vectors.
 
-An architecture is two blocks, normal and reduction. A block has two inputs (state 0, the block
-before the previous one; state 1, the previous block) and five nodes (states 2 to 6). Each node adds
-up two edges; an edge takes one earlier state, the same one twice if it likes, through one
-operation. The block's output is the concatenation of the nodes that no edge starts from.
+An architecture consists of a normal block and a reduction block. Each block has two inputs (state 0
+is the output of the block before the previous one, state 1 that of the previous block) and five
+nodes (states 2 to 6). A node is the sum of two edges. An edge applies one operation to an earlier
+state; both edges of a node may start from the same state. The output of a block is the
+concatenation of its loose ends: the nodes from which no edge starts.
 
-Layout of x, 40 integers. Columns 20 c + 4 i to 20 c + 4 i + 3 belong to node i (0 to 4) of block c
-(0 normal, 1 reduction): operation and state of the first edge, operation and state of the second.
+A row x has 40 integers. Columns 20 c + 4 i to 20 c + 4 i + 3 describe node i (0 to 4) of block c
+(0 normal, 1 reduction): the operation and state of its first edge, then those of its second edge.
 
-    operation  an index into ``OPERATIONS``; 12, in ascending order of trainable parameters
-    state      0 to i + 1, in chronological order
+    operation  an index into ``OPERATIONS``; 12 choices, in ascending order of trainable parameters
+    state      0 to i + 1, in chronological order; i + 2 choices
 
-1.03e33 vectors. ``encode`` and ``decode`` are inverse on all of them; the order of a node's two
-edges is kept, though the network is the same either way.
+There are 1.03e33 rows, and each is a different architecture. Two architectures that differ only in
+the order of a node's edges have the same network.
 """
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from moonas.spaces.genotype import Cells, check_cell, edges_of_json, to_json
+from moonas.spaces.genotype import Cells, Edge, check_cell, edges_of_json, to_json
 
-__all__ = ["Architecture", "decode", "edges", "encode", "from_genotype", "from_json", "to_json"]
+__all__ = [
+    "Architecture",
+    "count_loose_ends",
+    "decode",
+    "edges",
+    "encode",
+    "from_genotype",
+    "from_json",
+    "to_json",
+]
 OPERATIONS = (
     "skip_connect",
     "max_pool_3x3",
@@ -36,54 +51,77 @@ OPERATIONS = (
 )
 N_NODES = 5  # per block
 GENES = 4  # per node
-BLOCK = N_NODES * GENES
-N_VAR = 2 * BLOCK
+N_VAR = 2 * N_NODES * GENES
 N_CHOICES = np.array(
     [[len(OPERATIONS), node + 2, len(OPERATIONS), node + 2] for node in range(N_NODES)] * 2
 ).reshape(N_VAR)
 NODES = tuple(np.arange(start, start + GENES) for start in range(0, N_VAR, GENES))  # columns
-BLOCKS = (NODES[:N_NODES], NODES[N_NODES:])  # the nodes of each block
+BLOCKS = (NODES[:N_NODES], NODES[N_NODES:])  # columns of the nodes of each block
 
 
 class Architecture(Cells):
-    """Two blocks of ten edges each."""
+    """A normal and a reduction block of ten edges each."""
 
 
-def decode(x):
-    """The architecture of one row of integers, (40,)."""
+def decode(x: np.ndarray) -> Architecture:
+    """Return the architecture of one row, (40,) ints."""
     edges = np.asarray(x).reshape(2, 2 * N_NODES, 2).tolist()
     return Architecture(*(tuple((OPERATIONS[o], s) for o, s in block) for block in edges))
 
 
-def encode(architecture):
-    """The row of integers, (40,) int64, of an architecture."""
+def encode(architecture: Architecture) -> np.ndarray:
+    """Return the row, (40,) int64, of an architecture."""
     blocks = (architecture.normal, architecture.reduction)
     return np.array([g for block in blocks for o, s in block for g in (OPERATIONS.index(o), s)])
 
 
-def edges(X):
-    """Operations and states of a population: int arrays (n, 2, 5, 2) by block, node and edge."""
+def edges(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the edges of a whole population.
+
+    Args:
+        X: (n, 40) ints.
+
+    Returns:
+        (operations, states), two int arrays of shape (n, 2, 5, 2), indexed by row, block, node and
+        edge: the index of each edge's operation, and the state that the edge starts from.
+    """
     genes = np.asarray(X).reshape(len(X), 2, N_NODES, 2, 2)
     return genes[..., 0], genes[..., 1]
 
 
-def n_loose(X):
-    """(n, 2) number of nodes that the normal and the reduction block of each row concatenate."""
+def count_loose_ends(X: np.ndarray) -> np.ndarray:
+    """Count the nodes that the blocks of each row concatenate.
+
+    Args:
+        X: (n, 40) ints.
+
+    Returns:
+        (n, 2) ints in [1, 5], for the normal and the reduction block.
+    """
     _, states = edges(X)
     used = states.reshape(len(states), 2, 2 * N_NODES, 1) == np.arange(2, 2 + N_NODES)
-    return N_NODES - used.any(axis=2).sum(axis=2)
+    n_used: np.ndarray = used.any(axis=2).sum(axis=2)
+    return N_NODES - n_used
 
 
-def from_genotype(normal, reduce):
-    """The architecture of two lists of ten (operation, state) pairs, as papers print them.
+def from_genotype(normal: Sequence[Edge], reduce: Sequence[Edge]) -> Architecture:
+    """Return the architecture of a genotype as papers print it.
+
+    Args:
+        normal: ten (operation, state) pairs of the normal block, two per node.
+        reduce: the same for the reduction block.
 
     Raises:
-        ValueError: the genotype is outside this space, and why.
+        ValueError: the genotype is not in this space; the message says why.
     """
     cells = (("normal", normal), ("reduce", reduce))
     return Architecture(*(check_cell(name, c, OPERATIONS, N_NODES) for name, c in cells))
 
 
-def from_json(value):
-    """The architecture that :func:`to_json` wrote; else a ``ValueError`` says what is wrong."""
+def from_json(value: Any) -> Architecture:
+    """Return the architecture that :func:`to_json` wrote.
+
+    Raises:
+        ValueError: the value is not an architecture of this space; the message says why.
+    """
     return from_genotype(*edges_of_json(value))

@@ -1,10 +1,14 @@
-"""Published architectures of five nodes a block that this space holds.
+"""Published architectures with five nodes per block that belong to this space.
 
-An edge is written operation@state, two a node, the normal block first. What a block concatenates
-is not written: in all of them it is the nodes that no edge starts from, as it is here. AmoebaNet's
-last reduction node has a 7x1 convolution and then a 1x7; here it is 1x7 and then 7x1, of the same
-size.
+Each entry of ``GENOTYPES`` is a normal and a reduction block. An edge is written operation@state,
+and each node has two edges. All of these blocks concatenate their loose ends, as this space does.
+The last node of AmoebaNet's reduction block has a 7x1 convolution followed by a 1x7; here the 1x7
+comes first, with the same number of parameters and multiply-adds.
 """
+
+from __future__ import annotations
+
+from typing import Any
 
 from moonas.models.zoo import Published
 from moonas.nets.counting import CellCosts
@@ -37,30 +41,34 @@ SOURCES = {
     "ENAS": "Pham et al., ENAS, ICML 2018",
 }
 DOUBLING = "CIFAR-10, 36 channels, 20 cells"
-PYRAMIDS = {  # widths grow with every cell; the last one with squeeze-and-excitation a cell
+# Networks whose width grows with every cell; SE: with squeeze-and-excitation after every cell.
+PYRAMIDS: dict[str, dict[str, Any]] = {
     "CIFAR-10, 34 + 4 channels, 20 cells": dict(channels=34, increment=4),
     "CIFAR-10, 36 + 6 channels, 20 cells, SE": dict(channels=36, increment=6, squeeze=True),
 }
 
 
-def architectures():
-    """The published architectures by name."""
+def architectures() -> dict[str, space.Architecture]:
+    """Return the published architectures by name."""
     return {
         name: space.from_genotype(edges_of_text(normal), edges_of_text(reduction))
         for name, (normal, reduction) in GENOTYPES.items()
     }
 
 
-def published():
-    """All of them as :class:`~moonas.models.zoo.Published`, counted as their papers print them."""
-    costs = {words: CellCosts(space.OPERATIONS, n_nodes=5, **s) for words, s in PYRAMIDS.items()}
+def published() -> list[Published]:
+    """Return the published architectures, with params and macs as their papers count them."""
+    costs = {
+        title: CellCosts(space.OPERATIONS, n_nodes=space.N_NODES, **shape)
+        for title, shape in PYRAMIDS.items()
+    }
     costs[DOUBLING] = CellCosts(space.OPERATIONS, n_nodes=space.N_NODES)
     items = []
     for name, architecture in architectures().items():
         X = space.encode(architecture)[None]
-        edges, loose = space.edges(X), space.n_loose(X)
-        shapes = PYRAMIDS if name == "NSGANet" else [DOUBLING]
-        counts = {words: tuple(costs[words].count(*edges, loose)[0].tolist()) for words in shapes}
+        edges, n_out = space.edges(X), space.count_loose_ends(X)
+        titles = PYRAMIDS if name == "NSGANet" else [DOUBLING]
+        counts = {title: tuple(costs[title].count(*edges, n_out)[0].tolist()) for title in titles}
         items.append(Published(name, "nsganet", architecture, SOURCES[name], counts))
     return items
 

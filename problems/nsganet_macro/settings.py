@@ -1,7 +1,7 @@
-"""Settings of a search in NSGA-Net's macro space."""
+"""Settings of a search in the macro space of NSGA-Net."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from moonas.evaluators.settings import OBJECTIVES, ProxySettings
 from moonas.settings import setting
@@ -9,12 +9,13 @@ from moonas.settings import setting
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(ProxySettings):
-    """Settings of a search for connections. Defaults are small, for digits."""
+    """Settings of a search in the macro space; the defaults are small and suit digits."""
 
-    PRESETS: ClassVar[dict[str, dict]] = {
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "digits": {},
-        # Section G.3: 40,000 images of CIFAR-10 train, 10,000 validate. Batch, learning rate and
-        # width are not printed; the first two are those of the cell search, the width is ours.
+        # Section G.3: CIFAR-10, with 40,000 training and 10,000 validation images. The batch size
+        # and learning rate, which the paper does not print, are those of its search for blocks; the
+        # width is our choice.
         "paper": dict(
             data="cifar10",
             population=40,
@@ -31,7 +32,7 @@ class Settings(ProxySettings):
         ("error", "robustness_error"),
         f"columns to minimise, two or more of {', '.join(OBJECTIVES)}",
     )
-    population: int = setting(20, "architectures that survive a generation", least=1)
+    population: int = setting(20, "number of architectures that survive each generation", least=1)
     generations: int = setting(10, "generations to run", least=1)
-    mutation: float = setting(0.1, "chance of each bit to flip", above=0, most=1)
+    mutation: float = setting(0.1, "probability that a bit flips", above=0, most=1)
     channels: int = setting(8, "channels of every node", least=1)

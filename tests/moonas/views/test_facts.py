@@ -25,7 +25,7 @@ def test_every_stage_has_facts(name):
 def test_facts_are_those_of_the_problem():
     found, problem = dict(facts("cars")), moonas.load_problem("cars")
     assert found["objectives"] == "error (%), params (parameters)"
-    assert "growth (% an epoch, higher is better)" in found["other columns"]
+    assert "growth (% per epoch, higher is better)" in found["other columns"]
     assert found["objectives change"] == "yes, as shared weights train"
     assert found["variables"] == f"{problem.n_var} integers, 9.1e18 vectors"
     assert found["data"] == "digits (10 classes, 8 x 8 pixels, 1 channel)"

@@ -1,4 +1,4 @@
-"""Supernet, stand-alone network and counts of the DARTS space."""
+"""Supernet, stand-alone network, and params and macs of the DARTS space."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from moonas.nets.counting import CellCosts, count_macs, count_params
 from moonas.nets.randomness import initial_weights
 
 IMAGENET = dict(channels=48, layers=14, n_classes=1000, image_size=224)
-# Parameters without and with the auxiliary head, and multiply-adds, counted elsewhere.
+# Parameters without and with the auxiliary head, and multiply-adds, of an independent count.
 CIFAR_COUNTS = {
     "CARS_A": (2_432_206, 2_908_632, 392_054_400),
     "CARS_B": (2_672_830, 3_149_256, 421_941_888),
@@ -31,7 +31,7 @@ IMAGENET_COUNTS = {
 # Tables 1 and 2 of the paper, millions of parameters
 PAPER = dict(zip("ABCDEFGHI", [2.4, 2.7, 2.8, 2.9, 3.0, 3.1, 3.2, 3.3, 3.6], strict=True))
 PAPER_IMAGENET = dict(zip("ABCDEFGHI", [3.7, 4.0, 4.2, 4.3, 4.4, 4.5, 4.7, 4.8, 5.1], strict=True))
-# Table 2, millions of multiply-adds; they count more than convolutions, hence the band
+# Table 2, millions of multiply-adds; the paper counts more than convolutions, hence the tolerance
 PAPER_MACS = dict(zip("ABCDEFGHI", [430, 463, 480, 496, 510, 530, 537, 559, 591], strict=True))
 
 
@@ -43,7 +43,7 @@ def rows(names):
     ("shape", "counts", "image"),
     [({}, CIFAR_COUNTS, (3, 32, 32)), (IMAGENET, IMAGENET_COUNTS, (3, 224, 224))],
 )
-def test_published_cells_have_their_exact_counts(shape, counts, image):
+def test_published_cells_have_their_exact_params_and_macs(shape, counts, image):
     closed = CellCosts(space.OPERATIONS, **shape).count(*space.edges(rows(counts)))
     for (name, (params, with_head, macs)), both in zip(counts.items(), closed, strict=True):
         architecture = zoo.architectures()[name]
@@ -57,14 +57,14 @@ def test_published_cells_have_their_exact_counts(shape, counts, image):
 
 
 @pytest.mark.parametrize(("shape", "paper"), [({}, PAPER), (IMAGENET, PAPER_IMAGENET)])
-def test_sizes_of_all_nine_networks_are_those_of_the_papers_tables(shape, paper):
+def test_params_of_all_nine_networks_are_those_of_the_tables_of_the_paper(shape, paper):
     counts = CellCosts(space.OPERATIONS, **shape).count(
         *space.edges(rows(f"CARS_{letter}" for letter in paper))
     )
     assert np.array_equal(np.round(counts[:, 0] / 1e6, 1), list(paper.values()))
 
 
-def test_macs_rise_from_a_to_i_and_lie_up_to_7_percent_below_the_papers():
+def test_macs_increase_from_a_to_i_and_are_up_to_7_percent_below_those_of_the_paper():
     counts = CellCosts(space.OPERATIONS, **IMAGENET).count(
         *space.edges(rows(f"CARS_{letter}" for letter in PAPER_MACS))
     )
@@ -93,13 +93,13 @@ def test_closed_form_counts_equal_those_of_built_networks(shape):
         assert count_macs(network, *image) == macs
 
 
-def test_supernet_has_the_parameters_of_dartss():
+def test_the_supernet_has_the_parameters_of_that_of_darts():
     supernet = Supernet(channels=16, layers=8, n_classes=10, in_channels=3, image_size=32)
     assert count_params(supernet) == 1_930_618
 
 
 @pytest.mark.parametrize("side", [8, 11, 64])
-def test_path_of_the_supernet_equals_the_stand_alone_network_with_its_weights(side, device):
+def test_a_path_of_the_supernet_equals_the_stand_alone_network_with_its_weights(side, device):
     shape = dict(channels=4, layers=4, n_classes=10, in_channels=2, image_size=side)
     rng = np.random.default_rng(3)
     with initial_weights(0, "test"):
@@ -109,12 +109,12 @@ def test_path_of_the_supernet_equals_the_stand_alone_network_with_its_weights(si
         architecture = space.decode(x)
         network = cars.network(architecture, last_norm=True, **shape).to(device)
         supernet.copy_weights(network, architecture)
-        network.train()  # normalise by the batch, as the supernet does
+        network.train()  # use batch statistics, as the supernet does
         difference = (supernet(images, architecture) - network(images)).abs().max()
         assert difference < 1e-4
 
 
-def test_none_stays_none_in_the_stand_alone_network():
+def test_none_is_the_zero_operation_in_the_stand_alone_network():
     cell = [("none", 0), ("none", 1)] * 4
     network = cars.network(space.from_genotype(cell, cell), channels=2, layers=3, image_size=8)
     logits = network(torch.randn(5, 3, 8, 8))
@@ -122,7 +122,7 @@ def test_none_stays_none_in_the_stand_alone_network():
     assert not any("operations" in name for name, _ in network.named_parameters())
 
 
-def test_only_the_operations_of_a_path_get_gradients():
+def test_only_the_operations_of_a_path_receive_gradients():
     supernet = Supernet(channels=2, layers=2, n_classes=10, in_channels=1, image_size=8)
     architecture = zoo.architectures()["CARS_A"]
     supernet(torch.randn(4, 1, 8, 8), architecture).sum().backward()
@@ -132,11 +132,12 @@ def test_only_the_operations_of_a_path_get_gradients():
         for node, states in enumerate(cell.operations):
             for state, operations in enumerate(states):
                 for name, module in operations.items():
-                    touched = [p.grad is not None for p in module.parameters()]
-                    assert all(touched) if (node, state, name) in used else not any(touched), layer
+                    has_grad = [p.grad is not None for p in module.parameters()]
+                    expected = all if (node, state, name) in used else lambda x: not any(x)
+                    assert expected(has_grad), (layer, node, state, name)
 
 
-def test_auxiliary_head_answers_in_training_only():
+def test_the_auxiliary_head_is_used_in_training_mode_only():
     network = cars.network(zoo.architectures()["CARS_A"], channels=2, layers=6, auxiliary=True)
     images = torch.randn(2, 3, 32, 32)
     logits, auxiliary = network(images)
@@ -144,7 +145,7 @@ def test_auxiliary_head_answers_in_training_only():
     assert network.eval()(images).shape == (2, 10)
 
 
-def test_auxiliary_head_says_when_images_are_too_small():
+def test_the_auxiliary_head_refuses_images_that_are_too_small():
     with pytest.raises(ValueError, match="images of 8 pixels leave 2"):
         cars.network(zoo.architectures()["CARS_A"], image_size=8, auxiliary=True)
 

@@ -1,3 +1,5 @@
+"""The CARS search as a problem: data, training, objectives, settings and the paper's algorithm."""
+
 import json
 import math
 
@@ -9,24 +11,29 @@ from moonas.problems.cars import space, zoo
 from moonas.problems.cars.operators import CARSMating
 from moonas.problems.cars.settings import Settings
 from pymoo.core.population import Population
-from pymoo.optimize import minimize
 from searches import rows, run
 
 import moonas
-from moonas.algorithms import ALGORITHMS
 from moonas.data import load
+from moonas.nets.counting import count_macs, count_params
 from moonas.operators import SameRow
 from moonas.problem import SearchFailed
 from moonas.run.journal import RunMismatch, read_run
 from moonas.training.report import TrainingReport
 
 
-def test_half_of_the_search_images_trains_and_half_validates_and_none_is_a_test_image(tiny):
+@pytest.fixture
+def small(tiny, few_digits):
+    """Settings of a search that trains on a hundred images."""
+    return tiny | dict(data=few_digits, batch=25)
+
+
+def test_half_of_the_training_images_are_the_validation_set_and_no_test_image_is_used(tiny):
     problem = moonas.load_problem("cars", **tiny)
-    problem.evaluate(rows(problem, 1))
+    problem.evaluator.begin(1)
     train, validation = problem.evaluator.images.train, problem.evaluator.images.validation
     assert len(train[0]) == 718 and len(validation[0]) == 719
-    # stratified: the counts of a class differ by one at most
+    # stratified: the counts of each class differ by at most one
     counts = [torch.bincount(labels.cpu()) for _, labels in (train, validation)]
     assert (counts[0] - counts[1]).abs().max() <= 1
     seen = {x.tobytes() for part in (train, validation) for x in part[0].cpu().contiguous().numpy()}
@@ -34,8 +41,8 @@ def test_half_of_the_search_images_trains_and_half_validates_and_none_is_a_test_
     assert not any(x.tobytes() in seen for x in load("digits").test_images.numpy())
 
 
-def draws_of(evaluator, monkeypatch, train):
-    """The architectures of 200 steps, as ``train`` draws them."""
+def sampled_architectures(evaluator, monkeypatch, train):
+    """Return the architectures that ``train(evaluator)`` samples, a list for each of 200 steps."""
     steps = []
 
     def spy(net, data, draw, *args, **options):
@@ -47,46 +54,40 @@ def draws_of(evaluator, monkeypatch, train):
     return steps
 
 
-def test_warm_up_draws_every_choice_of_every_gene_alike(tiny, monkeypatch):
-    problem = moonas.load_problem("cars", **tiny, architectures_per_step=20)
-    problem.evaluate(rows(problem, 1))
-    steps = draws_of(problem.evaluator, monkeypatch, lambda evaluator: evaluator.warm_up())
-    drawn = np.array([space.encode(a) for step in steps for a in step])
-    assert len(drawn) == 4000
+def test_warm_up_samples_every_choice_of_every_gene_equally_often(small, monkeypatch):
+    problem = moonas.load_problem("cars", **small, architectures_per_step=20)
+    problem.evaluator.begin(1)
+    steps = sampled_architectures(problem.evaluator, monkeypatch, lambda e: e.warm_up())
+    sampled = np.array([space.encode(a) for step in steps for a in step])
+    assert len(sampled) == 4000
     for gene, k in enumerate(space.N_CHOICES):
-        shares = np.bincount(drawn[:, gene], minlength=k) / len(drawn)
+        shares = np.bincount(sampled[:, gene], minlength=k) / len(sampled)
         # 4 standard errors
-        assert np.abs(shares - 1 / k).max() <= 4 * math.sqrt(1 / k * (1 - 1 / k) / len(drawn))
+        assert np.abs(shares - 1 / k).max() <= 4 * math.sqrt(1 / k * (1 - 1 / k) / len(sampled))
 
 
-def test_a_step_trains_b_different_parents(tiny, monkeypatch):
-    problem = moonas.load_problem("cars", **tiny, architectures_per_step=2)
-    problem.evaluate(rows(problem, 1))
+def test_a_training_step_uses_b_different_parents(small, monkeypatch):
+    problem = moonas.load_problem("cars", **small, architectures_per_step=2)
+    problem.evaluator.begin(1)
     candidates = problem.session.candidates(rows(problem, 5))
     parents = list(candidates)
-    steps = draws_of(problem.evaluator, monkeypatch, lambda e: e.train(candidates))
+    steps = sampled_architectures(problem.evaluator, monkeypatch, lambda e: e.train(candidates))
     assert all(len(set(step)) == 2 for step in steps)
     visits = np.array([sum(parent in step for step in steps) for parent in parents])
-    # each pair is alike, so a parent is in a step with chance 2/5; 4 standard errors
+    # all pairs are equally likely, so a step uses a parent with probability 2/5; 4 standard errors
     assert np.abs(visits / 200 - 0.4).max() <= 4 * math.sqrt(0.4 * 0.6 / 200)
 
 
-def test_training_makes_scores_better(tiny):
-    options = tiny | dict(channels=4, batch=32, epochs=3, generations=4)
+def test_errors_fall_as_the_supernet_trains(tiny):
+    options = tiny | dict(channels=4, layers=1, batch=32, epochs=2)
     problem = moonas.load_problem("cars", **options)
     best = []
-    minimize(
-        problem,
-        problem.algorithm(),
-        ("n_gen", 4),
-        seed=1,
-        callback=lambda algorithm: best.append(algorithm.pop.get("error").min()),
-    )
+    run(problem, callback=lambda algorithm: best.append(algorithm.pop.get("error").min()))
     assert best[-1] < best[0] - 10
 
 
-def test_growth_is_the_difference_of_the_scores_before_and_after_by_epoch(tiny, tmp_path):
-    problem = moonas.load_problem("cars", **tiny | dict(epochs=2), journal=tmp_path)
+def test_growth_is_the_fall_of_the_error_per_epoch_of_training(small, tmp_path):
+    problem = moonas.load_problem("cars", **small | dict(epochs=2), journal=tmp_path)
     result = run(problem, generations=2)
     first, before, train, after = read_run(tmp_path)[1][1:]
     assert train["result"]["epochs"] == 2
@@ -104,103 +105,102 @@ def test_growth_is_the_difference_of_the_scores_before_and_after_by_epoch(tiny, 
         assert individual.get("growth") == (earlier[x] - later[x]) / 2
 
 
-def test_frozen_scores_do_not_depend_on_the_run(tiny):
-    problem = moonas.load_problem("cars", weights="frozen", **tiny)
+def test_errors_under_frozen_weights_do_not_depend_on_the_run(small):
+    problem = moonas.load_problem("cars", weights="frozen", **small)
     X = rows(problem, 3)
     before = problem.evaluate(X)
     result = run(problem, seed=5)
     assert np.array_equal(problem.evaluate(X), before)
     assert np.array_equal(problem.evaluate(result.pop.get("X")), result.pop.get("F"))
-    other = moonas.load_problem("cars", weights="frozen", **tiny)
+    other = moonas.load_problem("cars", weights="frozen", **small)
     assert np.array_equal(other.evaluate(X), before)
-    reseeded = moonas.load_problem("cars", weights="frozen", supernet_seed=1, **tiny)
+    reseeded = moonas.load_problem("cars", weights="frozen", supernet_seed=1, **small)
     assert not np.array_equal(reseeded.evaluate(X), before)
 
 
-def test_a_frozen_run_resumes_without_training_again(tiny, tmp_path):
+def test_a_resumed_run_does_not_train_frozen_weights_again(small, tmp_path):
     def start(generations):
-        problem = moonas.load_problem("cars", weights="frozen", journal=tmp_path / "a", **tiny)
+        problem = moonas.load_problem("cars", weights="frozen", journal=tmp_path / "a", **small)
         return problem, run(problem, generations=generations)
 
     start(2)
-    problem, resumed = start(4)
+    problem, resumed = start(3)
     assert problem.evaluator._warm is None
-    straight = run(moonas.load_problem("cars", weights="frozen", **tiny), generations=4)
-    assert np.array_equal(resumed.pop.get("F"), straight.pop.get("F"))
+    uninterrupted = run(moonas.load_problem("cars", weights="frozen", **small))
+    assert np.array_equal(resumed.pop.get("F"), uninterrupted.pop.get("F"))
 
 
 @pytest.mark.parametrize(
     ("weights", "name"),
-    [("shared", name) for name in sorted(ALGORITHMS)]
+    [("shared", name) for name in ("ctaea", "nsga2", "parallel-moead", "smsemoa")]
     + [("frozen", name) for name in ("moead", "pnsga3", "random")],
 )
-def test_every_algorithm_searches(name, weights, tiny):
-    problem = moonas.load_problem("cars", weights=weights, **tiny | dict(frozen_epochs=1))
-    result = run(problem, moonas.algorithm(name, problem))
-    found = moonas.front(result)
-    assert found
-    X = np.array([row.x for row in found])
+def test_the_front_of_any_algorithm_has_errors_under_the_current_weights(name, weights, small):
+    problem = moonas.load_problem("cars", weights=weights, **small | dict(frozen_epochs=1))
+    front = moonas.front(run(problem, name))
+    assert front
+    X = np.array([row.x for row in front])
     assert np.array_equal(
-        problem.evaluate(X), [[r.objectives["error"], r.objectives["params"]] for r in found]
+        problem.evaluate(X), [[r.objectives["error"], r.objectives["params"]] for r in front]
     )
 
 
-def test_scores_do_not_depend_on_the_number_of_workers(tiny):
-    X = rows(moonas.load_problem("cars", **tiny), 7)
-    scores = [
-        moonas.load_problem("cars", **tiny | dict(workers=workers)).evaluate(X)
+def test_objectives_do_not_depend_on_the_number_of_workers(small):
+    X = rows(moonas.load_problem("cars", **small), 7)
+    F = [
+        moonas.load_problem("cars", **small | dict(workers=workers)).evaluate(X)
         for workers in (1, 2, 5)
     ]
-    assert np.array_equal(scores[0], scores[1]) and np.array_equal(scores[0], scores[2])
+    assert np.array_equal(F[0], F[1]) and np.array_equal(F[0], F[2])
 
 
 @pytest.mark.parametrize("backend", [pytest.param("loky", marks=pytest.mark.slow), "threading"])
-def test_a_search_does_not_depend_on_joblibs_workers(tiny, backend):
-    alone = run(moonas.load_problem("cars", **tiny))
+def test_a_search_does_not_depend_on_the_workers_of_joblib(small, backend):
+    serial = run(moonas.load_problem("cars", **small))
     with joblib.parallel_config(backend=backend, n_jobs=2):
-        spread = run(moonas.load_problem("cars", **tiny))
-    assert np.array_equal(alone.pop.get("X"), spread.pop.get("X"))
-    assert np.array_equal(alone.pop.get("F"), spread.pop.get("F"))
+        parallel = run(moonas.load_problem("cars", **small))
+    assert np.array_equal(serial.pop.get("X"), parallel.pop.get("X"))
+    assert np.array_equal(serial.pop.get("F"), parallel.pop.get("F"))
 
 
-def test_three_objectives_by_name(tiny):
-    problem = moonas.load_problem("cars", objectives=("macs", "error", "params"), **tiny)
+def test_objectives_are_the_columns_that_are_named_in_their_order(small):
+    problem = moonas.load_problem("cars", objectives=("macs", "error", "params"), **small)
     result = run(problem, generations=2)
-    assert result.pop.get("F").shape == (6, 3)
-    X = result.pop.get("X").astype(int)
-    counts = problem.costs.count(*space.edges(X))
-    assert np.array_equal(result.pop.get("F")[:, [2, 0]], counts)
+    F, X = result.pop.get("F"), result.pop.get("X").astype(int)
+    assert F.shape == (6, 3)
+    assert np.array_equal(F[:, [2, 0]], problem.costs.count(*space.edges(X)))
+    assert np.array_equal(F[:, 1], result.pop.get("error"))
 
 
-def test_measured_latency_is_an_objective_and_is_kept_for_the_run(tiny, tmp_path):
-    options = tiny | dict(objectives=("error", "latency_ms"), latency_batch=2)
+def test_latency_is_measured_once_per_architecture_even_in_a_resumed_run(small, tmp_path):
+    options = small | dict(objectives=("error", "latency_ms"), latency_batch=2, layers=1)
     problem = moonas.load_problem("cars", **options, journal=tmp_path)
-    first = run(problem, generations=3)
+    first = run(problem, generations=2)
     by_row = {}
     for record in read_run(tmp_path)[1]:
         if "latency_ms" in record["result"]:
             for x, ms in zip(record["request"]["x"], record["result"]["latency_ms"], strict=True):
                 assert ms > 0 and by_row.setdefault(tuple(x), ms) == ms
-    again = moonas.load_problem("cars", **options, journal=tmp_path)
-    resumed = run(again, generations=4)
+    problem = moonas.load_problem("cars", **options, journal=tmp_path)
+    resumed = run(problem, generations=3)
     for individual in resumed.pop:
         ms = by_row.get(tuple(individual.X.tolist()))
         assert ms is None or individual.F[1] == ms
     assert set(first.pop.get("F")[:, 1]) <= set(by_row.values())
 
 
-def test_latency_can_come_from_a_table(tiny, tmp_path):
-    problem = moonas.load_problem("cars", **tiny)
+def test_latency_from_a_table_is_the_sum_over_the_parts(small, tmp_path):
+    problem = moonas.load_problem("cars", **small)
     keys = [part.key for part in problem.operations()]
     table = {key: float(2**i % 97) for i, key in enumerate(keys)}
     path = tmp_path / "table.json"
     path.write_text(json.dumps({"parts": table}))
-    options = tiny | dict(objectives=("error", "latency_ms"), latency_table=str(path))
+    options = small | dict(objectives=("error", "latency_ms"), latency_table=str(path))
     x = rows(problem, 1)
-    found = moonas.load_problem("cars", **options).evaluate(x)[0, 1]
+    latency = moonas.load_problem("cars", **options).evaluate(x)[0, 1]
 
     architecture = space.decode(x[0])
-    stem, pre, classifier = "stem 1-2 s1 8x8", "preprocess", "classifier 32-10 s1 2x2"
+    stem, pre, classifier = "stem 3-2 s1 8x8", "preprocess", "classifier 32-10 s1 2x2"
     fixed = [
         stem,
         *(f"{pre} 6-2 s1 8x8", f"{pre} 6-2 s1 8x8"),  # cell 1
@@ -213,21 +213,21 @@ def test_latency_can_come_from_a_table(tiny, tmp_path):
         for name, state in architecture.reduction:
             tail = f"s2 {side}x{side}" if state < 2 else f"s1 {side // 2}x{side // 2}"
             edges.append(f"{name} {c}-{c} {tail}")
-    assert found == pytest.approx(sum(table[key] for key in fixed + edges))
+    assert latency == pytest.approx(sum(table[key] for key in fixed + edges))
 
 
-def test_a_latency_table_of_another_shape_is_refused(tiny, tmp_path):
+def test_a_latency_table_of_another_network_shape_is_refused(small, tmp_path):
     path = tmp_path / "table.json"
     path.write_text(json.dumps({"parts": {}}))
-    options = tiny | dict(objectives=("error", "latency_ms"), latency_table=str(path))
+    options = small | dict(objectives=("error", "latency_ms"), latency_table=str(path))
     with pytest.raises(ValueError, match="lacks .* parts of this space"):
         moonas.load_problem("cars", **options)
 
 
-def test_another_latency_table_under_the_same_name_is_noticed(tiny, tmp_path):
-    keys = [part.key for part in moonas.load_problem("cars", **tiny).operations()]
+def test_a_run_is_not_resumed_with_a_changed_latency_table(small, tmp_path):
+    keys = [part.key for part in moonas.load_problem("cars", **small).operations()]
     path = tmp_path / "table.json"
-    options = tiny | dict(objectives=("error", "latency_ms"), latency_table=str(path))
+    options = small | dict(objectives=("error", "latency_ms"), latency_table=str(path))
     for ms in (1.0, 2.0):
         path.write_text(json.dumps({"parts": dict.fromkeys(keys, ms)}))
         problem = moonas.load_problem("cars", **options)
@@ -238,68 +238,87 @@ def test_another_latency_table_under_the_same_name_is_noticed(tiny, tmp_path):
         moonas.load_problem("cars", **options, journal=tmp_path / "run")
 
 
-def test_params_and_macs_are_those_of_the_target_network(tiny):
-    problem = moonas.load_problem("cars", target_channels=36, target_layers=20, **tiny)
+def test_params_and_macs_are_those_of_the_target_network(small):
+    options = small | dict(objectives=("params", "macs"), target_channels=36, target_layers=20)
+    problem = moonas.load_problem("cars", **options)
     architecture = zoo.architectures()["CARS_A"]
-    # the published 2,432,206 less the stem's and first cell's share of two channels of colour
-    params = problem.evaluate(space.encode(architecture))[1]
+    params, macs = problem.evaluate(space.encode(architecture))
     network = problem.network(architecture)
-    assert params == sum(p.numel() for p in network.parameters())
-    assert params == 2_432_206 - 2 * 9 * 3 * 36
+    assert params == count_params(network) == 2_432_206
+    assert macs == count_macs(network, 3, 8, 8)
 
 
-def test_algorithm_of_the_paper(tiny):
-    algorithm = moonas.load_problem("cars", **tiny | dict(population=10, expand=1.5)).algorithm()
+def test_the_settings_choose_the_algorithm(small):
+    algorithm = moonas.load_problem("cars", **small | dict(population=10, expand=1.5)).algorithm()
     assert type(algorithm).__name__ == "NSGA3"
     assert type(algorithm.survival).__name__ == "PNSGA3Survival"
     assert algorithm.pop_size == 10 and algorithm.n_offsprings == 15
     assert algorithm.survival.cut == "niching" and algorithm.survival.second == "growth"
-    released = moonas.load_problem("cars", protection="size", cut="random", **tiny).algorithm()
-    assert (released.survival.second, released.survival.cut) == ("size", "random")
-    by_name = moonas.algorithm("pnsga3", moonas.load_problem("cars", protection="size", **tiny))
+    release = moonas.load_problem("cars", protection="size", cut="random", **small).algorithm()
+    assert (release.survival.second, release.survival.cut) == ("size", "random")
+    by_name = moonas.algorithm("pnsga3", moonas.load_problem("cars", protection="size", **small))
     assert by_name.survival.second == "size"
-    plain = moonas.load_problem("cars", protection="none", **tiny).algorithm()
+    three = small | dict(objectives=("error", "params", "macs"))
+    for size, expected in ((None, "params"), ("macs", "macs")):
+        assert moonas.load_problem("cars", size=size, **three).algorithm().survival.size == expected
+    plain = moonas.load_problem("cars", protection="none", **small).algorithm()
     assert type(plain.survival).__name__ == "ReferenceDirectionSurvival"
     assert type(plain.mating).__name__ == "CARSMating"
 
 
-def test_preset_of_the_paper_is_500_epochs():
+def test_operators_for_other_algorithms_mutate_half_of_the_children(small):
+    mutation = moonas.load_problem("cars", **small).operators()["mutation"]
+    assert type(mutation).__name__ == "NodeReset" and mutation.prob.value == 0.5
+
+
+def test_the_preset_of_the_paper_has_500_epochs():
     s = moonas.load_problem("cars", preset="paper").settings
     assert s.warmup_epochs + (s.generations - 1) * s.epochs == 500
     assert (s.population, s.warmup_epochs, s.channels, s.layers, s.batch) == (128, 50, 16, 8, 128)
     assert s.data == "cifar10"
 
 
-def test_offspring_are_crossed_mutated_and_new_in_the_papers_shares(tiny):
-    problem = moonas.load_problem("cars", **tiny)
-    # parents of two kinds: all genes at their lowest, all at their highest
+def test_offspring_are_crossed_mutated_or_sampled_with_the_probabilities_of_the_paper(small):
+    problem = moonas.load_problem("cars", **small)
+    # two kinds of parents: all genes at their lowest value, or all at their highest
     low, high = np.zeros(space.N_VAR, int), space.N_CHOICES - 1
     pop = Population.new(X=np.array([low, high] * 10))
     n = 4000
     off = CARSMating().do(problem, pop, n, random_state=np.random.default_rng(0)).get("X")
     problem.check_rows(off)
-    # a node of 6 genes has the lowest or the highest value throughout: by chance only if fresh
-    kept = [((off[:, g] == low[g]).all(1) | (off[:, g] == high[g]).all(1)) for g in space.NODES]
-    crossed = np.all(kept, axis=0)  # all nodes from parents: crossed, or mutated nowhere
-    some = np.any(kept, axis=0)
-    # mutated nowhere: 0.25 * 0.5**4; mutated everywhere: the same, looks fresh
-    for share, expected in ((crossed, 0.25 + 0.25 / 16), (some, 0.5 - 0.25 / 16)):
-        # 4 standard errors, and 0.003 for fresh nodes that look like a parent's
-        error = 4 * math.sqrt(expected * (1 - expected) / n) + 0.003
-        assert abs(share.mean() - expected) <= error
+    # a node of 6 genes has only lowest or only highest values if it comes from a parent, and
+    # otherwise with a small probability
+    inherited = [(off[:, g] == low[g]).all(1) | (off[:, g] == high[g]).all(1) for g in space.NODES]
+    # mutation leaves all four nodes unchanged with probability 1/16, and changes all with 1/16
+    for children, expected in (
+        (np.all(inherited, axis=0), 0.25 + 0.25 / 16),  # crossed, or mutated in no node
+        (np.any(inherited, axis=0), 0.5 - 0.25 / 16),  # crossed, or mutated in some nodes only
+    ):
+        # 4 standard errors, and 0.003 for sampled nodes that look like those of a parent
+        tolerance = 4 * math.sqrt(expected * (1 - expected) / n) + 0.003
+        assert abs(children.mean() - expected) <= tolerance
 
 
-def test_children_never_repeat_the_population_or_each_other(tiny):
-    problem = moonas.load_problem("cars", **tiny)
+def test_every_individual_is_a_parent_equally_often(small):
+    problem = moonas.load_problem("cars", **small)
+    pop = Population.new(X=rows(problem, 5))
+    mating = CARSMating(crossover=0.0, mutation=1.0, prob_node=0.0)  # children equal a parent
+    off = mating.do(problem, pop, 400, random_state=np.random.default_rng(0)).get("X")
+    shares = (off[:, None] == pop.get("X")).all(axis=2).mean(axis=0)
+    assert np.abs(shares - 0.2).max() <= 4 * math.sqrt(0.2 * 0.8 / 400)  # 4 standard errors
+
+
+def test_children_never_repeat_the_population_or_each_other(small):
+    problem = moonas.load_problem("cars", **small)
     pop = Population.new(X=rows(problem, 6))
     mating = CARSMating(crossover=1.0, mutation=0.0, eliminate_duplicates=SameRow())
     off = mating.do(problem, pop, 60, random_state=np.random.default_rng(0)).get("X")
-    both = np.vstack([off, pop.get("X")])
-    assert len(np.unique(both, axis=0)) == len(both)
+    X = np.vstack([off, pop.get("X")])
+    assert len(np.unique(X, axis=0)) == len(X)
 
 
-def test_a_learning_rate_that_is_too_high_is_named(tiny):
-    problem = moonas.load_problem("cars", learning_rate=1e30, **tiny | dict(warmup_epochs=3))
+def test_a_learning_rate_that_is_too_high_stops_the_search(small):
+    problem = moonas.load_problem("cars", learning_rate=1e30, **small | dict(warmup_epochs=3))
     with pytest.raises(SearchFailed):
         run(problem)
 
@@ -319,18 +338,18 @@ def test_a_learning_rate_that_is_too_high_is_named(tiny):
         (dict(image_size=0), "image_size=0"),
     ],
 )
-def test_settings_that_will_not_do_are_refused_at_once(options, message):
+def test_invalid_settings_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         moonas.load_problem("cars", **options)
 
 
-def test_settings_list_their_help():
+def test_settings_are_listed_with_their_descriptions():
     from moonas.settings import describe
 
     assert {"warmup_epochs", "protection"} <= {row[0] for row in describe(Settings)}
 
 
-def test_zoo_has_the_published_counts():
+def test_the_zoo_has_the_published_params_and_macs():
     item = moonas.zoo("CARS_A")
     assert item.counts["CIFAR-10, 36 channels, 20 cells"] == (2_432_206, 392_054_400)
     assert item.counts["ImageNet, 48 channels, 14 cells"] == (3_687_712, 410_524_032)

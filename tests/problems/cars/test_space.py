@@ -1,3 +1,5 @@
+"""Encoding of the DARTS space."""
+
 import numpy as np
 import pytest
 from moonas.problems.cars import space, zoo
@@ -5,21 +7,21 @@ from moonas.problems.cars import space, zoo
 CELL = [("sep_conv_3x3", 0), ("skip_connect", 1)] * 4
 
 
-def test_the_space_has_as_many_architectures_as_counted_by_hand():
-    # per cell (1 * 3 * 6 * 10 pairs) * 8**8 operations
+def test_the_number_of_architectures_is_that_of_the_formula():
+    # per cell: 1 * 3 * 6 * 10 choices of pairs, and 8**8 of operations
     assert np.prod(space.N_CHOICES.astype(float)) == (180 * 8**8) ** 2
     assert 180 * 8**8 == 3_019_898_880
 
 
-def test_decode_and_encode_are_inverse_on_rows():
+def test_encode_is_the_inverse_of_decode():
     rng = np.random.default_rng(0)
     X = rng.integers(0, space.N_CHOICES, size=(500, space.N_VAR))
     for x in X:
         assert np.array_equal(space.encode(space.decode(x)), x)
 
 
-def test_decode_is_one_to_one_on_every_value_of_every_node():
-    # nodes are independent, so all values of one node at a time cover the map
+def test_decode_is_one_to_one_for_every_node():
+    # nodes are encoded independently, so testing all values of one node at a time suffices
     for node in range(space.N_NODES):
         for cell in (0, 1):
             columns = slice(12 * cell + 3 * node, 12 * cell + 3 * node + 3)
@@ -40,14 +42,11 @@ def test_edges_of_a_population_are_those_of_its_architectures():
     for x, o, s in zip(X, operations, states, strict=True):
         architecture = space.decode(x)
         for cell, edges in enumerate((architecture.normal, architecture.reduction)):
-            found = [
-                (space.OPERATIONS[a], b)
-                for a, b in zip(o[cell].ravel(), s[cell].ravel(), strict=True)
-            ]
-            assert tuple(found) == edges
+            pairs = zip(o[cell].ravel(), s[cell].ravel(), strict=True)
+            assert tuple((space.OPERATIONS[a], b) for a, b in pairs) == edges
 
 
-def test_two_edges_of_a_node_start_at_two_states_before_it():
+def test_the_two_edges_of_a_node_start_from_two_different_earlier_states():
     rng = np.random.default_rng(2)
     for x in rng.integers(0, space.N_CHOICES, size=(200, space.N_VAR)):
         for cell in (space.decode(x).normal, space.decode(x).reduction):
@@ -56,20 +55,20 @@ def test_two_edges_of_a_node_start_at_two_states_before_it():
                 assert 0 <= low < high < node + 2
 
 
-def test_canonical_form_orders_the_edges_of_a_node_by_state():
+def test_the_canonical_form_orders_the_edges_of_a_node_by_state():
     swapped = [CELL[1], CELL[0], *CELL[2:]]
     assert space.from_genotype(swapped, CELL) == space.from_genotype(CELL, CELL)
 
 
-def test_all_published_genotypes_load_and_survive_the_round_trip():
-    found = zoo.architectures()
-    assert len(found) == 19
-    for architecture in found.values():
+def test_every_published_genotype_survives_the_round_trip_through_a_row_and_json():
+    architectures = zoo.architectures()
+    assert len(architectures) == 19
+    for architecture in architectures.values():
         assert space.decode(space.encode(architecture)) == architecture
         assert space.from_json(space.to_json(architecture)) == architecture
 
 
-def test_cars_a_is_what_its_authors_printed():
+def test_cars_a_is_the_cell_that_its_authors_printed():
     normal = zoo.architectures()["CARS_A"].normal
     assert normal[:4] == (
         ("skip_connect", 0),
@@ -84,7 +83,7 @@ def test_cars_a_is_what_its_authors_printed():
     [
         (("sep_conv_9x9", 0), "Unknown operation 'sep_conv_9x9' in node 0 of the normal cell"),
         (("skip_connect", 2), "starts from state 2; it can start from 0 to 1"),
-        (("skip_connect", 1), "takes state 1 twice"),
+        (("skip_connect", 1), "start from state 1"),
     ],
 )
 def test_a_genotype_outside_the_space_is_refused_with_the_reason(edge, message):
@@ -97,12 +96,12 @@ def test_a_cell_of_five_nodes_is_refused():
         space.from_genotype(CELL + CELL[:2], CELL)
 
 
-def test_json_of_something_else_is_refused():
+def test_json_that_is_not_an_architecture_is_refused():
     with pytest.raises(ValueError, match="'normal' and 'reduce'"):
         space.from_json([1, 2])
 
 
-def test_an_architecture_reads_well_in_words():
+def test_the_text_of_an_architecture_lists_the_edges_of_its_nodes():
     none = [("none", 0), ("none", 1)]
     architecture = space.from_genotype([*none, *CELL[2:]], CELL)
     assert str(architecture) == (

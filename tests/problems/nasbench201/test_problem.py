@@ -1,3 +1,5 @@
+"""NAS-Bench-201: encoding, networks, tables and the problem, on a table in closed form."""
+
 import csv
 import itertools
 
@@ -5,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from moonas.problems.nasbench201 import space
-from moonas.problems.nasbench201.networks import CellNetwork201, parts
+from moonas.problems.nasbench201.networks import CellNetwork201, operation, operation_parts
 from searches import run
 from tables201 import score, write_table
 from torch import nn
@@ -36,8 +38,8 @@ def test_cells_are_written_as_the_benchmark_writes_them():
 @pytest.mark.parametrize(
     "text", ["", "|none~0|", TEXT.replace("none", "nothing"), TEXT.replace("~2", "~1"), 7]
 )
-def test_what_is_no_cell_is_refused(text):
-    with pytest.raises(ValueError, match="no cell of NAS-Bench-201"):
+def test_text_that_is_not_a_cell_is_refused(text):
+    with pytest.raises(ValueError, match="not a cell of NAS-Bench-201"):
         space.parse(text)
     with pytest.raises(ValueError, match="Expected a dict with 'cell'"):
         space.from_json(text)
@@ -48,33 +50,37 @@ def test_what_is_no_cell_is_refused(text):
     [("none", 73_306, 7_783_040), ("nor_conv_3x3", 1_531_546, 220_119_680)],
 )
 def test_the_smallest_and_the_largest_network_have_their_exact_size(name, params, macs):
-    """Those of the benchmark's own tables, whose FLOPs count the ten biases of the classifier."""
+    """The FLOPs in the tables of the benchmark also count the ten biases of the classifier."""
     with torch.device("meta"):
         net = CellNetwork201((name,) * 6)
         assert (count_params(net), count_macs(net, 3, 32, 32)) == (params, macs)
 
 
 def test_a_node_is_the_sum_of_its_edges():
-    """With operations that pass their input through, the cell counts the paths to its last node."""
+    """With identities as operations, the output is the input times the number of paths to it."""
     names = ("skip_connect", "skip_connect", "none", "skip_connect", "skip_connect", "skip_connect")
     net = CellNetwork201(names, channels=2, cells=1)
     cell = net.body[2]
     x = torch.rand(1, 2, 4, 4)
     assert torch.allclose(cell(x), 3 * x)  # 0-3, 0-1-3, 0-2-3; not 0-1-2-3
-    dead = CellNetwork201(("none",) * 6, channels=2, cells=1).body[2]
-    assert (dead(x) == 0).all()
+    zero = CellNetwork201(("none",) * 6, channels=2, cells=1).body[2]
+    assert (zero(x) == 0).all()
     assert net(torch.rand(2, 3, 8, 8)).shape == (2, 10)
 
 
-def test_parts_keep_their_shape():
-    for part in parts(channels=2, side=8):
-        made = part.build()
+def test_average_pooling_does_not_count_the_padding():
+    x = torch.ones(1, 2, 4, 4)
+    assert torch.allclose(operation("avg_pool_3x3", 2)(x), x)
+
+
+def test_parts_preserve_the_shape_of_their_input():
+    for part in operation_parts(channels=2, side=8):
         x = torch.rand(2, *part.shape)
-        assert made(x).shape == x.shape
-    assert len({part.key for part in parts()}) == 15
+        assert part.build()(x).shape == x.shape
+    assert len({part.key for part in operation_parts()}) == 15
 
 
-def test_scores_are_those_of_the_table(table):
+def test_objectives_are_those_of_the_table(table):
     problem = load(table)
     X = np.random.default_rng(0).integers(5, size=(20, 6))
     F = problem.evaluate(X)
@@ -84,14 +90,14 @@ def test_scores_are_those_of_the_table(table):
         assert params == pytest.approx(1e6 * millions)
 
 
-def test_the_true_front_by_brute_force(table):
+def test_the_true_front_is_what_no_cell_dominates(table):
     problem = load(table, objectives=("error", "latency_board"))
-    points = {}
+    points = set()
     for operations in itertools.product(space.OPERATIONS, repeat=6):
         accuracy, _, ms = score(operations)
-        points[100 - accuracy, ms] = operations
-    every = np.array(list(points))
-    best = [p for p in every if not ((every <= p).all(1) & (every < p).any(1)).any()]
+        points.add((100 - accuracy, ms))
+    points = np.array(list(points))
+    best = [p for p in points if not ((points <= p).all(1) & (points < p).any(1)).any()]
     X, F = problem.true_front()
     assert np.allclose(F, sorted(map(tuple, best)))
     assert np.array_equal(problem.evaluate(X), F)
@@ -101,11 +107,12 @@ def test_the_true_front_by_brute_force(table):
 def test_a_search_finds_most_of_the_true_hypervolume(table):
     problem = load(table)
     result = run(problem, generations=20)
-    found = moonas.pareto.hypervolume(result.F, problem.objective_bounds())
-    assert 0.98 * problem.true_hypervolume() < found <= problem.true_hypervolume() + 1e-12
+    hypervolume = moonas.pareto.hypervolume(result.F, problem.objective_bounds())
+    true = problem.true_hypervolume()
+    assert 0.98 * true < hypervolume <= true + 1e-12
 
 
-def test_other_forms_of_the_table_say_the_same(table, tmp_path):
+def test_all_formats_of_a_table_give_the_same_objectives(table, tmp_path):
     with open(table, newline="") as file:
         rows = list(csv.DictReader(file))
     cells = [space.encode(space.parse(row["architecture"])) for row in rows]
@@ -131,12 +138,12 @@ def test_other_forms_of_the_table_say_the_same(table, tmp_path):
     expected = load(table).evaluate(X)
     for name in ("labels.npz", "texts.npz", "columns.csv"):
         assert np.allclose(load(tmp_path / name).evaluate(X), expected), name
-    two = load(tmp_path / "labels.npz", objectives=("error", "latency_phone"))
-    one = load(table, objectives=("error", "latency_board"))
-    assert np.allclose(two.evaluate(X)[:, 1], 2 * one.evaluate(X)[:, 1])
+    phone = load(tmp_path / "labels.npz", objectives=("error", "latency_phone"))
+    board = load(table, objectives=("error", "latency_board"))
+    assert np.allclose(phone.evaluate(X)[:, 1], 2 * board.evaluate(X)[:, 1])
 
 
-def test_an_architecture_without_a_score_fails_and_is_on_no_front(table, tmp_path):
+def test_a_cell_without_a_score_fails_and_is_not_on_the_true_front(table, tmp_path):
     with open(table, newline="") as file:
         header, *rows = csv.reader(file)
     missing = [space.encode(space.parse(row[0])) for row in rows[:3]]
@@ -145,9 +152,9 @@ def test_an_architecture_without_a_score_fails_and_is_on_no_front(table, tmp_pat
         csv.writer(file).writerows([header, *rows[3:]])
     problem = load(tmp_path / "table.csv")
     empty = space.encode(space.parse(rows[3][0]))
-    found = problem.evaluate(np.array([*missing, empty, [3] * 6]), return_as_dictionary=True)
-    assert found["failed"].tolist() == [True] * 4 + [False]
-    assert found["error"][:4].tolist() == [100.0] * 4
+    out = problem.evaluate(np.array([*missing, empty, [3] * 6]), return_as_dictionary=True)
+    assert out["failed"].tolist() == [True] * 4 + [False]
+    assert out["error"][:4].tolist() == [100.0] * 4
     X, F = problem.true_front()
     assert np.isfinite(F).all() and not (empty == X).all(axis=1).any()
 
@@ -155,15 +162,22 @@ def test_an_architecture_without_a_score_fails_and_is_on_no_front(table, tmp_pat
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (dict(table="nowhere.csv"), "'nowhere.csv' is not there"),
+        (dict(table="nowhere.csv"), "'nowhere.csv' does not exist"),
         (dict(accuracy="top1"), r"lacks the columns \['top1'\]; it has \['cifar10_test_200ep'"),
         (dict(objectives=("error", "latency_phone")), "Unknown objective 'latency_phone'"),
         (dict(mutated_genes=7.0), "at most 6"),
     ],
 )
-def test_what_will_not_do_is_named(table, options, message):
+def test_invalid_settings_are_refused(table, options, message):
     with pytest.raises(ValueError, match=message):
         load(**{"table": table} | options)
+
+
+@pytest.mark.parametrize("name", ["nasbench201", "digits-table"])
+def test_all_genes_may_mutate(name):
+    assert moonas.load_problem(name, mutated_genes=6.0).settings.mutated_genes == 6
+    with pytest.raises(ValueError, match=r"mutated_genes=6.5 is invalid: expected at most 6"):
+        moonas.load_problem(name, mutated_genes=6.5)
 
 
 @pytest.mark.parametrize(
@@ -172,37 +186,37 @@ def test_what_will_not_do_is_named(table, options, message):
         ("a,b\n1,2\n", "lacks a column of cells"),
         ("", "lacks a column of cells"),
         (f"architecture,x\n{TEXT},1\n{TEXT},2\n", "more than once"),
-        ("architecture,x\nabc,1\n", "no cell of NAS-Bench-201"),
-        ("op_0,op_1,op_2,op_3,op_4,op_5\na,b,c,d,e,f\n", "has the operation 'a'"),
+        ("architecture,x\nabc,1\n", "not a cell of NAS-Bench-201"),
+        ("op_0,op_1,op_2,op_3,op_4,op_5\na,b,c,d,e,f\n", "has the unknown operation 'a'"),
     ],
 )
-def test_a_file_that_is_no_table_is_refused(text, message, tmp_path):
+def test_a_file_that_is_not_a_table_is_refused(text, message, tmp_path):
     path = tmp_path / "table.csv"
     path.write_text(text)
     names = dict(accuracy="x", params_column="x", macs_column="x")
     with pytest.raises(ValueError, match=message):
         load(path, **names)
-    (tmp_path / "table.npz").write_text("no archive")
-    with pytest.raises(ValueError, match=r"table.npz is no table"):
+    (tmp_path / "table.npz").write_text("not an archive")
+    with pytest.raises(ValueError, match=r"table.npz is not a table"):
         load(tmp_path / "table.npz")
 
 
-def test_without_a_table_it_says_what_it_wants():
+def test_without_a_table_the_error_says_how_to_name_one():
     problem = moonas.load_problem("nasbench201")
-    with pytest.raises(ValueError, match=r"name one \(table=FILE.*cifar10_test_200ep"):
+    with pytest.raises(ValueError, match=r"name one with table=FILE.*cifar10_test_200ep"):
         problem.evaluate(np.zeros((1, 6), int))
 
 
-def test_tables_refuse_rows_that_are_none_of_the_space():
+def test_a_table_refuses_rows_that_are_not_in_the_space():
     with pytest.raises(ValueError, match="none of the space"):
         Table([[0, 2]], [2, 2], {})
     with pytest.raises(ValueError, match=r"'x' has \(2,\) values for 1 rows"):
         Table([[0, 1]], [2, 2], {"x": [1, 2]})
-    found = Table([[0, 1], [1, 1]], [2, 2], {"x": [5, 6]}).look_up([[1, 1], [0, 0]])
-    assert found["x"][0] == 6 and np.isnan(found["x"][1])
+    columns = Table([[0, 1], [1, 1]], [2, 2], {"x": [5, 6]}).look_up([[1, 1], [0, 0]])
+    assert columns["x"][0] == 6 and np.isnan(columns["x"][1])
 
 
-def test_networks_of_the_problem_are_plain_modules(table):
+def test_a_network_of_the_problem_is_a_plain_module(table):
     net = load(table).network(space.parse(TEXT), channels=2, cells=1, n_classes=3, in_channels=1)
     assert isinstance(net, nn.Module)
     assert net(torch.rand(2, 1, 8, 8)).shape == (2, 3)

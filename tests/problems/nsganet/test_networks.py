@@ -1,4 +1,4 @@
-"""Space, networks and counts of NSGANetV1."""
+"""Search space, networks, and params and macs of NSGANetV1."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from moonas.nets.counting import CellCosts, count_macs, count_params
 from moonas.nets.operations import LBC_DENSITY, local_binary_conv
 from moonas.nets.randomness import initial_weights
 
-# NSGA-Net's published cell, as a vector of its own encoding: operation and state by turns
+# The published cell of NSGA-Net in its own encoding: operation and state alternate
 NAMES = (
     *("max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5"),
     *("dil_conv_3x3", "dil_conv_5x5", "sep_conv_7x7", "conv_1x7_7x1"),
@@ -25,7 +25,7 @@ VECTOR = (
 PUBLISHED = space.from_genotype(
     *([(NAMES[VECTOR[i]], VECTOR[i + 1]) for i in range(start, start + 20, 2)] for start in (0, 20))
 )
-# channels, increment, squeeze-and-excitation, classes: parameters, multiply-adds
+# (channels, increment, squeeze-and-excitation, classes): (parameters, multiply-adds)
 COUNTS = {
     (26, 4, True, 10): (1_974_364, 398_618_128),
     (34, 4, False, 10): (2_196_980, 527_758_384),
@@ -35,15 +35,15 @@ COUNTS = {
 }
 
 
-def test_the_space_has_as_many_vectors_as_the_papers_formula():
-    # ((n + 1)!)**2 * n_ops**(2 n) a block, of which there are two
+def test_the_number_of_rows_is_that_of_the_formula_of_the_paper():
+    # ((n + 1)!)**2 * n_ops**(2 n) per block, of which there are two
     block = 720**2 * 12**10
     assert np.isclose(np.prod(space.N_CHOICES.astype(float)), float(block) ** 2)
     assert block == pytest.approx(3.2098e16, rel=1e-4)
     assert float(block) ** 2 == pytest.approx(1.0303e33, rel=1e-4)
 
 
-def test_decode_and_encode_are_inverse():
+def test_encode_is_the_inverse_of_decode_also_through_json():
     for x in uniform_rows(space.N_CHOICES, 300):
         architecture = space.decode(x)
         assert np.array_equal(space.encode(architecture), x)
@@ -57,27 +57,27 @@ def test_operations_are_in_ascending_order_of_parameters():
     assert params == sorted(params)
 
 
-def test_unused_nodes_of_the_published_cell_are_those_it_concatenates():
+def test_the_published_cell_concatenates_its_loose_ends():
     assert loose_ends(PUBLISHED.normal) == (2, 4, 5, 6)
     assert loose_ends(PUBLISHED.reduction) == (3, 4, 5, 6)
 
 
-def test_numbers_of_loose_nodes_of_a_population():
+def test_loose_ends_of_a_population_are_counted():
     X = uniform_rows(space.N_CHOICES, 200)
     expected = [[len(loose_ends(b)) for b in (a.normal, a.reduction)] for a in map(space.decode, X)]
-    assert space.n_loose(X).tolist() == expected
-    assert (space.n_loose(X) >= 1).all()  # nobody starts from the last node
+    assert space.count_loose_ends(X).tolist() == expected
+    assert (space.count_loose_ends(X) >= 1).all()  # no edge starts from the last node
 
 
 @pytest.mark.parametrize("shape", COUNTS)
-def test_the_published_cell_has_its_exact_counts(shape):
+def test_the_published_cell_has_its_exact_params_and_macs(shape):
     channels, increment, squeeze, n_classes = shape
     options = dict(channels=channels, increment=increment, n_classes=n_classes)
     network = nsganet.network(PUBLISHED, squeeze=squeeze, **options)
     assert (count_params(network), count_macs(network, 3, 32, 32)) == COUNTS[shape]
     costs = CellCosts(space.OPERATIONS, n_nodes=5, squeeze=squeeze, **options)
     X = space.encode(PUBLISHED)[None]
-    assert tuple(costs.count(*space.edges(X), space.n_loose(X))[0]) == COUNTS[shape]
+    assert tuple(costs.count(*space.edges(X), space.count_loose_ends(X))[0]) == COUNTS[shape]
 
 
 @pytest.mark.parametrize("side", [8, 13, 64])
@@ -85,7 +85,7 @@ def test_closed_form_counts_equal_those_of_built_networks(side):
     shape = dict(channels=4, increment=2, layers=5, n_classes=7, in_channels=2, image_size=side)
     X = uniform_rows(space.N_CHOICES, 8, seed=1)
     counts = CellCosts(space.OPERATIONS, n_nodes=5, **shape)
-    counts = counts.count(*space.edges(X), space.n_loose(X))
+    counts = counts.count(*space.edges(X), space.count_loose_ends(X))
     for x, (params, macs) in zip(X, counts, strict=True):
         network = nsganet.network(space.decode(x), **shape)
         assert count_params(network) == params
@@ -93,12 +93,12 @@ def test_closed_form_counts_equal_those_of_built_networks(side):
         assert network(torch.zeros(2, 2, side, side)).shape == (2, 7)
 
 
-def test_widths_grow_by_the_increment_in_every_cell():
+def test_the_width_grows_by_the_increment_in_every_cell():
     network = nsganet.network(PUBLISHED, channels=10, increment=3, layers=8)
     assert [cell.shape.channels for cell in network.cells] == list(range(10, 34, 3))
 
 
-def test_fixed_weights_are_saved_and_are_no_parameters():
+def test_fixed_weights_are_saved_but_not_trained_and_have_the_right_density():
     torch.manual_seed(0)
     module = local_binary_conv(64, 3, 1, torch.nn.BatchNorm2d)
     fixed = module[1].weight
@@ -106,8 +106,8 @@ def test_fixed_weights_are_saved_and_are_no_parameters():
     assert set(fixed.unique().tolist()) == {-1.0, 0.0, 1.0}
     n = fixed.numel()
     for value, share in ((0, 1 - LBC_DENSITY), (1, LBC_DENSITY / 2), (-1, LBC_DENSITY / 2)):
-        found = float((fixed == value).float().mean())
-        assert abs(found - share) <= 4 * np.sqrt(share * (1 - share) / n)  # 4 standard errors
+        actual = float((fixed == value).float().mean())
+        assert abs(actual - share) <= 4 * np.sqrt(share * (1 - share) / n)  # 4 standard errors
 
 
 @pytest.mark.parametrize(
@@ -124,24 +124,24 @@ def test_a_genotype_outside_the_space_is_refused_with_the_reason(edge, message):
 
 
 @pytest.mark.parametrize("side", [8, 11, 64])
-def test_path_of_the_supernet_equals_the_stand_alone_network_with_its_weights(side, device):
-    """Also where blocks concatenate one to five nodes, of which the next ones read a part."""
+def test_a_path_of_the_supernet_equals_the_stand_alone_network_with_its_weights(side, device):
+    """The sample includes blocks that concatenate different numbers of nodes."""
     shape = dict(channels=4, increment=2, layers=4, n_classes=10, in_channels=2, image_size=side)
     with initial_weights(0, "test"):
         supernet = Supernet(**shape).to(device)
         images = torch.randn(16, 2, side, side).to(device)
-    X = uniform_rows(space.N_CHOICES, 16, seed=3)
-    assert len(set(space.n_loose(X).ravel())) >= 4
+    X = uniform_rows(space.N_CHOICES, 10, seed=3)
+    assert len(set(space.count_loose_ends(X).ravel())) >= 4
     for x in X:
         architecture = space.decode(x)
         network = nsganet.network(architecture, last_norm=True, **shape).to(device)
         supernet.copy_weights(network, architecture)
-        network.train()  # normalise by the batch, as the supernet does
+        network.train()  # use batch statistics, as the supernet does
         difference = (supernet(images, architecture) - network(images)).abs().max()
         assert difference < 1e-4
 
 
-def test_weights_of_nodes_that_are_not_concatenated_are_not_read():
+def test_weights_of_nodes_that_are_not_concatenated_are_not_used():
     supernet = Supernet(channels=2, increment=1, layers=1, n_classes=3, in_channels=1, image_size=8)
     chain = [("skip_connect", s) for node in range(5) for s in (node + 1, node + 1)]
     architecture = space.from_genotype(chain, chain)

@@ -1,10 +1,12 @@
-"""NSGANetV1 as a problem: proxies from scratch, the supernet, and the paper's search."""
+"""NSGANetV1 as a problem: proxies, supernet, objectives, settings and the search of the paper."""
 
 import json
 import math
 import subprocess
 import sys
+import threading
 
+import joblib
 import numpy as np
 import pytest
 import torch
@@ -17,7 +19,8 @@ from torch.nn import functional as F
 import moonas
 from moonas.algorithms.bayesian import SOURCE
 from moonas.data import load, split
-from moonas.evaluators import NetworkCosts, ScratchEvaluator
+from moonas.evaluators import NetworkCosts
+from moonas.nets.counting import count_macs, count_params
 from moonas.nets.randomness import generator, initial_weights
 from moonas.problem import SearchFailed
 from moonas.run.journal import RunMismatch
@@ -25,20 +28,22 @@ from moonas.run.journal import RunMismatch
 
 @pytest.fixture
 def small():
-    """Settings with which a candidate trains in a fraction of a second, in this process."""
+    """Settings of a search that trains each candidate in a fraction of a second, serially."""
     return TINY["nsganet"]
 
 
 @pytest.fixture
 def fewer(small, few_digits):
-    """The same on a hundred images."""
-    return small | dict(data=few_digits, batch=25)
+    """The same with a hundred images and networks of a single cell."""
+    return small | dict(data=few_digits, batch=25, layers=1)
 
 
 @pytest.mark.parametrize("evaluator", ["proxy", "supernet"])
-def test_four_fifths_train_one_fifth_validates_and_none_is_a_test_image(evaluator, small):
+def test_a_fifth_of_the_training_images_are_the_validation_set_and_no_test_image_is_used(
+    evaluator, small
+):
     problem = moonas.load_problem("nsganet", evaluator=evaluator, **small)
-    problem.evaluate(rows(problem, 1))
+    problem.evaluator.begin(1)
     train, validation = problem.evaluator.images.train, problem.evaluator.images.validation
     assert len(train[0]) == 1150 and len(validation[0]) == 287
     seen = {x.tobytes() for part in (train, validation) for x in part[0].cpu().contiguous().numpy()}
@@ -46,19 +51,20 @@ def test_four_fifths_train_one_fifth_validates_and_none_is_a_test_image(evaluato
     assert not any(x.tobytes() in seen for x in load("digits").test_images.numpy())
 
 
-def test_a_proxys_score_equals_that_of_a_plain_training_loop(small):
-    """Algorithm 2, written out: SGD, the learning rate along a cosine, shuffled batches."""
-    epochs, seed, layout = 4, 5, torch.channels_last
-    problem = moonas.load_problem("nsganet", **small | dict(proxy_epochs=epochs, device="cpu"))
+def test_the_error_of_a_proxy_equals_that_of_a_plain_training_loop(small):
+    """Algorithm 2 written out: SGD with a cosine schedule and shuffled batches."""
+    epochs, seed, layout = 3, 5, torch.channels_last
+    options = small | dict(proxy_epochs=epochs, layers=1, device="cpu")
+    problem = moonas.load_problem("nsganet", **options)
     x = rows(problem, 1)[0]
     problem.evaluator.begin(seed)
-    score = problem.evaluator.score(problem.session.candidates(x[None]))
+    columns = problem.evaluator.score(problem.session.candidates(x[None]))
 
     s, data = problem.settings, load("digits")
     train, validation = split(data.labels, round(0.8 * len(data.labels)))
     with initial_weights(seed, *x.tolist(), "weights"):
         network = nsganet.network(
-            space.decode(x), channels=2, increment=1, layers=3, in_channels=1, image_size=8
+            space.decode(x), channels=2, increment=1, layers=1, in_channels=1, image_size=8
         ).to(memory_format=layout)
     images = data.images.to(memory_format=layout)
     optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9, weight_decay=5e-4)
@@ -76,23 +82,24 @@ def test_a_proxys_score_equals_that_of_a_plain_training_loop(small):
     network.eval()
     with torch.no_grad():
         wrong = network(images[validation]).argmax(1) != data.labels[validation]
-    assert score["error"][0] == pytest.approx(100 * float(wrong.double().mean()))
-    assert score["error"][0] < 70  # it has learned
+    assert columns["error"][0] == pytest.approx(100 * float(wrong.double().mean()))
+    assert columns["error"][0] < 80  # chance level is 90
 
 
-def test_a_score_depends_on_the_runs_seed_and_the_candidate_alone(small):
-    problem = moonas.load_problem("nsganet", **small)
-    X = rows(problem, 4)
+def test_the_error_of_a_proxy_depends_only_on_the_candidate_and_the_seed_of_the_run(small):
+    problem = moonas.load_problem("nsganet", **small | dict(layers=1))
+    X = rows(problem, 3)
+
+    def errors(X):
+        return problem.evaluator.score(problem.session.candidates(X))["error"]
+
     problem.evaluator.begin(1)
-    together = problem.evaluator.score(problem.session.candidates(X))["error"]
-    alone = [
-        problem.evaluator.score(problem.session.candidates(x[None]))["error"][0] for x in X[::-1]
-    ]
-    assert np.array_equal(together, alone[::-1])
+    together = errors(X)
+    assert len(set(together)) > 1
+    one_by_one = [errors(x[None])[0] for x in X[::-1]]
+    assert np.array_equal(together, one_by_one[::-1])
     problem.evaluator.begin(2)
-    assert not np.array_equal(
-        problem.evaluator.score(problem.session.candidates(X))["error"], together
-    )
+    assert not np.array_equal(errors(X), together)
 
 
 SCRIPT = """
@@ -100,10 +107,10 @@ import numpy as np
 from moonas.problems.nsganet.problem import NSGANet
 from moonas.problems.nsganet.settings import Settings
 
-class Mine(NSGANet):
+class Subclass(NSGANet):
     pass
 
-problem = Mine(Settings(proxy_epochs=1, batch=128, channels=2, device="cpu", workers=2))
+problem = Subclass(Settings(proxy_epochs=1, batch=128, channels=2, device="cpu", workers=2))
 rng = np.random.default_rng(0)
 rows = problem.operators()["sampling"].do(problem, 3, random_state=rng).get("X")
 print(problem.evaluate(rows)[:, 0].tolist())
@@ -111,7 +118,7 @@ print(problem.evaluate(rows)[:, 0].tolist())
 
 
 @pytest.mark.slow
-def test_a_problem_that_a_script_defines_is_trained_in_processes(tmp_path):
+def test_a_problem_defined_in_a_script_is_trained_in_other_processes(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
     line = [sys.executable, tmp_path / "script.py"]
     done = subprocess.run(line, capture_output=True, text=True, cwd=tmp_path)
@@ -119,35 +126,28 @@ def test_a_problem_that_a_script_defines_is_trained_in_processes(tmp_path):
     assert len(json.loads(done.stdout)) == 3
 
 
+class Infinite(torch.nn.Module):
+    """A network whose logits are not finite."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, images):
+        return self.network(images) * math.inf
+
+
 def test_a_candidate_that_diverges_gets_the_worst_error_and_is_flagged(fewer, monkeypatch):
     problem = moonas.load_problem("nsganet", **fewer)
     X = rows(problem, 3)
-    original = ScratchEvaluator._train_and_evaluate
-
-    def spoilt(self, architecture, row):
-        if architecture == space.decode(X[1]):
-            build, self.build = self.build, lambda a: Spoilt(build(a))
-            try:
-                return original(self, architecture, row)
-            finally:
-                self.build = build
-        return original(self, architecture, row)
-
-    class Spoilt(torch.nn.Module):
-        def __init__(self, network):
-            super().__init__()
-            self.network = network
-
-        def forward(self, images):
-            return self.network(images) * math.inf
-
-    monkeypatch.setattr(ScratchEvaluator, "_train_and_evaluate", spoilt)
+    build, diverging = problem.evaluator.build, space.decode(X[1])
+    monkeypatch.setattr(
+        problem.evaluator, "build", lambda a: Infinite(build(a)) if a == diverging else build(a)
+    )
     out = problem.evaluate(X, return_as_dictionary=True)
     assert out["failed"].astype(bool).tolist() == [False, True, False]
-    assert (
-        out["F"][1, 0] == 100
-        and out["macs"][1] == problem.count(problem.session.candidates(X[1:2]))[0, 1]
-    )
+    assert out["F"][1, 0] == 100
+    assert out["macs"][1] == problem.count(problem.session.candidates(X[1:2]))[0, 1]
 
 
 def test_a_population_that_diverges_stops_the_search(fewer):
@@ -156,7 +156,7 @@ def test_a_population_that_diverges_stops_the_search(fewer):
         run(problem)
 
 
-def test_the_papers_search_is_nsga2_with_a_bayesian_network(small):
+def test_the_algorithm_is_nsga2_with_offspring_of_a_bayesian_network(small):
     search = moonas.load_problem("nsganet", **small).algorithm()
     assert type(search).__name__ == "NSGA2"
     assert search.tournament_type == "comp_by_rank_and_crowding"
@@ -165,44 +165,44 @@ def test_the_papers_search_is_nsga2_with_a_bayesian_network(small):
     assert search.mating.base.mutation.n_genes == 4  # 0.1 of 40 genes
     assert (search.mating.start, search.mating.first_share) == (2 / 3, 0.25)
     assert search.mating.n_best == 100 and search.n_offsprings == search.pop_size == 6
-    never = moonas.load_problem("nsganet", exploitation=None, **small).algorithm()
-    assert type(never.mating).__name__ == "Mating"
+    plain = moonas.load_problem("nsganet", exploitation=None, **small).algorithm()
+    assert type(plain.mating).__name__ == "Mating"
 
 
-def test_baselines_have_equal_budgets(fewer):
+def test_the_search_and_its_baselines_evaluate_equally_many_candidates(fewer):
     problem = moonas.load_problem("nsganet", evaluator="supernet", weights="frozen", **fewer)
-    for search in (None, "nsga2", "random"):
-        assert run(problem, search).algorithm.evaluator.n_eval == 18
+    for name in (None, "nsga2", "random"):
+        assert run(problem, name).algorithm.evaluator.n_eval == 18
 
 
-def test_offspring_of_the_model_begin_at_two_thirds(fewer):
+def test_the_bayesian_network_is_used_after_two_thirds_of_the_generations(fewer):
     options = fewer | dict(population=12, generations=6)
     problem = moonas.load_problem("nsganet", evaluator="supernet", weights="frozen", **options)
     counts = []
 
-    def note(algorithm):
+    def count(algorithm):
         counts.append(sum(i.get(SOURCE) == "model" for i in algorithm.off))
 
-    run(problem, generations=6, callback=note)
+    run(problem, generations=6, callback=count)
     assert counts[:4] == [0] * 4 and sum(counts[4:]) > 0
 
 
-def test_where_scores_move_the_model_learns_from_todays_scores_alone(small):
-    options = small | dict(evaluator="supernet", exploitation=0.2)
+def test_while_weights_train_the_bayesian_network_is_fitted_to_current_objectives_only(fewer):
+    options = fewer | dict(evaluator="supernet", exploitation=0.2)
     problem = moonas.load_problem("nsganet", **options)
-    scored, checked = [], []  # rows and scores at the end of each generation
+    evaluated, sizes = [], []  # per generation: objectives by row, and number of rows fitted to
 
-    def note(algorithm):
-        if scored:
-            X, F = algorithm.mating.archive  # as this generation's mating made it
-            learned = {tuple(x): f.tolist() for x, f in zip(X.tolist(), F, strict=True)}
-            assert learned == scored[-1] and len(X) == len(learned)
-            checked.append(len(X))
+    def check(algorithm):
+        if evaluated:
+            X, F = algorithm.mating.archive  # what the mating of this generation was fitted to
+            fitted = {tuple(x): f.tolist() for x, f in zip(X.tolist(), F, strict=True)}
+            assert fitted == evaluated[-1] and len(X) == len(fitted)
+            sizes.append(len(X))
         individuals = [*algorithm.pop, *algorithm.off]
-        scored.append({tuple(i.X.tolist()): i.F.tolist() for i in individuals})
+        evaluated.append({tuple(i.X.tolist()): i.F.tolist() for i in individuals})
 
-    run(problem, generations=4, callback=note)
-    assert len(checked) == 3 and checked[-1] > 6  # survivors, and offspring that died
+    run(problem, generations=4, callback=check)
+    assert len(sizes) == 3 and sizes[-1] > 6  # survivors and offspring that did not survive
 
 
 @pytest.mark.parametrize(
@@ -210,32 +210,30 @@ def test_where_scores_move_the_model_learns_from_todays_scores_alone(small):
     ["moead", *(pytest.param(n, marks=pytest.mark.slow) for n in ("nsga3", "smsemoa", "random"))],
 )
 @pytest.mark.parametrize("weights", ["shared", "frozen"])
-def test_other_algorithms_search_the_supernet(name, weights, small):
-    problem = moonas.load_problem("nsganet", evaluator="supernet", weights=weights, **small)
-    result = run(problem, name)
-    for row in moonas.front(result):
-        now = problem.evaluate(row.x)
-        assert now.tolist() == [row.objectives["error"], row.objectives["macs"]]
+def test_other_algorithms_search_with_the_supernet(name, weights, fewer):
+    problem = moonas.load_problem("nsganet", evaluator="supernet", weights=weights, **fewer)
+    for row in moonas.front(run(problem, name)):
+        F = problem.evaluate(row.x)
+        assert F.tolist() == [row.objectives["error"], row.objectives["macs"]]
 
 
-def test_robustness_is_an_objective_of_proxies_supernets_and_cars(small, tiny):
-    objectives = ("error", "robustness_error")
-    for name, options in (
-        ("nsganet", small),
-        ("nsganet", small | dict(evaluator="supernet")),
-        ("cars", tiny),
-    ):
-        problem = moonas.load_problem(name, objectives=objectives, **options)
-        X = problem.operators()["sampling"].do(problem, 4, random_state=np.random.default_rng(0))
-        F = problem.evaluate(X.get("X"))
-        assert ((F >= 0) & (F <= 100)).all()
-        plain = moonas.load_problem(name, **options)
-        assert np.array_equal(plain.evaluate(X.get("X"))[:, 0], F[:, 0])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("nsganet", {}), ("nsganet", dict(evaluator="supernet")), ("cars", dict(weights="frozen"))],
+)
+def test_robustness_is_an_objective_of_proxies_and_supernets(name, options, small, tiny):
+    options = (small if name == "nsganet" else tiny) | dict(layers=1) | options
+    problem = moonas.load_problem(name, objectives=("error", "robustness_error"), **options)
+    X = rows(problem, 3)
+    F = problem.evaluate(X)
+    assert ((F >= 0) & (F <= 100)).all() and len(np.unique(F)) > 2
+    without = moonas.load_problem(name, **options)
+    assert np.array_equal(without.evaluate(X)[:, 0], F[:, 0])
 
 
 @pytest.fixture
 def chest(tmp_path):
-    """Forty images with two labels that can be seen: a bright left and a bright right half."""
+    """Settings with forty images that may have two visible labels: a bright left or right half."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, size=(40, 2))
     text = "Image Index,Finding Labels,Patient ID\n"
@@ -251,8 +249,8 @@ def chest(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["nsganet", "cars"])
-def test_images_with_several_labels_are_searched_by_auroc(name, chest, small, tiny):
-    options = (small if name == "nsganet" else tiny) | chest | dict(batch=8)
+def test_a_search_on_images_with_several_labels_minimises_the_auroc_error(name, chest, small, tiny):
+    options = (small if name == "nsganet" else tiny) | chest | dict(batch=8, layers=1)
     problem = moonas.load_problem(name, objectives=("auroc_error", "macs"), **options)
     assert problem.columns[0].name == "auroc_error"
     result = run(problem, generations=2)
@@ -260,8 +258,8 @@ def test_images_with_several_labels_are_searched_by_auroc(name, chest, small, ti
     assert ((F[:, 0] >= 0) & (F[:, 0] <= 100)).all() and len(set(F[:, 0])) > 1
 
 
-def test_other_labels_under_the_same_name_are_noticed(chest, small, tmp_path):
-    options = small | chest | dict(batch=8, objectives=("auroc_error", "macs"))
+def test_a_run_is_not_resumed_with_changed_labels(chest, fewer, tmp_path):
+    options = fewer | chest | dict(batch=8, objectives=("auroc_error", "macs"))
     run(moonas.load_problem("nsganet", journal=tmp_path / "run", **options), generations=1)
     path = tmp_path / "labels.csv"
     path.write_text(path.read_text().replace("\n0.png,", "\n0.png,Mass|"))
@@ -269,41 +267,51 @@ def test_other_labels_under_the_same_name_are_noticed(chest, small, tmp_path):
         moonas.load_problem("nsganet", journal=tmp_path / "run", **options)
 
 
-def test_proxies_learn_several_labels(chest, small):
-    options = small | chest | dict(batch=8, proxy_epochs=15, channels=4, learning_rate=0.05)
+def test_proxies_learn_several_labels(chest, fewer):
+    options = fewer | chest | dict(batch=8, proxy_epochs=15, channels=4, learning_rate=0.05)
     problem = moonas.load_problem("nsganet", objectives=("auroc_error", "macs"), **options)
-    assert problem.evaluate(rows(problem, 4))[:, 0].min() < 25  # guessing is 50
+    assert problem.evaluate(rows(problem, 3))[:, 0].min() < 25  # chance level is 50
 
 
-def test_an_objective_that_the_data_does_not_have_is_refused(chest, small):
-    with pytest.raises(
-        ValueError, match="'error' wants data with one label .*; take .'auroc_error'"
-    ):
+def test_an_objective_that_the_data_set_lacks_is_refused(chest, small):
+    with pytest.raises(ValueError, match="'error' .*one label .*'auroc_error'"):
         moonas.load_problem("nsganet", **small | chest)
-    with pytest.raises(ValueError, match="'auroc_error' wants data with several labels"):
+    with pytest.raises(ValueError, match="'auroc_error' .*several labels"):
         moonas.load_problem("nsganet", objectives=("auroc_error", "macs"), **small)
 
 
-def test_latency_is_measured_in_this_process_and_once(fewer, monkeypatch):
-    measured = []
-    original = NetworkCosts._latency
+def test_latency_is_measured_once_per_architecture_and_not_by_the_workers(fewer, monkeypatch):
+    measured, threads = [], set()
+    original = NetworkCosts.measured
 
-    def spy(self, architecture):
-        measured.append(architecture)
-        return original(self, architecture)
+    def spy(self, candidates):
+        measured.extend(candidates)
+        threads.add(threading.current_thread())
+        return original(self, candidates)
 
-    monkeypatch.setattr(NetworkCosts, "_latency", spy)
-    options = fewer | dict(objectives=("error", "latency_ms"), proxy_epochs=6)
-    problem = moonas.load_problem("nsganet", **options | dict(workers=2))  # processes
-    result = run(problem, generations=2)
+    monkeypatch.setattr(NetworkCosts, "measured", spy)
+    options = fewer | dict(objectives=("error", "latency_ms"), proxy_epochs=2)
+    problem = moonas.load_problem("nsganet", **options)
+    with joblib.parallel_config(backend="threading", n_jobs=2):
+        result = run(problem, generations=2)
     assert len(measured) == len(set(measured)) == 12
+    assert threads == {threading.main_thread()}
     assert (result.pop.get("latency_ms") > 0).all()
     X, F = result.pop.get("X"), result.pop.get("F")
-    assert np.array_equal(problem.evaluate(X), F)
-    alone = moonas.load_problem("nsganet", **options)
-    alone.evaluator.begin(1)
-    scored = alone.evaluator.score(alone.session.candidates(X))
-    assert np.array_equal(scored["error"], F[:, 0]) and len(set(F[:, 0])) > 1
+    assert np.array_equal(problem.evaluate(X), F) and len(measured) == 12
+    serial = moonas.load_problem("nsganet", **options)
+    serial.evaluator.begin(1)
+    columns = serial.evaluator.score(serial.session.candidates(X))
+    assert np.array_equal(columns["error"], F[:, 0]) and len(set(F[:, 0])) > 1
+
+
+def test_params_and_macs_are_those_of_the_target_network(fewer):
+    options = fewer | dict(objectives=("params", "macs"), target_channels=6, target_layers=5)
+    problem = moonas.load_problem("nsganet", **options)
+    (x,) = rows(problem, 1)
+    network = problem.network(space.decode(x))
+    assert [cell.shape.channels for cell in network.cells] == [6, 7, 8, 9, 10]
+    assert problem.evaluate(x).tolist() == [count_params(network), count_macs(network, 3, 8, 8)]
 
 
 def test_parts_of_a_network_are_parts_of_the_space(small):
@@ -313,37 +321,37 @@ def test_parts_of_a_network_are_parts_of_the_space(small):
         assert {part.key for part in problem.parts(space.decode(x))} <= known
 
 
-def test_hypervolumes_are_those_of_section_h(small):
+def test_the_reference_point_of_the_hypervolume_is_that_of_section_h_or_of_the_space():
     paper = moonas.load_problem("nsganet", preset="paper", device="cpu")
     assert paper.objective_bounds().tolist() == [[0, 0], [100, 1e9]]
     digits = moonas.load_problem("nsganet", device="cpu")
     assert digits.objective_bounds().tolist() == [[0, 0], [100, 519_824]]
 
 
-def test_no_network_exceeds_the_bound_of_the_space(small):
+def test_no_network_exceeds_the_bounds_of_the_space(small):
     problem = moonas.load_problem("nsganet", **small)
     top = problem.costs.largest()
     assert (problem.count(problem.session.candidates(rows(problem, 500))) <= top).all()
-    # the dearest operation of each block on all its edges, all five nodes loose
-    for count in (0, 1):
-        dearest = problem.costs.table[:, 0, :, count].argmax(axis=1)
-        x = np.concatenate([[operation, 0] * 10 for operation in dearest])
-        assert problem.count(problem.session.candidates(x[None]))[0, count] == top[count]
+    # the most expensive operation of each block on all of its edges, all five nodes concatenated
+    for column in (0, 1):
+        operations = problem.costs.table[:, 0, :, column].argmax(axis=1)
+        x = np.concatenate([[operation, 0] * 10 for operation in operations])
+        assert problem.count(problem.session.candidates(x[None]))[0, column] == top[column]
 
 
-def test_preset_of_the_paper(small):
+def test_the_preset_of_the_paper_is_table_1():
     s = moonas.load_problem("nsganet", preset="paper", device="cpu").settings
     assert (s.population, s.generations, s.crossover, s.mutation) == (40, 30, 0.9, 0.1)
     assert (s.channels, s.increment, s.layers, s.proxy_epochs) == (36, 6, 3 * 4 + 2, 36)
     assert (s.data, s.train_share, s.batch, s.weight_decay) == ("cifar100", 0.8, 128, 5e-4)
 
 
-def test_zoo_has_the_published_sizes():
+def test_the_zoo_has_the_published_params_and_macs():
     zoo = moonas.zoo()
-    pyramid = zoo["NSGANet"].counts
-    assert pyramid["CIFAR-10, 34 + 4 channels, 20 cells"] == (2_196_980, 527_758_384)
-    assert pyramid["CIFAR-10, 36 + 6 channels, 20 cells, SE"] == (4_053_502, 789_353_184)
-    # table II prints NASNet-A with 3.3 M, AmoebaNet-A with 3.1 M: NASNet's widths differ
+    counts = zoo["NSGANet"].counts
+    assert counts["CIFAR-10, 34 + 4 channels, 20 cells"] == (2_196_980, 527_758_384)
+    assert counts["CIFAR-10, 36 + 6 channels, 20 cells, SE"] == (4_053_502, 789_353_184)
+    # Table II has 3.1 M parameters; the 3.3 M of NASNet-A are of other widths
     assert zoo["AmoebaNet_A"].counts["CIFAR-10, 36 channels, 20 cells"][0] == 3_145_078
 
 
@@ -356,7 +364,7 @@ def test_zoo_has_the_published_sizes():
         ("ENAS", ((2, 3, 4, 5, 6), (2, 3, 6))),
     ],
 )
-def test_loose_ends_of_published_blocks_are_what_they_concatenate(name, concat):
+def test_published_blocks_concatenate_their_loose_ends(name, concat):
     from moonas.nets.cells import loose_ends
 
     architecture = moonas.zoo(name).architecture
@@ -373,6 +381,6 @@ def test_loose_ends_of_published_blocks_are_what_they_concatenate(name, concat):
         (dict(mutation=0.0), "mutation=0.0 is invalid: expected more than 0"),
     ],
 )
-def test_settings_that_will_not_do_are_refused_at_once(options, message):
+def test_invalid_settings_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         moonas.load_problem("nsganet", **options)

@@ -1,4 +1,4 @@
-"""NSGA-Net's macro space: connections, networks and the problem."""
+"""The macro space of NSGA-Net: encoding, networks and the problem."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 from moonas.problems import nsganet_macro
 from moonas.problems.nsganet_macro import space
-from moonas.problems.nsganet_macro.networks import cost
+from moonas.problems.nsganet_macro.networks import count_costs
 from moonas.problems.nsganet_macro.space import Architecture, Phase
 from searches import TINY, run
 
@@ -15,11 +15,18 @@ import moonas
 from moonas.nets.counting import count_macs, count_params
 
 
-def rows(n, seed=0, share=0.5):
-    return (np.random.default_rng(seed).random((n, space.N_VAR)) < share).astype(int)
+def rows(n, seed=0, probability=0.5):
+    """(n, 48) bits, each 1 with the given probability."""
+    return (np.random.default_rng(seed).random((n, space.N_VAR)) < probability).astype(int)
 
 
-def test_the_space_has_sixteen_bits_a_phase():
+@pytest.fixture
+def small(few_digits):
+    """Settings of a search on a hundred images."""
+    return TINY["nsganet-macro"] | dict(data=few_digits, batch=25)
+
+
+def test_the_space_has_sixteen_bits_per_phase():
     assert (space.N_VAR, space.BITS) == (48, 16)
     assert space.PAIRS[:4] == ((1, 2), (1, 3), (2, 3), (1, 4))
     columns = np.concatenate(space.NODES)
@@ -27,14 +34,15 @@ def test_the_space_has_sixteen_bits_a_phase():
     assert [len(genes) for genes in space.BLOCKS[1]] == [1, 2, 3, 4, 5, 1]
 
 
-def test_decode_and_encode_are_inverse_also_through_json():
-    for x in np.vstack([rows(100), rows(100, share=0.1), rows(1, share=0), rows(1, share=1.1)]):
+def test_encode_is_the_inverse_of_decode_also_through_json():
+    extremes = rows(1, probability=0), rows(1, probability=1)
+    for x in np.vstack([rows(100), rows(100, probability=0.1), *extremes]):
         architecture = space.decode(x)
         assert np.array_equal(space.encode(architecture), x)
         assert space.from_json(space.to_json(architecture)) == architecture
 
 
-def test_wiring_of_a_phase_by_hand():
+def test_inputs_and_outputs_of_a_phase_follow_from_its_connections():
     phase = Phase(((1, 3), (2, 3), (1, 5)), skip=True)
     assert phase.nodes == (1, 2, 3, 5)  # nodes 4 and 6 have no connection
     assert phase.inputs == {1: (0,), 2: (0,), 3: (1, 2), 5: (1,)}
@@ -45,8 +53,8 @@ def test_wiring_of_a_phase_by_hand():
         assert empty.nodes == () and empty.outputs == (0,)
 
 
-def test_the_network_computes_the_wiring():
-    """Nodes that pass their input through count the paths from the phase's input to its output."""
+def test_the_network_computes_the_connections():
+    """With identities as nodes, the output is the input times the number of paths to the output."""
     phase = Phase(((1, 3), (2, 3), (1, 5)), skip=True)
     network = nsganet_macro.network(Architecture((phase,) * 3), channels=2, in_channels=1)
     module = network.phases[0]
@@ -54,24 +62,23 @@ def test_the_network_computes_the_wiring():
         module.nodes[node] = torch.nn.Identity()
     module.norm = torch.nn.Identity()
     x = torch.rand(1, 2, 4, 4)
-    # 0 itself; 0-1-3 and 0-2-3; 0-1-5
+    # the skip connection, 0-1-3, 0-2-3 and 0-1-5
     assert torch.allclose(module(x), 4 * x)
 
 
 @pytest.mark.parametrize("side", [8, 7, 32])
 def test_closed_form_counts_equal_those_of_built_networks(side):
     shape = dict(channels=3, n_classes=7, in_channels=2)
-    for x in np.vstack([rows(5), rows(5, share=0.1), rows(1, share=0)]):
+    for x in np.vstack([rows(5), rows(5, probability=0.1), rows(1, probability=0)]):
         architecture = space.decode(x)
         network = nsganet_macro.network(architecture, **shape)
         counts = count_params(network), count_macs(network, 2, side, side)
-        assert cost(architecture, image_size=side, **shape) == counts
+        assert count_costs(architecture, image_size=side, **shape) == counts
         assert network(torch.zeros(2, 2, side, side)).shape == (2, 7)
 
 
-def test_latency_from_a_table_is_the_sum_of_the_parts(tmp_path):
-    options = TINY["nsganet-macro"]
-    problem = moonas.load_problem("nsganet-macro", **options)
+def test_latency_from_a_table_is_the_sum_over_the_parts(small, tmp_path):
+    problem = moonas.load_problem("nsganet-macro", **small)
     table = {part.key: 1.0 + i for i, part in enumerate(problem.operations())}
     path = tmp_path / "table.json"
     path.write_text(json.dumps({"parts": table}))
@@ -79,48 +86,54 @@ def test_latency_from_a_table_is_the_sum_of_the_parts(tmp_path):
         "nsganet-macro",
         objectives=("error", "latency_ms"),
         latency_table=str(path),
-        **options,
+        **small,
     )
     x = rows(1)[0]
-    by_side = {8: 0, 4: 1, 2: 2}
-    keys = ["macro_stem 1-2 s1 8x8", "pool 2-2 s2 8x8", "pool 2-2 s2 4x4", "classifier 2-10 s1 2x2"]
-    for side, phase in by_side.items():
-        keys += [f"node 2-2 s1 {side}x{side}"] * len(space.decode(x).phases[phase].nodes)
+    keys = ["macro_stem 3-2 s1 8x8", "pool 2-2 s2 8x8", "pool 2-2 s2 4x4", "classifier 2-10 s1 2x2"]
+    for side, phase in zip((8, 4, 2), space.decode(x).phases, strict=True):
+        keys += [f"node 2-2 s1 {side}x{side}"] * len(phase.nodes)
         keys.append(f"phase_end 2-2 s1 {side}x{side}")
     assert timed.evaluate(x)[1] == sum(table[key] for key in keys)
 
 
 def test_parts_of_the_space_are_those_of_its_networks():
     problem = moonas.load_problem("nsganet-macro", channels=2)
-    pieces = [part.build() for part in problem.operations()]
-    # one node a phase: the network of a chain of two, less one node a phase
+    modules = [part.build() for part in problem.operations()]
+    # one node per phase: a network with two nodes per phase, without one node of each phase
     chain = Architecture((Phase(((1, 2),), False),) * 3)
     node = 9 * 2**2 + 2 * 2
-    assert sum(map(count_params, pieces)) == count_params(problem.network(chain)) - 3 * node
-    for part, piece in zip(problem.operations(), pieces, strict=True):
+    assert sum(map(count_params, modules)) == count_params(problem.network(chain)) - 3 * node
+    for part, module in zip(problem.operations(), modules, strict=True):
         c_out = int(part.key.split()[1].split("-")[1])  # as in "node 2-2 s1 8x8"
-        assert piece(torch.zeros(2, *part.shape)).shape[1] == c_out
+        assert module(torch.zeros(2, *part.shape)).shape[1] == c_out
 
 
-def test_a_search_finds_networks_by_error_and_robustness():
-    problem = moonas.load_problem("nsganet-macro", **TINY["nsganet-macro"])
+def test_the_operators_are_those_of_nsganetv1(small):
+    operators = moonas.load_problem("nsganet-macro", **small).operators()
+    assert type(operators["crossover"]).__name__ == "BlockCrossover"
+    assert operators["crossover"].prob.value == 0.9
+    assert operators["mutation"].n_genes == pytest.approx(4.8)  # 0.1 of 48 bits
+
+
+def test_a_search_minimises_error_and_robustness_error(small):
+    problem = moonas.load_problem("nsganet-macro", **small)
     assert problem.objectives == ("error", "robustness_error")
-    result = run(problem)
-    assert moonas.front(result)
-    for row in moonas.front(result):
-        # an attack does not help: the curve starts at the accuracy and cannot hold it
+    front = moonas.front(run(problem, generations=2))
+    assert front
+    for row in front:
+        # the curve of accuracy over strength starts at the accuracy and, on the whole, falls
         assert row.objectives["robustness_error"] >= row.objectives["error"]
 
 
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ({}, "has 'phases'"),
-        ({"phases": [{"connections": [], "skip": True}]}, "has 3 phases; got 1"),
+        ({}, "Expected a dict with 'phases'"),
+        ({"phases": [{"connections": [], "skip": True}]}, "Expected 3 phases; got 1"),
         ({"phases": [{"connections": [[2, 1]], "skip": True}] * 3}, r"\[2, 1\] is not in"),
         ({"phases": [{"connections": [[1, 7]], "skip": True}] * 3}, r"\[1, 7\] is not in"),
     ],
 )
-def test_json_of_another_space_is_refused(value, message):
+def test_json_that_is_not_an_architecture_is_refused(value, message):
     with pytest.raises(ValueError, match=message):
         space.from_json(value)
