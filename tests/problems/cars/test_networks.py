@@ -145,7 +145,7 @@ def test_auxiliary_head_answers_in_training_only():
 
 
 def test_auxiliary_head_says_when_images_are_too_small():
-    with pytest.raises(ValueError, match="images of 8 pixels leave 2"):
+    with pytest.raises(ValueError, match="got 2x2 for images of 8x8 pixels"):
         cars.network(zoo.architectures()["CARS_A"], image_size=8, auxiliary=True)
 
 
