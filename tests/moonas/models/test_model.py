@@ -8,7 +8,7 @@ import torch
 from moonas.problems.eagan import zoo as gans
 
 import moonas
-from moonas.models.export import ENDINGS, as_python, described, export
+from moonas.models.export import ENDINGS, python_source, describe_model, export
 from moonas.models.model import load_model, read_model, write_model
 from moonas.registry import training_module
 
@@ -156,7 +156,7 @@ def test_a_program_of_torch_says_it_too(path, tmp_path):
     export(load_model(path), tmp_path / "net.pt2", "torch-export")
     found = {"about.json": ""}
     program = torch.export.load(tmp_path / "net.pt2", extra_files=found)
-    assert json.loads(found["about.json"]) == described(load_model(path))
+    assert json.loads(found["about.json"]) == describe_model(load_model(path))
     assert program.module()(torch.zeros(5, 3, 16, 16)).shape == (5, 4)
 
 
@@ -174,11 +174,11 @@ def test_a_model_is_read_without_the_discriminator_in_its_file(path, tmp_path):
 
 def test_what_differs_from_its_model_is_removed(path, tmp_path, monkeypatch):
     def wrong(model, weights):
-        source, state = as_python(model, weights)
+        source, state = python_source(model, weights)
         return source.replace("return classifier", "return 1 + classifier"), state
 
-    monkeypatch.setattr("moonas.models.export.as_python", wrong)
-    with pytest.raises(ValueError, match="differs from the model by"):
+    monkeypatch.setattr("moonas.models.export.python_source", wrong)
+    with pytest.raises(ValueError, match="differ from the model by"):
         export(load_model(path), tmp_path / "net.py", "python")
     assert not (tmp_path / "net.py").exists()
     with pytest.raises(ValueError, match="Unknown format 'tflite'; choose from"):
@@ -188,7 +188,8 @@ def test_what_differs_from_its_model_is_removed(path, tmp_path, monkeypatch):
 def test_a_missing_package_is_named(path, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(
-        ValueError, match=r"onnx, onnxscript, onnxruntime.*pip install 'moonas\[onnx"
+        ValueError,
+        match=r"requires onnx, onnxscript, onnxruntime, which are not.*pip install 'moonas\[onnx",
     ):
         export(load_model(path), tmp_path / "net.onnx", "onnx")
 
@@ -228,5 +229,5 @@ def test_damaged_and_foreign_files_are_refused_by_name(path, tmp_path, monkeypat
     refused("size mismatch|holds no model", good | {"about": fewer})
     with pytest.raises(ValueError, match="is missing"):
         load_model(tmp_path / "none.pt")
-    with pytest.raises(ValueError, match="should hold one model.pt"):
+    with pytest.raises(ValueError, match="expected a folder with one model file"):
         load_model(tmp_path)

@@ -137,15 +137,15 @@ def test_what_is_found_is_said_and_drawn(judged, tmp_path):
 
 
 def test_other_classes_channels_and_kinds_are_refused(few_digits):
-    with pytest.raises(ValueError, match="has 3 channels, and the model takes 1"):
+    with pytest.raises(ValueError, match="expects images with 1 channel, got 3"):
         evaluation.test_images(few_digits, linear(0))
-    with pytest.raises(ValueError, match="has the classes"):
+    with pytest.raises(ValueError, match="the model expects the classes"):
         evaluation.test_images("digits", linear(0, classes=9))
     model = linear(0)
     maker = Generator(nn.Identity(), {"kind": "generator", "input_shape": [3]})
-    with pytest.raises(ValueError, match="x is a generator, no classifier"):
+    with pytest.raises(ValueError, match="x is a generator, not a classifier"):
         evaluation.evaluate({"x": maker}, evaluation.test_images("digits", model))
-    with pytest.raises(ValueError, match="The model is a generator, no classifier"):
+    with pytest.raises(ValueError, match="The model is a generator, not a classifier"):
         evaluation.test_images("digits", maker)
 
 
