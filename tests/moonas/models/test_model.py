@@ -8,7 +8,7 @@ import torch
 from moonas.problems.eagan import zoo as gans
 
 import moonas
-from moonas.models.export import ENDINGS, python_source, describe_model, export
+from moonas.models.export import ENDINGS, describe_model, export, python_source
 from moonas.models.model import load_model, read_model, write_model
 from moonas.registry import training_module
 
