@@ -277,10 +277,10 @@ def test_proxies_learn_several_labels(chest, small):
 
 def test_an_objective_that_the_data_does_not_have_is_refused(chest, small):
     with pytest.raises(
-        ValueError, match="'error' wants data with one label .*; take .'auroc_error'"
+        ValueError, match="'error' is invalid .* expected one label .*Choose from .'auroc_error'"
     ):
         moonas.load_problem("nsganet", **small | chest)
-    with pytest.raises(ValueError, match="'auroc_error' wants data with several labels"):
+    with pytest.raises(ValueError, match="'auroc_error' is invalid .* expected several labels"):
         moonas.load_problem("nsganet", objectives=("auroc_error", "macs"), **small)
 
 
