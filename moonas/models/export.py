@@ -73,8 +73,11 @@ def export(model: Model, path: str | Path, format: str) -> float:
 
 @torch.inference_mode()
 def _largest_difference(model: Model, run: Callable[[Tensor], Tensor]) -> float:
-    """Return the largest absolute difference between outputs of ``run`` and the model."""
-    difference, inputs = 0.0, model.example(max(BATCH_SIZES))
+    """Return the largest absolute difference between outputs of ``run`` and the model.
+
+    It is NaN if only one of them computes NaN.
+    """
+    differences, inputs = [], model.example(max(BATCH_SIZES))
     for n in BATCH_SIZES:
         expected, actual = model(inputs[:n]), run(inputs[:n])
         if actual.shape != expected.shape:
@@ -82,8 +85,9 @@ def _largest_difference(model: Model, run: Callable[[Tensor], Tensor]) -> float:
                 f"The shape of the exported output is invalid: expected {tuple(expected.shape)}, "
                 f"got {tuple(actual.shape)}."
             )
-        difference = max(difference, float((expected - actual).abs().max()))
-    return difference
+        equal = (expected == actual) | (expected.isnan() & actual.isnan())
+        differences.append(torch.where(equal, 0.0, (expected - actual).abs()).max())
+    return float(torch.stack(differences).max())
 
 
 def describe_model(model: Model) -> dict[str, str]:
