@@ -195,7 +195,8 @@ def _adversarial_errors(model: Classifier, images: Images, batch: int) -> dict[s
     pixels, labels = _on_device_of(model, images)
     # The model normalises its inputs, so they have mean 0 and standard deviation 1 here.
     zero = torch.zeros(1, pixels.shape[1], 1, 1, device=pixels.device)
-    correct, _ = count_correct_under_attack(model, pixels, labels, batch, zero, zero + 1)
+    correct, finite = count_correct_under_attack(model, pixels, labels, batch, zero, zero + 1)
+    correct = torch.where(finite, correct, 0)
     errors = error_percent(len(labels) - correct.cpu().numpy(), len(labels))
     return {str(strength): float(e) for strength, e in zip(ATTACK_STRENGTHS, errors, strict=True)}
 

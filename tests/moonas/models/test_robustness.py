@@ -130,6 +130,18 @@ def test_the_attack_moves_each_pixel_in_the_direction_that_increases_the_loss(ev
     assert error == pytest.approx(100 * int(wrong) / 60)
 
 
+def test_the_error_of_a_model_with_logits_that_are_not_finite_is_100_percent(digits):
+    model = linear(0)
+    with torch.no_grad():
+        model.network[1].bias.fill_(torch.nan)
+    images = first(digits[0], 60)
+    assert (images.labels == 0).any()  # argmax of NaN is class 0
+    result = robustness.evaluate({"nan": model}, images, device="cpu")["models"]["nan"]
+    assert result["error"] == 100
+    assert {e for errors in result["corrupted"].values() for e in errors} == {100}
+    assert set(result["attacked"].values()) == {100}
+
+
 def test_rankings_on_two_test_sets_are_compared():
     def models(*pairs):
         return {str(i): dict(error=a, also_error=b) for i, (a, b) in enumerate(pairs)}
