@@ -1,6 +1,7 @@
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from searches import words
@@ -76,6 +77,17 @@ def test_parts_are_measured_and_their_sums_are_compared_with_networks(clock):
     table["networks"] = comparison
     text = latency.summary(table)[1]
     assert "rank correlation 1.00; the latency of a network is 2.00 times" in text
+
+
+def test_ratio_and_error_of_sums_are_medians_over_networks(clock, monkeypatch):
+    monkeypatch.setattr(latency, "measure_latency", lambda module, *_: module.n + 10.0)
+    comparison = latency.compare_with_networks(chain_problem(), {"part 1": 1.0, "part 8": 8.0}, 4)
+    sums, measured = np.array([9.0, 18, 27, 33]), np.array([19.0, 28, 37, 43])
+    assert (comparison["sums"], comparison["measured"]) == (sums.tolist(), measured.tolist())
+    ratio = (28 / 18 + 37 / 27) / 2  # 19 / 9 is larger, 43 / 33 is smaller
+    assert comparison["ratio"] == pytest.approx(ratio)
+    errors = np.sort(100 * np.abs(sums * ratio - measured) / measured)
+    assert comparison["error_percent"] == pytest.approx((errors[1] + errors[2]) / 2)
 
 
 def test_the_command_writes_a_table_that_a_search_uses(tmp_path, capsys, tiny_of):

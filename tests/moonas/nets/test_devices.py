@@ -3,7 +3,7 @@ import threading
 import pytest
 import torch
 
-from moonas.nets.devices import repeatable, resolve_device
+from moonas.nets.devices import map_in_threads, repeatable, resolve_device
 
 
 def test_cudnn_flags_are_restored_when_the_last_thread_leaves():
@@ -32,6 +32,15 @@ def test_the_number_of_torch_threads_is_set_and_restored():
     with repeatable(3):
         assert torch.get_num_threads() == 3
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_each_call_in_threads_uses_the_given_number_of_torch_threads(workers):
+    def call(item):
+        return item, torch.get_num_threads(), torch.is_inference_mode_enabled()
+
+    results = map_in_threads(call, range(5), workers=workers, threads=3, device=torch.device("cpu"))
+    assert results == [(i, 3, True) for i in range(5)]
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:99", "meta", "xpu"])
