@@ -121,7 +121,7 @@ def map_in_threads(
     with repeatable(threads):
         if device.type != "cpu" or workers == 1:
             return [infer(item) for item in items]
-        # The number of PyTorch threads is a setting of each Python thread.
+        # Depending on the build of PyTorch, new Python threads start with another number of threads.
         with ThreadPoolExecutor(
             workers, initializer=torch.set_num_threads, initargs=(threads,)
         ) as pool:
