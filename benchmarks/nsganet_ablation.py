@@ -77,7 +77,7 @@ class CachedEvaluator(Evaluator):
         if new:
             scored = self.inner.score(candidates[list(new.values())])["error"].tolist()
             self.errors.update(zip(new, scored, strict=True))
-        costs = self.inner.costs.counted(candidates)
+        costs = self.inner.costs.count(candidates)
         return {"error": np.array([self.errors[k] for k in keys])} | costs
 
     def save(self):

@@ -1,8 +1,10 @@
-"""Evaluators of image classifiers: the images, the weights and the columns of scores."""
+"""Evaluators of image classifiers: data, shared or individual weights, and columns of scores."""
+
+from __future__ import annotations
 
 from importlib import import_module
 
-_HOMES = {
+_MODULES = {  # public name -> module that defines it
     "COSTS": "settings",
     "OBJECTIVES": "settings",
     "QUALITIES": "settings",
@@ -16,14 +18,14 @@ _HOMES = {
     "TrainingSettings": "settings",
     "quality_columns": "classification",
 }
-__all__ = sorted(_HOMES)
+__all__ = sorted(_MODULES)
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name on first use, so that settings load without torch and pymoo."""
-    if name not in _HOMES:
+    """Import a public name on first use, so that settings load without PyTorch and pymoo."""
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    value = getattr(import_module(f".{_MODULES[name]}", __name__), name)
     globals()[name] = value
     return value
 

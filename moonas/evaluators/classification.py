@@ -1,117 +1,158 @@
-"""Images that classifiers are trained on, and those that they are judged by."""
+"""Data, loss and quality metrics of image classification."""
+
+from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from functools import partial
 
+import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
-from ..data import load, shift_and_flip, split
+from ..data import ImageData, load, shift_and_flip, split
+from ..data.images import DataInfo
 from ..metrics.adversarial import count_correct_under_attack, robustness_error_percent
 from ..metrics.auroc import auroc_error
 from ..metrics.error import count_wrong, error_percent
 from ..problem import Column
-from .settings import QUALITIES
+from .settings import COSTS, QUALITIES, TrainingSettings
 
 
-def quality_columns(objectives, info):
-    """The columns of quality that a data set has, the first of them the one to train for.
+def quality_columns(objectives: Sequence[str], info: DataInfo) -> list[Column]:
+    """Return the columns that measure the quality of classifiers on a data set.
 
-    With one label an image: error and, if it is an objective, robustness_error. With several:
-    auroc_error. All in percent, 0 to 100.
+    These are ``auroc_error`` if images may have several labels; otherwise ``error`` and, if it is
+    an objective, ``robustness_error``. All are in percent, in [0, 100], and lower is better.
+
+    Args:
+        objectives: names of the objectives, including those that are not quality columns.
+        info: description of the data set.
 
     Raises:
-        ValueError: an objective that the data set does not have.
+        ValueError: an objective is not defined for this data set.
     """
     names = ["auroc_error"] if info.multi_label else ["error"]
     if "robustness_error" in objectives and not info.multi_label:
         names.append("robustness_error")
     for name in objectives:
         if name in QUALITIES and name not in names:
-            wanted = "one label" if info.multi_label else "several labels"
+            expected = "one label" if info.multi_label else "several labels"
+            actual = "several labels" if info.multi_label else "one label"
             raise ValueError(
-                f"Objective {name!r} wants data with {wanted} an image, and {info.name} is not "
-                f"such data; take {names} and columns of size (objectives=, --objectives)."
+                f"Objective {name!r} is invalid for {info.name}: expected {expected} per image, "
+                f"got {actual}. Choose from {[*names, *COSTS]} (objectives=, --objectives)."
             )
     return [Column(name, "%", worst=100.0, bounds=(0, 100)) for name in names]
 
 
 class Classification:
-    """The images to search with, on a device, parted into training and validation images.
+    """The training and validation images of a data set, with the loss and the quality metrics.
 
-    Validation images are taken in batches of at most ``score_batch``, always the same ones. The
-    images for the final test are not touched, unless this is it.
+    A search splits the training set of the data set into training and validation images, and never
+    uses the test set. Validation images are evaluated in batches of at most
+    ``settings.score_batch``, which are always the same.
 
     Args:
-        settings: a :class:`~moonas.evaluators.settings.TrainingSettings`.
-        info: of the data set.
-        device: a ``torch.device``.
-        objectives: what else than the first column of quality is judged, see
+        settings: settings of the training.
+        info: description of the data set.
+        device: device of the images.
+        objectives: names of the objectives, which determine the metrics; see
             :func:`quality_columns`.
-        final: train on all images to search with, and judge by those for the final test.
+        final: whether to train on the whole training set and to validate on the test set.
+
+    Attributes:
+        names: names of the quality columns; the first one belongs to the training loss.
+        train: (images, labels) for training, on the device; available after :meth:`load`.
+        validation: the same for validation.
+        data: the whole data set, on the CPU; available after :meth:`load`.
+        augment: (images, rng) -> augmented images; None if the data set is not augmented.
     """
 
-    def __init__(self, settings, info, device, objectives=(), final=False):
+    train: tuple[Tensor, Tensor]
+    validation: tuple[Tensor, Tensor]
+    data: ImageData
+
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        info: DataInfo,
+        device: torch.device,
+        objectives: Sequence[str] = (),
+        final: bool = False,
+    ) -> None:
         self.settings, self.info, self.device, self.final = settings, info, device, final
         self.names = [column.name for column in quality_columns(objectives, info)]
-        self.train = self.validation = None  # (images, labels) on the device, once loaded
-        self.data = None  # all of it, an ImageData, once loaded
-        self._scale = None
-        self.augment = None
+        self.augment: Callable[[Tensor, torch.Generator], Tensor] | None = None
         if info.padding or info.flip:
             self.augment = partial(shift_and_flip, padding=info.padding, flip=info.flip)
+        self._is_loaded = False
 
-    def load(self):
-        """Read the images, unless they are there already."""
-        if self.train is not None:
+    def load(self) -> None:
+        """Load the images, unless they are already loaded."""
+        if self._is_loaded:
             return
         s = self.settings
         data = load(s.data, root=s.root, download=s.download, image_size=s.image_size)
         if self.final:
-            parts = (data.images, data.labels), (data.test_images, data.test_labels)
+            train, validation = (data.images, data.labels), (data.test_images, data.test_labels)
         else:
             n_train = max(1, round(s.train_share * len(data.labels)))
             rows = split(data.labels, n_train, data.groups)
-            parts = [(data.images[r], data.labels[r]) for r in rows]
+            train, validation = ((data.images[r], data.labels[r]) for r in rows)
         self.data = data
-        self._scale = data.mean.to(self.device), data.std.to(self.device)
-        self.train, self.validation = (
-            (
-                images.to(self.device, memory_format=torch.channels_last),
-                labels.to(self.device),
-            )
-            for images, labels in parts
-        )
+        self.train, self.validation = self._on_device(*train), self._on_device(*validation)
+        self._is_loaded = True
 
-    def loss(self, logits, labels):
-        """Cross-entropy; the mean of the labels' binary cross-entropies where there are several."""
+    def _on_device(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        images = images.to(self.device, memory_format=torch.channels_last)
+        return images, labels.to(self.device)
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the cross-entropy; with several labels per image, the mean binary cross-entropy.
+
+        Args:
+            logits: (b, n_classes).
+            labels: (b,) ints, or (b, n_classes) zeros and ones.
+        """
         if self.info.multi_label:
             return F.binary_cross_entropy_with_logits(logits, labels)
         return F.cross_entropy(logits, labels)
 
     @torch.inference_mode()
-    def evaluate(self, predict):
-        """How a network does on the validation images, as a tensor for :meth:`columns`.
+    def evaluate(self, predict: Callable[[Tensor], Tensor]) -> Tensor:
+        """Evaluate a network on the validation images.
 
         Args:
-            predict: images (b, c, h, w) -> logits (b, n_classes).
+            predict: (b, c, h, w) images -> (b, n_classes) logits.
+
+        Returns:
+            (k,) statistics, from which :meth:`columns` computes the columns; NaN if the logits are
+            not finite.
         """
         images, labels = self.validation
         batch = self.settings.score_batch
         if self.info.multi_label:
             return torch.tensor([auroc_error(predict, images, labels, batch)], dtype=torch.float64)
         if "robustness_error" in self.names:
-            counts, finite = count_correct_under_attack(
-                predict, images, labels, batch, *self._scale
-            )
+            mean, std = self.data.mean.to(self.device), self.data.std.to(self.device)
+            counts, finite = count_correct_under_attack(predict, images, labels, batch, mean, std)
         else:
             wrong, finite = count_wrong(predict, images, labels, batch)
             counts = (len(labels) - wrong)[None]
         return torch.where(finite, counts.double(), math.nan)
 
-    def columns(self, judged):
-        """Columns of quality, a dict of (n,) arrays, from a list of n results of :meth:`judge`."""
-        values = torch.stack(judged).cpu().numpy()  # (n, k)
+    def columns(self, results: Sequence[Tensor]) -> dict[str, np.ndarray]:
+        """Compute the quality columns of n networks.
+
+        Args:
+            results: n results of :meth:`evaluate`.
+
+        Returns:
+            Name of a column -> (n,) values in percent.
+        """
+        values = torch.stack(list(results)).cpu().numpy()  # (n, k)
         if self.info.multi_label:
             return {"auroc_error": values[:, 0]}
         n = len(self.validation[1])

@@ -1,48 +1,70 @@
-"""What a network costs to keep and to run: parameters, multiply-adds, milliseconds."""
+"""Costs of networks: parameters, multiply-adds and latency."""
+
+from __future__ import annotations
 
 import hashlib
 import json
+from typing import Any
 
 import numpy as np
 
 from ..data import checksums
+from ..data.images import DataInfo
+from ..deprecation import RenamedAttribute
 from ..metrics.timing import measure_latency
 from ..models.latency_table import read_latency_table
 from ..nets.devices import repeatable, resolve_device
-from ..problem import Column
+from ..problem import ArchitectureProblem, Column
+from ..run.candidates import Candidates
+from .settings import ClassifierSettings
 
 
 class NetworkCosts:
-    """Costs of the network that a search is for, which may be larger than the one it trains.
+    """Params, MACs and latency of the target network, which may be larger than the trained one.
 
     Args:
-        problem: an :class:`~moonas.problem.ArchitectureProblem`: its ``count``, ``network``, and
-            with ``settings.latency_table`` its ``parts`` and ``operations``.
-        settings: a :class:`~moonas.evaluators.settings.ClassifierSettings`.
-        info: of the data set.
+        problem: the problem, with ``count`` and ``network``; with a latency table also ``parts``
+            and ``operations``.
+        settings: settings of the search.
+        info: description of the data set.
+
+    Attributes:
+        table: key of a part -> latency in milliseconds; None if latency is measured.
+        inputs: checksums by name of the files that scores depend on.
 
     Raises:
-        ValueError: the latency table is missing or lacks a part, or networks of the problem are not
-            sums of parts.
+        ValueError: the latency table is missing or lacks a part, or the problem does not support
+            latency tables.
     """
 
-    def __init__(self, problem, settings, info):
+    counted = RenamedAttribute("counted", "count")
+    measured = RenamedAttribute("measured", "measure")
+
+    def __init__(
+        self, problem: ArchitectureProblem, settings: ClassifierSettings, info: DataInfo
+    ) -> None:
         self.problem, self.settings = problem, settings
-        self.table = None
-        self.inputs = checksums(info)  # of the files that scores depend on
+        self.table: dict[str, float] | None = None
+        self.inputs: dict[str, str] = checksums(info)
         if settings.latency_table is not None:
             keys = [part.key for part in problem.operations()]
             if not keys:
                 raise ValueError(
-                    f"latency_table is invalid: networks of {type(problem).__name__} are not sums "
-                    "of parts, so their latency can only be measured."
+                    f"latency_table={settings.latency_table!r} is invalid: networks of "
+                    f"{type(problem).__name__} do not consist of parts. Use latency_table=None to "
+                    "measure their latency."
                 )
             self.table = read_latency_table(settings.latency_table, keys)
             text = json.dumps(self.table, sort_keys=True)
             self.inputs |= {"latency_table": hashlib.sha256(text.encode()).hexdigest()}
 
-    def cost_columns(self, params, macs):
-        """The columns; params and macs are their upper bounds in hypervolumes."""
+    def cost_columns(self, params: int, macs: int) -> list[Column]:
+        """Return the columns of costs.
+
+        Args:
+            params: upper bound of params, for the hypervolume.
+            macs: upper bound of MACs, for the hypervolume.
+        """
         columns = [
             Column("params", "parameters", bounds=(0, int(params))),
             Column("macs", "multiply-adds", bounds=(0, int(macs))),
@@ -52,25 +74,28 @@ class NetworkCosts:
             columns.append(Column("latency_ms", "ms", bounds=bounds, measured=True))
         return columns
 
-    def counted(self, candidates):
-        """Columns params and macs, (n,) ints each."""
+    def count(self, candidates: Candidates) -> dict[str, np.ndarray]:
+        """Return the columns ``params`` and ``macs``, (n,) ints each."""
         params, macs = np.asarray(self.problem.count(candidates)).T
         return {"params": params, "macs": macs}
 
-    def measured(self, candidates):
-        """Column latency_ms, (n,) floats, from the clock or from the table."""
+    def measure(self, candidates: Candidates) -> dict[str, np.ndarray]:
+        """Return the column ``latency_ms``, (n,) floats, measured or from the latency table."""
         return {"latency_ms": np.array([self._latency(a) for a in candidates])}
 
-    def _latency(self, architecture):
+    def _latency(self, architecture: Any) -> float:
+        """Return the latency of a network in milliseconds."""
         if self.table is not None:
             parts = self.problem.parts(architecture)
             if not parts:
                 raise ValueError(
-                    f"latency_table is invalid: {type(self.problem).__name__}.parts() gives no "
-                    "parts of this network. Its latency can only be measured."
+                    f"latency_table={self.settings.latency_table!r} is invalid: "
+                    f"{type(self.problem).__name__}.parts() returned no parts of {architecture}. "
+                    "Use latency_table=None to measure the latency."
                 )
             return sum(self.table[part.key] for part in parts)
         s = self.settings
         network, shape = self.problem.network(architecture), self.problem.input_shape
+        assert shape is not None
         with repeatable(s.threads):
             return measure_latency(network, shape, resolve_device(s.device), s.latency_batch)

@@ -1,64 +1,86 @@
-"""Scores of networks that are trained from scratch, each on its own."""
+"""Evaluation of candidates that are trained from scratch, independently of each other."""
+
+from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor, nn
 
+from ..data.images import DataInfo
 from ..nets.devices import repeatable, resolve_device
 from ..nets.randomness import generator, initial_weights
 from ..problem import Evaluator
+from ..run.candidates import Candidates
 from ..settings import select
 from ..training.sgd import Recipe, make_optimizer, train_epochs
 from .classification import Classification
+from .costs import NetworkCosts
+from .settings import ClassifierSettings
 
 
 class ScratchEvaluator(Evaluator):
-    """Trains a small network of each candidate for some epochs, and judges it.
+    """Trains a network of each candidate from scratch and evaluates it on the validation images.
 
     After NSGANetV1 (Lu et al., 2020), algorithm 2.
 
-    Initial weights, batches and augmentation come from the run's seed and the candidate alone, so a
-    score depends neither on the order nor on the number of processes.
+    Initial weights, batches and augmentation are determined by the seed of the run and the
+    candidate, so scores depend neither on the order of candidates nor on the number of workers.
 
     Args:
-        settings: a :class:`~moonas.evaluators.settings.ClassifierSettings`.
-        info: of the data set.
-        costs: a :class:`~moonas.evaluators.costs.NetworkCosts`.
-        epochs: of training.
+        settings: settings of the search.
+        info: description of the data set.
+        costs: costs of the networks.
+        epochs: number of training epochs.
         build: architecture -> the network to train.
-        final: train on all images to search with, and judge by those for the final test.
-        on_epoch: (epochs done) -> None, called before each epoch of a candidate and at the end.
+        final: whether to train on the whole training set and to evaluate on the test set.
+        on_epoch: called with the number of completed epochs, before each epoch of a candidate and
+            at the end.
     """
 
     independent = True
 
-    def __init__(self, settings, info, costs, *, epochs, build, final=False, on_epoch=None):
+    def __init__(
+        self,
+        settings: ClassifierSettings,
+        info: DataInfo,
+        costs: NetworkCosts,
+        *,
+        epochs: int,
+        build: Callable[[Any], nn.Module],
+        final: bool = False,
+        on_epoch: Callable[[int], None] | None = None,
+    ) -> None:
         self.settings, self.costs, self.on_epoch = settings, costs, on_epoch
         self.epochs, self.build = epochs, build
         self.device = resolve_device(settings.device)
         self.images = Classification(settings, info, self.device, settings.objectives, final)
         self.seed = 0
 
-    def begin(self, seed):
-        """A run with this seed begins."""
+    def begin(self, seed: int) -> None:
+        """Begin a run with the given seed."""
         self.images.load()
         self.seed = seed
 
-    def score(self, candidates):
-        """Columns of quality, params and macs, each (n,)."""
+    def score(self, candidates: Candidates) -> dict[str, np.ndarray]:
+        """Train and evaluate each candidate; return quality, params and MACs, (n,) each."""
         pairs = zip(candidates, candidates.rows, strict=True)
-        evaluated = [self._train_and_evaluate(a, row) for a, row in pairs]
-        return self.images.columns(evaluated) | self.costs.counted(candidates)
+        results = [self._train_and_evaluate(a, row) for a, row in pairs]
+        return self.images.columns(results) | self.costs.count(candidates)
 
-    def measure(self, candidates):
-        """Column latency_ms, (n,)."""
-        return self.costs.measured(candidates)
+    def measure(self, candidates: Candidates) -> dict[str, np.ndarray]:
+        """Return the column ``latency_ms``, (n,)."""
+        return self.costs.measure(candidates)
 
-    def _train_and_evaluate(self, architecture, row):
-        who = (self.seed, *row.tolist())
-        with initial_weights(*who, "weights"):
+    def _train_and_evaluate(self, architecture: Any, row: np.ndarray) -> Tensor:
+        """Return a result of :meth:`.Classification.evaluate`; NaN if every step was skipped."""
+        seed_and_genes = (self.seed, *row.tolist())
+        with initial_weights(*seed_and_genes, "weights"):
             network = self.build(architecture)
-        network = network.to(self.device, memory_format=torch.channels_last)
+        network = network.to(self.device).to(memory_format=torch.channels_last)
         recipe = select(Recipe, self.settings, horizon=self.epochs)
         with repeatable(self.settings.threads):
             report = train_epochs(
@@ -67,11 +89,11 @@ class ScratchEvaluator(Evaluator):
                 lambda: [network],
                 make_optimizer(network, recipe),
                 recipe,
-                generator(*who, "batches"),
+                generator(*seed_and_genes, "batches"),
                 self.epochs,
                 on_epoch=self.on_epoch,
                 loss_of=self.images.loss,
                 augment=self.images.augment,
             )
-            judged = self.images.evaluate(network.eval())
-        return judged if report.steps else torch.full_like(judged, math.nan)
+            result = self.images.evaluate(network.eval())
+        return result if report.steps else torch.full_like(result, math.nan)

@@ -1,4 +1,6 @@
-"""Settings that searches share: for image classifiers, and in tables of measured networks."""
+"""Settings of training and evaluation that searches for image classifiers share."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 
@@ -11,54 +13,62 @@ OBJECTIVES = (*QUALITIES, *COSTS)
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings(RunSettings):
-    """How classifiers are trained; a task overrides defaults."""
+    """Settings of the training of classifiers."""
 
-    image_size: int | None = setting(None, "pixels a side; none takes the data set's own", least=1)
-    train_share: float = setting(
-        0.5, "share of the images to search with that trains; the rest validates", above=0
+    image_size: int | None = setting(
+        None, "side length of images in pixels; none: that of the data set", least=1
     )
-    batch: int = setting(32, "images a training step", least=1)
-    learning_rate: float = setting(0.1, "at the start; falls along a cosine", above=0)
-    learning_rate_end: float = setting(0.001, "at the horizon, and from there on", least=0)
-    momentum: float = setting(0.9, "of SGD", least=0)
-    weight_decay: float = setting(3e-4, "of SGD; what a step does not use does not decay", least=0)
-    clip: float = setting(5.0, "norm that a gradient is clipped to", above=0)
-    score_batch: int = setting(360, "validation images a batch", least=1)
+    train_share: float = setting(
+        0.5, "fraction of the training set to train on; the rest is the validation set", above=0
+    )
+    batch: int = setting(32, "batch size for training", least=1)
+    learning_rate: float = setting(
+        0.1, "initial learning rate, which decreases along a cosine", above=0
+    )
+    learning_rate_end: float = setting(0.001, "final learning rate", least=0)
+    momentum: float = setting(0.9, "momentum of SGD", least=0)
+    weight_decay: float = setting(
+        3e-4, "weight decay of SGD, only for weights that a step uses", least=0
+    )
+    clip: float = setting(5.0, "maximum norm of the gradient", above=0)
+    score_batch: int = setting(360, "batch size for evaluation on the validation set", least=1)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         require(self.train_share < 1, self, "train_share", "less than 1")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierSettings(SearchSettings, TrainingSettings):
-    """How classifiers are trained and scored in a search."""
+    """Settings of a search for classifiers."""
 
     objectives: tuple[str, ...] = setting(
-        ("error", "params"), f"columns to minimise, two or more of {', '.join(OBJECTIVES)}"
+        ("error", "params"), f"columns to minimise, at least two of {', '.join(OBJECTIVES)}"
     )
-    latency_batch: int = setting(1, "images a pass when latency is measured", least=1)
-    latency_bound: float = setting(100.0, "ms, upper end of latency in hypervolumes", above=0)
-    latency_table: str | None = setting(None, "file of latencies to sum up instead of measuring")
+    latency_batch: int = setting(1, "batch size for measuring latency", least=1)
+    latency_bound: float = setting(
+        100.0, "upper bound of latency in ms, for the hypervolume", above=0
+    )
+    latency_table: str | None = setting(None, "file of a latency table; none: latency is measured")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_objectives(self.objectives, OBJECTIVES)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProxySettings(ClassifierSettings):
-    """Settings of a search that trains each candidate from scratch, for some epochs."""
+    """Settings of a search that trains each candidate from scratch for some epochs."""
 
-    crossover: float = setting(0.9, "chance that two parents are crossed", above=0, most=1)
-    mutation: float = setting(0.1, "chance of each gene to mutate", above=0, most=1)
-    proxy_epochs: int = setting(5, "epochs that a candidate trains", least=1)
+    crossover: float = setting(0.9, "crossover probability per pair of parents", above=0, most=1)
+    mutation: float = setting(0.1, "mutation probability per gene", above=0, most=1)
+    proxy_epochs: int = setting(5, "number of training epochs per candidate", least=1)
     train_share: float = setting(
-        0.8, "share of the images to search with that trains; the rest validates", above=0
+        0.8, "fraction of the training set to train on; the rest is the validation set", above=0
     )
-    batch: int = setting(64, "images a training step", least=1)
-    learning_rate_end: float = setting(0.0, "at the last epoch, and from there on", least=0)
-    weight_decay: float = setting(5e-4, "of SGD", least=0)
+    batch: int = setting(64, "batch size for training", least=1)
+    learning_rate_end: float = setting(0.0, "learning rate at the end of the training", least=0)
+    weight_decay: float = setting(5e-4, "weight decay of SGD", least=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,20 +76,30 @@ class SupernetSettings(ClassifierSettings):
     """Settings of a search whose candidates share the weights of a supernet."""
 
     weights: str = setting(
-        "shared", "shared weights that train on, or frozen after one training", ("shared", "frozen")
+        "shared",
+        "shared: weights train in each generation; frozen: weights train once, before the search",
+        ("shared", "frozen"),
     )
     warmup_epochs: int = setting(
-        15, "epochs of uniform sampling before the first generation", least=0
+        15, "number of epochs on random architectures before the first generation", least=0
     )
-    epochs: int = setting(2, "epochs of training a generation", least=1)
-    frozen_epochs: int = setting(40, "epochs of uniform sampling where weights=frozen", least=0)
-    supernet_seed: int = setting(0, "seed of the supernet where weights=frozen; not the run's")
-    architectures_per_step: int = setting(1, "architectures a training step", least=1)
-    channels: int = setting(16, "channels of the first cell that is trained", least=1)
-    layers: int = setting(3, "cells that are trained", least=1)
+    epochs: int = setting(2, "number of training epochs per generation", least=1)
+    frozen_epochs: int = setting(
+        40, "number of epochs on random architectures with weights=frozen", least=0
+    )
+    supernet_seed: int = setting(
+        0, "seed of the supernet with weights=frozen, instead of the seed of the run"
+    )
+    architectures_per_step: int = setting(
+        1, "number of architectures sampled per training step", least=1
+    )
+    channels: int = setting(16, "channels of the first cell in the supernet", least=1)
+    layers: int = setting(3, "number of cells in the supernet", least=1)
     target_channels: int | None = setting(
         None,
-        "channels of the network that params, macs and latency belong to; none: channels",
+        "channels of the network that params, macs and latency_ms refer to; none: channels",
         least=1,
     )
-    target_layers: int | None = setting(None, "cells of that network; none: layers", least=1)
+    target_layers: int | None = setting(
+        None, "number of cells in that network; none: layers", least=1
+    )

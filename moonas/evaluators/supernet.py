@@ -1,13 +1,20 @@
-"""Scores under shared weights that train while a search goes on, or once before it."""
+"""Evaluation of candidates with the shared weights of a supernet."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
+from ..data.images import DataInfo
 from ..nets.devices import map_in_threads, repeatable, resolve_device
 from ..nets.randomness import generator, initial_weights
 from ..problem import Evaluator
+from ..run.candidates import Candidates
 from ..settings import select
 from ..training.report import require_a_step
 from ..training.sgd import (
@@ -18,37 +25,57 @@ from ..training.sgd import (
     training_state,
 )
 from .classification import Classification
+from .costs import NetworkCosts
+from .settings import SupernetSettings
 
 
 class SupernetEvaluator(Evaluator):
-    """A supernet, the images it trains on and those that it scores architectures with.
+    """Trains a supernet and evaluates candidates with its shared weights.
 
-    Scores are taken on the validation images under the shared weights, each path normalised by its
-    own statistics over batches of at most ``score_batch`` images, always the same ones; so a score
-    does not depend on who else is scored.
+    Candidates are evaluated on the validation images. Each path is normalised by its own batch
+    statistics, in batches of at most ``score_batch`` images that are always the same, so a score
+    does not depend on which other candidates are evaluated.
 
     Args:
-        settings: a :class:`~moonas.evaluators.settings.SupernetSettings`.
-        info: of the data set.
-        costs: a :class:`~moonas.evaluators.costs.NetworkCosts`.
-        make_net: () -> the supernet, called as net(images, architecture) -> logits.
-        n_choices: (n_var,) of the space.
-        decode: row of ints -> architecture.
-        on_progress: called before each epoch with phase, epochs done, total and "epochs".
+        settings: settings of the search.
+        info: description of the data set.
+        costs: costs of the networks.
+        make_net: () -> the supernet, (images, architecture) -> logits.
+        n_choices: (n_var,) ints, number of values of each gene.
+        decode: (n_var,) ints -> architecture.
+        on_progress: called with (phase, epochs done, total, "epochs"), before each epoch and at the
+            end.
+
+    Attributes:
+        net: the supernet; available after :meth:`begin`.
     """
 
     trains = True
+    net: nn.Module
 
-    def __init__(self, settings, info, costs, *, make_net, n_choices, decode, on_progress):
+    def __init__(
+        self,
+        settings: SupernetSettings,
+        info: DataInfo,
+        costs: NetworkCosts,
+        *,
+        make_net: Callable[[], nn.Module],
+        n_choices: np.ndarray,
+        decode: Callable[[np.ndarray], Any],
+        on_progress: Callable[[str, int, int, str], None],
+    ) -> None:
         self.settings, self.costs, self.make_net = settings, costs, make_net
         self.n_choices, self.decode, self.on_progress = n_choices, decode, on_progress
         self.device = resolve_device(settings.device)
         self.images = Classification(settings, info, self.device, settings.objectives)
-        self.net = None
-        self._warm = None  # report of the one training, where weights are frozen
+        self._warm: dict[str, Any] | None = None  # training report of frozen weights
 
-    def begin(self, seed):
-        """Untrained weights from a seed; frozen weights stay, and have a seed of their own."""
+    def begin(self, seed: int) -> None:
+        """Initialise the supernet for a run.
+
+        Frozen weights are initialised from ``settings.supernet_seed`` instead, and if they are
+        already trained, they are not changed.
+        """
         if self._warm is not None:
             return
         self.images.load()
@@ -56,7 +83,7 @@ class SupernetEvaluator(Evaluator):
         seed = s.supernet_seed if s.weights == "frozen" else seed
         with initial_weights(seed, "weights"):
             net = self.make_net()
-        self.net = net.to(self.device, memory_format=torch.channels_last)
+        self.net = net.to(self.device).to(memory_format=torch.channels_last)
         shared = s.warmup_epochs + (s.generations - 1) * s.epochs
         horizon = s.frozen_epochs if s.weights == "frozen" else shared
         self.recipe = select(Recipe, s, horizon=horizon)
@@ -65,70 +92,85 @@ class SupernetEvaluator(Evaluator):
         self.paths = generator(seed, "paths")
         self.epoch = 0
 
-    def warm_up(self):
-        """Train with new random architectures at each step, or once for all."""
+    def warm_up(self) -> dict[str, Any]:
+        """Train the supernet on random architectures; frozen weights are trained only once.
+
+        Returns:
+            A report with the number of ``epochs``, of ``steps`` and of ``skipped`` steps, and the
+            mean ``loss`` of the last epoch.
+        """
         s = self.settings
 
-        def draw():
+        def sample() -> list[Any]:
             return random_architectures(
                 s.architectures_per_step, self.n_choices, self.decode, self.paths
             )
 
         if s.weights == "shared":
-            return self._run_epochs("warming up", s.warmup_epochs, draw)
+            return self._run_epochs("warming up", s.warmup_epochs, sample)
         if self._warm is None:
-            self._warm = self._run_epochs("training", s.frozen_epochs, draw)
+            self._warm = self._run_epochs("training", s.frozen_epochs, sample)
         return self._warm
 
-    def train(self, candidates):
-        """One generation's training on B random ones of the candidates at each step.
+    def train(self, candidates: Candidates) -> dict[str, Any]:
+        """Train the supernet for one generation.
 
-        B is ``architectures_per_step`` (CARS, eq. 3).
+        Each step samples B of the candidates without replacement, where B is
+        ``architectures_per_step`` (CARS, eq. 3).
+
+        Args:
+            candidates: candidates to sample from.
+
+        Returns:
+            A report, see :meth:`warm_up`.
         """
         architectures = candidates.architectures
-        n, many = len(architectures), self.settings.architectures_per_step
+        n, n_sampled = len(architectures), self.settings.architectures_per_step
 
-        def draw():
-            chosen = torch.randperm(n, generator=self.paths)[:many]
+        def sample() -> list[Any]:
+            chosen = torch.randperm(n, generator=self.paths)[:n_sampled]
             return [architectures[i] for i in chosen.tolist()]
 
-        return self._run_epochs("training every generation", self.settings.epochs, draw)
+        return self._run_epochs("training every generation", self.settings.epochs, sample)
 
-    def score(self, candidates):
-        """Columns of quality, params and macs, each (n,)."""
+    def score(self, candidates: Candidates) -> dict[str, np.ndarray]:
+        """Evaluate candidates; return quality, params and MACs, (n,) each."""
         s = self.settings
-        judged = map_in_threads(
+        results = map_in_threads(
             lambda a: self.images.evaluate(partial(self.net, architecture=a)),
             candidates.architectures,
             workers=s.workers,
             threads=s.threads,
             device=self.device,
         )
-        return self.images.columns(judged) | self.costs.counted(candidates)
+        return self.images.columns(results) | self.costs.count(candidates)
 
-    def measure(self, candidates):
-        """Column latency_ms, (n,)."""
-        return self.costs.measured(candidates)
+    def measure(self, candidates: Candidates) -> dict[str, np.ndarray]:
+        """Return the column ``latency_ms``, (n,)."""
+        return self.costs.measure(candidates)
 
-    def state(self):
-        """All that training changes, as a flat dict of tensors."""
-        tensors = training_state(self.net, self.optimizer)
+    def state(self) -> dict[str, Tensor]:
+        """Return everything that training changes, as a flat dict of tensors."""
+        tensors: dict[str, Tensor] = training_state(self.net, self.optimizer)
         tensors |= {"batches": self.batches.get_state(), "paths": self.paths.get_state()}
         return tensors | {"epoch": torch.tensor(self.epoch)}
 
-    def load_state(self, state):
-        """Put back what :meth:`state` gave."""
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore a state that :meth:`state` returned."""
         load_training_state(self.net, self.optimizer, state)
         self.batches.set_state(state["batches"])
         self.paths.set_state(state["paths"])
         self.epoch = int(state["epoch"])
 
-    def _run_epochs(self, phase, epochs, draw):
+    def _run_epochs(
+        self, phase: str, epochs: int, sample: Callable[[], list[Any]]
+    ) -> dict[str, Any]:
+        """Train for some epochs on the architectures that ``sample()`` returns at each step."""
         with repeatable(self.settings.threads):
             report = train_epochs(
                 self.net,
                 self.images.train,
-                lambda: [partial(self.net, architecture=a) for a in draw()],
+                lambda: [partial(self.net, architecture=a) for a in sample()],
                 self.optimizer,
                 self.recipe,
                 self.batches,
@@ -140,18 +182,23 @@ class SupernetEvaluator(Evaluator):
             )
         self.epoch += epochs
         rate = self.settings.learning_rate
-        require_a_step(report, advice=f"learning_rate={rate} is too high for this data.")
-        return {"epochs": epochs} | report.as_dict()
+        require_a_step(report, advice=f"Try a learning_rate below {rate:g}.")
+        return {"epochs": epochs, **report.as_dict()}
 
 
-def random_architectures(n, n_choices, decode, rng):
-    """``n`` architectures, each gene drawn uniformly from its choices.
+def random_architectures(
+    n: int,
+    n_choices: np.ndarray,
+    decode: Callable[[np.ndarray], Any],
+    rng: torch.Generator,
+) -> list[Any]:
+    """Sample architectures whose genes are uniformly distributed.
 
     Args:
-        n: how many.
-        n_choices: (n_var,) ints.
-        decode: row of ints -> architecture.
+        n: number of architectures.
+        n_choices: (n_var,) ints, number of values of each gene.
+        decode: (n_var,) ints -> architecture.
         rng: ``torch.Generator`` of the CPU.
     """
-    share = torch.rand(n, len(n_choices), generator=rng, dtype=torch.float64)
-    return [decode(x) for x in (share.numpy() * np.asarray(n_choices)).astype(int)]
+    uniform = torch.rand(n, len(n_choices), generator=rng, dtype=torch.float64)
+    return [decode(x) for x in (uniform.numpy() * np.asarray(n_choices)).astype(int)]

@@ -1,8 +1,10 @@
-"""Trained networks: model files, exports, robustness, latency tables, published architectures."""
+"""Trained models: files, export, robustness, latency tables and published architectures."""
+
+from __future__ import annotations
 
 from importlib import import_module
 
-_HOMES = {
+_MODULES = {  # public name -> module that defines it
     "MODEL": "model",
     "Classifier": "model",
     "Generator": "model",
@@ -13,11 +15,11 @@ _HOMES = {
     "load_model": "model",
     "write_model": "model",
 }
-__all__ = sorted(_HOMES)
+__all__ = sorted(_MODULES)
 
 
-def __getattr__(name):
-    """Import torch only when a model is asked for."""
-    if name not in _HOMES:
+def __getattr__(name: str) -> object:
+    """Import a public name on first use, so that this package loads without PyTorch."""
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    return getattr(import_module(f".{_MODULES[name]}", __name__), name)

@@ -1,86 +1,112 @@
-"""Trained models as files that others run: ONNX, torch.export, or one readable Python file.
+"""Export of trained models to ONNX, ``torch.export`` programs, or one readable Python file.
 
-Each file is run right after it is written and removed if its outputs differ from the model's. It
-takes batches of any size, and says what goes in and what comes out.
+Each file is run after it is written, and removed if its outputs differ from those of the model. It
+accepts any batch size, and contains a description of its inputs and outputs.
 """
+
+from __future__ import annotations
 
 import importlib.util
 import inspect
 import json
 import re
+import textwrap
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
+from ..deprecation import renamed_arguments
 from ..files import write_atomically
 from ..files.tensors import first_line, write_state_dict
+from .model import Classifier, Model
 
 FORMATS = ("onnx", "torch-export", "python")
-TOLERANCE = 1e-4  # between outputs of what was exported and of the model
-BATCHES = (1, 3, 8)  # that it is tried with
+TOLERANCE = 1e-4  # largest absolute difference between outputs of an exported file and the model
+BATCH_SIZES = (1, 3, 8)  # for comparing outputs
 ENDINGS = {"onnx": ".onnx", "torch-export": ".pt2", "python": ".py"}
 
 
-def export(model, path, form):
-    """Write a model so that it runs without moonas, and check what was written.
+@renamed_arguments(form="format")
+def export(model: Model, path: str | Path, format: str) -> float:
+    """Write a model to a file that runs without moonas, and compare their outputs.
 
     Args:
-        model: a :class:`~moonas.models.model.Model`.
-        path: of the file; for "python" the weights lie beside it, with the ending .pt.
-        form: one of ``FORMATS``.
+        model: the model, which is moved to the CPU and set to evaluation mode.
+        path: path of the file. The format "python" writes the weights to a second file with the
+            suffix ``.pt`` in the same folder.
+        format: one of ``FORMATS``.
 
     Returns:
-        The largest absolute difference of an output, over batches of several sizes.
+        The largest absolute difference between outputs of the file and the model, over batches of
+        several sizes.
 
     Raises:
-        ValueError: the form is unknown, a package is missing, or the outputs differ.
+        ValueError: the format is unknown, a required package is not installed, the model cannot be
+            exported, or the outputs differ by more than ``TOLERANCE``.
     """
-    if form not in FORMATS:
-        raise ValueError(f"Unknown format {form!r}; choose from {list(FORMATS)}.")
+    if format not in FORMATS:
+        raise ValueError(f"Unknown format {format!r}; choose from {list(FORMATS)}.")
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     model = model.cpu().eval()
-    write = {"onnx": _onnx, "torch-export": _torch_export, "python": _python}[form]
+    write = {"onnx": _write_onnx, "torch-export": _write_torch_export, "python": _write_python}
     try:
-        worst = _difference(model, write(model, path))
-    except Exception as error:  # whatever a tracer or another runtime raises
+        difference = _largest_difference(model, write[format](model, path))
+    except Exception as error:  # tracers and runtimes raise exceptions of many types
         path.unlink(missing_ok=True)
         if isinstance(error, ValueError | OSError):
             raise
-        raise ValueError(f"The model cannot be written as {form}: {first_line(error)}") from error
-    if not worst <= TOLERANCE:
+        raise ValueError(
+            f"The model cannot be exported as {format}: {first_line(error)}"
+        ) from error
+    if not difference <= TOLERANCE:
         path.unlink()
         raise ValueError(
-            f"What was written as {form} differs from the model by {worst:.2g}; it is removed."
+            f"The outputs of the exported {format} file differ from the model by {difference:.2g}, "
+            f"more than {TOLERANCE:g}. The file was removed."
         )
-    return worst
+    return difference
 
 
 @torch.inference_mode()
-def _difference(model, run):
-    """The largest absolute difference of an output, over batches of several sizes."""
-    worst, inputs = 0.0, model.example(max(BATCHES))
-    for n in BATCHES:
-        wanted, found = model(inputs[:n]), run(inputs[:n])
-        if found.shape != wanted.shape:
-            raise ValueError(f"It gives {tuple(found.shape)}, not {tuple(wanted.shape)}.")
-        worst = max(worst, float((wanted - found).abs().max()))
-    return worst
+def _largest_difference(model: Model, run: Callable[[Tensor], Tensor]) -> float:
+    """Return the largest absolute difference between outputs of ``run`` and the model.
+
+    It is NaN if only one of them computes NaN.
+    """
+    differences, inputs = [], model.example(max(BATCH_SIZES))
+    for n in BATCH_SIZES:
+        expected, actual = model(inputs[:n]), run(inputs[:n])
+        if actual.shape != expected.shape:
+            raise ValueError(
+                f"The shape of the exported output is invalid: expected {tuple(expected.shape)}, "
+                f"got {tuple(actual.shape)}."
+            )
+        equal = (expected == actual) | (expected.isnan() & actual.isnan())
+        differences.append(torch.where(equal, 0.0, (expected - actual).abs()).max())
+    return float(torch.stack(differences).max())
 
 
-def described(model):
-    """What a file says of its model, a dict of texts."""
-    kept = ("kind", "classes", "input_shape", "mean", "std", "description", "scores")
-    about = {key: model.about[key] for key in kept if key in model.about}
-    one = len(model.input_shape) == 1
-    takes = "numbers of a normal distribution" if one else "pixels from 0 to 1"
-    about["input"] = f"(batch, {', '.join(map(str, model.input_shape))}), {takes}"
+def describe_model(model: Model) -> dict[str, str]:
+    """Return the description of a model that exported files contain.
+
+    Returns:
+        Key -> text. Values that are not text are written as JSON.
+    """
+    keys = ("kind", "classes", "input_shape", "mean", "std", "description", "scores")
+    about = {key: model.about[key] for key in keys if key in model.about}
+    is_latent = len(model.input_shape) == 1
+    values = "standard normal latent vectors" if is_latent else "pixels in [0, 1]"
+    about["input"] = f"(batch, {', '.join(map(str, model.input_shape))}), {values}"
     return {key: v if isinstance(v, str) else json.dumps(v) for key, v in about.items()}
 
 
-def _onnx(model, path):
-    _want("onnx", "onnxscript", "onnxruntime")
+def _write_onnx(model: Model, path: Path) -> Callable[[Tensor], Tensor]:
+    """Write an ONNX file; return a function that runs it."""
+    _require_packages("onnx", "onnxscript", "onnxruntime")
     import onnx
     import onnxruntime
 
@@ -93,49 +119,58 @@ def _onnx(model, path):
         dynamic_shapes=({0: torch.export.Dim("batch")},),
         verbose=False,
     )
-    held = program.model_proto
-    for key, value in described(model).items():
-        held.metadata_props.add(key=key, value=value)
-    onnx.checker.check_model(held)
-    write_atomically(path, held.SerializeToString())
+    assert program is not None
+    proto = program.model_proto
+    for key, value in describe_model(model).items():
+        proto.metadata_props.add(key=key, value=value)
+    onnx.checker.check_model(proto)
+    write_atomically(path, proto.SerializeToString())
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return lambda x: torch.from_numpy(session.run(None, {"input": x.numpy()})[0])
 
 
-def _want(*packages):
+def _require_packages(*packages: str) -> None:
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
+        verb = "is" if len(missing) == 1 else "are"
         raise ValueError(
-            f"ONNX wants {', '.join(missing)}, which is not installed: pip install 'moonas[onnx]'."
+            f"Export to ONNX requires {', '.join(missing)}, which {verb} not installed: "
+            "pip install 'moonas[onnx]'."
         )
 
 
-def _torch_export(model, path):
+def _write_torch_export(model: Model, path: Path) -> Callable[[Tensor], Tensor]:
+    """Write a ``torch.export`` program; return a function that runs it."""
     shapes = ({0: torch.export.Dim("batch", min=1)},)
     program = torch.export.export(model, (model.example(2),), dynamic_shapes=shapes)
-    about = {"about.json": json.dumps(described(model))}
+    about = {"about.json": json.dumps(describe_model(model))}
     part = path.with_suffix(".part.pt2")
     torch.export.save(program, part, extra_files=about)
     part.replace(path)
-    return torch.export.load(path).module()
+    module: Callable[[Tensor], Tensor] = torch.export.load(path).module()
+    return module
 
 
-def _python(model, path):
+def _write_python(model: Model, path: Path) -> Callable[[Tensor], Tensor]:
+    """Write a Python file and its weights; return a function that runs it."""
     weights = path.with_suffix(".pt")
-    source, state = as_python(model, weights.name)
+    source, state = python_source(model, weights.name)
     write_state_dict(weights, state)
     write_atomically(path, source.encode())
     spec = importlib.util.spec_from_file_location("exported", path)
+    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.load()
+    network: Callable[[Tensor], Tensor] = module.load()
+    return network
 
 
-HEAD = '''"""{title}
+TEMPLATE = '''"""{title}
 
 {about}
 
-Written by moonas. This file wants torch alone; the weights are in {weights}, beside it:
+Exported by moonas. This file requires only PyTorch; the weights are in {weights}, in the same
+folder. Usage:
 
     from {stem} import load
     network = load()
@@ -160,51 +195,56 @@ class Network(nn.Module):
 
 
 def load(path=Path(__file__).with_name("{weights}")):
-    """The trained network, in evaluation mode."""
+    """Return the trained network in evaluation mode."""
     network = Network()
     network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     return network.eval()
 '''
 
 
-def as_python(model, weights):
-    """A model as the source of one file that imports torch alone, and its weights by its names.
+def python_source(model: Model, weights: str) -> tuple[str, dict[str, Tensor]]:
+    """Write a model as the source code of one file that imports only PyTorch.
 
-    The model's own modules are taken apart into torch's, which is what its computation consists of.
+    The modules of moonas are traced, so that the source consists of PyTorch modules and functions.
 
     Args:
-        model: a :class:`~moonas.models.model.Model`.
-        weights: name of the file of the weights.
+        model: the model.
+        weights: name of the file that will contain the weights.
 
     Returns:
-        (source, state).
+        (source, state dict of the network in the source).
+
+    Raises:
+        ValueError: the model uses a module or function that is not part of PyTorch.
     """
     graph = fx.Tracer().trace(model)
     modules = dict(model.named_modules())
-    names, init, state = {}, [], {}
+    names: dict[str, str] = {}  # path of a module or tensor in the model -> attribute in the source
+    init: list[str] = []
+    state: dict[str, Tensor] = {}
     for node in graph.nodes:
         if node.op == "call_module" and node.target not in names:
-            names[node.target] = _short(node.target, names)
+            names[node.target] = _attribute_name(node.target, names)
             module = modules[node.target]
-            init.append(f"self.{names[node.target]} = nn.{_constructor(module)}")
+            init.append(f"self.{names[node.target]} = nn.{_constructor_call(module)}")
             for key, value in module.state_dict().items():
                 state[f"{names[node.target]}.{key}"] = value
         elif node.op == "get_attr" and node.target not in names:
-            names[node.target] = _short(node.target, names)
+            names[node.target] = _attribute_name(node.target, names)
             value = _attribute(model, node.target)
             shape = tuple(value.shape)
             init.append(f'self.register_buffer("{names[node.target]}", torch.zeros({shape}))')
             state[names[node.target]] = value
-    body, argument = _body(graph, names)
-    about = "\n".join(f"{key}: {value}" for key, value in described(model).items())
-    classes = [f"CLASSES = {tuple(model.classes)!r}"] if hasattr(model, "classes") else []
-    source = HEAD.format(
-        title=f"A {model.about['kind']} that was trained by moonas.",
-        about=_wrapped(about),
+    body, argument = _forward_body(graph, names)
+    about = "\n".join(f"{key}: {value}" for key, value in describe_model(model).items())
+    classes = [f"CLASSES = {tuple(model.classes)!r}"] if isinstance(model, Classifier) else []
+    source = TEMPLATE.format(
+        title=f"A {model.about['kind']} trained with moonas.",
+        about=_docstring_text(about),
         stem=Path(weights).stem,
         weights=weights,
         constants="\n".join([f"INPUT_SHAPE = {model.input_shape!r}", *classes, ""]),
-        doc=described(model)["input"],
+        doc=describe_model(model)["input"],
         init="\n".join(f"        {line}" for line in init),
         argument=argument,
         body="\n".join(f"        {line}" for line in body),
@@ -212,15 +252,14 @@ def as_python(model, weights):
     return source, {key: value.detach().clone() for key, value in state.items()}
 
 
-def _wrapped(text):
-    import textwrap
-
+def _docstring_text(text: str) -> str:
+    """Wrap lines, and replace what would end or escape a docstring."""
     safe = text.replace("\\", "/").replace('"""', "'''")
     return "\n".join(textwrap.fill(line, 96, subsequent_indent="    ") for line in safe.split("\n"))
 
 
-def _short(target, names):
-    """A name for an attribute that no other has."""
+def _attribute_name(target: str, names: dict[str, str]) -> str:
+    """Return an unused attribute name for the module or tensor at path ``target``."""
     name = re.sub(r"\W", "_", target.removeprefix("network."))
     name = f"layer_{name}" if name[0].isdigit() else name
     while name in names.values():
@@ -228,53 +267,54 @@ def _short(target, names):
     return name
 
 
-def _constructor(module):
-    """The call that makes a module of torch anew; arguments that are defaults are left out."""
-    kind = type(module)
-    if kind.__module__.split(".")[0] != "torch" or not hasattr(nn, kind.__name__):
-        raise ValueError(f"A {kind.__name__} cannot be written as a module of torch.")
+def _constructor_call(module: nn.Module) -> str:
+    """Write the call that constructs a PyTorch module, without arguments that are defaults."""
+    cls = type(module)
+    if cls.__module__.split(".")[0] != "torch" or not hasattr(nn, cls.__name__):
+        raise ValueError(f"A {cls.__name__} cannot be exported: it is not a PyTorch module.")
     arguments = []
-    for argument in inspect.signature(kind).parameters.values():
-        name, needed = argument.name, argument.default is argument.empty
-        if name in ("device", "dtype") or argument.kind in (
-            argument.VAR_POSITIONAL,
-            argument.VAR_KEYWORD,
+    for parameter in inspect.signature(cls).parameters.values():
+        name, required = parameter.name, parameter.default is parameter.empty
+        if name in ("device", "dtype") or parameter.kind in (
+            parameter.VAR_POSITIONAL,
+            parameter.VAR_KEYWORD,
         ):
             continue
         value = getattr(module, name)
         if name == "bias":
             value = value is not None or not getattr(module, "affine", True)
         if isinstance(value, tuple) and len(set(value)) == 1:
-            value = value[0]  # one number for all directions
-        if needed:
+            value = value[0]  # one number for both axes
+        if required:
             arguments.append(repr(value))
-        elif value != argument.default:
+        elif value != parameter.default:
             arguments.append(f"{name}={value!r}")
-    return f"{kind.__name__}({', '.join(arguments)})"
+    return f"{cls.__name__}({', '.join(arguments)})"
 
 
-def _attribute(model, target):
-    value = model
+def _attribute(model: nn.Module, target: str) -> Any:
+    value: Any = model
     for name in target.split("."):
         value = getattr(value, name)
     return value
 
 
-def _body(graph, names):
-    """The lines of forward, and the name of its argument."""
-    lines, argument = [], None
+def _forward_body(graph: fx.Graph, names: dict[str, str]) -> tuple[list[str], str]:
+    """Write the lines of ``forward``, and the name of its argument."""
+    lines, argument = [], ""
     for node in graph.nodes:
         if node.op == "placeholder":
-            argument = _name(node)
+            argument = _variable(node)
         elif node.op == "call_module":
-            lines.append(f"{_name(node)} = self.{names[node.target]}({_arguments(node)})")
+            lines.append(f"{_variable(node)} = self.{names[node.target]}({_arguments(node)})")
         elif node.op == "get_attr":
-            lines.append(f"{_name(node)} = self.{names[node.target]}")
+            lines.append(f"{_variable(node)} = self.{names[node.target]}")
         elif node.op == "call_method":
             first, *rest = node.args
-            lines.append(f"{_name(node)} = {_text(first)}.{node.target}({_arguments(node, rest)})")
+            call = f"{_text(first)}.{node.target}({_arguments(node, rest)})"
+            lines.append(f"{_variable(node)} = {call}")
         elif node.op == "call_function":
-            lines.append(f"{_name(node)} = {_function(node)}")
+            lines.append(f"{_variable(node)} = {_function_call(node)}")
         elif node.op == "output":
             lines.append(f"return {_text(node.args[0])}")
     return lines, argument
@@ -286,8 +326,10 @@ OPERATORS = {
 }
 
 
-def _function(node):
+def _function_call(node: fx.Node) -> str:
+    """Write a call of a function or operator."""
     function = node.target
+    assert callable(function)
     name = function.__name__
     if function.__module__ == "_operator":
         if name == "getitem":
@@ -297,36 +339,39 @@ def _function(node):
             return f"{left} {OPERATORS[name]} {right}"
     if function is getattr and isinstance(node.args[1], str):
         return f"{_text(node.args[0])}.{node.args[1]}"
-    for place, home in (("torch", torch), ("nn.functional", nn.functional)):
-        if getattr(home, name, None) is function:
-            return f"{place}.{name}({_arguments(node)})"
-    raise ValueError(f"{function} cannot be written as a function of torch.")
+    for prefix, module in (("torch", torch), ("nn.functional", nn.functional)):
+        if getattr(module, name, None) is function:
+            return f"{prefix}.{name}({_arguments(node)})"
+    raise ValueError(f"{function} cannot be exported: it is not a PyTorch function.")
 
 
-def _arguments(node, args=None):
+def _arguments(node: fx.Node, args: Sequence[Any] | None = None) -> str:
+    """Write the arguments of a call; ``args`` replaces the positional ones."""
     args = node.args if args is None else args
     keywords = [f"{key}={_text(value)}" for key, value in node.kwargs.items()]
     return ", ".join([*map(_text, args), *keywords])
 
 
-def _text(value):
+def _text(value: Any) -> str:
+    """Write an argument as source code."""
     if isinstance(value, fx.Node):
-        return _name(value)
+        return _variable(value)
     if isinstance(value, list | tuple):
-        inside = ", ".join(map(_text, value))
-        return f"[{inside}]" if isinstance(value, list) else f"({inside},)"
+        items = ", ".join(map(_text, value))
+        return f"[{items}]" if isinstance(value, list) else f"({items},)"
     if isinstance(value, slice):
         return f"slice({', '.join(_text(v) for v in (value.start, value.stop, value.step))})"
     return repr(value)
 
 
-def _name(node):
-    """The name of a node's result."""
+def _variable(node: fx.Node) -> str:
+    """Return the name of the variable that holds the result of a node."""
     name = node.name.removeprefix("network_")
     return f"layer_{name}" if name[0].isdigit() else name
 
 
-def _index(value):
+def _index(value: Any) -> str:
+    """Write an index as source code."""
     if isinstance(value, tuple):
         return ", ".join(_index(v) for v in value)
     if isinstance(value, slice):

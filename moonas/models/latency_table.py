@@ -1,7 +1,8 @@
-"""Latency tables: the latency of every operation of a space on a device, measured, written, read.
+"""Latency tables: measured latencies of all layers of a search space on one device.
 
-A search with ``latency_ms`` and ``latency_table`` adds up the parts of a network. Sums leave out
-what happens between the parts, so they are compared here with the latency of whole networks.
+With the objective ``latency_ms`` and the setting ``latency_table``, a search estimates the latency
+of a network as the sum over its layers. Sums ignore interactions between layers, so this module
+also compares them with measured latencies of whole networks.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from ..metrics.rank_correlation import rank_correlation
 from ..metrics.timing import measure_latency, time_passes
 from ..nets.devices import repeatable
 from ..run.callbacks import Progress, progress_function
+from ..run.numbers import plural
 from ..run.versions import installed_versions
 
 if TYPE_CHECKING:
     from ..problem import ArchitectureProblem
 
-SEED = 0  # of the random networks whose latency is compared with sums
+SEED = 0  # for sampling the networks that are measured as a whole
 
 
 def measure_parts(
@@ -36,25 +38,29 @@ def measure_parts(
     on_progress: Progress | None = None,
     told: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Measure every part of a problem's space on its device.
+    """Measure the latency of every part of a problem's search space.
 
     Args:
-        problem: its ``operations()`` are parts with ``key``, ``shape`` and ``build()``.
-        batch: inputs per pass.
-        repeats: timed passes per part, after a warm-up.
+        problem: the problem, whose ``operations()`` are the parts; it also determines the device.
+        batch: batch size.
+        repeats: number of timed forward passes per part, after a warm-up.
         on_progress: called with (phase, done, total, unit), before each part and at the end.
         told: deprecated; (done, total) -> None.
 
     Returns:
-        A dict that JSON can hold: parts, the median milliseconds by key; spread, the interquartile
-        range by key; and about: device, threads, batch, repeats, versions.
+        The latency table, serialisable as JSON: ``parts``, key of a part -> median latency in
+        milliseconds; ``spread``, key of a part -> interquartile range in milliseconds; ``about``, a
+        dict with ``problem``, ``device``, ``threads``, ``batch``, ``repeats`` and ``versions``.
+
+    Raises:
+        ValueError: the problem has no parts.
     """
     report_progress = progress_function(on_progress, told)
     parts, settings = problem.operations(), problem.settings
     if not parts:
         raise ValueError(
-            f"{type(problem).__name__} lists no parts of its networks (operations()), so there is "
-            "nothing to measure."
+            f"{type(problem).__name__} does not support latency tables: its operations() returned "
+            "no parts to measure."
         )
     medians, spread = {}, {}
     with repeatable(settings.threads):
@@ -76,13 +82,13 @@ def measure_parts(
 
 
 def has_parts(problem: ArchitectureProblem) -> bool:
-    """Whether latencies of parts add up to that of a network, so that a table is of use."""
+    """Return whether the problem's networks consist of parts, as latency tables require."""
     architecture = problem.decode(problem.genes.high.astype(problem.genes.dtype))
     return problem.input_shape is not None and bool(problem.parts(architecture))
 
 
 def device_name(device: torch.device | str) -> str:
-    """The name of a device's hardware."""
+    """Return the model of a GPU, or the architecture of a CPU."""
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name(device)
     import platform
@@ -100,35 +106,35 @@ def compare_with_networks(
     on_progress: Progress | None = None,
     told: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Compare the sums of a table with the latency of whole networks of random architectures.
+    """Compare estimated with measured latencies of random architectures.
 
     Args:
-        problem: its ``network(architecture)`` is measured, its ``parts(architecture)`` are summed.
-        table: milliseconds by key.
-        n: networks.
-        batch: inputs per pass.
-        repeats: timed passes per network, after a warm-up.
+        problem: the problem, with ``parts(architecture)`` and ``network(architecture)``.
+        table: key of a part -> latency in milliseconds.
+        n: number of networks.
+        batch: batch size.
+        repeats: number of timed forward passes per network, after a warm-up.
         on_progress: called with (phase, done, total, unit), before each network and at the end.
         told: deprecated; (done, total) -> None.
 
     Returns:
-        A dict: sums and measured, lists of ms; rank_correlation of the two, or None; ratio, the
-        median of measured by sum; error_percent, the median absolute error of the sum times that
-        ratio.
+        A dict: ``sums`` and ``measured``, lists of n latencies in milliseconds, estimated and
+        measured; ``rank_correlation`` of the two, in [-1, 1] or None; ``ratio``, the median of
+        measured / sum; ``error_percent``, the median relative error of sum * ratio in percent.
     """
     report_progress = progress_function(on_progress, told)
     rng, shape = np.random.default_rng(SEED), problem.input_shape
-    drawn = problem.operators()["sampling"].do(problem, n, random_state=rng).get("X")
-    sums, measured = [], []
+    assert shape is not None
+    rows = problem.operators()["sampling"].do(problem, n, random_state=rng).get("X")
+    sums, measured = np.zeros(len(rows)), np.zeros(len(rows))
     with repeatable(problem.settings.threads):
-        for i, x in enumerate(drawn):
+        for i, x in enumerate(rows):
             report_progress("measuring networks", i, n, "networks")
             architecture = problem.decode(x)
-            sums.append(sum(table[part.key] for part in problem.parts(architecture)))
+            sums[i] = sum(table[part.key] for part in problem.parts(architecture))
             network = problem.network(architecture)
-            measured.append(measure_latency(network, shape, problem.device, batch, repeats))
+            measured[i] = measure_latency(network, shape, problem.device, batch, repeats)
     report_progress("measuring networks", n, n, "networks")
-    sums, measured = np.array(sums), np.array(measured)
     ratio = float(np.median(measured / sums))
     return {
         "sums": sums.tolist(),
@@ -140,59 +146,70 @@ def compare_with_networks(
 
 
 def summary(table: Mapping[str, Any]) -> list[str]:
-    """A summary of a table, a list of lines."""
+    """Summarise a latency table.
+
+    Args:
+        table: the result of :func:`measure_parts`; optionally with the result of
+            :func:`compare_with_networks` as ``table["networks"]``.
+
+    Returns:
+        Lines of text.
+    """
     about, parts = table["about"], table["parts"]
     spread = [table["spread"][key] / parts[key] for key in parts if parts[key] > 0]
     lines = [
-        f"{len(parts)} parts on {about['device']}, {about['threads']} threads, batches of "
-        f"{about['batch']}, medians of {about['repeats']}: {min(parts.values()):.3f} to "
-        f"{max(parts.values()):.3f} ms, quartiles {100 * statistics.median(spread):.0f} % apart."
+        f"Measured {plural(len(parts), 'part')} on {about['device']} with "
+        f"{plural(about['threads'], 'thread')} and batch size {about['batch']}: "
+        f"{min(parts.values()):.3f} to {max(parts.values()):.3f} ms (medians of "
+        f"{plural(about['repeats'], 'run')}); the median interquartile range is "
+        f"{100 * statistics.median(spread):.0f} % of the latency."
     ]
-    found = table.get("networks")
-    if found is None:
-        return [*lines, "Networks of this problem are no sums of parts; nothing to compare."]
-    correlation = found["rank_correlation"]
+    comparison = table.get("networks")
+    if comparison is None:
+        return [*lines, "Networks of this problem do not consist of parts; none were compared."]
+    correlation = comparison["rank_correlation"]
     order = "" if correlation is None else f"rank correlation {correlation:.2f}; "
     lines.append(
-        f"Sums beside {len(found['sums'])} measured networks: {order}a network takes "
-        f"{found['ratio']:.2f} times the sum of its parts, and {found['error_percent']:.0f} % more "
-        "or less than that (median)."
+        f"Sums compared with {plural(len(comparison['sums']), 'measured network')}: {order}the "
+        f"latency of a network is {comparison['ratio']:.2f} times the sum of its parts (median), "
+        f"with a median error of {comparison['error_percent']:.0f} %."
     )
     return lines
 
 
 def write_latency_table(table: Mapping[str, Any], path: Path) -> None:
-    """Write a table as JSON, for ``latency_table=``."""
+    """Write a latency table as a JSON file, for the setting ``latency_table``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, table)
 
 
 def read_latency_table(path: str | Path, keys: Iterable[str]) -> dict[str, float]:
-    """Read the latency of every part of a space from a file that :func:`write_latency_table` wrote.
+    """Read a file that :func:`write_latency_table` wrote.
 
     Args:
-        path: of a JSON file {"parts": {key: ms}, ...}.
-        keys: the parts that the file must have.
+        path: path of a JSON file {"parts": {key: ms}, ...}.
+        keys: keys of the parts that the file must contain.
 
     Returns:
-        Milliseconds by key.
+        Key of a part -> latency in milliseconds.
 
     Raises:
-        ValueError: the file is missing, is no such table, or lacks a part.
+        ValueError: the file is missing, is not a latency table, or lacks a part.
     """
     try:
         parts = json.loads(Path(path).read_text(encoding="utf-8"))["parts"]
         table = {str(key): float(value) for key, value in parts.items()}
     except FileNotFoundError:
-        raise ValueError(f"latency_table={str(path)!r} is not there.") from None
+        raise ValueError(f"latency_table={str(path)!r} is invalid: the file is missing.") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ValueError(
-            f"{path} is no latency table: expected JSON with 'parts', from part to milliseconds."
+            f"{path} is not a latency table: expected JSON of the form "
+            '{"parts": {PART: MILLISECONDS}}.'
         ) from None
     missing = sorted(set(keys) - set(table))
     if missing:
         raise ValueError(
-            f"{path} lacks {len(missing)} parts of this space, the first of them {missing[0]!r}. "
-            "It was made for other channels, layers or images."
+            f"{path} lacks {plural(len(missing), 'part')} of this search space, for example "
+            f"{missing[0]!r}. It was measured with other channels, layers or images."
         )
     return table

@@ -1,7 +1,7 @@
-"""Trained networks as files: what they are, and their weights, read without running any code.
+"""Model files: trained networks with their weights and a description, read without running code.
 
-A model takes pixels from 0 to 1 (or latents) and does the rest itself, so that whoever uses it
-needs no knowledge of how it was trained.
+A :class:`Model` includes the normalisation of its inputs, so it takes pixels in [0, 1] or latent
+vectors and can be used without knowledge of how it was trained.
 """
 
 from __future__ import annotations
@@ -15,67 +15,88 @@ from torch import Tensor, nn
 from .. import registry
 from ..files.tensors import read_tensors, unreadable_file_error, write_tensors
 
-MODEL = "model.pt"
-DISCRIMINATOR = "discriminator"  # key of a header, and prefix of tensors
-HOLDS = "model of moonas"
+MODEL = "model.pt"  # default name of a model file
+DISCRIMINATOR = "discriminator"  # key in the header, and prefix of tensor names
+CONTENT = "model of moonas"  # for error messages
 
 
 class Model(nn.Module):
-    """A trained network with what goes before and behind it.
+    """A trained network with the transforms of its inputs and outputs.
 
     Args:
-        network: the network itself.
-        about: a dict that JSON can hold, see :func:`write_model`.
+        network: the network.
+        about: description of the model, see :func:`write_model`.
     """
 
-    def __init__(self, network, about):
+    def __init__(self, network: nn.Module, about: dict[str, Any]) -> None:
         super().__init__()
         self.network, self.about = network, about
 
     @property
-    def input_shape(self):
-        """Of one input, a tuple: (channels, side, side), or (latent,)."""
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input: (channels, side, side) of an image, or (n,) of a latent vector."""
         return tuple(self.about["input_shape"])
 
-    def example(self, n=2):
-        """(n, *input_shape) inputs, the same every time."""
+    def example(self, n: int = 2) -> Tensor:
+        """Return n random inputs, (n, *input_shape), the same in each call."""
         rng = torch.Generator().manual_seed(0)
-        draw = torch.randn if len(self.input_shape) == 1 else torch.rand
-        return draw(n, *self.input_shape, generator=rng)
+        sample = torch.randn if len(self.input_shape) == 1 else torch.rand
+        return sample(n, *self.input_shape, generator=rng)
 
 
 class Classifier(Model):
-    """(b, channels, side, side) pixels from 0 to 1 -> (b, n_classes) logits.
+    """An image classifier, which normalises its inputs.
+
+    Args:
+        network: the network, which takes normalised images.
+        about: description of the model, see :func:`write_model`.
 
     Attributes:
         classes: names of the classes, in the order of the logits.
     """
 
-    def __init__(self, network, about):
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, about: dict[str, Any]) -> None:
         super().__init__(network, about)
-        self.classes = tuple(about["classes"])
+        self.classes: tuple[str, ...] = tuple(about["classes"])
         for name in ("mean", "std"):
             self.register_buffer(name, torch.tensor(about[name]).reshape(1, -1, 1, 1))
 
-    def forward(self, pixels):
-        return self.network((pixels - self.mean) / self.std)
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Compute (b, n_classes) logits from (b, channels, side, side) pixels in [0, 1]."""
+        logits: Tensor = self.network((pixels - self.mean) / self.std)
+        return logits
 
 
 class Generator(Model):
-    """(b, latent) numbers of a normal distribution -> (b, channels, side, side) pixels, 0 to 1."""
+    """An image generator."""
 
-    def forward(self, latents):
-        return (self.network(latents) + 1) / 2
+    def forward(self, latents: Tensor) -> Tensor:
+        """Generate (b, channels, side, side) pixels in [0, 1].
+
+        Args:
+            latents: (b, n) samples of a standard normal distribution.
+        """
+        pixels: Tensor = (self.network(latents) + 1) / 2
+        return pixels
 
 
 class Translator(Model):
-    """Pixels of images of one domain, (b, channels, side, side), 0 to 1 -> those of the other."""
+    """A translator of images from one domain to another."""
 
-    def forward(self, pixels):
-        return (self.network(2 * pixels - 1) + 1) / 2
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Translate (b, channels, side, side) pixels in [0, 1] to pixels in [0, 1]."""
+        translated: Tensor = (self.network(2 * pixels - 1) + 1) / 2
+        return translated
 
 
-KINDS = {"classifier": Classifier, "generator": Generator, "translator": Translator}
+KINDS: dict[str, type[Model]] = {
+    "classifier": Classifier,
+    "generator": Generator,
+    "translator": Translator,
+}
 
 
 def write_model(
@@ -84,16 +105,18 @@ def write_model(
     about: dict[str, Any],
     discriminator: nn.Module | None = None,
 ) -> None:
-    """Write a model to a file, atomically; see :mod:`moonas.files.tensors` for the format.
+    """Write a model file atomically, in the format of :mod:`moonas.files.tensors`.
 
     Args:
-        path: of the file.
-        network: a module that ``build_network(about)`` of the problem's training builds again.
-        about: a dict that JSON can hold: kind, a key of ``KINDS``; problem, by name; input_shape;
-            for a classifier classes, mean and std, lists; and whatever ``build_network`` needs.
-        discriminator: the network that a generator was trained against. Its tensors are stored
-            under names that begin with "discriminator.", and ``about["discriminator"]`` says what
-            they are the weights of. :func:`load_model` ignores both.
+        path: path of the file.
+        network: the network, which ``build_network(about)`` of the problem's training module can
+            build again.
+        about: description of the model, serialisable as JSON: ``kind``, a key of ``KINDS``;
+            ``problem``, its name; ``input_shape``; for a classifier ``classes``, ``mean`` and
+            ``std``, as lists; and whatever ``build_network`` needs.
+        discriminator: the discriminator that a generator was trained against, or None. Its tensors
+            are stored with the prefix "discriminator."; ``about["discriminator"]`` must describe
+            its architecture. :func:`load_model` ignores both.
     """
     tensors = dict(network.state_dict())
     if discriminator is not None:
@@ -103,16 +126,21 @@ def write_model(
 
 
 def read_model(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Tensor]]:
-    """What a model file holds, see :func:`write_model`.
+    """Read the content of a model file, see :func:`write_model`.
+
+    Args:
+        path: path of the file.
 
     Returns:
-        (about, tensors of the network, tensors of the discriminator); the last is {} unless
-        ``about`` has a "discriminator".
+        (about, tensors of the network, tensors of the discriminator). The last is empty unless
+        ``about`` has the key "discriminator".
 
     Raises:
-        ValueError: the file is missing or damaged, or holds no model.
+        ValueError: the file is missing, damaged, or not a file of tensors.
     """
-    about, tensors = read_tensors(path, holds=HOLDS)
+    about, tensors = read_tensors(path, holds=CONTENT)
+    if "in_words" in about:  # key in files of earlier versions
+        about["description"] = about.pop("in_words")
     prefix = f"{DISCRIMINATOR}." if DISCRIMINATOR in about else None
     network, discriminator = {}, {}
     for name, tensor in tensors.items():
@@ -124,46 +152,47 @@ def read_model(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor], dic
 
 
 def find_model(path: str | Path) -> Path:
-    """The file of a model: the path itself, or the one file of it in a folder or its training.
+    """Return the path of a model file.
+
+    Args:
+        path: the model file, its folder, or the folder of a run with one training.
 
     Raises:
-        ValueError: the folder holds none, or several.
+        ValueError: the folder contains no model file, or several.
     """
     path = Path(path)
     if not path.is_dir():
         return path
-    found = sorted(path.glob("model*.pt")) or sorted(path.glob("training*/model*.pt"))
-    if len(found) != 1:
-        names = [str(p.relative_to(path)) for p in found] or "none"
+    files = sorted(path.glob("model*.pt")) or sorted(path.glob("training*/model*.pt"))
+    if len(files) != 1:
+        names = [str(p.relative_to(path)) for p in files] or "none"
         raise ValueError(
-            f"{path} should hold one {MODEL}, or the training of one; it holds {names}. Name a "
-            "file that moonas train has written."
+            f"{path} is invalid: expected a folder with one model file ({MODEL}) or one training, "
+            f"got {names}. Pass the path of a file that moonas train has written."
         )
-    return found[0]
+    return files[0]
 
 
 def load_model(path: str | Path) -> Model:
-    """A trained network of a file that ``moonas train`` has written.
+    """Load a model that ``moonas train`` has written.
 
     Args:
-        path: of the file, or of the folder that it is in, or of the run whose training left it.
+        path: the model file, its folder, or the folder of a run with one training.
 
     Returns:
-        A :class:`Model` in evaluation mode on the CPU, a ``torch.nn.Module``: a
-        :class:`Classifier`, a :class:`Generator` or a :class:`Translator`.
+        A :class:`Classifier`, a :class:`Generator` or a :class:`Translator`: a ``torch.nn.Module``
+        on the CPU in evaluation mode.
 
     Raises:
-        ValueError: the file is missing or damaged, or holds no model.
+        ValueError: the file is missing, damaged, or not a model file.
     """
     path = find_model(path)
     about, tensors, _ = read_model(path)
-    if "in_words" in about:  # the key of files of earlier versions
-        about["description"] = about.pop("in_words")
     try:
-        kind = KINDS[about["kind"]]
+        cls = KINDS[about["kind"]]
         network = registry.training_module(about["problem"]).build_network(about)
         network.load_state_dict(tensors)
-        model = kind(network, about)
+        model = cls(network, about)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        raise unreadable_file_error(path, HOLDS, error) from None
+        raise unreadable_file_error(path, CONTENT, error) from None
     return model.eval()

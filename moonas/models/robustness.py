@@ -1,18 +1,22 @@
-"""How trained classifiers do: on test images, on corrupted and attacked ones, on another test set.
+"""Evaluation of trained classifiers on clean, corrupted and adversarial images.
 
-After NSGANetV1 (Lu et al., 2020), figures 9 to 11. Models are compared on the same images.
+After figures 9 to 11 of NSGANetV1 (Lu et al., 2020). All models are evaluated on the same images.
 """
+
+from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..data import load
 from ..files import save_figure, write_json
-from ..metrics.adversarial import STRENGTHS as ATTACKS
+from ..metrics.adversarial import STRENGTHS as ATTACK_STRENGTHS
 from ..metrics.adversarial import count_correct_under_attack
 from ..metrics.auroc import auroc_error
 from ..metrics.corruptions import CORRUPTIONS, STRENGTHS, corrupt
@@ -21,54 +25,69 @@ from ..metrics.rank_correlation import rank_correlation
 from ..nets.devices import repeatable, resolve_device
 from ..nets.randomness import generator
 from ..run.callbacks import Progress, progress_function
+from ..run.numbers import plural
 from ..views.drawing import COLORS, finish, one_plot
 from ..views.tables import Table
-from .model import Classifier
+from .model import Classifier, Model
 
-NAMES = ("evaluation.json", "evaluation.png")
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from matplotlib.figure import Figure
+
+FILE_NAMES = ("evaluation.json", "evaluation.png")
 
 
 @dataclass(frozen=True)
 class Images:
-    """Images with labels.
+    """Labelled images.
 
     Args:
-        pixels: (n, c, side, side), 0 to 1.
-        labels: (n,) ints, or (n, n_classes) of zeros and ones.
-        classes: names.
-        name: of the data set.
+        pixels: (n, c, side, side), in [0, 1].
+        labels: (n,) ints, or (n, n_classes) zeros and ones if an image may have several labels.
+        classes: names of the classes.
+        name: name of the data set.
     """
 
-    pixels: torch.Tensor
-    labels: torch.Tensor
-    classes: tuple
+    pixels: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
     name: str
 
 
-def test_images(name, model, *, everything=False, root=None, download=False):
-    """The images for the final test of a data set, as a model wants them.
+def test_images(
+    name: str,
+    model: Model,
+    *,
+    everything: bool = False,
+    root: str | None = None,
+    download: bool = False,
+) -> Images:
+    """Load the test set of a data set, at the image size of a model.
 
     Args:
-        name: of the data set, or a folder.
+        name: name of a data set, or a folder of images.
         model: a :class:`~moonas.models.model.Classifier`.
-        everything: all images of it, not those for the test alone.
-        root: folder with torchvision's files.
-        download: let torchvision download what is not there.
+        everything: whether to include the training set.
+        root: folder with torchvision's data sets.
+        download: whether torchvision may download a missing data set.
 
     Raises:
-        ValueError: its images or classes are not those that the model knows, or the model is no
-            classifier.
+        ValueError: the model is not a classifier, or its channels or classes differ from those of
+            the data set.
     """
-    _require_classifier("The model", model)
+    model = _require_classifier("The model", model)
     channels, side, _ = model.input_shape
     data = load(name, root=root, download=download, image_size=side)
     if data.info.channels != channels:
         raise ValueError(
-            f"{name} has {data.info.channels} channels, and the model takes {channels}."
+            f"{name} is invalid: the model expects images with {plural(channels, 'channel')}, got "
+            f"{data.info.channels}."
         )
     if tuple(data.classes) != model.classes:
         raise ValueError(
-            f"{name} has the classes {list(data.classes)}, and the model {list(model.classes)}."
+            f"{name} is invalid: the model expects the classes {list(model.classes)}, got "
+            f"{list(data.classes)}."
         )
     images, labels = data.test_images, data.test_labels
     if everything:
@@ -77,117 +96,137 @@ def test_images(name, model, *, everything=False, root=None, download=False):
     return Images((images * data.std + data.mean).clamp(0, 1), labels, model.classes, name)
 
 
-def _require_classifier(name, model):
+def _require_classifier(name: str, model: Model) -> Classifier:
+    """Return the model if it is a classifier; raise ``ValueError`` otherwise."""
     if not isinstance(model, Classifier):
-        raise ValueError(f"{name} is a {type(model).__name__.lower()}, no classifier.")
+        raise ValueError(f"{name} is a {type(model).__name__.lower()}, not a classifier.")
+    return model
 
 
 def evaluate(
-    models,
-    images,
+    models: Mapping[str, Model],
+    images: Images,
     *,
-    also=None,
-    device="auto",
-    batch=360,
-    threads=1,
+    also: Images | None = None,
+    device: str = "auto",
+    batch: int = 360,
+    threads: int = 1,
     on_progress: Progress | None = None,
-    told=None,
-):
-    """Errors of models on images, and where each has one label, on corrupted and attacked ones.
+    told: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Evaluate classifiers on a test set and, if each image has one label, on variants of it.
+
+    The variants are twelve common corruptions at five strengths, and adversarial images (FGSM) at
+    several strengths.
 
     Args:
         models: name -> :class:`~moonas.models.model.Classifier`.
-        images: an :class:`Images`.
-        also: a second :class:`Images`, or None.
-        device: where to compute.
-        batch: images a pass.
-        threads: of torch on a CPU.
-        on_progress: called with (phase, done, total, unit) after each set of images.
+        images: the test set.
+        also: a second test set with the same classes, which is used without variants.
+        device: name of the device.
+        batch: batch size.
+        threads: number of PyTorch threads on a CPU.
+        on_progress: called with (phase, done, total, unit) after each evaluation.
         told: deprecated; (done, total) -> None.
 
     Returns:
-        A dict that JSON can hold: by name of a model error, params, and, where each image has one
-        label, attacked (strength -> error) and corrupted (name -> five errors); with ``also``
-        also_error and drop; and ``ranking``, see :func:`ranking`.
+        The evaluation, serialisable as JSON: ``data`` and ``n_images`` of the test set; ``also``
+        and ``also_n_images`` of the second one, or None; ``models``, name -> dict; ``ranking``, see
+        :func:`ranking`, or None. For each model, the dict has ``error`` (%) and ``params``; with a
+        second test set ``also_error`` (%) and ``drop``, the difference of the two errors; and if
+        each image has one label, ``attacked``, strength -> error (%), and ``corrupted``, name of a
+        corruption -> error (%) at each strength.
 
     Raises:
-        ValueError: a model is no classifier.
+        ValueError: a model is not a classifier.
     """
     report_progress = progress_function(on_progress, told)
-    place, found = resolve_device(device), {}
-    single = images.labels.ndim == 1
-    total = len(models) * (1 + single * len(CORRUPTIONS))
+    torch_device, evaluations = resolve_device(device), {}
+    single_label = images.labels.ndim == 1
+    total = len(models) * (1 + single_label * len(CORRUPTIONS))
     done = 0
-    for name, model in models.items():
-        _require_classifier(name, model)
-        model = model.to(place).eval()
+    for name, any_model in models.items():
+        model = _require_classifier(name, any_model).to(torch_device).eval()
         with repeatable(threads):
-            one = {"error": _error(model, images, batch)}
-            one["params"] = sum(p.numel() for p in model.parameters())
+            result: dict[str, Any] = {"error": _error(model, images, batch)}
+            result["params"] = sum(p.numel() for p in model.parameters())
             if also is not None:
-                one["also_error"] = _error(model, also, batch)
-                one["drop"] = one["also_error"] - one["error"]
-            if single:
-                one["attacked"] = _attacked(model, images, batch)
+                result["also_error"] = _error(model, also, batch)
+                result["drop"] = result["also_error"] - result["error"]
+            if single_label:
+                result["attacked"] = _adversarial_errors(model, images, batch)
             done += 1
             report_progress("evaluating", done, total, "sets of images")
-            if single:
-                one["corrupted"] = {}
-                for kind in CORRUPTIONS:
-                    one["corrupted"][kind] = _corrupted(model, images, kind, batch)
+            if single_label:
+                result["corrupted"] = {}
+                for corruption in CORRUPTIONS:
+                    errors = _corruption_errors(model, images, corruption, batch)
+                    result["corrupted"][corruption] = errors
                     done += 1
                     report_progress("evaluating", done, total, "sets of images")
-        found[name] = one
+        evaluations[name] = result
     return {
         "data": images.name,
         "n_images": len(images.pixels),
         "also": also.name if also else None,
         "also_n_images": len(also.pixels) if also else None,
-        "models": found,
-        "ranking": ranking(found) if also else None,
+        "models": evaluations,
+        "ranking": ranking(evaluations) if also else None,
     }
 
 
-def _on(model, images):
-    place = next(model.buffers()).device
-    return images.pixels.to(place), images.labels.to(place)
+def _on_device_of(model: Classifier, images: Images) -> tuple[Tensor, Tensor]:
+    """Return pixels and labels on the device of the model."""
+    return images.pixels.to(model.mean.device), images.labels.to(model.mean.device)
 
 
 @torch.inference_mode()
-def _error(model, images, batch):
-    pixels, labels = _on(model, images)
+def _error(model: Classifier, images: Images, batch: int) -> float:
+    """Return the error in percent; with several labels per image, 100 minus the mean AUROC."""
+    pixels, labels = _on_device_of(model, images)
     if labels.ndim > 1:
         return float(auroc_error(model, pixels, labels, batch))
     wrong, finite = count_wrong(model, pixels, labels, batch)
     return float(error_percent(int(wrong), len(labels))) if bool(finite) else 100.0
 
 
-def _attacked(model, images, batch):
-    pixels, labels = _on(model, images)
+def _adversarial_errors(model: Classifier, images: Images, batch: int) -> dict[str, float]:
+    """Return attack strength -> error in percent."""
+    pixels, labels = _on_device_of(model, images)
+    # The model normalises its inputs, so they have mean 0 and standard deviation 1 here.
     zero = torch.zeros(1, pixels.shape[1], 1, 1, device=pixels.device)
-    correct, _ = count_correct_under_attack(model, pixels, labels, batch, zero, zero + 1)
+    correct, finite = count_correct_under_attack(model, pixels, labels, batch, zero, zero + 1)
+    correct = torch.where(finite, correct, 0)
     errors = error_percent(len(labels) - correct.cpu().numpy(), len(labels))
-    return {str(strength): float(e) for strength, e in zip(ATTACKS, errors, strict=True)}
+    return {str(strength): float(e) for strength, e in zip(ATTACK_STRENGTHS, errors, strict=True)}
 
 
-def _corrupted(model, images, kind, batch):
+def _corruption_errors(
+    model: Classifier, images: Images, corruption: str, batch: int
+) -> list[float]:
+    """Return the error in percent at each strength of a corruption."""
     errors = []
     for strength in STRENGTHS:
-        rng = generator(0, "corruption", kind, strength)  # the same images for all models
-        changed = corrupt(images.pixels, kind, strength, rng)
-        worse = Images(changed, images.labels, images.classes, images.name)
-        errors.append(_error(model, worse, batch))
+        rng = generator(0, "corruption", corruption, strength)  # the same for all models
+        pixels = corrupt(images.pixels, corruption, strength, rng)
+        corrupted = Images(pixels, images.labels, images.classes, images.name)
+        errors.append(_error(model, corrupted, batch))
     return errors
 
 
-def ranking(found):
-    """How the order of models on one test set holds on the other; None for a single model.
+def ranking(evaluations: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Compare the rankings of models on two test sets.
+
+    Args:
+        evaluations: name of a model -> dict with ``error`` and ``also_error``.
 
     Returns:
-        A dict: same_order, and Spearman's correlation for three models or more.
+        A dict: ``same_order``, whether no pair of models is ranked differently, and
+        ``rank_correlation``, in [-1, 1], or None for fewer than three models. None for a single
+        model.
     """
-    first = np.array([one["error"] for one in found.values()])
-    second = np.array([one["also_error"] for one in found.values()])
+    first = np.array([result["error"] for result in evaluations.values()])
+    second = np.array([result["also_error"] for result in evaluations.values()])
     if len(first) < 2:
         return None
     pairs = [(i, j) for i in range(len(first)) for j in range(i)]
@@ -195,67 +234,88 @@ def ranking(found):
     return {"same_order": bool(same), "rank_correlation": rank_correlation(first, second)}
 
 
-def errors_table(found: Mapping[str, Any]) -> Table:
-    """The errors of an evaluation: a column per model, a row per set of images."""
-    models = found["models"]
-    rows = [["clean", *(f"{one['error']:.2f}" for one in models.values())]]
-    if found["also"]:
-        rows.append([found["also"], *(f"{one['also_error']:.2f}" for one in models.values())])
-    if all("corrupted" in one for one in models.values()):
-        for kind in CORRUPTIONS:
-            errors = [one["corrupted"][kind] for one in models.values()]
-            rows.append([kind, *(f"{np.mean(e):.2f}" for e in errors)])
-        for strength in map(str, ATTACKS[1:]):
-            errors = [one["attacked"][strength] for one in models.values()]
-            rows.append([f"attack of {strength}", *(f"{e:.2f}" for e in errors)])
+def errors_table(evaluation: Mapping[str, Any]) -> Table:
+    """Return the errors of an evaluation as a table, with one column per model.
+
+    Args:
+        evaluation: the result of :func:`evaluate`.
+    """
+    models = evaluation["models"]
+    rows = [["clean", *(f"{result['error']:.2f}" for result in models.values())]]
+    if evaluation["also"]:
+        errors = (f"{result['also_error']:.2f}" for result in models.values())
+        rows.append([evaluation["also"], *errors])
+    if all("corrupted" in result for result in models.values()):
+        for corruption in CORRUPTIONS:
+            lists = [result["corrupted"][corruption] for result in models.values()]
+            rows.append([corruption, *(f"{np.mean(errors):.2f}" for errors in lists)])
+        for strength in map(str, ATTACK_STRENGTHS[1:]):
+            errors = (f"{result['attacked'][strength]:.2f}" for result in models.values())
+            rows.append([f"FGSM, strength {strength}", *errors])
     return Table(["error (%)", *models], rows)
 
 
-def summary(found: Mapping[str, Any]) -> list[str]:
-    """A summary of an evaluation besides its table, a list of lines."""
-    lines = [
-        f"On {found['n_images']:,} images of {found['data']}; corruptions: mean of 5 strengths."
-    ]
-    if found["also"]:
-        for name, one in found["models"].items():
+def summary(evaluation: Mapping[str, Any]) -> list[str]:
+    """Summarise what the table of an evaluation does not show.
+
+    Args:
+        evaluation: the result of :func:`evaluate`.
+
+    Returns:
+        Lines of text.
+    """
+    lines = [f"Evaluated on {evaluation['n_images']:,} test images of {evaluation['data']}."]
+    if all("corrupted" in result for result in evaluation["models"].values()):
+        lines[0] += f" Errors under corruptions are means over {len(STRENGTHS)} strengths."
+    if evaluation["also"]:
+        for name, result in evaluation["models"].items():
             lines.append(
-                f"{name}: {one['drop']:+.2f} points of error on {found['also_n_images']:,} images "
-                f"of {found['also']}."
+                f"{name}: the error on {evaluation['also_n_images']:,} images of "
+                f"{evaluation['also']} differs by {result['drop']:+.2f} percentage points."
             )
-    if found["ranking"]:
-        same = "holds" if found["ranking"]["same_order"] else "does not hold"
-        correlation = found["ranking"]["rank_correlation"]
-        tail = "" if correlation is None else f"; rank correlation {correlation:.2f}"
-        lines.append(f"The order of the models {same} on it{tail}.")
+    if evaluation["ranking"]:
+        same = "the same" if evaluation["ranking"]["same_order"] else "not the same"
+        correlation = evaluation["ranking"]["rank_correlation"]
+        detail = "" if correlation is None else f"; rank correlation {correlation:.2f}"
+        lines.append(f"The ranking of the models is {same} on both test sets{detail}.")
     return lines
 
 
-def write_evaluation(found, folder):
-    """Write evaluation.json and evaluation.png."""
+def write_evaluation(evaluation: Mapping[str, Any], folder: Path) -> None:
+    """Write evaluation.json and, if there are errors under corruptions, evaluation.png.
+
+    Args:
+        evaluation: the result of :func:`evaluate`.
+        folder: folder of the files, which is created if it is missing.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / NAMES[0], found)
-    if all("corrupted" in one for one in found["models"].values()):
-        save_figure(picture(found), folder / NAMES[1], dpi=150)
+    write_json(folder / FILE_NAMES[0], evaluation)
+    if all("corrupted" in result for result in evaluation["models"].values()):
+        save_figure(plot_evaluation(evaluation), folder / FILE_NAMES[1], dpi=150)
 
 
-def picture(found):
-    """Errors by corruption, and by the strength of an attack (figures 10 and 11 of NSGANetV1)."""
+def plot_evaluation(evaluation: Mapping[str, Any]) -> Figure:
+    """Plot errors by corruption and by strength of the attack (figures 10 and 11 of NSGANetV1).
+
+    Args:
+        evaluation: the result of :func:`evaluate`.
+    """
     figure, _ = one_plot((9.5, 4.6))
     figure.clear()
     left, right = figure.subplots(1, 2, width_ratios=[1.6, 1])
-    models = found["models"]
+    models = evaluation["models"]
     width = 0.8 / len(models)
-    for i, (name, one) in enumerate(models.items()):
+    for i, (name, result) in enumerate(models.items()):
         color = COLORS[i % len(COLORS)]
-        means = [np.mean(one["corrupted"][kind]) for kind in CORRUPTIONS]
-        places = np.arange(len(means)) + (i - (len(models) - 1) / 2) * width
-        left.barh(places, means, width, color=color, label=name)
-        left.axvline(one["error"], color=color, lw=1, ls=":")
-        strengths = [float(s) for s in one["attacked"]]
-        right.plot(strengths, list(one["attacked"].values()), color=color, marker="o", ms=4)
+        means = [np.mean(result["corrupted"][corruption]) for corruption in CORRUPTIONS]
+        positions = np.arange(len(means)) + (i - (len(models) - 1) / 2) * width
+        left.barh(positions, means, width, color=color, label=name)
+        left.axvline(result["error"], color=color, lw=1, ls=":")
+        strengths = [float(s) for s in result["attacked"]]
+        right.plot(strengths, list(result["attacked"].values()), color=color, marker="o", ms=4)
     left.set_yticks(range(len(CORRUPTIONS)), list(CORRUPTIONS))
     left.invert_yaxis()
-    left.set_xlabel("error (%), mean of five strengths; dotted: clean images")
+    left.set_xlabel("error (%), mean over five strengths; dotted: clean images")
     right.set(xlabel="strength of the attack (FGSM)", ylabel="error (%)", ylim=(0, None))
     finish(left)
     finish(right)

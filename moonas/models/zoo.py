@@ -10,14 +10,14 @@ from .. import registry
 
 @dataclass(frozen=True)
 class Published:
-    """An architecture that a paper prints.
+    """An architecture from a paper.
 
     Args:
-        name: of the architecture.
-        problem: name of the problem whose space it belongs to.
-        architecture: in that space.
+        name: name of the architecture.
+        problem: name of the problem whose search space contains it.
+        architecture: the architecture, of the class that the search space uses.
         source: the paper.
-        counts: (params, macs) by a description of the network that they are counted in.
+        counts: description of a network of this architecture -> its (params, macs).
     """
 
     name: str
@@ -28,38 +28,42 @@ class Published:
 
 
 def zoo(name: str | None = None) -> dict[str, Published] | Published:
-    """All published architectures by name, or the one of a name.
+    """Return all published architectures by name, or a single one.
 
-    With a name, problems are imported until one has it. moonas's own problems come first; a problem
-    that fails, or repeats a name, is named in a warning and skipped.
+    The architectures of moonas itself come first. A problem whose architectures cannot be loaded,
+    and an architecture whose name is already in use, are skipped with a warning.
+
+    Args:
+        name: name of an architecture; None returns all. Problems are imported only until one is
+            found that has the architecture.
 
     Raises:
         ValueError: the name is unknown.
     """
-    found: dict[str, Published] = {}
+    published: dict[str, Published] = {}
     for problem, entry in registry.each_entry():
         if not isinstance(entry, registry.ProblemEntry):
             continue
         try:
             items = _published(problem)
-        except Exception as error:  # a plug-in's code, which must not take the others with it
+        except Exception as error:  # an error in a plug-in must not affect other problems
             registry.warn_of_plugin(f"problem {problem!r}", f"its zoo: {registry.reason(error)}")
             continue
         for item in items:
-            if item.name in found:
-                fault = f"the published architecture {item.name!r} is there already"
+            if item.name in published:
+                fault = f"its published architecture {item.name!r} has a name already in use"
                 registry.warn_of_plugin(f"problem {problem!r}", fault)
-            found.setdefault(item.name, item)
-        if name in found:
-            return found[name]
+            published.setdefault(item.name, item)
+        if name in published:
+            return published[name]
     if name is None:
-        return found
-    raise ValueError(f"Unknown architecture {name!r}; choose from {sorted(found)}.")
+        return published
+    raise ValueError(f"Unknown architecture {name!r}; choose from {sorted(published)}.")
 
 
 def _published(problem: str) -> list[Published]:
-    """The published architectures of a problem, checked."""
-    items = list(registry.load_problem(problem).zoo())
+    """Return the published architectures of a problem, after checking their type."""
+    items: list[Published] = list(registry.load_problem(problem).zoo())
     for item in items:
         if not isinstance(item, Published):
             raise TypeError(f"expected items of type Published, got {item!r}")

@@ -1,1 +1,1 @@
-"""Networks: candidate operations, cells, stand-alone networks, counting and training. No pymoo."""
+"""Neural networks: candidate operations, cells, stand-alone networks, supernets, cost counting."""

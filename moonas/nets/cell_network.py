@@ -1,30 +1,55 @@
-"""The stand-alone network of two cells, to be trained, exported and used."""
+"""Stand-alone networks of normal and reduction cells, for training, export and inference."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from .cells import IMAGENET_SIDE, CellNetworkShape, Stem, all_nodes, preprocess, run_cell
+from .cells import (
+    IMAGENET_SIDE,
+    CellNetworkShape,
+    CellShape,
+    Concat,
+    Edges,
+    Stem,
+    all_nodes,
+    preprocess,
+    run_cell,
+)
 from .operations import SqueezeExcitation, affine_batch_norm, build_operation
 
 
-def drop_path(x, rate, rng):
-    """Some images' output of an edge set to zero, the others' scaled so that the mean stays.
+def drop_path(x: Tensor, rate: float, rng: torch.Generator) -> Tensor:
+    """Drop the output of an edge for random images of a batch.
+
+    The outputs for the other images are divided by ``1 - rate``, so the expected value is
+    unchanged.
 
     Args:
-        x: (b, c, h, w).
-        rate: chance of an image's to go, in [0, 1).
+        x: (b, c, h, w) output of an edge.
+        rate: probability that the output for an image becomes zero, in [0, 1).
         rng: ``torch.Generator`` of the CPU.
+
+    Returns:
+        (b, c, h, w).
     """
-    kept = torch.rand(len(x), 1, 1, 1, generator=rng) >= rate
-    return x * kept.to(x.device, x.dtype) / (1 - rate)
+    mask = torch.rand(len(x), 1, 1, 1, generator=rng) >= rate
+    return x * mask.to(x.device, x.dtype) / (1 - rate)
 
 
 class _Cell(nn.Module):
-    dropped = None  # (rate, rng) of path dropout, or None
+    dropped: tuple[float, torch.Generator] | None = None  # (rate, rng) of drop path, or None
 
-    def __init__(self, shape, edges, concat, last_norm, squeeze):
+    def __init__(
+        self,
+        shape: CellShape,
+        edges: Edges,
+        concat: tuple[int, ...],
+        last_norm: bool,
+        squeeze: bool,
+    ) -> None:
         super().__init__()
         self.shape, self.edges, self.concat = shape, edges, concat
         self.squeeze = SqueezeExcitation(len(concat) * shape.channels) if squeeze else None
@@ -35,13 +60,13 @@ class _Cell(nn.Module):
                 shape.channels,
                 shape.stride(state),
                 affine_batch_norm,
-                last_norm and affine_batch_norm,
+                affine_batch_norm if last_norm else None,
             )
-            or nn.Identity()  # a place holder for none, never called
+            or nn.Identity()  # placeholder for "none", never called
             for name, state in edges
         )
 
-    def forward(self, state0, state1):
+    def forward(self, state0: Tensor, state1: Tensor) -> Tensor:
         out = run_cell(
             self.shape,
             self.edges,
@@ -52,28 +77,27 @@ class _Cell(nn.Module):
         )
         return out if self.squeeze is None else self.squeeze(out)
 
-    def _operate(self, index, name, state, x):
+    def _operate(self, index: int, name: str, state: int, x: Tensor) -> Tensor:
         operation = self.operations[index]
-        out = operation(x)
+        out: Tensor = operation(x)
         if self.training and self.dropped is not None and not isinstance(operation, nn.Identity):
             out = drop_path(out, *self.dropped)
         return out
 
 
 class CellNetwork(nn.Module):
-    """Stacked cells with a stem and a linear classifier, as DARTS evaluates architectures.
+    """A stem, stacked cells and a linear classifier, as in the final networks of DARTS.
 
     Args:
-        normal: edges of the normal cell, (operation, state) pairs, two a node.
+        normal: edges of the normal cell, (operation, state) pairs, two per node.
         reduction: edges of the reduction cell.
-        auxiliary: add the auxiliary classifier of DARTS behind the second reduction; in training
-            the network then returns (logits, auxiliary logits).
-        concat: edges of a cell -> states of the nodes that it concatenates; all by default.
-        squeeze: squeeze-and-excitation on the output of every cell.
-        last_norm: normalise after operations that end without it (pools, squeeze-and-excitation,
-            local binary convolutions), as supernets do and final networks do not.
-        shape: channels=36, layers=20, n_classes=10, in_channels=3, image_size=32, increment=None
-            and layout=None, see :class:`~moonas.nets.cells.CellNetworkShape`.
+        auxiliary: whether to add the auxiliary classifier of DARTS after the last reduction cell.
+            In training mode, the network then returns (logits, auxiliary logits).
+        concat: edges of a cell -> states of the nodes that it concatenates; by default all nodes.
+        squeeze: whether to apply squeeze-and-excitation to the output of each cell.
+        last_norm: whether to append normalisation to operations that end without it (pooling,
+            attention, local binary convolutions), as in supernets.
+        shape: keyword arguments of :class:`~moonas.nets.cells.CellNetworkShape`.
 
     Raises:
         ValueError: an argument is out of range.
@@ -81,66 +105,76 @@ class CellNetwork(nn.Module):
 
     def __init__(
         self,
-        normal,
-        reduction,
+        normal: Edges,
+        reduction: Edges,
         *,
         auxiliary: bool = False,
-        concat: Callable = all_nodes,
+        concat: Concat = all_nodes,
         squeeze: bool = False,
         last_norm: bool = False,
-        **shape,
-    ):
+        **shape: Any,
+    ) -> None:
         super().__init__()
-        shape = CellNetworkShape(**shape)
-        layout, image_size = shape.cells, shape.image_size
+        network_shape = CellNetworkShape(**shape)
+        layout, image_size = network_shape.cells, network_shape.image_size
         cells = tuple((edges, concat(edges)) for edges in (normal, reduction))
-        n_out = tuple(len(states) for _, states in cells)
-        shapes = shape.stack(n_out)
-        self.stem = Stem(shape.in_channels, layout.stem, image_size)
+        n_out = len(cells[0][1]), len(cells[1][1])
+        shapes = network_shape.stack(n_out)
+        self.stem = Stem(network_shape.in_channels, layout.stem, image_size)
         self.cells = nn.ModuleList(
             _Cell(s, *cells[int(s.reduction)], last_norm, squeeze) for s in shapes
         )
         widths = [n_out[int(s.reduction)] * s.channels for s in shapes]
-        self.classifier = nn.Linear(widths[-1], shape.n_classes)
-        self.auxiliary = None
+        self.classifier = nn.Linear(widths[-1], network_shape.n_classes)
+        self.auxiliary: nn.Module | None = None
         if auxiliary:
             self.auxiliary_layer = layout.last_reduction
             side = shapes[self.auxiliary_layer].side_out
             self.auxiliary = _auxiliary_head(
-                widths[self.auxiliary_layer], side, shape.n_classes, image_size
+                widths[self.auxiliary_layer], side, network_shape.n_classes, image_size
             )
 
-    def set_drop_path(self, rate, rng):
-        """Path dropout of what trains from now on; identities are not dropped, as DARTS has it.
+    def set_drop_path(self, rate: float, rng: torch.Generator) -> None:
+        """Set the drop-path rate for training; identity operations are never dropped, as in DARTS.
 
         Args:
-            rate: chance of an image's output of an edge to be zero, in [0, 1); 0 for none.
+            rate: probability that the output of an edge for an image becomes zero, in [0, 1); 0
+                disables drop path.
             rng: ``torch.Generator`` of the CPU.
         """
         for cell in self.cells:
+            assert isinstance(cell, _Cell)
             cell.dropped = (rate, rng) if rate else None
 
-    def forward(self, images):
-        """(b, in_channels, h, w) images -> (b, n_classes) logits."""
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """Compute (b, n_classes) logits from (b, in_channels, h, w) images.
+
+        In training mode with an auxiliary classifier, return (logits, auxiliary logits).
+        """
         auxiliary = None
         state0, state1 = self.stem(images)
         for layer, cell in enumerate(self.cells):
             state0, state1 = state1, cell(state0, state1)
             if self.training and self.auxiliary is not None and layer == self.auxiliary_layer:
                 auxiliary = self.auxiliary(state1)
-        logits = self.classifier(state1.mean((2, 3)))
+        logits: Tensor = self.classifier(state1.mean((2, 3)))
         return logits if auxiliary is None else (logits, auxiliary)
 
 
-def _auxiliary_head(c_in, side, n_classes, image_size):
-    """DARTS's auxiliary classifier; the one for ImageNet has no normalisation behind its 2x2."""
+def _auxiliary_head(c_in: int, side: int, n_classes: int, image_size: int) -> nn.Sequential:
+    """Build the auxiliary classifier of DARTS for (b, c_in, side, side) inputs.
+
+    As in DARTS, the ImageNet variant has no normalisation after the 2x2 convolution.
+    """
     imagenet = image_size >= IMAGENET_SIDE
     stride = 2 if imagenet else 3
     pooled = (side - 5) // stride + 1
     if pooled < 2:
         raise ValueError(
-            f"auxiliary=True will not do: the auxiliary classifier wants {5 + stride} pixels "
-            f"behind the second reduction, and images of {image_size} pixels leave {side}."
+            "auxiliary=True is invalid: expected feature maps of at least "
+            f"{5 + stride}x{5 + stride} pixels after the last reduction cell, got {side}x{side} "
+            f"for images of {image_size}x{image_size} pixels. Use larger images or "
+            "auxiliary=False."
         )
     layers = [
         nn.ReLU(),

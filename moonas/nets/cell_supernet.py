@@ -1,12 +1,25 @@
-"""The supernet of a cell space: every operation on every edge; a pass computes one path."""
+"""The supernet of a cell-based search space, which evaluates one path per forward pass."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .cells import CellNetworkShape, Stem, all_nodes, preprocess, run_cell
+from .cell_network import CellNetwork
+from .cells import (
+    CellNetworkShape,
+    CellShape,
+    Concat,
+    Edges,
+    Stem,
+    all_nodes,
+    preprocess,
+    run_cell,
+)
 from .operations import (
     build_operation,
     nonaffine_batch_norm,
@@ -14,102 +27,130 @@ from .operations import (
     use_batch_statistics,
 )
 
+Channels = list[slice] | None  # slices of the possible input channels that exist; None means all
+# Per cell: edges, states to concatenate, and the channels that exist in states 0 and 1.
+CellArguments = tuple[Edges, tuple[int, ...], tuple[Channels, Channels]]
+
+
+class Architecture(Protocol):
+    """A pair of cells, each a sequence of (operation, state) pairs, two per node."""
+
+    @property
+    def normal(self) -> Edges: ...
+
+    @property
+    def reduction(self) -> Edges: ...
+
 
 class _Cell(nn.Module):
-    def __init__(self, shape, operations, n_nodes):
+    def __init__(self, shape: CellShape, operations: Iterable[str], n_nodes: int) -> None:
         super().__init__()
         self.shape = shape
         self.older, self.newer = preprocess(shape, nonaffine_batch_norm)
         # operations[node][state][name]
         self.operations = nn.ModuleList(
             nn.ModuleList(
-                nn.ModuleDict(
-                    {
-                        name: build_operation(
-                            name,
-                            shape.channels,
-                            shape.stride(state),
-                            nonaffine_batch_norm,
-                            nonaffine_batch_norm,
-                        )
-                        for name in operations
-                        if name != "none"
-                    }
-                )
+                _candidates(operations, shape.channels, shape.stride(state))
                 for state in range(node + 2)
             )
             for node in range(n_nodes)
         )
 
-    def operation(self, index, name, state):
-        """The module of edge ``index`` of a cell when it is (name, state)."""
-        return self.operations[index // 2][state][name]
+    def operation(self, index: int, name: str, state: int) -> nn.Module:
+        """Return the module of edge ``index`` if the edge is (name, state)."""
+        return self.operations.get_submodule(f"{index // 2}.{state}.{name}")
 
-    def forward(self, state0, state1, columns, edges, concat):
-        """``columns`` of what the preprocessing can read that states 0 and 1 hold."""
+    def forward(
+        self,
+        state0: Tensor,
+        state1: Tensor,
+        channels: tuple[Channels, Channels],
+        edges: Edges,
+        concat: tuple[int, ...],
+    ) -> Tensor:
+        """Compute one path; ``channels`` are those of the possible ones that each state has."""
         return run_cell(
             self.shape,
             edges,
             concat,
-            self.older(state0, columns[0]),
-            self.newer(state1, columns[1]),
+            self.older(state0, channels[0]),
+            self.newer(state1, channels[1]),
             lambda index, name, state, x: self.operation(index, name, state)(x),
         )
 
 
-class CellSupernet(nn.Module):
-    """Shared weights of all architectures; batch normalisation without scale except in the stem.
+def _candidates(operations: Iterable[str], channels: int, stride: int) -> nn.ModuleDict:
+    """Build every operation of an edge, by name; ``none`` has no module."""
+    norm = nonaffine_batch_norm
+    modules = {name: build_operation(name, channels, stride, norm, norm) for name in operations}
+    return nn.ModuleDict({name: m for name, m in modules.items() if m is not None})
 
-    Every normalisation uses the statistics of the batch at hand, in training and in scoring. Where
-    an architecture concatenates some nodes of a cell only, what reads the cell takes the weights
-    that belong to these nodes, wherever they stand in the concatenation.
+
+class CellSupernet(nn.Module):
+    """A supernet with one module per operation and possible edge of each cell.
+
+    All normalisation layers use batch statistics, in training and evaluation; outside the stem they
+    have no scale and no shift. If an architecture concatenates only some nodes of a cell, the
+    layers that read the cell use the weights that belong to these nodes, regardless of the position
+    of the nodes in the concatenation.
 
     Args:
-        operations: names; ``none`` has no weights.
-        n_nodes: of a cell.
-        concat: edges of a cell -> states of the nodes that it concatenates.
-        shape: keyword arguments of :class:`~moonas.nets.cells.CellNetworkShape`: channels, layers,
-            n_classes, in_channels, image_size, increment and layout.
+        operations: names of the operations; ``none`` has no weights.
+        n_nodes: number of nodes per cell.
+        concat: edges of a cell -> states of the nodes that it concatenates; by default all nodes.
+        shape: keyword arguments of :class:`~moonas.nets.cells.CellNetworkShape`.
     """
 
-    def __init__(self, operations, n_nodes: int, concat: Callable = all_nodes, **shape):
+    def __init__(
+        self, operations: Sequence[str], n_nodes: int, concat: Concat = all_nodes, **shape: Any
+    ) -> None:
         super().__init__()
         self.n_nodes, self.concat = n_nodes, concat
-        shape = CellNetworkShape(**shape)
-        shapes = shape.stack((n_nodes, n_nodes))
-        self.stem = Stem(shape.in_channels, shape.cells.stem, shape.image_size)
+        network_shape = CellNetworkShape(**shape)
+        shapes = network_shape.stack((n_nodes, n_nodes))
+        self.stem = Stem(
+            network_shape.in_channels, network_shape.cells.stem, network_shape.image_size
+        )
         use_batch_statistics(self.stem)
         self.cells = nn.ModuleList(_Cell(s, operations, n_nodes) for s in shapes)
-        self.classifier = nn.Linear(n_nodes * shapes[-1].channels, shape.n_classes)
+        self.classifier = nn.Linear(n_nodes * shapes[-1].channels, network_shape.n_classes)
 
-    def forward(self, images, architecture):
-        """(b, in_channels, h, w) images -> (b, n_classes) logits of one path.
+    def forward(self, images: Tensor, architecture: Architecture) -> Tensor:
+        """Compute the logits of one path.
 
-        ``architecture`` has ``normal`` and ``reduction``: (operation, state) pairs, two a node.
-        """
-        state0, state1 = self.stem(images)
-        wiring, columns = self._wiring(architecture)
-        for cell, (edges, concat, read) in zip(self.cells, wiring, strict=True):
-            state0, state1 = state1, cell(state0, state1, read, edges, concat)
-        weight = self.classifier.weight
-        if columns is not None:
-            weight = select_input_channels(weight, columns)
-        return F.linear(state1.mean((2, 3)), weight, self.classifier.bias)
-
-    def _wiring(self, architecture):
-        """The arguments of each cell, and the columns that the classifier reads.
+        Args:
+            images: (b, in_channels, h, w).
+            architecture: the path, with edges ``normal`` and ``reduction``.
 
         Returns:
-            A list of (edges, states to concatenate, (columns that state 0 holds, those that state 1
-            holds)), a cell each; and columns. Columns are None where all are there.
+            (b, n_classes) logits.
         """
-        kinds = [
+        state0, state1 = self.stem(images)
+        wiring, channels = self._wiring(architecture)
+        for cell, (edges, concat, inputs) in zip(self.cells, wiring, strict=True):
+            state0, state1 = state1, cell(state0, state1, inputs, edges, concat)
+        weight = self.classifier.weight
+        if channels is not None:
+            weight = select_input_channels(weight, channels)
+        return F.linear(state1.mean((2, 3)), weight, self.classifier.bias)
+
+    def _wiring(self, architecture: Architecture) -> tuple[list[CellArguments], Channels]:
+        """Return the arguments of each cell, and the input channels of the classifier.
+
+        Returns:
+            A list of (edges, states to concatenate, (channels of state 0, channels of state 1)),
+            one per cell, and the channels of the output of the last cell. Channels are slices of
+            those that a state has if all nodes are concatenated; None if it has all of them.
+        """
+        cell_types = [
             (edges, self.concat(edges)) for edges in (architecture.normal, architecture.reduction)
         ]
-        older = newer = None
-        wiring = []
+        older: Channels = None
+        newer: Channels = None
+        wiring: list[CellArguments] = []
         for cell in self.cells:
-            edges, concat = kinds[int(cell.shape.reduction)]
+            assert isinstance(cell, _Cell)
+            edges, concat = cell_types[int(cell.shape.reduction)]
             wiring.append((edges, concat, (older, newer)))
             c = cell.shape.channels
             older, newer = newer, [slice((state - 2) * c, (state - 1) * c) for state in concat]
@@ -118,28 +159,34 @@ class CellSupernet(nn.Module):
         return wiring, newer
 
     @torch.no_grad()
-    def copy_weights(self, network, architecture):
-        """Give a stand-alone network of the same shape the weights of its path.
+    def copy_weights(self, network: CellNetwork, architecture: Architecture) -> None:
+        """Copy the weights of a path to a stand-alone network of the same shape.
 
         Args:
-            network: a :class:`moonas.nets.cell_network.CellNetwork`; its normalisations keep their
-                own scale, shift and statistics where the supernet has none.
-            architecture: of the network.
+            network: the network to change. Its normalisation layers keep their scale, shift and
+                running statistics where the supernet has none.
+            architecture: the architecture of the network.
         """
-        wiring, columns = self._wiring(architecture)
+        wiring, channels = self._wiring(architecture)
         _copy(self.stem, network.stem)
-        _copy(self.classifier, network.classifier, columns)
-        for mine, other, (edges, _, read) in zip(self.cells, network.cells, wiring, strict=True):
-            _copy(mine.older, other.older, read[0])
-            _copy(mine.newer, other.newer, read[1])
+        _copy(self.classifier, network.classifier, channels)
+        for source, target, (edges, _, inputs) in zip(
+            self.cells, network.cells, wiring, strict=True
+        ):
+            assert isinstance(source, _Cell)
+            _copy(source.older, target.get_submodule("older"), inputs[0])
+            _copy(source.newer, target.get_submodule("newer"), inputs[1])
             for index, (name, state) in enumerate(edges):
                 if name != "none":
-                    _copy(mine.operation(index, name, state), other.operations[index])
+                    operation = target.get_submodule(f"operations.{index}")
+                    _copy(source.operation(index, name, state), operation)
 
 
-def _copy(mine, other, columns=None):
-    own = mine.state_dict()
-    for name, tensor in other.state_dict().items():
-        if name in own and own[name].shape != tensor.shape:
-            own[name] = select_input_channels(own[name], columns)
-    other.load_state_dict(own, strict=False)
+def _copy(source: nn.Module, target: nn.Module, channels: Channels = None) -> None:
+    """Copy the state of a module; where shapes differ, only the given input channels."""
+    state = source.state_dict()
+    for name, tensor in target.state_dict().items():
+        if name in state and state[name].shape != tensor.shape:
+            assert channels is not None
+            state[name] = select_input_channels(state[name], channels)
+    target.load_state_dict(state, strict=False)

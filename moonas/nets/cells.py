@@ -1,85 +1,110 @@
-"""Networks of two kinds of cells: how cells are stacked, and how one is computed.
+"""Stacks of normal and reduction cells: their shapes and the computation of one cell.
 
-Sources: DARTS (Liu et al., 2019). The stack is shared by the supernet, the stand-alone network and
-the closed-form counts, so the three cannot drift apart.
+Source: DARTS (Liu et al., 2019). The supernet, the stand-alone network and the closed-form counts
+use the same stack, so they always agree on the shape of each cell.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from .operations import FactorizedReduce, ReluConvNorm
+from .operations import FactorizedReduce, MakeNorm, ReluConvNorm
 
-STEM_MULTIPLIER = 3  # channels of the CIFAR stem, in units of the first cell's
-IMAGENET_SIDE = 64  # pixels; from here on, the stem quarters the side first
+# The edges of a cell, (operation, input state) pairs, two per node. States 0 and 1 are the outputs
+# of the two previous cells; node i is state i + 2.
+Edges = Sequence[tuple[str, int]]
+Concat = Callable[[Edges], tuple[int, ...]]  # edges of a cell -> states that it concatenates
+
+STEM_MULTIPLIER = 3  # ratio of the channels of the CIFAR stem to ``Layout.stem``
+IMAGENET_SIDE = 64  # pixels; images of this side or more use the ImageNet stem
 
 
 @dataclass(frozen=True)
 class CellShape:
-    """One cell in the stack: what comes in and what it computes at."""
+    """The numbers of channels and the spatial size of one cell in a stack.
 
-    c_prev_prev: int  # channels of state 0
-    c_prev: int  # channels of state 1
-    channels: int  # of every node
+    Args:
+        c_prev_prev: channels of state 0, the output of the cell before the previous one.
+        c_prev: channels of state 1, the output of the previous cell.
+        channels: channels of each node.
+        reduction: whether this is a reduction cell.
+        prev_reduction: whether the side of state 0 is twice that of state 1.
+        side: side length of state 1 in pixels.
+    """
+
+    c_prev_prev: int
+    c_prev: int
+    channels: int
     reduction: bool
-    prev_reduction: bool  # state 0 has twice the side of state 1
-    side: int  # pixels, of state 1
+    prev_reduction: bool
+    side: int
 
-    def stride(self, state):
-        """Stride of an operation that starts from ``state``: a reduction cell halves its inputs."""
+    def stride(self, state: int) -> int:
+        """Return the stride of an operation on ``state``: 2 on the inputs of a reduction cell."""
         return 2 if self.reduction and state < 2 else 1
 
-    def side_at(self, state):
-        """Pixels a side that ``state`` has in this cell."""
+    def side_at(self, state: int) -> int:
+        """Return the side length of ``state`` in pixels, after preprocessing."""
         return self.side if state < 2 else self.side_out
 
     @property
-    def side_out(self):
-        """Pixels, of every node."""
+    def side_out(self) -> int:
+        """Side length of each node in pixels."""
         return -(-self.side // 2) if self.reduction else self.side
 
 
-def loose_ends(edges):
-    """States of a cell's nodes (2, 3, ...) that no edge starts from: what NSGA-Net concatenates."""
+def loose_ends(edges: Edges) -> tuple[int, ...]:
+    """Return the nodes that are not an input of another node; NSGA-Net concatenates these.
+
+    Args:
+        edges: (operation, state) pairs, two per node.
+
+    Returns:
+        Their states, 2 or more, in ascending order.
+    """
     used = {state for _, state in edges}
     return tuple(s for s in range(2, 2 + len(edges) // 2) if s not in used)
 
 
-def all_nodes(edges):
-    """States of all of a cell's nodes: what DARTS concatenates."""
+def all_nodes(edges: Edges) -> tuple[int, ...]:
+    """Return the states of all nodes of a cell; DARTS concatenates these.
+
+    Args:
+        edges: (operation, state) pairs, two per node.
+    """
     return tuple(range(2, 2 + len(edges) // 2))
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Which cells a network has, and how wide they are.
+    """The sequence of cells in a network and their numbers of channels.
 
     Args:
-        stem: channels of the stem.
-        cells: (channels, whether it is a reduction) of each cell.
+        stem: channels of the stem; the CIFAR stem has three times as many.
+        cells: (channels, whether it is a reduction cell) for each cell.
     """
 
     stem: int
     cells: tuple[tuple[int, bool], ...]
 
     @property
-    def last_reduction(self):
-        """Number of the last reduction cell; -1 without any."""
+    def last_reduction(self) -> int:
+        """Index of the last reduction cell; -1 if there is none."""
         return max((i for i, (_, reduction) in enumerate(self.cells) if reduction), default=-1)
 
 
-def even_layout(channels, layers, increment=None):
-    """Cells with reductions at one and two thirds of the depth, as DARTS stacks them.
+def even_layout(channels: int, layers: int, increment: int | None = None) -> Layout:
+    """Return the layout of DARTS, with reduction cells at one and two thirds of the depth.
 
     Args:
-        channels: of the first cell's nodes.
+        channels: channels of each node in the first cell.
         layers: number of cells.
-        increment: channels that every cell has more than the one before; None doubles them at
-            every reduction instead.
-
-    Returns:
-        A :class:`Layout`.
+        increment: number of channels that each cell adds to those of the previous cell; None
+            doubles the channels at each reduction cell instead.
     """
     stem, cells = channels, []
     for layer in range(layers):
@@ -92,17 +117,14 @@ def even_layout(channels, layers, increment=None):
     return Layout(stem, tuple(cells))
 
 
-def staged_layout(widths, depths):
-    """Stages of normal cells, each but the first behind a reduction cell of its width.
+def staged_layout(widths: Sequence[int], depths: Sequence[int]) -> Layout:
+    """Return a layout of stages; each stage but the first starts with a reduction cell.
 
     Args:
-        widths: channels of each stage's nodes.
-        depths: number of normal cells of each stage.
-
-    Returns:
-        A :class:`Layout`.
+        widths: channels of each node, per stage.
+        depths: number of normal cells, per stage.
     """
-    cells = []
+    cells: list[tuple[int, bool]] = []
     for width, depth in zip(widths, depths, strict=True):
         cells += [(width, True)] * bool(cells) + [(width, False)] * depth
     return Layout(widths[0], tuple(cells))
@@ -110,20 +132,21 @@ def staged_layout(widths, depths):
 
 @dataclass(frozen=True, kw_only=True)
 class CellNetworkShape:
-    """How large a network of cells is, and for which images: all but its two cells.
+    """The shape of a network of cells: its size, its input and its output.
 
     Args:
-        channels: of the first cell's nodes.
-        layers: number of cells; those at one and two thirds of the depth are reductions.
-        n_classes: outputs.
-        in_channels: of the images.
-        image_size: side in pixels; below 64 the CIFAR stem, from 64 on the ImageNet stem.
-        increment: channels that every cell has more than the one before; None doubles them at
-            every reduction.
-        layout: a :class:`Layout` in place of channels, layers and increment.
+        channels: channels of each node in the first cell.
+        layers: number of cells; those at one and two thirds of the depth are reduction cells.
+        n_classes: number of classes.
+        in_channels: channels of an image.
+        image_size: side length of an image in pixels; below 64 the network has the CIFAR stem,
+            otherwise the ImageNet stem.
+        increment: number of channels that each cell adds to those of the previous cell; None
+            doubles the channels at each reduction cell instead.
+        layout: a :class:`Layout`, which replaces ``channels``, ``layers`` and ``increment``.
 
     Raises:
-        ValueError: a number is less than 1.
+        ValueError: ``channels``, ``layers`` or ``n_classes`` is less than 1.
     """
 
     channels: int = 36
@@ -134,7 +157,7 @@ class CellNetworkShape:
     increment: int | None = None
     layout: Layout | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("channels", "layers", "n_classes"):
             value = getattr(self, name)
             if value < 1:
@@ -142,29 +165,26 @@ class CellNetworkShape:
 
     @property
     def cells(self) -> Layout:
-        """Kind and width of every cell."""
+        """Type and number of channels of each cell."""
         return self.layout or even_layout(self.channels, self.layers, self.increment)
 
     def stack(self, n_out: tuple[int, int] = (4, 4)) -> list[CellShape]:
-        """The shapes of the cells, first to last.
+        """Return the shapes of the cells, first to last.
 
         Args:
-            n_out: nodes that a normal cell concatenates, and that a reduction cell does.
+            n_out: number of nodes that a normal cell and a reduction cell concatenate.
         """
         return stack(self.cells, self.image_size, n_out)
 
 
-def stack(layout, image_size, n_out=(4, 4)):
-    """The cells of a network, first to last.
+def stack(layout: Layout, image_size: int, n_out: tuple[int, int] = (4, 4)) -> list[CellShape]:
+    """Return the shapes of the cells of a network, first to last.
 
     Args:
-        layout: a :class:`Layout`.
-        image_size: side of the input in pixels; from 64 on, the stem and the first cell see a
-            quarter and an eighth of it.
-        n_out: nodes that a normal cell concatenates, and that a reduction cell does.
-
-    Returns:
-        A list of :class:`CellShape`.
+        layout: types and numbers of channels of the cells.
+        image_size: side length of an image in pixels; from 64 on, the stem divides it by 4 for
+            state 0 and by 8 for state 1 of the first cell.
+        n_out: number of nodes that a normal cell and a reduction cell concatenate.
     """
     side = image_size
     c_prev_prev = c_prev = STEM_MULTIPLIER * layout.stem
@@ -183,10 +203,18 @@ def stack(layout, image_size, n_out=(4, 4)):
 
 
 class Stem(nn.Module):
-    """Images to the two inputs of the first cell; from 64 pixels on, each by its own layers."""
+    """The stem of a network of cells, which computes both inputs of the first cell.
 
-    def __init__(self, in_channels, channels, image_size):
+    Args:
+        in_channels: channels of an image.
+        channels: see :attr:`Layout.stem`.
+        image_size: side length of an image in pixels. Below 64, both inputs are the output of one
+            convolution; from 64 on, they are at 1/4 and 1/8 of the side.
+    """
+
+    def __init__(self, in_channels: int, channels: int, image_size: int) -> None:
         super().__init__()
+        self.second: nn.Module | None
         if image_size < IMAGENET_SIDE:
             out = STEM_MULTIPLIER * channels
             self.first = nn.Sequential(
@@ -208,14 +236,25 @@ class Stem(nn.Module):
                 nn.BatchNorm2d(channels),
             )
 
-    def forward(self, images):
-        """(b, in_channels, h, w) images -> states 0 and 1 of the first cell."""
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute states 0 and 1 of the first cell from (b, in_channels, h, w) images."""
         first = self.first(images)
         return first, (first if self.second is None else self.second(first))
 
 
-def preprocess(shape, norm):
-    """The two modules that bring a cell's inputs to its channels and to the side of state 1."""
+def preprocess(
+    shape: CellShape, norm: MakeNorm
+) -> tuple[ReluConvNorm | FactorizedReduce, ReluConvNorm]:
+    """Build the modules that bring both inputs of a cell to its channels and to one side length.
+
+    Args:
+        shape: shape of the cell.
+        norm: number of channels -> normalisation layer.
+
+    Returns:
+        The modules for states 0 and 1.
+    """
+    older: ReluConvNorm | FactorizedReduce
     if shape.prev_reduction:
         older = FactorizedReduce(shape.c_prev_prev, shape.channels, norm)
     else:
@@ -223,17 +262,25 @@ def preprocess(shape, norm):
     return older, ReluConvNorm(shape.c_prev, shape.channels, norm)
 
 
-def run_cell(shape, edges, concat, state0, state1, operate):
-    """The output of a cell: nodes, each the sum of its two edges, concatenated.
+def run_cell(
+    shape: CellShape,
+    edges: Edges,
+    concat: Iterable[int],
+    state0: Tensor,
+    state1: Tensor,
+    operate: Callable[[int, str, int, Tensor], Tensor],
+) -> Tensor:
+    """Compute the output of a cell: each node is the sum of its two edges.
 
     Args:
-        shape: a :class:`CellShape`.
-        edges: (operation, state) pairs, two a node.
-        concat: states of the nodes to concatenate.
-        state0: (b, channels, h, w), preprocessed.
-        state1: the same.
-        operate: (index of the edge, operation, state's index, tensor) -> tensor; never asked for
-            ``none``. A node of two ``none`` edges is zero.
+        shape: shape of the cell.
+        edges: (operation, state) pairs, two per node.
+        concat: states of the nodes that form the output.
+        state0: (b, channels, h, w), preprocessed output of the cell before the previous one.
+        state1: the same for the previous cell.
+        operate: (index of the edge, name of the operation, index of the state, tensor of the state)
+            -> output of the edge. It is not called for ``none``; a node whose two operations are
+            ``none`` is zero.
 
     Returns:
         (b, len(concat) * channels, side_out, side_out).
@@ -248,7 +295,8 @@ def run_cell(shape, edges, concat, state0, state1, operate):
                 total = term if total is None else total + term
         if total is None:
             stride = shape.stride(0)
-            like = state1[:, :, ::stride, ::stride]  # no number, so that exports take any batch
+            # Slicing instead of sizes keeps the batch size dynamic when the network is exported.
+            like = state1[:, :, ::stride, ::stride]
             total = torch.zeros_like(like, memory_format=torch.contiguous_format)
         states.append(total)
     return torch.cat([states[state] for state in concat], 1)

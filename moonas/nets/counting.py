@@ -1,29 +1,40 @@
-"""Parameters and multiply-adds: of any module by running it, of cell networks in closed form.
+"""Numbers of parameters and multiply-adds, of any module or of cell networks in closed form.
 
-Conventions: parameters are trainable tensors; multiply-adds (macs) are those of convolutions,
-transposed convolutions (at their input positions) and linear layers, without biases, for one image.
+Conventions: parameters are trainable tensors. Multiply-adds (MACs) are those of convolutions,
+transposed convolutions (per input pixel) and linear layers, without biases, for one input.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from .cells import IMAGENET_SIDE, STEM_MULTIPLIER, CellNetworkShape
+from .cells import IMAGENET_SIDE, STEM_MULTIPLIER, CellNetworkShape, CellShape
 from .operations import operation_cost
 
 
-def count_params(module):
-    """Number of trainable parameters."""
+def count_params(module: nn.Module) -> int:
+    """Return the number of trainable parameters."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
 @torch.no_grad()
-def count_macs(module, *shape):
-    """Multiply-adds of one forward pass of ``module`` on one input of ``shape``."""
+def count_macs(module: nn.Module, *shape: int) -> int:
+    """Return the number of multiply-adds of one forward pass.
+
+    Args:
+        module: the module, which is run once in evaluation mode and otherwise unchanged.
+        shape: shape of one input, without the batch axis.
+    """
     total = 0
 
-    def add(layer, inputs, output):
+    def add(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal total
+        assert isinstance(layer.weight, Tensor)
         weights = layer.weight.numel()
         if isinstance(layer, nn.Linear):
             total += weights
@@ -45,15 +56,15 @@ def count_macs(module, *shape):
     return total
 
 
-def count_network(make, shape):
-    """Params and macs of a network that is built on the meta device, without weights or numbers.
+def count_network(make: Callable[[], nn.Module], shape: Sequence[int]) -> tuple[int, int]:
+    """Count a network that is built on the meta device, so that no memory is allocated.
 
     Args:
         make: () -> the network.
-        shape: of one input, (c, h, w).
+        shape: (c, h, w), shape of one input.
 
     Returns:
-        (params, macs), two ints.
+        (params, macs).
     """
     with torch.device("meta"):
         network = make()
@@ -61,93 +72,107 @@ def count_network(make, shape):
 
 
 class CellCosts:
-    """Exact params and macs of :class:`~moonas.nets.cell_network.CellNetwork`, without building it.
+    """Exact params and MACs of :class:`~moonas.nets.cell_network.CellNetwork` in closed form.
 
-    The cost of a network is that of its fixed parts plus one number an edge, summed over the cells
-    of its kind; so a whole population is counted with a table look-up.
+    The cost of a network is that of its stem, preprocessing and classifier plus one table entry per
+    edge, so that a whole population is counted without building a network.
 
     Args:
-        operations: names, in the order of the indices that :meth:`count` gets.
-        last_norm: affine normalisation after operations that end without one.
-        squeeze: squeeze-and-excitation on the output of every cell.
-        n_nodes: of a cell.
+        operations: names of the operations, in the order of the indices passed to :meth:`count`.
+        last_norm: whether affine normalisation follows operations that end without it.
+        squeeze: whether squeeze-and-excitation is applied to the output of each cell.
+        n_nodes: number of nodes per cell.
         shape: keyword arguments of :class:`~moonas.nets.cells.CellNetworkShape`.
 
     Attributes:
-        fixed: (n_nodes + 1, n_nodes + 1, 2) params and macs of stem, preprocessing and classifier,
+        fixed: (n_nodes + 1, n_nodes + 1, 2) params and MACs of stem, preprocessing and classifier,
             by the number of nodes that normal and reduction cells concatenate.
-        table: (2, n_states, n_operations, 2) params and macs of an edge, by kind of cell (0 normal,
-            1 reduction), state it starts from and operation.
+        table: (2, n_nodes + 1, n_operations, 2) params and MACs of an edge, summed over the cells
+            of a type, by cell type (0 normal, 1 reduction), input state and operation.
     """
 
     def __init__(
         self,
-        operations,
+        operations: Sequence[str],
         *,
         last_norm: bool = False,
         squeeze: bool = False,
         n_nodes: int = 4,
-        **shape,
-    ):
-        shape = CellNetworkShape(**shape)
-        stem = _stem(shape.in_channels, shape.cells.stem, shape.image_size)
+        **shape: Any,
+    ) -> None:
+        network_shape = CellNetworkShape(**shape)
+        stem = _stem_cost(
+            network_shape.in_channels, network_shape.cells.stem, network_shape.image_size
+        )
         self.fixed = np.zeros((n_nodes + 1, n_nodes + 1, 2), dtype=np.int64)
-        for n_out in np.ndindex(n_nodes + 1, n_nodes + 1):
-            cells = shape.stack(n_out)
-            self.fixed[n_out] = stem + _between(cells, n_out, shape.n_classes)
+        for n_normal, n_reduction in np.ndindex(n_nodes + 1, n_nodes + 1):
+            n_out = n_normal, n_reduction
+            cells = network_shape.stack(n_out)
+            self.fixed[n_out] = stem + _preprocessing_cost(cells)
+            self.fixed[n_out] += _classifier_cost(cells[-1], n_out, network_shape.n_classes)
             if squeeze:
                 for cell in cells:
                     width = n_out[int(cell.reduction)] * cell.channels
                     self.fixed[n_out] += operation_cost("squeeze_excitation", width, 1, 1)
         self.table = np.zeros((2, n_nodes + 1, len(operations), 2), dtype=np.int64)
-        for cell in cells:  # edges cost the same whatever is concatenated
+        for cell in network_shape.stack():  # the cost of an edge does not depend on n_out
             for state in range(n_nodes + 1):
                 stride, side = cell.stride(state), cell.side_at(state)
                 for index, name in enumerate(operations):
                     cost = operation_cost(name, cell.channels, stride, side, last_norm=last_norm)
                     self.table[int(cell.reduction), state, index] += cost
 
-    def count(self, operations, states, n_out=None):
-        """Params and macs of a population.
+    def count(
+        self, operations: np.ndarray, states: np.ndarray, n_out: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Count params and MACs of a population.
 
         Args:
-            operations: (n, 2, n_nodes, 2) indices, over kinds of cells, nodes and their edges.
-            states: the same shape, where each edge starts.
-            n_out: (n, 2) nodes that each row's normal and reduction cells concatenate; all of them
-                by default.
+            operations: (n, 2, n_nodes, 2) indices of operations, by cell type, node and edge.
+            states: input states of the edges, in the same shape.
+            n_out: (n, 2) number of nodes that the normal and the reduction cell of each row
+                concatenate; by default all of them.
 
         Returns:
-            (n, 2) int64.
+            (n, 2) int64, params and MACs.
         """
-        kinds = np.arange(2).reshape(1, 2, 1, 1)
-        edges = self.table[kinds, states, operations].sum(axis=(1, 2, 3))
-        if n_out is None:
-            return edges + self.fixed[-1, -1]
-        return edges + self.fixed[tuple(np.asarray(n_out).T)]
+        cell_types = np.arange(2).reshape(1, 2, 1, 1)
+        edges = self.table[cell_types, states, operations].sum(axis=(1, 2, 3))
+        fixed = self.fixed[-1, -1] if n_out is None else self.fixed[tuple(np.asarray(n_out).T)]
+        counts: np.ndarray = edges + fixed
+        return counts
 
-    def largest(self):
-        """(2,) params and macs that no network of the space exceeds, each by itself."""
-        n_nodes = self.table.shape[1] - 1
-        edges = sum(
-            self.table[kind, : node + 2].max(axis=(0, 1)) * 2
-            for kind in (0, 1)
-            for node in range(n_nodes)
-        )
-        return edges + self.fixed[-1, -1]
+    def largest(self) -> np.ndarray:
+        """Return (2,) upper bounds of params and of MACs in the search space.
+
+        Each is attained if every edge can be of the most expensive operation and input state, but
+        not necessarily both by the same network.
+        """
+        total: np.ndarray = self.fixed[-1, -1].copy()
+        for cell_type in (0, 1):
+            for node in range(self.table.shape[1] - 1):
+                total += 2 * self.table[cell_type, : node + 2].max(axis=(0, 1))
+        return total
 
 
-def _between(shapes, n_out, n_classes):
-    """(2,) params and macs of what stands between stem and edges: preprocessing and classifier."""
+def _preprocessing_cost(cells: Sequence[CellShape]) -> np.ndarray:
+    """Return (2,) params and MACs of the layers that preprocess the inputs of the cells."""
     total = np.zeros(2, dtype=np.int64)
-    for shape in shapes:
-        c, area = shape.channels, shape.side**2
-        for c_in in (shape.c_prev_prev, shape.c_prev):
+    for cell in cells:
+        c, area = cell.channels, cell.side**2
+        for c_in in (cell.c_prev_prev, cell.c_prev):
             total += (c_in * c + 2 * c, c_in * c * area)
-    weights = n_out[int(shapes[-1].reduction)] * shapes[-1].channels * n_classes
-    return total + np.array([weights + n_classes, weights])
+    return total
 
 
-def _stem(in_channels, channels, image_size):
+def _classifier_cost(last: CellShape, n_out: tuple[int, int], n_classes: int) -> np.ndarray:
+    """Return (2,) params and MACs of the classifier after the last cell."""
+    weights = n_out[int(last.reduction)] * last.channels * n_classes
+    return np.array([weights + n_classes, weights])
+
+
+def _stem_cost(in_channels: int, channels: int, image_size: int) -> np.ndarray:
+    """Return (2,) params and MACs of :class:`~moonas.nets.cells.Stem`."""
     if image_size < IMAGENET_SIDE:
         out = STEM_MULTIPLIER * channels
         weights = 9 * in_channels * out

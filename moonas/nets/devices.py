@@ -1,14 +1,25 @@
-"""Where networks run."""
+"""Devices that networks run on, and deterministic computation on them."""
+
+from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
-def resolve_device(name):
-    """The ``torch.device`` of a name; ``auto`` is the first GPU, or the CPU where there is none.
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device with the given name.
+
+    Args:
+        name: ``cpu``, ``cuda`` or ``cuda:N``; ``auto`` is the first GPU, or the CPU if there is
+            none.
 
     Raises:
         ValueError: the name is unknown, or this machine has no such device.
@@ -21,78 +32,97 @@ def resolve_device(name):
         device = None
     if device is None or device.type not in ("cpu", "cuda"):
         raise ValueError(f"Unknown device {name!r}; use auto, cpu, cuda or cuda:N.")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    n_gpus = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= n_gpus:
+        gpus = {0: "no GPU", 1: "1 GPU"}.get(n_gpus, f"{n_gpus} GPUs")
         raise ValueError(
-            f"device={name!r} is not on this machine: PyTorch sees {torch.cuda.device_count()} "
-            "GPUs. Use device='cpu'."
+            f"device={name!r} is not available: PyTorch sees {gpus} on this machine. "
+            "Use device='cpu'."
         )
     return device
 
 
 @contextmanager
-def repeatable(threads):
-    """Compute the same bits every time: ``threads`` torch threads, and cuDNN's fixed algorithms.
+def repeatable(threads: int) -> Iterator[None]:
+    """Compute deterministically in this context: the same inputs give the same bits.
 
-    The number of threads changes the order of sums, hence the last bits of a score. What was set
-    before comes back: cuDNN's flags, of which a process has one set, when the last of several
-    Python threads leaves.
+    PyTorch uses ``threads`` threads, because their number changes the order of summation and thus
+    the last bits of a result, and cuDNN uses deterministic algorithms. Previous settings are
+    restored on exit. The cuDNN flags belong to the whole process, so they are restored when the
+    last Python thread leaves the context.
+
+    Args:
+        threads: number of PyTorch threads.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
-    _fixed_cudnn.enter()
+    _deterministic_cudnn.enter()
     try:
         yield
     finally:
-        _fixed_cudnn.leave()
+        _deterministic_cudnn.leave()
         torch.set_num_threads(before)
 
 
-class _FixedCudnn:
-    """cuDNN's deterministic algorithms, for as long as anyone is inside."""
+class _DeterministicCudnn:
+    """Makes cuDNN deterministic while at least one thread has entered."""
 
-    def __init__(self):
-        self._lock, self._inside, self._before = threading.Lock(), 0, None
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._n_entered = 0
+        self._before = (False, False)  # flags benchmark and deterministic
 
-    def enter(self):
+    def enter(self) -> None:
         cudnn = torch.backends.cudnn
         with self._lock:
-            if self._inside == 0:
+            if self._n_entered == 0:
                 self._before = cudnn.benchmark, cudnn.deterministic
                 cudnn.benchmark, cudnn.deterministic = False, True
-            self._inside += 1
+            self._n_entered += 1
 
-    def leave(self):
+    def leave(self) -> None:
         cudnn = torch.backends.cudnn
         with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
+            self._n_entered -= 1
+            if self._n_entered == 0:
                 cudnn.benchmark, cudnn.deterministic = self._before
 
 
-_fixed_cudnn = _FixedCudnn()
+_deterministic_cudnn = _DeterministicCudnn()
 
 
-def map_in_threads(function, items, *, workers, threads, device):
-    """``function`` of each item, without gradients, a few at a time on a CPU.
+def map_in_threads(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    workers: int,
+    threads: int,
+    device: torch.device,
+) -> list[Result]:
+    """Apply a function to each item in inference mode; on a CPU, in several Python threads.
 
-    A result must not depend on what else is computed; then ``workers`` changes nothing but time.
+    The result for an item must not depend on other calls, so that ``workers`` only affects speed.
 
     Args:
-        function: item -> anything; called from several Python threads.
-        items: a list.
-        workers: calls at a time; a GPU gets one.
-        threads: torch threads of each.
-        device: where the function computes.
+        function: item -> result; it is called from several threads.
+        items: arguments of the calls.
+        workers: number of concurrent calls on a CPU; on a GPU, calls are sequential.
+        threads: number of PyTorch threads per call.
+        device: device that the function computes on.
+
+    Returns:
+        The results, in the order of the items.
     """
 
-    def one(item):
+    def infer(item: Item) -> Result:
         with torch.inference_mode():
             return function(item)
 
     with repeatable(threads):
         if device.type != "cpu" or workers == 1:
-            return [one(item) for item in items]
-        # a new Python thread begins with torch's own number of threads
-        start = dict(initializer=torch.set_num_threads, initargs=(threads,))
-        with ThreadPoolExecutor(workers, **start) as pool:
-            return list(pool.map(one, items))
+            return [infer(item) for item in items]
+        # Depending on the build of PyTorch, new Python threads start with another number of threads.
+        with ThreadPoolExecutor(
+            workers, initializer=torch.set_num_threads, initargs=(threads,)
+        ) as pool:
+            return list(pool.map(infer, items))

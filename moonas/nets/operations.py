@@ -1,146 +1,201 @@
-"""Candidate operations of cell spaces: their modules, and their cost in closed form.
+"""Candidate operations of cell-based search spaces: PyTorch modules and closed-form costs.
 
 Sources: DARTS (Liu et al., 2019), whose search space CARS and EG-DARTS use; NSGANetV1 (Lu et al.,
-2020) for squeeze-and-excitation, local binary and 1x7-7x1 convolutions; ECA-Net (Wang et al., 2020)
-for efficient channel attention.
+2020) for squeeze-and-excitation, local binary convolutions and 1x7-7x1 convolutions; ECA-Net (Wang
+et al., 2020) for efficient channel attention.
 """
 
+from __future__ import annotations
+
 import re
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+MakeNorm = Callable[[int], nn.Module]  # number of channels -> normalisation layer
+
 _CONVOLUTION = re.compile(r"(sep_conv|dil_conv|lbc)_(\d)x\2")
-SE_REDUCTION = 16  # channels of squeeze-and-excitation's hidden layer: one for so many
-LBC_DENSITY = 0.5  # share of a local binary convolution's fixed weights that are not zero
+SE_REDUCTION = 16  # reduction ratio of squeeze-and-excitation
+LBC_DENSITY = 0.5  # fraction of non-zero weights in the fixed kernel of a local binary convolution
 
 
-def affine_batch_norm(channels):
-    """Batch normalisation with scale, shift and running statistics, as trained networks use it."""
+def affine_batch_norm(channels: int) -> nn.BatchNorm2d:
+    """Return batch normalisation with scale, shift and running statistics.
+
+    Stand-alone networks use it.
+    """
     return nn.BatchNorm2d(channels)
 
 
-def nonaffine_batch_norm(channels):
-    """Batch normalisation by the batch at hand: no scale, no shift, no running statistics.
+def nonaffine_batch_norm(channels: int) -> nn.BatchNorm2d:
+    """Return batch normalisation by batch statistics, without scale, shift or running statistics.
 
-    What supernets use: every path is normalised by its own statistics, in training and scoring.
+    Supernets use it: each path is normalised by its own statistics, in training and evaluation.
     """
     return nn.BatchNorm2d(channels, affine=False, track_running_stats=False)
 
 
-def use_batch_statistics(module):
-    """Let the normalisations in a module do without running statistics; scale and shift stay."""
-    for part in module.modules():
-        if isinstance(part, nn.BatchNorm2d):
-            part.track_running_stats = False
-            part.running_mean = part.running_var = part.num_batches_tracked = None
+def use_batch_statistics(module: nn.Module) -> None:
+    """Make every 2D batch normalisation in a module use batch statistics, even in evaluation mode.
+
+    Running statistics are removed; scale and shift remain.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.track_running_stats = False
+            layer.running_mean = layer.running_var = layer.num_batches_tracked = None
 
 
-def select_input_channels(weight, columns):
-    """The part of a weight (c_out, c_in, ...) that reads some of the channels that may come in.
+def select_input_channels(weight: Tensor, channels: Sequence[slice]) -> Tensor:
+    """Return the part of a weight that is applied to some of the input channels.
 
     Args:
-        weight: of a convolution or a linear layer.
-        columns: list of slices of input channels.
+        weight: (c_out, c_in, ...), of a convolution or a linear layer.
+        channels: slices of the input channels, in the order in which the input holds them.
+
+    Returns:
+        (c_out, number of selected channels, ...).
     """
-    return torch.cat([weight[:, part] for part in columns], 1)
+    return torch.cat([weight[:, part] for part in channels], 1)
 
 
-def _convolve(conv, x, columns):
-    """``conv`` of x, which holds the ``columns`` of its input channels."""
-    if columns is None:
-        return conv(x)
-    return F.conv2d(x, select_input_channels(conv.weight, columns), None, conv.stride, conv.padding)
+def _convolve(conv: nn.Conv2d, x: Tensor, channels: Sequence[slice] | None) -> Tensor:
+    """Apply ``conv`` to ``x``, which holds all input channels or only the given slices of them."""
+    if channels is None:
+        out: Tensor = conv(x)
+        return out
+    weight = select_input_channels(conv.weight, channels)
+    return F.conv2d(x, weight, None, conv.stride, conv.padding)
 
 
 class ReluConvNorm(nn.Sequential):
-    """ReLU, 1x1 convolution without bias, normalisation."""
+    """ReLU, 1x1 convolution without bias, normalisation.
 
-    def __init__(self, c_in, c_out, norm):
+    Args:
+        c_in: number of input channels.
+        c_out: number of output channels.
+        norm: number of channels -> normalisation layer.
+    """
+
+    def __init__(self, c_in: int, c_out: int, norm: MakeNorm) -> None:
         super().__init__(nn.ReLU(), nn.Conv2d(c_in, c_out, 1, bias=False), norm(c_out))
 
-    def forward(self, x, columns=None):
-        """(b, c_in, h, w), or some ``columns`` of it -> (b, c_out, h, w)."""
+    def forward(self, x: Tensor, channels: Sequence[slice] | None = None) -> Tensor:
+        """Apply the three layers.
+
+        Args:
+            x: (b, c_in, h, w), or fewer channels if ``channels`` is given.
+            channels: slices of the c_in input channels that ``x`` holds; None means all.
+
+        Returns:
+            (b, c_out, h, w).
+        """
         relu, conv, norm = self
-        return norm(_convolve(conv, relu(x), columns))
+        assert isinstance(conv, nn.Conv2d)
+        out: Tensor = norm(_convolve(conv, relu(x), channels))
+        return out
 
 
 class FactorizedReduce(nn.Module):
-    """Half the side with two 1x1 convolutions of stride 2, one of them shifted by a pixel.
+    """Halve the spatial size with two 1x1 convolutions of stride 2, one shifted by one pixel.
 
-    A side that is odd is padded by one pixel, so that the output has ceil(side / 2) as that of
-    every other operation of stride 2.
+    An odd side is padded by one pixel, so that the output side is ceil(side / 2), as for every
+    other operation of stride 2.
+
+    Args:
+        c_in: number of input channels.
+        c_out: number of output channels.
+        norm: number of channels -> normalisation layer.
     """
 
-    def __init__(self, c_in, c_out, norm):
+    def __init__(self, c_in: int, c_out: int, norm: MakeNorm) -> None:
         super().__init__()
         self.even = nn.Conv2d(c_in, c_out // 2, 1, 2, bias=False)
         self.odd = nn.Conv2d(c_in, c_out - c_out // 2, 1, 2, bias=False)
         self.norm = norm(c_out)
 
-    def forward(self, x, columns=None):
-        """(b, c_in, h, w), or those ``columns`` of it -> (b, c_out, ceil(h / 2), ceil(w / 2))."""
+    def forward(self, x: Tensor, channels: Sequence[slice] | None = None) -> Tensor:
+        """Apply the ReLU, both convolutions and the normalisation.
+
+        Args:
+            x: (b, c_in, h, w), or fewer channels if ``channels`` is given.
+            channels: slices of the c_in input channels that ``x`` holds; None means all.
+
+        Returns:
+            (b, c_out, ceil(h / 2), ceil(w / 2)).
+        """
         x = F.relu(x)
         x = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
-        odd = x[:, :, 1:, 1:]
-        halves = [_convolve(self.even, x, columns), _convolve(self.odd, odd, columns)]
-        return self.norm(torch.cat(halves, 1))
+        shifted = x[:, :, 1:, 1:]
+        outputs = [_convolve(self.even, x, channels), _convolve(self.odd, shifted, channels)]
+        out: Tensor = self.norm(torch.cat(outputs, 1))
+        return out
 
 
 class SqueezeExcitation(nn.Module):
-    """Channels scaled by a gate that sees their means (Hu et al., 2018); two layers without bias.
+    """Squeeze-and-excitation (Hu et al., 2018), with two linear layers without bias.
 
     Args:
-        channels: in and out; a sixteenth of them between the layers, one at least.
+        channels: number of channels; the hidden layer has ``channels // 16`` units, at least 1.
     """
 
-    def __init__(self, channels):
+    def __init__(self, channels: int) -> None:
         super().__init__()
         hidden = max(1, channels // SE_REDUCTION)
         self.down = nn.Linear(channels, hidden, bias=False)
         self.up = nn.Linear(hidden, channels, bias=False)
 
-    def forward(self, x):
-        """(b, channels, h, w) -> the same shape."""
-        gate = self.up(F.relu(self.down(x.mean((2, 3))))).sigmoid()
+    def forward(self, x: Tensor) -> Tensor:
+        """Scale each channel of ``x``, (b, channels, h, w), by its gate; the shape is unchanged."""
+        gate: Tensor = self.up(F.relu(self.down(x.mean((2, 3))))).sigmoid()
         return x * gate[:, :, None, None]
 
 
 class EfficientChannelAttention(nn.Module):
-    """Channels scaled by a gate that sees the means of three neighbours (Wang et al., 2020).
+    """Efficient channel attention (Wang et al., 2020), with kernel size 3.
 
-    The gate has three weights and no bias, whatever the number of channels.
+    The gate of a channel depends on its mean and the means of its two neighbours. It has three
+    weights and no bias, whatever the number of channels.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.neighbours = nn.Conv1d(1, 1, 3, padding=1, bias=False)
 
-    def forward(self, x):
-        """(b, channels, h, w) -> the same shape."""
-        gate = self.neighbours(x.mean((2, 3))[:, None])[:, 0].sigmoid()
+    def forward(self, x: Tensor) -> Tensor:
+        """Scale each channel of ``x``, (b, channels, h, w), by its gate; the shape is unchanged."""
+        gate: Tensor = self.neighbours(x.mean((2, 3))[:, None])[:, 0].sigmoid()
         return x * gate[:, :, None, None]
 
 
-def local_binary_conv(channels, kernel, stride, norm):
-    """Local binary convolution (Juefei-Xu et al., 2017): fixed random signs, then learned sums.
+def local_binary_conv(channels: int, kernel: int, stride: int, norm: MakeNorm) -> nn.Sequential:
+    """Build a local binary convolution (Juefei-Xu et al., 2017).
 
-    Normalisation, a k x k convolution of fixed weights (+1 and -1 with chance 1/4 each, else 0),
-    ReLU, and a learned 1x1 convolution. The fixed weights are in the state dict, but no trainable
-    parameters; their multiply-adds count like any others.
+    It consists of normalisation, a convolution with fixed random weights (+1 and -1 with
+    probability 1/4 each, otherwise 0), ReLU, and a trainable 1x1 convolution. The fixed weights are
+    in the state dict but do not count as parameters; their multiply-adds count like any others.
+
+    Args:
+        channels: number of input and output channels.
+        kernel: side of the fixed kernel, odd.
+        stride: stride of the fixed convolution.
+        norm: number of channels -> normalisation layer.
     """
     fixed = nn.Conv2d(channels, channels, kernel, stride, kernel // 2, bias=False)
-    share = torch.rand_like(fixed.weight)
-    signs = (share < LBC_DENSITY).float() * torch.where(share < LBC_DENSITY / 2, -1.0, 1.0)
+    uniform = torch.rand_like(fixed.weight)
+    signs = (uniform < LBC_DENSITY).float() * torch.where(uniform < LBC_DENSITY / 2, -1.0, 1.0)
     fixed.weight = nn.Parameter(signs, requires_grad=False)
     return nn.Sequential(
         norm(channels), fixed, nn.ReLU(), nn.Conv2d(channels, channels, 1, bias=False)
     )
 
 
-def _separable(channels, kernel, stride, dilation, norm):
-    """ReLU, depthwise convolution, 1x1 convolution, normalisation."""
+def _separable(
+    channels: int, kernel: int, stride: int, dilation: int, norm: MakeNorm
+) -> nn.Sequential:
+    """Build ReLU, a depthwise convolution, a 1x1 convolution and normalisation."""
     padding = dilation * (kernel // 2)
     return nn.Sequential(
         nn.ReLU(),
@@ -152,22 +207,26 @@ def _separable(channels, kernel, stride, dilation, norm):
     )
 
 
-def build_operation(name, channels, stride, norm, last_norm=None):
-    """The module of an operation, (b, channels, h, w) -> (b, channels, h / stride, w / stride).
+def build_operation(
+    name: str, channels: int, stride: int, norm: MakeNorm, last_norm: MakeNorm | None = None
+) -> nn.Module | None:
+    """Build a candidate operation.
 
     Args:
-        name: none, skip_connect, max_pool_3x3, avg_pool_3x3, squeeze_excitation, eca_3x3,
-            conv_1x7_7x1, or lbc_kxk, sep_conv_kxk, dil_conv_kxk with odd k. Attention
-            (squeeze_excitation, eca_3x3) of stride 2 comes behind an average pool.
-        channels: in and out.
+        name: ``none``, ``skip_connect``, ``max_pool_3x3``, ``avg_pool_3x3``,
+            ``squeeze_excitation``, ``eca_3x3``, ``conv_1x7_7x1``, or ``lbc_kxk``, ``sep_conv_kxk``,
+            ``dil_conv_kxk`` with odd k. With stride 2, average pooling precedes the attention
+            operations ``squeeze_excitation`` and ``eca_3x3``.
+        channels: number of input and output channels.
         stride: 1 or 2.
-        norm: makes the normalisation of a number of channels.
-        last_norm: the same for after what ends without one: pools, attention, local binary
-            convolutions. Supernets want all paths on one scale; None leaves them bare, as
-            DARTS leaves pools in final networks.
+        norm: number of channels -> normalisation layer.
+        last_norm: the same, for the layer appended to operations that end without normalisation:
+            pooling, attention and local binary convolutions. Supernets pass it to bring all paths
+            to the same scale. None appends nothing, as in the final networks of DARTS.
 
     Returns:
-        The module; None for ``none``, which has no output at all.
+        A module, (b, channels, h, w) -> (b, channels, ceil(h / stride), ceil(w / stride)); None for
+        ``none``, which has no output.
 
     Raises:
         ValueError: the name is unknown.
@@ -176,9 +235,9 @@ def build_operation(name, channels, stride, norm, last_norm=None):
         return None
     if name == "skip_connect":
         return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels, norm)
-    bare = _without_last_norm(name, channels, stride, norm)
-    if bare is not None:
-        return nn.Sequential(bare, last_norm(channels)) if last_norm else bare
+    unnormalised = _without_last_norm(name, channels, stride, norm)
+    if unnormalised is not None:
+        return nn.Sequential(unnormalised, last_norm(channels)) if last_norm else unnormalised
     if name == "conv_1x7_7x1":
         return nn.Sequential(
             nn.ReLU(),
@@ -186,7 +245,7 @@ def build_operation(name, channels, stride, norm, last_norm=None):
             nn.Conv2d(channels, channels, (7, 1), (stride, 1), (3, 0), bias=False),
             norm(channels),
         )
-    kind, kernel = _convolution(name)
+    kind, kernel = _parse_convolution(name)
     if kind == "dil_conv":
         return _separable(channels, kernel, stride, 2, norm)
     return nn.Sequential(
@@ -194,8 +253,8 @@ def build_operation(name, channels, stride, norm, last_norm=None):
     )
 
 
-def _without_last_norm(name, channels, stride, norm):
-    """The module of an operation that ends without normalisation; None if it is none of these."""
+def _without_last_norm(name: str, channels: int, stride: int, norm: MakeNorm) -> nn.Module | None:
+    """Build an operation that ends without normalisation; return None for all other names."""
     average = nn.AvgPool2d(3, stride, 1, count_include_pad=False)
     if name == "max_pool_3x3":
         return nn.MaxPool2d(3, stride, 1)
@@ -203,21 +262,38 @@ def _without_last_norm(name, channels, stride, norm):
         return average
     if name in ("squeeze_excitation", "eca_3x3"):
         squeeze = name == "squeeze_excitation"
-        gate = SqueezeExcitation(channels) if squeeze else EfficientChannelAttention()
-        return gate if stride == 1 else nn.Sequential(average, gate)
+        attention = SqueezeExcitation(channels) if squeeze else EfficientChannelAttention()
+        return attention if stride == 1 else nn.Sequential(average, attention)
     if name.startswith("lbc"):
-        return local_binary_conv(channels, _convolution(name)[1], stride, norm)
+        return local_binary_conv(channels, _parse_convolution(name)[1], stride, norm)
     return None
 
 
-def operation_cost(name, channels, stride, side, affine=True, last_norm=False):
-    """Parameters and multiply-adds of an operation at an input of side x side pixels.
+def operation_cost(
+    name: str,
+    channels: int,
+    stride: int,
+    side: int,
+    affine: bool = True,
+    last_norm: bool = False,
+) -> tuple[int, int]:
+    """Return the numbers of parameters and multiply-adds of an operation.
 
-    Multiply-adds are those of convolutions and linear layers; normalisation has 2 parameters a
-    channel if affine.
+    Only convolutions and linear layers have multiply-adds.
+
+    Args:
+        name: name of the operation, see :func:`build_operation`.
+        channels: number of input and output channels.
+        stride: 1 or 2.
+        side: side length of the input in pixels.
+        affine: whether normalisation layers have a scale and a shift, 2 parameters per channel.
+        last_norm: whether operations that end without normalisation are followed by one.
 
     Returns:
-        (params, macs), ints.
+        (params, macs).
+
+    Raises:
+        ValueError: the name is unknown.
     """
     area = (-(-side // stride)) ** 2  # pixels of the output
     norm = 2 * channels * affine
@@ -233,19 +309,20 @@ def operation_cost(name, channels, stride, side, affine=True, last_norm=False):
     if name == "eca_3x3":
         return 3 + norm * last_norm, 3 * channels
     if name == "conv_1x7_7x1":
-        weights = 7 * channels**2  # of each of the two
-        half_way = side * -(-side // stride)  # pixels after the first
-        return 2 * weights + norm, weights * (half_way + area)
-    kind, kernel = _convolution(name)
+        weights = 7 * channels**2  # of each of the two convolutions
+        area_between = side * -(-side // stride)  # pixels after the 1x7 convolution
+        return 2 * weights + norm, weights * (area_between + area)
+    kind, kernel = _parse_convolution(name)
     if kind == "lbc":
         norms = norm * (1 + last_norm)
         return channels**2 + norms, (kernel**2 + 1) * channels**2 * area
-    once = kernel**2 * channels + channels**2
-    times = 2 if kind == "sep_conv" else 1
-    return times * (once + norm), times * once * area
+    weights = kernel**2 * channels + channels**2
+    repeats = 2 if kind == "sep_conv" else 1
+    return repeats * (weights + norm), repeats * weights * area
 
 
-def _convolution(name):
+def _parse_convolution(name: str) -> tuple[str, int]:
+    """Split the name of a convolution into its kind and its kernel size."""
     match = _CONVOLUTION.fullmatch(name)
     if not match:
         raise ValueError(f"Unknown operation {name!r}.")

@@ -1,26 +1,27 @@
-"""Parts of networks, each a module at one input shape: the rows of latency tables."""
+"""Layers of networks as modules with a fixed input shape: the entries of latency tables."""
+
+from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from torch import nn
 
-from .cells import CellNetworkShape, CellShape, Stem, all_nodes
+from .cells import CellNetworkShape, CellShape, Concat, Edges, Stem, all_nodes
 from .operations import FactorizedReduce, ReluConvNorm, affine_batch_norm, build_operation
-
-Edges = tuple[tuple[str, int], ...]  # (operation, state) pairs, two a node
 
 
 @dataclass(frozen=True)
 class Part:
-    """A module at one input shape; two parts are equal if they have one key and one shape.
+    """A layer with a fixed input shape; parts with the same key and shape are equal.
 
     Args:
-        key: its name in a latency table.
-        shape: of one input, (c, h, w).
-        make: () -> the module, untrained.
+        key: name of the part in a latency table.
+        shape: (c, h, w), shape of one input.
+        make: () -> the module, with initial weights.
     """
 
     key: str
@@ -28,51 +29,64 @@ class Part:
     make: Callable[[], nn.Module] = field(compare=False, repr=False)
 
     def build(self) -> nn.Module:
-        """A new module; (b, c, h, w) in."""
+        """Return a new module, which takes (b, c, h, w) inputs."""
         return self.make()
 
 
 def layer_part(
     name: str, c_in: int, c_out: int, stride: int, side: int, make: Callable[[], nn.Module]
 ) -> Part:
-    """A part of square inputs, named by what it does and its shape.
+    """Return a part with square inputs, whose key consists of its name and its shape.
 
     Args:
-        name: what it does, as ``sep_conv_3x3``.
-        c_in: channels in.
-        c_out: channels out; of a classifier its classes.
+        name: name of the layer, such as ``sep_conv_3x3``.
+        c_in: number of input channels.
+        c_out: number of output channels, or of classes.
         stride: 1 or 2.
-        side: of the input in pixels.
+        side: side length of the input in pixels.
         make: () -> the module.
     """
     return Part(f"{name} {c_in}-{c_out} s{stride} {side}x{side}", (c_in, side, side), make)
 
 
 def operation_part(name: str, channels: int, stride: int, side: int) -> Part:
-    """An operation of a cell, see :mod:`moonas.nets.operations`; ``none`` is an identity."""
+    """Return the part of a candidate operation; the module of ``none`` is an identity.
+
+    Args:
+        name: name of the operation, see :func:`moonas.nets.operations.build_operation`.
+        channels: number of input and output channels.
+        stride: 1 or 2.
+        side: side length of the input in pixels.
+    """
     make = partial(_operation, name, channels, stride)
     return layer_part(name, channels, channels, stride, side, make)
 
 
 def classifier_part(c_in: int, n_classes: int, side: int) -> Part:
-    """The mean over pixels and a linear layer."""
+    """Return the part of global average pooling followed by a linear classifier.
+
+    Args:
+        c_in: number of input channels.
+        n_classes: number of classes.
+        side: side length of the input in pixels.
+    """
     return layer_part("classifier", c_in, n_classes, 1, side, partial(_classifier, c_in, n_classes))
 
 
 def unique(parts: Iterable[Part]) -> list[Part]:
-    """Each different part once, in the order of their first appearance."""
+    """Return the distinct parts, in the order of their first occurrence."""
     return list(dict.fromkeys(parts))
 
 
 def network_parts(
-    normal: Edges, reduction: Edges, *, concat: Callable = all_nodes, **shape
+    normal: Edges, reduction: Edges, *, concat: Concat = all_nodes, **shape: Any
 ) -> list[Part]:
-    """The parts of a network of cells, each as often as it occurs: a latency is their sum.
+    """List the parts of a network of cells, with repetitions; their latencies add up to its own.
 
     Args:
-        normal: edges of the normal cell, (operation, state) pairs, two a node.
+        normal: edges of the normal cell, (operation, state) pairs, two per node.
         reduction: edges of the reduction cell.
-        concat: edges of a cell -> states of the nodes that it concatenates.
+        concat: edges of a cell -> states of the nodes that it concatenates; by default all nodes.
         shape: keyword arguments of :class:`~moonas.nets.cells.CellNetworkShape`.
     """
     n_out = len(concat(normal)), len(concat(reduction))
@@ -84,21 +98,22 @@ def network_parts(
 
 
 def space_parts(
-    operations: Iterable[str], n_nodes: int, *, n_concat: Iterable[int] | None = None, **shape
+    operations: Iterable[str], n_nodes: int, *, n_concat: Iterable[int] | None = None, **shape: Any
 ) -> list[Part]:
-    """Every part that a network of a space of cells can have, each once.
+    """List the distinct parts of all networks in a cell-based search space.
 
     Args:
-        operations: names.
-        n_nodes: of a cell.
-        n_concat: the numbers of nodes that a cell may concatenate; all of them by default.
+        operations: names of the operations.
+        n_nodes: number of nodes per cell.
+        n_concat: the numbers of nodes that a cell may concatenate; by default only ``n_nodes``.
         shape: keyword arguments of :class:`~moonas.nets.cells.CellNetworkShape`.
     """
-    parts, shape = [], CellNetworkShape(**shape)
-    for n_out in itertools.product(n_concat or [n_nodes], repeat=2):
-        fixed, cells = _fixed_parts(shape, n_out)
-        parts += fixed
-    for cell in cells:  # edges are the same whatever is concatenated
+    network_shape = CellNetworkShape(**shape)
+    parts: list[Part] = []
+    n_concat = list(n_concat or [n_nodes])
+    for n_out in itertools.product(n_concat, n_concat):  # of normal and reduction cells
+        parts += _fixed_parts(network_shape, n_out)[0]
+    for cell in network_shape.stack():  # edges do not depend on the concatenated nodes
         for state in range(n_nodes + 1):
             parts += [_edge(cell, name, state) for name in operations]
     return unique(parts)
@@ -107,15 +122,15 @@ def space_parts(
 def _fixed_parts(
     shape: CellNetworkShape, n_out: tuple[int, int]
 ) -> tuple[list[Part], list[CellShape]]:
-    """The parts that do not depend on operations, and the shapes of the cells."""
+    """List the parts that do not depend on operations, and the shapes of the cells."""
     cells, stem = shape.stack(n_out), (shape.in_channels, shape.cells.stem)
     side = shape.image_size
     parts = [layer_part("stem", *stem, 1, side, partial(Stem, *stem, side))]
     for cell in cells:
         older, newer = (cell.c_prev_prev, cell.channels), (cell.c_prev, cell.channels)
         if cell.prev_reduction:
-            halve = partial(FactorizedReduce, *older, affine_batch_norm)
-            parts.append(layer_part("reduce", *older, 2, 2 * cell.side, halve))
+            reduce = partial(FactorizedReduce, *older, affine_batch_norm)
+            parts.append(layer_part("reduce", *older, 2, 2 * cell.side, reduce))
         else:
             parts.append(_preprocess(*older, cell.side))
         parts.append(_preprocess(*newer, cell.side))

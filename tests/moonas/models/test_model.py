@@ -1,35 +1,41 @@
+import ast
 import json
-import subprocess
-import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from moonas.problems.eagan import zoo as gans
 
 import moonas
-from moonas.models.export import ENDINGS, as_python, described, export
+from moonas.models.export import ENDINGS, describe_model, export, python_source
 from moonas.models.model import load_model, read_model, write_model
 from moonas.registry import training_module
 
+OLD = Path(__file__).parents[2] / "data" / "old"
 
-def classifier(problem, path, **shape):
-    """A model file of an untrained network of a problem, with statistics that are not the first."""
-    made = moonas.load_problem(problem)
+
+def sampled_row(problem):
+    sampling = problem.operators()["sampling"]
+    return sampling.do(problem, 1, random_state=np.random.default_rng(1)).get("X")[0]
+
+
+def write_classifier(problem_name, path, **shape):
+    """Write a model file of an untrained network with non-trivial running statistics."""
+    problem = moonas.load_problem(problem_name)
     rng = torch.Generator().manual_seed(0)
-    x = made.operators()["sampling"].do(made, 1, random_state=_numpy()).get("X")[0]
     about = {
         "kind": "classifier",
-        "problem": problem,
+        "problem": problem_name,
         "searched": {},
-        "architecture": made.architecture_to_json(made.decode(x)),
+        "architecture": problem.architecture_to_json(problem.decode(sampled_row(problem))),
         "shape": dict(n_classes=4, in_channels=3, image_size=16) | shape,
         "input_shape": [3, 16, 16],
         "classes": ["ant", "bee", 'c"at', "dog"],
         "mean": [0.2, 0.3, 0.4],
         "std": [0.5, 0.6, 0.7],
     }
-    network = training_module(problem).build_network(about)
+    network = training_module(problem_name).build_network(about)
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.copy_(torch.rand(module.num_features, generator=rng))
@@ -38,13 +44,7 @@ def classifier(problem, path, **shape):
     return network
 
 
-def _numpy():
-    import numpy as np
-
-    return np.random.default_rng(1)
-
-
-def generator(path):
+def write_generator(path):
     shape = dict(channels=6, latent=9, side=16, in_channels=3)
     about = {
         "kind": "generator",
@@ -58,16 +58,15 @@ def generator(path):
     write_model(path, network.eval(), about)
 
 
-def translator(path):
-    made = moonas.load_problem("cyclegan-pruning", width=4, blocks=1)
-    x = made.operators()["sampling"].do(made, 1, random_state=_numpy()).get("X")[0]
-    masks = made.decode(x)
+def write_translator(path):
+    problem = moonas.load_problem("cyclegan-pruning", width=4, blocks=1)
+    masks = problem.decode(sampled_row(problem))
     about = {
         "kind": "translator",
         "problem": "cyclegan-pruning",
         "from_domain": "b",
         "masks": {"a": masks.a, "b": masks.b},
-        "encoding": made.settings.encoding,
+        "encoding": problem.settings.encoding,
         "shape": dict(width=4, blocks=1, d_width=4, d_layers=1),
         "input_shape": [3, 16, 16],
     }
@@ -75,14 +74,14 @@ def translator(path):
 
 
 MODELS = {
-    "cars": lambda path: classifier("cars", path, channels=4, layers=3),
-    "nsganet": lambda path: classifier("nsganet", path, channels=4, layers=3),
-    "eg-darts": lambda path: classifier("eg-darts", path),
-    "nsganet-macro": lambda path: classifier("nsganet-macro", path, channels=4),
-    "digits-table": lambda path: classifier("digits-table", path),
-    "nasbench201": lambda path: classifier("nasbench201", path, channels=4, cells=1),
-    "generator": generator,
-    "translator": translator,
+    "cars": lambda path: write_classifier("cars", path, channels=4, layers=3),
+    "nsganet": lambda path: write_classifier("nsganet", path, channels=4, layers=3),
+    "eg-darts": lambda path: write_classifier("eg-darts", path),
+    "nsganet-macro": lambda path: write_classifier("nsganet-macro", path, channels=4),
+    "digits-table": lambda path: write_classifier("digits-table", path),
+    "nasbench201": lambda path: write_classifier("nasbench201", path, channels=4, cells=1),
+    "generator": write_generator,
+    "translator": write_translator,
 }
 
 
@@ -95,14 +94,15 @@ def model(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    path = tmp_path_factory.mktemp("cars") / "model.pt"
-    MODELS["cars"](path)
+    """A file of a classifier with few layers."""
+    path = tmp_path_factory.mktemp("small") / "model.pt"
+    write_classifier("digits-table", path)
     return path
 
 
-def test_a_model_is_its_network_on_normalised_pixels(tmp_path):
-    network = classifier("cars", tmp_path / "model.pt", channels=4, layers=3)
-    model = moonas.load_model(tmp_path)  # the folder will do
+def test_a_classifier_applies_its_network_to_normalised_pixels(tmp_path):
+    network = write_classifier("cars", tmp_path / "model.pt", channels=4, layers=3)
+    model = moonas.load_model(tmp_path)  # a folder with one model file
     pixels = torch.rand(3, 3, 16, 16)
     mean = torch.tensor([0.2, 0.3, 0.4]).reshape(3, 1, 1)
     std = torch.tensor([0.5, 0.6, 0.7]).reshape(3, 1, 1)
@@ -110,101 +110,120 @@ def test_a_model_is_its_network_on_normalised_pixels(tmp_path):
     assert model.classes == ("ant", "bee", 'c"at', "dog") and not model.training
 
 
-def test_pixels_of_generators_are_between_0_and_1(tmp_path):
-    for make in (generator, translator):
-        make(tmp_path / "model.pt")
-        out = load_model(tmp_path)(load_model(tmp_path).example(4))
+def test_the_pixels_of_generated_and_translated_images_are_in_0_to_1(tmp_path):
+    for write in (write_generator, write_translator):
+        write(tmp_path / "model.pt")
+        model = load_model(tmp_path)
+        out = model(model.example(4))
         assert out.shape == (4, 3, 16, 16) and 0 <= out.min() < out.max() <= 1
 
 
 @pytest.mark.parametrize(
-    "form", ["python", *(pytest.param(f, marks=pytest.mark.slow) for f in ("onnx", "torch-export"))]
+    "format",
+    ["python", *(pytest.param(f, marks=pytest.mark.slow) for f in ("onnx", "torch-export"))],
 )
-def test_what_is_exported_equals_the_model(model, form, tmp_path):
-    assert export(model, tmp_path / f"net{ENDINGS[form]}", form) <= 1e-4
+def test_the_outputs_of_an_exported_file_equal_those_of_the_model(model, format, tmp_path):
+    assert export(model, tmp_path / f"net{ENDINGS[format]}", format) <= 1e-4
 
 
-def test_the_python_file_wants_torch_alone_and_takes_any_batch(path, tmp_path):
+def test_an_exported_python_file_imports_only_torch_and_accepts_any_batch_size(path, tmp_path):
     export(load_model(path), tmp_path / "net.py", "python")
-    code = (
-        "import sys, torch\nfrom net import CLASSES, INPUT_SHAPE, load\n"
-        "out = load()(torch.zeros(7, *INPUT_SHAPE))\n"
-        "print(tuple(out.shape), CLASSES[2], [m for m in sys.modules if m == 'moonas'])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == """(7, 4) c"at []"""
-    lines = (tmp_path / "net.py").read_text().splitlines()
-    imports = [line for line in lines if line.startswith(("import ", "from "))]
-    assert imports == ["from pathlib import Path", "import torch", "from torch import nn"]
+    source = (tmp_path / "net.py").read_text()
+    imports = {
+        ast.unparse(node)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    }
+    assert imports == {"from pathlib import Path", "import torch", "from torch import nn"}
+    assert "__import__" not in source and "importlib" not in source
+    names = {"__file__": str(tmp_path / "net.py")}
+    exec(compile(source, "net.py", "exec"), names)
+    assert names["load"]()(torch.zeros(7, *names["INPUT_SHAPE"])).shape == (7, 4)
+    assert names["CLASSES"] == ("ant", "bee", 'c"at', "dog")
 
 
-def test_an_onnx_file_says_what_goes_in_and_comes_out(path, tmp_path):
+def test_an_onnx_file_describes_its_input_and_output(path, tmp_path):
     import onnx
 
     export(load_model(path), tmp_path / "net.onnx", "onnx")
-    held = onnx.load(tmp_path / "net.onnx")
-    about = {entry.key: entry.value for entry in held.metadata_props}
+    proto = onnx.load(tmp_path / "net.onnx")
+    about = {entry.key: entry.value for entry in proto.metadata_props}
     assert json.loads(about["classes"]) == ["ant", "bee", 'c"at', "dog"]
     assert json.loads(about["mean"]) == [0.2, 0.3, 0.4] and "16, 16" in about["input"]
-    (batch, *rest) = held.graph.input[0].type.tensor_type.shape.dim
-    assert batch.dim_param and [d.dim_value for d in rest] == [3, 16, 16]
+    (batch, *sizes) = proto.graph.input[0].type.tensor_type.shape.dim
+    assert batch.dim_param and [size.dim_value for size in sizes] == [3, 16, 16]
 
 
-def test_a_program_of_torch_says_it_too(path, tmp_path):
+def test_a_torch_export_file_describes_its_model_and_accepts_any_batch_size(path, tmp_path):
     export(load_model(path), tmp_path / "net.pt2", "torch-export")
-    found = {"about.json": ""}
-    program = torch.export.load(tmp_path / "net.pt2", extra_files=found)
-    assert json.loads(found["about.json"]) == described(load_model(path))
+    files = {"about.json": ""}
+    program = torch.export.load(tmp_path / "net.pt2", extra_files=files)
+    assert json.loads(files["about.json"]) == describe_model(load_model(path))
     assert program.module()(torch.zeros(5, 3, 16, 16)).shape == (5, 4)
 
 
-def test_a_model_is_read_without_the_discriminator_in_its_file(path, tmp_path):
-    model, beside = load_model(path), torch.nn.Linear(2, 1)
+def test_the_old_name_of_the_format_argument_works_with_a_warning(path, tmp_path):
+    with pytest.warns(DeprecationWarning, match="form= is deprecated; use format="):
+        export(load_model(path), tmp_path / "net.py", form="python")
+
+
+def test_the_description_in_a_file_of_an_earlier_version_is_exported(tmp_path):
+    model = load_model(OLD / "model.pt")
+    text = "skip(0)+sep3(1) dil5(1) dil3(0)+dil5(1)"
+    assert "in_words" not in model.about and model.about["description"].startswith(text)
+    export(model, tmp_path / "net.py", "python")
+    assert f"description: {text}" in (tmp_path / "net.py").read_text()
+    assert read_model(OLD / "model.pt")[0] == model.about
+
+
+def test_a_discriminator_in_a_model_file_does_not_affect_the_model(path, tmp_path):
+    model, discriminator = load_model(path), torch.nn.Linear(2, 1)
     about = model.about | {"discriminator": {"inputs": 2}}
-    write_model(tmp_path / "model.pt", model.network, about, beside)
-    again = load_model(tmp_path)
-    assert torch.equal(again(model.example()), model(model.example()))
-    found, network, discriminator = read_model(tmp_path / "model.pt")
-    assert found == about and network.keys() == model.network.state_dict().keys()
-    assert torch.equal(discriminator["weight"], beside.weight)
+    write_model(tmp_path / "model.pt", model.network, about, discriminator)
+    assert torch.equal(load_model(tmp_path)(model.example()), model(model.example()))
+    read_about, network, tensors = read_model(tmp_path / "model.pt")
+    assert read_about == about and network.keys() == model.network.state_dict().keys()
+    assert torch.equal(tensors["weight"], discriminator.weight)
     assert read_model(path)[2] == {}
 
 
-def test_what_differs_from_its_model_is_removed(path, tmp_path, monkeypatch):
-    def wrong(model, weights):
-        source, state = as_python(model, weights)
-        return source.replace("return classifier", "return 1 + classifier"), state
+@pytest.mark.parametrize("change", ["1 + {}", "float('nan') * {}"])
+def test_an_exported_file_whose_outputs_differ_is_removed(path, tmp_path, monkeypatch, change):
+    def wrong_source(model, weights):
+        source, state = python_source(model, weights)
+        output = source.partition("        return ")[2].split()[0]
+        return source.replace(f"return {output}", f"return {change.format(output)}"), state
 
-    monkeypatch.setattr("moonas.models.export.as_python", wrong)
-    with pytest.raises(ValueError, match="differs from the model by"):
+    monkeypatch.setattr("moonas.models.export.python_source", wrong_source)
+    with pytest.raises(ValueError, match="differ from the model by"):
         export(load_model(path), tmp_path / "net.py", "python")
     assert not (tmp_path / "net.py").exists()
+
+
+def test_an_unknown_format_is_refused(path, tmp_path):
     with pytest.raises(ValueError, match="Unknown format 'tflite'; choose from"):
         export(load_model(path), tmp_path / "net", "tflite")
 
 
 def test_a_missing_package_is_named(path, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(
-        ValueError, match=r"onnx, onnxscript, onnxruntime.*pip install 'moonas\[onnx"
-    ):
+    message = r"requires onnx, onnxscript, onnxruntime, which are not.*pip install 'moonas\[onnx"
+    with pytest.raises(ValueError, match=message):
         export(load_model(path), tmp_path / "net.onnx", "onnx")
 
 
-class Evil:
-    """What a pickle could do."""
+class Malicious:
+    """An object whose pickle would create a file when it is loaded."""
 
     def __reduce__(self):
-        return (Path.touch, (Path("evil"),))
+        return (Path.touch, (Path("created"),))
 
 
-def test_damaged_and_foreign_files_are_refused_by_name(path, tmp_path, monkeypatch):
+def test_damaged_and_foreign_files_are_refused_without_running_code(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     good, bad = torch.load(path, weights_only=True), tmp_path / "bad.pt"
 
-    def refused(match, content=None, raw=None):
+    def assert_refused(match, content=None, raw=None):
         if raw is None:
             torch.save(content, bad)
         else:
@@ -213,20 +232,23 @@ def test_damaged_and_foreign_files_are_refused_by_name(path, tmp_path, monkeypat
             load_model(bad)
         assert str(bad) in str(caught.value)
 
-    refused("holds no model", raw=b"nothing")
-    refused("holds no model", raw=path.read_bytes()[:2000])
-    refused("holds no model", {"weights": torch.zeros(3)})
-    refused("holds no model", Evil())
-    assert not Path("evil").exists()
-    refused("has format 9", good | {"format": 9})
+    assert_refused("model of moonas", raw=b"nothing")
+    assert_refused("model of moonas", raw=path.read_bytes()[:2000])
+    assert_refused("model of moonas", {"weights": torch.zeros(3)})
+    assert_refused("model of moonas", Malicious())
+    assert not Path("created").exists()
+    assert_refused("format 9", good | {"format": 9})
     changed = {k: v + 1 for k, v in good["tensors"].items()}
-    refused("is damaged: it does not hold the tensors", good | {"tensors": changed})
+    assert_refused("is damaged", good | {"tensors": changed})
     about = json.loads(good["about"])
     for key, value in (("problem", "nothing"), ("kind", "cat"), ("architecture", {"normal": []})):
-        refused("holds no model", good | {"about": json.dumps(about | {key: value})})
+        assert_refused("model of moonas", good | {"about": json.dumps(about | {key: value})})
     fewer = json.dumps(about | {"shape": about["shape"] | {"n_classes": 5}})
-    refused("size mismatch|holds no model", good | {"about": fewer})
+    assert_refused("loading state_dict", good | {"about": fewer})
+
+
+def test_a_path_without_exactly_one_model_file_is_refused(tmp_path):
     with pytest.raises(ValueError, match="is missing"):
         load_model(tmp_path / "none.pt")
-    with pytest.raises(ValueError, match="should hold one model.pt"):
+    with pytest.raises(ValueError, match="expected a folder with one model file"):
         load_model(tmp_path)

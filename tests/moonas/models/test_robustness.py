@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,36 +9,40 @@ from torch.nn import functional as F
 
 from moonas.cli import main
 from moonas.data import load
-from moonas.metrics.adversarial import STRENGTHS as ATTACKS
+from moonas.metrics.adversarial import STRENGTHS as ATTACK_STRENGTHS
 from moonas.metrics.corruptions import CORRUPTIONS, STRENGTHS, corrupt
-from moonas.models import robustness as evaluation
-from moonas.models.model import Classifier, Generator
+from moonas.models import robustness
+from moonas.models.model import Classifier, Generator, load_model
+from moonas.models.robustness import Images
 
 RNG = torch.Generator().manual_seed
+OLD = Path(__file__).parents[2] / "data" / "old"
 
 
-def images(n=40, channels=3, side=16):
+def random_pixels(n=40, channels=3, side=16):
     return torch.rand(n, channels, side, side, generator=RNG(0))
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_corrupted_images_are_images_and_worse_with_strength(name, channels):
-    pixels = F.avg_pool2d(images(channels=channels, side=34), 3, 2)  # smooth, as photographs are
-    far = []
+def test_corrupted_pixels_stay_in_0_to_1_and_differ_more_at_higher_strength(name, channels):
+    pixels = random_pixels(channels=channels, side=34)
+    pixels = F.avg_pool2d(pixels, 3, 2)  # smooth, like photographs
+    differences = []
     for strength in STRENGTHS:
         out = corrupt(pixels, name, strength, RNG(1))
         assert out.shape == pixels.shape and out.min() >= 0 and out.max() <= 1
         assert torch.equal(out, corrupt(pixels, name, strength, RNG(1)))
-        far.append(float((out - pixels).abs().mean()))
-    if name == "saturate":  # two less, three more; grey images have no colour to lose
-        assert (far[1] > far[0] > 0 and far[4] > far[2] > 0) or channels == 1
+        differences.append(float((out - pixels).abs().mean()))
+    if name == "saturate":  # strengths 1 and 2 reduce saturation, 3 to 5 increase it
+        less, more = differences[:2], differences[2:]
+        assert (less[1] > less[0] > 0 and more[2] > more[0] > 0) or channels == 1
     else:
-        assert far[-1] > far[0] and far[-1] > 0
+        assert differences[-1] > differences[0] and differences[-1] > 0
 
 
-def test_corruptions_are_what_they_are_named():
-    pixels = images()
+def test_corruptions_have_their_defined_magnitudes():
+    pixels = random_pixels()
     brighter = corrupt(pixels, "brightness", 5, RNG(0))
     assert torch.allclose(brighter, (pixels + 0.3).clamp(0, 1))
     contrast = corrupt(pixels, "contrast", 2, RNG(0))
@@ -50,7 +55,7 @@ def test_corruptions_are_what_they_are_named():
     flat = torch.full((2, 3, 16, 16), 0.4)
     for name in ("gaussian blur", "defocus blur", "pixelate", "elastic"):
         assert torch.allclose(corrupt(flat, name, 5, RNG(0)), flat, atol=1e-5), name
-    with pytest.raises(ValueError, match="Unknown corruption 'fog' of strength 1"):
+    with pytest.raises(ValueError, match="fog"):
         corrupt(pixels, "fog", 1, RNG(0))
 
 
@@ -68,87 +73,123 @@ def linear(seed, side=8, classes=10):
     return Classifier(nn.Sequential(nn.Flatten(), nn.Linear(side * side, classes)), about).eval()
 
 
+def first(images, n):
+    return Images(images.pixels[:n], images.labels[:n], images.classes, images.name)
+
+
 @pytest.fixture(scope="module")
-def judged():
+def digits():
+    """The test set of digits, and all its images."""
+    model = linear(0)
+    return [robustness.test_images("digits", model, everything=e) for e in (False, True)]
+
+
+@pytest.fixture(scope="module")
+def evaluated(digits):
+    """Three models, two sets of images, and the evaluation of the models on these."""
     models = {str(i): linear(i) for i in range(3)}
-    first = evaluation.test_images("digits", models["0"])
-    also = evaluation.test_images("digits", models["0"], everything=True)
-    return models, first, also, evaluation.evaluate(models, first, also=also, device="cpu")
+    images, also = first(digits[0], 60), first(digits[1], 90)
+    return models, images, also, robustness.evaluate(models, images, also=also, device="cpu")
 
 
-def test_images_are_those_of_the_final_test_in_pixels(judged):
-    _, first, also, _ = judged
+def test_test_images_are_the_test_set_as_pixels(digits):
+    images, everything = digits
     data = load("digits")
-    assert torch.allclose(first.pixels, data.test_images * data.std + data.mean, atol=1e-6)
-    assert torch.equal(first.labels, data.test_labels)
-    assert len(also.pixels) == 1797 and also.pixels.min() >= 0 and also.pixels.max() <= 1
+    assert torch.allclose(images.pixels, data.test_images * data.std + data.mean, atol=1e-6)
+    assert torch.equal(images.labels, data.test_labels)
+    assert torch.equal(everything.labels, torch.cat([data.labels, data.test_labels]))
+    assert len(everything.pixels) == 1797
+    assert everything.pixels.min() >= 0 and everything.pixels.max() <= 1
 
 
-def test_errors_are_counted_by_hand(judged):
-    models, first, also, found = judged
+def test_errors_equal_counts_by_hand(evaluated):
+    models, images, also, evaluation = evaluated
+    assert (evaluation["n_images"], evaluation["also_n_images"]) == (60, 90)
     for name, model in models.items():
-        one = found["models"][name]
+        result = evaluation["models"][name]
         with torch.no_grad():
-            wrong = (model(first.pixels).argmax(1) != first.labels).sum()
+            wrong = (model(images.pixels).argmax(1) != images.labels).sum()
             also_wrong = (model(also.pixels).argmax(1) != also.labels).sum()
-        assert one["error"] == pytest.approx(100 * int(wrong) / 360)
-        assert one["drop"] == pytest.approx(100 * int(also_wrong) / 1797 - one["error"])
-        assert one["attacked"]["0.0"] == one["error"] and len(one["attacked"]) == len(ATTACKS)
-        assert {len(errors) for errors in one["corrupted"].values()} == {5}
-        assert one["params"] == 650
+        assert result["error"] == pytest.approx(100 * int(wrong) / 60)
+        assert result["drop"] == pytest.approx(100 * int(also_wrong) / 90 - result["error"])
+        assert result["attacked"]["0.0"] == result["error"]
+        assert len(result["attacked"]) == len(ATTACK_STRENGTHS)
+        assert {len(errors) for errors in result["corrupted"].values()} == {5}
+        assert result["params"] == 650
 
 
-def test_an_attack_moves_every_pixel_up_the_loss(judged):
-    models, first, _, found = judged
+def test_the_attack_moves_each_pixel_in_the_direction_that_increases_the_loss(evaluated):
+    models, images, _, evaluation = evaluated
     model = models["0"]
-    x = first.pixels.clone().requires_grad_()
-    F.cross_entropy(model(x), first.labels).backward()
-    attacked = (first.pixels + 0.05 * x.grad.sign()).clamp(0, 1)
+    x = images.pixels.clone().requires_grad_()
+    F.cross_entropy(model(x), images.labels).backward()
+    adversarial = (images.pixels + 0.05 * x.grad.sign()).clamp(0, 1)
     with torch.no_grad():
-        wrong = (model(attacked).argmax(1) != first.labels).sum()
-    assert found["models"]["0"]["attacked"]["0.05"] == pytest.approx(100 * int(wrong) / 360)
+        wrong = (model(adversarial).argmax(1) != images.labels).sum()
+    error = evaluation["models"]["0"]["attacked"]["0.05"]
+    assert error == pytest.approx(100 * int(wrong) / 60)
 
 
-def test_whether_an_order_holds():
+def test_the_error_of_a_model_with_logits_that_are_not_finite_is_100_percent(digits):
+    model = linear(0)
+    with torch.no_grad():
+        model.network[1].bias.fill_(torch.nan)
+    images = first(digits[0], 60)
+    assert (images.labels == 0).any()  # argmax of NaN is class 0
+    result = robustness.evaluate({"nan": model}, images, device="cpu")["models"]["nan"]
+    assert result["error"] == 100
+    assert {e for errors in result["corrupted"].values() for e in errors} == {100}
+    assert set(result["attacked"].values()) == {100}
+
+
+def test_rankings_on_two_test_sets_are_compared():
     def models(*pairs):
         return {str(i): dict(error=a, also_error=b) for i, (a, b) in enumerate(pairs)}
 
-    assert evaluation.ranking(models((1, 2))) is None
-    assert evaluation.ranking(models((1, 5), (2, 9))) == {
+    assert robustness.ranking(models((1, 2))) is None
+    assert robustness.ranking(models((1, 5), (2, 9))) == {
         "same_order": True,
         "rank_correlation": None,
     }
-    found = evaluation.ranking(models((1, 5), (2, 9), (3, 7)))
-    assert not found["same_order"] and found["rank_correlation"] == pytest.approx(0.5)
+    ranking = robustness.ranking(models((1, 5), (2, 9), (3, 7)))
+    assert not ranking["same_order"] and ranking["rank_correlation"] == pytest.approx(0.5)
 
 
-def test_what_is_found_is_said_and_drawn(judged, tmp_path):
-    found = judged[-1]
-    evaluation.write_evaluation(found, tmp_path)
-    assert json.loads((tmp_path / "evaluation.json").read_text()) == found
+def test_an_evaluation_is_written_plotted_and_summarised(evaluated, tmp_path):
+    evaluation = evaluated[-1]
+    robustness.write_evaluation(evaluation, tmp_path)
+    assert json.loads((tmp_path / "evaluation.json").read_text()) == evaluation
     assert (tmp_path / "evaluation.png").stat().st_size > 10_000
-    table = evaluation.errors_table(found)
-    rows = table.rows
+    table = robustness.errors_table(evaluation)
     assert table.titles == ["error (%)", "0", "1", "2"]
-    assert rows[0][1] == f"{found['models']['0']['error']:.2f}"
-    mean = np.mean(found["models"]["1"]["corrupted"]["jpeg"])
-    assert ["jpeg", f"{mean:.2f}"] == [next(r for r in rows if r[0] == "jpeg")[i] for i in (0, 2)]
-    assert any("rank correlation" in line for line in evaluation.summary(found))
+    rows = {row[0]: row[1:] for row in table.rows}
+    assert rows["clean"][0] == f"{evaluation['models']['0']['error']:.2f}"
+    assert rows["jpeg"][1] == f"{np.mean(evaluation['models']['1']['corrupted']['jpeg']):.2f}"
+    errors = [evaluation["models"]["2"]["attacked"][str(s)] for s in ATTACK_STRENGTHS[1:]]
+    assert [row[3] for row in table.rows[-len(errors) :]] == [f"{e:.2f}" for e in errors]
+    assert any("rank correlation" in line for line in robustness.summary(evaluation))
 
 
-def test_other_classes_channels_and_kinds_are_refused(few_digits):
-    with pytest.raises(ValueError, match="has 3 channels, and the model takes 1"):
-        evaluation.test_images(few_digits, linear(0))
-    with pytest.raises(ValueError, match="has the classes"):
-        evaluation.test_images("digits", linear(0, classes=9))
-    model = linear(0)
-    maker = Generator(nn.Identity(), {"kind": "generator", "input_shape": [3]})
-    with pytest.raises(ValueError, match="x is a generator, no classifier"):
-        evaluation.evaluate({"x": maker}, evaluation.test_images("digits", model))
-    with pytest.raises(ValueError, match="The model is a generator, no classifier"):
-        evaluation.test_images("digits", maker)
+def test_a_model_of_an_earlier_version_is_evaluated(digits):
+    model, images = load_model(OLD / "model.pt"), first(digits[0], 20)
+    result = robustness.evaluate({"old": model}, images, device="cpu")["models"]["old"]
+    with torch.no_grad():
+        wrong = (model(images.pixels).argmax(1) != images.labels).sum()
+    assert result["error"] == pytest.approx(100 * int(wrong) / 20)
 
 
-def test_a_missing_model_ends_with_2(tmp_path, capsys):
+def test_other_classes_channels_and_kinds_of_models_are_refused(few_digits, digits):
+    with pytest.raises(ValueError, match="expects images with 1 channel, got 3"):
+        robustness.test_images(few_digits, linear(0))
+    with pytest.raises(ValueError, match="the model expects the classes"):
+        robustness.test_images("digits", linear(0, classes=9))
+    generator = Generator(nn.Identity(), {"kind": "generator", "input_shape": [3]})
+    with pytest.raises(ValueError, match="x is a generator, not a classifier"):
+        robustness.evaluate({"x": generator}, digits[0])
+    with pytest.raises(ValueError, match="The model is a generator, not a classifier"):
+        robustness.test_images("digits", generator)
+
+
+def test_the_command_exits_with_2_if_a_model_is_missing(tmp_path, capsys):
     assert main(["evaluate", str(tmp_path / "none.pt")]) == 2
     assert "none.pt is missing" in capsys.readouterr().err

@@ -8,32 +8,32 @@ from moonas.nets.counting import CellCosts, count_macs, count_params
 from moonas.nets.parts import network_parts
 
 
-def test_macs_by_hand():
+def test_macs_equal_counts_by_hand():
     conv = nn.Conv2d(3, 8, 3, stride=2, padding=1)  # 8 * 3 * 9 weights at 4 x 4 pixels
     assert count_macs(conv, 3, 8, 8) == 8 * 3 * 9 * 16
-    deconv = nn.ConvTranspose2d(4, 2, 3, stride=2)  # 4 * 2 * 9 weights at 5 x 5 pixels in
+    deconv = nn.ConvTranspose2d(4, 2, 3, stride=2)  # 4 * 2 * 9 weights at 5 x 5 input pixels
     assert count_macs(deconv, 4, 5, 5) == 4 * 2 * 9 * 25
     assert count_macs(nn.Sequential(nn.Flatten(), nn.Linear(12, 7)), 3, 2, 2) == 84
     depthwise = nn.Conv2d(6, 6, 3, padding=1, groups=6)
     assert count_macs(depthwise, 6, 5, 5) == 6 * 9 * 25
 
 
-def test_counting_leaves_a_module_as_it_was():
+def test_counting_does_not_change_the_module():
     module = nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1)).train()
     count_macs(module, 1, 4, 4)
     assert module.training and module[1].num_batches_tracked == 0
     assert not module[0]._forward_hooks
 
 
-def test_frozen_parameters_do_not_count():
+def test_frozen_parameters_are_not_counted():
     module = nn.Linear(3, 4)
     module.weight.requires_grad_(False)
     assert count_params(module) == 4
 
 
-def test_a_network_of_stages_is_counted_as_it_is_built():
+def test_closed_form_counts_of_a_staged_network_equal_those_of_the_module():
     cell = [("sep_conv_3x3", 0), ("eca_3x3", 1), ("skip_connect", 0), ("lbc_3x3", 2)]
-    names = ["sep_conv_3x3", "eca_3x3", "skip_connect", "lbc_3x3"]
+    names = [name for name, _ in cell]
     layout = staged_layout((5, 6, 8), (2, 1, 1))
     shape = dict(layout=layout, n_classes=7, in_channels=1, image_size=9)
     operations = np.array([[[[0, 1], [2, 3]]] * 2])

@@ -3,35 +3,44 @@ import threading
 import pytest
 import torch
 
-from moonas.nets.devices import repeatable, resolve_device
+from moonas.nets.devices import map_in_threads, repeatable, resolve_device
 
 
-def test_what_was_set_comes_back_when_the_last_thread_leaves():
-    cudnn, seen = torch.backends.cudnn, []
+def test_cudnn_flags_are_restored_when_the_last_thread_leaves():
+    cudnn, flags = torch.backends.cudnn, []
     before = cudnn.benchmark, cudnn.deterministic
-    first_left, second_in = threading.Event(), threading.Event()
+    first_left, second_entered = threading.Event(), threading.Event()
 
     def second():
         with repeatable(1):
-            second_in.set()
+            second_entered.set()
             first_left.wait()
-            seen.append((cudnn.benchmark, cudnn.deterministic))
+            flags.append((cudnn.benchmark, cudnn.deterministic))
 
     thread = threading.Thread(target=second)
     with repeatable(1):
         thread.start()
-        second_in.wait()
+        second_entered.wait()
     first_left.set()
     thread.join()
-    assert seen == [(False, True)]
+    assert flags == [(False, True)]
     assert (cudnn.benchmark, cudnn.deterministic) == before
 
 
-def test_threads_are_set_inside_and_come_back():
+def test_the_number_of_torch_threads_is_set_and_restored():
     before = torch.get_num_threads()
     with repeatable(3):
         assert torch.get_num_threads() == 3
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_each_call_in_threads_uses_the_given_number_of_torch_threads(workers):
+    def call(item):
+        return item, torch.get_num_threads(), torch.is_inference_mode_enabled()
+
+    results = map_in_threads(call, range(5), workers=workers, threads=3, device=torch.device("cpu"))
+    assert results == [(i, 3, True) for i in range(5)]
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:99", "meta", "xpu"])

@@ -16,21 +16,17 @@ from moonas.nets.operations import (
 @pytest.mark.parametrize("name", NAMES[1:])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("side", [7, 8])
-def test_every_operation_keeps_channels_and_divides_the_side(name, stride, side):
+def test_an_operation_preserves_channels_and_divides_the_side_by_the_stride(name, stride, side):
     module = build_operation(name, 5, stride, affine_batch_norm, affine_batch_norm)
-    assert module(torch.randn(3, 5, side, side)).shape == (
-        3,
-        5,
-        -(-side // stride),
-        -(-side // stride),
-    )
+    side_out = -(-side // stride)
+    assert module(torch.randn(3, 5, side, side)).shape == (3, 5, side_out, side_out)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("affine", [True, False])
 @pytest.mark.parametrize("last_norm", [True, False])
-def test_cost_in_closed_form_is_that_of_the_module(name, stride, affine, last_norm):
+def test_the_closed_form_cost_equals_that_of_the_module(name, stride, affine, last_norm):
     norm = affine_batch_norm if affine else nonaffine_batch_norm
     module = build_operation(name, 6, stride, norm, norm if last_norm else None)
     params, macs = operation_cost(name, 6, stride, 9, affine=affine, last_norm=last_norm)
@@ -46,7 +42,7 @@ def test_an_unknown_operation_is_refused_by_name():
         build_operation("sep_conv_3x5", 4, 1, affine_batch_norm)
 
 
-def test_factorized_reduce_sees_every_pixel_of_an_even_image():
+def test_factorized_reduce_uses_even_and_odd_pixels():
     module = FactorizedReduce(1, 2, lambda channels: nn.Identity())
     with torch.no_grad():
         module.even.weight.fill_(1)
@@ -57,7 +53,7 @@ def test_factorized_reduce_sees_every_pixel_of_an_even_image():
     assert out[0, 1].tolist() == [[6, 8], [14, 16]]
 
 
-def test_efficient_channel_attention_by_hand():
+def test_efficient_channel_attention_equals_a_computation_by_hand():
     module = build_operation("eca_3x3", 4, 1, affine_batch_norm)
     with torch.no_grad():
         next(module.parameters()).copy_(torch.tensor([[[1.0, 0.0, -2.0]]]))

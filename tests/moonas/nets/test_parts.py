@@ -9,20 +9,20 @@ SHAPE = dict(channels=4, layers=4, n_classes=10, in_channels=3)
 
 
 @pytest.mark.parametrize("side", [12, 64])
-def test_parts_add_up_to_the_whole_network(side):
+def test_params_and_macs_of_the_parts_add_up_to_those_of_the_network(side):
     cell = ((NAMES[3], 0), (NAMES[4], 1)) * 4
     network = CellNetwork(cell, cell, image_size=side, **SHAPE)
     parts = network_parts(cell, cell, image_size=side, **SHAPE)
     assert sum(count_params(part.build()) for part in parts) == count_params(network)
-    found = 0
+    macs = 0
     for part in parts:
         module = part.build()
         if list(module.parameters()):
-            found += count_macs(module, *part.shape)
-    assert found == count_macs(network, 3, side, side)
+            macs += count_macs(module, *part.shape)
+    assert macs == count_macs(network, 3, side, side)
 
 
-def test_parts_of_a_space_cover_every_network_and_repeat_none():
+def test_the_parts_of_a_space_include_those_of_a_network_and_are_distinct():
     parts = space_parts(NAMES, 4, image_size=12, **SHAPE)
     keys = [part.key for part in parts]
     assert len(set(keys)) == len(keys)
@@ -31,7 +31,7 @@ def test_parts_of_a_space_cover_every_network_and_repeat_none():
     assert used <= set(keys)
 
 
-def test_parts_are_equal_by_key_and_shape_whatever_makes_them():
+def test_parts_with_the_same_key_and_shape_are_equal():
     one, same = operation_part("skip_connect", 2, 1, 8), operation_part("skip_connect", 2, 1, 8)
     assert one.make is not same.make and one == same
     assert unique([one, same, operation_part("none", 2, 1, 8)])[0] is one

@@ -3,13 +3,13 @@ import torch
 from moonas.nets.randomness import derived_seed, initial_weights
 
 
-def test_seeds_differ_by_purpose_and_repeat():
+def test_seeds_depend_on_the_purpose_and_are_reproducible():
     seeds = [derived_seed(1, "a"), derived_seed(1, "b"), derived_seed(2, "a"), derived_seed(1, "a")]
     assert len(set(seeds)) == 3 and seeds[0] == seeds[3]
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 
-def test_initial_weights_leave_the_global_state_alone():
+def test_seeded_initialisation_is_reproducible_and_restores_the_global_state():
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)

@@ -163,7 +163,7 @@ def test_the_auxiliary_classifier_stays_out_of_the_model(stage, tmp_path):
 
 
 def test_what_networks_cannot_do_is_refused(few_digits):
-    with pytest.raises(ValueError, match="auxiliary=True will not do"):
+    with pytest.raises(ValueError, match="auxiliary=True is invalid"):
         build(architecture="CARS_A", data=few_digits, image_size=8, layers=3, auxiliary=0.4)
     with pytest.raises(ValueError, match="Unknown architecture 'CARS_Z'"):
         build(architecture="CARS_Z")

@@ -146,7 +146,7 @@ def test_the_auxiliary_head_is_used_in_training_mode_only():
 
 
 def test_the_auxiliary_head_refuses_images_that_are_too_small():
-    with pytest.raises(ValueError, match="images of 8 pixels leave 2"):
+    with pytest.raises(ValueError, match="got 2x2 for images of 8x8 pixels"):
         cars.network(zoo.architectures()["CARS_A"], image_size=8, auxiliary=True)
 
 

@@ -220,7 +220,7 @@ def test_a_latency_table_of_another_network_shape_is_refused(small, tmp_path):
     path = tmp_path / "table.json"
     path.write_text(json.dumps({"parts": {}}))
     options = small | dict(objectives=("error", "latency_ms"), latency_table=str(path))
-    with pytest.raises(ValueError, match="lacks .* parts of this space"):
+    with pytest.raises(ValueError, match="lacks .* parts of this search space"):
         moonas.load_problem("cars", **options)
 
 

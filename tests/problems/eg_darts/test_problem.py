@@ -131,7 +131,7 @@ def test_every_algorithm_searches_it(load, name):
     def score(candidates):  # in place of training, which takes seconds
         seen.extend(candidates)
         error = np.array([100 / (1 + a.depth) for a in candidates])
-        return {"error": error} | problem.network_costs.counted(candidates)
+        return {"error": error} | problem.network_costs.count(candidates)
 
     problem.evaluator.score, problem.evaluator.independent = score, False
     result = run(problem, name)
