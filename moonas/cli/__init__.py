@@ -13,7 +13,9 @@ module of the requested command is imported.
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
@@ -113,7 +115,9 @@ class _Help(argparse.Action):
     ) -> None:
         """Print the help and exit."""
         if self.settings_help is not None:
+            width = shutil.get_terminal_size().columns - 2  # as argparse has it
             parser.formatter_class = argparse.RawDescriptionHelpFormatter
+            parser.description = textwrap.fill(parser.description or "", width)
             parser.epilog = self.settings_help(namespace)
         parser.print_help()
         parser.exit()

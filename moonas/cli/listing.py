@@ -54,7 +54,7 @@ def _describe(entry: registry.StageEntry) -> str:
     """Return the summary of a stage and a line with its place in the task and the time."""
     stages = registry.stages(entry.task or "")
     details = [f"stage of {entry.task}"] if len(stages) > 1 else []
-    details += [entry.cost] if entry.cost else []
+    details += [f"about {entry.cost}"] if entry.cost else []
     return "\n".join([entry.summary, *filter(None, [", ".join(details)])])
 
 

@@ -72,7 +72,7 @@ def _format(row: Mapping[str, Any], name: str) -> str:
 
 
 def summary(comparison: Comparison, problem: str) -> list[str]:
-    """Summarize the results of a problem in plain text.
+    """Summarise the results of a problem in plain text.
 
     Args:
         comparison: the comparison.
@@ -83,7 +83,7 @@ def summary(comparison: Comparison, problem: str) -> list[str]:
     """
     plan = comparison.plan
     task, n = plan.tasks[problem], len(plan.seeds)
-    lines = [f"Budget: {plural(task.budget, task.unit[:-1])} per run. {plural(n, 'seed')}."]
+    lines = [f"Budget: {plural(task.budget, task.unit[:-1])} per run; {plural(n, 'seed')}."]
     if task.nonstationary:
         lines.append(
             "Shared weights train during a search, so scores of different runs are not comparable. "

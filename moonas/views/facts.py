@@ -49,7 +49,9 @@ def facts(name: str) -> list[tuple[str, str]]:
     if settings.PRESETS:
         rows.append(("presets", ", ".join(settings.PRESETS)))
     if entry.cost:
-        rows.append(("time", f"{entry.cost} per search with default settings on two CPU cores"))
+        rows.append(
+            ("time", f"about {entry.cost} per search with default settings on two CPU cores")
+        )
     n = len(names_of(settings))
     rows.append(("settings", f"{n}, listed by moonas search {task} --help"))
     return rows

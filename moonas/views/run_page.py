@@ -193,7 +193,7 @@ def _progress(problem: ArchitectureProblem, folder: Path, scores: Sequence[Score
     finish(axes)
     save_figure(figure, folder / "population.png", dpi=150)
     subject = "Parents and offspring" if problem.nonstationary else "Candidates"
-    candidates = page.picture(figure, f"{subject}, colored by their order of evaluation.")
+    candidates = page.picture(figure, f"{subject}, coloured by their order of evaluation.")
 
     bounds, values = problem.objective_bounds(), []
     seen: list[np.ndarray] = []
