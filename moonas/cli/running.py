@@ -66,8 +66,7 @@ def _last_line(result: StageResult) -> str:
     """Return the line that says where the results are."""
     if not result.computed:
         return (
-            f"This run is already complete, and nothing was recomputed. Its results are in "
-            f"{result.folder}."
+            f"This run is complete, and nothing was recomputed. Its results are in {result.folder}."
         )
     suffixes = (".csv", ".png", ".json", ".pt")
     names = sorted(path.name for path in result.folder.iterdir() if path.suffix in suffixes)

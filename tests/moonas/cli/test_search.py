@@ -73,7 +73,7 @@ def test_a_search_prints_a_table_and_writes_a_run_folder(searched):
 def test_repeating_a_completed_search_recomputes_nothing(search, copied, capsys):
     front = (copied / "front.csv").read_bytes()
     assert main(search) == 0
-    assert "This run is already complete" in capsys.readouterr().out
+    assert "This run is complete" in capsys.readouterr().out
     assert (copied / "front.csv").read_bytes() == front
 
 
