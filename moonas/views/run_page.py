@@ -187,13 +187,15 @@ def _progress(problem: ArchitectureProblem, folder: Path, scores: Sequence[Score
     columns = _all_columns(scores)
     x, y = columns[second], columns[first]
     dots = axes.scatter(x, y, c=order, s=14, cmap=ORDER_COLORS, alpha=0.9)
-    label, ticks = "order of evaluation", MaxNLocator(integer=True)
+    label, ticks = "evaluation batch", MaxNLocator(integer=True)
     figure.colorbar(dots, ax=axes, label=label, ticks=ticks).outline.set_visible(False)
     label_axes(axes, problem.column(second), problem.column(first))
     finish(axes)
     save_figure(figure, folder / "population.png", dpi=150)
     subject = "Parents and offspring" if problem.nonstationary else "Candidates"
-    candidates = page.picture(figure, f"{subject}, coloured by their order of evaluation.")
+    candidates = page.picture(
+        figure, f"{subject}, coloured by evaluation batch, from the first to the last."
+    )
 
     bounds, values = problem.objective_bounds(), []
     seen: list[np.ndarray] = []

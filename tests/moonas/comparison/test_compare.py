@@ -21,7 +21,7 @@ from moonas.operators import SameRow
 from moonas.pareto import hypervolume, nondominated
 
 
-def problem(**options):
+def load(**options):
     return moonas.load_problem("digits-table", **options)
 
 
@@ -67,35 +67,35 @@ def rows(path):
 
 
 def test_evaluations_beyond_the_budget_do_not_count():
-    made = problem()
+    problem = load()
     seen = []
-    evaluate = made.evaluate
-    made.evaluate = lambda X, *a, **k: seen.append(np.array(X)) or evaluate(X, *a, **k)
-    found = run_algorithm(made, small, 1, 35)  # generations of ten
+    evaluate = problem.evaluate
+    problem.evaluate = lambda X, *a, **k: seen.append(np.array(X)) or evaluate(X, *a, **k)
+    found = run_algorithm(problem, small, 1, 35)  # generations of ten
     X = np.concatenate(seen)
     assert len(X) == 40
     F = evaluate(X[:35])
-    bounds = made.objective_bounds()
+    bounds = problem.objective_bounds()
     assert found["evaluations"].tolist() == [10, 20, 30, 35]
     for n, share in zip((10, 20, 30, 35), found["archive"], strict=True):
         assert share == pytest.approx(hypervolume(F[:n], bounds))
     assert found["population"][3] == found["population"][2]
     assert np.allclose(found["best"], np.unique(F[nondominated(F)], axis=0))
-    true = 0.99 * made.true_hypervolume()
+    true = 0.99 * problem.true_hypervolume()
     first = [n for n in range(1, 36) if hypervolume(F[:n], bounds) >= true]
     expected = first[0] if first else math.nan
     assert found.get("evaluations_to_99", math.nan) == pytest.approx(expected, nan_ok=True)
 
 
 def test_the_first_evaluation_that_reaches_99_percent_is_found():
-    made = problem()
-    found = run_algorithm(made, "nsga2", 1, 100)
-    again, F = problem(), []
+    problem = load()
+    found = run_algorithm(problem, "nsga2", 1, 100)
+    again, F = load(), []
     evaluate = again.evaluate
     again.evaluate = lambda X, *a, **k: F.append(evaluate(np.array(X))) or evaluate(X, *a, **k)
     run_algorithm(again, "nsga2", 1, 100)
-    F, bounds = np.concatenate(F)[:100], made.objective_bounds()
-    shares = [hypervolume(F[:n], bounds) / made.true_hypervolume() for n in range(1, 101)]
+    F, bounds = np.concatenate(F)[:100], problem.objective_bounds()
+    shares = [hypervolume(F[:n], bounds) / problem.true_hypervolume() for n in range(1, 101)]
     first = 1 + int(np.argmax(np.array(shares) >= 0.99))
     assert shares[first - 1] >= 0.99 and found["evaluations_to_99"] == first
 
@@ -108,9 +108,9 @@ def test_a_problem_with_changing_objectives_is_an_error():
 def test_the_results_match_the_runs(tabular):
     comparison, out, _ = tabular
     values = comparison.hypervolumes("cells")
-    made = problem(population=10)
+    problem = load(population=10)
     for name, algorithm in (("nsga2", "nsga2"), ("mine", small)):
-        again = [run_algorithm(made, algorithm, seed, 60)["archive"][-1] for seed in (1, 2, 3)]
+        again = [run_algorithm(problem, algorithm, seed, 60)["archive"][-1] for seed in (1, 2, 3)]
         assert values[name].tolist() == again
     ranks = statistics.ranks(np.column_stack([values["nsga2"], values["mine"]])).mean(axis=0)
     results = rows(out / "results.csv")
@@ -118,7 +118,7 @@ def test_the_results_match_the_runs(tabular):
     for i, row in enumerate(results):
         assert float(row["median"]) == np.median(values[row["algorithm"]])
         assert float(row["mean_rank"]) == ranks[i]
-        gap = made.true_hypervolume() - float(row["median"])
+        gap = problem.true_hypervolume() - float(row["median"])
         assert float(row["log10_gap"]) == pytest.approx(math.log10(gap))
     (pair,) = rows(out / "pairs.csv")
     assert float(pair["a12"]) == statistics.a12(values["nsga2"], values["mine"])
@@ -190,8 +190,8 @@ def test_igd_plus_of_the_true_front_is_zero():
 
 @pytest.mark.parametrize("name", sorted(ALGORITHMS))
 def test_every_algorithm_uses_its_whole_budget(name):
-    made = moonas.load_problem("digits-table")
-    found = run_algorithm(made, name, 1, 130)
+    problem = moonas.load_problem("digits-table")
+    found = run_algorithm(problem, name, 1, 130)
     assert found["evaluations"][-1] == 130
     assert found["archive"][-1] == found["hypervolume"] == max(found["archive"])
 
@@ -296,18 +296,20 @@ def test_the_command_line_compares_and_resumes(tmp_path, capsys):
 
 def test_ctaea_starts_with_a_complete_population():
     """With fewer individuals, after the elimination of duplicates, pymoo's never returns."""
-    made = moonas.load_problem("digits-table", population=60)
+    problem = moonas.load_problem("digits-table", population=60)
     seeds = range(1, 40)
     drawn = [
-        made.operators()["sampling"].do(made, 60, random_state=np.random.default_rng(s)).get("X")
+        problem.operators()["sampling"]
+        .do(problem, 60, random_state=np.random.default_rng(s))
+        .get("X")
         for s in seeds
     ]
     twice = [s for s, X in zip(seeds, drawn, strict=True) if len(np.unique(X, axis=0)) < 60]
     assert len(twice) > 10  # most samples have a row twice
     for seed in twice[:5]:
-        assert run_algorithm(made, "ctaea", seed, 90)["evaluations"].tolist() == [60, 90]
+        assert run_algorithm(problem, "ctaea", seed, 90)["evaluations"].tolist() == [60, 90]
     with pytest.raises(ValueError, match="only 4 different architectures"):
-        WholeSampling(FewRows(), eliminate_duplicates=SameRow()).do(made, 5)
+        WholeSampling(FewRows(), eliminate_duplicates=SameRow()).do(problem, 5)
 
 
 class FewRows(Sampling):

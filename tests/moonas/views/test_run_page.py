@@ -151,11 +151,11 @@ def test_figures_are_written_as_png_and_no_other_file_changes(run):
 
 def test_ids_are_unambiguous_within_a_page(run):
     """Browsers look up an id in the whole page, whichever figure refers to it."""
-    meant = {}
+    elements_of = {}
     for kind, name, rest in re.findall(r'<(\w+) id="([^"]+)"([^>]*>(?:\s*<rect[^>]*>)?)', run.text):
         if name != "tip":
-            meant.setdefault(name, set()).add((kind, rest))
-    assert meant and all(len(meanings) == 1 for meanings in meant.values())
+            elements_of.setdefault(name, set()).add((kind, rest))
+    assert elements_of and all(len(elements) == 1 for elements in elements_of.values())
 
 
 def figure_of(text, caption):
@@ -172,7 +172,7 @@ def marks(svg, style):
 
 def test_the_figure_of_the_population_has_a_point_per_scored_candidate(run):
     n = sum(not row[3] for call in recorded_scores(run.folder) for row in call)
-    svg = figure_of(run.text, "coloured by their order of evaluation")
+    svg = figure_of(run.text, "coloured by evaluation batch")
     assert len(marks(svg, "opacity: 0.9")) == n
 
 
@@ -187,9 +187,9 @@ def test_the_curve_is_the_hypervolume_over_evaluations(run):
     x, y = marks(figure_of(run.text, "<figcaption>Hypervolume of"), f"fill: {ACCENT}").T
     assert len(x) == len(calls) >= 3
     # axes are affine, so differences keep their ratios; pictures grow downwards
-    for drawn, wanted in ((x, evaluations), (-y, np.array(values))):
-        assert np.ptp(wanted) > 0
-        ratios = [(v - v.min()) / np.ptp(v) for v in (drawn, wanted)]
+    for drawn, expected in ((x, evaluations), (-y, np.array(values))):
+        assert np.ptp(expected) > 0
+        ratios = [(v - v.min()) / np.ptp(v) for v in (drawn, expected)]
         assert np.allclose(*ratios, atol=1e-4)
 
 
@@ -200,12 +200,12 @@ def test_scores_are_read_from_the_journal(cells, table):
     assert [s.n for s in scores] == [12] * 5
     failed = 0
     for s, record in zip(scores, records, strict=True):
-        wanted = [x for x in record["request"]["x"] if tuple(x) in known]
-        failed += 12 - len(wanted)
-        assert s.X.tolist() == wanted and s.X.dtype == np.int64
-        told = np.array([score(space.decode(x).operations) for x in s.X])
-        assert np.allclose(s.columns["error"], 100 - told[:, 0])
-        assert np.allclose(s.columns["params"], 1e6 * told[:, 1])
+        scored = [x for x in record["request"]["x"] if tuple(x) in known]
+        failed += 12 - len(scored)
+        assert s.X.tolist() == scored and s.X.dtype == np.int64
+        expected = np.array([score(space.decode(x).operations) for x in s.X])
+        assert np.allclose(s.columns["error"], 100 - expected[:, 0])
+        assert np.allclose(s.columns["params"], 1e6 * expected[:, 1])
     assert failed > 0
 
 
