@@ -16,7 +16,7 @@ from moonas.algorithms import ALGORITHMS
 from moonas.algorithms.random_search import WholeSampling
 from moonas.cli import main
 from moonas.comparison import compare, make_plan, run_algorithm, statistics
-from moonas.comparison.runs import igd_plus
+from moonas.comparison.runs import evaluations_to, igd_plus
 from moonas.operators import SameRow
 from moonas.pareto import hypervolume, nondominated
 
@@ -100,6 +100,12 @@ def test_the_first_evaluation_that_reaches_99_percent_is_found():
     assert shares[first - 1] >= 0.99 and found["evaluations_to_99"] == first
 
 
+def test_a_target_counts_as_reached_if_it_is_equalled():
+    F, bounds = np.array([[3.0, 3.0], [2.0, 2.0], [1.0, 1.0]]), [[0, 0], [4, 4]]
+    shares = [1 / 16, 4 / 16, 9 / 16]
+    assert [evaluations_to(F, bounds, share) for share in shares] == [1, 2, 3]
+
+
 def test_a_problem_with_changing_objectives_is_an_error():
     with pytest.raises(ValueError, match="Objectives of Toy change"):
         run_algorithm(Toy(), "nsga2", 1, 20)
@@ -177,6 +183,15 @@ def test_a_plan_has_defaults_and_rejects_missing_names():
         make_plan(["cars"], [])
     with pytest.raises(ValueError, match="Unknown problem"):
         make_plan(["nothing"], ["nsga2"])
+
+
+def test_runs_are_identified_by_everything_that_changes_their_results():
+    def about(**changes):
+        return make_plan(["cars"], ["nsga2"], **changes).tasks["cars"].about
+
+    different = [about(), about(generations=3), about(picks=2), about(training={"epochs": 2})]
+    assert all(a != b for i, a in enumerate(different) for b in different[:i])
+    assert about(evaluations=100) == about()  # no budget of a problem whose objectives change
 
 
 def test_igd_plus_of_the_true_front_is_zero():
