@@ -50,9 +50,9 @@ from pymoo.optimize import minimize
 
 import moonas
 from moonas.comparison import statistics
-from moonas.comparison.report import markdown
 from moonas.pareto import hypervolume
 from moonas.run.callbacks import RunCallback
+from moonas.views.tables import Table, to_markdown
 
 HERE = Path(__file__).parent
 PROBLEMS = ("digits-table", "nasbench201")
@@ -349,7 +349,7 @@ def table(rows, seeds):
     titles = ["baseline", "hypervolume", "quartiles", "log10 gap", "to 99 %", "reached"]
     order = sorted(rows.items(), key=lambda item: -item[1].get("median", -1))
     lines = [[label, *_cells(row, seeds)] for label, row in order]
-    return markdown([*titles, "A12 of ours", "p"], lines)
+    return to_markdown(Table([*titles, "A12 of ours", "p"], lines))
 
 
 def _cells(row, seeds):

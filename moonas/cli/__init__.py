@@ -1,50 +1,52 @@
-"""The command line: each command parses its arguments, calls the library, and prints.
+"""The command line: each command parses its arguments, calls the library and prints the result.
 
-    options.py    arguments that commands share, and KEY=VALUE
-    running.py    runs what search and train have planned
+    options.py    arguments that several commands share, and KEY=VALUE settings
+    running.py    runs the stages planned by ``search`` and ``train``
     bars.py       progress bars
-    output.py     tables, the log, errors
+    output.py     the log, error messages and exit statuses
 
-Every other module is a command, with ``add_arguments(parser)`` and ``run(args)`` -> exit status,
-and ``settings_help(args)`` where its help lists settings. Only the command asked for is imported.
+Every other module implements one command: ``add_arguments(parser)``, ``run(args)``, which returns
+the exit status, and ``settings_help(args)`` if the help of the command lists settings. Only the
+module of the requested command is imported.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Callable, Sequence
 from importlib import import_module
+from typing import Any
 
 from .. import __version__
 from .output import fail
 
 COMMANDS = {  # name -> (module, line of the help)
-    "list": ("listing", "the problems, facts about one of them, or the published architectures"),
-    "search": ("search", "search for architectures, or go on with a search that stopped"),
-    "compare": (
-        "compare",
-        "compare algorithms over seeds, or go on with a comparison that stopped",
-    ),
-    "show": ("show", "the page of a run: its front, how it went, its architectures"),
+    "list": ("listing", "list the problems, describe one, or list published architectures"),
+    "search": ("search", "search for architectures, or resume a search"),
+    "compare": ("compare", "compare algorithms over several seeds, or resume a comparison"),
+    "show": ("show", "write an HTML report of a run: its front, progress and architectures"),
     "evaluate": (
         "evaluate",
-        "how trained classifiers do: clean, corrupted and attacked images, another test set",
+        "test trained classifiers on clean, corrupted and adversarial images",
     ),
-    "export": ("export", "a trained network as ONNX, torch.export or plain Python"),
-    "latency": ("latency", "a table of how long every operation of a space takes here"),
-    "train": ("train", "train what a search has picked from scratch, or go on with that"),
+    "export": ("export", "export a trained network to ONNX, torch.export or plain Python"),
+    "latency": ("latency", "measure the latency of every operation of a search space"),
+    "train": ("train", "train architectures of a front from scratch, or resume a training"),
 }
+RESUMABLE = ("search", "compare", "train")  # commands that continue where they stopped
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        argv: words of the command line; those of this process by default.
+        argv: command-line arguments without the program name; ``sys.argv[1:]`` by default.
 
     Returns:
-        The exit status: 0 (done), 1 (the work failed, or was stopped) or 2 (wrong usage).
+        The exit status: 0 (success), 1 (the work failed or was interrupted) or 2 (wrong usage).
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     try:
@@ -53,37 +55,48 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.print_help()
             return 2
         args = parser.parse_args(argv)
-        return args.run(args)
+        return int(args.run(args))
     except KeyboardInterrupt:
-        return fail(1, "Stopped. The same line again goes on from here.")
+        hint = " Run the same command again to resume." if argv[0] in RESUMABLE else ""
+        return fail(1, f"Interrupted.{hint}")
     except OSError as error:
         return fail(1, error)
 
 
 def make_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
-    """The parser of a command line; it knows the arguments of the command asked for alone."""
+    """Build the parser; only the requested command, ``argv[0]``, gets its arguments."""
     parser = argparse.ArgumentParser(
         prog="moonas",
         description="Neural architecture search and GAN compression as pymoo problems.",
-        epilog="Begin with: moonas search cars",
+        epilog="To get started, run: moonas search cars",
     )
     parser.add_argument("--version", action="version", version=f"moonas {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for name, (module, line) in COMMANDS.items():
-        command = commands.add_parser(name, help=line, add_help=False)
+    for name, (module_name, summary) in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, add_help=False)
         if argv and argv[0] == name:
-            asked = import_module(f".{module}", __name__)
-            help = getattr(asked, "settings_help", None)
-            command.add_argument("-h", "--help", action=_Help, nargs=0, epilog=help)
-            asked.add_arguments(command)
-            command.set_defaults(run=asked.run)
+            module = import_module(f".{module_name}", __name__)
+            settings_help = getattr(module, "settings_help", None)
+            command.add_argument("-h", "--help", action=_Help, nargs=0, settings_help=settings_help)
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
     return parser
 
 
 class _Help(argparse.Action):
-    """Prints the help, and the settings of what the words before it name."""
+    """Print the help of a command, followed by the settings of the task or run named before it.
 
-    def __init__(self, option_strings, dest, nargs, epilog):
+    Args:
+        settings_help: maps the arguments parsed so far to the text about settings, or None.
+    """
+
+    def __init__(
+        self,
+        option_strings: Sequence[str],
+        dest: str,
+        nargs: int,
+        settings_help: Callable[[argparse.Namespace], str | None] | None,
+    ) -> None:
         super().__init__(
             option_strings,
             argparse.SUPPRESS,
@@ -91,11 +104,20 @@ class _Help(argparse.Action):
             default=argparse.SUPPRESS,
             help="show this help message and exit",
         )
-        self.epilog = epilog
+        self.settings_help = settings_help
 
-    def __call__(self, parser, namespace, values, option_string=None):
-        if self.epilog is not None:
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Print the help and exit."""
+        if self.settings_help is not None:
+            width = shutil.get_terminal_size().columns - 2  # as argparse has it
             parser.formatter_class = argparse.RawDescriptionHelpFormatter
-            parser.epilog = self.epilog(namespace)
+            parser.description = textwrap.fill(parser.description or "", width)
+            parser.epilog = self.settings_help(namespace)
         parser.print_help()
         parser.exit()

@@ -1,4 +1,4 @@
-"""``python -m moonas.cli``."""
+"""Entry point of ``python -m moonas.cli``."""
 
 import sys
 

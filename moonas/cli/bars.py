@@ -1,4 +1,4 @@
-"""How far something long has got: a bar on a terminal, elsewhere a line now and then."""
+"""Progress of long work: bars on a terminal, and occasional lines elsewhere."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ..run.numbers import clock
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
 
-PARTS = 10  # of a phase, with a line after each
-QUIET_SECONDS = 60  # between two lines of a phase that comes again
+LINES_PER_PHASE = 10  # lines are printed after equal shares of a phase
+REPEAT_SECONDS = 60  # shortest time between two lines of a phase that runs repeatedly
 
 
 @contextmanager
 def progress_bar(console: Console) -> Iterator[RunCallback]:
-    """A callback that shows progress, with the time left, on a console."""
+    """Yield a callback that shows progress and the remaining time on a console."""
     if not console.is_terminal:
         yield ProgressLines()
         return
@@ -39,65 +39,82 @@ def progress_bar(console: Console) -> Iterator[RunCallback]:
 
 
 class ProgressBar(RunCallback):
-    """A bar for each phase; those of phases that are complete are hidden."""
+    """Show one bar per phase, and hide the bars of completed phases.
 
-    def __init__(self, progress: Progress):
+    Args:
+        progress: the rich display that the bars are added to.
+    """
+
+    def __init__(self, progress: Progress) -> None:
         self.progress = progress
-        self._phases = {}  # phase -> [number of its bar, units that are done]
+        self._phases: dict[str, tuple[TaskID, int]] = {}  # phase -> (its bar, completed units)
 
     def on_progress(self, phase: str, done: int, total: int, unit: str) -> None:
-        """Draw the bar."""
+        """Update the bar of a phase."""
         if phase not in self._phases:
-            self._phases[phase] = [self.progress.add_task(f"{phase} ({unit})", total=total), 0]
-        bar, before = self._phases[phase]
-        if done < before:  # it comes again
+            self._phases[phase] = self.progress.add_task(f"{phase} ({unit})", total=total), 0
+        bar, done_before = self._phases[phase]
+        if done < done_before:  # the phase has started again
             self.progress.reset(bar)
         self.progress.update(bar, completed=done, total=total, visible=done < total)
-        self._phases[phase][1] = done
+        self._phases[phase] = bar, done
 
 
 @dataclass
 class _Pass:
-    """A phase from its beginning to its end."""
+    """One pass through a phase, from its beginning to its end.
 
-    begun_at: int  # units that were done when it began
-    begun: float  # seconds
+    Args:
+        first_done: units that were already completed when the pass began.
+        begun: time at which the pass began, in seconds.
+        done: completed units.
+        total: units of the phase.
+        repeated: whether the phase has run before.
+        printed: time at which the last line of the phase was printed, in seconds.
+    """
+
+    first_done: int
+    begun: float
     done: int
     total: int
-    again: bool  # whether the phase had been there before
-    said: float  # when its last line was printed, seconds
+    repeated: bool
+    printed: float
 
 
 class ProgressLines(RunCallback):
-    """A line at the beginning of a phase, after each tenth of it, and at its end.
+    """Print a line at the beginning of a phase, after each tenth of it, and at its end.
 
-    Phases that come again, such as the training of each generation, have one line a minute at most.
+    A phase that runs repeatedly, such as the training in each generation, prints at most one line
+    per minute.
     """
 
-    def __init__(self):
-        self._passes = {}  # phase -> its latest pass
+    def __init__(self) -> None:
+        self._passes: dict[str, _Pass] = {}  # phase -> its latest pass
 
     def on_progress(self, phase: str, done: int, total: int, unit: str) -> None:
-        """Print a line if it is time for one."""
-        now, one = time.perf_counter(), self._passes.get(phase)
-        if one is None or done < one.done or one.done == one.total:
-            said = now if one is None else one.said
-            new = _Pass(done, now, done, total, again=one is not None, said=said)
-            due = one is None
-            one = self._passes[phase] = new
+        """Print a line if one is due."""
+        now, current = time.perf_counter(), self._passes.get(phase)
+        if current is None or done < current.done or current.done == current.total:
+            due = current is None
+            printed = now if current is None else current.printed
+            current = _Pass(done, now, done, total, repeated=not due, printed=printed)
+            self._passes[phase] = current
         else:
-            share, before = (PARTS * n // max(one.total, 1) for n in (done, one.done))
-            due = share > before or done == total
-            one.done = done
-        if one.again:
-            due = now - one.said >= QUIET_SECONDS
+            share, share_before = (
+                LINES_PER_PHASE * n // max(current.total, 1) for n in (done, current.done)
+            )
+            due = share > share_before or done == total
+            current.done = done
+        if current.repeated:
+            due = now - current.printed >= REPEAT_SECONDS
         if due:
-            one.said = now
-            print(f"{phase}: {done} of {total} {unit}{self._time_left(one, now)}", flush=True)
+            current.printed = now
+            print(f"{phase}: {done} of {total} {unit}{_remaining_time(current, now)}", flush=True)
 
-    @staticmethod
-    def _time_left(one, now):
-        if not one.begun_at < one.done < one.total:
-            return ""
-        seconds = (now - one.begun) / (one.done - one.begun_at) * (one.total - one.done)
-        return f", {clock(seconds)} left"
+
+def _remaining_time(current: _Pass, now: float) -> str:
+    """Return ", M:SS left", or an empty text while nothing is known about the speed."""
+    if not current.first_done < current.done < current.total:
+        return ""
+    seconds_per_unit = (now - current.begun) / (current.done - current.first_done)
+    return f", {clock(seconds_per_unit * (current.total - current.done))} left"

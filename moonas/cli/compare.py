@@ -1,40 +1,93 @@
-"""``moonas compare``."""
+"""``moonas compare``: compare algorithms over several seeds."""
 
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from .. import registry
 from ..settings import parse
 from .bars import progress_bar
-from .options import count, pairs, parse_options
+from .options import key_value_pairs, parse_options, positive_int
 from .output import fail, status_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.description = (
-        "Run every algorithm on every problem with every seed, equal budgets, and write tables, "
-        "tests, pictures and report.html. The same line again does what is missing."
+        "Run every algorithm on every problem with the same seeds and the same budget, and write "
+        "tables, statistical tests, figures and report.html. Run the same command again to resume "
+        "an interrupted comparison."
     )
     add = parser.add_argument
-    add("problems", metavar="PROBLEM", nargs="+", help="that moonas list shows")
-    add("--algorithms", metavar="NAME", nargs="+", required=True, help="nsga2, moead, random, ...")
-    add("--seeds", metavar="N", type=count, help="runs of each; 31 for tables, 5 where any trains")
-    add("--evaluations", metavar="N", type=count, help="of a run, where scores do not move")
-    add("--generations", metavar="N", type=count, help="of a run, where scores move", dest="n_gen")
-    add("--picks", metavar="N", type=count, help="networks a front to train, where scores move")
-    add("--jobs", metavar="N", type=count, help="processes; one a core")
-    add("--data", metavar="NAME|FOLDER", help="data set; digits needs no download")
-    add("--preset", metavar="NAME", help="named settings, such as paper")
+    add("problems", metavar="PROBLEM", nargs="+", help="problems, as named by moonas list")
+    add(
+        "--algorithms",
+        metavar="NAME",
+        nargs="+",
+        required=True,
+        help="algorithms to compare: nsga2, moead, random, ...",
+    )
+    add(
+        "--seeds",
+        metavar="N",
+        type=positive_int,
+        help="seeds, that is runs per algorithm and problem (default: 31 if all problems are "
+        "tabular, otherwise 5)",
+    )
+    add(
+        "--evaluations",
+        metavar="N",
+        type=positive_int,
+        help="evaluations per run, for problems without weight sharing",
+    )
+    add(
+        "--generations",
+        metavar="N",
+        type=positive_int,
+        dest="n_gen",
+        help="generations per run, for problems whose shared weights train during the search",
+    )
+    add(
+        "--picks",
+        metavar="N",
+        type=positive_int,
+        help="networks per front to train from scratch, for problems with shared weights "
+        "(default: 3)",
+    )
+    add(
+        "--jobs",
+        metavar="N",
+        type=positive_int,
+        help="processes to run in parallel (default: one per CPU core)",
+    )
+    add(
+        "--data",
+        metavar="NAME|FOLDER",
+        help="data set by name, or a folder of images; digits needs no download",
+    )
+    add("--preset", metavar="NAME", help="named set of settings, such as paper")
     add("--out", metavar="DIR", required=True, help="folder of the comparison")
-    words = dict(metavar="KEY=VALUE", nargs="+", action="extend", default=[])
-    add("--set", **words, help="settings of every problem that has them; PROBLEM.KEY=VALUE of one")
-    add("--training", **words, help="settings of trainings from scratch, where scores move")
+    add(
+        "--set",
+        metavar="KEY=VALUE",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="settings of the problems; PROBLEM.KEY=VALUE sets one problem only",
+    )
+    add(
+        "--training",
+        metavar="KEY=VALUE",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="settings of the trainings from scratch, for problems with shared weights",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command; returns the exit status."""
+    """Run the command and return its exit status."""
     from rich.console import Console
 
     from ..comparison import compare
@@ -43,9 +96,9 @@ def run(args: argparse.Namespace) -> int:
 
     console = Console()
     try:
-        options = _options(args)
+        options = _problem_options(args)
         with progress_bar(console) as bar:
-            found = compare(
+            comparison = compare(
                 {name: (name, options[name]) for name in args.problems},
                 args.algorithms,
                 out=args.out,
@@ -59,18 +112,18 @@ def run(args: argparse.Namespace) -> int:
             )
     except ValueError as error:
         return fail(status_of(error), error)
-    for problem in found.plan.tasks:
-        console.print(to_console(results_table(found, problem, narrow=True), compact=True))
-        for line in summary(found, problem):
+    for problem in comparison.plan.tasks:
+        console.print(to_console(results_table(comparison, problem, narrow=True), compact=True))
+        for line in summary(comparison, problem):
             console.print(line, highlight=False)
     console.print(
-        f"Written to {args.out}: report.html, results.csv, pairs.csv, ...", soft_wrap=True
+        f"Results written to {args.out}: report.html, results.csv, pairs.csv, ...", soft_wrap=True
     )
-    return int(all(run.failed for run in found.runs))
+    return int(all(run.failed for run in comparison.runs))
 
 
-def _options(args):
-    """The options of each problem, by its name."""
+def _problem_options(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Return the options of each problem, by its name; presets are included."""
     unknown = set(args.problems) - set(registry.problem_names())
     if unknown:
         raise ValueError(
@@ -82,11 +135,12 @@ def _options(args):
     return {name: presets[name] | parsed[name] for name in args.problems}
 
 
-def _training_options(args):
-    """The options of trainings from scratch of every problem that has them, where any does."""
-    texts, found = dict(pairs(args.training, "--training")), {}
+def _training_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Parse --training KEY=VALUE with the training settings of each problem that can be trained."""
+    texts = dict(key_value_pairs(args.training, "--training"))
+    options: dict[str, Any] = {}
     for name in args.problems if texts else ():
         if registry.has_training(name):
             settings = registry.training_settings_class(name)
-            found |= {key: parse(settings, key, value) for key, value in texts.items()}
-    return found
+            options |= {key: parse(settings, key, text) for key, text in texts.items()}
+    return options

@@ -1,4 +1,4 @@
-"""``moonas evaluate``."""
+"""``moonas evaluate``: test trained classifiers on clean, corrupted and adversarial images."""
 
 from __future__ import annotations
 
@@ -12,20 +12,25 @@ from .output import fail, status_of
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.description = (
-        "Evaluate models on the images for the final test of a data set, under twelve common "
-        "corruptions of five strengths, and under an attack (FGSM)."
+        "Evaluate trained classifiers on a test set: on clean images, under twelve common "
+        "corruptions at five severities, and under an adversarial attack (FGSM)."
     )
     add = parser.add_argument
-    add("models", metavar="MODEL", nargs="+", help="model.pt, or its folder")
-    add("--data", metavar="NAME|FOLDER", help="that of the training by default")
-    add("--also", metavar="FOLDER", help="a second test set of the same classes")
-    add("--root", metavar="DIR", help="folder that holds downloaded data sets")
-    add("--device", metavar="NAME", default="auto", help="cpu, cuda, ...")
-    add("--out", metavar="DIR", help="folder of the result; that of the model")
+    add("models", metavar="MODEL", nargs="+", help="model.pt, or the folder that contains it")
+    add(
+        "--data",
+        metavar="NAME|FOLDER",
+        help="data set whose test set is used (default: the data set that the first model was "
+        "trained on)",
+    )
+    add("--also", metavar="FOLDER", help="second test set with the same classes")
+    add("--root", metavar="DIR", help="folder of downloaded data sets")
+    add("--device", metavar="NAME", default="auto", help="cpu, cuda, ... (default: auto)")
+    add("--out", metavar="DIR", help="output folder (default: the folder of the first model)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command; returns the exit status."""
+    """Run the command and return its exit status."""
     from rich.console import Console
 
     from ..models import robustness
@@ -42,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         images = robustness.test_images(args.data or first.about.get("data"), first, root=root)
         also = args.also and robustness.test_images(args.also, first, everything=True, root=root)
         with progress_bar(console) as bar:
-            found = robustness.evaluate(
+            evaluation = robustness.evaluate(
                 models,
                 images,
                 also=also or None,
@@ -52,9 +57,9 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as error:
         return fail(status_of(error), error)
     folder = Path(args.out or find_model(args.models[0]).parent)
-    robustness.write_evaluation(found, folder)
-    console.print(to_console(robustness.errors_table(found), compact=True))
-    for line in robustness.summary(found):
+    robustness.write_evaluation(evaluation, folder)
+    console.print(to_console(robustness.errors_table(evaluation), compact=True))
+    for line in robustness.summary(evaluation):
         console.print(line, highlight=False)
-    console.print(f"Written to {folder}: evaluation.json, evaluation.png.", soft_wrap=True)
+    console.print(f"Results written to {folder}: evaluation.json, evaluation.png.", soft_wrap=True)
     return 0

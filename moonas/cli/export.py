@@ -1,4 +1,4 @@
-"""``moonas export``."""
+"""``moonas export``: export a trained network."""
 
 from __future__ import annotations
 
@@ -11,16 +11,22 @@ from .output import fail, status_of
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.description = (
-        "Write a model so that it runs without moonas, and check what was written by running it."
+        "Export a trained network so that it runs without moonas. The exported network is run and "
+        "its outputs are compared with those of the model."
     )
     add = parser.add_argument
-    add("model", metavar="MODEL", help="model.pt, or its folder")
-    add("--format", metavar="NAME", default="onnx", help="onnx, torch-export or python; onnx")
-    add("--out", metavar="FILE", help="beside the model by default")
+    add("model", metavar="MODEL", help="model.pt, or the folder that contains it")
+    add(
+        "--format",
+        metavar="NAME",
+        default="onnx",
+        help="onnx, torch-export or python (default: onnx)",
+    )
+    add("--out", metavar="FILE", help="output file (default: next to the model)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command; returns the exit status."""
+    """Run the command and return its exit status."""
     from ..models.export import ENDINGS, export
     from ..models.model import find_model, load_model
 
@@ -32,6 +38,9 @@ def run(args: argparse.Namespace) -> int:
         difference = export(model, path, args.format)
     except ValueError as error:
         return fail(status_of(error), error)
-    beside = " and its weights beside it" if args.format == "python" else ""
-    print(f"Written: {path}{beside}. Its outputs differ from the model's by {difference:.1g}.")
+    weights = ", with its weights in a file next to it" if args.format == "python" else ""
+    print(
+        f"Network written to {path}{weights}. Its outputs differ from those of the model by at "
+        f"most {difference:.1g}."
+    )
     return 0

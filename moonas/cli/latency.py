@@ -1,4 +1,4 @@
-"""``moonas latency``."""
+"""``moonas latency``: measure a latency lookup table."""
 
 from __future__ import annotations
 
@@ -8,32 +8,47 @@ from pathlib import Path
 from .. import registry
 from ..settings import names_of
 from .bars import progress_bar
-from .options import add_run_arguments, count, parse_options
+from .options import add_problem_arguments, nonnegative_int, parse_options, positive_int
 from .output import fail, status_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.description = (
-        "Measure every operation of a task's space at every shape, for searches with --objectives "
-        "... latency_ms --set latency_table=FILE, and compare sums with networks."
+        "Measure the latency of every operation of a search space at every shape it occurs in, and "
+        "compare sums of them with the latency of whole networks. Search with the table by "
+        "--objectives error latency_ms --set latency_table=FILE."
     )
     add = parser.add_argument
-    add("task", metavar="TASK", help="one of those that moonas list shows")
-    add("--networks", metavar="N", type=count, default=12, help="to compare; 12")
-    add("--repeats", metavar="N", type=count, default=30, help="passes; 30")
-    add_run_arguments(parser, default_out="latency-TASK.json")
+    add("task", metavar="TASK", help="task or problem, as named by moonas list")
+    add(
+        "--networks",
+        metavar="N",
+        type=positive_int,
+        default=12,
+        help="random networks to compare the sums with (default: 12)",
+    )
+    add(
+        "--repeats",
+        metavar="N",
+        type=positive_int,
+        default=30,
+        help="timed passes per operation and network (default: 30)",
+    )
+    add_problem_arguments(parser)
+    add("--seed", type=nonnegative_int, help=argparse.SUPPRESS)  # of earlier versions; no effect
+    add("--out", metavar="FILE", help="output file (default: latency-TASK.json)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command; returns the exit status."""
+    """Run the command and return its exit status."""
     from rich.console import Console
 
     from ..models import latency_table
 
     console = Console()
     try:
-        name = _problem_of(args.task)
+        name = _problem_name(args.task)
         settings = registry.settings_class(name)
         options = parse_options(args, {name: settings})[name]
         problem = registry.load_problem(name, preset=args.preset, **options)
@@ -55,14 +70,16 @@ def run(args: argparse.Namespace) -> int:
     latency_table.write_latency_table(table, path)
     for line in latency_table.summary(table):
         console.print(line, highlight=False)
-    use = f" Use it: --set latency_table={path}" if "latency_table" in names_of(settings) else ""
-    console.print(f"Written: {path}.{use}", soft_wrap=True)
+    usage = ""
+    if "latency_table" in names_of(settings):
+        usage = f" To search with it, add --set latency_table={path}"
+    console.print(f"Latency table written to {path}.{usage}", soft_wrap=True)
     return 0
 
 
-def _problem_of(task):
-    """The problem of a name, or the one that the search of a task ends with."""
+def _problem_name(task: str) -> str:
+    """Return the name itself if it is a problem, else the last problem of the task."""
     if task in registry.problem_names():
         return task
-    kinds = {name: registry.entry(name) for name in registry.stages(task)}
-    return [name for name, e in kinds.items() if isinstance(e, registry.ProblemEntry)][-1]
+    entries = {name: registry.entry(name) for name in registry.stages(task)}
+    return [name for name, e in entries.items() if isinstance(e, registry.ProblemEntry)][-1]

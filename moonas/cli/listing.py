@@ -1,21 +1,31 @@
-"""``moonas list``."""
+"""``moonas list``: list problems and published architectures."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from .. import registry
 from .output import fail
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("name", metavar="NAME", nargs="?", help="a problem or another stage")
-    parser.add_argument("--zoo", action="store_true", help="published architectures and their size")
+    parser.description = "List all problems, or describe one of them."
+    parser.add_argument(
+        "name", metavar="NAME", nargs="?", help="problem, or other stage of a task, to describe"
+    )
+    parser.add_argument(
+        "--zoo", action="store_true", help="list published architectures with their sizes"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command; returns the exit status."""
+    """Run the command and return its exit status."""
     from rich.console import Console
 
     console = Console()
@@ -31,23 +41,24 @@ def run(args: argparse.Namespace) -> int:
             return fail(2, error)
         _print_rows(console, rows)
         return 0
-    _print_rows(console, [(name, _summary(entry)) for name, entry in registry.entries().items()])
+    _print_rows(console, [(name, _describe(entry)) for name, entry in registry.entries().items()])
     console.print(
-        "\nTimes are those of a search of the whole task with default settings, on two CPU cores. "
-        "Facts about one problem: moonas list NAME.",
+        "\nTimes are for a search of the whole task with default settings on two CPU cores. "
+        "Run moonas list NAME to describe one problem.",
         highlight=False,
     )
     return 0
 
 
-def _summary(entry):
-    """A stage in the list: its summary, its task if that has several stages, and the time."""
-    details = [f"stage of {entry.task}"] if len(registry.stages(entry.task)) > 1 else []
-    details += [entry.cost] if entry.cost else []
+def _describe(entry: registry.StageEntry) -> str:
+    """Return the summary of a stage and a line with its place in the task and the time."""
+    stages = registry.stages(entry.task or "")
+    details = [f"stage of {entry.task}"] if len(stages) > 1 else []
+    details += [f"about {entry.cost}"] if entry.cost else []
     return "\n".join([entry.summary, *filter(None, [", ".join(details)])])
 
 
-def _print_rows(console, rows):
+def _print_rows(console: Console, rows: Iterable[tuple[str, str]]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
@@ -59,17 +70,20 @@ def _print_rows(console, rows):
     console.print(table, highlight=False)
 
 
-def _print_zoo(console):
+def _print_zoo(console: Console) -> None:
     from rich.table import Table
 
     from ..models.zoo import zoo
     from ..run.numbers import short_number
 
-    items = zoo().values()
+    published = zoo()
+    assert isinstance(published, dict)  # a name would select a single architecture
+    items = published.values()
     for network in dict.fromkeys(network for item in items for network in item.counts):
         table = Table(title=network, title_justify="left")
-        for title, justify in (("name", "left"), ("params", "right"), ("macs", "right")):
-            table.add_column(title, justify=justify, no_wrap=True)
+        table.add_column("name", no_wrap=True)
+        table.add_column("params", justify="right", no_wrap=True)
+        table.add_column("macs", justify="right", no_wrap=True)
         table.add_column("problem", no_wrap=True)
         table.add_column("source", overflow="fold")
         for item in items:

@@ -1,4 +1,4 @@
-"""Arguments that several commands share, and what KEY=VALUE means."""
+"""Arguments that several commands share, and the parsing of KEY=VALUE settings."""
 
 from __future__ import annotations
 
@@ -6,109 +6,134 @@ import argparse
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..settings import describe, parse
+from ..settings import RunSettings, describe, parse
 from ..task import DEFAULT_SEED, stages_with
 
 
-def add_run_arguments(parser: argparse.ArgumentParser, default_out: str) -> None:
-    """The arguments of every command that runs something."""
+def add_problem_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that choose the settings of a problem."""
     add = parser.add_argument
-    add("--data", metavar="NAME|FOLDER", help="data set; digits needs no download")
-    add("--root", metavar="DIR", help="folder that holds downloaded data sets")
-    add("--preset", metavar="NAME", help="named settings, such as paper")
     add(
-        "--seed",
-        metavar="N",
-        type=seed,
-        help=f"of the run; that of the run in --out, else {DEFAULT_SEED}",
+        "--data",
+        metavar="NAME|FOLDER",
+        help="data set by name, or a folder of images; digits needs no download",
     )
-    add("--device", metavar="NAME", help="cpu, cuda, ...; a GPU where there is one")
-    add("--out", metavar="DIR", help=f"run folder; {default_out}")
+    add("--root", metavar="DIR", help="folder of downloaded data sets")
+    add("--preset", metavar="NAME", help="named set of settings, such as paper")
+    add("--device", metavar="NAME", help="cpu, cuda, ... (default: a GPU if there is one)")
     add(
         "--set",
         metavar="KEY=VALUE",
         nargs="+",
         action="extend",
         default=[],
-        help="other settings, of every stage that has them; STAGE.KEY=VALUE of one",
+        help="further settings, for every stage that has them; STAGE.KEY=VALUE sets one stage only",
     )
 
 
-def seed(text: str) -> int:
-    """A seed from the command line."""
-    return _whole_number(text, 0)
+def add_run_arguments(parser: argparse.ArgumentParser, default_out: str) -> None:
+    """Add the arguments of commands that write a run folder.
+
+    Args:
+        parser: parser of the command.
+        default_out: default of ``--out``, for its help.
+    """
+    add_problem_arguments(parser)
+    parser.add_argument(
+        "--seed",
+        metavar="N",
+        type=nonnegative_int,
+        help=f"random seed (default: that of the run in --out if there is one, else "
+        f"{DEFAULT_SEED})",
+    )
+    parser.add_argument("--out", metavar="DIR", help=f"run folder (default: {default_out})")
 
 
-def count(text: str) -> int:
-    """A number of things from the command line."""
-    return _whole_number(text, 1)
+def nonnegative_int(text: str) -> int:
+    """Parse an integer of at least 0, such as a seed."""
+    return _parse_int(text, 0)
 
 
-def _whole_number(text, least):
+def positive_int(text: str) -> int:
+    """Parse an integer of at least 1, such as a number of runs."""
+    return _parse_int(text, 1)
+
+
+def _parse_int(text: str, least: int) -> int:
     if not text.isdecimal() or int(text) < least:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is invalid: expected a whole number, {least} or more"
-        )
+        raise argparse.ArgumentTypeError(f"expected an integer of at least {least}, got {text!r}")
     return int(text)
 
 
-def pairs(words: Iterable[str], flag: str) -> list[tuple[str, str]]:
-    """(key, value) of each KEY=VALUE that follows a flag.
+def key_value_pairs(words: Iterable[str], flag: str) -> list[tuple[str, str]]:
+    """Split every KEY=VALUE word that follows a flag.
+
+    Args:
+        words: the words.
+        flag: name of the flag, for the error message.
+
+    Returns:
+        A (key, value) pair per word.
 
     Raises:
-        ValueError: one has no "=".
+        ValueError: a word has no "=".
     """
-    found = []
+    pairs = []
     for word in words:
         key, equals, value = word.partition("=")
         if not equals:
-            raise ValueError(f"{flag} expects KEY=VALUE; got {word!r}.")
-        found.append((key, value))
-    return found
+            raise ValueError(f"{flag} is invalid: expected KEY=VALUE, got {word!r}.")
+        pairs.append((key, value))
+    return pairs
 
 
 def parse_options(
-    args: argparse.Namespace, classes: Mapping[str, type]
+    args: argparse.Namespace, classes: Mapping[str, type[RunSettings]]
 ) -> dict[str, dict[str, Any]]:
-    """The options that a command line gives to each of several stages.
+    """Parse the options that a command line gives to each of several stages.
 
     Args:
-        args: ``set``, and ``data``, ``root``, ``population``, ``generations``, ``device`` and
-            ``objectives`` where the command has them.
-        classes: the Settings of each stage, by its name.
+        args: parsed arguments: ``set``, and ``data``, ``root``, ``population``, ``generations``,
+            ``device`` and ``objectives`` if the command has them.
+        classes: stage name -> its Settings class.
 
     Returns:
-        Name of a stage -> option -> value; later words win. Presets are not included.
+        Stage name -> option -> value, without presets. If an option is given several times, the
+        last value wins, and ``--set`` wins over the other flags.
 
     Raises:
-        ValueError: a stage or a setting is unknown, or a value does not fit.
+        ValueError: a stage or a setting is unknown, or a value is invalid.
     """
-    options = {name: {} for name in classes}
+    options: dict[str, dict[str, Any]] = {name: {} for name in classes}
     names = "data", "root", "population", "generations", "device"
-    given = [(name, getattr(args, name, None)) for name in names]
-    words = [(key, text) for key, text in given if text is not None]
+    flags = [(name, getattr(args, name, None)) for name in names]
+    pairs = [(key, text) for key, text in flags if text is not None]
     if getattr(args, "objectives", None):
-        words.append(("objectives", ",".join(args.objectives)))
-    for key, text in [*words, *pairs(args.set, "--set")]:
+        pairs.append(("objectives", ",".join(args.objectives)))
+    for key, text in [*pairs, *key_value_pairs(args.set, "--set")]:
         stage, dot, field = key.rpartition(".")
         if dot and stage not in classes:
             raise ValueError(
-                f"--set {key}=...: no stage {stage!r} here; choose from {list(classes)}."
+                f"--set {key}=... is invalid: unknown stage {stage!r}; choose from {list(classes)}."
             )
-        asked = {stage: classes[stage]} if dot else classes
-        for name in stages_with(field, asked):
+        candidates = {stage: classes[stage]} if dot else classes
+        for name in stages_with(field, candidates):
             options[name][field] = parse(classes[name], field, text)
     return options
 
 
-def describe_settings(classes: Mapping[str, type]) -> str:
-    """The settings of stages, with their defaults, and the names of their presets, for the help."""
+def describe_settings(classes: Mapping[str, type[RunSettings]]) -> str:
+    """Return the help text on settings: names, defaults, descriptions, choices and presets.
+
+    Args:
+        classes: stage name -> its Settings class.
+    """
     lines = []
     for name, settings in classes.items():
-        lines += ["", f"settings of {name} (--set KEY=VALUE):"]
+        lines += ["", f"settings of {name} (--set KEY=VALUE), with their defaults:"]
         for key, default, help, choices in describe(settings):
             lines.append(f"  {key + '=' + default:<28} {help}")
             if choices:
-                lines.append(f"  {'':<28} ({', '.join(choices)})")
-        lines += [f"presets of {name}: {', '.join(settings.PRESETS)}"]
+                lines.append(f"  {'':<28} (choices: {', '.join(choices)})")
+        lines += [f"presets of {name} (--preset NAME): {', '.join(settings.PRESETS)}"]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What commands print: the log, tables, errors."""
+"""Output of the commands: the log, error messages and exit statuses."""
 
 from __future__ import annotations
 
@@ -12,26 +12,31 @@ if TYPE_CHECKING:
 
 
 class Log(RunCallback):
-    """Prints the lines of the log."""
+    """Print the lines of the log.
 
-    def __init__(self, console: Console):
+    Args:
+        console: console to print to.
+    """
+
+    def __init__(self, console: Console) -> None:
         self.console = console
 
     def on_log(self, text: str) -> None:
-        """Print the line as it is."""
+        """Print a line verbatim, without markup or wrapping."""
         self.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 def status_of(error: BaseException) -> int:
-    """The exit status of an error: 1 if the work failed, 2 if it was asked for wrongly."""
+    """Return the exit status of an error: 1 if the work failed, 2 if the usage was wrong."""
     from ..errors import SearchFailed
-    from ..run.journal import DamagedRun, RunInUse
+    from ..run.journal import RunInUse
+    from ..run.records import DamagedRun
 
     return 1 if isinstance(error, SearchFailed | OSError | DamagedRun | RunInUse) else 2
 
 
 def fail(status: int, message: object) -> int:
-    """Print an error; returns the exit status."""
+    """Print an error message to stderr and return the exit status."""
     sys.stdout.flush()
     print(f"moonas: {message}", file=sys.stderr)
     return status

@@ -1,4 +1,4 @@
-"""Runs the stages of a plan one after the other, and prints what they do."""
+"""Run the stages planned by ``moonas search`` and ``moonas train``, and print their results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from .output import Log, fail, status_of
 
 
 def run_plan(make_plan: Callable[[], list[PlannedStage]]) -> int:
-    """Run what ``make_plan`` returns, in order; returns the exit status."""
+    """Run stages in order.
+
+    Args:
+        make_plan: returns the planned stages; its ``ValueError`` is printed as wrong usage.
+
+    Returns:
+        The exit status.
+    """
     from ..run.journal import RunMismatch
 
     try:
@@ -19,44 +26,49 @@ def run_plan(make_plan: Callable[[], list[PlannedStage]]) -> int:
         return fail(status_of(error), error)
     import torch
 
-    from ..problem import SearchFailed
+    from ..errors import SearchFailed
 
     for planned in plan:
         try:
-            _run(planned)
+            _run_stage(planned)
         except (SearchFailed, ValueError) as error:
             return fail(2 if isinstance(error, RunMismatch) else 1, error)
         except OSError as error:
-            return fail(1, f"{error}. What is recorded is safe: the same line again goes on.")
+            return fail(
+                1, f"{error}. Everything recorded is safe; run the same command again to resume."
+            )
         except torch.OutOfMemoryError as error:
-            return fail(1, f"{error} Smaller batch, score_batch or channels may fit.")
+            return fail(1, f"{error} Try a smaller batch, score_batch or channels.")
     return 0
 
 
-def _run(planned):
+def _run_stage(planned: PlannedStage) -> None:
     from rich.console import Console
 
-    from ..run.stage import TrainingStage
+    from ..problem import ArchitectureProblem
 
     console = Console()
     log = Log(console)
     with progress_bar(console) as bar:
-        ended = planned.run(callbacks=[log, bar], verbose=True)
-    if not isinstance(ended.stage, TrainingStage):
+        result = planned.run(callbacks=[log, bar], verbose=True)
+    if isinstance(result.stage, ArchitectureProblem):
         from ..views.front import front_table
         from ..views.tables import to_console
 
+        search = result.result
         console.print()
-        console.print(to_console(front_table(ended.stage, ended.result.rows, ended.result.picked)))
-    for line in (*ended.lines, _last_line(ended)):
+        console.print(to_console(front_table(result.stage, search.rows, search.picked)))
+    for line in (*result.lines, _last_line(result)):
         log.on_log(line)
 
 
-def _last_line(ended: StageResult) -> str:
-    """Where the result is."""
-    if not ended.computed:
-        return f"This run is complete; nothing was left to compute. It is in {ended.folder}."
-    kinds = (".csv", ".png", ".json", ".pt")
-    names = sorted(path.name for path in ended.folder.iterdir() if path.suffix in kinds)
+def _last_line(result: StageResult) -> str:
+    """Return the line that says where the results are."""
+    if not result.computed:
+        return (
+            f"This run is complete, and nothing was recomputed. Its results are in {result.folder}."
+        )
+    suffixes = (".csv", ".png", ".json", ".pt")
+    names = sorted(path.name for path in result.folder.iterdir() if path.suffix in suffixes)
     names = [name for name in names if not name.startswith("weights-")]  # the journal's
-    return f"Written to {ended.folder}: {', '.join(names)}, journal.jsonl."
+    return f"Results written to {result.folder}: {', '.join(names)}, journal.jsonl."

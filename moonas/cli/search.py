@@ -1,11 +1,11 @@
-"""``moonas search``."""
+"""``moonas search``: search for architectures."""
 
 from __future__ import annotations
 
 import argparse
 
 from .. import registry
-from ..task import plan_search, stage_names
+from ..task import PlannedStage, plan_search, stage_names
 from .options import add_run_arguments, describe_settings, parse_options
 from .running import run_plan
 
@@ -13,23 +13,27 @@ from .running import run_plan
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.description = (
-        "Search for a Pareto front of architectures into a run folder. The same line again goes on "
-        "where it stopped, or says that the run is complete."
+        "Search for a Pareto front of architectures and write it to a run folder. Run the same "
+        "command again to resume an interrupted search."
     )
     add = parser.add_argument
-    add("task", metavar="TASK", help="one of those that moonas list shows")
-    add("--algorithm", metavar="NAME", help="pymoo algorithm in place of the paper's own")
+    add("task", metavar="TASK", help="task, as named by moonas list")
+    add(
+        "--algorithm",
+        metavar="NAME",
+        help="algorithm: nsga2, moead, random, ... (default: the paper's own)",
+    )
     add("--objectives", metavar="NAME", nargs="+", help="columns to minimise")
-    add("--population", metavar="N", help="candidates that survive")
+    add("--population", metavar="N", help="candidates that survive each generation")
     add("--generations", metavar="N", help="generations to run")
-    add("--stage", metavar="NAME", help="one stage of a task that has several")
+    add("--stage", metavar="NAME", help="run only this stage of a task with several stages")
     add_run_arguments(parser, default_out="runs/TASK-DATA-seedN")
 
 
 def settings_help(args: argparse.Namespace) -> str | None:
-    """The settings of the task's stages, with their defaults."""
+    """Return the help text on the settings of the task; None for an unknown task."""
     if args.task is None:
-        return "moonas search TASK --help lists settings."
+        return "Run moonas search TASK --help to list the settings of a task."
     try:
         names = stage_names(args.task)
     except ValueError:
@@ -38,11 +42,11 @@ def settings_help(args: argparse.Namespace) -> str | None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command; returns the exit status."""
+    """Run the command and return its exit status."""
     return run_plan(lambda: _plan(args))
 
 
-def _plan(args):
+def _plan(args: argparse.Namespace) -> list[PlannedStage]:
     classes = {name: registry.settings_class(name) for name in stage_names(args.task, args.stage)}
     return plan_search(
         args.task,

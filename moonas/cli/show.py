@@ -1,4 +1,4 @@
-"""``moonas show``."""
+"""``moonas show``: write the HTML report of a run."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from .output import fail, status_of
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.description = (
-        "Write report.html into a run folder, and its pictures as PNG. A search that still runs is "
-        "shown as far as it is."
+        "Write report.html and its figures, as PNG files, into a run folder. A search that is "
+        "still running is shown as far as it is recorded."
     )
     parser.add_argument("folder", metavar="RUN", help="run folder")
-    parser.add_argument("--open", action="store_true", help="open the page in a browser")
+    parser.add_argument("--open", action="store_true", help="open the report in a web browser")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command; returns the exit status."""
+    """Run the command and return its exit status."""
     from ..views.run_page import show
 
     try:
         path = show(args.folder)
     except ValueError as error:
         return fail(status_of(error), error)
-    print(f"Written: {path}, and its pictures as PNG.")
+    print(f"Report written to {path}, with its figures as PNG files next to it.")
     if args.open:
         import webbrowser
 

@@ -1,22 +1,23 @@
-"""``moonas train``."""
+"""``moonas train``: train architectures from scratch."""
 
 from __future__ import annotations
 
 import argparse
 
 from .. import registry
-from ..task import plan_training, trained_problem
+from ..task import PlannedStage, plan_training, trained_problem
 from .options import add_run_arguments, describe_settings, parse_options
 from .running import run_plan
 
-TRAINING = "the training"
+TRAINING = "the training"  # in the help on settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.description = (
-        "Train what a search has picked from scratch, and test it. The same line again goes on "
-        "where it stopped. Settings are those of the search by default."
+        "Train architectures of a front from scratch and evaluate them on the test set. Settings "
+        "that the search has, too, default to their values in the search. Run the same command "
+        "again to resume an interrupted training."
     )
     add = parser.add_argument
     add("folder", metavar="RUN", nargs="?", help="run folder of a search")
@@ -24,16 +25,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--pick",
         metavar="ROW",
         nargs="+",
-        help="rows of the front: knee, best-error, smallest, or their numbers; knee",
+        help="rows of the front to train: knee, best-error, smallest, or row numbers from 0 "
+        "(default: knee)",
     )
-    add("--architecture", metavar="NAME", help="a published one (moonas list --zoo), without a run")
-    add_run_arguments(parser, default_out="RUN/training, with several rows RUN/training-ROW")
+    add(
+        "--architecture",
+        metavar="NAME",
+        help="published architecture to train instead, as named by moonas list --zoo",
+    )
+    add_run_arguments(parser, default_out="RUN/training, or RUN/training-ROW with several rows")
 
 
 def settings_help(args: argparse.Namespace) -> str | None:
-    """The settings of the full training of a run, with their defaults."""
+    """Return the help text on the settings of the training; None if the run is invalid."""
     if args.folder is None and args.architecture is None:
-        return "moonas train RUN --help lists settings."
+        return "Run moonas train RUN --help to list the settings of the training."
     try:
         name = trained_problem(args.folder, args.architecture)
         return describe_settings({TRAINING: registry.training_settings_class(name)})
@@ -42,14 +48,14 @@ def settings_help(args: argparse.Namespace) -> str | None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command; returns the exit status."""
+    """Run the command and return its exit status."""
     return run_plan(lambda: _plan(args))
 
 
-def _plan(args):
+def _plan(args: argparse.Namespace) -> list[PlannedStage]:
     name = trained_problem(args.folder, args.architecture)
     options = parse_options(args, {"training": registry.training_settings_class(name)})["training"]
-    pick = options.pop("pick", None)  # --set pick=ROW, which --pick replaces
+    pick = options.pop("pick", None)  # --set pick=ROW, which --pick overrides
     architecture = options.pop("architecture", None)
     return plan_training(
         args.folder,

@@ -1,8 +1,22 @@
-"""Many runs of several algorithms on several problems, paired by seed, and what they say."""
+"""Comparison of algorithms: paired runs over seeds, statistics, tables and figures."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
 
 from .compare import compare
 from .plan import Plan, Task, make_plan
 from .results import Comparison
-from .runs import Run, play
+from .runs import Run, run_algorithm
 
-__all__ = ["Comparison", "Plan", "Run", "Task", "compare", "make_plan", "play"]
+__all__ = ["Comparison", "Plan", "Run", "Task", "compare", "make_plan", "run_algorithm"]
+
+
+def __getattr__(name: str) -> Any:
+    """Return an object under the name that it had in an earlier version."""
+    if name == "play":
+        text = "moonas.comparison.play is deprecated; use run_algorithm."
+        warnings.warn(text, DeprecationWarning, stacklevel=2)
+        return run_algorithm
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

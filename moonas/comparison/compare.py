@@ -1,15 +1,20 @@
-"""A comparison: run what is missing of it, a file a run, and read what is there.
+"""Comparisons: execute the runs that are missing, one file per run, and read all of them.
 
     plan              problems, algorithms and seeds, see :mod:`.plan`
-    runs/PROBLEM/ALGORITHM/seed-001.npz    one run, see :mod:`.runs`; seed-001.txt why it failed
-    runs/PROBLEM/ALGORITHM/seed-001/       its journal, where candidates train
+    runs/PROBLEM/ALGORITHM/seed-001.npz    one run, see :mod:`.runs`
+    runs/PROBLEM/ALGORITHM/seed-001.txt    the error message of a run that failed
+    runs/PROBLEM/ALGORITHM/seed-001/       its journal, if candidates are trained
 
-An interrupted comparison goes on where it stopped, and a run that had begun, too.
+An interrupted comparison resumes where it stopped, within a run that has a journal.
 """
+
+from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import joblib
@@ -18,52 +23,57 @@ import numpy as np
 from ..files import write_atomically
 from ..registry import attach_journal, load_problem
 from ..run.callbacks import Progress, progress_function
-from .plan import PICKS, make_plan
+from .plan import PICKS, Plan, Task, make_plan
 from .results import Comparison
-from .runs import NUMBERS, Run, play, play_nonstationary
+from .runs import NUMBERS, Run, run_algorithm, run_nonstationary
+
+if TYPE_CHECKING:
+    from .plan import AlgorithmLike, ProblemLike, RunKey
 
 
 def compare(
-    problems,
-    algorithms,
+    problems: Mapping[str, ProblemLike] | Iterable[str],
+    algorithms: Mapping[str, AlgorithmLike] | Iterable[str],
     *,
-    out,
-    seeds=None,
-    evaluations=None,
-    generations=None,
-    picks=PICKS,
-    training=None,
-    jobs=-1,
+    out: str | Path,
+    seeds: int | Sequence[int] | None = None,
+    evaluations: int | None = None,
+    generations: int | None = None,
+    picks: int = PICKS,
+    training: Mapping[str, Any] | None = None,
+    jobs: int = -1,
     on_progress: Progress | None = None,
-    told=None,
-):
-    """Run what is missing of a comparison of algorithms, and write what it says.
+    told: Callable[[int, int], None] | None = None,
+) -> Comparison:
+    """Compare algorithms: execute the runs that are missing, and write tables and figures.
 
-    Seeds are paired: run i of every algorithm has the same seed. Every algorithm has a problem's
-    own operators, if it is called by name, and the same budget.
+    Runs are paired: the i-th run of every algorithm has the same seed. All algorithms have the
+    same budget, and algorithms given by name use the operators of the problem.
 
     Args:
         problems: names, or label -> name, or label -> (name, options).
-        algorithms: names, or label -> name, or label -> function of the problem that makes a pymoo
-            algorithm, called afresh for every run.
+        algorithms: names, or label -> name, or label -> a function that takes the problem and
+            returns a new pymoo algorithm; it is called once per run.
         out: folder of the comparison.
-        seeds: how many, or a sequence of them; by default 31 where all problems are tables, else 5.
-        evaluations: of a run, where scores do not move; by default those of the problem's own
-            search.
-        generations: of a run, where they do; the same.
-        picks: networks of every front to train from scratch, where scores move.
-        training: options of these trainings, a dict.
-        jobs: processes; -1 for as many as there are cores.
-        on_progress: called with (phase, runs done, total, unit), at the start and after each run;
-            such as :meth:`moonas.run.callbacks.RunCallback.on_progress`.
-        told: deprecated; (runs done, total) -> None.
+        seeds: number of seeds, or a sequence of seeds; by default 31 if all problems are tabular,
+            otherwise 5.
+        evaluations: evaluations per run of problems with fixed objectives; by default those of
+            the problem's own search.
+        generations: generations per run of problems whose objectives change while shared weights
+            train; by default those of the problem's own search.
+        picks: networks per front to train from scratch, for problems whose objectives change.
+        training: settings of these trainings.
+        jobs: number of processes; -1 for one per CPU core.
+        on_progress: called with (phase, completed runs, total, unit) at the start and after each
+            run, such as :meth:`moonas.run.callbacks.RunCallback.on_progress`.
+        told: deprecated; called with (completed runs, total).
 
     Returns:
-        A :class:`~moonas.comparison.results.Comparison`; tables, pictures and report.html are in
-        the folder.
+        A :class:`~moonas.comparison.results.Comparison`. Tables, figures and report.html are
+        written to the folder.
 
     Raises:
-        ValueError: a name is unknown, or the folder holds a comparison with other options or
+        ValueError: a name is unknown, or the folder contains a comparison with other options or
             budgets.
     """
     from .report import write_report
@@ -80,31 +90,31 @@ def compare(
     )
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    runs = {asked: _read(plan, out, *asked) for asked in plan.asked()}
-    missing = [asked for asked, run in runs.items() if run is None]
+    runs = {key: _read(plan, out, *key) for key in plan.run_keys()}
+    missing = [key for key, run in runs.items() if run is None]
     done = len(runs) - len(missing)
     report_progress("comparing", done, len(runs), "runs")
     pool = joblib.Parallel(jobs, return_as="generator_unordered")
-    for asked in pool(joblib.delayed(_run)(plan, out, *asked) for asked in missing):
-        runs[asked] = _read(plan, out, *asked) or _failure(out, *asked)
+    for key in pool(joblib.delayed(_execute)(plan, out, *key) for key in missing):
+        runs[key] = _read(plan, out, *key) or _read_failure(out, *key)
         done += 1
         report_progress("comparing", done, len(runs), "runs")
-    found = Comparison(plan, list(runs.values()))
-    write_report(found, out)
-    return found
+    comparison = Comparison(plan, [run for run in runs.values() if run is not None])
+    write_report(comparison, out)
+    return comparison
 
 
-def _path(out, problem, algorithm, seed):
+def _path(out: Path, problem: str, algorithm: str, seed: int) -> Path:
     return out / "runs" / problem / algorithm / f"seed-{seed:03d}.npz"
 
 
-def _run(plan, out, problem, algorithm, seed):
-    """Make one run and keep it; one that fails leaves what went wrong in a file of text."""
+def _execute(plan: Plan, out: Path, problem: str, algorithm: str, seed: int) -> RunKey:
+    """Execute one run and write its numbers, or its error message if it fails."""
     path, task = _path(out, problem, algorithm, seed), plan.tasks[problem]
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        numbers = _play(task, plan.algorithms[algorithm], seed, path.with_suffix(""))
-    except Exception as error:  # whatever an algorithm raises must not stop the others
+        numbers = _run_task(task, plan.algorithms[algorithm], seed, path.with_suffix(""))
+    except Exception as error:  # a failing algorithm must not stop the others
         reason = f"{type(error).__name__}: {error}"
         write_atomically(path.with_suffix(".txt"), reason.encode())
         return problem, algorithm, seed
@@ -115,48 +125,46 @@ def _run(plan, out, problem, algorithm, seed):
     return problem, algorithm, seed
 
 
-def _play(task, algorithm, seed, folder):
+def _run_task(task: Task, algorithm: AlgorithmLike, seed: int, folder: Path) -> dict[str, Any]:
     problem = load_problem(task.name, **task.options)
     if task.table:
-        return play(problem, algorithm, seed, task.budget)
+        return run_algorithm(problem, algorithm, seed, task.budget)
     attach_journal(problem, task.name, folder)
     try:
         if task.nonstationary:
-            return play_nonstationary(
+            return run_nonstationary(
                 problem, algorithm, seed, task.budget, task.picks, task.training
             )
-        return play(problem, algorithm, seed, task.budget)
+        return run_algorithm(problem, algorithm, seed, task.budget)
     finally:
         problem.journal.close()
 
 
-def _read(plan, out, problem, algorithm, seed):
-    """A run that was made; None if it was not, or failed."""
-    path, wanted = (
-        _path(out, problem, algorithm, seed),
-        json.loads(json.dumps(plan.tasks[problem].about)),
-    )
+def _read(plan: Plan, out: Path, problem: str, algorithm: str, seed: int) -> Run | None:
+    """Read a completed run; return None if the run is missing or has failed."""
+    path = _path(out, problem, algorithm, seed)
     if not path.exists():
         return None
     try:
         with np.load(path, allow_pickle=False) as file:
-            held = {name: file[name] for name in file.files}
-        about = json.loads(str(held.pop("about")))
-        if set(held) - set(NUMBERS):
-            raise KeyError(f"unknown {sorted(set(held) - set(NUMBERS))}")
-        numbers = {name: value if value.ndim else value.item() for name, value in held.items()}
+            arrays = {name: file[name] for name in file.files}
+        about = json.loads(str(arrays.pop("about")))
+        if set(arrays) - set(NUMBERS):
+            raise KeyError(f"unknown {sorted(set(arrays) - set(NUMBERS))}")
+        numbers = {name: value if value.ndim else value.item() for name, value in arrays.items()}
         run = Run(problem, algorithm, seed, **numbers)
     except (ValueError, OSError, KeyError, TypeError, EOFError, BadZipFile) as error:
-        raise ValueError(f"{path} is damaged: {error} Remove it, and it is made again.") from None
-    if about != wanted:
-        name = next(k for k in [*wanted, *about] if about.get(k) != wanted.get(k))
+        raise ValueError(f"{path} is damaged: {error} Delete it to repeat the run.") from None
+    expected = json.loads(json.dumps(plan.tasks[problem].about))
+    if about != expected:
+        name = next(k for k in [*expected, *about] if about.get(k) != expected.get(k))
         raise ValueError(
-            f"{path} is a run with {name}={about.get(name)!r}, and this one has "
-            f"{wanted.get(name)!r}; give this comparison a folder of its own."
+            f"{path} belongs to another comparison, with {name}={about.get(name)!r}; this one has "
+            f"{name}={expected.get(name)!r}. Choose another folder for this comparison."
         )
     return run
 
 
-def _failure(out, problem, algorithm, seed):
+def _read_failure(out: Path, problem: str, algorithm: str, seed: int) -> Run:
     reason = _path(out, problem, algorithm, seed).with_suffix(".txt").read_text()
     return Run(problem, algorithm, seed, reason)

@@ -1,106 +1,132 @@
-"""What a comparison says, as pictures: figures of matplotlib."""
+"""Matplotlib figures of a comparison."""
+
+from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import moocore
 import numpy as np
+from matplotlib.figure import Figure
 
 from ..views.drawing import COLORS, INK, finish, one_plot
 from ..views.front import column_title, format_value, label_axes
 from ..views.page import Point
 from . import statistics
 
+if TYPE_CHECKING:
+    from .results import Comparison
+    from .runs import Run
 
-def color_of(comparison):
-    """Algorithm -> colour; after twelve they come again."""
+
+def color_of(comparison: Comparison) -> dict[str, str]:
+    """Return algorithm -> colour; colours repeat after twelve algorithms."""
     names = list(comparison.plan.algorithms)
     return {name: COLORS[i % len(COLORS)] for i, name in enumerate(names)}
 
 
-def convergence(comparison, problem):
-    """Median and quartiles of the hypervolume over evaluations, a line an algorithm.
+def convergence(comparison: Comparison, problem: str) -> Figure:
+    """Plot median and quartiles of the hypervolume over evaluations, one line per algorithm.
 
-    Where the true front is known, what is drawn is the gap to it, on a logarithmic axis.
+    If the true front is known, the gap to its hypervolume is plotted on a logarithmic axis.
+
+    Args:
+        comparison: the comparison.
+        problem: label of the problem.
     """
     figure, axes = one_plot()
     true, colors = comparison.true_hypervolume(problem), color_of(comparison)
     for name, runs in comparison.succeeded(problem).items():
-        every = np.unique(np.concatenate([run.evaluations for run in runs]))
-        every = every[every >= max(run.evaluations[0] for run in runs)]  # all have begun
-        curves = np.array([_stairs(run, every) for run in runs])
+        counts = np.unique(np.concatenate([run.evaluations for run in runs]))
+        counts = counts[counts >= max(run.evaluations[0] for run in runs)]  # all runs have values
+        curves = np.array([_series_at(run, counts) for run in runs])
         if not math.isnan(true):
             curves = np.maximum(true - curves, 1e-6)
-        low, middle, high = np.percentile(curves, [25, 50, 75], axis=0)
-        axes.plot(every, middle, color=colors[name], label=name)
-        axes.fill_between(every, low, high, color=colors[name], alpha=0.13, lw=0)
+        low, median, high = np.percentile(curves, [25, 50, 75], axis=0)
+        axes.plot(counts, median, color=colors[name], label=name)
+        axes.fill_between(counts, low, high, color=colors[name], alpha=0.13, lw=0)
     known = not math.isnan(true)
     axes.set(
         xlabel="evaluations",
-        ylabel="hypervolume missing" if known else "hypervolume",
+        ylabel="gap to the true hypervolume" if known else "hypervolume",
         yscale="log" if known else "linear",
     )
     finish(axes)
     return figure
 
 
-def _stairs(run, every):
-    """Hypervolumes of a run at some numbers of evaluations; NaN before its first generation."""
-    places = np.searchsorted(run.evaluations, every, side="right") - 1
-    return np.where(places >= 0, run.series[np.maximum(places, 0)], np.nan)
+def _series_at(run: Run, counts: np.ndarray) -> np.ndarray:
+    """Return the hypervolumes of a run at given numbers of evaluations.
 
-
-def attainment(comparison, problem):
-    """What half of the runs have attained (median attainment surfaces), of two objectives.
-
-    After Fonseca and Fleming (1996), by moocore.
+    Args:
+        run: the run.
+        counts: (n,) numbers of evaluations.
 
     Returns:
-        The figure, and a list of :class:`~moonas.views.page.Point`, those of the true front.
+        (n,) hypervolumes after the last completed generation; NaN before the first one.
+    """
+    indices = np.searchsorted(run.evaluations, counts, side="right") - 1
+    return np.where(indices >= 0, run.series[np.maximum(indices, 0)], np.nan)
+
+
+def attainment(comparison: Comparison, problem: str) -> tuple[Figure, list[Point]]:
+    """Plot median attainment surfaces in the first two objectives (Fonseca and Fleming, 1996).
+
+    Args:
+        comparison: the comparison.
+        problem: label of the problem.
+
+    Returns:
+        The figure, and the points of the true front with their tooltips, if it is known.
     """
     figure, axes = one_plot()
-    made, points = comparison.problems[problem], []
-    first, second = made.objectives[:2]
+    searched: Any = comparison.problems[problem]
+    points = []
+    first, second = searched.objectives[:2]
     for name, runs in comparison.succeeded(problem).items():
         surface = median_attainment([run.points[:, :2] for run in runs])
         color = color_of(comparison)[name]
         axes.step(surface[:, 1], surface[:, 0], where="post", color=color, label=name)
     if comparison.plan.tasks[problem].table:
-        X, F = made.true_front()
+        X, F = searched.true_front()
         axes.scatter(F[:, 1], F[:, 0], s=9, color=INK, zorder=3, label="true front")
         for x, f in zip(X, F, strict=True):
-            columns = map(made.column, made.objectives)
+            columns = map(searched.column, searched.objectives)
             tip = [
                 f"{column_title(c)}: {format_value(c, v)}" for c, v in zip(columns, f, strict=True)
             ]
-            points.append(Point(axes, f[1], f[0], "\n".join([*tip, str(made.decode(x))])))
-    label_axes(axes, made.column(second), made.column(first))
+            points.append(Point(axes, f[1], f[0], "\n".join([*tip, str(searched.decode(x))])))
+    label_axes(axes, searched.column(second), searched.column(first))
     low, high = axes.dataLim.intervalx
     if low > 0 and high > 50 * low:
-        axes.set_xscale("log")
-        label_axes(axes, made.column(second), made.column(first))  # a scale brings its own numbers
+        axes.set_xscale("log")  # which resets the format of the numbers
+        label_axes(axes, searched.column(second), searched.column(first))
     finish(axes)
     return figure, points
 
 
-def median_attainment(fronts):
-    """The points that half of some runs have attained, by ascending second objective.
+def median_attainment(fronts: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the median attainment surface of several runs.
 
     Args:
-        fronts: list of (k, 2), one a run.
+        fronts: one front per run, (k, 2).
 
     Returns:
-        (n, 2).
+        (n, 2) points attained by at least half of the runs, by ascending second objective.
     """
     sets = np.concatenate([np.full(len(F), i + 1) for i, F in enumerate(fronts)])
-    surface = moocore.eaf(np.concatenate(fronts), sets, percentiles=[50])[:, :2]
+    surface: np.ndarray = moocore.eaf(np.concatenate(fronts), sets, percentiles=[50])[:, :2]
     return surface[np.argsort(surface[:, 1])]
 
 
-def critical_difference(values, colors):
-    """Mean ranks on a line; a bar joins algorithms that do not differ (Nemenyi, level 0.05).
+def critical_difference(values: Mapping[str, np.ndarray], colors: Mapping[str, str]) -> Figure:
+    """Plot mean ranks on a line; bars connect algorithms that do not differ significantly.
+
+    The test is Nemenyi's at level 0.05 (Demšar, JMLR 2006).
 
     Args:
-        values: algorithm -> (n,), paired, higher is better; two algorithms at least.
+        values: algorithm -> (n,) paired values, higher is better; at least two algorithms.
         colors: algorithm -> colour.
     """
     names, table = list(values), np.column_stack(list(values.values()))
@@ -112,7 +138,7 @@ def critical_difference(values, colors):
     for height, i in enumerate(order[::-1]):
         axes.plot([mean[i]] * 2, [height, len(names)], color=INK, lw=0.6, alpha=0.4)
         axes.scatter(mean[i], height, s=36, color=colors[names[i]], zorder=3)
-        left = mean[i] > (1 + len(names)) / 2  # so that no name leaves the picture
+        left = mean[i] > (1 + len(names)) / 2  # so that all names stay within the figure
         axes.annotate(
             f"{names[i]} {mean[i]:.2f}",
             (mean[i], height),
@@ -136,24 +162,34 @@ def critical_difference(values, colors):
     return figure
 
 
-def cliques(mean, critical):
-    """Stretches of ascending mean ranks that span less than the critical difference.
+def cliques(mean: np.ndarray, critical: float) -> list[tuple[int, int]]:
+    """Find maximal groups of algorithms whose mean ranks do not differ significantly.
+
+    Args:
+        mean: (k,) ascending mean ranks.
+        critical: critical difference.
 
     Returns:
-        A list of (first, last) indices, none within another.
+        (first, last) indices of each group; no group contains another.
     """
-    found = []
+    groups: list[tuple[int, int]] = []
     for first in range(len(mean)):
         last = int(np.flatnonzero(mean - mean[first] < critical)[-1])
-        if last > first and (not found or last > found[-1][1]):
-            found.append((first, last))
-    return found
+        if last > first and (not groups or last > groups[-1][1]):
+            groups.append((first, last))
+    return groups
 
 
-def retraining(comparison, problem):
-    """First objective of every pick after its training from scratch, over that in the search."""
+def retraining(comparison: Comparison, problem: str) -> Figure:
+    """Plot the first objective of every pick after training from scratch over that in the search.
+
+    Args:
+        comparison: the comparison.
+        problem: label of the problem.
+    """
     figure, axes = one_plot()
-    made, limits = comparison.problems[problem], []
+    searched_problem = comparison.problems[problem]
+    limits: list[float] = []
     for name, runs in comparison.succeeded(problem).items():
         searched = np.concatenate([run.picks[:, 0] for run in runs])
         trained = np.concatenate([run.retrained[:, 0] for run in runs])
@@ -161,9 +197,9 @@ def retraining(comparison, problem):
         axes.scatter(searched, trained, s=18, color=color_of(comparison)[name], label=name)
     low, high = min(limits), max(limits)
     axes.plot([low, high], [low, high], color=INK, lw=0.8, ls=":")
-    column = made.column(made.objectives[0])
+    column = searched_problem.column(searched_problem.objectives[0])
     label_axes(axes, column, column)
-    axes.set_xlabel(f"{axes.get_xlabel()}, in the search")
-    axes.set_ylabel(f"{axes.get_ylabel()}, from scratch")
+    axes.set_xlabel(f"{axes.get_xlabel()} in the search")
+    axes.set_ylabel(f"{axes.get_ylabel()} after training from scratch")
     finish(axes)
     return figure

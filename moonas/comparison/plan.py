@@ -1,11 +1,26 @@
-"""What a comparison is asked to do."""
+"""Plans of comparisons: problems with their budgets, algorithms and seeds."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from ..algorithms.named import ALGORITHMS
 from ..registry import load_problem, training_settings_class
 from ..settings import free_names, names_of, to_json
 from ..tabular import TabularProblem
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from pymoo.core.algorithm import Algorithm
+
+    from ..problem import ArchitectureProblem
+
+    ProblemLike: TypeAlias = str | tuple[str, Mapping[str, Any]]
+    AlgorithmLike: TypeAlias = str | Callable[[ArchitectureProblem], Algorithm]
+    RunKey: TypeAlias = tuple[str, str, int]  # labels of the problem and the algorithm, seed
 
 TABULAR_SEEDS, TRAINING_SEEDS = 31, 5
 PICKS = 3
@@ -13,117 +28,138 @@ PICKS = 3
 
 @dataclass(frozen=True)
 class Task:
-    """A problem of a comparison.
+    """A problem of a comparison, with its options and its budget.
 
     Args:
-        name: that ``load_problem`` knows.
-        options: of it.
-        budget: evaluations of a run; where scores move, generations.
-        nonstationary: whether scores move.
-        table: whether scores are looked up.
-        training: options of the trainings from scratch, where scores move.
-        picks: networks of a front that are trained from scratch, where scores move.
-        about: what tells its runs from others, by name; JSON can hold it.
+        name: name of the problem, for ``load_problem``.
+        options: options of the problem.
+        budget: evaluations per run; generations per run if the objectives change.
+        nonstationary: whether the objectives change while shared weights train.
+        table: whether the objectives are looked up in a table.
+        training: settings of the trainings from scratch, if the objectives change.
+        picks: networks per front to train from scratch, if the objectives change.
+        about: everything that the results of a run depend on, as a dict that JSON can represent.
+            Runs are stored with it, and only runs with the same dict are reused.
     """
 
     name: str
-    options: dict
+    options: dict[str, Any]
     budget: int
     nonstationary: bool
     table: bool
-    training: dict
+    training: dict[str, Any]
     picks: int
-    about: dict
+    about: dict[str, Any]
 
     @property
-    def unit(self):
-        """What the budget counts."""
+    def unit(self) -> str:
+        """Unit of the budget, in the plural."""
         return unit(self.nonstationary)
 
 
-def unit(nonstationary):
-    """What budgets count."""
+def unit(nonstationary: bool) -> str:
+    """Return the unit of budgets, in the plural."""
     return "generations" if nonstationary else "evaluations"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that is asked.
+    """All runs of a comparison.
 
     Args:
         tasks: label -> :class:`Task`.
-        algorithms: label -> name, or problem -> pymoo algorithm, called afresh for every run.
-        seeds: of the runs, the same for all.
+        algorithms: label -> name, or a function that takes the problem and returns a new pymoo
+            algorithm.
+        seeds: seeds of the runs, the same for all problems and algorithms.
     """
 
-    tasks: dict
-    algorithms: dict
-    seeds: tuple
+    tasks: dict[str, Task]
+    algorithms: dict[str, AlgorithmLike]
+    seeds: tuple[int, ...]
 
-    def asked(self):
-        """All runs, (problem, algorithm, seed), seeds outermost, so that what is done is paired."""
+    def run_keys(self) -> list[RunKey]:
+        """Return (problem, algorithm, seed) of every run.
+
+        Seeds vary slowest, so that an interrupted comparison has complete pairs.
+        """
         return [(p, a, s) for s in self.seeds for p in self.tasks for a in self.algorithms]
 
 
 def make_plan(
-    problems,
-    algorithms,
+    problems: Mapping[str, ProblemLike] | Iterable[str],
+    algorithms: Mapping[str, AlgorithmLike] | Iterable[str],
     *,
-    seeds=None,
-    evaluations=None,
-    generations=None,
-    picks=PICKS,
-    training=None,
-):
-    """A :class:`Plan`; see :func:`~moonas.comparison.compare.compare` for the arguments.
+    seeds: int | Sequence[int] | None = None,
+    evaluations: int | None = None,
+    generations: int | None = None,
+    picks: int = PICKS,
+    training: Mapping[str, Any] | None = None,
+) -> Plan:
+    """Check the arguments of :func:`~moonas.comparison.compare.compare` and make a plan of them.
 
     Raises:
-        ValueError: a name is unknown, or nothing is asked for.
+        ValueError: a name is unknown, or there is no problem, algorithm or seed.
     """
-    problems, algorithms = _by_label(problems), _by_label(algorithms)
-    for what, found in (("problems", problems), ("algorithms", algorithms)):
-        if not found:
-            raise ValueError(f"A comparison wants {what}; none were given.")
-    for name in algorithms.values():
-        if isinstance(name, str) and name not in ALGORITHMS:
-            raise ValueError(f"Unknown algorithm {name!r}; choose from {sorted(ALGORITHMS)}.")
+    problem_of: dict[str, ProblemLike] = _by_label(problems)
+    algorithm_of: dict[str, AlgorithmLike] = _by_label(algorithms)
+    for argument, given in (("problems", problem_of), ("algorithms", algorithm_of)):
+        if not given:
+            raise ValueError(f"{argument}={given} is invalid: expected at least one.")
+    for algorithm in algorithm_of.values():
+        if isinstance(algorithm, str) and algorithm not in ALGORITHMS:
+            raise ValueError(f"Unknown algorithm {algorithm!r}; choose from {sorted(ALGORITHMS)}.")
     tasks = {}
-    for label, named in problems.items():
-        name, options = (named, {}) if isinstance(named, str) else (named[0], dict(named[1]))
-        tasks[label] = _task(name, options, evaluations, generations, picks, training or {})
+    for label, problem in problem_of.items():
+        name = problem if isinstance(problem, str) else problem[0]
+        options = {} if isinstance(problem, str) else dict(problem[1])
+        tasks[label] = _make_task(
+            name, options, evaluations, generations, picks, dict(training or {})
+        )
     if seeds is None:
         seeds = TABULAR_SEEDS if all(task.table for task in tasks.values()) else TRAINING_SEEDS
     seeds = tuple(range(1, seeds + 1)) if isinstance(seeds, int) else tuple(map(int, seeds))
     if not seeds or len(set(seeds)) < len(seeds):
-        raise ValueError(f"seeds={seeds} will not do: one or more, all different.")
-    return Plan(tasks, algorithms, seeds)
+        raise ValueError(f"seeds={seeds} is invalid: expected one or more, all different.")
+    return Plan(tasks, algorithm_of, seeds)
 
 
-def _by_label(named):
-    return dict(named) if isinstance(named, dict) else {name: name for name in named}
+def _by_label(items: Mapping[str, Any] | Iterable[str]) -> dict[str, Any]:
+    """Return label -> item; names are their own labels."""
+    return dict(items) if isinstance(items, Mapping) else {name: name for name in items}
 
 
-def _task(name, options, evaluations, generations, picks, training):
+def _make_task(
+    name: str,
+    options: dict[str, Any],
+    evaluations: int | None,
+    generations: int | None,
+    picks: int,
+    training: dict[str, Any],
+) -> Task:
     problem = load_problem(name, **options)
     settings, table = problem.settings, isinstance(problem, TabularProblem)
     if table:
-        problem.true_front()  # the table is there, and whole
+        problem.true_front()  # raises now if the table is missing or incomplete
     if problem.nonstationary:
         budget = generations or settings.generations
         options = options | {"generations": budget}  # the horizon of the schedules
         settings = replace(settings, generations=budget)
         if picks < 1:
-            raise ValueError(f"picks={picks} will not do: at least 1.")
+            raise ValueError(f"picks={picks} is invalid: expected at least 1.")
         known = names_of(training_settings_class(name))
         unknown = sorted(set(training) - set(known))
         if unknown:
-            raise ValueError(f"Unknown setting {unknown[0]!r} of a training of {name}.")
+            raise ValueError(
+                f"Unknown setting {unknown[0]!r} of the training of {name}; choose from "
+                f"{sorted(known)}."
+            )
     else:
         budget, training = evaluations or settings.population * settings.generations, {}
+    budget_unit = unit(problem.nonstationary)
     if budget < 1:
-        raise ValueError(f"A budget of {budget} will not do: at least 1.")
-    asked = {k: v for k, v in to_json(settings).items() if k not in free_names(settings)}
-    about = {"problem": name, unit(problem.nonstationary): budget} | asked | problem.inputs
+        raise ValueError(f"{budget_unit}={budget} is invalid: expected at least 1.")
+    recorded = {k: v for k, v in to_json(settings).items() if k not in free_names(settings)}
+    about = {"problem": name, budget_unit: budget} | recorded | problem.inputs
     if problem.nonstationary:
         about |= {"picks": picks} | {f"training {k}": v for k, v in training.items()}
     return Task(name, options, budget, problem.nonstationary, table, training, picks, about)

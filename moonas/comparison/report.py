@@ -1,4 +1,4 @@
-"""The results of a comparison as tables in Markdown and LaTeX, and as a page."""
+"""Results of a comparison as tables in Markdown and LaTeX, and as an HTML report."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..files import save_figure, write_atomically
+from ..run.numbers import plural
 from ..views import page
 from ..views.tables import Table, to_html, to_latex, to_markdown
 from . import pictures
@@ -16,45 +17,46 @@ from .results import LEVEL, Comparison
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-TITLES = {
+TITLES = {  # column of results -> its title
     "algorithm": "algorithm",
-    "median": "hypervolume",
+    "median": "median hypervolume",
     "quartiles": "quartiles",
     "mean_rank": "mean rank",
     "log10_gap": "log10 gap",
     "igd_plus": "IGD+",
-    "evaluations_to_99": "to 99 %",
-    "reached_99": "reached",
-    "descriptive": "own weights",
-    "training_steps": "steps",
-    "failed": "failed",
+    "evaluations_to_99": "evaluations to 99 %",
+    "reached_99": "reached 99 %",
+    "descriptive": "shared-weight hypervolume",
+    "training_steps": "training steps",
+    "failed": "failed runs",
 }
 DIGITS = {"median": 4, "mean_rank": 2, "log10_gap": 2, "igd_plus": 5, "descriptive": 4}
-KNOWN = ("log10_gap", "igd_plus", "evaluations_to_99", "reached_99")  # where the true front is
+TABULAR_COLUMNS = ("log10_gap", "igd_plus", "evaluations_to_99", "reached_99")
 NONSTATIONARY_COLUMNS = ("descriptive", "training_steps")
 
 
 def results_table(comparison: Comparison, problem: str, *, narrow: bool = False) -> Table:
-    """The results of a problem, a row per algorithm, by ascending mean rank.
+    """Return the results of a problem as a table, one row per algorithm by ascending mean rank.
 
     Args:
-        comparison: any.
-        problem: label.
-        narrow: leave the quartiles out.
+        comparison: the comparison.
+        problem: label of the problem.
+        narrow: whether to omit the quartiles.
     """
     task = comparison.plan.tasks[problem]
     rows = [row for row in comparison.results if row["problem"] == problem]
     rows.sort(key=lambda row: row.get("mean_rank", math.inf))
-    left_out = set() if task.table else set(KNOWN)
-    left_out |= set() if task.nonstationary else set(NONSTATIONARY_COLUMNS)
-    left_out |= {"quartiles"} if narrow else set()
-    left_out |= set() if any(row["failed"] for row in rows) else {"failed"}
-    names = [name for name in TITLES if name not in left_out]
-    texts = [[_text(row, name) for name in names] for row in rows]
+    omitted = set() if task.table else set(TABULAR_COLUMNS)
+    omitted |= set() if task.nonstationary else set(NONSTATIONARY_COLUMNS)
+    omitted |= {"quartiles"} if narrow else set()
+    omitted |= set() if any(row["failed"] for row in rows) else {"failed"}
+    names = [name for name in TITLES if name not in omitted]
+    texts = [[_format(row, name) for name in names] for row in rows]
     return Table([TITLES[name] for name in names], texts, title=problem)
 
 
-def _text(row: Mapping[str, Any], name: str) -> str:
+def _format(row: Mapping[str, Any], name: str) -> str:
+    """Format a column of a row of results."""
     if name == "quartiles":
         return f"{row['q1']:.4f} to {row['q3']:.4f}" if "q1" in row else "-"
     value = row.get(name)
@@ -70,44 +72,65 @@ def _text(row: Mapping[str, Any], name: str) -> str:
 
 
 def summary(comparison: Comparison, problem: str) -> list[str]:
-    """A summary of a problem's results: budget, how to read the table, failures, tests; lines."""
+    """Summarise the results of a problem in plain text.
+
+    Args:
+        comparison: the comparison.
+        problem: label of the problem.
+
+    Returns:
+        Lines on the budget, the columns of :func:`results_table`, failed runs and Friedman's test.
+    """
     plan = comparison.plan
     task, n = plan.tasks[problem], len(plan.seeds)
-    lines = [f"{task.budget} {task.unit} a run, {n} seed{'s' * (n > 1)}."]
+    lines = [f"Budget: {plural(task.budget, task.unit[:-1])} per run; {plural(n, 'seed')}."]
     if task.nonstationary:
         lines.append(
-            f"Weights train during a run, so hypervolume is that of {task.picks} networks of a "
-            "front, at most, trained from scratch and judged by the images for the final test; "
-            "that under a run's own weights (own weights) only describes it."
+            "Shared weights train during a search, so scores of different runs are not comparable. "
+            f"Hypervolume: that of at most {plural(task.picks, 'network')} per front, trained from "
+            "scratch and evaluated on the test set. Shared-weight hypervolume: that of the last "
+            "population under the weights of its own run, which is only descriptive."
         )
     else:
-        lines.append("Hypervolume is that of all a run evaluated, a share of the problem's bounds.")
+        lines.append(
+            "Hypervolume: that of all candidates evaluated in a run, as a fraction of the box "
+            "between the problem's bounds."
+        )
     if task.table:
         true = comparison.true_hypervolume(problem)
         lines.append(
-            f"The true front has {true:.4f}. log10 gap: what the median lacks of it; to 99 %: the "
-            "median evaluations after which a run had 99 % of it, and how many runs reached it."
+            f"The true front has a hypervolume of {true:.4f}. Log10 gap: log10 of the difference "
+            "between this and the median. Evaluations to 99 %: median number of evaluations after "
+            "which a run reached 99 % of it. Reached 99 %: number of runs that did."
         )
     for algorithm in plan.algorithms:
-        reasons = [run.failed for run in comparison.of(problem, algorithm) if run.failed]
+        reasons = [run.failed for run in comparison.runs_of(problem, algorithm) if run.failed]
         if reasons:
-            lines.append(f"{algorithm} failed in {len(reasons)} of {n} runs: {reasons[0]}")
+            lines.append(
+                f"{algorithm} failed in {len(reasons)} of {plural(n, 'run')}: {reasons[0]}"
+            )
     if len(comparison.hypervolumes(problem)) < 2:
         return lines
     p = comparison.friedman(problem)
     if comparison.too_few_seeds(problem):
         lines.append(
-            f"{n} seed{'s are' if n > 1 else ' is'} too few for any test: however clear a "
-            f"difference, no pair could reach the level of {LEVEL} after Holm's correction. "
-            f"{comparison.enough_seeds(problem)} would do. There are effect sizes alone."
+            f"{plural(n, 'seed')} {'is' if n == 1 else 'are'} too few for significance tests: "
+            f"after Holm's correction, no pair of algorithms could reach p < {LEVEL}, however "
+            f"large the difference. At least {comparison.seeds_needed(problem)} seeds are needed. "
+            "Only effect sizes are reported."
         )
     elif p is not None:
-        lines.append(f"Friedman's test that all are alike, over seeds: p = {_p(p)}.")
+        lines.append(f"Friedman's test that all algorithms perform equally: p = {_format_p(p)}.")
     return lines
 
 
 def pairs_table(comparison: Comparison, problem: str) -> Table:
-    """A12 of the row's algorithm against the column's; a star marks significant differences."""
+    """Return A12 of the row's algorithm against the column's, with stars for significance.
+
+    Args:
+        comparison: the comparison.
+        problem: label of the problem.
+    """
     tested = not comparison.too_few_seeds(problem)
     texts = {}
     for pair in comparison.pairs(problem):
@@ -118,16 +141,16 @@ def pairs_table(comparison: Comparison, problem: str) -> Table:
     return Table(["A12", *names], [[a, *(texts.get((a, b), "") for b in names)] for a in names])
 
 
-def _p(value: float) -> str:
+def _format_p(value: float) -> str:
     return f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
 
 
 def write_report(comparison: Comparison, out: Path) -> None:
-    """Write the numbers as CSV, tables as Markdown and LaTeX, pictures, and report.html.
+    """Write numbers as CSV, tables as Markdown and LaTeX, figures as PNG, and report.html.
 
     Args:
-        comparison: any.
-        out: folder.
+        comparison: the comparison.
+        out: existing folder.
     """
     comparison.write(out)
     markdown_text, latex_text, sections = "", "", []
@@ -135,27 +158,27 @@ def write_report(comparison: Comparison, out: Path) -> None:
         table, lines = results_table(comparison, problem), summary(comparison, problem)
         markdown_text += f"## {problem}\n\n{' '.join(lines)}\n\n{to_markdown(table)}\n"
         latex_text += f"% {problem}: {' '.join(lines)}\n{to_latex(table)}\n"
-        drawn = []
-        for name, figure, caption, points in _pictures(comparison, problem):
+        figures = []
+        for name, figure, caption, points in _figures(comparison, problem):
             save_figure(figure, out / f"{problem}-{name}.png", dpi=150)
-            drawn.append(page.picture(figure, caption, points))
-        parts = [*map(page.paragraph, lines), to_html(table), page.row(*drawn)]
+            figures.append(page.picture(figure, caption, points))
+        parts = [*map(page.paragraph, lines), to_html(table), page.row(*figures)]
         if len(comparison.hypervolumes(problem)) > 1:
             star = (
-                f" A star: p < {LEVEL} in the Wilcoxon signed-rank test, two-sided, over paired "
-                "seeds, after Holm's correction (pairs.csv has every p)."
+                f" A star marks p < {LEVEL} in the two-sided Wilcoxon signed-rank test over paired "
+                "seeds, after Holm's correction (all p-values are in pairs.csv)."
             )
             parts += [
-                page.heading("Pairs"),
+                page.heading("Pairwise comparison"),
                 page.paragraph(
-                    "A12: the chance that a run of the row's algorithm is better than one of the "
-                    f"column's.{star * (not comparison.too_few_seeds(problem))}"
+                    "A12: probability that a run of the row's algorithm is better than a run of "
+                    f"the column's.{star * (not comparison.too_few_seeds(problem))}"
                 ),
                 to_html(pairs_table(comparison, problem)),
             ]
         sections.append(page.section(problem, *parts))
     names = ", ".join(comparison.plan.algorithms)
-    text = page.page("Comparison of algorithms", f"{names}.", *sections)
+    text = page.page("Comparison of algorithms", f"Algorithms: {names}.", *sections)
     for name, content in (
         ("results.md", markdown_text),
         ("results.tex", latex_text),
@@ -164,27 +187,31 @@ def write_report(comparison: Comparison, out: Path) -> None:
         write_atomically(out / name, content.encode())
 
 
-def _pictures(
+def _figures(
     comparison: Comparison, problem: str
 ) -> Iterator[tuple[str, Figure, str, Sequence[page.Point]]]:
-    """Name, figure, caption and points of each picture of a problem."""
+    """Yield (name, figure, caption, points with a tooltip) of each figure of a problem."""
     values = comparison.hypervolumes(problem)
     task = comparison.plan.tasks[problem]
     if not values:
         return
-    over = "hypervolume that is missing to the true front" if task.table else "hypervolume"
-    under = " under each run's own weights: it describes, and does not compare" * task.nonstationary
-    caption = f"Median and quartiles of the {over}, over evaluations{under}."
+    quantity = "gap to the true hypervolume" if task.table else "hypervolume"
+    caption = f"Median and quartiles of the {quantity} over evaluations."
+    if task.nonstationary:
+        caption += " Each run uses its own shared weights, so the curves are only descriptive."
     yield "convergence", pictures.convergence(comparison, problem), caption, ()
     figure, points = pictures.attainment(comparison, problem)
-    caption = (
-        "What half of the runs have attained" + ", after training from scratch" * task.nonstationary
-    )
-    yield "attainment", figure, f"{caption}.", points
+    condition = " after training from scratch" * task.nonstationary
+    caption = f"Median attainment surfaces{condition}: half of the runs attain every point of them."
+    yield "attainment", figure, caption, points
     if len(values) > 1 and not comparison.too_few_seeds(problem):
         figure = pictures.critical_difference(values, pictures.color_of(comparison))
-        caption = "Mean ranks; a bar joins algorithms that Nemenyi's test does not tell apart."
+        caption = (
+            "Mean ranks, 1 is best. A bar connects algorithms that do not differ significantly in "
+            f"Nemenyi's test at level {LEVEL}."
+        )
         yield "ranks", figure, caption, ()
     if task.nonstationary:
-        caption = "Networks that were trained from scratch: as searched, and as trained."
+        name = comparison.problems[problem].objectives[0]
+        caption = f"Networks of the fronts: {name} in the search and after training from scratch."
         yield "retraining", pictures.retraining(comparison, problem), caption, ()

@@ -1,15 +1,23 @@
-"""What the runs of a comparison say, as numbers."""
+"""Results of a comparison as numbers."""
+
+from __future__ import annotations
 
 import csv
 import io
 import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from ..deprecation import RenamedAttribute
 from ..files import write_atomically
 from ..registry import load_problem
 from . import statistics
+from .plan import Plan
+from .runs import Run
 
 LEVEL = 0.05  # of significance
 
@@ -18,119 +26,134 @@ class Comparison:
     """The runs of a comparison.
 
     Args:
-        plan: a :class:`~moonas.comparison.plan.Plan`.
-        runs: list of :class:`~moonas.comparison.runs.Run`, one for each that was asked.
-
-    Attributes:
-        problems: label -> the problem.
+        plan: plan of the comparison.
+        runs: one :class:`~moonas.comparison.runs.Run` per key of ``plan.run_keys()``.
     """
 
-    def __init__(self, plan, runs):
+    of = RenamedAttribute("of", "runs_of")
+    enough_seeds = RenamedAttribute("enough_seeds", "seeds_needed")
+
+    def __init__(self, plan: Plan, runs: Sequence[Run]) -> None:
         self.plan, self.runs = plan, runs
 
     @cached_property
-    def problems(self):
+    def problems(self) -> dict[str, Any]:
+        """Label -> the problem."""
         return {k: load_problem(task.name, **task.options) for k, task in self.plan.tasks.items()}
 
-    def of(self, problem, algorithm):
-        """The runs of an algorithm on a problem, by seed."""
+    def runs_of(self, problem: str, algorithm: str) -> list[Run]:
+        """Return the runs of an algorithm on a problem, ordered by seed."""
         return [r for r in self.runs if (r.problem, r.algorithm) == (problem, algorithm)]
 
-    def succeeded(self, problem):
-        """Algorithm -> its runs by seed; only algorithms of which no run failed."""
-        found = {a: self.of(problem, a) for a in self.plan.algorithms}
-        return {a: runs for a, runs in found.items() if not any(run.failed for run in runs)}
+    def succeeded(self, problem: str) -> dict[str, list[Run]]:
+        """Return algorithm -> its runs, ordered by seed, for algorithms without a failed run."""
+        runs_of = {a: self.runs_of(problem, a) for a in self.plan.algorithms}
+        return {a: runs for a, runs in runs_of.items() if not any(run.failed for run in runs)}
 
-    def hypervolumes(self, problem):
-        """Algorithm -> (n_seeds,) hypervolumes; only algorithms of which no run failed."""
-        runs = self.succeeded(problem)
-        return {a: np.array([run.hypervolume for run in of_a]) for a, of_a in runs.items()}
+    def hypervolumes(self, problem: str) -> dict[str, np.ndarray]:
+        """Return algorithm -> (n_seeds,) hypervolumes, for algorithms without a failed run."""
+        return {
+            a: np.array([run.hypervolume for run in runs])
+            for a, runs in self.succeeded(problem).items()
+        }
 
-    def true_hypervolume(self, problem):
-        """That of the problem's true front; NaN where it is not known."""
+    def true_hypervolume(self, problem: str) -> float:
+        """Return the hypervolume of the problem's true front; NaN if it is unknown."""
         known = self.plan.tasks[problem].table
-        return self.problems[problem].true_hypervolume() if known else math.nan
+        return float(self.problems[problem].true_hypervolume()) if known else math.nan
 
     @cached_property
-    def results(self):
-        """A row for each problem and algorithm, a list of dicts; of a failed one, counts alone.
+    def results(self) -> list[dict[str, Any]]:
+        """One row per problem and algorithm; an algorithm with a failed run has counts only.
 
-        Columns: hypervolume's quartiles q1, median, q3; mean_rank over seeds; log10_gap, of the
-        median to the true hypervolume; igd_plus, evaluations_to_99 (medians; infinite where half of
-        the runs never had it) and reached_99 (runs); descriptive, the median hypervolume under a
-        run's own weights where scores move.
+        The columns are
+
+        - q1, median and q3: quartiles of the hypervolume over seeds;
+        - mean_rank: mean rank of the hypervolume over seeds, 1 is best;
+        - log10_gap: log10 of the true hypervolume minus the median;
+        - igd_plus and evaluations_to_99: medians over seeds; the latter is infinite if half of the
+          runs never reached 99 % of the true hypervolume;
+        - reached_99: number of runs that reached it;
+        - descriptive: median hypervolume under the runs' shared weights, if objectives change;
+        - training_steps: median number of training steps of these weights.
         """
         return [row for problem in self.plan.tasks for row in self._results_of(problem)]
 
-    def _results_of(self, problem):
-        task, runs = self.plan.tasks[problem], self.succeeded(problem)
+    def _results_of(self, problem: str) -> Iterator[dict[str, Any]]:
+        task, succeeded = self.plan.tasks[problem], self.succeeded(problem)
         values, true = self.hypervolumes(problem), self.true_hypervolume(problem)
         ranks = {}
         if values:
             mean = statistics.ranks(np.column_stack(list(values.values()))).mean(axis=0)
             ranks = dict(zip(values, mean.tolist(), strict=True))
         for algorithm in self.plan.algorithms:
-            every = self.of(problem, algorithm)
-            row = {
+            runs = self.runs_of(problem, algorithm)
+            row: dict[str, Any] = {
                 "problem": problem,
                 "algorithm": algorithm,
-                "runs": len(every),
-                "failed": sum(bool(run.failed) for run in every),
+                "runs": len(runs),
+                "failed": sum(bool(run.failed) for run in runs),
                 task.unit: task.budget,
             }
-            if algorithm in runs:
+            if algorithm in succeeded:
                 quartiles = np.percentile(values[algorithm], [25, 50, 75]).tolist()
                 row |= dict(zip(("q1", "median", "q3"), quartiles, strict=True))
                 row["mean_rank"] = ranks[algorithm]
                 if task.table:
-                    needed = np.array([run.evaluations_to_99 for run in every], float)
+                    needed = np.array([run.evaluations_to_99 for run in runs], float)
                     row |= {
                         "log10_gap": _log_gap(quartiles[1], true),
-                        "igd_plus": float(np.median([run.igd_plus for run in every])),
+                        "igd_plus": float(np.median([run.igd_plus for run in runs])),
                         "reached_99": int(np.isfinite(needed).sum()),
                         "evaluations_to_99": float(np.median(np.nan_to_num(needed, nan=np.inf))),
                     }
                 if task.nonstationary:
-                    ends = [run.population[-1] for run in every]
+                    last = [run.population[-1] for run in runs]
                     row |= {
-                        "descriptive": float(np.median(ends)),
-                        "training_steps": int(np.median([run.training_steps for run in every])),
+                        "descriptive": float(np.median(last)),
+                        "training_steps": int(np.median([run.training_steps for run in runs])),
                     }
             yield row
 
-    def pairs(self, problem):
-        """A list of :class:`~moonas.comparison.statistics.Pair`, of all that did not fail."""
+    def pairs(self, problem: str) -> list[statistics.Pair]:
+        """Compare every pair of algorithms without a failed run."""
         return statistics.pairwise(self.hypervolumes(problem))
 
-    def friedman(self, problem):
-        """p that all algorithms are alike on a problem, over seeds; None for too few of either."""
+    def friedman(self, problem: str) -> float | None:
+        """Return the p-value of Friedman's test over seeds.
+
+        None if there are fewer than three algorithms without a failed run, or fewer than two seeds.
+        """
         values = self.hypervolumes(problem)
         if len(values) < 3 or len(self.plan.seeds) < 2:
             return None
         return statistics.friedman(np.column_stack(list(values.values())))
 
-    def too_few_seeds(self, problem):
-        """Whether no pair could differ significantly, however clear the difference."""
-        return len(self.plan.seeds) < self.enough_seeds(problem)
+    def too_few_seeds(self, problem: str) -> bool:
+        """Return whether no pair could be significantly different, however large the difference."""
+        return len(self.plan.seeds) < self.seeds_needed(problem)
 
-    def enough_seeds(self, problem):
-        """How many seeds a pair could differ significantly with."""
+    def seeds_needed(self, problem: str) -> int:
+        """Return the smallest number of seeds with which a pair could differ significantly."""
         k = len(self.hypervolumes(problem))
         n = 1
         while statistics.least_p(n, max(1, k * (k - 1) // 2)) > LEVEL:
             n += 1
         return n
 
-    def write(self, out):
+    def write(self, out: Path) -> None:
         """Write results.csv, pairs.csv, runs.csv and fronts.csv.
 
-        With too few seeds, pairs have effect sizes alone.
+        With too few seeds, pairs.csv has effect sizes but no p-values.
+
+        Args:
+            out: existing folder.
         """
         write_csv(out / "results.csv", self.results)
         pairs = []
         for problem in self.plan.tasks:
-            left = {"p": "", "p_holm": ""} if self.too_few_seeds(problem) else {}
-            pairs += [{"problem": problem} | vars(p) | left for p in self.pairs(problem)]
+            blank = {"p": "", "p_holm": ""} if self.too_few_seeds(problem) else {}
+            pairs += [{"problem": problem} | vars(p) | blank for p in self.pairs(problem)]
         write_csv(out / "pairs.csv", pairs)
         runs = [
             {
@@ -147,30 +170,36 @@ class Comparison:
             for run in self.runs
         ]
         write_csv(out / "runs.csv", runs)
-        write_csv(out / "fronts.csv", [row for run in self.runs for row in self._fronts_of(run)])
+        write_csv(out / "fronts.csv", [row for run in self.runs for row in self._front_rows(run)])
 
-    def _fronts_of(self, run):
-        """Rows of fronts.csv: the fronts of a run, by what they are the front of."""
+    def _front_rows(self, run: Run) -> Iterator[dict[str, Any]]:
+        """Yield the rows of fronts.csv for a run; the column "of" names the front."""
         names = self.problems[run.problem].objectives
-        for of, F in (
+        for front, F in (
             ("population", run.front),
             ("all evaluated", run.best),
             ("picks as searched", run.picks),
             ("picks retrained", run.retrained),
         ):
-            who = {"problem": run.problem, "algorithm": run.algorithm, "seed": run.seed, "of": of}
+            row = {
+                "problem": run.problem,
+                "algorithm": run.algorithm,
+                "seed": run.seed,
+                "of": front,
+            }
             for point in F.tolist():
-                yield who | dict(zip(names, point, strict=True))
+                yield row | dict(zip(names, point, strict=True))
 
 
-def _log_gap(value, true):
-    """log10 of what a hypervolume lacks of the true one; -inf where it lacks nothing."""
+def _log_gap(value: float, true: float) -> float:
+    """Return log10 of the gap between a hypervolume and the true one; -inf if there is none."""
     gap = max(true - value, 0.0)
     return math.log10(gap) if gap > 0 else -math.inf
 
 
-def write_csv(path, rows):
-    """Write dicts as CSV, a column a key; NaN is left empty."""
+def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows as CSV with one column per key; NaN and missing values become empty cells."""
+    rows = list(rows)
     text = io.StringIO()
     names = list(dict.fromkeys(name for row in rows for name in row))
     writer = csv.DictWriter(text, names, lineterminator="\n")
@@ -180,5 +209,5 @@ def write_csv(path, rows):
     write_atomically(path, text.getvalue().encode())
 
 
-def _is_nan(value):
+def _is_nan(value: Any) -> bool:
     return isinstance(value, float) and math.isnan(value)

@@ -1,13 +1,18 @@
-"""One run of an algorithm on a problem, and what a comparison keeps of it.
+"""One run of an algorithm on a problem, and the numbers that a comparison keeps of it.
 
-Where scores do not move, a run has a number of evaluations, and the front of all that it evaluated
-counts. Where they move, it has a number of generations, so that weights train as many steps for
-every algorithm; its own weights judge its front, which says little, so some networks of that front
-are trained from scratch, and these count.
+If the objectives are fixed, a run has a budget of evaluations, and the front of all evaluated
+candidates is compared. If they change while shared weights train, a run has a budget of
+generations, so that the weights train for the same number of steps with every algorithm. A front
+is scored under the weights of its own run, and such scores are not comparable between runs. Some
+networks of the front are therefore trained from scratch, and their scores are compared.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
 import moocore
 import numpy as np
@@ -26,61 +31,71 @@ from ..tabular import TabularProblem
 from ..task import load_training, make_algorithm
 from ..views.front import save_front
 
-NEAR = 0.99  # of the true hypervolume
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+    from pymoo.core.algorithm import Algorithm
+
+    from ..problem import ArchitectureProblem
+    from ..run.candidates import Candidates
+    from .plan import AlgorithmLike
+
+NEAR = 0.99  # share of the true hypervolume
 
 
-def _nothing():
+def _empty() -> np.ndarray:
     return np.empty(0)
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run.
+    """One run of a comparison; a failed run has no numbers.
 
     Args:
-        problem: its label.
-        algorithm: its label.
-        seed: of it.
-        failed: what went wrong, in words; "" for nothing. Then there are no numbers.
-        evaluations: (n,) made after each generation, as far as the budget goes, and at its end;
-            parents that are scored again under new weights count.
+        problem: label of the problem.
+        algorithm: label of the algorithm.
+        seed: seed of the run.
+        failed: error message of a failed run, else "".
+        evaluations: (n,) evaluations after each generation within the budget, and at the end of
+            the budget. Parents that are evaluated again under new weights count.
         population: (n,) hypervolume of the population's front after each generation.
-        archive: (n,) the same of all that was evaluated so far; empty where scores move.
-        front: (k, n_obj) the last population's front.
-        best: (m, n_obj) the front of all that was evaluated; empty where scores move.
-        picks: (p, n_obj) networks of the last front as the search scored them, where they move.
-        retrained: (p, n_obj) the same networks after a training from scratch.
-        hypervolume: what algorithms are compared by: that of ``best``, or of ``retrained``.
-        igd_plus: of ``best`` to the true front, in units of the bounds; NaN if that is unknown.
-        evaluations_to_99: after which the archive had 99 % of the true hypervolume; NaN if it never
-            had, or if that is unknown.
-        training_steps: of weights that candidates share; 0 where there are none.
+        archive: (n,) hypervolume of all candidates evaluated so far; empty if objectives change.
+        front: (k, n_obj) front of the last population.
+        best: (m, n_obj) front of all evaluated candidates; empty if objectives change.
+        picks: (p, n_obj) scores in the search of the networks trained from scratch, if objectives
+            change.
+        retrained: (p, n_obj) scores of these networks after training from scratch.
+        hypervolume: hypervolume of ``best`` or ``retrained``; algorithms are compared by it.
+        igd_plus: IGD+ of ``best`` with respect to the true front, in units of the problem's
+            bounds; NaN if the true front is unknown.
+        evaluations_to_99: number of evaluations after which the archive reached 99 % of the true
+            hypervolume; NaN if it never did, or if the true front is unknown.
+        training_steps: training steps of the shared weights; 0 without shared weights.
     """
 
     problem: str
     algorithm: str
     seed: int
     failed: str = ""
-    evaluations: np.ndarray = field(default_factory=_nothing)
-    population: np.ndarray = field(default_factory=_nothing)
-    archive: np.ndarray = field(default_factory=_nothing)
-    front: np.ndarray = field(default_factory=_nothing)
-    best: np.ndarray = field(default_factory=_nothing)
-    picks: np.ndarray = field(default_factory=_nothing)
-    retrained: np.ndarray = field(default_factory=_nothing)
+    evaluations: np.ndarray = field(default_factory=_empty)
+    population: np.ndarray = field(default_factory=_empty)
+    archive: np.ndarray = field(default_factory=_empty)
+    front: np.ndarray = field(default_factory=_empty)
+    best: np.ndarray = field(default_factory=_empty)
+    picks: np.ndarray = field(default_factory=_empty)
+    retrained: np.ndarray = field(default_factory=_empty)
     hypervolume: float = math.nan
     igd_plus: float = math.nan
     evaluations_to_99: float = math.nan
     training_steps: int = 0
 
     @property
-    def series(self):
-        """(n,) hypervolumes over evaluations, the archive's where there is one."""
+    def series(self) -> np.ndarray:
+        """(n,) hypervolumes over evaluations: of the archive, or of the population without one."""
         return self.archive if len(self.archive) else self.population
 
     @property
-    def points(self):
-        """(k, n_obj) the front that counts."""
+    def points(self) -> np.ndarray:
+        """(k, n_obj) front that is compared: ``retrained``, or ``best`` without one."""
         return self.retrained if len(self.retrained) else self.best
 
 
@@ -88,155 +103,188 @@ NUMBERS = [f.name for f in fields(Run)][4:]
 
 
 class _Recorder(RunCallback):
-    """Keeps the front of every population, and the scores of everything that is evaluated."""
+    """Record the front of every population and the objectives of all evaluated candidates.
 
-    def __init__(self, problem):
-        self.problem, self.generations, self.evaluated = problem, [], []
+    Args:
+        problem: problem whose objectives are recorded.
+    """
 
-    def on_scores(self, candidates, columns):
+    def __init__(self, problem: ArchitectureProblem) -> None:
+        self.problem = problem
+        self.generations: list[tuple[int, np.ndarray]] = []  # (evaluations, front)
+        self.evaluated: list[np.ndarray] = []
+
+    def on_scores(self, candidates: Candidates, columns: dict[str, np.ndarray]) -> None:
+        """Record the objectives of candidates."""
         F = np.column_stack([columns[name] for name in self.problem.objectives])
         self.evaluated.append(np.asarray(F, float))
 
-    def on_generation(self, algorithm):
+    def on_generation(self, algorithm: Algorithm) -> None:
+        """Record the front of the population."""
         pop = algorithm.pop
         F = pop[pop.get("feas")].get("F")
         self.generations.append((algorithm.evaluator.n_eval, F[front_indices(F)]))
 
 
-def play(problem, algorithm, seed, evaluations):
-    """Run an algorithm on a problem whose scores do not move.
+def run_algorithm(
+    problem: ArchitectureProblem, algorithm: AlgorithmLike, seed: int, evaluations: int
+) -> dict[str, Any]:
+    """Run an algorithm on a problem with fixed objectives.
 
     Args:
-        problem: an :class:`~moonas.problem.ArchitectureProblem`.
-        algorithm: name, or problem -> pymoo algorithm.
-        seed: of the run.
-        evaluations: the budget; what the last generation evaluates beyond it does not count.
+        problem: problem to search.
+        algorithm: name, or a function that takes the problem and returns a pymoo algorithm.
+        seed: seed of the run.
+        evaluations: budget; evaluations of the last generation beyond it are discarded.
 
     Returns:
-        A dict of the numbers of :class:`Run`.
+        The numbers of :class:`Run`, by name.
 
     Raises:
-        ValueError: scores of the problem move.
+        ValueError: the objectives of the problem change while shared weights train.
     """
     if problem.nonstationary:
-        raise ValueError(f"Scores of {type(problem).__name__} move while a run trains.")
-    searching, recorder = make_algorithm(algorithm, problem), _Recorder(problem)
+        raise ValueError(
+            f"Objectives of {type(problem).__name__} change while its shared weights train: "
+            "expected a problem with fixed objectives."
+        )
+    pymoo_algorithm, recorder = make_algorithm(algorithm, problem), _Recorder(problem)
     problem.callbacks.append(recorder)
-    budget, after = _until(searching, evaluations), problem.callbacks.on_generation
+    termination = _termination(pymoo_algorithm, evaluations)
+    on_generation = problem.callbacks.on_generation
     try:
-        minimize(problem, searching, budget, seed=seed, callback=after)
+        minimize(problem, pymoo_algorithm, termination, seed=seed, callback=on_generation)
     finally:
         problem.callbacks.remove(recorder)
-    every = np.concatenate(recorder.evaluated)[:evaluations]
+    evaluated = np.concatenate(recorder.evaluated)[:evaluations]
     within = [g for g in recorder.generations if g[0] <= evaluations] or recorder.generations[:1]
     counts = [min(n, evaluations) for n, _ in within]
-    if counts[-1] < len(every):  # the budget ends within a generation
-        counts, within = [*counts, len(every)], [*within, within[-1]]
+    if counts[-1] < len(evaluated):  # the budget ends within a generation
+        counts, within = [*counts, len(evaluated)], [*within, within[-1]]
     bounds = problem.objective_bounds()
-    archive = np.array([hypervolume(every[:n], bounds) for n in counts])
-    found = {
+    archive = np.array([hypervolume(evaluated[:n], bounds) for n in counts])
+    numbers: dict[str, Any] = {
         "evaluations": np.array(counts),
         "population": np.array([hypervolume(F, bounds) for _, F in within]),
         "archive": archive,
         "front": within[-1][1],
-        "best": every[front_indices(every)],
+        "best": evaluated[front_indices(evaluated)],
         "hypervolume": float(archive[-1]),
     }
     if isinstance(problem, TabularProblem):
-        wanted = NEAR * problem.true_hypervolume()
-        found["igd_plus"] = igd_plus(found["best"], problem.true_front()[1], bounds)
-        if archive[-1] >= wanted:
-            found["evaluations_to_99"] = float(_first(every, bounds, wanted))
-    return found
+        target = NEAR * problem.true_hypervolume()
+        numbers["igd_plus"] = igd_plus(numbers["best"], problem.true_front()[1], bounds)
+        if archive[-1] >= target:
+            numbers["evaluations_to_99"] = float(evaluations_to(evaluated, bounds, target))
+    return numbers
 
 
-def _until(searching, evaluations):
-    """The termination of a budget; of RVEA pymoo makes one generation too few of evaluations."""
-    if isinstance(searching, RVEA):
-        more = max(0, evaluations - searching.pop_size)
-        return "n_gen", 1 + math.ceil(more / searching.n_offsprings)
+def _termination(algorithm: Algorithm, evaluations: int) -> tuple[str, int]:
+    """Return the termination of a budget.
+
+    Given a number of evaluations, pymoo would end RVEA one generation too early.
+    """
+    if isinstance(algorithm, RVEA):
+        offspring = max(0, evaluations - algorithm.pop_size)
+        return "n_gen", 1 + math.ceil(offspring / algorithm.n_offsprings)
     return "n_eval", evaluations
 
 
-def _first(every, bounds, wanted):
-    """After how many evaluations the hypervolume of all of them reaches a number, by bisection."""
-    low, high = 1, len(every)
+def evaluations_to(F: np.ndarray, bounds: ArrayLike, target: float) -> int:
+    """Return the number of evaluations after which a hypervolume is reached, by bisection.
+
+    Args:
+        F: (n, n_obj) objectives in the order of evaluation; all of them reach the target.
+        bounds: (2, n_obj) bounds of :func:`moonas.pareto.hypervolume`.
+        target: hypervolume.
+    """
+    low, high = 1, len(F)
     while low < high:
         middle = (low + high) // 2
-        if hypervolume(every[:middle], bounds) >= wanted:
+        if hypervolume(F[:middle], bounds) >= target:
             high = middle
         else:
             low = middle + 1
     return low
 
 
-def igd_plus(F, true, bounds):
-    """Mean distance by which a front falls short of the true one (IGD+, Ishibuchi et al., 2015).
+def igd_plus(F: np.ndarray, true: np.ndarray, bounds: ArrayLike) -> float:
+    """Return IGD+ of a front with respect to the true front (Ishibuchi et al., 2015).
 
     Args:
-        F: (k, n_obj).
-        true: (m, n_obj).
-        bounds: (2, n_obj), the rectangle whose sides are one.
+        F: (k, n_obj) front.
+        true: (m, n_obj) true front.
+        bounds: (2, n_obj) lower and upper bounds, which are scaled to 0 and 1.
 
     Returns:
-        A number, 0 for the true front itself.
+        The mean distance by which the front falls short of the true front; 0 for the true front.
     """
     low, high = np.asarray(bounds, float)
     return float(moocore.igd_plus((F - low) / (high - low), ref=(true - low) / (high - low)))
 
 
-def play_nonstationary(problem, algorithm, seed, generations, n_picks, training):
-    """Search with weights that train, then train networks of the front from scratch.
+def run_nonstationary(
+    problem: ArchitectureProblem,
+    algorithm: AlgorithmLike,
+    seed: int,
+    generations: int,
+    n_picks: int,
+    training: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Search while shared weights train, then train networks of the front from scratch.
 
     Args:
         problem: a :class:`~moonas.weight_sharing.WeightSharingProblem` with a journal.
-        algorithm: name, or problem -> pymoo algorithm.
-        seed: of the search and of the trainings.
-        generations: the budget.
-        n_picks: networks to train, evenly spread over the front.
-        training: options of the trainings.
+        algorithm: name, or a function that takes the problem and returns a pymoo algorithm.
+        seed: seed of the search and of the trainings.
+        generations: budget.
+        n_picks: number of networks to train, evenly spaced along the front.
+        training: settings of the trainings.
 
     Returns:
-        A dict of the numbers of :class:`Run`.
+        The numbers of :class:`Run`, by name.
     """
     recorder = _Recorder(problem)
     problem.callbacks.append(recorder)
-    folder, bounds = problem.journal.folder, problem.objective_bounds()
+    journal = problem.journal
+    assert journal is not None
+    folder, bounds = journal.folder, problem.objective_bounds()
     try:
-        ended = search(
+        result = search(
             problem,
             make_algorithm(algorithm, problem),
             seed=seed,
             generations=generations,
             verbose=False,
         )
-        save_front(problem, ended, folder)
+        save_front(problem, result, folder)
     finally:
         problem.callbacks.remove(recorder)
-        problem.journal.close()
+        journal.close()
     if "pick" in names_of(training_settings_class(last_run(folder)[1])):
-        chosen = spread_rows(len(ended.rows), n_picks)
-        trainings = [(i, {"pick": str(i)}) for i in chosen]
-    else:
-        trainings = [(ended.picked, {})]
-    picks, retrained = [], []
-    for i, pick in trainings:
-        stage = load_training(folder, journal=folder / f"training-{i}", **pick, **training)
+        trainings = [(i, {"pick": str(i)}) for i in spread_rows(len(result.rows), n_picks)]
+    else:  # only the network that the search picked can be trained
+        trainings = [(result.picked, {})]
+    picks, scores = [], []
+    for i, options in trainings:
+        row = result.rows[i]
+        stage = load_training(folder, journal=folder / f"training-{i}", **options, **training)
         try:
-            columns = ended.rows[i].columns | stage.run(seed).columns
+            columns = row.columns | stage.run(seed).columns
         finally:
-            stage.journal.close()
-        picks.append([ended.rows[i].objectives[name] for name in problem.objectives])
-        retrained.append([columns[name] for name in problem.objectives])
-    retrained = np.array(retrained, float)
-    known = np.where(np.isfinite(retrained), retrained, bounds[1])  # diverged: the worst
+            if stage.journal is not None:
+                stage.journal.close()
+        picks.append([row.objectives[name] for name in problem.objectives])
+        scores.append([columns[name] for name in problem.objectives])
+    retrained = np.array(scores, float)
+    retrained = np.where(np.isfinite(retrained), retrained, bounds[1])  # diverged: worst values
     records = read_run(folder)[1]
     return {
         "evaluations": np.array([n for n, _ in recorder.generations]),
         "population": np.array([hypervolume(F, bounds) for _, F in recorder.generations]),
         "front": recorder.generations[-1][1],
         "picks": np.array(picks, float),
-        "retrained": known,
-        "hypervolume": hypervolume(known, bounds),
+        "retrained": retrained,
+        "hypervolume": hypervolume(retrained, bounds),
         "training_steps": sum(r["result"].get("steps", 0) for r in records if r["kind"] == "train"),
     }

@@ -1,26 +1,31 @@
-"""Statistics for comparing algorithms over seeds and problems: NumPy and SciPy alone.
+"""Statistics for comparing algorithms over seeds and problems, with NumPy and SciPy only.
 
-Values are hypervolumes or whatever else is higher for the better. Seeds are paired: the i-th value
-of every algorithm belongs to the same seed. After Demšar (JMLR 2006), and Vargha and Delaney (2000)
-for effect sizes.
+Values are hypervolumes, or other numbers of which higher is better. Seeds are paired: the i-th
+value of every algorithm belongs to the same seed. The tests follow Demšar (JMLR 2006), the effect
+size Vargha and Delaney (2000).
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One algorithm against another.
+    """Comparison of two algorithms.
 
     Args:
-        first: name.
-        second: name.
-        a12: chance that a run of the first is better than one of the second, ties counting half.
-        p: of the two-sided Wilcoxon signed-rank test; 1 where no seed differs.
-        p_holm: the same after Holm's correction for all pairs.
+        first: name of the first algorithm.
+        second: name of the second algorithm.
+        a12: probability that a run of the first algorithm is better than a run of the second;
+            ties count half.
+        p: p-value of the two-sided Wilcoxon signed-rank test; 1 if all pairs are equal.
+        p_holm: p-value after Holm's correction for all pairs of algorithms.
     """
 
     first: str
@@ -30,11 +35,18 @@ class Pair:
     p_holm: float
 
 
-def wilcoxon(x, y):
-    """Two-sided p of the signed-rank test of paired values (n,); 1 where no pair differs.
+def wilcoxon(x: ArrayLike, y: ArrayLike) -> float:
+    """Return the p-value of the two-sided Wilcoxon signed-rank test.
 
-    Exact up to 50 pairs without ties; else SciPy's approximation. Pairs that are equal are left
-    out, as Wilcoxon did.
+    It is exact for up to 50 pairs without ties, and SciPy's approximation otherwise. Equal pairs
+    are discarded, as Wilcoxon did.
+
+    Args:
+        x: (n,) values.
+        y: (n,) values paired with x.
+
+    Returns:
+        The p-value; 1 if all pairs are equal.
     """
     difference = np.asarray(x, float) - np.asarray(y, float)
     if not difference.any():
@@ -42,8 +54,15 @@ def wilcoxon(x, y):
     return float(stats.wilcoxon(difference, zero_method="wilcox").pvalue)
 
 
-def holm(p):
-    """p values, (m,), corrected by Holm's step-down method; each at most 1."""
+def holm(p: ArrayLike) -> np.ndarray:
+    """Correct p-values by Holm's step-down method.
+
+    Args:
+        p: (m,) p-values.
+
+    Returns:
+        (m,) corrected p-values, each at most 1.
+    """
     p = np.asarray(p, float)
     order = np.argsort(p, kind="stable")
     steps = (len(p) - np.arange(len(p))) * p[order]
@@ -52,25 +71,28 @@ def holm(p):
     return corrected
 
 
-def a12(x, y):
-    """Vargha and Delaney's A12: the chance that a value of x exceeds one of y, ties counting half.
+def a12(x: ArrayLike, y: ArrayLike) -> float:
+    """Return Vargha and Delaney's A12, the probability that a value of x exceeds one of y.
 
     Args:
-        x: (n,).
-        y: (m,).
+        x: (n,) values.
+        y: (m,) values.
+
+    Returns:
+        The probability; ties count half.
     """
     x, y = np.asarray(x, float)[:, None], np.asarray(y, float)
     return float(((x > y) + 0.5 * (x == y)).mean())
 
 
-def pairwise(values):
-    """Every pair of algorithms, in their order.
+def pairwise(values: Mapping[str, ArrayLike]) -> list[Pair]:
+    """Compare every pair of algorithms.
 
     Args:
-        values: name -> (n_seeds,), paired.
+        values: algorithm -> (n_seeds,) values, paired by seed.
 
     Returns:
-        A list of :class:`Pair`.
+        One :class:`Pair` per pair, in the order of the algorithms.
     """
     names = list(values)
     pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
@@ -82,52 +104,61 @@ def pairwise(values):
     ]
 
 
-def least_p(n_seeds, n_pairs):
-    """The smallest p that any pair can have after Holm's correction, with so many seeds.
+def least_p(n_seeds: int, n_pairs: int) -> float:
+    """Return the smallest p-value that a pair can have after Holm's correction.
 
-    All differences of one sign have the exact p 2 / 2^n.
+    If all differences have the same sign, the exact p-value of the signed-rank test is 2 / 2^n.
+
+    Args:
+        n_seeds: n, the number of paired runs.
+        n_pairs: number of pairs of algorithms.
     """
     return min(1.0, n_pairs * 2.0 ** (1 - n_seeds))
 
 
-def ranks(values):
-    """Ranks of algorithms by row, 1 for the highest value; equal ones share their mean rank.
+def ranks(values: ArrayLike) -> np.ndarray:
+    """Rank algorithms per row; rank 1 is the highest value, and ties share their mean rank.
 
     Args:
-        values: (n_rows, n_algorithms).
+        values: (n_rows, n_algorithms) values.
 
     Returns:
-        (n_rows, n_algorithms).
+        (n_rows, n_algorithms) ranks.
     """
-    return stats.rankdata(-np.asarray(values, float), axis=1)
+    ranked: np.ndarray = stats.rankdata(-np.asarray(values, float), axis=1)
+    return ranked
 
 
-def friedman(values):
-    """p of Friedman's test that all algorithms are alike; 1 where no row tells them apart.
+def friedman(values: ArrayLike) -> float:
+    """Return the p-value of Friedman's test that all algorithms perform equally.
 
     Args:
-        values: (n_rows, n_algorithms), rows being problems or paired seeds.
+        values: (n_rows, n_algorithms) values; rows are problems or paired seeds.
+
+    Returns:
+        The p-value; 1 if all algorithms are equal in every row.
 
     Raises:
-        ValueError: there are fewer than three algorithms, or less than two rows.
+        ValueError: there are fewer than three algorithms or fewer than two rows.
     """
     values = np.asarray(values, float)
     if values.ndim != 2 or values.shape[1] < 3 or len(values) < 2:
         raise ValueError(
-            f"Friedman's test wants three algorithms and two rows at least; got {values.shape}."
+            f"values of shape {values.shape} are invalid: Friedman's test requires at least two "
+            "rows and three algorithms."
         )
     if (values == values[:, :1]).all():
         return 1.0
     return float(stats.friedmanchisquare(*values.T).pvalue)
 
 
-def critical_difference(n_algorithms, n_rows, alpha=0.05):
-    """Mean ranks that differ by less do not differ significantly (Nemenyi's test).
+def critical_difference(n_algorithms: int, n_rows: int, alpha: float = 0.05) -> float:
+    """Return the smallest significant difference of two mean ranks (Nemenyi's test).
 
     Args:
-        n_algorithms: k, two at least.
-        n_rows: N that ranks are means of.
-        alpha: level.
+        n_algorithms: k, at least two.
+        n_rows: N, the number of rows that the ranks are averaged over.
+        alpha: significance level.
     """
     q = stats.studentized_range.ppf(1 - alpha, n_algorithms, np.inf) / np.sqrt(2)
     return float(q * np.sqrt(n_algorithms * (n_algorithms + 1) / (6 * n_rows)))

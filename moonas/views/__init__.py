@@ -1,1 +1,1 @@
-"""Pages, pictures and tables of runs."""
+"""HTML reports, figures and tables of runs."""

@@ -1,8 +1,8 @@
-"""The common look of all pictures: colours, axes, and graphs of architectures."""
+"""Common style of all figures: colours, axes, and drawings of architectures as graphs."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -20,7 +20,7 @@ SIZE = (5.2, 4.0)  # inches; small, so that text stays readable on a phone
 
 
 def one_plot(size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
-    """Make an empty figure with one pair of axes.
+    """Create an empty figure with one pair of axes.
 
     Args:
         size: (width, height) in inches.
@@ -33,7 +33,7 @@ def one_plot(size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
 
 
 def finish(axes: Axes) -> None:
-    """Give axes the common look, with a legend below them if anything drawn has a label."""
+    """Apply the common style to axes, with a legend below them if any artist has a label."""
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     labels = axes.get_legend_handles_labels()[1]
@@ -49,29 +49,41 @@ def finish(axes: Axes) -> None:
 
 
 def draw_graph(axes: Axes, graph: Graph) -> None:
-    """Draw a graph from left to right: inputs first, then nodes on alternating sides."""
+    """Draw a graph from left to right: the inputs, then nodes that alternate above and below.
+
+    Args:
+        axes: axes to draw in; their frame is removed.
+        graph: the graph; its title becomes that of the axes.
+    """
     n = len(graph.inputs)
-    place = {name: (0, (n - 1) / 2 * 2.0 - 2.0 * i) for i, name in enumerate(graph.inputs)}
-    place |= {name: (2.2 + 1.5 * i, 0.9 if i % 2 else -0.9) for i, name in enumerate(graph.nodes)}
-    into = dict.fromkeys(place, 0)
-    for first, last, label in graph.edges:
-        start, end = place[first], place[last]
-        bend = 0.18 if into[last] % 2 else -0.18
-        into[last] += 1
-        arrow = dict(arrowstyle="-|>", color=QUIET, connectionstyle=f"arc3,rad={bend}")
-        axes.annotate("", end, start, arrowprops=arrow | dict(shrinkA=16, shrinkB=14))
+    positions: dict[str, tuple[float, float]] = {
+        name: (0.0, (n - 1) / 2 * 2.0 - 2.0 * i) for i, name in enumerate(graph.inputs)
+    }
+    for i, name in enumerate(graph.nodes):
+        positions[name] = 2.2 + 1.5 * i, 0.9 if i % 2 else -0.9
+    n_incoming = dict.fromkeys(positions, 0)
+    for source, target, label in graph.edges:
+        start, end = positions[source], positions[target]
+        bend = 0.18 if n_incoming[target] % 2 else -0.18
+        n_incoming[target] += 1
+        arrow: dict[str, Any] = dict(
+            arrowstyle="-|>",
+            color=QUIET,
+            connectionstyle=f"arc3,rad={bend}",
+            shrinkA=16,
+            shrinkB=14,
+        )
+        axes.annotate("", end, start, arrowprops=arrow)
         if label:
             dx, dy = end[0] - start[0], end[1] - start[1]
-            middle = (  # on the curved edge
-                start[0] + 0.42 * dx + bend * 0.5 * dy,
-                start[1] + 0.42 * dy - bend * 0.5 * dx,
-            )
+            x = start[0] + 0.42 * dx + bend * 0.5 * dy  # on the curved edge
+            y = start[1] + 0.42 * dy - bend * 0.5 * dx
             box = dict(boxstyle="round,pad=0.15", fc="white", ec="none", alpha=0.85)
-            axes.text(*middle, label, color=ACCENT, ha="center", va="center", fontsize=9, bbox=box)
-    for name, (x, y) in place.items():
+            axes.text(x, y, label, color=ACCENT, ha="center", va="center", fontsize=9, bbox=box)
+    for name, (x, y) in positions.items():
         box = dict(boxstyle="round,pad=0.35", fc="white", ec=INK)
         axes.text(x, y, name, ha="center", va="center", color=INK, fontsize=9, bbox=box)
     axes.set(xlim=(-0.7, 1.5 * len(graph.nodes) + 1.2), ylim=(-1.8, 1.8))
-    axes.set_aspect("equal")  # so that labels lie on the curved edges
+    axes.set_aspect("equal")  # otherwise the labels would leave the curved edges
     axes.set_title(graph.title, color=INK, loc="left")
     axes.axis("off")

@@ -1,4 +1,4 @@
-"""The front of a search as a picture and as a table."""
+"""The front of a search as a figure and as a table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter
 
 from ..files import save_figure
 from ..pareto import Row
-from ..run.numbers import short_number
+from ..run.numbers import plural, short_number
 from .drawing import ACCENT, INK, QUIET, finish, one_plot
 from .page import Point
 from .tables import Table
@@ -26,7 +26,13 @@ NAME = "front.png"
 
 
 def save_front(problem: ArchitectureProblem, result: SearchResult, folder: Path) -> None:
-    """Write front.png, the picture of a search's front, into a folder."""
+    """Write the figure of a search's front, front.png, into a folder.
+
+    Args:
+        problem: problem that was searched.
+        result: result of the search.
+        folder: existing folder.
+    """
     population = {
         name: result.result.pop.get(name).astype(float) for name in problem.plotted_columns
     }
@@ -40,35 +46,41 @@ def front_picture(
     rows: Sequence[Row],
     picked: int | None = None,
 ) -> tuple[Figure, list[Point]]:
-    """Plot a front, its picked row and the rest of the population in two columns.
+    """Plot a front, its picked row and the whole population in two columns.
 
     Args:
-        problem: names the columns.
-        population: column -> (n,) floats.
-        rows: of the front.
-        picked: index of a row, or None.
+        problem: problem whose ``plotted_columns`` become the y and the x axis.
+        population: column name -> (n,) floats.
+        rows: rows of the front.
+        picked: index of the picked row, or None.
 
     Returns:
-        The figure, and a :class:`~moonas.views.page.Point` for each row.
+        The figure, and a :class:`~moonas.views.page.Point` per row.
     """
     first, second = problem.plotted_columns
     figure, axes = one_plot()
     label = "population"
     axes.scatter(population[second], population[first], s=22, color=QUIET, label=label, zorder=2)
-    places = np.array([[row.columns[second], row.columns[first]] for row in rows])
+    positions = np.array([[row.columns[second], row.columns[first]] for row in rows])
     points = []
     if rows:
+        x, y = positions.T
         if problem.n_obj == 2:
-            line = places[np.argsort(places[:, 0])]
-            axes.step(*line.T, where="post", color=ACCENT, lw=1, alpha=0.6, zorder=2)
-        axes.scatter(*places.T, s=34, color=ACCENT, label="Pareto front", zorder=3)
-        points = [
-            Point(axes, *place, tooltip(problem, row))
-            for place, row in zip(places, rows, strict=True)
-        ]
+            order = np.argsort(x)
+            axes.step(x[order], y[order], where="post", color=ACCENT, lw=1, alpha=0.6, zorder=2)
+        axes.scatter(x, y, s=34, color=ACCENT, label="Pareto front", zorder=3)
+        points = [Point(axes, x[i], y[i], tooltip(problem, row)) for i, row in enumerate(rows)]
         if picked is not None:
-            ring = dict(s=130, facecolors="none", edgecolors=INK, linewidths=1.4)
-            axes.scatter(*places[picked], label="picked", zorder=4, **ring)
+            axes.scatter(
+                x[picked],
+                y[picked],
+                s=130,
+                facecolors="none",
+                edgecolors=INK,
+                linewidths=1.4,
+                label="picked",
+                zorder=4,
+            )
     label_axes(axes, problem.column(second), problem.column(first))
     axes.set_ylim(0, 1.08 * population[first].max() or 1)
     finish(axes)
@@ -76,21 +88,21 @@ def front_picture(
 
 
 def tooltip(problem: ArchitectureProblem, row: Row) -> str:
-    """Every column of a row that has a value, one per line, and its architecture."""
+    """Return the finite columns of a row, one per line, followed by its architecture."""
     columns = (c for c in problem.columns if np.isfinite(row.columns.get(c.name, np.nan)))
     lines = [f"{column_title(c)}: {format_value(c, row.columns[c.name])}" for c in columns]
     return "\n".join([*lines, str(row.architecture)])
 
 
 def label_axes(axes: Axes, x: Column, y: Column) -> None:
-    """Label axes with columns of a problem, and format their numbers briefly."""
+    """Label axes with the titles of two columns, and abbreviate the numbers on them."""
     for axis, column in ((axes.xaxis, x), (axes.yaxis, y)):
         axis.set_label_text(column_title(column), color=INK)
         axis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
 
 
 def table_columns(problem: ArchitectureProblem) -> list[Column]:
-    """The columns in tables of a front: the objectives, and what the problem lists besides."""
+    """Return the columns in tables of a front: the objectives and those with ``in_table``."""
     chosen = (c for c in problem.columns if c.in_table or c.name in problem.objectives)
     return [column for column in chosen if column.direction == "min"]
 
@@ -102,13 +114,13 @@ def front_table(
     *,
     numbered: bool = False,
 ) -> Table:
-    """A front as a table: objectives, sizes, and architectures as text.
+    """Return a front as a table of objectives, sizes and architectures.
 
     Args:
-        problem: names the columns.
-        rows: of the front.
+        problem: problem whose columns are shown.
+        rows: rows of the front.
         picked: index of the row to mark, or None.
-        numbered: begin each row with its number, for pages.
+        numbered: whether each row begins with its number, as on HTML pages.
     """
     columns = table_columns(problem)
     titles = [*map(column_title, columns)]
@@ -126,18 +138,18 @@ def front_table(
         texts,
         marked=() if picked is None else (picked,),
         alignment="r" * (len(titles) - 1) + "l",
-        title=f"Pareto front: {len(rows)} network{'s' * (len(rows) != 1)}",
+        title=f"Pareto front: {plural(len(rows), 'network')}",
         caption="" if picked is None else f"* picked: {problem.pick_description}",
     )
 
 
 def column_title(column: Column) -> str:
-    """The name of a column, with its unit unless that is the same as the name."""
+    """Return the name of a column, with its unit unless the column counts a size."""
     return column.name if column.is_size else f"{column.name} ({column.unit})"
 
 
 def format_value(column: Column, value: float) -> str:
-    """A value of a column as text, with the digits that suit its unit."""
+    """Format a value of a column with a number of digits that suits its unit."""
     if column.is_size:
         return f"{int(value):,}"
     return f"{value:.2f}" if column.unit in ("%", "ms") else f"{value:.3g}"

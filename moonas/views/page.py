@@ -1,7 +1,7 @@
-"""HTML pages: a single file each, readable offline, light or dark as the reader's system is.
+"""HTML pages: self-contained files that can be read offline, in light and in dark mode.
 
-Pictures are figures of matplotlib as SVG; their ink takes the colour of the page's text. Points of
-a picture show a tooltip when the pointer is over them or they are touched.
+Matplotlib figures are embedded as SVG, and their ink takes the colour of the page's text. Points of
+a figure show a tooltip when they are hovered over or touched.
 """
 
 from __future__ import annotations
@@ -77,13 +77,13 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inli
 
 @dataclass(frozen=True)
 class Point:
-    """A point of a picture with a tooltip.
+    """A point of a figure with a tooltip.
 
     Args:
-        axes: that the point is in.
-        x: in data coordinates.
-        y: in data coordinates.
-        tip: plain text, which may have several lines.
+        axes: axes that contain the point.
+        x: horizontal position, in data coordinates.
+        y: vertical position, in data coordinates.
+        tip: plain text of the tooltip, of one or more lines.
     """
 
     axes: Axes
@@ -93,12 +93,12 @@ class Point:
 
 
 def page(title: str, lead: str, *sections: str) -> str:
-    """A whole page as HTML.
+    """Return a complete HTML page.
 
     Args:
-        title: plain text.
-        lead: plain text, the line below the title.
-        sections: HTML.
+        title: title, as plain text.
+        lead: line below the title, as plain text.
+        sections: sections, as HTML.
     """
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -112,39 +112,39 @@ def page(title: str, lead: str, *sections: str) -> str:
 
 
 def section(title: str, *parts: str) -> str:
-    """A section of a page: a title, plain text, and parts, HTML."""
+    """Return a section of a page, from a plain-text title and HTML parts."""
     return f"<section>\n<h2>{escape(title)}</h2>\n{''.join(parts)}</section>\n"
 
 
 def row(*parts: str) -> str:
-    """Parts, HTML, side by side where there is room; empty ones are left out."""
+    """Place HTML parts next to each other if the page is wide enough; empty parts are omitted."""
     return f'<div class="row">{"".join(f"<div>{part}</div>" for part in parts if part)}</div>\n'
 
 
 def heading(text: str) -> str:
-    """A heading within a section, from plain text."""
+    """Return a heading within a section, from plain text."""
     return f"<h3>{escape(text)}</h3>\n"
 
 
 def paragraph(text: str) -> str:
-    """A paragraph, from plain text."""
+    """Return a paragraph, from plain text."""
     return f"<p>{escape(text)}</p>\n"
 
 
 def picture(figure: Figure, caption: str, points: Sequence[Point] = ()) -> str:
-    """A figure of matplotlib with a caption.
+    """Return a matplotlib figure with a caption, as HTML.
 
     Args:
-        figure: whatever is drawn in ``moonas.views.drawing.INK`` or black takes the colour of the
-            page's text.
-        caption: plain text.
-        points: that show a tooltip.
+        figure: the figure; black and ``moonas.views.drawing.INK`` become the colour of the page's
+            text.
+        caption: caption, as plain text.
+        points: points with a tooltip.
     """
     return f"<figure>{svg(figure, points)}<figcaption>{escape(caption)}</figcaption></figure>\n"
 
 
 def image(png: bytes, caption: str) -> str:
-    """The bytes of a PNG with a caption; the page itself holds them."""
+    """Return a PNG image with a caption, as HTML that embeds the image."""
     import base64
 
     data = base64.b64encode(png).decode()
@@ -156,7 +156,10 @@ def image(png: bytes, caption: str) -> str:
 
 
 def svg(figure: Figure, points: Sequence[Point] = ()) -> str:
-    """A figure of matplotlib as SVG that fits its page, the same text for the same figure."""
+    """Return a matplotlib figure as SVG that scales with the page.
+
+    Equal figures give equal text. See :func:`picture` for the arguments.
+    """
     text = io.StringIO()
     figure.set_dpi(72)  # the unit of SVG is the point
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "moonas"}):
@@ -171,11 +174,11 @@ def svg(figure: Figure, points: Sequence[Point] = ()) -> str:
     used = set(re.findall(r"#([\w-]+)", drawn))
     drawn = re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in used else "", drawn)
     height = figure.get_figheight() * 72
-    spots = []
+    circles = []
     for point in points:
         x, y = point.axes.transData.transform((point.x, point.y))
-        spots.append(
+        circles.append(
             f'<circle cx="{x:.1f}" cy="{height - y:.1f}" r="7" data-tip="{escape(point.tip)}"/>\n'
         )
     end = drawn.rindex("</svg>")
-    return drawn[:end] + "".join(spots) + drawn[end:]
+    return drawn[:end] + "".join(circles) + drawn[end:]

@@ -1,6 +1,6 @@
-"""The page of one run: its front, its progress, its time, its settings, from the run folder alone.
+"""HTML report of one run, made from its folder: front, progress, architectures, time and settings.
 
-A run that is still going on can be shown, too, as far as it is recorded.
+A run that is still in progress is shown as far as it is recorded.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..pareto import Row, front_from_scores, hypervolume
 from ..run import front_file
 from ..run.folders import last_run
 from ..run.journal import read_run, read_times
-from ..run.numbers import clock
+from ..run.numbers import clock, plural
 from . import page
 from .drawing import ACCENT, QUIET, draw_graph, finish, one_plot
 from .front import front_picture, front_table, label_axes
@@ -34,24 +34,24 @@ if TYPE_CHECKING:
     from ..spaces.graph import Graph
 
 PAGE = "report.html"
-PHASES = {
+PHASES = {  # kind of a journal entry -> title
     "train": "training",
-    "score": "scoring",
-    "score before": "scoring before the training",
-    "final test": "the final test",
+    "score": "evaluation",
+    "score before": "evaluation before training",
+    "final test": "final test",
 }
-TURNS = LinearSegmentedColormap.from_list("turns", [QUIET, ACCENT])  # from first to last
-PICTURES = 12  # other pictures of a run folder on the page, at most
+ORDER_COLORS = LinearSegmentedColormap.from_list("order", [QUIET, ACCENT])  # first to last
+MAX_IMAGES = 12  # other images of a run folder on its page
 
 
 @dataclass(frozen=True)
 class Scored:
-    """The candidates that one call of a run scored.
+    """The candidates that one evaluator call scored, or several calls under the same weights.
 
     Args:
-        X: (k, n_var) genes of those that did not fail.
-        columns: name -> (k,) floats.
-        n: candidates, including those that failed.
+        X: (k, n_var) genes of the candidates that did not fail.
+        columns: column name -> (k,) floats.
+        n: number of candidates, including those that failed.
     """
 
     X: np.ndarray
@@ -60,16 +60,16 @@ class Scored:
 
 
 def show(run: str | Path) -> Path:
-    """Write report.html, and its pictures as PNG, into a run folder.
+    """Write report.html, and its figures as PNG files, into a run folder.
 
     Args:
-        run: folder of a run, or of a search in stages, of which the last one is shown.
+        run: folder of a run, or of a task with several stages, whose last stage is shown.
 
     Returns:
         The path of the page.
 
     Raises:
-        ValueError: the folder holds no run, or a corrupt one.
+        ValueError: the folder contains no run, or a damaged one.
     """
     folder, name = last_run(run)
     head, records = read_run(folder)
@@ -78,28 +78,34 @@ def show(run: str | Path) -> Path:
         problem = registry.stage_module(name).build(**head["settings"] | {"device": "cpu"})
         sections = _search_sections(problem, folder, records)
     else:
-        sections = [_pictures(folder)]
+        sections = [_images(folder)]
     sections += [_time(folder), _settings(head)]
     data = head["settings"].get("data", "")
-    lead = f"On {data}, seed {head['seed']}: {head['algorithm']}. {len(records)} calls recorded."
+    lead = (
+        f"Data set {data}, seed {head['seed']}, {head['algorithm']}; "
+        f"{plural(len(records), 'recorded call')}."
+    )
     path = folder / PAGE
     write_atomically(path, page.page(name, lead, *filter(None, sections)).encode())
     return path
 
 
 def read_scores(problem: ArchitectureProblem, records: Sequence[Mapping[str, Any]]) -> list[Scored]:
-    """The scores of a run in order, call by call.
-
-    If objectives change during a run, calls under the same weights are joined.
+    """Read the scores of a run in the order of evaluation.
 
     Args:
-        problem: that was searched.
-        records: of the run's journal.
+        problem: problem that was searched.
+        records: records of the run's journal.
+
+    Returns:
+        One item per evaluator call. If the objectives change during a run, calls under the same
+        weights are merged into one item.
     """
-    found, trainings = {}, 0
+    scores: dict[int, Scored] = {}
+    n_trainings = 0
     names = [column.name for column in problem.columns]
     for record in records:
-        trainings += record["kind"] == "train"
+        n_trainings += record["kind"] == "train"
         if record["kind"] != "score":
             continue
         X = np.stack([problem.genes.of_plain(x) for x in record["request"]["x"]])
@@ -110,12 +116,12 @@ def read_scores(problem: ArchitectureProblem, records: Sequence[Mapping[str, Any
             if name in record["result"]
         }
         scored = Scored(X[good], columns, len(X))
-        turn = trainings if problem.nonstationary else record["call"]
-        found[turn] = _joined(found[turn], scored) if turn in found else scored
-    return list(found.values())
+        group = n_trainings if problem.nonstationary else record["call"]
+        scores[group] = _merge(scores[group], scored) if group in scores else scored
+    return list(scores.values())
 
 
-def _joined(first: Scored, second: Scored) -> Scored:
+def _merge(first: Scored, second: Scored) -> Scored:
     columns = {k: np.concatenate([v, second.columns[k]]) for k, v in first.columns.items()}
     return Scored(np.concatenate([first.X, second.X]), columns, first.n + second.n)
 
@@ -126,64 +132,73 @@ def _search_sections(
     every = read_scores(problem, records)
     scores = [s for s in every if len(s.X)]
     if not scores:
-        why = "All candidates failed." if every else "Nothing has been scored yet."
-        return [page.section("The front", page.paragraph(why))]
+        reason = "All candidates failed." if every else "No candidate has been evaluated yet."
+        return [page.section("Pareto front", page.paragraph(reason))]
     rows, picked = _front(problem, folder, scores)
-    last = scores[-1].columns if problem.nonstationary else _all_of(scores)
-    figure, points = front_picture(problem, last, rows, picked)
+    population = scores[-1].columns if problem.nonstationary else _all_columns(scores)
+    figure, points = front_picture(problem, population, rows, picked)
     save_figure(figure, folder / "front.png", dpi=150)
-    pick = "the search goes on" if picked is None else f"picked: {problem.pick_description}"
-    n = f"{len(rows)} candidate{'s' * (len(rows) != 1)}"
-    caption = f"{n}; {pick}. Point at one for all that is known of it."
+    status = "the search is still running"
+    if picked is not None:
+        status = f"the ring marks the picked one, {problem.pick_description}"
+    n = plural(len(rows), "candidate")
+    caption = f"Front of {n}; {status}. Hover over a point for its columns and architecture."
     table = front_table(problem, rows, picked, numbered=True)
     return [
-        page.section("The front", page.picture(figure, caption, points), to_html(table)),
+        page.section("Pareto front", page.picture(figure, caption, points), to_html(table)),
         _progress(problem, folder, scores),
         _graphs(problem, folder, rows, picked),
-        _pictures(folder),
+        _images(folder),
     ]
 
 
-def _all_of(scores: Sequence[Scored]) -> dict[str, np.ndarray]:
+def _all_columns(scores: Sequence[Scored]) -> dict[str, np.ndarray]:
     return {k: np.concatenate([s.columns[k] for s in scores]) for k in scores[0].columns}
 
 
 def _front(
     problem: ArchitectureProblem, folder: Path, scores: Sequence[Scored]
 ) -> tuple[list[Row], int | None]:
-    """The front and the index of its picked row, from front.csv once the search has ended."""
+    """Return the front and the index of its picked row.
+
+    They come from front.csv once the search has ended, before that from the recorded scores.
+    """
     if (folder / front_file.NAME).exists():
-        read = front_file.read_front_csv(folder)
-        rows = [_row_of_file(problem, row) for row in read]
-        return rows, next((i for i, row in enumerate(read) if row.picked), None)
+        file_rows = front_file.read_front_csv(folder)
+        picked = next((i for i, row in enumerate(file_rows) if row.picked), None)
+        return [_from_file(problem, row) for row in file_rows], picked
     chosen = scores[-1:] if problem.nonstationary else scores
-    X, columns = np.concatenate([s.X for s in chosen]), _all_of(chosen)
+    X, columns = np.concatenate([s.X for s in chosen]), _all_columns(chosen)
     F = np.column_stack([columns[name] for name in problem.objectives])
     return front_from_scores(problem, X, F, columns), None
 
 
-def _row_of_file(problem: ArchitectureProblem, row: front_file.FrontRow) -> Row:
+def _from_file(problem: ArchitectureProblem, row: front_file.FrontRow) -> Row:
     objectives = {name: row.columns[name] for name in problem.objectives}
-    return Row(row.x, problem.architecture_from_json(row.architecture), objectives, row.columns)
+    architecture = problem.architecture_from_json(row.architecture)
+    return Row(problem.encode(architecture), architecture, objectives, row.columns)
 
 
 def _progress(problem: ArchitectureProblem, folder: Path, scores: Sequence[Scored]) -> str:
-    """Pictures of the scores and of the hypervolume over calls."""
+    """Return the figures of all scores and of the hypervolume over evaluations."""
     first, second = problem.plotted_columns
     figure, axes = one_plot()
-    turns = np.concatenate([np.full(len(s.X), i + 1) for i, s in enumerate(scores)])
-    columns = _all_of(scores)
-    drawn = axes.scatter(columns[second], columns[first], c=turns, s=14, cmap=TURNS, alpha=0.9)
-    ticks = MaxNLocator(integer=True)
-    bar = figure.colorbar(drawn, ax=axes, label="scored in call", ticks=ticks)
-    bar.outline.set_visible(False)
+    order = np.concatenate([np.full(len(s.X), i + 1) for i, s in enumerate(scores)])
+    columns = _all_columns(scores)
+    x, y = columns[second], columns[first]
+    dots = axes.scatter(x, y, c=order, s=14, cmap=ORDER_COLORS, alpha=0.9)
+    label, ticks = "evaluation batch", MaxNLocator(integer=True)
+    figure.colorbar(dots, ax=axes, label=label, ticks=ticks).outline.set_visible(False)
     label_axes(axes, problem.column(second), problem.column(first))
     finish(axes)
     save_figure(figure, folder / "population.png", dpi=150)
     subject = "Parents and offspring" if problem.nonstationary else "Candidates"
-    candidates = page.picture(figure, f"{subject}, from the first that were scored to the last.")
+    candidates = page.picture(
+        figure, f"{subject}, coloured by evaluation batch, from the first to the last."
+    )
 
-    bounds, seen, values = problem.objective_bounds(), [], []
+    bounds, values = problem.objective_bounds(), []
+    seen: list[np.ndarray] = []
     for s in scores:
         F = np.column_stack([s.columns[name] for name in problem.objectives])
         seen = [F] if problem.nonstationary else [*seen, F]
@@ -194,29 +209,33 @@ def _progress(problem: ArchitectureProblem, folder: Path, scores: Sequence[Score
     axes.set(xlabel="evaluations", ylabel="hypervolume")
     finish(axes)
     save_figure(figure, folder / "hypervolume.png", dpi=150)
-    of = "of those scored in a call, under the weights of then" * problem.nonstationary
-    of = of or "of all that was scored so far"
-    growth = page.picture(figure, f"Hypervolume {of}, a share of the problem's bounds.")
-    return page.section("How it went", page.row(candidates, growth))
+    subject = "all candidates evaluated so far"
+    if problem.nonstationary:
+        subject = "the candidates evaluated under the same weights"
+    growth = page.picture(
+        figure, f"Hypervolume of {subject}, as a fraction of the box between the problem's bounds."
+    )
+    return page.section("Progress", page.row(candidates, growth))
 
 
 def _graphs(
     problem: ArchitectureProblem, folder: Path, rows: Sequence[Row], picked: int | None
 ) -> str:
-    """Drawings of the picked architecture and of the two ends of the front."""
+    """Return drawings of the picked architecture and of the two ends of the front."""
     if not rows:
         return ""
     ends = [] if picked is None else [(picked, "picked")]
     for name in problem.plotted_columns:
-        ends.append((min(range(len(rows)), key=lambda i: rows[i].columns[name]), f"least {name}"))
-    chosen = defaultdict(list)
-    for i, why in ends:
-        chosen[i].append(why)
+        lowest = min(range(len(rows)), key=lambda i: rows[i].columns[name])
+        ends.append((lowest, f"lowest {name}"))
+    labels_of = defaultdict(list)
+    for i, label in ends:
+        labels_of[i].append(label)
     parts, drawings = [], []
-    for i, why in chosen.items():
+    for i, labels in labels_of.items():
         graphs = problem.graphs(rows[i].architecture)
         if graphs:
-            title = f"Row {i}: {', '.join(why)}"
+            title = f"Row {i}: {', '.join(labels)}"
             drawings.append((title, graphs))
             parts += [page.heading(title), page.paragraph(str(rows[i].architecture))]
             parts.append(page.row(*(page.picture(_graph(graph), "") for graph in graphs)))
@@ -246,54 +265,55 @@ def _save_graphs(drawings: Sequence[tuple[str, Sequence[Graph]]], path: Path) ->
     save_figure(figure, path, dpi=110)
 
 
-def _pictures(folder: Path) -> str:
-    """The run's other pictures, such as images of a GAN."""
-    own = {"front.png", "population.png", "hypervolume.png", "architectures.png", "time.png"}
-    paths = sorted(path for path in folder.glob("*.png") if path.name not in own)
+def _images(folder: Path) -> str:
+    """Return the other images of a run folder, such as samples of a GAN."""
+    figures = {"front.png", "population.png", "hypervolume.png", "architectures.png", "time.png"}
+    paths = sorted(path for path in folder.glob("*.png") if path.name not in figures)
     if not paths:
         return ""
-    places = np.unique(np.round(np.linspace(0, len(paths) - 1, PICTURES)).astype(int))
-    chosen = [paths[i] for i in places]
-    return page.section("Pictures", page.row(*(page.image(p.read_bytes(), p.name) for p in chosen)))
+    indices = np.unique(np.round(np.linspace(0, len(paths) - 1, MAX_IMAGES)).astype(int))
+    chosen = [paths[i] for i in indices]
+    return page.section("Images", page.row(*(page.image(p.read_bytes(), p.name) for p in chosen)))
 
 
 def _time(folder: Path) -> str:
-    """The time of a run by phase."""
-    times, spent = read_times(folder), defaultdict(float)
-    for one in times:
-        spent[PHASES.get(one["kind"], one["kind"])] += one["seconds"]
-        spent["the journal"] += one["journal_seconds"]
-    begun = [datetime.fromisoformat(one["at"]) for one in times]
+    """Return the time of a run per phase."""
+    times = read_times(folder)
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for call in times:
+        seconds[PHASES.get(call["kind"], call["kind"])] += call["seconds"]
+        seconds["writing the journal"] += call["journal_seconds"]
+    begun = [datetime.fromisoformat(call["at"]) for call in times]
     if not times:
         return ""
-    figure, axes = one_plot((5.2, 0.8 + 0.35 * len(spent)))
-    axes.barh(list(spent), list(spent.values()), color=QUIET)
+    figure, axes = one_plot((5.2, 0.8 + 0.35 * len(seconds)))
+    axes.barh(list(seconds), list(seconds.values()), color=QUIET)
     axes.invert_yaxis()
     axes.set_xlabel("seconds")
     finish(axes)
     save_figure(figure, folder / "time.png", dpi=150)
     end = begun[-1] + timedelta(seconds=times[-1]["seconds"])
-    table = to_html(Table(["phase", "time"], [[k, clock(s)] for k, s in spent.items()]))
+    table = to_html(Table(["phase", "time"], [[k, clock(s)] for k, s in seconds.items()]))
     text = (
-        f"From {begun[0]:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC; in calls "
-        f"{clock(sum(spent.values()))}."
+        f"From {begun[0]:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, with "
+        f"{clock(sum(seconds.values()))} of recorded work."
     )
     return page.section(
         "Time",
         page.paragraph(text),
-        page.row(page.picture(figure, "By what was done."), table),
+        page.row(page.picture(figure, "Time per phase."), table),
     )
 
 
 def _settings(head: Mapping[str, Any]) -> str:
-    """The settings of a run, and the versions of the packages that it ran with."""
+    """Return the settings of a run and the versions of the packages it ran with."""
     settings = [[k, _text(v)] for k, v in head["settings"].items()]
     versions = [[k, _text(v)] for k, v in head["versions"].items()]
     return page.section(
         "Settings",
         page.row(
             to_html(Table(["setting", "value"], settings)),
-            to_html(Table(["what", "version"], versions)),
+            to_html(Table(["package", "version"], versions)),
         ),
     )
 

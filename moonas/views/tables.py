@@ -1,4 +1,4 @@
-"""Tables of text, and their renderings: console, HTML, Markdown and LaTeX."""
+"""Tables of text, and their rendering as console output, HTML, Markdown and LaTeX."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import rich.table
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 NUMBER = re.compile(
     r"[-+]?[\d,.]+(e[-+]\d+)?( ?(%|[kMG]|ms|s))?\*?|-|never|none||[\d.]+ (of|and|to) [\d.]+"
 )
-LONG = 36  # characters of a cell; columns with more may wrap on a page
+LONG = 36  # characters; on a page, columns with longer cells may wrap
 
 
 @dataclass(frozen=True)
@@ -22,17 +22,17 @@ class Table:
     """Titles and rows of text.
 
     Args:
-        titles: of the columns.
-        rows: a text per column; HTML turns other values into text.
-        marked: indices of rows that stand out.
-        alignment: "l" or "r" for each column; by default only the first column is on the left.
-            HTML aligns columns by their content instead.
-        title: a line above the table; like the caption, of the console alone, since pages and
-            documents have headings of their own.
-        caption: a line below it.
+        titles: titles of the columns.
+        rows: rows of one text per column.
+        marked: indices of the rows to highlight.
+        alignment: "l" or "r" per column; by default, the first column is left-aligned and all
+            others are right-aligned. HTML ignores it and aligns columns by their content.
+        title: line above the table. Only the console shows it, since pages and documents have
+            their own headings.
+        caption: line below the table, also shown by the console only.
 
     Raises:
-        ValueError: a row or the alignment has another number of columns than the titles.
+        ValueError: the alignment or a row does not match the number of titles.
     """
 
     titles: Sequence[str]
@@ -42,7 +42,7 @@ class Table:
     title: str = ""
     caption: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         n = len(self.titles)
         if not self.alignment:
             object.__setattr__(self, "alignment", "l" + "r" * (n - 1))
@@ -56,19 +56,21 @@ class Table:
 
 
 def to_console(table: Table, *, compact: bool = False) -> rich.table.Table:
-    """A table for ``rich.console.Console.print``; marked rows begin with a star.
+    """Render a table for ``rich.console.Console.print``; marked rows begin with a star.
 
     Args:
-        table: any.
-        compact: rule off the titles alone, and draw no frame.
+        table: the table.
+        compact: draw a rule below the titles only, and no frame.
     """
     from rich.box import SIMPLE_HEAD
     from rich.markup import escape as literal
     from rich.table import Table as ConsoleTable
     from rich.text import Text
 
-    frame = dict(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)) if compact else {}
-    drawn = ConsoleTable(
+    frame: dict[str, Any] = {}
+    if compact:
+        frame = dict(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    rendered = ConsoleTable(
         title=literal(table.title) or None,
         caption=literal(table.caption) or None,
         title_justify="left",
@@ -76,23 +78,23 @@ def to_console(table: Table, *, compact: bool = False) -> rich.table.Table:
         **frame,
     )
     if table.marked:
-        drawn.add_column("")
+        rendered.add_column("")
     last = len(table.titles) - 1
     for i, (title, side) in enumerate(zip(table.titles, table.alignment, strict=True)):
-        long = 0 < i == last and side == "l"  # text that is not to be cut
-        drawn.add_column(
+        long = 0 < i == last and side == "l"  # text that must not be truncated
+        rendered.add_column(
             Text(title),
             justify="left" if side == "l" else "right",
             overflow="fold" if long else "ellipsis",
         )
     for i, row in enumerate(table.rows):
         star = ["*" if i in table.marked else ""] if table.marked else []
-        drawn.add_row(*star, *map(Text, row))  # brackets of a Text are no markup
-    return drawn
+        rendered.add_row(*star, *map(Text, row))  # a Text does not interpret brackets as markup
+    return rendered
 
 
 def to_html(table: Table) -> str:
-    """A table as a part of a page; columns that hold nothing but numbers are on the right."""
+    """Render a table as HTML; columns that contain only numbers are right-aligned."""
     kinds = [_kind([row[i] for row in table.rows]) for i in range(len(table.titles))]
 
     def cells(tag: str, texts: Sequence[str]) -> str:
@@ -108,14 +110,14 @@ def to_html(table: Table) -> str:
 
 
 def _kind(texts: Sequence[str]) -> str:
-    """The class of a column on a page, see the style in :mod:`.page`."""
+    """Return the CSS class of a column, see the style in :mod:`.page`."""
     if all(NUMBER.fullmatch(str(text)) for text in texts):
         return "number"
     return "long" if max(len(str(text)) for text in texts) > LONG else "words"
 
 
 def to_markdown(table: Table) -> str:
-    """A table in Markdown; marked rows are bold."""
+    """Render a table in Markdown; marked rows are bold."""
     rule = ["---" if side == "l" else "---:" for side in table.alignment]
 
     def line(cells: Sequence[str]) -> str:
@@ -126,7 +128,7 @@ def to_markdown(table: Table) -> str:
 
 
 def to_latex(table: Table) -> str:
-    """A tabular in LaTeX, for booktabs; marked rows are bold."""
+    """Render a table as a LaTeX ``tabular`` for booktabs; marked rows are bold."""
 
     def line(cells: Sequence[str]) -> str:
         return f"{' & '.join(cells)} \\\\\n"
@@ -146,7 +148,16 @@ def _latex_text(text: str) -> str:
 def _converted(
     table: Table, convert: Callable[[str], str], bold: str
 ) -> tuple[list[str], list[list[str]]]:
-    """Titles and rows with every text converted; ``bold`` is the format of marked cells."""
+    """Convert every text of a table.
+
+    Args:
+        table: the table.
+        convert: escapes a text.
+        bold: format string of the cells in marked rows.
+
+    Returns:
+        The titles and the rows.
+    """
     rows = [
         [bold.format(convert(t)) if i in table.marked and t else convert(t) for t in row]
         for i, row in enumerate(table.rows)

@@ -1,3 +1,6 @@
+"""``moonas search``, exit statuses and messages of the command line, and ``moonas list``."""
+
+import argparse
 import contextlib
 import io
 import shutil
@@ -12,42 +15,52 @@ import pytest
 from searches import TINY, front_rows, words
 
 import moonas
-from moonas.cli import main
+from moonas import registry
+from moonas.cli import main, options
 from moonas.run.journal import read_run
 
 OPTIONS = {key: value for key, value in TINY["cars"].items() if key != "generations"}
-SEARCH = ["search", "cars", "--generations", "3", "--set", *words(OPTIONS)]
+TABLE = ["search", "digits-table", "--generations", "3", "--set", *words(TINY["digits-table"])]
 RUN = Path("runs", "cars-digits-seed1")
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory):
-    """The folder in which a search has run, and what it has printed."""
+def search(few_digits):
+    """A command line that searches for cells on few images; its run folder is RUN."""
+    settings = words(OPTIONS | {"batch": 25})
+    return ["search", "cars", "--generations", "3", "--data", str(few_digits), "--set", *settings]
+
+
+@pytest.fixture(scope="module")
+def searched(search, tmp_path_factory):
+    """The working directory of a completed search, and its output."""
     folder = tmp_path_factory.mktemp("search")
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(folder)
         with contextlib.redirect_stdout(io.StringIO()) as out:
-            assert main(SEARCH) == 0
+            assert main(search) == 0
     return folder, out.getvalue()
 
 
-@pytest.fixture
-def copied(searched, elsewhere):
-    """A copy of that run in the folder of a test."""
-    return shutil.copytree(searched[0] / RUN, elsewhere / RUN)
-
-
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
+def working_directory(tmp_path, monkeypatch):
+    """An empty working directory for each test."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def test_a_search_ends_with_a_table_and_a_run_folder(searched):
+@pytest.fixture
+def copied(searched, working_directory):
+    """A copy of the completed run in the working directory of a test."""
+    return shutil.copytree(searched[0] / RUN, working_directory / RUN)
+
+
+def test_a_search_prints_a_table_and_writes_a_run_folder(searched):
     folder, out = searched
     for word in ("gen", "evals", "best error", "range of params", "hypervolume", "time left"):
         assert word in out
     assert "Pareto front" in out and "architecture" in out
+    assert f"Results written to {RUN}: front.csv, front.png, run.json, journal.jsonl." in out
     names = {p.name for p in (folder / RUN).iterdir()}
     assert names >= {"front.csv", "front.png", "journal.jsonl"}
     assert (folder / RUN / "front.png").read_bytes().startswith(b"\x89PNG")
@@ -57,35 +70,35 @@ def test_a_search_ends_with_a_table_and_a_run_folder(searched):
     }
 
 
-def test_the_same_line_again_says_that_the_run_is_complete(copied, capsys):
+def test_repeating_a_completed_search_recomputes_nothing(search, copied, capsys):
     front = (copied / "front.csv").read_bytes()
-    assert main(SEARCH) == 0
+    assert main(search) == 0
     assert "This run is complete" in capsys.readouterr().out
     assert (copied / "front.csv").read_bytes() == front
 
 
-def test_front_csv_is_what_the_problem_scores(copied):
+def test_front_csv_contains_the_scores_of_the_problem(copied):
     problem = moonas.load_problem("cars", **read_run(copied)[0]["settings"], journal=copied)
     rows = front_rows(copied)
     F = problem.evaluate(np.array([row["x"].split() for row in rows], dtype=int))
     assert F.tolist() == [[float(row["error"]), float(row["params"])] for row in rows]
 
 
-def test_out_remembers_its_seed(elsewhere, capsys):
-    assert main([*SEARCH, "--seed", "7", "--out", "mine"]) == 0
+def test_the_default_seed_is_that_of_the_run_in_the_output_folder(capsys):
+    assert main([*TABLE, "--seed", "7", "--out", "mine"]) == 0
     capsys.readouterr()
-    assert main([*SEARCH, "--out", "mine"]) == 0
+    assert main([*TABLE, "--out", "mine"]) == 0
     assert "seed 7" in capsys.readouterr().out
 
 
-def test_any_algorithm_and_other_objectives(elsewhere, capsys):
+def test_any_algorithm_searches_by_any_objectives(working_directory, capsys):
     line = ["--algorithm", "smsemoa", "--objectives", "error", "macs", "--out", "b"]
-    assert main([*SEARCH, *line]) == 0
+    assert main([*TABLE, *line]) == 0
     assert "range of macs" in capsys.readouterr().out
-    head = read_run(elsewhere / "b")[0]
+    head = read_run(working_directory / "b")[0]
     assert head["algorithm"].startswith("SMSEMOA")
     assert head["settings"]["objectives"] == ["error", "macs"]
-    rows = front_rows(elsewhere / "b")
+    rows = front_rows(working_directory / "b")
     errors, macs = np.array([[row["error"], row["macs"]] for row in rows], float).T
     assert (np.diff(errors) * np.diff(macs) < 0).all()  # a front in these two
 
@@ -99,58 +112,87 @@ def test_any_algorithm_and_other_objectives(elsewhere, capsys):
         (["search", "cars", "--objectives", "error", "speed"], "Unknown objective 'speed'"),
         (["search", "cars", "--preset", "big"], "Unknown preset 'big'"),
         (["search", "cars", "--set", "epoch=1"], "Unknown setting 'epoch'"),
-        (["search", "cars", "--set", "epochs"], "--set expects KEY=VALUE; got 'epochs'"),
+        (
+            ["search", "cars", "--set", "epochs"],
+            "--set is invalid: expected KEY=VALUE, got 'epochs'",
+        ),
+        (
+            ["search", "cars", "--set", "eagan.epochs=1"],
+            "unknown stage 'eagan'; choose from ['cars']",
+        ),
         (["search", "cars", "--population", "ten"], "population=ten is invalid"),
         (["search", "cars", "--device", "tpu9"], "Unknown device 'tpu9'"),
     ],
 )
-def test_wrong_lines_end_with_2_a_message_and_no_folder(elsewhere, capsys, line, message):
+def test_wrong_usage_exits_with_2_and_creates_no_folder(working_directory, capsys, line, message):
     assert main(line) == 2
     assert message in capsys.readouterr().err
-    assert not (elsewhere / "runs").exists()
+    assert not (working_directory / "runs").exists()
 
 
-def test_a_seed_that_is_no_number_ends_with_2(capsys):
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (["search", "cars", "--seed", "x"], "--seed: expected an integer of at least 0, got 'x'"),
+        (["search", "cars", "--seed", "-1"], "--seed: expected an integer of at least 0, got '-1'"),
+        (
+            ["compare", "cars", "--seeds", "0"],
+            "--seeds: expected an integer of at least 1, got '0'",
+        ),
+    ],
+)
+def test_an_argument_that_is_no_integer_in_range_exits_with_2(capsys, line, message):
     with pytest.raises(SystemExit) as caught:
-        main(["search", "cars", "--seed", "x"])
+        main(line)
     assert caught.value.code == 2
+    assert message in capsys.readouterr().err
 
 
-def test_a_data_set_that_is_not_there_ends_with_1_and_says_what_would_do(capsys):
-    assert main([*SEARCH, "--data", "cifar10", "--root", "nowhere"]) == 1
+def test_the_smallest_integers_are_accepted():
+    assert options.nonnegative_int("0") == 0 and options.positive_int("1") == 1
+
+
+def test_set_wins_over_other_flags_and_the_last_value_wins():
+    args = argparse.Namespace(population="8", set=["population=4", "population=6", "channels=3"])
+    parsed = options.parse_options(args, {"cars": registry.settings_class("cars")})
+    assert parsed == {"cars": {"population": 6, "channels": 3}}
+
+
+def test_a_missing_data_set_exits_with_1_and_a_hint_to_download_it(search, capsys):
+    assert main([*search, "--data", "cifar10", "--root", "nowhere"]) == 1
     assert "download=true" in capsys.readouterr().err
 
 
-def test_a_run_of_another_search_ends_with_2(copied, capsys):
-    assert main([*SEARCH, "--generations", "5"]) == 2
+def test_a_folder_with_another_search_exits_with_2(search, copied, capsys):
+    assert main([*search, "--generations", "5"]) == 2
     message = capsys.readouterr().err
     assert "holds a run with generations=3; this one has generations=5" in message
 
 
-def test_a_damaged_run_ends_with_1(copied, capsys):
+def test_a_damaged_run_exits_with_1(search, copied, capsys):
     path = copied / "journal.jsonl"
     path.write_bytes(path.read_bytes().replace(b"error", b"earor", 1))
-    assert main(SEARCH) == 1
+    assert main(search) == 1
     assert "journal.jsonl is damaged in line 2" in capsys.readouterr().err
 
 
-def test_nothing_prints_the_help_and_ends_with_2(capsys):
+def test_no_command_prints_the_help_and_exits_with_2(capsys):
     assert main([]) == 2
     assert "moonas search cars" in capsys.readouterr().out
 
 
-def test_help_of_a_task_lists_its_settings(capsys):
+def test_the_help_on_a_task_lists_its_settings(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["search", "cars", "--help"])
     assert caught.value.code == 0
     out = capsys.readouterr().out
-    assert "warmup_epochs=15" in out and "presets of cars: digits, paper" in out
+    assert "warmup_epochs=15" in out and "presets of cars (--preset NAME): digits, paper" in out
 
 
-def test_lists(capsys):
+def test_list_prints_problems_facts_and_published_architectures(capsys):
     assert main(["list"]) == 0
     out = capsys.readouterr().out
-    assert "cars" in out and "stage of eagan, 5 minutes" in out
+    assert "cars" in out and "stage of eagan, about 5 minutes" in out
     assert main(["list", "cars"]) == 0
     assert "24 integers, 9.1e18 vectors" in capsys.readouterr().out
     assert main(["list", "carz"]) == 2
@@ -160,25 +202,41 @@ def test_lists(capsys):
     assert "CARS_A" in out and "2,432,206" in out and "DARTS_V2" in out
 
 
-def test_a_search_in_another_process_keeps_its_folder_and_stops_on_interrupt(elsewhere):
-    line = [sys.executable, "-m", "moonas.cli", *SEARCH, "--generations", "500"]
-    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [("search", "Interrupted. Run the same command again to resume."), ("show", "Interrupted.")],
+)
+def test_an_interrupt_exits_with_1(monkeypatch, capsys, command, message):
+    def interrupt(args):
+        raise KeyboardInterrupt
 
-    def hear_interrupts():  # which a shell's background jobs, and these tests in one, do not
+    monkeypatch.setattr(f"moonas.cli.{command}.run", interrupt)
+    assert main([command, "anything"]) == 1
+    assert capsys.readouterr().err == f"moonas: {message}\n"
+
+
+def test_a_process_locks_its_run_folder_and_exits_on_an_interrupt(
+    search, working_directory, capsys
+):
+    line = [*search, "--generations", "500"]
+    pipes = dict(stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+    def restore_interrupts():  # background jobs of a shell inherit that SIGINT is ignored
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-    one = subprocess.Popen(line, preexec_fn=hear_interrupts, **pipes)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "moonas.cli", *line], preexec_fn=restore_interrupts, **pipes
+    )
     try:
-        journal = elsewhere / RUN / "journal.jsonl"
+        journal = working_directory / RUN / "journal.jsonl"
         deadline = time.monotonic() + 60
         while not journal.exists() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        two = subprocess.run(line, capture_output=True, text=True)
-        assert two.returncode == 1
-        assert "Another process is writing" in two.stderr
-        one.send_signal(signal.SIGINT)
-        _, message = one.communicate(timeout=60)
-        assert one.returncode == 1
-        assert "The same line again goes on from here" in message
+            time.sleep(0.05)
+        assert main(line) == 1
+        assert "Another process is writing" in capsys.readouterr().err
+        process.send_signal(signal.SIGINT)
+        _, message = process.communicate(timeout=60)
+        assert process.returncode == 1
+        assert "Interrupted. Run the same command again to resume." in message
     finally:
-        one.kill()
+        process.kill()

@@ -1,3 +1,5 @@
+"""Comparisons: runs, budgets, resuming and the command."""
+
 import csv
 import json
 import math
@@ -13,18 +15,18 @@ import moonas
 from moonas.algorithms import ALGORITHMS
 from moonas.algorithms.random_search import UniqueSampling
 from moonas.cli import main
-from moonas.comparison import compare, make_plan, play, statistics
-from moonas.comparison.runs import igd_plus
+from moonas.comparison import compare, make_plan, run_algorithm, statistics
+from moonas.comparison.runs import evaluations_to, igd_plus
 from moonas.operators import SameRow
 from moonas.pareto import hypervolume, nondominated
 
 
-def problem(**options):
+def load(**options):
     return moonas.load_problem("digits-table", **options)
 
 
 def small(problem):
-    """An algorithm of a user's own."""
+    """A user-defined algorithm."""
     return NSGA2(pop_size=10, **problem.operators())
 
 
@@ -32,16 +34,31 @@ def broken(problem):
     raise RuntimeError("no such thing")
 
 
-def options(tmp_path, **changes):
-    asked = dict(
+def options(out, **changes):
+    """Arguments of a small comparison on a table."""
+    arguments = dict(
         problems={"cells": ("digits-table", {"population": 10})},
         algorithms={"nsga2": "nsga2", "mine": small},
         seeds=3,
         evaluations=60,
-        out=tmp_path / "out",
+        out=out,
         jobs=1,
     )
-    return asked | changes
+    return arguments | changes
+
+
+@pytest.fixture(scope="module")
+def tabular(tmp_path_factory):
+    """A comparison on a table, its folder, and its reports of progress."""
+    out, reported = tmp_path_factory.mktemp("tabular") / "out", []
+    comparison = compare(**options(out), on_progress=lambda *words: reported.append(words))
+    return comparison, out, reported
+
+
+@pytest.fixture
+def copied(tabular, tmp_path):
+    """A copy of the folder of that comparison."""
+    return shutil.copytree(tabular[1], tmp_path / "out")
 
 
 def rows(path):
@@ -49,124 +66,135 @@ def rows(path):
         return list(csv.DictReader(file))
 
 
-def test_a_run_counts_as_far_as_its_budget():
-    made = problem()
+def test_evaluations_beyond_the_budget_do_not_count():
+    problem = load()
     seen = []
-    evaluate = made.evaluate
-    made.evaluate = lambda X, *a, **k: seen.append(np.array(X)) or evaluate(X, *a, **k)
-    found = play(made, small, 1, 35)  # generations of ten
+    evaluate = problem.evaluate
+    problem.evaluate = lambda X, *a, **k: seen.append(np.array(X)) or evaluate(X, *a, **k)
+    found = run_algorithm(problem, small, 1, 35)  # generations of ten
     X = np.concatenate(seen)
     assert len(X) == 40
     F = evaluate(X[:35])
-    bounds = made.objective_bounds()
+    bounds = problem.objective_bounds()
     assert found["evaluations"].tolist() == [10, 20, 30, 35]
     for n, share in zip((10, 20, 30, 35), found["archive"], strict=True):
         assert share == pytest.approx(hypervolume(F[:n], bounds))
     assert found["population"][3] == found["population"][2]
     assert np.allclose(found["best"], np.unique(F[nondominated(F)], axis=0))
-    true = 0.99 * made.true_hypervolume()
+    true = 0.99 * problem.true_hypervolume()
     first = [n for n in range(1, 36) if hypervolume(F[:n], bounds) >= true]
     expected = first[0] if first else math.nan
     assert found.get("evaluations_to_99", math.nan) == pytest.approx(expected, nan_ok=True)
 
 
-def test_the_first_evaluation_that_reaches_the_share_is_found():
-    made = problem()
-    found = play(made, "nsga2", 1, 100)
-    again, F = problem(), []
+def test_the_first_evaluation_that_reaches_99_percent_is_found():
+    problem = load()
+    found = run_algorithm(problem, "nsga2", 1, 100)
+    again, F = load(), []
     evaluate = again.evaluate
     again.evaluate = lambda X, *a, **k: F.append(evaluate(np.array(X))) or evaluate(X, *a, **k)
-    play(again, "nsga2", 1, 100)
-    F, bounds = np.concatenate(F)[:100], made.objective_bounds()
-    shares = [hypervolume(F[:n], bounds) / made.true_hypervolume() for n in range(1, 101)]
+    run_algorithm(again, "nsga2", 1, 100)
+    F, bounds = np.concatenate(F)[:100], problem.objective_bounds()
+    shares = [hypervolume(F[:n], bounds) / problem.true_hypervolume() for n in range(1, 101)]
     first = 1 + int(np.argmax(np.array(shares) >= 0.99))
     assert shares[first - 1] >= 0.99 and found["evaluations_to_99"] == first
 
 
-def test_scores_that_move_are_refused():
-    with pytest.raises(ValueError, match="Scores of Toy move"):
-        play(Toy(), "nsga2", 1, 20)
+def test_a_target_counts_as_reached_if_it_is_equalled():
+    F, bounds = np.array([[3.0, 3.0], [2.0, 2.0], [1.0, 1.0]]), [[0, 0], [4, 4]]
+    shares = [1 / 16, 4 / 16, 9 / 16]
+    assert [evaluations_to(F, bounds, share) for share in shares] == [1, 2, 3]
 
 
-def test_a_comparison_says_what_its_runs_say(tmp_path):
-    found = compare(**options(tmp_path))
-    values = found.hypervolumes("cells")
-    made = problem(population=10)
+def test_a_problem_with_changing_objectives_is_an_error():
+    with pytest.raises(ValueError, match="Objectives of Toy change"):
+        run_algorithm(Toy(), "nsga2", 1, 20)
+
+
+def test_the_results_match_the_runs(tabular):
+    comparison, out, _ = tabular
+    values = comparison.hypervolumes("cells")
+    problem = load(population=10)
     for name, algorithm in (("nsga2", "nsga2"), ("mine", small)):
-        again = [play(made, algorithm, seed, 60)["archive"][-1] for seed in (1, 2, 3)]
+        again = [run_algorithm(problem, algorithm, seed, 60)["archive"][-1] for seed in (1, 2, 3)]
         assert values[name].tolist() == again
     ranks = statistics.ranks(np.column_stack([values["nsga2"], values["mine"]])).mean(axis=0)
-    results = rows(tmp_path / "out" / "results.csv")
+    results = rows(out / "results.csv")
     assert [row["algorithm"] for row in results] == ["nsga2", "mine"]
     for i, row in enumerate(results):
         assert float(row["median"]) == np.median(values[row["algorithm"]])
         assert float(row["mean_rank"]) == ranks[i]
-        gap = made.true_hypervolume() - float(row["median"])
+        gap = problem.true_hypervolume() - float(row["median"])
         assert float(row["log10_gap"]) == pytest.approx(math.log10(gap))
-    (pair,) = rows(tmp_path / "out" / "pairs.csv")
+    (pair,) = rows(out / "pairs.csv")
     assert float(pair["a12"]) == statistics.a12(values["nsga2"], values["mine"])
-    assert len(rows(tmp_path / "out" / "runs.csv")) == 6
-    assert found.too_few_seeds("cells")  # three seeds: no p below 0.25
+    assert len(rows(out / "runs.csv")) == 6
+    assert comparison.too_few_seeds("cells")  # with three seeds, p is at least 0.25
 
 
-def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
-    asked, reported = options(tmp_path), []
-    compare(**asked, on_progress=lambda *words: reported.append(words))
-    assert reported == [("comparing", n, 6, "runs") for n in range(7)]
-    whole = (tmp_path / "out" / "results.csv").read_bytes()
-    run = tmp_path / "out" / "runs" / "cells" / "mine" / "seed-002.npz"
-    kept = {p: p.stat().st_mtime_ns for p in (tmp_path / "out" / "runs").rglob("*.npz")}
+def test_progress_is_reported_after_each_run(tabular):
+    assert tabular[2] == [("comparing", n, 6, "runs") for n in range(7)]
+
+
+def test_completed_runs_are_not_repeated(copied):
+    results, reported = (copied / "results.csv").read_bytes(), []
+    run = copied / "runs" / "cells" / "mine" / "seed-002.npz"
+    times = {p: p.stat().st_mtime_ns for p in (copied / "runs").rglob("*.npz")}
     run.unlink()
-    reported.clear()
     with pytest.warns(DeprecationWarning, match="use on_progress="):
-        compare(**asked, told=lambda *n: reported.append(n))
+        compare(**options(copied), told=lambda *n: reported.append(n))
     assert reported == [(5, 6), (6, 6)]
-    assert (tmp_path / "out" / "results.csv").read_bytes() == whole
-    assert all(p.stat().st_mtime_ns == t for p, t in kept.items() if p != run)
+    assert (copied / "results.csv").read_bytes() == results
+    assert all(p.stat().st_mtime_ns == t for p, t in times.items() if p != run)
 
 
-def test_processes_change_nothing(tmp_path):
-    asked = options(tmp_path, algorithms=["nsga2", "random"], seeds=2)
-    compare(**asked)
-    one = (tmp_path / "out" / "results.csv").read_bytes()
-    shutil.rmtree(tmp_path / "out")
-    compare(**asked | {"jobs": 2})
-    assert (tmp_path / "out" / "results.csv").read_bytes() == one
+def test_processes_do_not_change_the_results(tabular, tmp_path):
+    parallel = compare(**options(tmp_path, algorithms=["nsga2"], jobs=2))
+    single = tabular[0].hypervolumes("cells")["nsga2"]
+    assert parallel.hypervolumes("cells")["nsga2"].tolist() == single.tolist()
 
 
-def test_an_algorithm_that_fails_stops_no_other(tmp_path):
-    asked = options(tmp_path, algorithms={"broken": broken, "mine": small})
-    found = compare(**asked)
-    failed, good = found.results
-    assert (failed["failed"], good["failed"]) == (3, 0)
+def test_a_failing_algorithm_does_not_stop_the_others(tmp_path):
+    arguments = options(tmp_path, algorithms={"broken": broken, "mine": small}, seeds=1)
+    comparison = compare(**arguments)
+    failed, good = comparison.results
+    assert (failed["failed"], good["failed"]) == (1, 0)
     assert "median" not in failed and good["median"] > 0
-    assert found.runs[0].failed == "RuntimeError: no such thing"
-    assert "no such thing" in (tmp_path / "out" / "runs.csv").read_text()
-    compare(**asked | {"algorithms": {"broken": small, "mine": small}})  # mended, and made again
-    assert not list((tmp_path / "out").rglob("*.txt"))
+    assert comparison.runs[0].failed == "RuntimeError: no such thing"
+    assert "no such thing" in (tmp_path / "runs.csv").read_text()
+    compare(**arguments | {"algorithms": {"broken": small, "mine": small}})  # fixed, and run again
+    assert not list(tmp_path.rglob("*.txt"))
 
 
-def test_a_folder_holds_one_comparison(tmp_path):
-    compare(**options(tmp_path))
-    with pytest.raises(ValueError, match="give this comparison a folder of its own"):
-        compare(**options(tmp_path, evaluations=70))
-    path = next((tmp_path / "out" / "runs").rglob("*.npz"))
+def test_a_folder_contains_one_comparison(copied):
+    with pytest.raises(ValueError, match="Choose another folder for this comparison"):
+        compare(**options(copied, evaluations=70))
+    path = next((copied / "runs").rglob("*.npz"))
     path.write_bytes(b"no archive")
-    with pytest.raises(ValueError, match="is damaged"):
-        compare(**options(tmp_path))
+    with pytest.raises(ValueError, match="is damaged.* Delete it to repeat the run"):
+        compare(**options(copied))
 
 
-def test_defaults_and_what_is_missing():
+def test_a_plan_has_defaults_and_rejects_missing_names():
     plan = make_plan({"cells": "digits-table"}, ["nsga2"])
     assert plan.seeds == tuple(range(1, 32)) and plan.tasks["cells"].budget == 300
     assert make_plan(["cars"], ["nsga2"]).seeds == (1, 2, 3, 4, 5)
-    with pytest.raises(ValueError, match="A comparison wants algorithms"):
+    with pytest.raises(ValueError, match="is invalid: expected at least one"):
         make_plan(["cars"], [])
     with pytest.raises(ValueError, match="Unknown problem"):
         make_plan(["nothing"], ["nsga2"])
 
 
-def test_the_true_front_is_no_distance_from_itself():
+def test_runs_are_identified_by_everything_that_changes_their_results():
+    def about(**changes):
+        return make_plan(["cars"], ["nsga2"], **changes).tasks["cars"].about
+
+    different = [about(), about(generations=3), about(picks=2), about(training={"epochs": 2})]
+    assert all(a != b for i, a in enumerate(different) for b in different[:i])
+    assert about(evaluations=100) == about()  # no budget of a problem whose objectives change
+
+
+def test_igd_plus_of_the_true_front_is_zero():
     true = np.array([[0.0, 20.0], [50.0, 0.0]])
     bounds = np.array([[0, 0], [100, 40]])
     assert igd_plus(true, true, bounds) == 0
@@ -176,88 +204,90 @@ def test_the_true_front_is_no_distance_from_itself():
 
 
 @pytest.mark.parametrize("name", sorted(ALGORITHMS))
-def test_every_algorithm_makes_all_evaluations_of_a_budget(name):
-    made = moonas.load_problem("digits-table")
-    found = play(made, name, 1, 130)
+def test_every_algorithm_uses_its_whole_budget(name):
+    problem = moonas.load_problem("digits-table")
+    found = run_algorithm(problem, name, 1, 130)
     assert found["evaluations"][-1] == 130
     assert found["archive"][-1] == found["hypervolume"] == max(found["archive"])
 
 
-def test_seeds_are_all_different_and_names_are_known():
+def test_equal_seeds_and_unknown_names_are_errors():
     with pytest.raises(ValueError, match="all different"):
         make_plan(["digits-table"], ["nsga2"], seeds=[1, 1])
     with pytest.raises(ValueError, match="Unknown algorithm 'nsga'"):
         make_plan(["digits-table"], ["nsga"])
     with pytest.raises(ValueError, match="name one"):
-        make_plan(["nasbench201"], ["nsga2"])  # its table is missed before any run
-    with pytest.raises(ValueError, match="Unknown setting 'epoch' of a training of cars"):
+        make_plan(["nasbench201"], ["nsga2"])  # it lacks its table, which is noticed before any run
+    with pytest.raises(ValueError, match="Unknown setting 'epoch' of the training of cars"):
         make_plan(["cars"], ["nsga2"], training={"epoch": 3})
 
 
 @pytest.fixture(scope="module")
-def moving(tiny_of, few_digits, tmp_path_factory):
-    """A comparison on a problem whose scores move, and how it was asked for."""
+def nonstationary(tiny_of, few_digits, tmp_path_factory):
+    """A comparison on a problem whose objectives change, and its arguments."""
     options = tiny_of("cars") | {"data": few_digits}
-    asked = dict(
+    arguments = dict(
         problems={"cars": ("cars", options)},
         algorithms=["nsga2", "random"],
-        seeds=2,
+        seeds=[2],
         generations=2,
         picks=2,
         training={"epochs": 1, "batch": 50},
         jobs=1,
-        out=tmp_path_factory.mktemp("moving"),
+        out=tmp_path_factory.mktemp("nonstationary"),
     )
-    return compare(**asked), asked
+    return compare(**arguments), arguments
 
 
-def test_where_scores_move_trainings_from_scratch_count(moving):
-    found, asked = moving
-    bounds = found.problems["cars"].objective_bounds()
-    for run in found.runs:
-        folder = asked["out"] / "runs" / "cars" / run.algorithm / f"seed-{run.seed:03d}"
+def test_if_objectives_change_trainings_from_scratch_are_compared(nonstationary):
+    comparison, arguments = nonstationary
+    bounds = comparison.problems["cars"].objective_bounds()
+    for run in comparison.runs:
+        folder = arguments["out"] / "runs" / "cars" / run.algorithm / f"seed-{run.seed:03d}"
         front = rows(folder / "front.csv")
         chosen = sorted(int(p.name.split("-")[1]) for p in folder.glob("training-*"))
         assert chosen == ([0, len(front) - 1] if len(front) > 1 else [0])
         for i, picked, trained in zip(chosen, run.picks, run.retrained, strict=True):
             assert picked.tolist() == [float(front[i]["error"]), float(front[i]["params"])]
-            again = moonas.load_training(folder, pick=str(i), **asked["training"]).run(run.seed)
+            again = moonas.load_training(folder, pick=str(i), **arguments["training"]).run(run.seed)
             assert trained.tolist() == [again.columns["error"], picked[1]]
         assert run.hypervolume == hypervolume(run.retrained, bounds)
         assert len(run.archive) == 0 and len(run.population) == 2
         records = [json.loads(line) for line in (folder / "journal.jsonl").open()]
         steps = [r["result"]["steps"] for r in records if r["kind"] == "train"]
         assert run.training_steps == sum(steps) > 0
-    assert len({run.training_steps for run in found.runs}) == 1  # the same for all
+    assert len({run.training_steps for run in comparison.runs}) == 1  # the same for all
 
 
-def test_a_moving_comparison_goes_on_where_it_stopped(moving, tmp_path):
-    _, asked = moving
-    shutil.copytree(asked["out"], tmp_path / "again")
-    (run,) = (tmp_path / "again").glob("runs/cars/nsga2/seed-001.npz")
+def test_a_nonstationary_comparison_resumes_where_it_stopped(nonstationary, tmp_path):
+    _, arguments = nonstationary
+    shutil.copytree(arguments["out"], tmp_path / "again")
+    (run,) = (tmp_path / "again").glob("runs/cars/nsga2/seed-002.npz")
     run.unlink()
     journal = run.with_suffix("") / "journal.jsonl"
     before = journal.stat().st_size
     for training in run.with_suffix("").glob("training-*"):
         shutil.rmtree(training)
-    compare(**asked | {"out": tmp_path / "again"})
+    compare(**arguments | {"out": tmp_path / "again"})
     assert journal.stat().st_size == before
     for name in ("results.csv", "runs.csv", "fronts.csv"):
-        assert (tmp_path / "again" / name).read_bytes() == (asked["out"] / name).read_bytes()
+        assert (tmp_path / "again" / name).read_bytes() == (arguments["out"] / name).read_bytes()
 
 
-def test_a_moving_report_says_what_counts(moving):
-    _, asked = moving
-    text = (asked["out"] / "results.md").read_text()
-    assert "own weights" in text and "trained from scratch" in text and "too few" in text
-    assert (asked["out"] / "cars-retraining.png").exists()
-    pairs = rows(asked["out"] / "pairs.csv")
+def test_a_nonstationary_report_explains_its_hypervolumes(nonstationary):
+    _, arguments = nonstationary
+    text = (arguments["out"] / "results.md").read_text()
+    assert (
+        "shared-weight hypervolume" in text and "trained from scratch" in text and "too few" in text
+    )
+    assert (arguments["out"] / "cars-retraining.png").exists()
+    pairs = rows(arguments["out"] / "pairs.csv")
     assert [(p["p"], p["p_holm"]) for p in pairs] == [("", "")]
 
 
 def test_the_command_line_compares_and_resumes(tmp_path, capsys):
     line = ["compare", "digits-table", "--algorithms", "nsga2", "random", "--seeds", "6"]
-    line += ["--evaluations", "60", "--jobs", "1", "--set", "population=10"]
+    line += ["--evaluations", "30", "--jobs", "1", "--set", "population=10"]
     line += ["--out", str(tmp_path / "out")]
     assert main(line) == 0
     out = capsys.readouterr().out
@@ -268,31 +298,33 @@ def test_the_command_line_compares_and_resumes(tmp_path, capsys):
     page = (tmp_path / "out" / "report.html").read_text()
     assert page.count("<circle") == len(moonas.load_problem("digits-table").true_front()[1])
     assert main([*line, "--set", "population=12"]) == 2
-    assert "population=10, and this one has 12" in capsys.readouterr().err
+    assert "with population=10; this one has population=12" in capsys.readouterr().err
     failing = ["compare", "digits-table", "--algorithms", "pnsga3", "--seeds", "1", "--jobs", "1"]
     failing += ["--set", "objectives=error,latency_ms", "--out", str(tmp_path / "failing")]
-    assert main(failing) == 1  # nothing came out
-    assert "pnsga3 failed in 1 of 1 runs: ValueError: pnsga3 protects" in " ".join(
+    assert main(failing) == 1  # all runs failed
+    assert "pnsga3 failed in 1 of 1 run: ValueError: pnsga3 protects" in " ".join(
         capsys.readouterr().out.split()
     )
     assert main(["compare", "nothing", "--algorithms", "nsga2", "--out", str(tmp_path)]) == 2
     assert "Unknown problem 'nothing'" in capsys.readouterr().err
 
 
-def test_ctaea_begins_with_a_whole_population():
-    """With a smaller one, for want of duplicates, pymoo's never returns."""
-    made = moonas.load_problem("digits-table", population=60)
+def test_ctaea_starts_with_a_complete_population():
+    """With fewer individuals, after the elimination of duplicates, pymoo's never returns."""
+    problem = moonas.load_problem("digits-table", population=60)
     seeds = range(1, 40)
     drawn = [
-        made.operators()["sampling"].do(made, 60, random_state=np.random.default_rng(s)).get("X")
+        problem.operators()["sampling"]
+        .do(problem, 60, random_state=np.random.default_rng(s))
+        .get("X")
         for s in seeds
     ]
     twice = [s for s, X in zip(seeds, drawn, strict=True) if len(np.unique(X, axis=0)) < 60]
     assert len(twice) > 10  # most samples have a row twice
     for seed in twice[:5]:
-        assert play(made, "ctaea", seed, 90)["evaluations"].tolist() == [60, 90]
+        assert run_algorithm(problem, "ctaea", seed, 90)["evaluations"].tolist() == [60, 90]
     with pytest.raises(ValueError, match="only 4 different architectures"):
-        UniqueSampling(FewRows(), eliminate_duplicates=SameRow()).do(made, 5)
+        UniqueSampling(FewRows(), eliminate_duplicates=SameRow()).do(problem, 5)
 
 
 class FewRows(Sampling):

@@ -1,4 +1,4 @@
-"""kill -9 at random moments of a real comparison, then the same line again."""
+"""Kill a comparison with SIGKILL at random times, then run the same command again."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ KILLS = 8
 
 
 @pytest.mark.slow
-def test_killed_at_random_and_started_again_equals_the_uninterrupted_comparison(tmp_path):
+def test_a_killed_and_resumed_comparison_equals_an_uninterrupted_one(tmp_path):
     table = write_table(tmp_path / "table.csv")
     line = [sys.executable, "-m", "moonas.cli", "compare", "nasbench201", "nsganet-macro"]
     line += ["--algorithms", "nsga2", "spea2", "--seeds", "3", "--evaluations", "12", "--jobs", "1"]
@@ -33,7 +33,7 @@ def test_killed_at_random_and_started_again_equals_the_uninterrupted_comparison(
     whole = time.monotonic() - begun
 
     rng = np.random.default_rng()
-    done = []  # runs that were there at each kill
+    done = []  # completed runs at each kill
     rounds = 0
     while len(done) < KILLS:
         folder = tmp_path / str(rounds)
@@ -49,4 +49,4 @@ def test_killed_at_random_and_started_again_equals_the_uninterrupted_comparison(
                 done.append(len(list(folder.rglob("seed-*.npz"))))
         for name in ("results.csv", "pairs.csv", "runs.csv", "fronts.csv"):
             assert (folder / name).read_bytes() == (straight / name).read_bytes(), name
-    print(f"killed {len(done)} times in {rounds} comparisons, with {done} of 12 runs made")
+    print(f"killed {len(done)} times in {rounds} comparisons, with {done} of 12 runs completed")

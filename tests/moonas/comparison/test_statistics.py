@@ -1,3 +1,5 @@
+"""Statistics, compared with enumerations, tables and SciPy."""
+
 import itertools
 
 import numpy as np
@@ -16,7 +18,7 @@ from moonas.comparison.statistics import (
 )
 
 
-def test_the_signed_rank_test_by_enumeration():
+def test_the_signed_rank_test_equals_its_enumeration():
     x = np.array([0.3, 0.9, 0.4, 0.8, 0.7, 0.65])
     y = np.array([0.1, 0.5, 0.47, 0.2, 0.38, 0.62])
     d = x - y
@@ -28,21 +30,21 @@ def test_the_signed_rank_test_by_enumeration():
     assert wilcoxon(y, x) == pytest.approx(low)
 
 
-def test_no_difference_at_all_is_no_error():
+def test_equal_values_give_p_1():
     assert wilcoxon([1, 2, 3], [1, 2, 3]) == 1.0
     assert friedman(np.ones((4, 3))) == 1.0
     (pair,) = pairwise({"a": [1, 2], "b": [1, 2]})
     assert (pair.a12, pair.p, pair.p_holm) == (0.5, 1.0, 1.0)
 
 
-def test_holm_by_hand():
+def test_holm_equals_values_computed_by_hand():
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
     assert holm([0.02]) == pytest.approx([0.02])
     assert len(holm([])) == 0
 
 
-def test_a12_by_hand():
+def test_a12_equals_values_computed_by_hand():
     assert a12([1, 2], [1, 3]) == pytest.approx((0.5 + 0 + 1 + 0) / 4)
     assert a12([2, 3], [0, 1]) == 1.0
     x, y = np.random.default_rng(0).normal(size=(2, 9))
@@ -50,25 +52,25 @@ def test_a12_by_hand():
     assert a12(x, y) + a12(y, x) == pytest.approx(1)
 
 
-def test_ranks_give_ties_their_mean():
+def test_ties_share_their_mean_rank():
     assert ranks([[0.9, 0.5, 0.9, 0.1]]).tolist() == [[1.5, 3, 1.5, 4]]
 
 
-def test_friedman_is_scipys():
+def test_friedman_equals_scipy():
     values = np.random.default_rng(1).normal(size=(8, 4))
     assert friedman(values) == stats.friedmanchisquare(*values.T).pvalue
-    with pytest.raises(ValueError, match="three algorithms"):
+    with pytest.raises(ValueError, match="at least two rows and three algorithms"):
         friedman(values[:, :2])
 
 
-def test_critical_differences_are_those_of_the_table():
-    """q of Demšar's table 5 (a) at 0.05: 1.960, 2.343, 2.569 and 3.164 for 2, 3, 4 and 10."""
+def test_critical_differences_match_the_published_table():
+    """Demšar's table 5 (a), level 0.05: q is 1.960, 2.343, 2.569 and 3.164 for k = 2, 3, 4, 10."""
     for k, q in ((2, 1.960), (3, 2.343), (4, 2.569), (10, 3.164)):
         expected = q * np.sqrt(k * (k + 1) / (6 * 14))
         assert critical_difference(k, 14) == pytest.approx(expected, rel=5e-4)
 
 
-def test_the_least_p_is_that_of_differences_of_one_sign():
+def test_the_least_p_belongs_to_differences_of_one_sign():
     x = np.arange(6.0)
     assert least_p(6, 1) == pytest.approx(wilcoxon(x + 1 + 0.01 * x, x))
     assert least_p(6, 3) == pytest.approx(3 * 2 / 64)
@@ -85,7 +87,7 @@ def test_pairs_are_corrected_together():
     assert pairs[0].a12 < 0.2
 
 
-def test_an_algorithm_against_itself_differs_in_a_twentieth_of_repetitions():
-    rng, n = np.random.default_rng(3), 2000
-    found = sum(wilcoxon(*rng.normal(size=(2, 31))) < 0.05 for _ in range(n))
-    assert abs(found / n - 0.05) < 4 * np.sqrt(0.05 * 0.95 / n)
+def test_the_signed_rank_test_has_a_false_positive_rate_of_5_percent():
+    rng, n = np.random.default_rng(3), 600
+    n_significant = sum(wilcoxon(*rng.normal(size=(2, 31))) < 0.05 for _ in range(n))
+    assert abs(n_significant / n - 0.05) < 4 * np.sqrt(0.05 * 0.95 / n)  # 4 standard errors

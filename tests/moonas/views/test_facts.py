@@ -1,4 +1,4 @@
-"""What `moonas list NAME` says of a problem, against what the problem is."""
+"""The facts printed by `moonas list NAME`, compared with the problem itself."""
 
 import re
 
@@ -16,28 +16,28 @@ def test_every_stage_has_facts(name):
     found = dict(facts(name))
     assert found[name] == registry.entry(name).summary
     assert found["presets"] == ", ".join(registry.settings_class(name).PRESETS)
-    assert found["time"].startswith(registry.entry(name).cost)
+    assert found["time"].startswith(f"about {registry.entry(name).cost} per search")
     assert "cannot be built" not in found
     n = len(registry.settings_class(name).__dataclass_fields__) - 1  # PRESETS
     assert found["settings"].startswith(f"{n}, listed by moonas search {registry.entry(name).task}")
 
 
-def test_facts_are_those_of_the_problem():
+def test_facts_match_the_problem():
     found, problem = dict(facts("cars")), moonas.load_problem("cars")
     assert found["objectives"] == "error (%), params (parameters)"
     assert "growth (% per epoch, higher is better)" in found["other columns"]
-    assert found["objectives change"] == "yes, as shared weights train"
+    assert found["non-stationary"].startswith("yes")
     assert found["variables"] == f"{problem.n_var} integers, 9.1e18 vectors"
     assert found["data"] == "digits (10 classes, 8 x 8 pixels, 1 channel)"
-    assert dict(facts("nsganet-macro"))["objectives change"] == "no"
+    assert dict(facts("nsganet-macro"))["non-stationary"] == "no"
 
 
-def test_a_stage_of_several_says_which():
+def test_a_stage_of_a_task_with_several_stages_has_its_number():
     assert dict(facts("eagan-discriminator"))["stage"] == "2 of 2 of eagan"
     assert "stage" not in dict(facts("cars"))
 
 
-def test_an_unknown_name_is_refused():
+def test_an_unknown_name_is_an_error():
     with pytest.raises(ValueError, match="Unknown problem 'carz'"):
         facts("carz")
 
@@ -52,11 +52,11 @@ def test_an_unknown_name_is_refused():
         (labels([9999, 1000]), "2 integers, 1.0e7 vectors"),
         (bits(10), "10 bits, 1,024 vectors"),
         (bits(2000), "2000 bits, 1.1e602 vectors"),
-        (Genes([0, 1], [1, 2], [False, True]), "1 integers and 1 real numbers"),
-        (Genes([0], [1], [True]), "1 real numbers"),
+        (Genes([0, 1], [1, 2], [False, True]), "1 integer and 1 real number"),
+        (Genes([0], [1], [True]), "1 real number"),
     ],
 )
-def test_variables_are_counted(genes, text):
+def test_variables_are_counted_by_kind(genes, text):
     assert variables(genes) == text
     size = re.search(r"([\d.]+)e(\d+)", text)
     if size:

@@ -1,3 +1,5 @@
+"""HTML pages and the SVG of their figures."""
+
 import base64
 import io
 import re
@@ -16,8 +18,8 @@ from moonas.views.tables import Table, to_html
 EVIL = """<script>alert("1")</script> & 'x' </p>"""
 
 
-def everything():
-    """A figure with much of what matplotlib can draw."""
+def complex_figure():
+    """A figure with many kinds of matplotlib artists."""
     rng = np.random.default_rng(0)
     figure = Figure(layout="constrained")
     one, two = figure.subplots(1, 2)
@@ -35,19 +37,24 @@ def everything():
     return figure
 
 
+@pytest.fixture(scope="module")
+def complex_svg():
+    return page.svg(complex_figure())
+
+
 def elements(svg):
     return list(ElementTree.fromstring(svg).iter())
 
 
-def local(element):
+def tag_of(element):
     return element.tag.rpartition("}")[2]
 
 
-def whole(*sections):
+def make_page(*sections):
     return page.page("A title", "A lead.", *sections)
 
 
-def test_texts_of_all_kinds_are_escaped():
+def test_all_texts_are_escaped():
     figure, axes = one_plot()
     axes.set_title(EVIL)
     sections = [
@@ -66,9 +73,8 @@ def test_texts_of_all_kinds_are_escaped():
     assert [a["alt"] for a in read.attributes("img")] == [EVIL]
 
 
-@pytest.mark.parametrize("layout", [None, "constrained"])
-@pytest.mark.parametrize("dpi", [72, 100])
-def test_a_point_is_where_matplotlib_draws_it(layout, dpi):
+@pytest.mark.parametrize(("layout", "dpi"), [(None, 100), ("constrained", 72)])
+def test_a_point_is_at_the_position_where_matplotlib_draws_it(layout, dpi):
     figure = Figure(figsize=(5, 3), dpi=dpi, layout=layout)
     one, two = figure.subplots(1, 2)
     two.set_yscale("log")
@@ -79,8 +85,8 @@ def test_a_point_is_where_matplotlib_draws_it(layout, dpi):
         points += [page.Point(axes, x, y, f"{x} {y}") for x, y in pairs]
     figure.savefig(io.BytesIO(), dpi=150, format="png")  # as reports do before
     found = elements(page.svg(figure, points))
-    drawn = [e.attrib for e in found if local(e) == "use" and "#ff0000" in e.attrib["style"]]
-    circles = [e.attrib for e in found if local(e) == "circle"]
+    drawn = [e.attrib for e in found if tag_of(e) == "use" and "#ff0000" in e.attrib["style"]]
+    circles = [e.attrib for e in found if tag_of(e) == "circle"]
     assert [c["data-tip"] for c in circles] == [point.tip for point in points]
     assert len(drawn) == len(circles) == 5
     for circle, marker in zip(circles, drawn, strict=True):
@@ -88,12 +94,12 @@ def test_a_point_is_where_matplotlib_draws_it(layout, dpi):
             assert float(circle[f"c{key}"]) == pytest.approx(float(marker[key]), abs=0.06)
 
 
-def test_ink_is_the_colour_of_the_text_around_it_and_white_that_of_the_surface():
-    text = page.svg(everything())
+def test_ink_takes_the_colour_of_the_text_and_white_that_of_the_surface(complex_svg):
+    text = complex_svg
     for color in (INK, "#000000", ": black", "#ffffff", "white"):
         assert color not in text
     with matplotlib.rc_context({"svg.fonttype": "none"}):
-        everything().savefig(file := io.StringIO(), format="svg", transparent=True)
+        complex_figure().savefig(file := io.StringIO(), format="svg", transparent=True)
     drawn = file.getvalue()
     assert text.count(": currentColor") == drawn.count(f": {INK}") + drawn.count(": #000000")
     assert text.count(": var(--surface)") == drawn.count(": #ffffff") > 0
@@ -101,30 +107,30 @@ def test_ink_is_the_colour_of_the_text_around_it_and_white_that_of_the_surface()
         assert text.count(f": {color}") == drawn.count(f": {color}") > 0
 
 
-def test_what_is_referred_to_is_there_once_and_nothing_else_has_a_name():
-    text = page.svg(everything())
+def test_an_element_has_an_id_if_and_only_if_it_is_referenced(complex_svg):
+    text = complex_svg
     names = [e.attrib["id"] for e in elements(text) if "id" in e.attrib]
     referred = re.findall(r'(?:url\(|href=")#([^")]+)', text)
     assert len(names) == len(set(names)) and set(names) == set(referred)
-    assert len(names) >= 5  # markers, clips, a hatch: there was something to test
+    assert len(names) >= 5  # markers, clips and a hatch
 
 
-def test_the_same_figure_gives_the_same_text():
-    assert page.svg(everything()) == page.svg(everything())
+def test_equal_figures_give_equal_text(complex_svg):
+    assert page.svg(complex_figure()) == complex_svg
     figure, axes = one_plot()
     axes.scatter([1, 2], [3, 4])
     assert page.svg(figure) == page.svg(figure)
 
 
-def test_an_svg_has_the_shape_of_its_figure_and_no_size():
+def test_an_svg_has_the_aspect_ratio_of_its_figure_and_no_size():
     root = elements(page.svg(Figure(figsize=(4, 2.5))))[0]
     assert root.attrib["viewBox"] == "0 0 288 180"
     assert not {"width", "height"} & set(root.attrib)
 
 
-def test_a_page_refers_to_nothing_outside():
-    picture = page.picture(everything(), "All.")
-    text = whole(page.section("One", picture, page.image(b"\x89PNG", "a picture")))
+def test_a_page_has_no_external_references():
+    picture = page.picture(complex_figure(), "All.")
+    text = make_page(page.section("One", picture, page.image(b"\x89PNG", "a picture")))
     outside = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text)
     assert "//" not in re.sub(r"base64,[\w+/=]*", "", outside)  # neither http:// nor //host
     assert "@import" not in text
@@ -137,22 +143,22 @@ def test_a_page_refers_to_nothing_outside():
     assert not {"link", "iframe", "object", "embed", "base"} & names
 
 
-def test_a_page_has_a_policy_a_viewport_and_its_encoding():
-    heads = Read(whole()).attributes("meta")
+def test_a_page_declares_its_policy_viewport_and_encoding():
+    heads = Read(make_page()).attributes("meta")
     policy = next(a["content"] for a in heads if a.get("http-equiv") == "Content-Security-Policy")
     rules = dict(rule.split(None, 1) for rule in policy.split("; "))
     assert rules["default-src"] == "'none'" and rules["img-src"] == "data:"
     assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in heads
     assert heads[0] == {"charset": "utf-8"}
-    assert whole().startswith("<!DOCTYPE html>")
+    assert make_page().startswith("<!DOCTYPE html>")
 
 
-def test_parts_side_by_side_have_a_place_each_and_empty_ones_have_none():
+def test_a_row_has_one_cell_per_nonempty_part():
     read = Read(page.row(page.paragraph("a"), "", page.paragraph("b")))
     assert [name for name, _, _ in read.elements] == ["div", "div", "p", "div", "p"]
 
 
-def test_an_image_is_in_the_page():
+def test_an_image_is_embedded_in_the_page():
     data = bytes(range(256))
     (attributes,) = Read(page.image(data, "all bytes")).attributes("img")
     assert base64.b64decode(attributes["src"].partition("base64,")[2]) == data

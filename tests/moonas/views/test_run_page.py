@@ -1,3 +1,5 @@
+"""The report of a run, compared with its folder."""
+
 import contextlib
 import io
 import itertools
@@ -28,15 +30,15 @@ PNG = b"\x89PNG"
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
-    """Half of the cells: scores of the others are not known."""
+    """A table of half of the cells; the evaluation of all other cells fails."""
     folder = tmp_path_factory.mktemp("table")
     head, *lines = write_table(folder / "table.csv").read_text().splitlines()
     (folder / "half.csv").write_text("\n".join([head, *lines[::2]]) + "\n")
     return folder / "half.csv"
 
 
-def shown(folder):
-    """A run folder of which ``moonas show`` has made a page."""
+def show_by_command(folder):
+    """Run ``moonas show`` on a run folder."""
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     with contextlib.redirect_stdout(io.StringIO()) as out:
         status = main(["show", str(folder)])
@@ -50,7 +52,7 @@ def cells(table, tmp_path_factory):
     line = ["search", "nasbench201", "--population", "12", "--generations", "5"]
     with contextlib.redirect_stdout(io.StringIO()):
         assert main([*line, "--out", str(folder), "--set", f"table={table}"]) == 0
-    return shown(folder)
+    return show_by_command(folder)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +62,7 @@ def cars(tiny_of, few_digits, tmp_path_factory):
     problem = moonas.load_problem("cars", journal=folder, **options)
     search(problem, problem.algorithm(), seed=1, generations=3, verbose=False)
     problem.journal.close()
-    return shown(folder)
+    return show_by_command(folder)
 
 
 @pytest.fixture(params=["cells", "cars"])
@@ -73,8 +75,8 @@ def problem_of(folder):
     return stage_module(head["problem"]).build(**head["settings"]), records
 
 
-def by_hand(folder):
-    """What each call has scored, as plain lists: genes, error, params, whether it failed."""
+def recorded_scores(folder):
+    """Rows of each call: genes, error, params and whether the candidate failed."""
     calls = []
     for record in read_run(folder)[1]:
         if record["kind"] == "score":
@@ -85,7 +87,7 @@ def by_hand(folder):
 
 
 def first_front(rows):
-    """The genes of rows (genes, error, params, failed) that no other row dominates."""
+    """The genes of the non-dominated rows (genes, error, params, failed)."""
     points = {tuple(x): (error, params) for x, error, params, failed in rows if not failed}
     return {
         x
@@ -95,7 +97,7 @@ def first_front(rows):
 
 
 def area(rows, bounds):
-    """The share of a rectangle that rows dominate, stair by stair."""
+    """The fraction of a rectangle that rows dominate, summed up step by step."""
     low, high = bounds
     scaled = ((np.array([row[1:3] for row in rows if not row[3]]) - low) / (high - low)).tolist()
     total, best = 0.0, 1.0
@@ -106,12 +108,13 @@ def area(rows, bounds):
     return total
 
 
-def test_the_page_is_where_the_command_says(run):
+def test_the_command_prints_the_path_of_the_page(run):
     assert run.status == 0
-    assert run.out == f"Written: {run.folder / 'report.html'}, and its pictures as PNG.\n"
+    path = run.folder / "report.html"
+    assert run.out == f"Report written to {path}, with its figures as PNG files next to it.\n"
 
 
-def test_a_page_has_a_point_that_tells_for_each_row_of_the_front(run):
+def test_each_row_of_the_front_has_a_point_with_a_tooltip(run):
     rows = front_rows(run.folder)
     tips = [a["data-tip"].splitlines() for a in Read(run.text).attributes("circle")]
     assert len(tips) == len(rows) > 1
@@ -121,7 +124,7 @@ def test_a_page_has_a_point_that_tells_for_each_row_of_the_front(run):
         assert f"params: {float(row['params']):,.0f}" in tip
 
 
-def test_its_table_has_the_front_and_marks_the_pick(run):
+def test_the_table_contains_the_front_and_marks_the_pick(run):
     rows, read = front_rows(run.folder), Read(run.text)
     table = run.text[run.text.index("<table>") : run.text.index("</table>")]
     lines = [Read(line).words("td") for line in table.split("<tr")[2:]]
@@ -135,10 +138,10 @@ def test_its_table_has_the_front_and_marks_the_pick(run):
     assert titles[0].startswith(f"Row {picked}: picked")
     for name in ("error", "params"):
         least = min(range(len(rows)), key=lambda i: float(rows[i][name]))
-        assert any(re.match(rf"Row {least}: .*least {name}", title) for title in titles)
+        assert any(re.match(rf"Row {least}: .*lowest {name}", title) for title in titles)
 
 
-def test_pictures_are_there_as_files_and_nothing_else_has_changed(run):
+def test_figures_are_written_as_png_and_no_other_file_changes(run):
     after = {path.name: path.read_bytes() for path in run.folder.iterdir()}
     names = {"front.png", "population.png", "hypervolume.png", "architectures.png", "time.png"}
     assert all(after[name].startswith(PNG) for name in names)
@@ -146,36 +149,36 @@ def test_pictures_are_there_as_files_and_nothing_else_has_changed(run):
     assert set(run.files) <= set(after) and changed - names == {"report.html"}
 
 
-def test_names_within_a_page_mean_one_thing_each(run):
-    """Browsers look them up in the whole page, whichever picture refers to them."""
-    meant = {}
+def test_ids_are_unambiguous_within_a_page(run):
+    """Browsers look up an id in the whole page, whichever figure refers to it."""
+    elements_of = {}
     for kind, name, rest in re.findall(r'<(\w+) id="([^"]+)"([^>]*>(?:\s*<rect[^>]*>)?)', run.text):
         if name != "tip":
-            meant.setdefault(name, set()).add((kind, rest))
-    assert meant and all(len(meanings) == 1 for meanings in meant.values())
+            elements_of.setdefault(name, set()).add((kind, rest))
+    assert elements_of and all(len(elements) == 1 for elements in elements_of.values())
 
 
 def figure_of(text, caption):
-    """The picture of a page whose caption begins with these words."""
+    """The only figure of a page that contains some text."""
     (found,) = (f for f in re.findall(r"<figure>.*?</figure>", text, re.S) if caption in f)
     return found
 
 
 def marks(svg, style):
-    """Where the marks of a style are, (n, 2)."""
+    """(n, 2) positions of the marks of a style."""
     uses = (a for a in Read(svg).attributes("use") if style in a.get("style", ""))
     return np.array([[float(a["x"]), float(a["y"])] for a in uses])
 
 
-def test_the_population_is_all_that_was_scored(run):
-    n = sum(not row[3] for call in by_hand(run.folder) for row in call)
-    svg = figure_of(run.text, "from the first that were scored to the last")
+def test_the_figure_of_the_population_has_a_point_per_scored_candidate(run):
+    n = sum(not row[3] for call in recorded_scores(run.folder) for row in call)
+    svg = figure_of(run.text, "coloured by evaluation batch")
     assert len(marks(svg, "opacity: 0.9")) == n
 
 
-def test_the_curve_is_the_hypervolume_by_hand(run):
+def test_the_curve_is_the_hypervolume_over_evaluations(run):
     problem, _ = problem_of(run.folder)
-    calls = by_hand(run.folder)
+    calls = recorded_scores(run.folder)
     so_far = [
         calls[i : i + 1] if problem.nonstationary else calls[: i + 1] for i in range(len(calls))
     ]
@@ -184,34 +187,34 @@ def test_the_curve_is_the_hypervolume_by_hand(run):
     x, y = marks(figure_of(run.text, "<figcaption>Hypervolume of"), f"fill: {ACCENT}").T
     assert len(x) == len(calls) >= 3
     # axes are affine, so differences keep their ratios; pictures grow downwards
-    for drawn, wanted in ((x, evaluations), (-y, np.array(values))):
-        assert np.ptp(wanted) > 0
-        ratios = [(v - v.min()) / np.ptp(v) for v in (drawn, wanted)]
+    for drawn, expected in ((x, evaluations), (-y, np.array(values))):
+        assert np.ptp(expected) > 0
+        ratios = [(v - v.min()) / np.ptp(v) for v in (drawn, expected)]
         assert np.allclose(*ratios, atol=1e-4)
 
 
-def test_scores_are_those_of_the_evaluations(cells, table):
+def test_scores_are_read_from_the_journal(cells, table):
     problem, records = problem_of(cells.folder)
     scores = read_scores(problem, records)
     known = {tuple(x) for x in problem.table.X.tolist()}
     assert [s.n for s in scores] == [12] * 5
     failed = 0
     for s, record in zip(scores, records, strict=True):
-        wanted = [x for x in record["request"]["x"] if tuple(x) in known]
-        failed += 12 - len(wanted)
-        assert s.X.tolist() == wanted and s.X.dtype == np.int64
-        told = np.array([score(space.decode(x).operations) for x in s.X])
-        assert np.allclose(s.columns["error"], 100 - told[:, 0])
-        assert np.allclose(s.columns["params"], 1e6 * told[:, 1])
+        scored = [x for x in record["request"]["x"] if tuple(x) in known]
+        failed += 12 - len(scored)
+        assert s.X.tolist() == scored and s.X.dtype == np.int64
+        expected = np.array([score(space.decode(x).operations) for x in s.X])
+        assert np.allclose(s.columns["error"], 100 - expected[:, 0])
+        assert np.allclose(s.columns["params"], 1e6 * expected[:, 1])
     assert failed > 0
 
 
 def call(kind, n, **columns):
-    """A record of a journal, of a call for n rows."""
+    """A journal record of a call with n candidates."""
     return {"kind": kind, "request": {"x": [[i] * 6 for i in range(n)]}, "result": columns}
 
 
-def test_failed_candidates_and_other_calls_are_left_out_of_the_scores():
+def test_scores_omit_failed_candidates_and_other_calls():
     records = [
         {"kind": "train", "request": {"who": "uniform"}, "result": {"epochs": 1}},
         call("score", 2, error=[5.0, 6.0], params=[7, 8], failed=[False, False]),
@@ -234,7 +237,7 @@ def test_failed_candidates_and_other_calls_are_left_out_of_the_scores():
 
 
 def copied(run, place, lines=None):
-    """A run folder as it was before its end: without a front, and with the first lines alone."""
+    """A copy of a run folder before its end: without a front, with the first journal lines only."""
     folder = shutil.copytree(run.folder, place)
     for path in (*folder.glob("*.png"), folder / "front.csv", folder / "report.html"):
         path.unlink()
@@ -244,26 +247,26 @@ def copied(run, place, lines=None):
 
 
 @pytest.mark.parametrize(("name", "lines"), [("cells", 3), ("cars", 7)])
-def test_a_run_that_goes_on_is_shown_as_far_as_it_is(name, lines, request, tmp_path):
+def test_a_run_in_progress_is_shown_as_far_as_it_is_recorded(name, lines, request, tmp_path):
     folder = copied(request.getfixturevalue(name), tmp_path / "run", lines)
     if name == "cars":  # the last call is the training of the third generation
         assert read_run(folder)[1][-1]["kind"] == "train"
     with open(folder / "journal.jsonl", "ab") as file:
         file.write(b'{"call": ')  # a line that is being written
     text = show(folder).read_text()
-    calls = by_hand(folder)
+    calls = recorded_scores(folder)
     front = first_front(calls[-1] if name == "cars" else itertools.chain(*calls))
     problem, _ = problem_of(folder)
     tips = [a["data-tip"] for a in Read(text).attributes("circle")]
     words = [str(problem.decode(np.array(x))) for x in front]
     assert sorted(tip.splitlines()[-1] for tip in tips) == sorted(words)
-    assert f"{lines} calls recorded" in text and "the search goes on" in text
+    assert f"{lines} recorded calls" in text and "the search is still running" in text
     assert "marked" not in {a.get("class") for a in Read(text).attributes("tr")}
     assert (folder / "hypervolume.png").read_bytes().startswith(PNG)
     assert not (folder / "front.csv").exists()
 
 
-def test_what_was_scored_twice_is_one_point(table, tmp_path):
+def test_a_candidate_that_was_scored_twice_is_one_point(table, tmp_path):
     problem = moonas.load_problem("nasbench201", table=table, journal=tmp_path)
     X = problem.true_front()[0][[0, 1, 1, -1]]
     problem.journal.begin(1, "by hand")
@@ -275,26 +278,26 @@ def test_what_was_scored_twice_is_one_point(table, tmp_path):
 
 
 def begun(folder, name, **options):
-    """A run folder of which nothing is there but what was asked."""
+    """A run folder of a stage that has only begun."""
     stage = moonas.load_stage(name, journal=folder, **options)
     stage.journal.begin(1, "some algorithm", stage.environment())
     stage.journal.close()
     return folder
 
 
-def test_of_stages_the_last_one_is_shown(tmp_path, tiny_of):
+def test_the_last_stage_of_a_task_is_shown(tmp_path, tiny_of):
     for name in ("eg-darts-cells", "eg-darts"):
         options = {"cells": "PDARTS"} if name == "eg-darts" else {}
         begun(tmp_path / name, name, device="cpu", **options)
         path = show(tmp_path)
         assert path == tmp_path / name / "report.html"
         assert Read(path.read_text()).words("h1") == [name]
-    assert "Nothing has been scored yet." in path.read_text()
+    assert "No candidate has been evaluated yet." in path.read_text()
 
 
 @pytest.fixture
-def preparation(tmp_path):
-    """A folder of the search for cells of EG-DARTS, as its journal would leave it."""
+def cell_search(tmp_path):
+    """The run folder of an EG-DARTS cell search, written through its journal."""
     stage = stage_module("eg-darts-cells").build(device="cpu", epochs=7)
     journal = Journal(tmp_path / "run", problem="eg-darts-cells", settings=stage.settings)
     journal.begin(3, "cells by gradient", stage.environment())
@@ -313,38 +316,41 @@ def preparation(tmp_path):
     return tmp_path / "run"
 
 
-def test_a_stage_that_is_no_search_has_its_time_and_its_settings(preparation):
+def test_the_page_of_a_training_stage_has_images_times_and_settings(cell_search):
     for i in range(30):
         color = (8 * i, 0, 0)
-        Image.new("RGB", (2, 2), color).save(preparation / f"images-{i:03d}.png")
-    read = Read(show(preparation).read_text())
+        Image.new("RGB", (2, 2), color).save(cell_search / f"images-{i:03d}.png")
+    read = Read(show(cell_search).read_text())
     assert read.words("h1") == ["eg-darts-cells"]
-    assert read.words("h2") == ["Pictures", "Time", "Settings"]
+    assert read.words("h2") == ["Images", "Time", "Settings"]
     cells = read.words("td")
     pairs = dict(zip(cells[::2], cells[1::2], strict=True))
-    assert (pairs["training"], pairs["the final test"], pairs["the journal"]) == (
+    assert [pairs[name] for name in ("training", "final test", "writing the journal")] == [
         "2:00",
         "2:00",
         "0:03",
-    )
+    ]
     assert pairs["epochs"] == "7" and pairs["layers"] == "3 4 5" and pairs["root"] == "none"
-    assert pairs["torch"] == read_run(preparation)[0]["versions"]["torch"]
-    assert "From 2030-01-02 03:00 to 2030-01-02 04:02 UTC; in calls 4:03." in read.words("p")
-    assert "seed 3: cells by gradient. 3 calls recorded." in read.words("p")[0]
+    assert pairs["torch"] == read_run(cell_search)[0]["versions"]["torch"]
+    assert (
+        "From 2030-01-02 03:00 to 2030-01-02 04:02 UTC, with 4:03 of recorded work."
+        in read.words("p")
+    )
+    assert "seed 3, cells by gradient; 3 recorded calls." in read.words("p")[0]
     names = [a["alt"] for a in read.attributes("img")]
     assert len(names) == 12 and names == sorted(names)
     assert names[0] == "images-000.png" and names[-1] == "images-029.png"
 
 
-def test_showing_again_changes_nothing(preparation):
-    first = show(preparation).read_bytes()
-    assert show(preparation).read_bytes() == first
+def test_showing_a_run_twice_gives_the_same_page(cell_search):
+    first = show(cell_search).read_bytes()
+    assert show(cell_search).read_bytes() == first
 
 
-def test_a_time_that_is_being_written_is_not_shown_yet(preparation):
-    with open(preparation / "times.jsonl", "a") as file:
+def test_an_incomplete_last_line_of_the_times_is_ignored(cell_search):
+    with open(cell_search / "times.jsonl", "a") as file:
         file.write('{"call": 3, "ki')
-    assert "in calls 4:03." in show(preparation).read_text()
+    assert "with 4:03 of recorded work." in show(cell_search).read_text()
 
 
 @pytest.mark.parametrize(
@@ -358,37 +364,37 @@ def test_a_time_that_is_being_written_is_not_shown_yet(preparation):
         b'{"kind": "train", "at": "2030-01-02", "seconds": "1", "journal_seconds": 1}',
     ],
 )
-def test_damaged_times_are_refused_by_name(preparation, capsys, line):
-    path = preparation / "times.jsonl"
+def test_damaged_times_are_an_error_that_names_the_file(cell_search, capsys, line):
+    path = cell_search / "times.jsonl"
     path.write_bytes(line + b"\n" + path.read_bytes())
-    assert main(["show", str(preparation)]) == 1
+    assert main(["show", str(cell_search)]) == 1
     assert f"moonas: {path} is damaged: " in capsys.readouterr().err
-    assert not (preparation / "report.html").exists()
+    assert not (cell_search / "report.html").exists()
 
 
-def test_a_damaged_journal_is_refused_by_name(preparation, capsys):
-    path = preparation / "journal.jsonl"
+def test_a_damaged_journal_is_an_error_that_names_the_file(cell_search, capsys):
+    path = cell_search / "journal.jsonl"
     path.write_bytes(path.read_bytes().replace(b"loss", b"lost", 1))
-    assert main(["show", str(preparation)]) == 1
+    assert main(["show", str(cell_search)]) == 1
     assert f"{path} is damaged in line 1" in capsys.readouterr().err
 
 
-def test_a_folder_without_a_run_is_refused_by_name(tmp_path, capsys):
+def test_a_folder_without_a_run_is_an_error_that_names_the_folder(tmp_path, capsys):
     for folder, message in ((tmp_path, "holds no run of a search"), ("nowhere", "holds no run")):
         assert main(["show", str(folder)]) == 2
         assert f"moonas: {folder} {message}" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_page_can_be_opened(preparation, monkeypatch):
+def test_a_page_can_be_opened_in_a_browser(cell_search, monkeypatch):
     opened = []
     monkeypatch.setattr("webbrowser.open", opened.append)
-    monkeypatch.chdir(preparation.parent)
-    assert main(["show", preparation.name, "--open"]) == 0
-    assert opened == [(preparation / "report.html").as_uri()]
+    monkeypatch.chdir(cell_search.parent)
+    assert main(["show", cell_search.name, "--open"]) == 0
+    assert opened == [(cell_search / "report.html").as_uri()]
 
 
-def test_a_run_whose_candidates_all_failed_is_shown(tmp_path):
+def test_a_run_with_only_failed_candidates_is_shown(tmp_path):
     head, line, *_ = write_table(tmp_path / "table.csv").read_text().splitlines()
     (tmp_path / "one.csv").write_text(f"{head}\n{line}\n")
     problem = moonas.load_problem(
@@ -396,10 +402,10 @@ def test_a_run_whose_candidates_all_failed_is_shown(tmp_path):
     )
     with pytest.raises(moonas.problem.SearchFailed):
         search(problem, problem.algorithm(), seed=1, generations=2, verbose=False)
-    assert "1 calls recorded" in show(tmp_path / "run").read_text()
+    assert "1 recorded call." in show(tmp_path / "run").read_text()
 
 
-def test_calls_under_the_same_weights_are_one():
+def test_calls_under_the_same_weights_are_merged():
     records = [
         {"kind": "train", "request": {"who": "uniform"}, "result": {"epochs": 1}},
         call("score", 1, error=[5.0], params=[7], failed=[False]),

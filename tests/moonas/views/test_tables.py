@@ -1,3 +1,5 @@
+"""Tables and their rendering."""
+
 import dataclasses
 import io
 
@@ -21,13 +23,13 @@ UNMARKED = dataclasses.replace(TABLE, marked=())
 
 
 def printed(table, width=60, **options):
-    """What a console of a width shows, without spaces at the ends of lines."""
+    """The lines that a console of some width prints, without trailing spaces."""
     console = Console(width=width, file=io.StringIO(), color_system=None)
     console.print(to_console(table, **options))
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
 
-def test_a_console_shows_title_caption_and_a_star():
+def test_the_console_shows_title_caption_and_a_star():
     assert printed(TABLE) == [
         "[a] title",
         "┏━━━┳━━━━━━━━━━━━┳━━━━━━━━━┳━━━━━━┓",
@@ -40,7 +42,7 @@ def test_a_console_shows_title_caption_and_a_star():
     ]
 
 
-def test_a_compact_table_on_a_console_has_one_rule():
+def test_a_compact_console_table_has_one_rule():
     table = dataclasses.replace(UNMARKED, title="", caption="")
     assert printed(table, compact=True) == [
         "",
@@ -52,13 +54,13 @@ def test_a_compact_table_on_a_console_has_one_rule():
     ]
 
 
-def test_long_text_at_the_end_of_a_row_is_folded_and_not_cut():
+def test_long_text_in_the_last_column_is_folded_and_not_truncated():
     table = Table(["n", "architecture"], [["1", "x" * 30]], alignment="rl")
     assert "".join(printed(table, width=20)).count("x") == 30
     assert "…" not in "".join(printed(table, width=20))
 
 
-def test_html_has_classes_marks_and_escaped_text():
+def test_html_has_classes_marked_rows_and_escaped_text():
     table = Table(["a<b", "n", "text"], [["x&y", "1.5", "z" * 37], ["", "-", "w"]], marked=(1,))
     assert to_html(table) == (
         '<div class="scroll"><table><thead><tr><th class="words">a&lt;b</th>'
@@ -83,19 +85,19 @@ def test_html_has_classes_marks_and_escaped_text():
         ("number", []),
     ],
 )
-def test_a_column_of_html_has_the_class_of_what_is_in_it(kind, texts):
+def test_the_class_of_an_html_column_depends_on_its_content(kind, texts):
     read = Read(to_html(Table(["first", "second"], [["a word", text] for text in texts])))
     assert [a["class"] for a in read.attributes("td")] == ["words", kind] * len(texts)
     assert read.attributes("th")[1]["class"] == kind
     assert read.words("td") == [text for pair in texts for text in ("a word", pair)]
 
 
-def test_marked_rows_stand_out():
+def test_marked_rows_have_a_class_in_html():
     rows = Read(to_html(Table(["n"], [[str(i)] for i in range(4)], marked=(1, 3)))).attributes("tr")
     assert [a.get("class") for a in rows] == [None, None, "marked", None, "marked"]
 
 
-def test_markdown():
+def test_markdown_escapes_bars_and_marks_rows_in_bold():
     assert to_markdown(UNMARKED) == (
         "| algorithm | to 99 % | rank |\n"
         "| --- | ---: | ---: |\n"
@@ -105,7 +107,7 @@ def test_markdown():
     assert to_markdown(TABLE).splitlines()[3] == "| **a\\|b [bold]** | **never** |  |"
 
 
-def test_latex():
+def test_latex_escapes_special_characters_and_marks_rows_in_bold():
     assert to_latex(UNMARKED) == (
         "\\begin{tabular}{lrr}\n\\toprule\n"
         "algorithm & to 99 \\% & rank \\\\\n\\midrule\n"
@@ -119,7 +121,7 @@ def test_latex():
     assert "a\\textbackslash{}b \\\\\n" in special and "\\#1 \\{\\$2\\} \\& 3" in special
 
 
-def test_other_lengths_and_alignments_are_refused():
+def test_rows_and_alignments_of_another_length_are_errors():
     with pytest.raises(ValueError, match="Row 1 is invalid: expected 2 columns, got 3"):
         Table(["a", "b"], [["1", "2"], ["1", "2", "3"]])
     for alignment in ("l", "lrr", "lc"):
@@ -127,7 +129,7 @@ def test_other_lengths_and_alignments_are_refused():
             Table(["a", "b"], [], alignment=alignment)
 
 
-def test_a_front_is_one_table_for_the_console_and_for_pages():
+def test_a_front_has_the_same_table_on_the_console_and_on_pages():
     toy = Toy()
     toy.architecture_title = "in words"
     values = [{"error": 12.345, "params": 1234}, {"error": 5.0, "params": 99999}]

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 import moonas
 from moonas.algorithms.named import ALGORITHMS
-from moonas.comparison import play
+from moonas.comparison import run_algorithm
 from moonas.nets.counting import count_macs, count_params
 from moonas.nets.randomness import generator, initial_weights
 from moonas.training.sgd import cosine, make_optimizer
@@ -175,14 +175,15 @@ def test_a_run_evaluates_no_network_twice_and_depends_on_the_seed_alone(name):
     problem, rows = moonas.load_problem("digits-table"), []
     evaluate = problem.evaluate
     problem.evaluate = lambda X, *a, **k: rows.append(np.array(X)) or evaluate(X, *a, **k)
-    first = play(problem, name, 3, 200)
+    first = run_algorithm(problem, name, 3, 200)
     X = np.concatenate(rows).reshape(-1, 6)
     assert len(np.unique(X, axis=0)) == len(X) >= 200
-    again = play(problem, name, 3, 200)
+    again = run_algorithm(problem, name, 3, 200)
     assert np.array_equal(first["best"], again["best"])
 
 
 @pytest.mark.parametrize("name", sorted(ALGORITHMS))
 def test_270_evaluations_reach_99_percent_of_the_true_hypervolume(name):
     problem = moonas.load_problem("digits-table")
-    assert play(problem, name, 1, 270)["evaluations_to_99"] <= 270
+    found = run_algorithm(problem, name, 1, 270)
+    assert found["evaluations_to_99"] <= 270

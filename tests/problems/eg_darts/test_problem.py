@@ -276,7 +276,7 @@ def test_one_stage_runs_alone_with_cells_of_any_kind(elsewhere, capsys, line):
     [
         (["cells=PDARTS"], "run --stage eg-darts alone"),
         (["cellz=PDARTS"], "Unknown setting 'cellz'"),
-        (["eg-dart.batch=3"], "no stage 'eg-dart' here; choose from ['eg-darts-cells', 'eg-darts'"),
+        (["eg-dart.batch=3"], "unknown stage 'eg-dart'; choose from ['eg-darts-cells', 'eg-darts'"),
         (["eg-darts.history=3"], "Unknown setting 'history'"),
         (["from_run=x"], "from_run='x' is invalid: the stage before eg-darts runs, too"),
         (["--stage", "x"], "Unknown stage 'x' of eg-darts"),
