@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed
 from matplotlib.figure import Figure
-from moonas.problems.cyclegan_pruning.masks import by_norm, compressed
+from moonas.problems.cyclegan_pruning.masks import compress, select_by_norm
 from moonas.problems.cyclegan_pruning.quality import Quality
 from moonas.problems.cyclegan_pruning.space import Architecture
 from moonas.problems.cyclegan_pruning.training import Training, decay
@@ -116,15 +116,15 @@ def judge(label, seed, runs, found):
         )
     elif label == NORM:
         architecture = same_size(
-            problem, lambda share: by_norm(original, problem.groups, share), found[CO]
+            problem, lambda share: select_by_norm(original, problem.groups, share), found[CO]
         )
     elif label == "original":
         architecture = problem.space.uniform(1.0)
     else:
         architecture = found[label]
     quality = Quality(settings, problem.info, evaluator.data, problem.device)
-    pair = compressed(original, architecture, problem.groups)
-    scored = evaluator.compressed(architecture)
+    pair = compress(original, architecture, problem.groups)
+    scored = evaluator.compress(architecture)
     columns = evaluator.score(problem.candidates([architecture]))
     images = {
         k: torch.cat([domain.train, domain.validation]) for k, domain in evaluator.data.items()

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from moonas.problems.cyclegan_pruning import networks
 from moonas.problems.cyclegan_pruning.channels import ChannelCosts, prune
-from moonas.problems.cyclegan_pruning.masks import groups_of
+from moonas.problems.cyclegan_pruning.masks import filter_groups
 from moonas.problems.cyclegan_pruning.space import Space
 
 from moonas.metrics.timing import measure_latency
@@ -46,7 +46,7 @@ def main():
     shape = (3, args.side, args.side)
     with initial_weights(0):
         original = networks.generator()
-    groups = groups_of(original, ENCODING)
+    groups = filter_groups(original, ENCODING)
     costs = ChannelCosts(original, groups, *shape)
     space = Space([group.size for group in groups if not group.fixed])
     rows = []
@@ -57,12 +57,12 @@ def main():
             weights, _, macs = costs.count(masks)
             with repeatable(threads):
                 ms = [measure_latency(n, shape, "cpu", 1, args.repeats) for n in (original, small)]
-            ratio, speed_up = costs.whole[2] / macs, ms[0] / ms[1]
+            ratio, speed_up = costs.total[2] / macs, ms[0] / ms[1]
             rows.append(
                 {
                     "threads": threads,
                     "share": share,
-                    "weights ratio": costs.whole[0] / weights,
+                    "weights ratio": costs.total[0] / weights,
                     "macs ratio": ratio,
                     "original ms": ms[0],
                     "pruned ms": ms[1],
