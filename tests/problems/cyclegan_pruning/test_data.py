@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from cyclegans import SMALL
-from moonas.problems.cyclegan_pruning import digits
+from moonas.problems.cyclegan_pruning import data, digits
 from moonas.problems.cyclegan_pruning.data import describe, load_data
 from moonas.problems.cyclegan_pruning.settings import PruningSettings
 
@@ -14,12 +16,12 @@ def of(**options):
 
 
 def test_digits_are_split_between_the_domains_and_share_the_test_set():
-    data = of(image_size=16)
-    sizes = {k: (len(d.train), len(d.validation), len(d.test)) for k, d in data.items()}
+    domains = of(image_size=16)
+    sizes = {k: (len(d.train), len(d.validation), len(d.test)) for k, d in domains.items()}
     assert sizes == {"a": (574, 144, 360), "b": (575, 144, 360)}
-    assert data["a"].test_labels.tolist() == data["b"].test_labels.tolist()
+    assert domains["a"].test_labels.tolist() == domains["b"].test_labels.tolist()
     again = of(image_size=16)
-    assert all(torch.equal(data[k].train, again[k].train) for k in "ab")
+    assert all(torch.equal(domains[k].train, again[k].train) for k in "ab")
 
 
 def test_known_images_are_all_digits_in_the_style_of_the_domain(few_of_digits):
@@ -31,10 +33,20 @@ def test_known_images_are_all_digits_in_the_style_of_the_domain(few_of_digits):
         assert torch.equal(domain.labels, few_of_digits.labels)
 
 
-def test_training_and_test_images_of_domain_b_have_different_textures():
+def test_textures_depend_on_the_seed_only():
     pixels = torch.zeros(2, 1, 8, 8)
     one, other = (digits.outlines(pixels, seed, 8) for seed in (1, 2))
     assert not torch.equal(one, other) and torch.equal(one, digits.outlines(pixels, 1, 8))
+
+
+def test_the_test_set_of_domain_b_has_other_textures_than_the_training_set(
+    few_of_digits, monkeypatch
+):
+    same = replace(few_of_digits, test_images=few_of_digits.images)
+    monkeypatch.setattr(data, "load", lambda name: same)
+    a, b = of().values()
+    assert torch.equal(a.test, a.known)
+    assert all(not torch.equal(*images) for images in zip(b.test, b.known, strict=True))
 
 
 def test_an_outline_is_bright_where_a_stroke_begins_or_ends():
