@@ -62,7 +62,8 @@ class Quality:
         self.segment: nn.Module | None = None
         if info.n_classes is not None:
             for k, domain in data.items():
-                assert domain.known is not None  # domains with classes have labelled images
+                # domains with classes have labelled images
+                assert domain.known is not None and domain.labels is not None
                 known = domain.known.float() / 255
                 name = f"classifier of {info.name}, domain {k.upper()}"
                 self.extract[k] = classifier_of(known, domain.labels, info.n_classes, name, device)

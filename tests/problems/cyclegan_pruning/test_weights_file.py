@@ -74,7 +74,7 @@ def test_a_damaged_file_is_refused(weights, tmp_path, damage):
         found = torch.load(weights, weights_only=True)
         next(iter(found["tensors"].values())).add_(1)
         torch.save(found, path)
-    with pytest.raises(ValueError, match=r"cyclegan\.pt (holds no weights|is damaged)"):
+    with pytest.raises(ValueError, match=r"cyclegan\.pt (.* weights of a CycleGAN|is damaged)"):
         read_gan(path)
 
 
