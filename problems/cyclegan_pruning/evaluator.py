@@ -177,7 +177,7 @@ class PruningEvaluator(Evaluator):
 
     def _outputs(self, k: str, gan: CycleGAN) -> list[torch.Tensor]:
         """Return what eq. 4 or 5 compares, for each batch of the validation set of domain k."""
-        parts = self.validation[k].split(self.settings.score_batch)
+        parts = torch.split(self.validation[k], self.settings.score_batch)
         return [self._compared(k, gan.generators[k](scale_pixels(part))) for part in parts]
 
     def _compared(self, k: str, translated: torch.Tensor) -> torch.Tensor:
@@ -192,7 +192,7 @@ class PruningEvaluator(Evaluator):
         s = self.settings
         generator, back = gan.generators[k], gan.generators[TARGET[k]]
         distance = cycle = 0.0
-        parts = self.validation[k].split(s.score_batch)
+        parts = torch.split(self.validation[k], s.score_batch)
         for part, output in zip(parts, self.original_outputs[k], strict=True):
             images = scale_pixels(part)
             translated = generator(images)

@@ -87,7 +87,7 @@ class Quality:
         Returns:
             (n, 3, side, side) pixels in [0, 1], on the device.
         """
-        parts = images.split(self.settings.score_batch)
+        parts = torch.split(images, self.settings.score_batch)
         with torch.inference_mode():
             translated = [generator(scale_pixels(part.to(self.device))) for part in parts]
             return (torch.cat(translated) + 1) / 2
@@ -130,7 +130,9 @@ class Quality:
         if self.segment is not None and source.test_maps is not None:
             counts = []
             n = self.settings.score_batch
-            for part, maps in zip(translated.split(n), source.test_maps.split(n), strict=True):
+            for part, maps in zip(
+                torch.split(translated, n), torch.split(source.test_maps, n), strict=True
+            ):
                 with torch.inference_mode():
                     logits = self.segment(part)
                 counts.append(count_pixels(logits, maps.to(self.device), IGNORED))
