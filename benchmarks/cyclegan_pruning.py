@@ -1,23 +1,24 @@
-"""Does co-evolution choose better filters than separate evolution, chance, or their norm?
+"""Does co-evolution select better filters than separate evolution, random choice or L1 norms?
 
-Question: two generators of a CycleGAN are made four to five times smaller. How well do they
-translate digits when their filters are chosen by co-evolution; by separate evolution (figure 3 b);
-with the generator-aware loss in place of the discriminator-aware one (figure 3 c); at another
-gamma, over two decades (figure 2); or at the co-evolved size without a search, as many of every
-mask: drawn at random, or those of the largest L1 norm?
+Question: two generators of a CycleGAN are compressed by a factor of four to five. How well do they
+translate digits if their filters are selected by co-evolution; by separate evolution (figure 3b);
+with the generator-aware instead of the discriminator-aware loss (figure 3c); with another gamma,
+over two decades (figure 2); or, at the size that co-evolution finds, without a search: an equal
+share of every mask, at random or by the largest L1 norm?
 
-Method: a CycleGAN a seed, the digits preset. Searches with 12 candidates a population and 12
-iterations; the pair that each picks. Every pair is judged by the images for the final test: as it
-is, after the 20 steps on a tenth of the images that a search scores with, and after 5 epochs at the
-full rate and 5 with a falling one on all images to search with. Accuracy: share of translations
-that a classifier of the target domain reads as the right digit, the mean of both directions. FID:
-of that classifier's features, to the target domain's own test images, the mean of both. Separate
-and generator-aware searches have the same gamma and end at sizes of their own.
+Method: one CycleGAN per seed, with the digits preset. Searches have 12 candidates per population
+and 12 iterations; the picked pair of each is compared. Every pair is scored on the test set three
+times: after pruning; after the 20 steps on a tenth of the training set that precede an evaluation
+in the search; and after 5 epochs with a constant and 5 with a decaying learning rate on the
+training and validation sets. Accuracy is the share of translated images that a classifier of the
+target domain assigns to the correct digit. FID is computed with the features of that classifier and
+the test images of the target domain. Both are means over the two directions. Separate and
+generator-aware searches use the same gamma and may end at other sizes.
 
 Command: python benchmarks/cyclegan_pruning.py        (2 CPU cores, about 55 minutes)
 Device: CPU, two processes with one thread each.
-Output: cyclegan_pruning.json and cyclegan_pruning.png beside this file. The searches are kept in
---runs; interrupted and repeated, only what is missing is computed.
+Output: cyclegan_pruning.json and cyclegan_pruning.png, next to this file. Searches are stored in
+--runs; an interrupted run resumes and computes only what is missing.
 """
 
 import argparse
@@ -28,16 +29,16 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed
 from matplotlib.figure import Figure
-from moonas.problems.cyclegan_pruning.masks import by_norm, compressed
+from moonas.problems.cyclegan_pruning.masks import compress, select_by_norm
 from moonas.problems.cyclegan_pruning.quality import Quality
 from moonas.problems.cyclegan_pruning.space import Architecture
-from moonas.problems.cyclegan_pruning.training import Training, decay
+from moonas.problems.cyclegan_pruning.training import Training, learning_rate_factor
 
 import moonas
 from moonas.run.search import search
 
 HERE = Path(__file__).parent
-EPOCHS = 5  # of the final fine-tuning, and as many with a falling rate
+EPOCHS = 5  # with a constant learning rate in the final fine-tuning; as many with a decaying one
 SETTINGS = dict(device="cpu", workers=1, population=12, generations=12)
 CO = "co-evolved"
 SEARCHES = {
@@ -49,11 +50,11 @@ SEARCHES = {
 }
 UNIFORM, NORM = "uniform, at random", "uniform, by L1 norm"
 VARIANTS = (*SEARCHES, UNIFORM, NORM)
-MOMENTS = ("as it is", "as scored", "fine-tuned")
+STATES = ("as it is", "as scored", "fine-tuned")  # keys of the results: pruned, evaluated, tuned
 
 
 def pretrain(seed, runs):
-    """The file of a seed's CycleGAN."""
+    """Train the CycleGAN of a seed if its file is missing; return the path of the file."""
     folder = runs / f"cyclegan-{seed}"
     path = folder / "cyclegan.pt"
     if not path.exists():
@@ -63,43 +64,43 @@ def pretrain(seed, runs):
     return path
 
 
-def find(label, seed, runs):
-    """The architecture that one search picks; the search is kept in its folder."""
+def run_search(label, seed, runs):
+    """Run or resume one search and return the architecture that it picks."""
     weights = pretrain(seed, runs)
     folder = runs / f"{label.replace(' ', '-')}-{seed}"
     options = SETTINGS | SEARCHES[label] | dict(weights=weights)
     problem = moonas.load_problem("cyclegan-pruning", journal=folder, **options)
     problem.after_search = lambda row: []
-    found = search(problem, problem.algorithm(), seed=seed, generations=12)
+    result = search(problem, problem.algorithm(), seed=seed, generations=12)
     problem.journal.close()
-    return found.rows[found.picked].architecture
+    return result.rows[result.picked].architecture
 
 
-def same_size(problem, make, wanted):
-    """Of the architectures ``make(share)``, generator by generator the nearest in size.
+def match_size(problem, make, target):
+    """Return the architecture whose generators are closest in size to those of another one.
 
     Args:
-        problem: that counts.
-        make: share of the filters -> architecture.
-        wanted: the architecture whose sizes are wanted.
+        problem: problem that counts the weights.
+        make: function from the share of filters to keep to an architecture.
+        target: architecture whose sizes to match.
     """
-    made = [make(share) for share in np.linspace(0.1, 1, 181)]
-    halves = {}
+    architectures = [make(share) for share in np.linspace(0.1, 1, 181)]
+    masks = {}
     for k in "ab":
-        size = problem.costs.count(wanted.masks(k))[0]
-        off = [abs(problem.costs.count(a.masks(k))[0] - size) for a in made]
-        halves[k] = getattr(made[int(np.argmin(off))], k)
-    return Architecture(**halves)
+        size = problem.costs.count(target.masks(k))[0]
+        differences = [abs(problem.costs.count(a.masks(k))[0] - size) for a in architectures]
+        masks[k] = getattr(architectures[int(np.argmin(differences))], k)
+    return Architecture(**masks)
 
 
-def judge(label, seed, runs, found):
-    """Sizes and scores of one variant of a seed.
+def evaluate(label, seed, runs, searched):
+    """Return sizes and scores of one variant.
 
     Args:
-        label: one of ``VARIANTS``.
-        seed: of the CycleGAN and of its searches.
-        runs: folder.
-        found: architecture by search.
+        label: one of ``VARIANTS`` or "original".
+        seed: seed of the CycleGAN and of its searches.
+        runs: folder of the searches.
+        searched: architecture that each search picked, by label.
     """
     torch.set_num_threads(1)
     options = dict(SETTINGS, weights=pretrain(seed, runs))
@@ -109,66 +110,65 @@ def judge(label, seed, runs, found):
     evaluator.warm_up()
     settings, original = problem.settings, evaluator.original
     if label == UNIFORM:
-        architecture = same_size(
+        architecture = match_size(
             problem,
             lambda share: problem.space.uniform(share, np.random.default_rng(seed)),
-            found[CO],
+            searched[CO],
         )
     elif label == NORM:
-        architecture = same_size(
-            problem, lambda share: by_norm(original, problem.groups, share), found[CO]
+        architecture = match_size(
+            problem, lambda share: select_by_norm(original, problem.groups, share), searched[CO]
         )
     elif label == "original":
         architecture = problem.space.uniform(1.0)
     else:
-        architecture = found[label]
-    quality = Quality(settings, problem.info, evaluator.data, problem.device)
-    pair = compressed(original, architecture, problem.groups)
-    scored = evaluator.compressed(architecture)
+        architecture = searched[label]
+    data = evaluator.load()
+    quality = Quality(settings, problem.info, data, problem.device)
+    pair = compress(original, architecture, problem.groups)
+    tuned = evaluator.compress(architecture)
     columns = evaluator.score(problem.candidates([architecture]))
-    images = {
-        k: torch.cat([domain.train, domain.validation]) for k, domain in evaluator.data.items()
-    }
-    moments = [quality.evaluate(pair.generators), quality.evaluate(scored.generators)]
+    images = {k: torch.cat([domain.train, domain.validation]) for k, domain in data.items()}
+    scores = [quality.evaluate(pair.generators), quality.evaluate(tuned.generators)]
     training = Training(pair, images, problem.info.side, evaluator.recipe, seed, "final")
     for epoch in range(2 * EPOCHS):
-        training.epoch(decay(epoch, EPOCHS, EPOCHS))
-    moments.append(quality.evaluate(pair.generators))
+        training.epoch(learning_rate_factor(epoch, EPOCHS, EPOCHS))
+    scores.append(quality.evaluate(pair.generators))
     return {
         "size": [float(columns["size_a"][0]), float(columns["size_b"][0])],
         "loss": float(columns["loss"][0]),
         "filters": str(architecture),
-        **dict(zip(MOMENTS, moments, strict=True)),
+        **dict(zip(STATES, scores, strict=True)),
     }
 
 
 def summarise(rows):
-    """Size, loss, accuracies and FIDs of a variant, lists over the seeds."""
+    """Return size, loss, accuracies and FIDs of a variant, each a list over seeds."""
     table = {
         "size": [float(np.mean(row["size"])) for row in rows],
         "loss": [row["loss"] for row in rows],
     }
-    for moment in MOMENTS:
+    for state in STATES:
         for score in ("accuracy", "fid"):
-            values = [np.mean([row[moment][f"{score}_{k}"] for k in "ab"]) for row in rows]
-            table[f"{score} {moment}"] = [float(v) for v in values]
+            values = [np.mean([row[state][f"{score}_{k}"] for k in "ab"]) for row in rows]
+            table[f"{score} {state}"] = [float(v) for v in values]
     return table
 
 
 def draw(table, path):
-    """Accuracy over size, as scored and after the final fine-tuning, a point a seed."""
+    """Plot accuracy over size, one point per seed, as evaluated and after fine-tuning."""
     figure = Figure(figsize=(12, 4.8), layout="constrained")
     colors = ["#c8553d", "#22313f", "#6a994e", "#e8a598", "#8c2f1b", "#9db4c0", "#e09f3e"]
-    for axes, moment in zip(figure.subplots(1, 2), MOMENTS[1:], strict=True):
+    for axes, state in zip(figure.subplots(1, 2), STATES[1:], strict=True):
         for color, label in zip(colors, VARIANTS, strict=True):
             row = table[label]
-            axes.scatter(row["size"], row[f"accuracy {moment}"], s=46, color=color, label=label)
-        whole = np.mean(table["original"]["accuracy as it is"])
-        axes.axhline(whole, color="#22313f", ls=":", lw=1, label="original CycleGAN")
+            axes.scatter(row["size"], row[f"accuracy {state}"], s=46, color=color, label=label)
+        original = np.mean(table["original"]["accuracy as it is"])
+        axes.axhline(original, color="#22313f", ls=":", lw=1, label="original CycleGAN")
         axes.set(
-            xlabel="share of the weights that is kept, mean of both generators",
+            xlabel="share of weights kept, mean of both generators",
             ylabel="accuracy (%), mean of both directions",
-            title=f"Digits read rightly, {moment}",
+            title=f"Digits classified correctly, {state}",
             ylim=(0, 100),
         )
         axes.grid(alpha=0.25)
@@ -178,29 +178,36 @@ def draw(table, path):
 
 
 def main():
-    """Run what is missing, print the table, write JSON and picture."""
+    """Run what is missing, print a table, and write the results and the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--runs", type=Path, default=Path("runs/cyclegan_pruning"))
-    parser.add_argument("--out", type=Path, default=HERE / "cyclegan_pruning")
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds")
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs/cyclegan_pruning"), help="folder of the searches"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=HERE / "cyclegan_pruning",
+        help="path of the results, without suffix",
+    )
     args = parser.parse_args()
     seeds, pool = range(1, args.seeds + 1), Parallel(2)
     pool(delayed(pretrain)(seed, args.runs) for seed in seeds)
-    asked = [(label, seed) for seed in seeds for label in SEARCHES]
-    found = pool(delayed(find)(label, seed, args.runs) for label, seed in asked)
-    found = dict(zip(asked, found, strict=True))
-    by_seed = {s: {label: found[label, s] for label in SEARCHES} for s in seeds}
-    judged = [(label, seed) for label in ("original", *VARIANTS) for seed in seeds]
-    rows = pool(delayed(judge)(label, s, args.runs, by_seed[s]) for label, s in judged)
-    rows = dict(zip(judged, rows, strict=True))
-    every = {label: [rows[label, s] for s in seeds] for label in ("original", *VARIANTS)}
-    table = {label: summarise(rows) for label, rows in every.items()}
+    keys = [(label, seed) for seed in seeds for label in SEARCHES]
+    picked = pool(delayed(run_search)(label, seed, args.runs) for label, seed in keys)
+    picked = dict(zip(keys, picked, strict=True))
+    by_seed = {s: {label: picked[label, s] for label in SEARCHES} for s in seeds}
+    keys = [(label, seed) for label in ("original", *VARIANTS) for seed in seeds]
+    rows = pool(delayed(evaluate)(label, s, args.runs, by_seed[s]) for label, s in keys)
+    rows = dict(zip(keys, rows, strict=True))
+    by_label = {label: [rows[label, s] for s in seeds] for label in ("original", *VARIANTS)}
+    table = {label: summarise(rows) for label, rows in by_label.items()}
     result = {
         "command": f"python benchmarks/cyclegan_pruning.py --seeds {args.seeds}",
         "torch": torch.__version__,
         "seeds": args.seeds,
         "table": table,
-        "rows": every,
+        "rows": by_label,
     }
     args.out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
     draw(table, args.out.with_suffix(".png"))

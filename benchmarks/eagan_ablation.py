@@ -1,19 +1,20 @@
-"""Do decoupling, weight resetting and the first discriminator matter? (EAGAN, 5.3)
+"""Do decoupling, weight resetting and the first discriminator matter? (EAGAN, section 5.3)
 
-Question: how does FID go over the rounds of a search on digits, and how much does it move, when
-discriminators are searched after generators (GD1) or together with them (figure 6); with weight
-resetting in stage 2 and without (figure 7); and when stage 1 begins with the simple discriminator
-(GD2) or with the one that a first search has found (GD3)?
+Question: how does FID develop over the rounds of a search on digits, and how much does it vary, if
+discriminators are searched after generators (GD1) or together with them (figure 6); with or without
+weight resetting in stage 2 (figure 7); and if stage 1 starts with the simple discriminator (GD2) or
+with the discriminator that a first search found (GD3)?
 
-Method: the digits preset with fewer epochs (10 of warm-up, 6 a round, 8 rounds a stage) and 500
-images a score. A coupled search has as many rounds as both stages together. FID is that of the
-digits classifier, the lowest among the 16 GANs of a round. Mean and spread (a standard deviation)
-of a search are those over the rounds of its last stage; of a coupled one, over its second half.
+Method: the digits preset, with fewer epochs (10 epochs of warm-up, 6 epochs per round, 8 rounds per
+stage) and 500 images per score. A coupled search has as many rounds as both stages together. FID
+uses the features of the digits classifier; the FID of a round is the lowest among its 16 GANs. Mean
+and standard deviation of a search are taken over the rounds of its last stage, or over the second
+half of a coupled search.
 
 Command: python benchmarks/eagan_ablation.py        (2 CPU cores, about 35 minutes)
 Device: CPU, two processes with one thread each.
-Output: eagan_ablation.json and eagan_ablation.png beside this file. The searches are kept in
---runs; interrupted and repeated, only what is missing is computed.
+Output: eagan_ablation.json and eagan_ablation.png, next to this file. Searches are stored in
+--runs; an interrupted run resumes and computes only what is missing.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from moonas.run.journal import read_run
 from moonas.run.search import search
 
 HERE = Path(__file__).parent
-ROUNDS = 8  # a stage
+ROUNDS = 8  # per stage
 SETTINGS = dict(
     device="cpu",
     workers=1,
@@ -40,7 +41,7 @@ SETTINGS = dict(
     score_images=500,
 )
 G, D = "eagan-generator", "eagan-discriminator"
-SEARCHES = {  # label: stage, the search it begins with, options
+SEARCHES = {  # label: stage, label of the search that it starts from, options
     "generators": (G, None, {}),
     "decoupled (GD1)": (D, "generators", {}),
     "without resetting": (D, "generators", dict(weight_resetting=False)),
@@ -50,7 +51,7 @@ SEARCHES = {  # label: stage, the search it begins with, options
     "repeated generators": (G, "decoupled (GD1)", {}),
     "GD3": (D, "repeated generators", {}),
 }
-SHOWN = {  # what is compared: the searches whose rounds follow on each other
+VARIANTS = {  # label: the searches that follow each other
     "decoupled (GD1)": ("generators", "decoupled (GD1)"),
     "without resetting": ("generators", "without resetting"),
     "coupled": ("coupled",),
@@ -67,12 +68,12 @@ COLORS = {
 
 
 def folder_of(label, seed, runs):
-    """Where a search is kept."""
+    """Return the run folder of a search."""
     return runs / f"{label.replace(' ', '-').replace('(', '').replace(')', '')}-{seed}"
 
 
 def run(label, seed, runs):
-    """Lowest FID of each round of one search, a list; the search is kept in its folder."""
+    """Run or resume one search and return the lowest FID of each round."""
     stage, before, options = SEARCHES[label]
     options = SETTINGS | options
     if before is not None:
@@ -82,27 +83,29 @@ def run(label, seed, runs):
     search(problem, problem.algorithm(), seed=seed, generations=problem.settings.generations)
     problem.journal.close()
     calls = [call for call in read_run(folder)[1] if call["kind"] == "score"]
-    return [min(call["result"]["fid"]) for call in calls[1:]]  # the first is the warm-up's
+    return [min(call["result"]["fid"]) for call in calls[1:]]  # the first one follows the warm-up
 
 
-def chain(seed, runs):
-    """FID by round of every search of a seed."""
+def run_all(seed, runs):
+    """Return the FIDs of every search of a seed, by label."""
     torch.set_num_threads(1)
     return {label: run(label, seed, runs) for label in SEARCHES}
 
 
-def summarise(found):
-    """What is compared, from FIDs by seed and search.
+def summarise(fids):
+    """Summarise the FIDs of each variant.
+
+    Args:
+        fids: results of :func:`run_all`, one per seed.
 
     Returns:
-        A dict by label: curves (n_seeds, n_rounds) over both stages; means and spreads, (n_seeds,),
-        over the last ``ROUNDS`` rounds; and last, (n_seeds,), the FID of the last round.
+        A dict by label: "curves", (n_seeds, n_rounds), over both stages; "mean" and "spread",
+        (n_seeds,), mean and standard deviation over the last ``ROUNDS`` rounds; and "last",
+        (n_seeds,), the FID of the last round.
     """
     table = {}
-    for label, parts in SHOWN.items():
-        curves = np.array(
-            [np.concatenate([searches[part] for part in parts]) for searches in found]
-        )
+    for label, parts in VARIANTS.items():
+        curves = np.array([np.concatenate([searches[part] for part in parts]) for searches in fids])
         late = curves[:, -ROUNDS:]
         table[label] = {
             "curves": curves.tolist(),
@@ -114,7 +117,7 @@ def summarise(found):
 
 
 def draw(table, path):
-    """FID over the rounds, median and range of the seeds; mean and spread of the last rounds."""
+    """Plot FID over rounds (median and range of the seeds), and its mean and deviation."""
     figure = Figure(figsize=(12, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[3, 2])
     for label, row in table.items():
@@ -125,15 +128,15 @@ def draw(table, path):
         right.scatter(row["spread"], row["mean"], color=COLORS[label], s=46, label=label)
     left.axvline(ROUNDS + 0.5, color="#22313f", ls=":", lw=1)
     left.set(
-        xlabel="round; dotted: stage 2 begins",
-        ylabel="FID (digits classifier), best of a round",
+        xlabel="round (dotted: start of stage 2)",
+        ylabel="lowest FID of a round (digits classifier)",
         yscale="log",
         title="Median and range of the seeds",
     )
     right.set(
-        xlabel=f"spread over the last {ROUNDS} rounds",
-        ylabel="mean over the same",
-        title="One point a seed",
+        xlabel=f"standard deviation over the last {ROUNDS} rounds",
+        ylabel=f"mean over the last {ROUNDS} rounds",
+        title="One point per seed",
     )
     for axes in (left, right):
         axes.grid(alpha=0.25)
@@ -143,7 +146,7 @@ def draw(table, path):
 
 
 def compare(table, one, other):
-    """Seeds in which the first is lower, by column."""
+    """Return, by column, the number of seeds for which the first variant has the lower value."""
     return {
         column: int(np.sum(np.array(table[one][column]) < np.array(table[other][column])))
         for column in ("mean", "spread", "last")
@@ -151,16 +154,23 @@ def compare(table, one, other):
 
 
 def main():
-    """Run what is missing, print the table, write JSON and picture."""
+    """Run what is missing, print a table, and write the results and the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=4)
-    parser.add_argument("--runs", type=Path, default=Path("runs/eagan_ablation"))
-    parser.add_argument("--out", type=Path, default=HERE / "eagan_ablation")
+    parser.add_argument("--seeds", type=int, default=4, help="number of seeds")
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs/eagan_ablation"), help="folder of the searches"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=HERE / "eagan_ablation",
+        help="path of the results, without suffix",
+    )
     args = parser.parse_args()
     seeds = range(1, args.seeds + 1)
-    table = summarise(Parallel(2)(delayed(chain)(seed, args.runs) for seed in seeds))
+    table = summarise(Parallel(2)(delayed(run_all)(seed, args.runs) for seed in seeds))
     first = "decoupled (GD1)"
-    lower = {other: compare(table, first, other) for other in SHOWN if other != first}
+    lower = {other: compare(table, first, other) for other in VARIANTS if other != first}
     result = {
         "command": f"python benchmarks/eagan_ablation.py --seeds {args.seeds}",
         "torch": torch.__version__,

@@ -1,19 +1,19 @@
-"""What does latency follow, when has the front settled, and do found cells pay? (EG-DARTS)
+"""What does latency depend on, when does the front converge, and do searched cells help? (EG-DARTS)
 
-Question: over the networks that stage 2 of EG-DARTS tries, is latency a matter of depth, and not
-of parameters (section IV-D)? Does the front still move after 5 generations (section IV-E)? And is
-the network that stage 2 picks smaller with the cells of stage 1 than with P-DARTS's (Table IV)?
+Question: does the latency of the networks in stage 2 of EG-DARTS depend on depth rather than on
+parameters (section IV-D)? Does the front still improve after 5 generations (section IV-E)? And is
+the picked network smaller with the cells of stage 1 than with those of P-DARTS (Table IV)?
 
-Method: searches with the digits preset, but 15 generations of 15 networks. Latency is that of one
-image on one thread, the fastest of five rounds, each the median of 15 passes. Depth counts normal
-cells. The front after some generations is that of all networks tried until then; its hypervolume is
-a share of the rectangle from zero to 100 % error and to the largest network of the search. Picks
-are knees (algorithm 2).
+Method: searches with the digits preset, but with 15 generations of 15 networks. Latency is measured
+for one image on one thread: the minimum of five rounds, each the median of 15 passes. Depth is the
+number of normal cells. The front after some generations consists of all networks evaluated until
+then. Its hypervolume is normalised by the rectangle from zero to 100 % error and to the largest
+network of the search. Picks are knees (algorithm 2).
 
 Command: python benchmarks/eg_darts_trends.py        (2 CPU cores, about 40 minutes)
-Device: CPU, two processes with one thread each; one process measures latency.
-Output: eg_darts_trends.json and eg_darts_trends.png beside this file. The searches are kept in
---runs; interrupted and repeated, only what is missing is computed.
+Device: CPU, two processes with one thread each; latency is measured in a single process.
+Output: eg_darts_trends.json and eg_darts_trends.png, next to this file. Searches are stored in
+--runs; an interrupted run resumes and computes only what is missing.
 """
 
 import argparse
@@ -35,14 +35,14 @@ from moonas.run.journal import read_run
 from moonas.run.numbers import short_number
 
 HERE = Path(__file__).parent
-POPULATION, GENERATIONS, MOMENTS = 15, 15, (5, 10, 15)
-ROUNDS = 5  # of measuring every latency, each the median of 15 passes
-CELLS = {"found": "cells of stage 1", "published": "P-DARTS's cells"}
+POPULATION, GENERATIONS, CHECKPOINTS = 15, 15, (5, 10, 15)
+ROUNDS = 5  # of latency measurements, each the median of 15 passes
+CELLS = {"found": "cells of stage 1", "published": "cells of P-DARTS"}
 COLORS = {"found": "#c8553d", "published": "#22313f"}
 
 
 def find_cells(seed, runs):
-    """Stage 1's folder, run to its end."""
+    """Run or resume stage 1 and return its run folder."""
     stage = moonas.load_stage("eg-darts-cells", device="cpu", journal=runs / f"cells-{seed}")
     stage.report(stage.run(seed=seed), stage.journal.folder)
     stage.journal.close()
@@ -50,7 +50,12 @@ def find_cells(seed, runs):
 
 
 def search(seed, kind, runs):
-    """A problem, and all that it tried: rows, errors (%) and params, in order."""
+    """Run or resume a search.
+
+    Returns:
+        The problem, the rows of the last population, and the rows and objectives (error in %,
+        params) of all evaluated networks, in the order of evaluation.
+    """
     options = {"from_run": find_cells(seed, runs)} if kind == "found" else {}
     folder = runs / f"{kind}-{seed}"
     problem = moonas.load_problem(
@@ -67,7 +72,7 @@ def search(seed, kind, runs):
 
 
 def latencies(problem, X):
-    """Latency (ms), depth and params of rows; of several rounds, a network's fastest counts."""
+    """Return (n, 3) latency in ms (the minimum of several rounds), depth and params of rows."""
     architectures = [problem.decode(x) for x in X]
     networks = [problem.network(a) for a in architectures]
     with repeatable(1):
@@ -80,7 +85,7 @@ def latencies(problem, X):
 
 
 def correlations(rows):
-    """Of latency with depth and with params."""
+    """Return the correlations of latency with depth and with params."""
     ms, depth, params = rows.T
     return {
         "networks": len(rows),
@@ -92,19 +97,19 @@ def correlations(rows):
 
 
 def analyse(problem, final, X, F):
-    """What one search says."""
+    """Return fronts, correlations and measurements of one search; see :func:`search`."""
     fronts = {}
-    for moment in MOMENTS:
-        tried = F[: moment * POPULATION]
-        front = tried[nondominated(tried)]
-        chosen = front[knee(front)]
-        fronts[moment] = {
+    for n in CHECKPOINTS:
+        evaluated = F[: n * POPULATION]
+        front = evaluated[nondominated(evaluated)]
+        picked = front[knee(front)]
+        fronts[n] = {
             "front": np.unique(front, axis=0).tolist(),
             "hypervolume": hypervolume(front, problem.objective_bounds()),
-            "picked": {"error": chosen[0], "params": chosen[1]},
+            "picked": {"error": picked[0], "params": picked[1]},
         }
-    different = {problem.decode(x): x for x in X}
-    measured = latencies(problem, list(different.values()))
+    distinct = {problem.decode(x): x for x in X}
+    measured = latencies(problem, list(distinct.values()))
     return {
         "cells": problem.cells.text,
         "fronts": fronts,
@@ -114,34 +119,34 @@ def analyse(problem, final, X, F):
     }
 
 
-def draw(found, path):
-    """Latency over depth and params, and fronts by generation and by cells."""
+def draw(runs_by_cells, path):
+    """Plot latency over depth and params, and fronts by generation and by cells."""
     figure = Figure(figsize=(13, 8), layout="constrained")
-    places = ["depth"] * 3 + ["params"] * 3, ["found"] * 2 + ["published"] * 2 + ["compared"] * 2
-    axes = figure.subplot_mosaic(places)
-    for kind, runs in found.items():
+    layout = ["depth"] * 3 + ["params"] * 3, ["found"] * 2 + ["published"] * 2 + ["compared"] * 2
+    axes = figure.subplot_mosaic(layout)
+    for kind, runs in runs_by_cells.items():
         rows = np.vstack([run["measured"] for run in runs])
         jitter = np.random.default_rng(0).uniform(-0.12, 0.12, len(rows))
-        for place, x in (("depth", rows[:, 1] + jitter), ("params", rows[:, 2])):
-            axes[place].scatter(x, rows[:, 0], s=14, color=COLORS[kind], alpha=0.5)
+        for name, x in (("depth", rows[:, 1] + jitter), ("params", rows[:, 2])):
+            axes[name].scatter(x, rows[:, 0], s=14, color=COLORS[kind], alpha=0.5)
         for i, run in enumerate(runs):
-            for moment, alpha in zip(MOMENTS, (0.3, 0.6, 1), strict=True):
-                label = f"after {moment} generations" if i == 0 else None
-                step(axes[kind], run["fronts"][moment], i, COLORS[kind], alpha, label)
-            last = run["fronts"][MOMENTS[-1]]
-            step(axes["compared"], last, i, COLORS[kind], 1, CELLS[kind] if i == 0 else None)
+            for n, alpha in zip(CHECKPOINTS, (0.3, 0.6, 1), strict=True):
+                label = f"after {n} generations" if i == 0 else None
+                draw_front(axes[kind], run["fronts"][n], i, COLORS[kind], alpha, label)
+            last = run["fronts"][CHECKPOINTS[-1]]
+            draw_front(axes["compared"], last, i, COLORS[kind], 1, CELLS[kind] if i == 0 else None)
             picked = last["picked"]
             axes["compared"].scatter(picked["params"], picked["error"], color=COLORS[kind])
-        axes[kind].set_title(f"Fronts, {CELLS[kind]}; a style of line a seed")
+        axes[kind].set_title(f"Fronts, {CELLS[kind]}; one line style per seed")
     axes["depth"].set(xlabel="depth (normal cells)", xticks=np.unique(rows[:, 1]))
     axes["depth"].set(title="Latency and depth", ylabel="latency (ms)")
     axes["params"].set(title="Latency and parameters", ylabel="latency (ms)")
-    axes["compared"].set_title("Fronts after 15 generations, dots: picked")
-    for place, a in axes.items():
-        if place in ("found", "published", "compared"):
+    axes["compared"].set_title("Fronts after 15 generations (dots: picked networks)")
+    for name, a in axes.items():
+        if name in ("found", "published", "compared"):
             a.set(ylabel="error (%)", ylim=(0, 6))
             a.legend(frameon=False)
-        if place != "depth":
+        if name != "depth":
             a.set(xlabel="parameters", xscale="log")
             a.xaxis.set_major_formatter(lambda value, _: short_number(value))
             a.xaxis.set_minor_formatter(NullFormatter())
@@ -150,9 +155,9 @@ def draw(found, path):
     figure.savefig(path, dpi=100)
 
 
-def step(axes, moment, seed, color, alpha, label):
-    """A front as a staircase."""
-    front = np.array(sorted(moment["front"], key=lambda row: row[1]))
+def draw_front(axes, result, seed, color, alpha, label):
+    """Plot a front as a step function."""
+    front = np.array(sorted(result["front"], key=lambda row: row[1]))
     style = ("-", "--", ":", "-.")[seed % 4]
     axes.step(
         front[:, 1], front[:, 0], where="post", color=color, alpha=alpha, label=label, ls=style
@@ -160,13 +165,20 @@ def step(axes, moment, seed, color, alpha, label):
 
 
 def main():
-    """Run what is missing, print the table, write JSON and picture."""
+    """Run what is missing, print a table, and write the results and the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--runs", type=Path, default=Path("runs/eg_darts_trends"))
-    parser.add_argument("--out", type=Path, default=HERE / "eg_darts_trends")
+    parser.add_argument("--seeds", type=int, default=2, help="number of seeds")
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs/eg_darts_trends"), help="folder of the searches"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=HERE / "eg_darts_trends",
+        help="path of the results, without suffix",
+    )
     args = parser.parse_args()
-    found = {
+    runs_by_cells = {
         kind: [analyse(*search(seed, kind, args.runs)) for seed in range(1, args.seeds + 1)]
         for kind in CELLS
     }
@@ -174,19 +186,19 @@ def main():
         "command": f"python benchmarks/eg_darts_trends.py --seeds {args.seeds}",
         "torch": torch.__version__,
         "columns_of_measured": ["latency_ms", "depth", "params"],
-        **found,
+        **runs_by_cells,
     }
     args.out.with_suffix(".json").write_text(json.dumps(result) + "\n")
-    draw(found, args.out.with_suffix(".png"))
-    for kind, runs in found.items():
+    draw(runs_by_cells, args.out.with_suffix(".png"))
+    for kind, runs in runs_by_cells.items():
         for seed, run in enumerate(runs, 1):
             print(f"{CELLS[kind]}, seed {seed}")
             for which in ("latency_of_all", "latency_of_the_last_population"):
                 print(f"  {which}: " + ", ".join(f"{k} {v:.3g}" for k, v in run[which].items()))
-            for moment, at in run["fronts"].items():
-                picked = at["picked"]
+            for n, front in run["fronts"].items():
+                picked = front["picked"]
                 print(
-                    f"  after {moment:>2} generations: hypervolume {at['hypervolume']:.4f}, picked "
+                    f"  after {n:>2} generations: hypervolume {front['hypervolume']:.4f}, picked "
                     f"{picked['error']:.2f} % with {picked['params']:,.0f} parameters"
                 )
 

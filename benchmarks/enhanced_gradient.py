@@ -1,18 +1,18 @@
-"""Does the enhanced gradient find smaller cells at no loss, and better ones than chance? (EG-DARTS)
+"""Does the enhanced gradient find smaller cells without loss, and better than random? (EG-DARTS)
 
-Question: over several seeds, how many parameters and which validation error have the cells that
-stage 1 of EG-DARTS derives with the enhancement of equations 5 to 10, and without it? And where do
-they stand among 20 random cells?
+Question: over several seeds, how many parameters and which validation error do the cells have that
+stage 1 of EG-DARTS derives with and without the enhancement of equations 5 to 10? And how do they
+compare with 20 random cells?
 
-Method: searches with the digits preset, the two variants of a seed from the same initial weights
-and batches. Every pair of cells is made into the same network (3 cells, 8 channels) and trained
-from scratch for 15 epochs on the images that stage 1 trains on, with eight seeds; its error is the
-mean over these seeds on the images that stage 1 validates on.
+Method: searches with the digits preset; both variants of a seed start from the same initial weights
+and use the same batches. Every pair of cells forms the same network (3 cells, 8 channels), which is
+trained from scratch for 15 epochs on the training set of stage 1, with eight seeds. Its error is
+the mean over these seeds on the validation set of stage 1.
 
 Command: python benchmarks/enhanced_gradient.py        (2 CPU cores, about 20 minutes)
 Device: CPU, two processes with one thread each.
-Output: enhanced_gradient.json and enhanced_gradient.png beside this file. The searches are kept in
---runs; interrupted and repeated, only those that are missing are computed.
+Output: enhanced_gradient.json and enhanced_gradient.png, next to this file. Searches are stored in
+--runs; an interrupted run resumes and computes only what is missing.
 """
 
 import argparse
@@ -45,7 +45,7 @@ SHAPE = dict(channels=8, layers=3, in_channels=1, image_size=8)
 
 
 def search(seed, variant, runs, options):
-    """Cells that one search derives, and the share of its gradients that are red."""
+    """Run or resume a search; return its cells and the share of red gradients."""
     stage = moonas.load_stage(
         "eg-darts-cells",
         device="cpu",
@@ -53,14 +53,14 @@ def search(seed, variant, runs, options):
         journal=runs / f"{variant}-{seed}",
         **options,
     )
-    found = stage.run(seed=seed)
+    result = stage.run(seed=seed)
     stage.journal.close()
-    reds = np.concatenate([epoch["reds"] for epoch in found.epochs])
-    return found.cells, float(reds.mean())
+    reds = np.concatenate([epoch["reds"] for epoch in result.epochs])
+    return result.cells, float(reds.mean())
 
 
 def train(cells, seed):
-    """Validation error (%) and params of a network of these cells, trained from scratch."""
+    """Train a network of some cells from scratch; return its validation error (%) and params."""
     settings = CellSettings(device="cpu")
     images = Classification(settings, describe("digits"), torch.device("cpu"))
     images.load()
@@ -75,7 +75,7 @@ def train(cells, seed):
 
 
 def draw(groups, path):
-    """Error over parameters: random cells, and both variants with a line from plain to enhanced."""
+    """Plot error over parameters; lines join the plain and the enhanced variant of a seed."""
     figure = Figure(figsize=(7.5, 5), layout="constrained")
     axes = figure.subplots()
     for name, rows in groups.items():
@@ -98,26 +98,35 @@ def draw(groups, path):
 
 
 def main():
-    """Run what is missing, print the table, write JSON and picture."""
+    """Run what is missing, print a table, and write the results and the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=6)
-    parser.add_argument("--epochs", type=int, default=CellSettings().epochs)
-    parser.add_argument("--runs", type=Path, default=Path("runs/enhanced_gradient"))
-    parser.add_argument("--out", type=Path, default=HERE / "enhanced_gradient")
+    parser.add_argument("--seeds", type=int, default=6, help="number of seeds")
+    parser.add_argument(
+        "--epochs", type=int, default=CellSettings().epochs, help="epochs per search"
+    )
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs/enhanced_gradient"), help="folder of the searches"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=HERE / "enhanced_gradient",
+        help="path of the results, without suffix",
+    )
     args = parser.parse_args()
     options = {"epochs": args.epochs}
     seeds = range(1, args.seeds + 1)
     rng = np.random.default_rng(0)
     cells = {"random": [cell_space.random_cells(rng) for _ in range(N_RANDOM)]}
     pool = Parallel(2)
-    todo = [(seed, variant) for seed in seeds for variant in VARIANTS]
-    done = pool(delayed(search)(seed, variant, args.runs, options) for seed, variant in todo)
+    keys = [(seed, variant) for seed in seeds for variant in VARIANTS]
+    results = pool(delayed(search)(seed, variant, args.runs, options) for seed, variant in keys)
     reds = {}
     for variant in VARIANTS:
-        mine = [d for d, (_, v) in zip(done, todo, strict=True) if v == variant]
-        cells[variant], reds[variant] = [c for c, _ in mine], [r for _, r in mine]
-    todo = [(c, seed) for group in cells.values() for c in group for seed in range(TRAININGS)]
-    scores = iter(np.array(pool(delayed(train)(c, seed) for c, seed in todo)).tolist())
+        found = [r for r, (_, v) in zip(results, keys, strict=True) if v == variant]
+        cells[variant], reds[variant] = [c for c, _ in found], [r for _, r in found]
+    trainings = [(c, seed) for group in cells.values() for c in group for seed in range(TRAININGS)]
+    scores = iter(np.array(pool(delayed(train)(c, seed) for c, seed in trainings)).tolist())
     groups = {
         name: [
             {"cells": c.text, "errors": [e for e, _ in t], "params": int(t[0][1])}

@@ -1,18 +1,18 @@
-"""How long does the Frechet distance of one candidate take, against pytorch-fid's?
+"""How long does the Frechet distance of one candidate take, compared with pytorch-fid?
 
-Question: a search judges hundreds of candidates by their FID to the same real images. What does one
-cost with the root of the real covariance taken once and a symmetric eigenproblem a candidate, d x d
-or, of fewer images than features, n x n? What does it cost with pytorch-fid's matrix square root,
-and do the two agree?
+Question: a search computes the FID of hundreds of candidates to the same real images. How long does
+one FID take if the square root of the real covariance is computed only once, with a symmetric
+eigenproblem per candidate: d x d, or n x n for fewer images than features? How long does it take
+with the matrix square root of pytorch-fid, and do both agree?
 
-Method: synthetic features, normal in a random basis, whose variances decay as k^-1.5 (real images)
-and k^-1.4 (candidates, with another mean); no Inception is run. Both get the same features and
-take the candidate's mean and covariance themselves. One thread. Median of 3 repeats for ours, one
-run for pytorch-fid's.
+Method: features are synthetic: normal in a random basis, with variances that decay as k^-1.5 (real
+images) and k^-1.4 (candidates, which also have another mean). Inception is not run. Both methods
+start from the same features and compute the mean and covariance of the candidate themselves, on one
+thread. Times are the median of 3 repetitions for moonas and a single one for pytorch-fid.
 
 Command: python benchmarks/frechet.py        (1 CPU core, about a minute)
 Device: CPU.
-Output: frechet.json beside this file; --features 256 is quick and writes frechet-256.json.
+Output: frechet.json, next to this file; --features 256 is quick and writes frechet-256.json.
 """
 
 import argparse
@@ -29,26 +29,26 @@ from moonas.metrics.frechet import FrechetDistance, moments
 
 HERE = Path(__file__).parent
 FULL = 2048  # features of Inception
-REAL, CANDIDATES = 10_000, (5_000, 1_000)  # images at so many features; fewer at fewer
+REAL, CANDIDATES = 10_000, (5_000, 1_000)  # images at FULL features, proportionally fewer otherwise
 REPEATS = 3
 
 
-def draw(n, basis, decay, shift, rng):
-    """(n, d) features whose variances along the columns of the basis are 1, 2^-decay, ..."""
+def sample(n, basis, decay, shift, rng):
+    """Sample (n, d) features with variances 1, 2^-decay, 3^-decay, ... along a basis."""
     d = len(basis)
     deviations = np.arange(1, d + 1) ** (-decay / 2)
     return rng.normal(size=(n, d)) * deviations @ basis.T + shift
 
 
-def clock(function):
-    """(seconds, result) of one call."""
+def timed(function):
+    """Call a function; return the seconds that it takes and its result."""
     start = time.perf_counter()
     result = function()
     return time.perf_counter() - start, result
 
 
 def by_pytorch_fid(real, features):
-    """(seconds, distance), the mean and covariance of the features included."""
+    """Return seconds and distance of pytorch-fid, including mean and covariance of the features."""
 
     def distance():
         mean, covariance = features.mean(axis=0), np.cov(features, rowvar=False)
@@ -56,14 +56,14 @@ def by_pytorch_fid(real, features):
             mean, covariance, real.mean, real.covariance
         )
 
-    return clock(distance)
+    return timed(distance)
 
 
 def compare(n, real, distance, features):
-    """A dict of times and of both distances for n candidate images."""
-    ours = [clock(lambda: distance(features)) for _ in range(REPEATS)]
+    """Return times and distances of both methods for n candidate images."""
+    ours = [timed(lambda: distance(features)) for _ in range(REPEATS)]
     theirs, expected = by_pytorch_fid(real, features)
-    seconds, found = float(np.median([s for s, _ in ours])), ours[0][1]
+    seconds, computed = float(np.median([s for s, _ in ours])), ours[0][1]
     d = len(real.mean)
     return {
         "images": n,
@@ -72,34 +72,34 @@ def compare(n, real, distance, features):
         "all_seconds": [s for s, _ in ours],
         "pytorch_fid_seconds": theirs,
         "times_faster": theirs / seconds,
-        "distance": found,
+        "distance": computed,
         "pytorch_fid_distance": float(expected),
-        "relative_difference": abs(found - float(expected)) / float(expected),
+        "relative_difference": abs(computed - float(expected)) / float(expected),
     }
 
 
 def main():
-    """Measure, print a table, write the JSON."""
+    """Measure, print a table, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--features", type=int, default=FULL)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--features", type=int, default=FULL, help="number of features")
+    parser.add_argument("--seed", type=int, default=1, help="random seed")
     args = parser.parse_args()
     d, rng = args.features, np.random.default_rng(args.seed)
     with threadpool_limits(1):
         basis = np.linalg.qr(rng.normal(size=(d, d)))[0]
-        real = moments(draw(REAL * d // FULL, basis, 1.5, 0.0, rng))
-        roots = [clock(lambda: FrechetDistance(real)) for _ in range(REPEATS)]
+        real = moments(sample(REAL * d // FULL, basis, 1.5, 0.0, rng))
+        roots = [timed(lambda: FrechetDistance(real)) for _ in range(REPEATS)]
         root_seconds, distance = float(np.median([s for s, _ in roots])), roots[0][1]
-        print(f"{d:,} features, {real.n:,} real images; their root, once: {root_seconds:.3f} s")
+        print(f"{d:,} features, {real.n:,} real images; square root: {root_seconds:.3f} s")
         rows = []
         for n in (n * d // FULL for n in CANDIDATES):
-            rows.append(compare(n, real, distance, draw(n, basis, 1.4, 0.01, rng)))
+            rows.append(compare(n, real, distance, sample(n, basis, 1.4, 0.01, rng)))
             r = rows[-1]
             print(
                 f"{n:>6,} images ({r['form']}): {r['seconds']:.3f} s, pytorch-fid "
-                f"{r['pytorch_fid_seconds']:.3f} s, {r['times_faster']:.0f} times; distances "
-                f"{r['distance']:.6g} and {r['pytorch_fid_distance']:.6g}, relative difference "
-                f"{r['relative_difference']:.1e}"
+                f"{r['pytorch_fid_seconds']:.3f} s ({r['times_faster']:.0f} times as long); "
+                f"distances {r['distance']:.6g} and {r['pytorch_fid_distance']:.6g} "
+                f"(relative difference {r['relative_difference']:.1e})"
             )
     name = "frechet.json" if d == FULL else f"frechet-{d}.json"
     result = {

@@ -1,12 +1,12 @@
-"""Where does the time of a generation go, and does equation 5 of CARS predict it?
+"""What takes the time of a generation, and does equation 5 of CARS predict it?
 
-Question: how much of a search is training, scoring, pymoo and the journal; and how far is the whole
-from T = E_warm T_tr + E_evo (E_param T_tr B + T_val), with T_tr the time to train one architecture
-for an epoch and T_val that to score all architectures of a generation?
+Question: which shares of a search are training, evaluation, pymoo and the journal? And how far is
+the total from T = E_warm T_tr + E_evo (E_param T_tr B + T_val), where T_tr is the time to train one
+architecture for one epoch and T_val the time to evaluate all architectures of a generation?
 
 Command: python benchmarks/generation_cost.py        (2 CPU cores, about 3 minutes)
 Device: CPU by default, --device cuda for a GPU.
-Output: generation_cost.json (generation_cost-cuda.json) beside this file.
+Output: generation_cost.json (generation_cost-cuda.json), next to this file.
 """
 
 import argparse
@@ -25,13 +25,13 @@ HERE = Path(__file__).parent
 
 
 def measure(device, seed):
-    """Seconds of each generation by part, from a search with the digits preset."""
+    """Run a search with the digits preset; return the seconds of each part of each generation."""
     with tempfile.TemporaryDirectory() as folder:
         problem = moonas.load_problem("cars", device=device, journal=folder)
         ends = [time.perf_counter()]
-        starts = [0]  # first call of each generation
+        starts = [0]  # index of the first recorded call of each generation
 
-        def note(algorithm):
+        def record(algorithm):
             ends.append(time.perf_counter())
             starts.append(problem.journal.n_calls)
 
@@ -40,31 +40,37 @@ def measure(device, seed):
             problem.algorithm(),
             ("n_gen", problem.settings.generations),
             seed=seed,
-            callback=note,
+            callback=record,
         )
         text = (Path(folder) / "times.jsonl").read_text()
         calls = [json.loads(line) for line in text.splitlines()]
     generations = []
     for wall, first, last in zip(np.diff(ends), starts, starts[1:], strict=False):
-        mine = calls[first:last]
+        own = calls[first:last]
         part = {
-            "training": sum(c["seconds"] for c in mine if c["kind"] == "train"),
-            "scoring": sum(c["seconds"] for c in mine if c["kind"] != "train"),
-            "journal": sum(c["journal_seconds"] for c in mine),
+            "training": sum(c["seconds"] for c in own if c["kind"] == "train"),
+            "scoring": sum(c["seconds"] for c in own if c["kind"] != "train"),
+            "journal": sum(c["journal_seconds"] for c in own),
         }
-        # what is left is pymoo, and the checks between it and the evaluator
+        # the remainder is pymoo and the checks between pymoo and the evaluator
         part["pymoo"] = float(wall) - sum(part.values())
         generations.append(part | {"wall": float(wall)})
     return problem.settings, generations
 
 
 def predict(settings, generations):
-    """Equation 5 from the warm-up's time and the first generation's scores, against the clock."""
+    """Evaluate equation 5 from the times of the warm-up and the first generation.
+
+    Returns:
+        T_tr, T_val, and the predicted and measured time of the search, in seconds.
+    """
     s = settings
-    t_train = generations[0]["training"] / s.warmup_epochs  # an epoch of one architecture
+    t_train = generations[0]["training"] / s.warmup_epochs  # one architecture, one epoch
     t_score = generations[0]["scoring"] / s.population  # one architecture
     offspring = round(s.expand * s.population)
-    t_val = t_score * (s.population + 2 * offspring)  # offspring before and after
+    t_val = t_score * (
+        s.population + 2 * offspring
+    )  # offspring are evaluated before and after training
     evolution = s.generations - 1
     epoch = t_train * s.architectures_per_step
     predicted = s.warmup_epochs * t_train + evolution * (s.epochs * epoch + t_val)
@@ -77,26 +83,26 @@ def predict(settings, generations):
 
 
 def main():
-    """Measure, print a table, write the JSON."""
+    """Measure, print a table, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--device", default="cpu", help="device of the search")
+    parser.add_argument("--seed", type=int, default=1, help="random seed")
     args = parser.parse_args()
     settings, generations = measure(args.device, args.seed)
     later = generations[1:]
     wall = np.median([g["wall"] for g in later])
-    print(f"A generation of {settings.population} parents, {settings.epochs} epochs, medians:")
+    print(f"Medians per generation of {settings.population} parents and {settings.epochs} epochs:")
     shares = {}
     for name in ("training", "scoring", "pymoo", "journal"):
         seconds = np.median([g[name] for g in later])
         shares[name] = float(seconds / wall)
         print(f"  {name:<9} {seconds:8.3f} s  {100 * shares[name]:6.2f} %")
-    print(f"  {'all':<9} {wall:8.3f} s")
+    print(f"  {'total':<9} {wall:8.3f} s")
     print(f"pymoo and journal: {100 * (shares['pymoo'] + shares['journal']):.2f} %")
     equation = predict(settings, generations)
     print(
         f"Equation 5: T_tr {equation['T_tr']:.3f} s, T_val {equation['T_val']:.3f} s, predicted "
-        f"{equation['predicted']:.0f} s, measured {equation['measured']:.0f} s in all."
+        f"{equation['predicted']:.0f} s, measured {equation['measured']:.0f} s."
     )
     name = "generation_cost.json" if args.device == "cpu" else f"generation_cost-{args.device}.json"
     result = {

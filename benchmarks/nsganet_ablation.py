@@ -1,23 +1,23 @@
-"""Does mating from a Bayesian network pay, and when should it begin? (NSGANetV1, figures 8a and 26)
+"""Do offspring from a Bayesian network help, and from when on? (NSGANetV1, figures 8a and 26)
 
-Question: with equal budgets of 40 x 30 architectures in NSGANet's own encoding, how does the
-normalised hypervolume grow for random search, NSGA-II with its usual operators made discrete (SBX
-and polynomial mutation, rounded), NSGA-II with NSGANet's operators (exploitation never), the same
-with the Bayesian network from 1/3, 1/2, 2/3 or 3/4 of the budget, and once more without it but with
-one mutated gene a child in place of four? And do the scores that this rests on rank architectures
-as training from scratch does?
+Question: with equal budgets of 40 x 30 architectures in the encoding of NSGANet, how does the
+normalised hypervolume grow for random search; NSGA-II with its usual operators, rounded (SBX and
+polynomial mutation); NSGA-II with the operators of NSGANet, without exploitation; the same with the
+Bayesian network from 1/3, 1/2, 2/3 or 3/4 of the budget on; and the same without exploitation but
+with one mutated gene per child instead of four? And do the errors in this experiment rank
+architectures like training from scratch?
 
-Method: the error is that under the weights of one supernet, trained long and then frozen, on the
-images of digits that validate; the second objective are multiply-adds. Each seed starts all
-variants from the same population, and each row is scored once. Hypervolumes are of all that was
-evaluated so far, as shares of the rectangle up to 100 % error and the dearest network of the space.
-For the rank correlation, 60 random architectures train from scratch, five times each, in the
-supernet's shape.
+Method: the error is that under the weights of a single supernet, trained for long and then frozen,
+on the validation set of digits; the second objective is multiply-adds. All variants of a seed start
+from the same population, and each row is evaluated once. Hypervolumes include all evaluated
+architectures and are normalised by the rectangle up to 100 % error and the most expensive network
+of the space. For the rank correlation, 60 random architectures of the shape of the supernet are
+trained from scratch five times each.
 
 Command: python benchmarks/nsganet_ablation.py        (2 CPU cores, about 35 minutes)
 Device: CPU, two processes with one thread each.
-Output: nsganet_ablation.json and nsganet_ablation.png beside this file. The supernet and all scores
-are kept in --runs; interrupted and repeated, only what is missing is computed.
+Output: nsganet_ablation.json and nsganet_ablation.png, next to this file. The supernet and all
+errors are stored in --runs; an interrupted run resumes and computes only what is missing.
 """
 
 import argparse
@@ -46,21 +46,28 @@ SUPERNET = dict(architectures_per_step=4, learning_rate=0.05, batch=32)
 POPULATION, GENERATIONS = 40, 30
 STARTS = {"1/3": 1 / 3, "1/2": 1 / 2, "2/3": 2 / 3, "3/4": 3 / 4}
 RANDOM, VANILLA, NEVER = "random search", "NSGA-II, SBX and PM", "NSGANetV1, never"
-TIMELY, GENTLE = "NSGANetV1, from 2/3", "never, one gene a child"
-NSGANET = {NEVER: dict(exploitation=None)}  # variants and the settings of their problem
+AS_PUBLISHED, ONE_GENE = "NSGANetV1, from 2/3", "never, one gene a child"
+NSGANET = {NEVER: dict(exploitation=None)}  # settings of the problem by variant
 NSGANET |= {f"NSGANetV1, from {name}": dict(exploitation=start) for name, start in STARTS.items()}
-VARIANTS = {RANDOM: {}, VANILLA: {}} | NSGANET | {GENTLE: dict(exploitation=None, mutation=1 / 40)}
+VARIANTS = (
+    {RANDOM: {}, VANILLA: {}} | NSGANET | {ONE_GENE: dict(exploitation=None, mutation=1 / 40)}
+)
 COLORS = {
     RANDOM: "#9db4c0",
     VANILLA: "#588157",
     NEVER: "#22313f",
-    TIMELY: "#c8553d",
-    GENTLE: "#e9a03b",
+    AS_PUBLISHED: "#c8553d",
+    ONE_GENE: "#e9a03b",
 }
 
 
 class CachedEvaluator(Evaluator):
-    """Errors of frozen weights, by row; what is not known is scored and kept in a file."""
+    """Caches the errors of another evaluator in a file, by row.
+
+    Args:
+        inner: evaluator with frozen weights.
+        path: path of the file.
+    """
 
     def __init__(self, inner, path):
         self.inner, self.path = inner, path
@@ -68,10 +75,10 @@ class CachedEvaluator(Evaluator):
         self.errors = json.loads(path.read_text()) if path.exists() else {}
 
     def begin(self, seed):
-        """Nothing depends on the run."""
+        """Do nothing: no score depends on the run."""
 
     def score(self, candidates):
-        """As the inner evaluator's."""
+        """Return errors, from the cache or the inner evaluator, and costs."""
         keys = [",".join(map(str, row)) for row in candidates.rows.tolist()]
         new = {k: i for i, k in enumerate(keys) if k not in self.errors}
         if new:
@@ -81,14 +88,14 @@ class CachedEvaluator(Evaluator):
         return {"error": np.array([self.errors[k] for k in keys])} | costs
 
     def save(self):
-        """Write the scores to the file."""
+        """Write the errors to the file."""
         part = self.path.with_suffix(".part")
         part.write_text(json.dumps(self.errors))
         part.replace(self.path)
 
 
 def supernet_problem(epochs, **options):
-    """The problem under a supernet that is trained for ``epochs`` and frozen."""
+    """Return the problem with a supernet that is trained for ``epochs`` and then frozen."""
     return moonas.load_problem(
         "nsganet",
         evaluator="supernet",
@@ -103,15 +110,15 @@ def supernet_problem(epochs, **options):
 
 
 class Progress(RunCallback):
-    """Prints every twentieth step of what is running."""
+    """Prints the progress of the running phase at every twentieth step."""
 
     def on_progress(self, phase, done, total, unit):
         if done % 20 == 0:
             print(f"{phase} {done}/{total} {unit}", flush=True)
 
 
-def trained(epochs, runs):
-    """The trained supernet's state, from the file if it is there, and its report."""
+def train_supernet(epochs, runs):
+    """Train the supernet and write its state, unless the file exists; return the state."""
     path = runs / f"supernet-{epochs}.pt"
     if not path.exists():
         problem = supernet_problem(epochs)
@@ -123,7 +130,7 @@ def trained(epochs, runs):
 
 
 def with_weights(epochs, runs, name, **options):
-    """The problem with the trained weights and cached scores."""
+    """Return the problem with the trained weights and a cache of errors."""
     problem = supernet_problem(epochs, **options)
     inner = problem.make_evaluator()
     inner.begin(0)
@@ -134,7 +141,7 @@ def with_weights(epochs, runs, name, **options):
 
 
 def algorithm(problem, variant):
-    """The algorithm of a variant; all evaluate ``POPULATION`` rows a generation."""
+    """Return the algorithm of a variant; all evaluate ``POPULATION`` rows per generation."""
     if variant == RANDOM:
         return moonas.algorithm("random", problem)
     if variant == VANILLA:
@@ -145,26 +152,31 @@ def algorithm(problem, variant):
 
 
 def search(seed, epochs, runs):
-    """All variants of one seed: the hypervolume after each generation, and the last front."""
+    """Run all variants of one seed.
+
+    Returns:
+        A dict per variant, with the hypervolume after each generation and the final front.
+    """
     torch.set_num_threads(1)
-    found = []
+    results = []
     cache = None
     for variant, options in VARIANTS.items():
         problem = with_weights(epochs, runs, f"seed-{seed}", **options)
         cache = problem.make_evaluator() if cache is None else cache
         problem.make_evaluator = lambda cache=cache: cache
-        seen, curve, shares = [], [], []
+        evaluated, curve, shares = [], [], []
 
-        def note(algorithm, problem=problem, seen=seen, curve=curve, shares=shares):
-            seen.append(algorithm.off.get("F") if algorithm.n_gen > 1 else algorithm.pop.get("F"))
-            curve.append(hypervolume(np.vstack(seen), problem.objective_bounds()))
+        def record(algorithm, problem=problem, evaluated=evaluated, curve=curve, shares=shares):
+            new = algorithm.off if algorithm.n_gen > 1 else algorithm.pop
+            evaluated.append(new.get("F"))
+            curve.append(hypervolume(np.vstack(evaluated), problem.objective_bounds()))
             shares.append(float(getattr(algorithm.mating, "shares", [1, 0])[1]))
 
         result = minimize(
-            problem, algorithm(problem, variant), ("n_gen", GENERATIONS), seed=seed, callback=note
+            problem, algorithm(problem, variant), ("n_gen", GENERATIONS), seed=seed, callback=record
         )
         front = [list(row.objectives.values()) for row in moonas.front(result)]
-        found.append(
+        results.append(
             {
                 "variant": variant,
                 "seed": seed,
@@ -175,18 +187,18 @@ def search(seed, epochs, runs):
             }
         )
         cache.save()
-    return found
+    return results
 
 
 def from_scratch(x, seed, epochs):
-    """Validation error (%) of one architecture, trained alone in the supernet's shape."""
+    """Train one architecture of the shape of the supernet; return its validation error (%)."""
     problem = moonas.load_problem("nsganet", proxy_epochs=epochs, **SHAPE)
     problem.evaluator.begin(seed)
     return float(problem.evaluator.score(problem.session.candidates(x[None]))["error"][0])
 
 
 def correlation(args):
-    """Rank correlations of supernet and scratch over random architectures, and their scores."""
+    """Compare the errors of random architectures under the supernet and from scratch."""
     problem = with_weights(args.epochs, args.runs, "random")
     rng = np.random.default_rng(0)
     X = CategoricalSampling().do(problem, args.architectures, random_state=rng).get("X")
@@ -198,21 +210,21 @@ def correlation(args):
             delayed(from_scratch)(x, seed, args.scratch_epochs) for x, seed in jobs
         )
         path.write_text(json.dumps(np.reshape(errors, (-1, len(X))).tolist()))
-    alone = np.array(json.loads(path.read_text()))
-    pairs = [spearmanr(a, b).statistic for i, a in enumerate(alone) for b in alone[:i]]
+    scratch = np.array(json.loads(path.read_text()))
+    pairs = [spearmanr(a, b).statistic for i, a in enumerate(scratch) for b in scratch[:i]]
     return {
         "supernet": shared.tolist(),
-        "scratch": alone.tolist(),
+        "scratch": scratch.tolist(),
         "scratch_epochs": args.scratch_epochs,
         "spearman_of_supernet_and_mean_of_scratch": float(
-            spearmanr(shared, alone.mean(axis=0)).statistic
+            spearmanr(shared, scratch.mean(axis=0)).statistic
         ),
         "spearman_between_two_seeds_of_scratch": float(np.mean(pairs)),
     }
 
 
 def summarise(searches):
-    """Quartiles of the last hypervolume by variant, and paired tests against exploitation never."""
+    """Return quartiles of the final hypervolume and paired tests against no exploitation."""
     last = {
         v: np.array([s["hypervolume"][-1] for s in searches if s["variant"] == v]) for v in VARIANTS
     }
@@ -231,29 +243,29 @@ def summarise(searches):
 
 
 def draw(searches, ranks, path):
-    """Figure 8a, figure 26 and the rank correlation."""
+    """Plot figures 8a and 26 and the rank correlation."""
     figure = Figure(figsize=(14, 4.6), layout="constrained")
     curves, zoom, scatter = figure.subplots(1, 3)
     x = POPULATION * np.arange(1, GENERATIONS + 1)
     for variant, color in COLORS.items():
         values = np.array([s["hypervolume"] for s in searches if s["variant"] == variant])
-        low, middle, high = np.quantile(values, [0.25, 0.5, 0.75], axis=0)
-        curves.plot(x, middle, color=color, label=variant)
+        low, median, high = np.quantile(values, [0.25, 0.5, 0.75], axis=0)
+        curves.plot(x, median, color=color, label=variant)
         curves.fill_between(x, low, high, color=color, alpha=0.18, lw=0)
     curves.set(
         xlabel="architectures evaluated",
         ylabel="normalised hypervolume: median, quartiles",
-        title="Figure 8a in miniature",
+        title="Figure 8a, small scale",
     )
     early = [s["hypervolume"][3] for s in searches if s["variant"] == RANDOM]
     curves.set_ylim(bottom=np.median(early))
     curves.legend(frameon=False, loc="center right", bbox_to_anchor=(1, 0.42), fontsize=9)
-    for place, variant in enumerate(NSGANET):
+    for i, variant in enumerate(NSGANET):
         values = [s["hypervolume"][-1] for s in searches if s["variant"] == variant]
-        zoom.boxplot([values], positions=[place], widths=0.5, medianprops={"color": "#c8553d"})
-        zoom.scatter(np.full(len(values), place), values, s=12, color="#22313f", alpha=0.6)
+        zoom.boxplot([values], positions=[i], widths=0.5, medianprops={"color": "#c8553d"})
+        zoom.scatter(np.full(len(values), i), values, s=12, color="#22313f", alpha=0.6)
     zoom.set_xticks(range(len(NSGANET)), ["never", *STARTS])
-    zoom.set(xlabel="exploitation from", ylabel="hypervolume at the end", title="Figure 26")
+    zoom.set(xlabel="start of exploitation", ylabel="final hypervolume", title="Figure 26")
     mean = np.mean(ranks["scratch"], axis=0)
     scatter.scatter(ranks["supernet"], mean, s=18, color="#457b9d")
     rho = ranks["spearman_of_supernet_and_mean_of_scratch"]
@@ -269,25 +281,37 @@ def draw(searches, ranks, path):
 
 
 def main():
-    """Run what is missing, print the table, write JSON and picture."""
+    """Run what is missing, print a table, and write the results and the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=11)
-    parser.add_argument("--epochs", type=int, default=200, help="of the supernet")
-    parser.add_argument("--architectures", type=int, default=60, help="trained from scratch")
-    parser.add_argument("--scratch-epochs", type=int, default=5)
-    parser.add_argument("--scratch-seeds", type=int, default=5)
-    parser.add_argument("--runs", type=Path, default=Path("runs/nsganet_ablation"))
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=HERE / "nsganet_ablation")
+    parser.add_argument("--seeds", type=int, default=11, help="number of seeds")
+    parser.add_argument("--epochs", type=int, default=200, help="epochs of the supernet")
+    parser.add_argument(
+        "--architectures",
+        type=int,
+        default=60,
+        help="number of architectures that are trained from scratch",
+    )
+    parser.add_argument("--scratch-epochs", type=int, default=5, help="epochs from scratch")
+    parser.add_argument("--scratch-seeds", type=int, default=5, help="trainings per architecture")
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs/nsganet_ablation"), help="folder of the searches"
+    )
+    parser.add_argument("--jobs", type=int, default=2, help="number of processes")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=HERE / "nsganet_ablation",
+        help="path of the results, without suffix",
+    )
     args = parser.parse_args()
     args.runs.mkdir(parents=True, exist_ok=True)
-    trained(args.epochs, args.runs)
+    train_supernet(args.epochs, args.runs)
     ranks = correlation(args)
     seeds = range(1, args.seeds + 1)
     by_seed = Parallel(args.jobs, verbose=10)(
         delayed(search)(seed, args.epochs, args.runs) for seed in seeds
     )
-    searches = [s for mine in by_seed for s in mine]
+    searches = [search for results in by_seed for search in results]
     budgets = {s["evaluations"] for s in searches}
     assert budgets == {POPULATION * GENERATIONS}, budgets
     table = summarise(searches)
@@ -302,7 +326,7 @@ def main():
     args.out.with_suffix(".json").write_text(json.dumps(result) + "\n")
     draw(searches, ranks, args.out.with_suffix(".png"))
     for variant, row in table.items():
-        words = (
+        test = (
             ""
             if variant == NEVER
             else (
@@ -310,7 +334,7 @@ def main():
                 f"difference {row['median_difference_to_never']:+.5f}, p {row['p_wilcoxon']:.3f}"
             )
         )
-        print(f"{variant:<24} {row['q25']:.5f} {row['median']:.5f} {row['q75']:.5f}{words}")
+        print(f"{variant:<24} {row['q25']:.5f} {row['median']:.5f} {row['q75']:.5f}{test}")
     for name in (
         "spearman_of_supernet_and_mean_of_scratch",
         "spearman_between_two_seeds_of_scratch",

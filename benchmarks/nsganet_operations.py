@@ -1,17 +1,17 @@
-"""Which operations do fronts keep, and do more concatenated nodes help? (NSGANetV1, figure 9)
+"""Which operations are on the fronts, and do more concatenated nodes help? (NSGANetV1, figure 9)
 
 Question: how often is each operation on an edge, among all architectures that NSGANetV1 trains from
 scratch, among those on the fronts, and among the fifth with the lowest error? And how does the
 error depend on the number of nodes that the two blocks concatenate?
 
-Method: searches with the digits preset. Bars and quartiles are of the candidates of all seeds
-together, each front by itself; lines on the bars go from the lowest to the highest seed. Candidates
-of one search are relatives, so it is the seeds that tell what is chance.
+Method: searches with the digits preset. Bars and quartiles show the candidates of all seeds
+together, with one front per seed; error bars show the range over seeds. Candidates of one search
+are related, so chance has to be judged by the differences between seeds.
 
 Command: python benchmarks/nsganet_operations.py        (2 CPU cores, about 20 minutes)
 Device: CPU, two processes with one thread each.
-Output: nsganet_operations.json and nsganet_operations.png beside this file. The searches are kept
-in --runs; interrupted and repeated, only what is missing is computed.
+Output: nsganet_operations.json and nsganet_operations.png, next to this file. Searches are stored
+in --runs; an interrupted run resumes and computes only what is missing.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from moonas.spaces.genotype import SHORT
 
 HERE = Path(__file__).parent
 GROUPS = {
-    "all": "all that were trained",
+    "all": "all trained architectures",
     "front": "on the fronts",
     "accurate": "the most accurate fifth, with ties",
 }
@@ -40,7 +40,7 @@ COLORS = {"all": "#9db4c0", "front": "#c8553d", "accurate": "#22313f"}
 
 
 def search(seed, runs, generations):
-    """Everything that one search trained: rows, errors (%) and macs, each row once."""
+    """Run or resume a search; return its distinct rows and their errors (%) and macs."""
     folder = runs / f"seed-{seed}"
     problem = moonas.load_problem("nsganet", device="cpu", generations=generations, journal=folder)
     minimize(problem, problem.algorithm(), ("n_gen", generations), seed=seed, verbose=True)
@@ -55,19 +55,19 @@ def search(seed, runs, generations):
 
 
 def shares(X):
-    """(n, 12) share of a row's twenty edges that have each operation."""
+    """Return, for each row, the shares of its twenty edges with each operation, (n, 12)."""
     operations, _ = space.edges(X)
     return np.array([np.bincount(o.ravel(), minlength=12) for o in operations]) / 20
 
 
-def analyse(found):
-    """Frequencies of operations by group, and errors by number of concatenated nodes."""
-    X = np.vstack([X for X, _ in found])
-    F = np.vstack([F for _, F in found])
-    seed = np.concatenate([np.full(len(F), i) for i, (_, F) in enumerate(found)])
+def analyse(searches):
+    """Return frequencies of operations by group, and errors by number of concatenated nodes."""
+    X = np.vstack([X for X, _ in searches])
+    F = np.vstack([F for _, F in searches])
+    seed = np.concatenate([np.full(len(F), i) for i, (_, F) in enumerate(searches)])
     members = {
         "all": np.ones(len(X), bool),
-        "front": np.concatenate([np.isin(np.arange(len(F)), nondominated(F)) for _, F in found]),
+        "front": np.concatenate([np.isin(np.arange(len(F)), nondominated(F)) for _, F in searches]),
         "accurate": F[:, 0] <= np.quantile(F[:, 0], 0.2),
     }
     frequency = {}
@@ -92,36 +92,44 @@ def analyse(found):
     return {
         "frequency": frequency,
         "by_concatenated_nodes": by_nodes,
-        "spearman_of_nodes_and_error": _by_seed(nodes, F[:, 0], seed),
-        "spearman_of_nodes_and_macs": _by_seed(nodes, F[:, 1], seed),
+        "spearman_of_nodes_and_error": _correlations(nodes, F[:, 0], seed),
+        "spearman_of_nodes_and_macs": _correlations(nodes, F[:, 1], seed),
     }
 
 
-def _by_seed(a, b, seed):
+def _correlations(a, b, seed):
+    """Return the rank correlation of two arrays for each seed."""
     return [float(spearmanr(a[seed == i], b[seed == i]).statistic) for i in np.unique(seed)]
 
 
 def draw(result, path):
-    """Figure 9, both parts."""
+    """Plot both parts of figure 9."""
     figure = Figure(figsize=(13, 4.8), layout="constrained")
     bars, boxes = figure.subplots(1, 2, width_ratios=[3, 2])
-    place = np.arange(len(space.OPERATIONS))
+    positions = np.arange(len(space.OPERATIONS))
     for k, (group, title) in enumerate(GROUPS.items()):
         row = result["frequency"][group]
         share = np.array(list(row["share"].values()))
         error = np.abs(np.array([row["low"], row["high"]]) - share)
         label = f"{title} ({row['architectures']})"
-        at = place + 0.27 * (k - 1)
-        bars.bar(at, 100 * share, 0.25, yerr=100 * error, color=COLORS[group], label=label)
+        offset = 0.27 * (k - 1)
+        bars.bar(
+            positions + offset,
+            100 * share,
+            0.25,
+            yerr=100 * error,
+            color=COLORS[group],
+            label=label,
+        )
     bars.axhline(100 / 12, color="#22313f", lw=0.8, ls=":")
-    bars.set_xticks(place, [SHORT[name] for name in space.OPERATIONS])
-    bars.set(ylabel="share of the edges (%), range of seeds", title="Operations (figure 9a)")
+    bars.set_xticks(positions, [SHORT[name] for name in space.OPERATIONS])
+    bars.set(ylabel="share of edges (%), range over seeds", title="Operations (figure 9a)")
     bars.legend(frameon=False)
     table = result["by_concatenated_nodes"]
     numbers = [n for n in table if table[n]["architectures"] >= 5]
-    low, middle, high = np.array([table[n]["error_quartiles"] for n in numbers]).T
+    low, median, high = np.array([table[n]["error_quartiles"] for n in numbers]).T
     boxes.errorbar(
-        numbers, middle, [middle - low, high - middle], fmt="o-", color="#c8553d", capsize=3
+        numbers, median, [median - low, high - median], fmt="o-", color="#c8553d", capsize=3
     )
     for n, y in zip(numbers, high, strict=True):
         boxes.annotate(
@@ -134,7 +142,7 @@ def draw(result, path):
         )
     rho = np.median(result["spearman_of_nodes_and_error"])
     boxes.set(
-        xlabel="nodes that the two blocks concatenate",
+        xlabel="concatenated nodes in both blocks",
         ylabel="error (%): median, quartiles",
         title=f"Concatenation (figure 9b), median Spearman {rho:.2f}",
     )
@@ -145,19 +153,26 @@ def draw(result, path):
 
 
 def main():
-    """Run what is missing, print the table, write JSON and picture."""
+    """Run what is missing, print a table, and write the results and the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--generations", type=int, default=10)
-    parser.add_argument("--runs", type=Path, default=Path("runs/nsganet_operations"))
-    parser.add_argument("--out", type=Path, default=HERE / "nsganet_operations")
+    parser.add_argument("--seeds", type=int, default=5, help="number of seeds")
+    parser.add_argument("--generations", type=int, default=10, help="generations per search")
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs/nsganet_operations"), help="folder of the searches"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=HERE / "nsganet_operations",
+        help="path of the results, without suffix",
+    )
     args = parser.parse_args()
-    found = [search(seed, args.runs, args.generations) for seed in range(1, args.seeds + 1)]
+    searches = [search(seed, args.runs, args.generations) for seed in range(1, args.seeds + 1)]
     result = {
         "command": f"python benchmarks/nsganet_operations.py --seeds {args.seeds} "
         f"--generations {args.generations}",
         "torch": torch.__version__,
-        **analyse(found),
+        **analyse(searches),
     }
     args.out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
     draw(result, args.out.with_suffix(".png"))
@@ -170,9 +185,9 @@ def main():
             f"{n:>2} nodes: {row['architectures']:>4} architectures, median error "
             f"{row['error_quartiles'][1]:.2f} %, median macs {row['macs_median']:,.0f}"
         )
-    for what in ("error", "macs"):
-        values = result[f"spearman_of_nodes_and_{what}"]
-        print(f"Spearman of nodes and {what}, by seed: {', '.join(f'{v:.2f}' for v in values)}")
+    for column in ("error", "macs"):
+        values = result[f"spearman_of_nodes_and_{column}"]
+        print(f"Spearman of nodes and {column}, by seed: {', '.join(f'{v:.2f}' for v in values)}")
 
 
 if __name__ == "__main__":

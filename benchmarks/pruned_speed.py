@@ -1,17 +1,17 @@
-"""How much of the saved multiply-adds does a pruned generator save in time?
+"""How much faster is a pruned generator, relative to the multiply-adds that it saves?
 
-Question: the paper's compressed generator has 4.23 times fewer FLOPs than the original and is 3.1
-times faster, 0.73 of that (section 4, runtime). What is the measured speed-up over the ratio of
-multiply-adds here, and does it depend on the number of threads?
+Question: the compressed generator of the paper has 4.23 times fewer FLOPs than the original and is
+3.1 times faster, a ratio of 0.73 (section 4, runtime). What is the ratio of measured speed-up to
+saved multiply-adds here, and does it depend on the number of threads?
 
-Method: CycleGAN's generator (width 64, 9 blocks), random weights, one image of 256x256 pixels.
-Pruned ones keep the same share of every mask, filters drawn at random; the shares bracket Table 1.
-Times are medians of 7 passes after 3 that do not count.
-
+Method: the generator of CycleGAN (width 64, 9 blocks) has random weights and translates one image
+of 256x256 pixels. Pruned generators keep the same share of every mask, with filters selected at
+random; the sizes of Table 1 lie between those of these shares. Latencies are medians of 7 passes
+after 3 passes for warm-up.
 
 Command: python benchmarks/pruned_speed.py        (2 CPU cores, about 5 minutes)
 Device: CPU.
-Output: pruned_speed.json beside this file.
+Output: pruned_speed.json, next to this file.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from moonas.problems.cyclegan_pruning import networks
 from moonas.problems.cyclegan_pruning.channels import ChannelCosts, prune
-from moonas.problems.cyclegan_pruning.masks import groups_of
+from moonas.problems.cyclegan_pruning.masks import filter_groups
 from moonas.problems.cyclegan_pruning.space import Space
 
 from moonas.metrics.timing import measure_latency
@@ -31,38 +31,40 @@ from moonas.nets.devices import repeatable
 from moonas.nets.randomness import initial_weights
 
 HERE = Path(__file__).parent
-SHARES = (0.45, 0.5, 0.55)  # of the filters of each mask
+SHARES = (0.45, 0.5, 0.55)  # of filters that each mask keeps
 ENCODING = "released"
 
 
 def main():
-    """Measure, print the table, write JSON."""
+    """Measure, print a table, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--side", type=int, default=256, help="pixels")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--out", type=Path, default=HERE / "pruned_speed.json")
+    parser.add_argument("--side", type=int, default=256, help="side length of the image in pixels")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="numbers of threads")
+    parser.add_argument("--repeats", type=int, default=7, help="timed passes")
+    parser.add_argument(
+        "--out", type=Path, default=HERE / "pruned_speed.json", help="path of the results"
+    )
     args = parser.parse_args()
     shape = (3, args.side, args.side)
     with initial_weights(0):
         original = networks.generator()
-    groups = groups_of(original, ENCODING)
+    groups = filter_groups(original, ENCODING)
     costs = ChannelCosts(original, groups, *shape)
     space = Space([group.size for group in groups if not group.fixed])
     rows = []
     for threads in args.threads:
         for share in SHARES:
             masks = space.uniform(share, np.random.default_rng(0)).masks("a")
-            small = prune(original, groups, masks)
+            pruned = prune(original, groups, masks)
             weights, _, macs = costs.count(masks)
             with repeatable(threads):
-                ms = [measure_latency(n, shape, "cpu", 1, args.repeats) for n in (original, small)]
-            ratio, speed_up = costs.whole[2] / macs, ms[0] / ms[1]
+                ms = [measure_latency(n, shape, "cpu", 1, args.repeats) for n in (original, pruned)]
+            ratio, speed_up = costs.total[2] / macs, ms[0] / ms[1]
             rows.append(
                 {
                     "threads": threads,
                     "share": share,
-                    "weights ratio": costs.whole[0] / weights,
+                    "weights ratio": costs.total[0] / weights,
                     "macs ratio": ratio,
                     "original ms": ms[0],
                     "pruned ms": ms[1],

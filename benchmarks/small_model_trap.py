@@ -1,13 +1,14 @@
-"""Does pNSGA-III keep large models where NSGA-III drops them? (CARS, figures 2 and 3)
+"""Does pNSGA-III keep large models that NSGA-III drops? (CARS, figures 2 and 3)
 
-Question: with the same supernet, offspring and training, which sizes are left in the population
-when the survival is NSGA-III, pNSGA-III with the growth of accuracy (the paper), or pNSGA-III with
-size alone (the authors' release)? And do small networks, trained alone, lead in early epochs?
+Question: with the same supernet, offspring and training, which sizes remain in the population if
+the survival is NSGA-III, pNSGA-III with the growth of accuracy (the paper), or pNSGA-III with size
+alone (the released code)? And are small networks ahead in early epochs if they are trained
+independently?
 
 Command: python benchmarks/small_model_trap.py        (2 CPU cores, about 30 minutes)
 Device: CPU, two processes with one thread each.
-Output: small_model_trap.json and small_model_trap.png beside this file. The searches are kept in
---runs; interrupted and repeated, only what is missing is computed.
+Output: small_model_trap.json and small_model_trap.png, next to this file. Searches are stored in
+--runs; an interrupted run resumes and computes only what is missing.
 """
 
 import argparse
@@ -33,15 +34,20 @@ HERE = Path(__file__).parent
 RULES = {
     "none": "NSGA-III",
     "growth": "pNSGA-III, growth (the paper)",
-    "size": "pNSGA-III, size (the release)",
+    "size": "pNSGA-III, size (released code)",
 }
 COLORS = {"none": "#9db4c0", "growth": "#c8553d", "size": "#588157"}
-ALONE = {"small": 0.05, "middle": 0.5, "large": 0.95}  # quantile of size among random networks
-ALONE_EPOCHS = 60
+NETWORKS = {"small": 0.05, "middle": 0.5, "large": 0.95}  # quantile of size among random ones
+NETWORK_EPOCHS = 60
 
 
 def search(rule, seed, runs, generations):
-    """Sizes and errors of every generation's population, and the front's hypervolume at the end."""
+    """Run or resume a search.
+
+    Returns:
+        Sizes and errors of the population of every generation, and the final front with its
+        hypervolume.
+    """
     problem = moonas.load_problem(
         "cars",
         protection=rule,
@@ -70,11 +76,11 @@ def search(rule, seed, runs, generations):
     }
 
 
-def train_alone(name, quantile, seed):
-    """Validation error (%) after each epoch of one network trained from scratch."""
+def train_network(name, quantile, seed):
+    """Train one network from scratch; return its validation error (%) after each epoch."""
     torch.set_num_threads(1)
     problem = moonas.load_problem("cars", device="cpu")
-    rng = np.random.default_rng(0)  # the same networks for every seed
+    rng = np.random.default_rng(0)  # the same networks with every seed
     X = rng.integers(0, space.N_CHOICES, size=(2000, space.N_VAR))
     params = problem.costs.count(*space.edges(X))[:, 0]
     chosen = np.argsort(params)[int(quantile * len(X))]
@@ -83,9 +89,9 @@ def train_alone(name, quantile, seed):
     with initial_weights(seed, name):
         net = network(space.decode(X[chosen]), **problem.shape)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.025, momentum=0.9, weight_decay=3e-4)
-    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, ALONE_EPOCHS)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, NETWORK_EPOCHS)
     order, curve = generator(seed, "batches"), []
-    for _ in range(ALONE_EPOCHS):
+    for _ in range(NETWORK_EPOCHS):
         net.train()
         shuffled = train[torch.randperm(len(train), generator=order).numpy()]
         for rows in np.array_split(shuffled, len(shuffled) // 32):
@@ -93,7 +99,7 @@ def train_alone(name, quantile, seed):
             F.cross_entropy(net(data.images[rows]), data.labels[rows]).backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 5)
             optimizer.step()
-        decay.step()
+        scheduler.step()
         net.eval()
         wrong, _ = count_wrong(net, data.images[validation], data.labels[validation], 360)
         curve.append(float(error_percent(wrong, len(validation))))
@@ -101,69 +107,72 @@ def train_alone(name, quantile, seed):
 
 
 def summarise(searches):
-    """Size of the last population by rule: quantiles over all seeds, and shares of each third."""
+    """Return sizes, best errors and hypervolumes of the last populations, by survival rule."""
     table = {}
     for rule in RULES:
-        mine = [s for s in searches if s["rule"] == rule]
-        last = [np.array(s["generations"][-1]["params"]) for s in mine]
-        everyone = np.concatenate(last)
+        selected = [s for s in searches if s["rule"] == rule]
+        last = [np.array(s["generations"][-1]["params"]) for s in selected]
+        pooled = np.concatenate(last)
         table[rule] = {
             "largest": [int(x.max()) for x in last],
             "median": [float(np.median(x)) for x in last],
             "smallest": [int(x.min()) for x in last],
-            "quartiles_of_all": np.quantile(everyone, [0.25, 0.5, 0.75]).tolist(),
-            "best_error": [min(s["generations"][-1]["error"]) for s in mine],
-            "front_size": [len(s["front"]) for s in mine],
-            "hypervolume": [s["hypervolume"] for s in mine],
+            "quartiles_of_all": np.quantile(pooled, [0.25, 0.5, 0.75]).tolist(),
+            "best_error": [min(s["generations"][-1]["error"]) for s in selected],
+            "front_size": [len(s["front"]) for s in selected],
+            "hypervolume": [s["hypervolume"] for s in selected],
         }
     return table
 
 
-def draw(searches, alone, path):
-    """Figure 2: populations and their sizes over generations; figure 3: networks trained alone."""
+def draw(searches, networks, path):
+    """Plot populations and their sizes (figure 2) and independently trained networks (figure 3)."""
     figure = Figure(figsize=(12, 7), layout="constrained")
     axes = figure.subplots(2, 3)
     top = max(max(g["params"]) for s in searches for g in s["generations"])
     for axis, (rule, title) in zip(axes[0], RULES.items(), strict=True):
-        mine = [s for s in searches if s["rule"] == rule]
-        for s in mine:
+        selected = [s for s in searches if s["rule"] == rule]
+        for s in selected:
             last = s["generations"][-1]
             axis.scatter(last["params"], last["error"], s=14, color=COLORS[rule], alpha=0.7)
         axis.set(title=title, xlabel="params", xlim=(0, 1.05 * top), ylim=(0, 60))
         axis.xaxis.set_major_formatter(lambda value, _: short_number(value))
-    axes[0, 0].set_ylabel(f"error (%), last population, {len(mine)} seeds")
+    axes[0, 0].set_ylabel(f"error (%), last population, {len(selected)} seeds")
 
     sizes, hv, curves = axes[1]
     for rule, title in RULES.items():
-        mine = [s for s in searches if s["rule"] == rule]
+        selected = [s for s in searches if s["rule"] == rule]
         pooled = [
-            np.concatenate([s["generations"][g]["params"] for s in mine])
-            for g in range(len(mine[0]["generations"]))
+            np.concatenate([s["generations"][g]["params"] for s in selected])
+            for g in range(len(selected[0]["generations"]))
         ]
-        low, middle, high = np.array([np.quantile(p, [0.1, 0.5, 0.9]) for p in pooled]).T
-        x = np.arange(1, len(middle) + 1)
-        sizes.plot(x, middle, color=COLORS[rule], label=title)
+        low, median, high = np.array([np.quantile(p, [0.1, 0.5, 0.9]) for p in pooled]).T
+        x = np.arange(1, len(median) + 1)
+        sizes.plot(x, median, color=COLORS[rule], label=title)
         sizes.fill_between(x, low, high, color=COLORS[rule], alpha=0.18, lw=0)
-    sizes.set(xlabel="generation", ylabel="params: median, 10 to 90 %", ylim=(0, None))
+    sizes.set(xlabel="generation", ylabel="params: median, 10th to 90th percentile", ylim=(0, None))
     sizes.yaxis.set_major_formatter(lambda value, _: short_number(value))
     sizes.legend(frameon=False, fontsize=8)
 
-    for place, rule in enumerate(RULES):
+    for i, rule in enumerate(RULES):
         values = [s["hypervolume"] for s in searches if s["rule"] == rule]
-        hv.scatter([place] * len(values), values, color=COLORS[rule])
+        hv.scatter([i] * len(values), values, color=COLORS[rule])
     hv.set_xticks(range(len(RULES)), ["NSGA-III", "growth", "size"])
     hv.set(ylabel="hypervolume of the front", xlim=(-0.5, 2.5))
 
-    for name, color in zip(ALONE, ("#457b9d", "#588157", "#c8553d"), strict=True):
-        mine = [a for a in alone if a["name"] == name]
-        error = np.array([a["error"] for a in mine])
+    for name, color in zip(NETWORKS, ("#457b9d", "#588157", "#c8553d"), strict=True):
+        selected = [a for a in networks if a["name"] == name]
+        error = np.array([a["error"] for a in selected])
         x = np.arange(1, error.shape[1] + 1)
-        label = f"{name}, {short_number(mine[0]['params'])}"
+        label = f"{name}, {short_number(selected[0]['params'])}"
         curves.plot(x, 100 - np.median(error, axis=0), color=color, label=label)
         low, high = 100 - error.max(axis=0), 100 - error.min(axis=0)
         curves.fill_between(x, low, high, color=color, alpha=0.15, lw=0)
     curves.set(
-        xlabel="epoch", ylabel="accuracy (%), trained alone", ylim=(40, 100), title="Figure 3"
+        xlabel="epoch",
+        ylabel="accuracy (%), trained independently",
+        ylim=(40, 100),
+        title="Figure 3",
     )
     curves.legend(frameon=False, loc="lower right")
     for axis in axes.flat:
@@ -173,22 +182,29 @@ def draw(searches, alone, path):
 
 
 def main():
-    """Run what is missing, print the table, write JSON and picture."""
+    """Run what is missing, print a table, and write the results and the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--generations", type=int, default=16)
-    parser.add_argument("--runs", type=Path, default=Path("runs/small_model_trap"))
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=HERE / "small_model_trap")
+    parser.add_argument("--seeds", type=int, default=5, help="number of seeds")
+    parser.add_argument("--generations", type=int, default=16, help="generations per search")
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs/small_model_trap"), help="folder of the searches"
+    )
+    parser.add_argument("--jobs", type=int, default=2, help="number of processes")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=HERE / "small_model_trap",
+        help="path of the results, without suffix",
+    )
     args = parser.parse_args()
     seeds = range(1, args.seeds + 1)
     searches = Parallel(args.jobs, verbose=5)(
         delayed(search)(rule, seed, args.runs, args.generations) for seed in seeds for rule in RULES
     )
-    alone = Parallel(args.jobs, verbose=5)(
-        delayed(train_alone)(name, quantile, seed)
+    networks = Parallel(args.jobs, verbose=5)(
+        delayed(train_network)(name, quantile, seed)
         for seed in seeds
-        for name, quantile in ALONE.items()
+        for name, quantile in NETWORKS.items()
     )
     table = summarise(searches)
     result = {
@@ -196,11 +212,11 @@ def main():
         f"--generations {args.generations}",
         "torch": torch.__version__,
         "summary": table,
-        "alone": alone,
+        "alone": networks,
         "searches": searches,
     }
     args.out.with_suffix(".json").write_text(json.dumps(result) + "\n")
-    draw(searches, alone, args.out.with_suffix(".png"))
+    draw(searches, networks, args.out.with_suffix(".png"))
     for rule, title in RULES.items():
         row = table[rule]
         print(
@@ -209,10 +225,12 @@ def main():
             f"best error {np.median(row['best_error']):.2f} %  "
             f"hypervolume {np.median(row['hypervolume']):.4f}   (medians over seeds)"
         )
-    for name in ALONE:
-        error = np.median([a["error"] for a in alone if a["name"] == name], axis=0)
-        marks = ", ".join(f"{100 - error[e - 1]:.1f}" for e in (1, 2, 3, 5, 10, 20, ALONE_EPOCHS))
-        print(f"{name:<8} accuracy (%) after 1, 2, 3, 5, 10, 20, {ALONE_EPOCHS} epochs: {marks}")
+    for name in NETWORKS:
+        error = np.median([a["error"] for a in networks if a["name"] == name], axis=0)
+        values = ", ".join(
+            f"{100 - error[e - 1]:.1f}" for e in (1, 2, 3, 5, 10, 20, NETWORK_EPOCHS)
+        )
+        print(f"{name:<8} accuracy (%) after 1, 2, 3, 5, 10, 20, {NETWORK_EPOCHS} epochs: {values}")
 
 
 if __name__ == "__main__":

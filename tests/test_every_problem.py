@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from cyclegans import write_domains
 from pymoo.operators.mutation.pm import PM
 from searches import TINY
 from tables201 import write_table
@@ -22,8 +23,10 @@ def options_of(tiny_of, few_digits, tmp_path_factory):
             return {"table": write_table(tmp_path_factory.mktemp("table") / "table.csv")}
         if "image_size" not in names_of(settings_class(name)):  # no images are read
             return tiny_of(name)
-        data = {} if name == "cyclegan-pruning" else {"data": few_digits}  # it wants two domains
-        return tiny_of(name) | data
+        data = few_digits
+        if name == "cyclegan-pruning":  # requires images of two domains
+            data = write_domains(tmp_path_factory.mktemp("domains") / "noise")
+        return tiny_of(name) | {"data": data}
 
     return options
 

@@ -1,21 +1,27 @@
-"""Which channels of a network live and die together, read from its graph, and surgery on them.
+"""Channel dependencies of a network, read from its graph, and structured pruning.
 
-A *group* is a set of channels that every tensor they pass through has in common: the outputs of a
-convolution, and of all convolutions whose outputs are added to them. What does not mix channels
-(normalisation without parameters, activations, padding) hands a group on. So a mask of one bit a
-channel of each group says which filters stay, and the network without the others is a network of
-the same graph with fewer channels.
+Channels that must be kept or removed together form a *group*: the outputs of a convolution and of
+all convolutions whose outputs are added to them. Layers that do not mix channels (normalisation
+without parameters, activations, padding) pass a group on unchanged. A mask with one bit per channel
+of each group therefore selects the filters to keep, and pruning the others yields a network with
+the same graph and fewer channels.
 """
+
+from __future__ import annotations
 
 import copy
 import operator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import fx, nn
 
-CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
+Convolution = nn.Conv2d | nn.ConvTranspose2d
+Masks = Sequence[np.ndarray | Sequence[bool]]  # one per group that is not fixed, in order
+
 CHANNELWISE = (
     nn.ReLU,
     nn.LeakyReLU,
@@ -30,15 +36,16 @@ ADDITIONS = (operator.add, operator.iadd, torch.add)
 
 @dataclass(frozen=True)
 class Group:
-    """Channels that live and die together.
+    """Channels that are kept or pruned together.
 
     Args:
         size: number of channels.
-        producers: names of the convolutions whose outputs they are, in order; none for those of the
-            network's input.
-        consumers: names of the convolutions that read them, in order.
-        norms: names of the normalisations that they pass through.
-        fixed: whether they are the network's input or output, of which nothing can be left out.
+        producers: names of the convolutions that output these channels, in order; empty for the
+            input of the network.
+        consumers: names of the convolutions that take these channels as input, in order.
+        norms: names of the normalisation layers that these channels pass through.
+        fixed: whether these channels are the input or the output of the network, which cannot be
+            pruned.
     """
 
     size: int
@@ -48,244 +55,310 @@ class Group:
     fixed: bool
 
 
-def channel_groups(module, in_channels):
-    """The :class:`Group` list of a network, in the order in which its first producers run.
+def channel_groups(module: nn.Module, in_channels: int) -> list[Group]:
+    """Return the channel groups of a network, in the order in which their first producers run.
 
     Args:
-        module: one tensor in, one out; convolutions of one group each, instance normalisation
-            without parameters, channelwise modules, and additions.
-        in_channels: of its input.
+        module: network with one input and one output tensor. It may contain convolutions with
+            ``groups=1``, instance normalisation without parameters, channel-wise modules and
+            additions.
+        in_channels: number of channels of the input.
 
     Raises:
-        ValueError: the network does something else.
+        ValueError: the network contains any other operation.
     """
     graph, modules = fx.symbolic_trace(module), dict(module.named_modules())
-    parent, size, fixed = {}, {}, set()
-    producers, consumers, norms = {}, {}, {}
+    # Union-find over nodes of the graph: the root of each set stands for a group.
+    parent: dict[fx.Node, fx.Node] = {}
+    size: dict[fx.Node, int] = {}
+    producers: dict[fx.Node, list[str]] = {}
+    consumers: dict[fx.Node, list[str]] = {}
+    norms: dict[fx.Node, list[str]] = {}
+    fixed: set[fx.Node] = set()
 
-    def new(node, channels):
+    def add_group(node: fx.Node, channels: int) -> None:
         parent[node], size[node] = node, channels
         producers[node], consumers[node], norms[node] = [], [], []
 
-    def root(node):
+    def root(node: fx.Node) -> fx.Node:
         while parent[node] is not node:
             node = parent[node]
         return node
 
-    def join(a, b):
+    def merge(a: fx.Node, b: fx.Node) -> fx.Node:
         a, b = root(a), root(b)
         if a is b:
             return a
         if size[a] != size[b]:
-            raise ValueError(f"Tensors of {size[a]} and of {size[b]} channels are added.")
+            raise ValueError(
+                "Channels cannot be traced through an addition of tensors with "
+                f"{size[a]} and {size[b]} channels."
+            )
         parent[b] = a
         for names in (producers, consumers, norms):
             names[a] += names.pop(b)
         return a
 
-    of = {}  # node of the graph -> a node of the group its tensor's channels are
+    group_of: dict[Any, fx.Node] = {}  # node of the graph -> a node of its output's group
     for node in graph.graph.nodes:
         if node.op == "placeholder":
-            new(node, in_channels)
-            of[node] = node
+            add_group(node, in_channels)
+            group_of[node] = node
             fixed.add(node)
         elif node.op == "call_module":
-            layer, source = modules[node.target], of[node.args[0]]
-            if isinstance(layer, CONVOLUTIONS) and layer.groups == 1:
-                consumers[root(of[source])].append(node.target)
-                new(node, layer.out_channels)
-                producers[node].append(node.target)
-                of[node] = node
-            elif isinstance(layer, CHANNELWISE) or (
-                isinstance(layer, nn.InstanceNorm2d)
-                and not (layer.affine or layer.track_running_stats)
+            layer, source = modules[str(node.target)], group_of[node.args[0]]
+            if isinstance(layer, Convolution) and layer.groups == 1:
+                consumers[root(source)].append(str(node.target))
+                add_group(node, layer.out_channels)
+                producers[node].append(str(node.target))
+                group_of[node] = node
+            elif isinstance(layer, CHANNELWISE):
+                group_of[node] = source
+            elif isinstance(layer, nn.InstanceNorm2d) and not (
+                layer.affine or layer.track_running_stats
             ):
-                of[node] = of[source]
-                if isinstance(layer, nn.InstanceNorm2d):
-                    norms[root(of[source])].append(node.target)
+                group_of[node] = source
+                norms[root(source)].append(str(node.target))
             else:
-                raise ValueError(f"Channels cannot be followed through {node.target}: {layer}.")
+                raise ValueError(f"Channels cannot be traced through {node.target}: {layer}.")
         elif node.op == "call_function" and node.target in ADDITIONS:
-            of[node] = join(of[node.args[0]], of[node.args[1]])
+            group_of[node] = merge(group_of[node.args[0]], group_of[node.args[1]])
         elif node.op == "output":
-            fixed.add(of[node.args[0]])
+            fixed.add(group_of[node.args[0]])
         else:
-            raise ValueError(f"Channels cannot be followed through {node.format_node()}.")
+            raise ValueError(f"Channels cannot be traced through {node.format_node()}.")
     fixed = {root(node) for node in fixed}
-    roots = list(dict.fromkeys(root(node) for node in parent))
-    kinds = producers, consumers, norms
-    return [Group(size[r], *(tuple(names[r]) for names in kinds), r in fixed) for r in roots]
+    roots = dict.fromkeys(root(node) for node in parent)
+    return [
+        Group(size[r], tuple(producers[r]), tuple(consumers[r]), tuple(norms[r]), r in fixed)
+        for r in roots
+    ]
 
 
-def join_loops(groups):
-    """Groups, those merged that lead from some channels back to the same ones.
+def merge_residual_groups(groups: Sequence[Group]) -> list[Group]:
+    """Merge the groups inside residual blocks with the group of the trunk.
 
-    The two convolutions of a residual block are such a loop: what is between them reads and feeds
-    the trunk alone. Merged with it, the block has one mask for all of its channels.
+    The group between the two convolutions of a residual block reads from the trunk and is read back
+    into it. After merging, all channels of a residual block share one mask.
+
+    Args:
+        groups: result of :func:`channel_groups`.
     """
-    written = {name: group for group in groups for name in group.producers}
-    read = {name: group for group in groups for name in group.consumers}
+    producer_group = {name: group for group in groups for name in group.producers}
+    consumer_group = {name: group for group in groups for name in group.consumers}
 
-    def trunk(group):
-        """The group that a loop begins and ends with; None if it is no loop."""
-        around = {id(g): g for g in (read[name] for name in group.producers)}
-        around |= {id(g): g for g in (written[name] for name in group.consumers)}
-        (other, *more) = around.values() if around else (None,)
-        same = other is not None and not more and other is not group
-        return other if same and other.size == group.size and not other.fixed else None
+    def trunk(group: Group) -> Group | None:
+        """Return the trunk if ``group`` lies inside a residual block, else None."""
+        neighbours = {id(g): g for g in (consumer_group[name] for name in group.producers)}
+        neighbours |= {id(g): g for g in (producer_group[name] for name in group.consumers)}
+        if len(neighbours) != 1:
+            return None
+        (other,) = neighbours.values()
+        inside = other is not group and other.size == group.size and not other.fixed
+        return other if inside else None
 
-    merged = {id(g): [g] for g in groups if g.fixed or trunk(g) is None}
-    for group in groups:
-        if id(group) not in merged:
-            merged[id(trunk(group))].append(group)
+    trunks = [None if group.fixed else trunk(group) for group in groups]
+    merged = {id(g): [g] for g, t in zip(groups, trunks, strict=True) if t is None}
+    for group, other in zip(groups, trunks, strict=True):
+        if other is not None:
+            merged[id(other)].append(group)
     return [
         Group(
             parts[0].size,
-            *(
-                tuple(name for part in parts for name in getattr(part, kind))
-                for kind in ("producers", "consumers", "norms")
-            ),
+            tuple(name for part in parts for name in part.producers),
+            tuple(name for part in parts for name in part.consumers),
+            tuple(name for part in parts for name in part.norms),
             parts[0].fixed,
         )
         for parts in merged.values()
     ]
 
 
-class ChannelCosts:
-    """What a network without some of its channels costs, in closed form.
+@dataclass(frozen=True)
+class _LayerCost:
+    """What the cost of one convolution depends on.
 
     Args:
-        module: the whole network; may be on the meta device.
-        groups: of :func:`channel_groups`, fixed ones included.
-        shape: of an input without the batch, for multiply-adds; none: they are left out.
-
-    Attributes:
-        whole: (weights, params, macs) of the whole network.
+        group_in: index of the group of its input channels.
+        group_out: index of the group of its output channels.
+        kernel: number of weights of its kernel per pair of channels.
+        bias: whether it has a bias.
+        positions: number of positions at which its kernel is applied, 0 if unknown.
     """
 
-    def __init__(self, module, groups, *shape):
-        self.groups = groups
-        areas = {}  # by layer: places that its kernel is put to
+    group_in: int
+    group_out: int
+    kernel: int
+    bias: bool
+    positions: int
 
-        def note(name):
-            def hook(layer, inputs, output):
-                at = inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output
-                areas[name] = at.shape[2:].numel()
+
+class ChannelCosts:
+    """Costs of a pruned network in closed form, without building it.
+
+    Args:
+        module: network before pruning; may be on the meta device.
+        groups: result of :func:`channel_groups`, including fixed groups.
+        shape: shape of an input without the batch dimension. Without it, multiply-adds are 0.
+
+    Attributes:
+        total: (weights, params, macs) of the network before pruning.
+    """
+
+    def __init__(self, module: nn.Module, groups: Sequence[Group], *shape: int) -> None:
+        self.groups = groups
+        positions: dict[str, int] = {}  # by name of the layer
+
+        def count_positions(name: str) -> Callable[[nn.Module, Any, torch.Tensor], None]:
+            def hook(layer: nn.Module, inputs: Any, output: torch.Tensor) -> None:
+                tensor = inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output
+                positions[name] = tensor.shape[2:].numel()
 
             return hook
 
-        layers = {k: m for k, m in module.named_modules() if isinstance(m, CONVOLUTIONS)}
+        layers = {k: m for k, m in module.named_modules() if isinstance(m, Convolution)}
         if shape:
-            hooks = [layer.register_forward_hook(note(name)) for name, layer in layers.items()]
+            hooks = [
+                layer.register_forward_hook(count_positions(name)) for name, layer in layers.items()
+            ]
             with torch.no_grad():
                 module(torch.zeros(1, *shape, device=next(module.parameters()).device))
             for hook in hooks:
                 hook.remove()
-        into = {name: i for i, group in enumerate(groups) for name in group.consumers}
-        out = {name: i for i, group in enumerate(groups) for name in group.producers}
-        kernels = {k: m.kernel_size[0] * m.kernel_size[1] for k, m in layers.items()}
-        self.layers = [  # of each: groups in and out, size of a kernel, a bias or none, places
-            (into[k], out[k], kernels[k], layers[k].bias is not None, areas.get(k, 0))
-            for k in layers
+        group_in = {name: i for i, group in enumerate(groups) for name in group.consumers}
+        group_out = {name: i for i, group in enumerate(groups) for name in group.producers}
+        self.layers = [
+            _LayerCost(
+                group_in[name],
+                group_out[name],
+                layer.kernel_size[0] * layer.kernel_size[1],
+                layer.bias is not None,
+                positions.get(name, 0),
+            )
+            for name, layer in layers.items()
         ]
-        free = [np.ones(group.size, bool) for group in groups if not group.fixed]
-        self.whole = self.count(free)
+        self.total = self.count([np.ones(g.size, bool) for g in groups if not g.fixed])
 
-    def count(self, masks):
-        """(weights, params, macs): weights of convolutions without biases (as in eq. 10 of Shu et
-        al., 2019), all parameters, and multiply-adds.
+    def count(self, masks: Masks) -> tuple[int, int, int]:
+        """Return (weights, params, macs) of the pruned network.
+
+        ``weights`` counts weights of convolutions without biases (eq. 10 of Shu et al., 2019),
+        ``params`` all parameters, and ``macs`` multiply-adds.
 
         Args:
-            masks: bool arrays, one a group that is not fixed, in order.
+            masks: one bool array per group that is not fixed, in order.
         """
-        masks = iter(masks)
-        kept = [g.size if g.fixed else int(np.asarray(next(masks)).sum()) for g in self.groups]
+        remaining = iter(masks)
+        n_kept = [
+            g.size if g.fixed else int(np.asarray(next(remaining)).sum()) for g in self.groups
+        ]
         weights = params = macs = 0
-        for c_in, c_out, kernel, bias, places in self.layers:
-            n = kept[c_in] * kept[c_out] * kernel
+        for layer in self.layers:
+            c_out = n_kept[layer.group_out]
+            n = n_kept[layer.group_in] * c_out * layer.kernel
             weights += n
-            params += n + bias * kept[c_out]
-            macs += n * places
+            params += n + layer.bias * c_out
+            macs += n * layer.positions
         return weights, params, macs
 
 
-def prune(module, groups, masks):
-    """A copy of a network without the channels that masks leave out.
+def prune(module: nn.Module, groups: Sequence[Group], masks: Masks) -> nn.Module:
+    """Return a smaller copy of a network that has only the channels that the masks keep.
 
-    Where normalisation is by instance, it computes what :func:`silenced` does.
+    With instance normalisation it computes the same function as :func:`zero_pruned_channels`.
 
     Args:
-        module: the whole network; stays as it is.
-        groups: of :func:`channel_groups`, fixed ones included.
-        masks: bool arrays, one a group that is not fixed, in order; each keeps a channel at least.
+        module: network before pruning; it is not changed.
+        groups: result of :func:`channel_groups`, including fixed groups.
+        masks: one bool array per group that is not fixed, in order; each keeps at least one
+            channel.
 
     Raises:
-        ValueError: a mask has another length, or keeps nothing.
+        ValueError: a mask has the wrong length or keeps no channel.
     """
     pruned = copy.deepcopy(module)
     layers = dict(pruned.named_modules())
-    for rows, group in _rows(groups, masks):
+    for kept, group in _kept_channels(groups, masks):
         for name in group.producers:
-            _take(layers[name], rows, out=True)
+            _select_channels(_convolution(layers, name), kept, out=True)
         for name in group.consumers:
-            _take(layers[name], rows, out=False)
+            _select_channels(_convolution(layers, name), kept, out=False)
         for name in group.norms:
-            layers[name].num_features = len(rows)
+            layers[name].num_features = len(kept)
     return pruned
 
 
-def silenced(module, groups, masks):
-    """A copy of a network of the same size in which the channels that masks leave out are silent.
+def zero_pruned_channels(module: nn.Module, groups: Sequence[Group], masks: Masks) -> nn.Module:
+    """Return a copy of a network, of the same size, whose pruned channels are zero.
 
-    Filters that make them, their biases, and the weights that read them are zero, and have zero
-    gradient wherever normalisation is by instance: they stay zero in training.
+    The filters and biases that produce these channels and the weights that read them are set to
+    zero. With instance normalisation their gradient is zero as well, so they stay zero in training.
+
+    Args:
+        module: network before pruning; it is not changed.
+        groups: result of :func:`channel_groups`, including fixed groups.
+        masks: as in :func:`prune`.
     """
-    quiet = copy.deepcopy(module)
-    layers = dict(quiet.named_modules())
+    masked = copy.deepcopy(module)
+    layers = dict(masked.named_modules())
     with torch.no_grad():
-        for rows, group in _rows(groups, masks):
+        for kept, group in _kept_channels(groups, masks):
             off = torch.ones(group.size, dtype=torch.bool)
-            off[rows] = False
+            off[kept] = False
             for name in group.producers:
-                layer = layers[name]
-                layer.weight.movedim(_axis(layer, out=True), 0)[off] = 0
+                layer = _convolution(layers, name)
+                layer.weight.movedim(channel_axis(layer, out=True), 0)[off] = 0
                 if layer.bias is not None:
                     layer.bias[off] = 0
             for name in group.consumers:
-                layer = layers[name]
-                layer.weight.movedim(_axis(layer, out=False), 0)[off] = 0
-    return quiet
+                layer = _convolution(layers, name)
+                layer.weight.movedim(channel_axis(layer, out=False), 0)[off] = 0
+    return masked
 
 
-def _rows(groups, masks):
-    """Each group that is not fixed, with the indices of the channels that stay."""
+def channel_axis(layer: Convolution, *, out: bool) -> int:
+    """Return the axis of a convolution's weight for its output (or input) channels."""
+    return int(isinstance(layer, nn.ConvTranspose2d) == out)
+
+
+def _kept_channels(groups: Sequence[Group], masks: Masks) -> Iterator[tuple[torch.Tensor, Group]]:
+    """Yield the indices of the kept channels of each group that is not fixed, with the group."""
     free = [group for group in groups if not group.fixed]
     if len(free) != len(masks):
-        raise ValueError(f"Expected {len(free)} masks, one a group; got {len(masks)}.")
-    for group, mask in zip(free, masks, strict=True):
-        mask = torch.as_tensor(mask, dtype=torch.bool)
+        raise ValueError(f"Expected {len(free)} masks, one per group; got {len(masks)}.")
+    for group, bits in zip(free, masks, strict=True):
+        mask = torch.as_tensor(bits, dtype=torch.bool)
         if mask.shape != (group.size,):
             raise ValueError(
                 f"Expected a mask of {group.size} bits; got one of shape {tuple(mask.shape)}."
             )
         if not mask.any():
-            raise ValueError(f"A mask leaves no channel of {group.producers[0]}.")
+            raise ValueError(f"A mask keeps no channel of {group.producers[0]}.")
         yield mask.nonzero()[:, 0], group
 
 
-def _axis(layer, out):
-    """The axis of a layer's weight that its outputs, or its inputs, run along."""
-    return int(isinstance(layer, nn.ConvTranspose2d) == out)
+def _convolution(layers: dict[str, nn.Module], name: str) -> Convolution:
+    layer = layers[name]
+    assert isinstance(layer, Convolution)
+    return layer
 
 
-def _take(layer, rows, out):
+def _select_channels(layer: Convolution, kept: torch.Tensor, *, out: bool) -> None:
+    """Keep only some output (or input) channels of a convolution, in place.
+
+    Args:
+        layer: the convolution.
+        kept: indices of the channels to keep.
+        out: whether to select output channels.
+    """
     with torch.no_grad():
-        weight = layer.weight.index_select(_axis(layer, out), rows.to(layer.weight.device))
+        axis = channel_axis(layer, out=out)
+        weight = layer.weight.index_select(axis, kept.to(layer.weight.device))
         layer.weight = nn.Parameter(weight.clone(), layer.weight.requires_grad)
         if out and layer.bias is not None:
-            bias = layer.bias[rows.to(layer.bias.device)].clone()
+            bias = layer.bias[kept.to(layer.bias.device)].clone()
             layer.bias = nn.Parameter(bias, layer.bias.requires_grad)
     if out:
-        layer.out_channels = len(rows)
+        layer.out_channels = len(kept)
     else:
-        layer.in_channels = len(rows)
+        layer.in_channels = len(kept)

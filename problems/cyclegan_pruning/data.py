@@ -1,8 +1,12 @@
-"""The images of a task: two domains, made from digits or read from a folder."""
+"""Images of a task: two domains, made from digits or read from a folder."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from moonas.data import load, split
@@ -11,42 +15,58 @@ from moonas.settings import require
 
 from . import digits
 from .domains import Domain, domain_folders, load_domains
+from .settings import CycleSettings
 
-FOLDER_SIDE = 256  # pixels, where nothing else is said
-TEXTURES = {"search": 1, "test": 2}  # seeds of the colours of domain B, the same for all runs
+FOLDER_SIDE = 256  # default side length of images from a folder, in pixels
+TEXTURE_SEEDS = {"search": 1, "test": 2}  # of domain B; the same in all runs
+MIN_IMAGES = 10  # of each split of the digits: one per class
 
 
 @dataclass(frozen=True)
 class DomainsInfo:
-    """What is known of two domains without loading their images."""
+    """Description of two domains that needs no loaded images.
+
+    Args:
+        name: name of the data set.
+        side: side length of the images in pixels.
+        n_classes: number of classes that a correct translation preserves; None without labels.
+    """
 
     name: str
-    side: int  # pixels
-    n_classes: int | None = None  # of what a right translation still shows
+    side: int
+    n_classes: int | None = None
 
 
-def describe(settings):
-    """The :class:`DomainsInfo` of settings.
+def describe(settings: CycleSettings) -> DomainsInfo:
+    """Return the :class:`DomainsInfo` for some settings.
 
     Raises:
-        ValueError: the data are neither digits nor a folder of two domains.
+        ValueError: ``data`` is neither ``digits`` nor a folder of two domains.
     """
     if settings.data == "digits":
         return DomainsInfo("digits", settings.image_size or digits.SIDE, 10)
     if not Path(settings.data).is_dir():
-        raise ValueError(
-            f"Data set {settings.data!r} is not there: it is neither digits nor a folder."
-        )
+        raise ValueError(f"data={settings.data!r} is invalid: expected digits or a folder.")
     domain_folders(settings.data)
     return DomainsInfo(Path(settings.data).name, settings.image_size or FOLDER_SIDE)
 
 
-def load_data(settings, info):
-    """Both domains of the settings, a dict of :class:`.domains.Domain` with the keys "a" and "b".
+def load_data(settings: CycleSettings, info: DomainsInfo) -> dict[str, Domain]:
+    """Load both domains.
 
-    Of the digits to search with, one half is domain A and the other half domain B, so no digit is
-    in both; of those for the final test, each is in both. A classifier of a domain may know all
-    digits to search with, drawn as in that domain.
+    One half of the digits for training and validation becomes domain A and the other half domain B,
+    so no digit occurs in both. All test digits occur in both domains. The classifier of a domain
+    may train on all digits for training and validation, rendered in the style of that domain.
+
+    Args:
+        settings: settings of the stage.
+        info: result of :func:`describe`.
+
+    Returns:
+        The domains by name, "a" and "b".
+
+    Raises:
+        ValueError: an image cannot be read, or there are too few of them.
     """
     if settings.data != "digits":
         a, b = load_domains(
@@ -56,17 +76,22 @@ def load_data(settings, info):
     data = load("digits")
     first, second = split(data.labels, len(data.labels) // 2)
 
-    def domain(rows, draw):
-        drawn = _bytes(draw(pixels_of(data, data.images), TEXTURES["search"]))
+    def domain(rows: np.ndarray, render: Callable[[torch.Tensor, int], torch.Tensor]) -> Domain:
+        rendered = _to_bytes(render(pixels_of(data, data.images), TEXTURE_SEEDS["search"]))
         n = round(settings.train_share * len(rows))
-        fits = 10 <= n <= len(rows) - 10  # one of each digit
-        require(fits, settings, "train_share", "more images of each part, ten at least")
+        enough = MIN_IMAGES <= n <= len(rows) - MIN_IMAGES
+        require(
+            enough,
+            settings,
+            "train_share",
+            f"at least {MIN_IMAGES} images for training and {MIN_IMAGES} for validation",
+        )
         train, validation = split(data.labels[rows], n)
         return Domain(
-            drawn[rows[train]],
-            drawn[rows[validation]],
-            _bytes(draw(pixels_of(data, data.test_images), TEXTURES["test"])),
-            drawn,
+            rendered[rows[train]],
+            rendered[rows[validation]],
+            _to_bytes(render(pixels_of(data, data.test_images), TEXTURE_SEEDS["test"])),
+            rendered,
             data.labels,
             data.test_labels,
         )
@@ -77,6 +102,6 @@ def load_data(settings, info):
     }
 
 
-def _bytes(images):
-    """Images in [-1, 1] as uint8."""
+def _to_bytes(images: torch.Tensor) -> torch.Tensor:
+    """Convert images in [-1, 1] to uint8."""
     return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)

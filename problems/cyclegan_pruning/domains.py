@@ -1,5 +1,8 @@
-"""Images of two domains, A and B, no two of which belong together: for unpaired translation."""
+"""Unpaired images of two domains, A and B, read from a folder."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,9 +11,10 @@ import torch
 
 from moonas.data.readers import is_image, open_image, read_image
 from moonas.data.splits import split
+from moonas.run.numbers import plural
 
-IGNORED = 255  # class of a pixel that no score counts
-MAPS = "test_labels"  # folder of a domain's label maps
+IGNORED = 255  # class of pixels that segmentation scores ignore
+MAPS_FOLDER = "test_labels"  # folder of a domain's label maps
 
 
 @dataclass(frozen=True)
@@ -18,14 +22,14 @@ class Domain:
     """Images of one domain, uint8 (n, 3, side, side).
 
     Args:
-        train: images that train; larger by a margin, to be cropped.
-        validation: images that a search scores with; larger by the same margin.
-        test: images for the final test, which no search touches.
-        known: images of the domain with labels, for a classifier of it; None where there are none.
-        labels: int64 (n,) of known.
-        test_labels: int64 (n,) of test, what a right translation still shows; or None.
-        test_maps: uint8 (n, side, side), the class of each pixel of a right translation of the test
-            images, ``IGNORED`` for none; or None.
+        train: training set; larger by a margin, for random crops.
+        validation: validation set, which candidates are evaluated on; larger by the same margin.
+        test: test set, which no search uses.
+        known: labelled images of the domain, for training a classifier; None without labels.
+        labels: int64 (n,) labels of ``known``.
+        test_labels: int64 (n,) labels of ``test``, which a correct translation preserves; or None.
+        test_maps: uint8 (n, side, side) class of each pixel of a correct translation of the test
+            images, ``IGNORED`` for pixels without one; or None.
     """
 
     train: torch.Tensor
@@ -37,88 +41,97 @@ class Domain:
     test_maps: torch.Tensor | None = None
 
 
-def domain_folders(folder):
-    """The four folders of images by (domain, part), as ("A", "train").
+def domain_folders(folder: str | Path) -> dict[tuple[str, str], Path]:
+    """Return the four folders of images by domain and split, such as ("A", "train").
 
     Args:
-        folder: holds A/train, A/test, B/train and B/test, or trainA, testA, trainB and testB.
+        folder: folder with the subfolders A/train, A/test, B/train and B/test, or trainA, testA,
+            trainB and testB.
 
     Raises:
-        ValueError: it does not.
+        ValueError: a subfolder is missing.
     """
     folder = Path(folder)
-    parts = [(domain, part) for domain in "AB" for part in ("train", "test")]
+    keys = [(domain, part) for domain in "AB" for part in ("train", "test")]
     for name in ("{domain}/{part}", "{part}{domain}"):
-        found = {(d, p): folder / name.format(domain=d, part=p) for d, p in parts}
-        if all(path.is_dir() for path in found.values()):
-            return found
+        folders = {(d, p): folder / name.format(domain=d, part=p) for d, p in keys}
+        if all(path.is_dir() for path in folders.values()):
+            return folders
     raise ValueError(
-        f"{folder} should hold the folders A/train, A/test, B/train and B/test (or trainA, testA, "
-        "trainB and testB) with the images of two domains."
+        f"{folder} is not a folder of two domains: expected the subfolders A/train, A/test, "
+        "B/train and B/test (or trainA, testA, trainB and testB) with images."
     )
 
 
-def load_domains(folder, side, *, margin=0, train_share=0.8):
-    """Both :class:`Domain` of a folder.
+def load_domains(
+    folder: str | Path, side: int, *, margin: int = 0, train_share: float = 0.8
+) -> tuple[Domain, Domain]:
+    """Read both domains of a folder.
 
-    Images for the final test may have label maps: PNGs of one channel, the class of each pixel, of
-    the same names in a folder ``test_labels`` beside ``test`` (``test_labelsA`` beside ``testA``).
+    Test images may have label maps: single-channel PNG files that hold the class of each pixel,
+    with the names of the images, in a folder ``test_labels`` next to ``test`` (``test_labelsA``
+    next to ``testA``).
 
     Args:
         folder: see :func:`domain_folders`.
-        side: pixels that images are brought to.
-        margin: pixels that images to search with have more.
-        train_share: share of the images of ``train`` that trains; the rest validates.
+        side: side length that images are resized to, in pixels.
+        margin: number of pixels by which training and validation images are larger.
+        train_share: share of the images in ``train`` that become the training set; the rest become
+            the validation set.
 
     Raises:
-        ValueError: a folder or a label map is missing, an image cannot be read, or images are too
-            few.
+        ValueError: a folder or a label map is missing, an image cannot be read, or there are too
+            few images.
     """
     folders = domain_folders(folder)
-    return tuple(_read_domain(folders, d, side, margin, train_share) for d in "AB")
+    a, b = (_read_domain(folders, domain, side, margin, train_share) for domain in "AB")
+    return a, b
 
 
-def center_crop(images, side):
-    """The middle of images, (n, c, side, side)."""
-    room = (images.shape[-1] - side) // 2
-    return images[..., room : room + side, room : room + side]
+def center_crop(images: torch.Tensor, side: int) -> torch.Tensor:
+    """Crop (n, c, h, h) images to the central (n, c, side, side) pixels."""
+    offset = (images.shape[-1] - side) // 2
+    return images[..., offset : offset + side, offset : offset + side]
 
 
-def _read_domain(folders, domain, side, margin, train_share):
-    paths = _images(folders[domain, "train"])
-    if not 1 <= round(train_share * len(paths)) < len(paths):
+def _read_domain(
+    folders: dict[tuple[str, str], Path], domain: str, side: int, margin: int, train_share: float
+) -> Domain:
+    train_folder, test_folder = folders[domain, "train"], folders[domain, "test"]
+    paths = _image_paths(train_folder)
+    n_train = round(train_share * len(paths))
+    if not 1 <= n_train < len(paths):
         raise ValueError(
-            f"{folders[domain, 'train']} holds {len(paths)} images, too few to train with "
-            f"{train_share:g} of them and to validate with the rest."
+            f"{train_folder} contains {plural(len(paths), 'image')}, too few to train on a share "
+            f"of {train_share:g} of them and validate on the rest."
         )
-    rows = torch.arange(len(paths))[:, None]  # of no class, so that nothing is stratified
-    first, second = split(rows, round(train_share * len(paths)))
-    test = _images(folders[domain, "test"])
+    rows = torch.arange(len(paths))[:, None]  # without classes, so the split is not stratified
+    first, second = split(rows, n_train)
+    test = _image_paths(test_folder)
     if not test:
-        raise ValueError(f"{folders[domain, 'test']} holds no images.")
-    maps = folders[domain, "test"]
-    maps = maps.with_name(maps.name.replace("test", MAPS))
+        raise ValueError(f"{test_folder} contains no images.")
+    maps = test_folder.with_name(test_folder.name.replace("test", MAPS_FOLDER))
     return Domain(
-        _read([paths[i] for i in first], side + margin),
-        _read([paths[i] for i in second], side + margin),
-        _read(test, side),
+        _read_images([paths[i] for i in first], side + margin),
+        _read_images([paths[i] for i in second], side + margin),
+        _read_images(test, side),
         test_maps=_read_maps(maps, test, side) if maps.is_dir() else None,
     )
 
 
-def _images(folder):
+def _image_paths(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if is_image(path))
 
 
-def _read(paths, side):
+def _read_images(paths: Sequence[Path], side: int) -> torch.Tensor:
     images = torch.empty(len(paths), 3, side, side, dtype=torch.uint8)
     for i, path in enumerate(paths):
         images[i] = (255 * read_image(path, side)[0]).round().clamp(0, 255)
     return images
 
 
-def _read_maps(folder, images, side):
-    """Label maps of images, brought to the side by taking the nearest pixel."""
+def _read_maps(folder: Path, images: Sequence[Path], side: int) -> torch.Tensor:
+    """Read the label maps of some images, resized by nearest-neighbor interpolation."""
     from PIL import Image
 
     maps = []
@@ -131,7 +144,7 @@ def _read_maps(folder, images, side):
             maps.append(np.array(file.resize((side, side), Image.Resampling.NEAREST)))
         if mode not in ("L", "P"):
             raise ValueError(
-                f"{path} is no label map: expected one channel of 8 bits, the class of each pixel; "
-                f"got mode {mode}."
+                f"{path} is not a label map: expected one 8-bit channel that holds the class of "
+                f"each pixel; got mode {mode}."
             )
     return torch.from_numpy(np.stack(maps))

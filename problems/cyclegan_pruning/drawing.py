@@ -1,6 +1,10 @@
-"""Strips of translated images, and the sizes of generators as a table."""
+"""Figures of translated images, and tables of sizes and scores as text."""
+
+from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
@@ -13,42 +17,45 @@ from moonas.run.numbers import short_number
 from moonas.views.drawing import INK
 
 from .masks import CHANNELS
-from .training import OTHER
+from .quality import Generators, Quality
+from .training import TARGET
 
-COLUMNS = 10  # images in a strip
-LABELS = 1.3  # inches beside it
-NAMES = {"a": "A to B", "b": "B to A"}
-MEBI = 2**20
+COLUMNS = 10  # images per strip
+LABEL_WIDTH = 1.3  # inches, left of the strips
+DIRECTIONS = {"a": "A to B", "b": "B to A"}
+MIB = 2**20  # bytes
 
 
-def draw_strips(quality, originals, smalls, path):
-    """A picture: images for the final test, what the originals and the small generators make of
-    them.
+def draw_strips(
+    quality: Quality, originals: Generators, compressed: Generators | None, path: Path
+) -> None:
+    """Draw test images next to their translations and write the figure as a PNG file.
 
     Args:
-        quality: a :class:`~moonas.problems.cyclegan_pruning.quality.Quality`.
-        originals: {"a": module, "b": module}.
-        smalls: the same, compressed; or None, then what the other original makes of the
-            translations is shown instead.
-        path: of the PNG.
+        quality: translates images; it also has the test set.
+        originals: original generators by source domain, "a" and "b".
+        compressed: compressed generators by source domain. If None, the figure shows the
+            translations after they are translated back by the other original generator.
+        path: path of the PNG file.
     """
-    rows = []
+    strips = []
     for k, domain in quality.data.items():
         images = domain.test[:COLUMNS]
-        made = quality.translate(originals[k], images)
-        rows += [("input", images.float() / 255), (f"original, {NAMES[k]}", made)]
-        if smalls is None:
-            back = quality.translate(originals[OTHER[k]], (255 * made).round().byte())
-            rows.append(("and back", back))
+        translated = quality.translate(originals[k], images)
+        strips.append(("input", images.float() / 255))
+        strips.append((f"original, {DIRECTIONS[k]}", translated))
+        if compressed is None:
+            back = quality.translate(originals[TARGET[k]], (255 * translated).round().byte())
+            strips.append(("and back", back))
         else:
-            rows.append(("compressed", quality.translate(smalls[k], images)))
-    n = len(rows[0][1])
-    width = LABELS + 0.75 * n
-    figure = Figure(figsize=(width, 0.75 * len(rows)))
-    figure.subplots_adjust(LABELS / width, 0.01, 0.995, 0.99, hspace=0.05)
-    grid = figure.subplots(len(rows), 1)
-    for axes, (name, images) in zip(grid, rows, strict=True):
-        strip = torch.cat([_framed(image) for image in images.cpu()], dim=-1)
+            strips.append(("compressed", quality.translate(compressed[k], images)))
+    n = len(strips[0][1])
+    width = LABEL_WIDTH + 0.75 * n
+    figure = Figure(figsize=(width, 0.75 * len(strips)))
+    figure.subplots_adjust(LABEL_WIDTH / width, 0.01, 0.995, 0.99, hspace=0.05)
+    grid = figure.subplots(len(strips), 1)
+    for axes, (name, images) in zip(grid, strips, strict=True):
+        strip = torch.cat([_add_border(image) for image in images.cpu()], dim=-1)
         axes.imshow(strip.permute(1, 2, 0).clamp(0, 1).numpy(), interpolation="nearest")
         axes.set_ylabel(name, rotation=0, ha="right", va="center", color=INK)
         axes.set(xticks=[], yticks=[])
@@ -56,78 +63,86 @@ def draw_strips(quality, originals, smalls, path):
     save_figure(figure, path)
 
 
-def _framed(image):
-    """An image with white pixels around it."""
-    edge = max(1, image.shape[-1] // 32)
-    return torch.nn.functional.pad(image, [edge] * 4, value=1.0)
+def _add_border(image: torch.Tensor) -> torch.Tensor:
+    """Add a white border to a (c, h, w) image."""
+    width = max(1, image.shape[-1] // 32)
+    return torch.nn.functional.pad(image, [width] * 4, value=1.0)
 
 
-def sizes(generators, side, threads):
-    """Size and speed of generators for one image of ``side`` pixels.
+def measure_sizes(generators: Generators, side: int, threads: int) -> dict[str, dict[str, float]]:
+    """Return the size and CPU latency of each generator.
 
     Args:
-        generators: {"a": module, "b": module}.
-        side: pixels.
-        threads: of torch while the clock runs, on the CPU.
+        generators: generators by source domain, "a" and "b".
+        side: side length of the input image in pixels.
+        threads: number of torch threads during the measurement.
 
     Returns:
-        A dict by domain: params, memory_mb (2**20 bytes, 4 a parameter), macs, cpu_ms.
+        A dict by source domain with the keys "params", "memory_mb" (in units of 2**20 bytes, with
+        4 bytes per parameter), "macs" and "cpu_ms" (for a single image).
     """
-    found = {}
+    sizes = {}
     for k, generator in generators.items():
         with repeatable(threads):
             ms = measure_latency(copy.deepcopy(generator), (CHANNELS, side, side), "cpu")
         params = count_params(generator)
-        found[k] = {
+        sizes[k] = {
             "params": params,
-            "memory_mb": 4 * params / MEBI,
+            "memory_mb": 4 * params / MIB,
             "macs": count_macs(generator, CHANNELS, side, side),
             "cpu_ms": ms,
         }
-    return found
+    return sizes
 
 
-def size_table(originals, smalls, side):
-    """Table 1 of the paper with measured time, as lines of text.
+def size_table(
+    originals: Mapping[str, Mapping[str, float]],
+    compressed: Mapping[str, Mapping[str, float]],
+    side: int,
+) -> list[str]:
+    """Format sizes as lines of text, like Table 1 of the paper, with CPU latencies.
 
     Args:
-        originals: of :func:`sizes`.
-        smalls: the same of the compressed generators.
-        side: pixels.
+        originals: result of :func:`measure_sizes` for the original generators.
+        compressed: result of :func:`measure_sizes` for the compressed generators.
+        side: side length of the images in pixels.
     """
     title = f"{side}x{side} pixels"
     lines = [f"{title:<16}{'memory':>10}{'ratio':>8}{'macs':>9}{'ratio':>8}{'CPU':>10}{'ratio':>8}"]
     for k in originals:
-        old, new = originals[k], smalls[k]
+        old, new = originals[k], compressed[k]
         ratios = {key: f"{old[key] / new[key]:.2f}x" for key in old}
-        for name, row, shown in (("original", old, None), ("compressed", new, ratios)):
-            words = f"{NAMES[k]}, {name}" if shown is None else f"  {name}"
-            cells = [f"{row['memory_mb']:.2f} MB", short_number(row["macs"])]
-            cells.append(f"{row['cpu_ms']:.2f} ms")
-            r = [""] * 3 if shown is None else [shown[m] for m in ("memory_mb", "macs", "cpu_ms")]
-            lines.append(
-                f"{words:<16}{cells[0]:>10}{r[0]:>8}{cells[1]:>9}{r[1]:>8}{cells[2]:>10}{r[2]:>8}"
-            )
+        lines.append(_size_row(f"{DIRECTIONS[k]}, original", old, dict.fromkeys(old, "")))
+        lines.append(_size_row("  compressed", new, ratios))
     return lines
 
 
-def score_lines(scores):
-    """Scores of :meth:`.Quality.evaluate` as lines of text.
+def _size_row(name: str, sizes: Mapping[str, float], ratios: Mapping[str, str]) -> str:
+    """Format the sizes of one generator, with their ratios, as a row of the table."""
+    memory, macs = f"{sizes['memory_mb']:.2f} MB", short_number(sizes["macs"])
+    latency = f"{sizes['cpu_ms']:.2f} ms"
+    return (
+        f"{name:<16}{memory:>10}{ratios['memory_mb']:>8}{macs:>9}{ratios['macs']:>8}"
+        f"{latency:>10}{ratios['cpu_ms']:>8}"
+    )
+
+
+def score_lines(scores: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Format the scores of generators as one line of text per direction.
 
     Args:
-        scores: {what was judged: scores}, in the order to be shown.
+        scores: results of :meth:`.Quality.evaluate` by the name of the pair of generators, in the
+            order in which they are printed.
     """
     lines = []
-    for k, words in NAMES.items():
+    columns = dict.fromkeys(key[:-2] for values in scores.values() for key in values)
+    for k, direction in DIRECTIONS.items():
         parts = []
-        for score in dict.fromkeys(key[:-2] for found in scores.values() for key in found):
-            values = [found.get(f"{score}_{k}") for found in scores.values()]
-            if None not in values:
-                unit = "" if score == "fid" else " %"
-                shown = ", ".join(
-                    f"{what} {value:.2f}{unit}" for what, value in zip(scores, values, strict=True)
-                )
-                parts.append(f"{score.replace('_', ' ')} {shown}")
+        for column in columns:
+            key, unit = f"{column}_{k}", "" if column == "fid" else " %"
+            if all(key in values for values in scores.values()):
+                values = ", ".join(f"{name} {v[key]:.2f}{unit}" for name, v in scores.items())
+                parts.append(f"{column.replace('_', ' ')} {values}")
         if parts:
-            lines.append(f"{words}: {'; '.join(parts)}.")
+            lines.append(f"{direction}: {'; '.join(parts)}.")
     return lines

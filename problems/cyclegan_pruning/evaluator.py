@@ -1,167 +1,214 @@
-"""Losses of compressed generators: eqs. 4, 5 and 6, after fine-tuning on a part of the images."""
+"""Losses of compressed generators (eqs. 4, 5 and 6), after fine-tuning on a part of the images."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from moonas.nets.devices import repeatable, resolve_device
-from moonas.nets.randomness import generator as stream
+from moonas.nets.randomness import generator as seeded_generator
 from moonas.problem import Evaluator
 from moonas.settings import select
 from moonas.training.report import TrainingReport, require_a_step
 from moonas.training.sgd import part_of_state
 
 from .data import load_data
-from .domains import center_crop
-from .masks import compressed
-from .training import ADVICE, OTHER, CycleGAN, Recipe, Training, decay, new_gan, pixels
+from .domains import Domain, center_crop
+from .masks import compress
+from .space import Architecture
+from .training import (
+    ADVICE,
+    TARGET,
+    CycleGAN,
+    Recipe,
+    Training,
+    learning_rate_factor,
+    new_gan,
+    scale_pixels,
+)
+
+if TYPE_CHECKING:
+    from moonas.run.candidates import Candidates
+
+    from .problem import CycleGANPruning
 
 
 class PruningEvaluator(Evaluator):
-    """Fine-tunes what is left of two generators for some steps, and measures what they have lost.
+    """Fine-tunes pruned generators for some steps and measures how much they have lost.
 
-    The images that fine-tune, and their order, are those of the run's seed for every candidate, so
-    that candidates differ by their masks alone, and a score depends neither on the order nor on the
+    The images for fine-tuning and their order depend on the seed of the run only, so candidates
+    differ by their masks alone, and scores depend neither on the order of the candidates nor on the
     number of processes.
 
     Args:
-        problem: a :class:`~moonas.problems.cyclegan_pruning.problem.CycleGANPruning`.
-        read: () -> the CycleGAN to compress, or None: one is trained first.
+        problem: the problem whose candidates to evaluate.
+        read: function that returns the CycleGAN to compress. Without it, a CycleGAN is trained at
+            the start of the run.
+
+    Attributes:
+        original: CycleGAN to compress; None before it has been read or trained.
+        data: images of both domains, "a" and "b"; None before :meth:`load`.
+        train_images: training set of each domain, on the device.
+        validation: validation set of each domain, on the device.
+        subset: images of each domain for fine-tuning candidates, on the device.
     """
 
-    trains = True  # the CycleGAN, before the first score
+    trains = True  # the CycleGAN, before the first candidates are evaluated
     independent = True
     phase = "fine-tuning"
 
-    def __init__(self, problem, read=None):
+    def __init__(
+        self, problem: CycleGANPruning, read: Callable[[], CycleGAN] | None = None
+    ) -> None:
         self.problem, self.settings, self.read = problem, problem.settings, read
-        self.device = resolve_device(self.settings.device)
+        self.device: torch.device = resolve_device(self.settings.device)
         s = self.settings
         self.recipe = select(Recipe, s)
-        self.tuning = replace(
+        self.tuning_recipe = replace(
             self.recipe,
             batch=s.tune_batch or s.batch,
             learning_rate=s.tune_learning_rate or s.learning_rate,
         )
-        self.data = None
+        self.original: CycleGAN | None = None
+        self.data: dict[str, Domain] | None = None
+        self.train_images: dict[str, torch.Tensor] = {}
+        self.validation: dict[str, torch.Tensor] = {}
+        self.subset: dict[str, torch.Tensor] = {}
+        self.original_outputs: dict[str, list[torch.Tensor]] = {}
 
-    def load(self):
-        """Read the images, unless that is done."""
-        if self.data is not None:
-            return
-        self.data = load_data(self.settings, self.problem.info)
-        self.train = {k: domain.train.to(self.device) for k, domain in self.data.items()}
-        side = self.problem.info.side
-        self.validation = {
-            k: center_crop(domain.validation, side).to(self.device)
-            for k, domain in self.data.items()
-        }
+    def load(self) -> dict[str, Domain]:
+        """Return the images of both domains; the first call reads them."""
+        if self.data is None:
+            self.data = load_data(self.settings, self.problem.info)
+            side = self.problem.info.side
+            for k, domain in self.data.items():
+                self.train_images[k] = domain.train.to(self.device)
+                self.validation[k] = center_crop(domain.validation, side).to(self.device)
+        return self.data
 
-    def begin(self, seed):
-        """A run with this seed begins."""
+    def begin(self, seed: int) -> None:
+        """Start a run: forget the CycleGAN and sample the images for fine-tuning."""
         self.load()
-        s = self.settings
         self.seed, self.original = seed, None
         self.subset = {}
-        for k, images in self.train.items():
-            n = max(1, round(s.tune_share * len(images)))
-            chosen = torch.randperm(len(images), generator=stream(seed, "subset", k))[:n]
+        for k, images in self.train_images.items():
+            n = max(1, round(self.settings.tune_share * len(images)))
+            rng = seeded_generator(seed, "subset", k)
+            chosen = torch.randperm(len(images), generator=rng)[:n]
             self.subset[k] = images[chosen.sort().values.to(self.device)]
 
-    def warm_up(self):
-        """Read the CycleGAN from its file, or train one; a dict that tells of it."""
+    def warm_up(self) -> dict[str, Any]:
+        """Read the CycleGAN from its file, or train one.
+
+        Returns:
+            A report with the number of training steps, "steps".
+        """
         s = self.settings
         if self.read is not None:
-            self._take(self.read().to(self.device))
+            self._set_original(self.read().to(self.device))
             return {"steps": 0}
         gan = new_gan(self.seed, self.device, **s.network_shape)
-        training = Training(
-            gan, self.train, self.problem.info.side, self.recipe, self.seed, "pretraining"
-        )
+        side = self.problem.info.side
+        training = Training(gan, self.train_images, side, self.recipe, self.seed, "pretraining")
         steps = skipped = 0
         n_epochs, half = s.pretrain_epochs, s.pretrain_epochs // 2
         on_progress = partial(self.problem.callbacks.on_progress, "training the CycleGAN")
         with repeatable(s.threads):
             for epoch in range(n_epochs):
                 on_progress(epoch, n_epochs, "epochs")
-                report = training.epoch(decay(epoch, half, n_epochs - half))
+                report = training.epoch(learning_rate_factor(epoch, half, n_epochs - half))
                 steps, skipped = steps + report.steps, skipped + report.skipped
         on_progress(n_epochs, n_epochs, "epochs")
         require_a_step(TrainingReport({}, steps, skipped), advice=ADVICE)
-        self._take(gan)
+        self._set_original(gan)
         return {"steps": steps}
 
-    def _take(self, gan):
-        """Compress this one from now on."""
+    def _set_original(self, gan: CycleGAN) -> None:
+        """Set the CycleGAN to compress and compute what candidates are compared with."""
         self.original = gan.eval()
         with torch.inference_mode(), repeatable(self.settings.threads):
-            self.known = {k: self._seen(k, self.original) for k in "ab"}
+            self.original_outputs = {k: self._outputs(k, gan) for k in "ab"}
 
-    def state(self):
-        """Weights of the CycleGAN before it is compressed."""
-        return {f"weights.{k}": v for k, v in self.original.state_dict().items()}
+    def require_original(self) -> CycleGAN:
+        """Return the CycleGAN to compress, which has been read or trained."""
+        assert self.original is not None, "warm_up() or load_state() comes first"
+        return self.original
 
-    def load_state(self, state):
-        """Put back what :meth:`state` gave."""
+    def state(self) -> dict[str, torch.Tensor]:
+        """Return the weights of the CycleGAN before compression."""
+        return {f"weights.{k}": v for k, v in self.require_original().state_dict().items()}
+
+    def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Restore what :meth:`state` returned."""
         with torch.device("meta"):
             gan = CycleGAN(**self.settings.network_shape)
         weights = part_of_state(state, "weights")
         gan.load_state_dict({k: v.clone() for k, v in weights.items()}, assign=True)
-        self._take(gan.requires_grad_(True).to(self.device))
+        self._set_original(gan.requires_grad_(True).to(self.device))
 
-    def compressed(self, architecture):
-        """A CycleGAN with compressed generators, fine-tuned as for its score."""
+    def compress(self, architecture: Architecture) -> CycleGAN:
+        """Return a CycleGAN with pruned generators, fine-tuned as when its losses are computed."""
         s = self.settings
-        gan = compressed(self.original, architecture, self.problem.groups)
+        gan = compress(self.require_original(), architecture, self.problem.groups)
         if s.tune_steps:
             side = self.problem.info.side
-            training = Training(gan, self.subset, side, self.tuning, self.seed, "fine-tuning")
+            training = Training(
+                gan, self.subset, side, self.tuning_recipe, self.seed, "fine-tuning"
+            )
             with repeatable(s.threads):
                 training.run(s.tune_steps)
         return gan.eval()
 
-    def score(self, candidates):
-        """Every column, (n,) each."""
-        found = [self._score(a) for a in candidates]
-        return {name: np.array([f[name] for f in found]) for name in found[0]}
+    def score(self, candidates: Candidates) -> dict[str, np.ndarray]:
+        """Return every column, (n,) each."""
+        scores = [self._score(architecture) for architecture in candidates]
+        return {name: np.array([row[name] for row in scores]) for name in scores[0]}
 
-    def _score(self, architecture):
-        gan = self.compressed(architecture)
+    def _score(self, architecture: Architecture) -> dict[str, float]:
+        gan = self.compress(architecture)
         with torch.inference_mode(), repeatable(self.settings.threads):
             losses = {k: self._loss(k, gan) for k in "ab"}
         return self.problem.columns_of(architecture, losses)
 
-    def _seen(self, k, gan):
-        """What eq. 4 or 5 compares: images of a generator, or what D makes of them, by batch."""
-        s, seen = self.settings, []
-        for part in self.validation[k].split(s.score_batch):
-            made = gan.generators[k](pixels(part))
-            if s.loss == "discriminator":
-                made = self.original.discriminators[k](made)
-            seen.append(made)
-        return seen
+    def _outputs(self, k: str, gan: CycleGAN) -> list[torch.Tensor]:
+        """Return what eq. 4 or 5 compares, for each batch of the validation set of domain k."""
+        parts = torch.split(self.validation[k], self.settings.score_batch)
+        return [self._compared(k, gan.generators[k](scale_pixels(part))) for part in parts]
 
-    def _loss(self, k, gan):
-        """L_DisA or L_GenA, and lambda times L_cyc, of the generator of domain k."""
-        s, back = self.settings, gan.generators[OTHER[k]]
+    def _compared(self, k: str, translated: torch.Tensor) -> torch.Tensor:
+        """Return the translated images (eq. 4), or the original discriminator's output (eq. 5)."""
+        if self.settings.loss == "generator":
+            return translated
+        output: torch.Tensor = self.require_original().discriminators[k](translated)
+        return output
+
+    def _loss(self, k: str, gan: CycleGAN) -> float:
+        """Return L_DisA (or L_GenA) plus lambda L_cyc of the generator of domain k."""
+        s = self.settings
+        generator, back = gan.generators[k], gan.generators[TARGET[k]]
         distance = cycle = 0.0
-        parts = self.validation[k].split(s.score_batch)
-        for part, known in zip(parts, self.known[k], strict=True):
-            images = pixels(part)
-            made = gan.generators[k](images)
-            seen = made
-            if s.loss == "discriminator":
-                seen = self.original.discriminators[k](made)
-            distance += _squares(seen, known, s.norm)
-            cycle += _squares(back(made), images, s.norm)
-        n = len(self.validation[k])
-        return (distance + s.cycle_weight * cycle) / n
+        parts = torch.split(self.validation[k], s.score_batch)
+        for part, output in zip(parts, self.original_outputs[k], strict=True):
+            images = scale_pixels(part)
+            translated = generator(images)
+            distance += _squared_distance(self._compared(k, translated), output, s.norm)
+            cycle += _squared_distance(back(translated), images, s.norm)
+        return (distance + s.cycle_weight * cycle) / len(self.validation[k])
 
 
-def _squares(x, y, norm):
-    """Squared l2 distances, summed over a batch; of each the mean over its numbers, or the sum."""
+def _squared_distance(x: torch.Tensor, y: torch.Tensor, norm: str) -> float:
+    """Return the squared l2 distance of two batches, summed over the batch.
+
+    Args:
+        x: (n, ...) batch.
+        y: (n, ...) batch.
+        norm: "mean" or "sum" over the elements of each sample.
+    """
     squares = (x.double() - y.double()).square().flatten(1)
-    each = squares.mean(1) if norm == "mean" else squares.sum(1)
-    return float(each.sum())
+    distances = squares.mean(1) if norm == "mean" else squares.sum(1)
+    return float(distances.sum())

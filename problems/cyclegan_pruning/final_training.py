@@ -1,103 +1,129 @@
-"""The final fine-tuning of two compressed generators, on all images to search with."""
+"""Final fine-tuning of compressed generators, on the training and validation sets."""
+
+from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
 from moonas.files import sha256
 from moonas.run.journal import read_run
 from moonas.settings import recorded_options
 
 from .comparison import compare, comparison_lines, write_comparison
-from .masks import compressed, groups_of
-from .pretraining import CycleStage
+from .domains import Domain
+from .masks import compress, filter_groups
+from .pretraining import CycleStage, StageTraining, Trained
 from .settings import FineTuningSettings
 from .space import Architecture
 from .training import CycleGAN
 from .weights_file import COMPRESSED_FILE, ORIGINAL_FILE, describe_gan, read_gan, write_models
 
 
-def build(from_run=None, **options):
-    """The fine-tuning; ``options`` are fields of :class:`FineTuningSettings`.
+def build(from_run: str | Path | None = None, **options: Any) -> FineTuning:
+    """Return the fine-tuning stage.
 
     Args:
-        from_run: run folder whose picked generators to fine-tune, with its settings where nothing
-            is said.
+        from_run: run folder of the search whose picked generators to fine-tune. Settings that are
+            not among ``options`` take their values from that run.
+        options: fields of :class:`FineTuningSettings`.
     """
     if from_run is None:
         return FineTuning(FineTuningSettings(**options))
     searched = read_run(from_run)[0]["settings"]
-    taken = recorded_options(FineTuningSettings, searched, without=["weights"])
-    return FineTuning(FineTuningSettings(**taken | {"weights": str(from_run)} | options))
+    recorded = recorded_options(FineTuningSettings, searched, without=["weights"])
+    return FineTuning(FineTuningSettings(**recorded | {"weights": str(from_run)} | options))
 
 
-def build_network(about):
-    """The untrained generator of a model that :class:`FineTuning` has written."""
+def build_network(about: dict[str, Any]) -> nn.Module:
+    """Build the untrained generator of a model file that :class:`FineTuning` wrote.
+
+    Args:
+        about: header of the model file.
+    """
     gan = CycleGAN(**about["shape"])
-    groups = groups_of(gan.generators["a"], about["encoding"])
+    groups = filter_groups(gan.generators["a"], about["encoding"])
     masks = Architecture(tuple(about["masks"]["a"]), tuple(about["masks"]["b"]))
-    return compressed(gan, masks, groups).generators[about["from_domain"]]
+    return compress(gan, masks, groups).generators[about["from_domain"]]
 
 
 class FineTuning(CycleStage):
-    """Trains compressed generators, from the weights and the discriminators of the original.
+    """Trains compressed generators, starting from the weights and discriminators of the original.
 
-    The few steps that a search scored them after are not kept.
+    The weights that the search obtained by fine-tuning the candidate are discarded.
+
+    Args:
+        settings: settings of the stage.
+
+    Raises:
+        ValueError: the folder does not contain the files of a finished search, or ``image_size``
+            differs from that of the search.
     """
 
     description = "fine-tuning compressed generators"
     phase = "fine-tuning"
 
-    def __init__(self, settings):
+    def __init__(self, settings: FineTuningSettings) -> None:
+        assert settings.weights is not None  # the settings require it
         folder = Path(settings.weights)
         paths = {name: folder / name for name in (COMPRESSED_FILE, ORIGINAL_FILE)}
         missing = [name for name, path in paths.items() if not path.exists()]
         if missing:
             raise ValueError(
-                f"{folder} holds no {missing[0]}: it is no run of cyclegan-pruning, or that has "
-                "not ended."
+                f"{folder} does not contain {missing[0]}: expected the folder of a finished run of "
+                "cyclegan-pruning."
             )
-        small, original = (read_gan(path) for path in paths.values())
-        if small.architecture is None or small.about["shape"] != original.about["shape"]:
-            raise ValueError(f"{' and '.join(paths)} in {folder} do not belong together.")
-        self.architecture, self.encoding = small.architecture, small.about["encoding"]
+        compressed, original = (read_gan(path) for path in paths.values())
+        architecture = compressed.architecture
+        if architecture is None or compressed.about["shape"] != original.about["shape"]:
+            raise ValueError(f"{' and '.join(paths)} in {folder} come from different runs.")
+        self.architecture, self.encoding = architecture, compressed.about["encoding"]
         self.original = original.gan
-        super().__init__(replace(settings, **original.gan.shape))
-        if small.about["side"] != self.info.side:
+        shape: dict[str, Any] = original.gan.shape
+        super().__init__(replace(settings, **shape))
+        if compressed.about["side"] != self.info.side:
             raise ValueError(
-                f"image_size={self.info.side} will not do: these generators were compressed for "
-                f"images of {small.about['side']} pixels."
+                f"image_size={self.info.side} is invalid: expected {compressed.about['side']}, the "
+                "side length of the images that these generators were compressed for."
             )
         self.inputs = {name: sha256(path) for name, path in paths.items()}
 
-    def begin_with(self, seed):
-        """The original without the filters that were left out."""
-        groups = groups_of(self.original.generators["a"], self.encoding)
-        return compressed(self.original, self.architecture, groups).to(self.device)
+    def initial_gan(self, seed: int) -> CycleGAN:
+        """Return the original CycleGAN without the pruned filters."""
+        groups = filter_groups(self.original.generators["a"], self.encoding)
+        return compress(self.original, self.architecture, groups).to(self.device)
 
-    @staticmethod
-    def images(domain):
-        """All images to search with."""
+    def images(self, domain: Domain) -> torch.Tensor:
+        """Return the training and validation sets, joined."""
         return torch.cat([domain.train, domain.validation])
 
-    def start(self, seed):
-        """The compressed CycleGAN in training; it is compared with the original in the end."""
-        training = super().start(seed)
-        original = self.original.to(self.device).generators
-        training.evaluate = lambda: compare(
-            self.quality, original, training.gan.generators, self.settings
-        )
-        return training
+    def start(self, seed: int) -> StageTraining:
+        """Return the trainer; its evaluation compares compressed and original generators."""
+        return _FineTuningTraining(self, seed)
 
-    def report(self, trained, folder):
-        """Write a model file a generator, comparison.json and translations.png.
+    def report(self, result: Trained, folder: Path) -> list[str]:
+        """Write a model file per generator, comparison.json and translations.png.
 
         Returns:
             The lines to print.
         """
-        gan, about = trained.gan, (self.settings, self.info, self.architecture, self.encoding)
-        write_models(folder, gan, describe_gan(gan, *about))
-        pair = self.original.generators, trained.gan.generators
-        write_comparison(trained.scores, self.quality, *pair, folder)
-        return comparison_lines(trained.scores)
+        about = describe_gan(result.gan, self.settings, self.info, self.architecture, self.encoding)
+        write_models(folder, result.gan, about)
+        originals, compressed = self.original.generators, result.gan.generators
+        write_comparison(result.scores, self.quality, originals, compressed, folder)
+        return comparison_lines(result.scores)
+
+
+class _FineTuningTraining(StageTraining):
+    """Fine-tuning whose evaluation compares the compressed with the original generators."""
+
+    def __init__(self, stage: FineTuning, seed: int) -> None:
+        super().__init__(stage, seed)
+        self.originals = stage.original.to(stage.device).generators
+
+    def evaluate(self) -> dict[str, Any]:
+        """Return the result of :func:`.comparison.compare`."""
+        return compare(self.quality, self.originals, self.gan.generators, self.settings)

@@ -1,70 +1,75 @@
-"""Masks and networks: what a graph ties together, surgery, and masks without a search."""
+"""Pruning of both generators of a CycleGAN, and masks from the norms of filters."""
+
+from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import numpy as np
-import torch
+from torch import nn
 
-from .channels import channel_groups, join_loops, prune
+from .channels import Convolution, Group, channel_axis, channel_groups, merge_residual_groups, prune
 from .space import Architecture
+from .training import CycleGAN
 
 CHANNELS = 3  # of all images
 
 
-def groups_of(generator, encoding):
-    """The groups of filters of a generator that masks are of, fixed ones included.
+def filter_groups(generator: nn.Module, encoding: str) -> list[Group]:
+    """Return the groups of filters that share a mask, including fixed groups.
 
     Args:
-        generator: a plain module.
-        encoding: "filters", one bit for each that can go alone: what additions tie together shares
-            a mask; or "released", where the filters inside residual blocks share the mask of the
-            trunk, too.
+        generator: generator before pruning.
+        encoding: "filters" for one bit per filter that can be pruned independently, where filters
+            whose outputs are added share a bit; or "released", where the filters inside residual
+            blocks share the mask of the trunk as well.
     """
     groups = channel_groups(generator, CHANNELS)
-    return join_loops(groups) if encoding == "released" else groups
+    return merge_residual_groups(groups) if encoding == "released" else groups
 
 
-def compressed(gan, architecture, groups):
-    """A copy of a CycleGAN whose generators have only the filters of an architecture.
+def compress(gan: CycleGAN, architecture: Architecture, groups: Sequence[Group]) -> CycleGAN:
+    """Return a copy of a CycleGAN whose generators have only the filters of an architecture.
 
     Args:
-        gan: a :class:`~moonas.problems.cyclegan_pruning.training.CycleGAN`; stays as it is.
+        gan: CycleGAN before pruning; it is not changed.
         architecture: masks of both generators.
-        groups: of :func:`groups_of`, of either generator.
+        groups: result of :func:`filter_groups` for either generator.
     """
-    small = copy.deepcopy(gan)
-    for domain, generator in gan.generators.items():
-        small.generators[domain] = prune(generator, groups, architecture.masks(domain))
-    return small
+    pruned = {k: prune(gan.generators[k], groups, architecture.masks(k)) for k in "ab"}
+    # deepcopy takes the copy of the generators from its memo instead of copying them in full
+    return copy.deepcopy(gan, {id(gan.generators): nn.ModuleDict(pruned)})
 
 
-def by_norm(gan, groups, share):
-    """The architecture that keeps the filters of the largest L1 norm, the same share of each mask.
+def select_by_norm(gan: CycleGAN, groups: Sequence[Group], share: float) -> Architecture:
+    """Return the architecture that keeps the filters with the largest L1 norms.
 
-    After Li et al., *Pruning filters for efficient ConvNets* (ICLR 2017). Where several
-    convolutions share a mask, each counts alike: norms are means over a filter's weights, summed
-    over the convolutions.
+    After Li et al., *Pruning filters for efficient ConvNets* (ICLR 2017). If several convolutions
+    share a mask, they have equal influence: the norm of each filter is averaged over its weights,
+    then summed over the convolutions.
 
     Args:
-        gan: a :class:`~moonas.problems.cyclegan_pruning.training.CycleGAN`.
-        groups: of :func:`groups_of`, of either generator.
-        share: of the filters of each mask.
+        gan: CycleGAN before pruning.
+        groups: result of :func:`filter_groups` for either generator.
+        share: share of the filters that each mask keeps; each keeps at least one.
     """
 
-    def half(generator):
-        layers, masks = dict(generator.named_modules()), []
+    def masks(generator: nn.Module) -> tuple[str, ...]:
+        layers = dict(generator.named_modules())
+        texts = []
         for group in groups:
             if group.fixed:
                 continue
             norms = np.zeros(group.size)
             for name in group.producers:
-                out = 1 if isinstance(layers[name], torch.nn.ConvTranspose2d) else 0
-                weight = layers[name].weight.detach().movedim(out, 0).flatten(1)
+                layer = layers[name]
+                assert isinstance(layer, Convolution)
+                axis = channel_axis(layer, out=True)
+                weight = layer.weight.detach().movedim(axis, 0).flatten(1)
                 norms += weight.abs().mean(1).cpu().double().numpy()
-            kept = np.argsort(-norms, kind="stable")[: max(1, round(share * group.size))]
-            masks.append(
-                "".join("1" if i in set(kept.tolist()) else "0" for i in range(group.size))
-            )
-        return tuple(masks)
+            n_kept = max(1, round(share * group.size))
+            kept = set(np.argsort(-norms, kind="stable")[:n_kept].tolist())
+            texts.append("".join("1" if i in kept else "0" for i in range(group.size)))
+        return tuple(texts)
 
-    return Architecture(*(half(gan.generators[domain]) for domain in "ab"))
+    return Architecture(masks(gan.generators["a"]), masks(gan.generators["b"]))

@@ -1,26 +1,33 @@
-"""CycleGAN's generator and discriminator (Zhu et al., ICCV 2017), as plain modules."""
+"""Generator and discriminator of CycleGAN (Zhu et al., ICCV 2017), as plain modules."""
+
+from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
 
 from moonas.nets.parts import Part, layer_part, unique
 
+from .channels import Convolution
 
-def generator(in_channels=3, out_channels=3, *, width=64, blocks=9):
-    """A generator: (b, in_channels, h, w) -> (b, out_channels, h, w) in [-1, 1].
 
-    A 7x7 convolution, two of stride 2, residual blocks, two transposed ones, and a 7x7 one; with
-    reflection padding, and instance normalisation without parameters.
+def generator(
+    in_channels: int = 3, out_channels: int = 3, *, width: int = 64, blocks: int = 9
+) -> nn.Sequential:
+    """Build a generator: (b, in_channels, h, w) -> (b, out_channels, h, w) in [-1, 1].
+
+    It consists of a 7x7 convolution, two convolutions of stride 2, residual blocks, two transposed
+    convolutions and a 7x7 convolution, with reflection padding and with instance normalisation
+    without parameters. The spatial size of the images must be a multiple of 4 and at least 8
+    pixels.
 
     Args:
-        in_channels: of the images that come in.
-        out_channels: of those that go out.
-        width: filters of the first convolution; the blocks have four times as many.
-        blocks: residual blocks.
-
-    Sides of the images are multiples of 4, and at least 8 pixels.
+        in_channels: number of channels of the input images.
+        out_channels: number of channels of the translated images.
+        width: number of filters of the first convolution; residual blocks have four times as many.
+        blocks: number of residual blocks.
     """
     w = width
     layers = [
@@ -32,13 +39,17 @@ def generator(in_channels=3, out_channels=3, *, width=64, blocks=9):
         *(nn.ConvTranspose2d(2 * w, w, 3, 2, 1, 1), nn.InstanceNorm2d(w), nn.ReLU()),
         *(nn.ReflectionPad2d(3), nn.Conv2d(w, out_channels, 7), nn.Tanh()),
     ]
-    return _initialised(nn.Sequential(*layers))
+    return _initialise(nn.Sequential(*layers))
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions with reflection padding, added to their input."""
+    """Residual block of two 3x3 convolutions with reflection padding.
 
-    def __init__(self, channels):
+    Args:
+        channels: number of input and output channels.
+    """
+
+    def __init__(self, channels: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
             *(nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3)),
@@ -47,30 +58,42 @@ class Residual(nn.Module):
             nn.InstanceNorm2d(channels),
         )
 
-    def forward(self, x):
-        return x + self.body(x)
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the sum of the input and the output of the convolutions, (b, channels, h, w)."""
+        out: torch.Tensor = x + self.body(x)
+        return out
 
 
-def discriminator(in_channels=3, *, width=64, layers=3):
-    """A PatchGAN: (b, in_channels, h, w) -> (b, 1, h', w'), a score a patch, real ones near 1.
+def discriminator(in_channels: int = 3, *, width: int = 64, layers: int = 3) -> nn.Sequential:
+    """Build a PatchGAN discriminator: (b, in_channels, h, w) -> (b, 1, h', w').
+
+    The output has one score per patch: near 1 for real patches, near 0 for generated ones.
 
     Args:
-        in_channels: of the images.
-        width: filters of the first convolution; they double, up to eight times as many.
-        layers: convolutions of stride 2; three look at patches of 70x70 pixels.
+        in_channels: number of channels of the images.
+        width: number of filters of the first convolution; the number doubles with each layer up to
+            eight times ``width``.
+        layers: number of convolutions of stride 2; with three, patches have 70x70 pixels.
     """
-    made = [nn.Conv2d(in_channels, width, 4, 2, 1), nn.LeakyReLU(0.2)]
-    c = width
+    modules: list[nn.Module] = [nn.Conv2d(in_channels, width, 4, 2, 1), nn.LeakyReLU(0.2)]
+    c_in = width
     for i in range(1, layers + 1):
         c_out = width * min(2**i, 8)
         stride = 2 if i < layers else 1
-        made += [nn.Conv2d(c, c_out, 4, stride, 1), nn.InstanceNorm2d(c_out), nn.LeakyReLU(0.2)]
-        c = c_out
-    return _initialised(nn.Sequential(*made, nn.Conv2d(c, 1, 4, 1, 1)))
+        modules += [
+            *(nn.Conv2d(c_in, c_out, 4, stride, 1), nn.InstanceNorm2d(c_out), nn.LeakyReLU(0.2))
+        ]
+        c_in = c_out
+    return _initialise(nn.Sequential(*modules, nn.Conv2d(c_in, 1, 4, 1, 1)))
 
 
-def n_patches(width, layers, side):
-    """Patches that a discriminator sees in an image of ``side`` pixels.
+def n_patches(width: int, layers: int, side: int) -> int:
+    """Return the number of patches that a discriminator scores in one image.
+
+    Args:
+        width: number of filters of the first convolution.
+        layers: number of convolutions of stride 2.
+        side: side length of the image in pixels.
 
     Raises:
         ValueError: the image is too small for such a discriminator.
@@ -78,50 +101,56 @@ def n_patches(width, layers, side):
     with torch.device("meta"):
         net = discriminator(width=width, layers=layers)
         try:
-            return net(torch.zeros(1, 3, side, side)).shape[2:].numel()
+            return int(net(torch.zeros(1, 3, side, side)).shape[2:].numel())
         except (RuntimeError, ValueError):
             raise ValueError(
-                f"d_layers={layers} will not do: images of {side} pixels are too small for such a "
-                "discriminator."
+                f"d_layers={layers} is invalid: images of {side}x{side} pixels are too small for "
+                "such a discriminator. Lower d_layers."
             ) from None
 
 
-def _initialised(net):
-    """Weights from N(0, 0.02), biases zero, as the original begins."""
+def _initialise(net: nn.Sequential) -> nn.Sequential:
+    """Sample weights from N(0, 0.02^2) and set biases to zero, as in CycleGAN."""
     for layer in net.modules():
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+        if isinstance(layer, Convolution):
             nn.init.normal_(layer.weight, 0.0, 0.02)
+            assert layer.bias is not None
             nn.init.zeros_(layer.bias)
     return net
 
 
 def convolutions(net: nn.Module, side: int) -> list[Part]:
-    """Each different convolution of a generator for images of ``side`` pixels, in order.
+    """Return the distinct convolutions of a generator, in the order in which they first run.
 
     Args:
-        net: on the meta device.
-        side: pixels.
+        net: generator on the meta device.
+        side: side length of the input image in pixels.
     """
-    found = []
+    parts: list[Part] = []
 
-    def note(layer, inputs, output):
-        found.append(_convolution(layer, inputs[0].shape[-1]))
+    def record(layer: nn.Module, inputs: Any, output: Any) -> None:
+        assert isinstance(layer, Convolution)
+        parts.append(_convolution_part(layer, inputs[0].shape[-1]))
 
-    kinds = nn.Conv2d | nn.ConvTranspose2d
-    hooks = [m.register_forward_hook(note) for m in net.modules() if isinstance(m, kinds)]
+    hooks = [m.register_forward_hook(record) for m in net.modules() if isinstance(m, Convolution)]
     net(torch.zeros(1, 3, side, side, device="meta"))
     for hook in hooks:
         hook.remove()
-    return unique(found)
+    return unique(parts)
 
 
-def _convolution(layer, side):
-    """A convolution as a part; ``side`` is that of its input, padding included."""
-    kernel, stride = layer.kernel_size[0], layer.stride[0]
-    options = dict(kernel_size=kernel, stride=stride, padding=layer.padding[0])
+def _convolution_part(layer: Convolution, side: int) -> Part:
+    """Return a convolution as a :class:`Part`.
+
+    Args:
+        layer: the convolution.
+        side: side length of its input, including padding by earlier layers.
+    """
+    kernel, stride, padding = layer.kernel_size[0], layer.stride[0], layer.padding[0]
+    options: dict[str, Any] = dict(kernel_size=kernel, stride=stride, padding=padding)
     if isinstance(layer, nn.ConvTranspose2d):
         options["output_padding"] = layer.output_padding[0]
-    channels = layer.in_channels, layer.out_channels
+    c_in, c_out = layer.in_channels, layer.out_channels
     name = "transposed" if isinstance(layer, nn.ConvTranspose2d) else "conv"
-    make = partial(type(layer), *channels, **options)
-    return layer_part(f"{name}{kernel}", *channels, stride, side, make)
+    make = partial(type(layer), c_in, c_out, **options)
+    return layer_part(f"{name}{kernel}", c_in, c_out, stride, side, make)

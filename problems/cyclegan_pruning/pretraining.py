@@ -1,6 +1,12 @@
-"""Stage 1: a CycleGAN, trained from scratch, whose generators are pruned afterwards."""
+"""Stage 1: training of the CycleGAN whose generators are pruned afterwards."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
 
 from moonas.nets.devices import repeatable, resolve_device
 from moonas.run.stage import EpochTraining
@@ -8,29 +14,42 @@ from moonas.settings import select
 from moonas.training.report import require_a_step
 
 from .data import describe, load_data
+from .domains import Domain
 from .drawing import draw_strips, score_lines
 from .networks import n_patches
 from .quality import Quality, check_quality
-from .settings import PretrainingSettings
-from .training import ADVICE, Recipe, Training, decay, new_gan
+from .settings import EpochSettings, PretrainingSettings
+from .training import ADVICE, CycleGAN, Recipe, Training, learning_rate_factor, new_gan
 from .weights_file import ORIGINAL_FILE, write_gan
 
 
-def build(**options):
-    """The training; ``options`` are fields of :class:`PretrainingSettings`."""
+def build(**options: Any) -> Pretraining:
+    """Return the pretraining stage.
+
+    Args:
+        options: fields of :class:`PretrainingSettings`.
+    """
     return Pretraining(PretrainingSettings(**options))
 
 
 class CycleStage(EpochTraining):
-    """Trains a CycleGAN; ``run(seed)`` gives a :class:`Trained`.
+    """Stage that trains a CycleGAN; ``run(seed)`` returns a :class:`Trained`.
 
-    A subclass gives ``begin_with(seed)``, the CycleGAN to start from, on the device, and
-    ``images(domain)``, those that train.
+    A subclass defines :meth:`initial_gan` and :meth:`images`.
+
+    Args:
+        settings: settings of the stage.
+
+    Attributes:
+        info: description of the two domains.
+        quality: scores generators on the test set; set when the training starts.
     """
 
     phase = "training the CycleGAN"
+    settings: EpochSettings
+    quality: Quality
 
-    def __init__(self, settings):
+    def __init__(self, settings: EpochSettings) -> None:
         self.settings = settings
         self.info = describe(settings)
         n_patches(settings.d_width, settings.d_layers, self.info.side)
@@ -38,85 +57,95 @@ class CycleStage(EpochTraining):
         self.device = resolve_device(settings.device)
 
     @property
-    def n_epochs(self):
-        """Epochs, those with a falling learning rate included."""
+    def n_epochs(self) -> int:
+        """Number of epochs, including those with a decaying learning rate."""
         return self.settings.epochs + self.settings.decay_epochs
 
-    def start(self, seed):
-        """A CycleGAN with its images, in training."""
-        return _InTraining(self, seed)
+    def initial_gan(self, seed: int) -> CycleGAN:
+        """Return the CycleGAN from which the training starts, on the device."""
+        raise NotImplementedError
 
-    @staticmethod
-    def line(epoch, metrics):
-        """What an epoch reported, as a line of text."""
+    def images(self, domain: Domain) -> torch.Tensor:
+        """Return the images of a domain to train on."""
+        raise NotImplementedError
+
+    def start(self, seed: int) -> StageTraining:
+        """Return the trainer."""
+        return StageTraining(self, seed)
+
+    def line(self, epoch: int, metrics: dict[str, Any]) -> str:
+        """Format the metrics of an epoch as a line of text."""
         losses = ("GAN loss", "gan"), ("cycle", "cycle"), ("identity", "identity")
-        words = ", ".join(f"{words} {metrics[f'{name}_loss']:.3f}" for words, name in losses)
-        return f"  epoch {epoch + 1:>3}: {words}, discriminators {metrics['d_loss']:.3f}"
+        text = ", ".join(f"{title} {metrics[f'{name}_loss']:.3f}" for title, name in losses)
+        return f"  epoch {epoch + 1:>3}: {text}, discriminators {metrics['d_loss']:.3f}"
 
-    @staticmethod
-    def result(training, scores):
-        """A :class:`Trained`."""
-        return Trained(training.gan, scores)
+    def result(self, trainer: StageTraining, scores: dict[str, Any]) -> Trained:
+        """Return the trained CycleGAN with its scores."""
+        return Trained(trainer.gan, scores)
 
 
-class _InTraining(Training):
-    """The CycleGAN of a stage, and who judges it.
+class StageTraining(Training):
+    """Training of the CycleGAN of a stage, with its evaluation.
 
     Args:
-        stage: a :class:`CycleStage`.
-        seed: of the run.
+        stage: the stage.
+        seed: seed of the run.
     """
 
-    def __init__(self, stage, seed):
+    def __init__(self, stage: CycleStage, seed: int) -> None:
         self.settings = stage.settings
         data = load_data(stage.settings, stage.info)
         self.quality = stage.quality = Quality(stage.settings, stage.info, data, stage.device)
         images = {k: stage.images(domain).to(stage.device) for k, domain in data.items()}
-        gan, recipe = stage.begin_with(seed), select(Recipe, stage.settings)
+        gan, recipe = stage.initial_gan(seed), select(Recipe, stage.settings)
         super().__init__(gan, images, stage.info.side, recipe, seed, stage.phase)
 
-    def train(self, epoch):
-        """One epoch; a dict that tells of it."""
+    def train(self, epoch: int) -> dict[str, Any]:
+        """Train for one epoch and return its metrics."""
         s = self.settings
         with repeatable(s.threads):
-            report = self.epoch(decay(epoch, s.epochs, s.decay_epochs))
+            report = self.epoch(learning_rate_factor(epoch, s.epochs, s.decay_epochs))
         require_a_step(report, advice=ADVICE)
         return report.as_dict()
 
-    def evaluate(self):
-        """Scores of the generators, a dict."""
+    def evaluate(self) -> dict[str, Any]:
+        """Return the scores of the generators on the test set."""
         return self.quality.evaluate(self.gan.generators)
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training ended with.
+    """Result of a training.
 
     Args:
-        gan: a :class:`~moonas.problems.cyclegan_pruning.training.CycleGAN`.
-        scores: a dict, see :meth:`~moonas.problems.cyclegan_pruning.quality.Quality.evaluate`.
+        gan: the trained CycleGAN.
+        scores: scores of its generators, see :meth:`.Quality.evaluate`; after fine-tuning, the
+            result of :func:`.comparison.compare`.
     """
 
-    gan: object
-    scores: dict
+    gan: CycleGAN
+    scores: dict[str, Any]
 
 
 class Pretraining(CycleStage):
-    """A CycleGAN from scratch."""
+    """Training of a CycleGAN from scratch."""
 
     description = "training a CycleGAN"
 
-    def begin_with(self, seed):
-        """An untrained CycleGAN."""
+    def initial_gan(self, seed: int) -> CycleGAN:
+        """Return an untrained CycleGAN."""
         return new_gan(seed, self.device, **self.settings.network_shape)
 
-    @staticmethod
-    def images(domain):
-        """Those that train; the others validate in the search to come."""
+    def images(self, domain: Domain) -> torch.Tensor:
+        """Return the training set; the search needs the validation set."""
         return domain.train
 
-    def report(self, trained, folder):
-        """Write cyclegan.pt and translations.png; the lines to print."""
-        write_gan(folder / ORIGINAL_FILE, trained.gan, self.settings, self.info)
-        draw_strips(self.quality, trained.gan.generators, None, folder / "translations.png")
-        return score_lines({"original": trained.scores})
+    def report(self, result: Trained, folder: Path) -> list[str]:
+        """Write cyclegan.pt and translations.png.
+
+        Returns:
+            The lines to print.
+        """
+        write_gan(folder / ORIGINAL_FILE, result.gan, self.settings, self.info)
+        draw_strips(self.quality, result.gan.generators, None, folder / "translations.png")
+        return score_lines({"original": result.scores})

@@ -1,13 +1,18 @@
 """Co-evolutionary compression as a pymoo problem: which filters two generators keep."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from pymoo.core.repair import Repair
+from torch import nn
 
 from moonas.algorithms import Coevolution
 from moonas.files import sha256
@@ -15,39 +20,58 @@ from moonas.nets.devices import resolve_device
 from moonas.operators import BitSampling, SameRow, SegmentCrossover, SegmentFlip
 from moonas.problem import ADVICE, ArchitectureProblem, Column
 from moonas.run.progress import SearchOutput
-from moonas.spaces.genes import bits
+from moonas.spaces.genes import bit_genes
 
 from . import networks
 from .channels import ChannelCosts
 from .comparison import NUMBERS, STRIPS, compare, comparison_lines, write_comparison
 from .data import describe
 from .evaluator import PruningEvaluator
-from .masks import CHANNELS, compressed, groups_of
+from .masks import CHANNELS, compress, filter_groups
 from .quality import Quality, check_quality
 from .settings import PruningSettings
-from .space import Space
+from .space import Architecture, Space
 from .training import CycleGAN
 from .weights_file import COMPRESSED_FILE, ORIGINAL_FILE, read_original, write_gan
 
+if TYPE_CHECKING:
+    from moonas.nets.parts import Part
+    from moonas.pareto import Row
+    from moonas.run.candidates import Candidates
 
-def build(**options):
-    """The problem; ``options`` are fields of :class:`PruningSettings`."""
+
+def build(**options: Any) -> CycleGANPruning:
+    """Return the problem.
+
+    Args:
+        options: fields of :class:`PruningSettings`.
+
+    Raises:
+        ValueError: an option is invalid, or ``from_run`` is not a finished pretraining.
+    """
     settings = PruningSettings(**options)
     if settings.from_run is not None:
         path = Path(settings.from_run) / ORIGINAL_FILE
         if not path.exists():
             raise ValueError(
-                f"{settings.from_run} holds no {ORIGINAL_FILE}: it is no run of "
-                "cyclegan-pretraining, or that has not ended."
+                f"{settings.from_run} does not contain {ORIGINAL_FILE}: expected the folder of a "
+                "finished run of cyclegan-pretraining."
             )
         settings = replace(settings, weights=str(path), from_run=None)
     return CycleGANPruning(settings)
 
 
 class KeepOne(Repair):
-    """Each mask that keeps no filter keeps one, drawn uniformly."""
+    """Repair that adds one filter, sampled uniformly, to each mask that keeps none."""
 
-    def _do(self, problem, X, *args, random_state, **kwargs):
+    def _do(
+        self,
+        problem: CycleGANPruning,
+        X: np.ndarray,
+        *args: Any,
+        random_state: np.random.Generator,
+        **kwargs: Any,
+    ) -> np.ndarray:
         X = X.astype(bool)
         for part in problem.space.slices:
             for i in np.flatnonzero(~X[:, part].any(axis=1)):
@@ -56,76 +80,92 @@ class KeepOne(Repair):
 
 
 class CycleGANPruning(ArchitectureProblem):
-    """Pairs of compressed generators by their size and by what they have lost.
+    """Pairs of pruned generators, by their sizes and by how much they lose.
 
-    A row is (p | q), one bit a filter of each generator. Columns, all to be minimised:
+    A row is (p | q), one bit per filter of each generator. Columns, all to be minimised:
 
-    - ``size_a``, ``size_b``: N of eq. 10, the share of weights that a generator keeps, and
-      ``size``, the mean of both;
-    - ``loss_a``, ``loss_b``: L_DisA + lambda L_cyc (eqs. 5 and 6; or eq. 4), and ``loss``, the mean
-      of both;
-    - ``fitness_a``, ``fitness_b``: what eqs. 11 and 13 take the reciprocal of, and ``fitness``,
-      their sum: eq. 8;
-    - ``params``, ``macs``: of both generators.
+    - ``size_a`` and ``size_b``: N of eq. 10, the share of its weights that a generator keeps;
+      ``size`` is their mean;
+    - ``loss_a`` and ``loss_b``: L_DisA + lambda L_cyc (eqs. 5 and 6), or L_GenA + lambda L_cyc
+      (eqs. 4 and 6); ``loss`` is their mean;
+    - ``fitness_a`` and ``fitness_b``: the denominators of eqs. 11 and 13; ``fitness`` is their sum,
+      eq. 8;
+    - ``params`` and ``macs``: parameters and multiply-adds of both generators.
 
     Args:
-        settings: :class:`PruningSettings`.
+        settings: settings of the search.
+
+    Attributes:
+        groups: groups of filters of a generator, including fixed groups.
+        n_patches: number of patches that a discriminator scores in one image.
     """
 
+    settings: PruningSettings
+    evaluator: PruningEvaluator
+    space: Space
     secondary_column = "size"
     pick_description = "the lowest fitness (eq. 8) of the front"
     architecture_title = "filters of each mask"
 
-    def __init__(self, settings):
+    def __init__(self, settings: PruningSettings) -> None:
         self.settings, self.info = settings, describe(settings)
         resolve_device(settings.device)
         if settings.weights is not None:
-            read_original(settings.weights, settings, self.info)  # so that it is found wrong now
+            read_original(settings.weights, settings, self.info)  # raises now if it is unsuitable
             self.inputs = {"weights": sha256(settings.weights)}
         check_quality(settings)
-        self.patches = networks.n_patches(settings.d_width, settings.d_layers, self.info.side)
+        self.n_patches = networks.n_patches(settings.d_width, settings.d_layers, self.info.side)
         with torch.device("meta"):
             net = networks.generator(width=settings.width, blocks=settings.blocks)
-        self.groups = groups_of(net, settings.encoding)
+        self.groups = filter_groups(net, settings.encoding)
         shape = (CHANNELS, self.info.side, self.info.side)
         self.costs = ChannelCosts(net, self.groups, *shape)
         self.space = Space([group.size for group in self.groups if not group.fixed])
         self.species_bits = (self.space.n_bits, self.space.n_bits)
-        top, one = self.ceiling, 1 + settings.gamma * self.ceiling
-        loss = dict(unit="squared l2", worst=top, bounds=(0, top))
-        size = dict(unit="share", bounds=(0, 1))
-        _, params, macs = self.costs.whole
+        max_fitness = 1 + settings.gamma * self.max_loss
+        loss = partial(Column, unit="squared l2", worst=self.max_loss, bounds=(0, self.max_loss))
+        size = partial(Column, unit="share", bounds=(0, 1))
+        _, params, macs = self.costs.total
         columns = [
-            Column("loss", **loss),
-            Column("size", **size),
-            Column("fitness", "eq. 8", worst=2 * one, bounds=(0, 2 * one)),
+            loss("loss"),
+            size("size"),
+            Column("fitness", "eq. 8", worst=2 * max_fitness, bounds=(0, 2 * max_fitness)),
             Column("params", "parameters", bounds=(0, 2 * params)),
             Column("macs", "multiply-adds", bounds=(0, 2 * macs), in_table=False),
         ]
         for k, equation in (("a", "eq. 11"), ("b", "eq. 13")):
-            columns.append(Column(f"loss_{k}", in_table=False, **loss))
-            columns.append(Column(f"size_{k}", in_table=False, **size))
-            columns.append(
-                Column(f"fitness_{k}", equation, worst=one, bounds=(0, one), in_table=False)
-            )
-        super().__init__(settings, columns=columns, genes=bits(2 * self.space.n_bits))
+            bounds = (0, max_fitness)
+            columns += [
+                loss(f"loss_{k}", in_table=False),
+                size(f"size_{k}", in_table=False),
+                Column(f"fitness_{k}", equation, worst=max_fitness, bounds=bounds, in_table=False),
+            ]
+        super().__init__(settings, columns=columns, genes=bit_genes(2 * self.space.n_bits))
 
-    def count(self, candidates):
-        """Params and macs of both generators, (n, 2) ints."""
+    def count(self, candidates: Candidates) -> np.ndarray:
+        """Return params and macs of both generators, (n, 2) ints."""
         counts = [[self.costs.count(a.masks(k))[1:] for k in "ab"] for a in candidates]
-        return np.sum(counts, axis=1)
+        return np.asarray(np.sum(counts, axis=1))
 
     @property
-    def ceiling(self):
-        """Losses beyond say nothing more: that of grey images, and a D that is wrong by one."""
-        s = self.settings
-        n_pixels = CHANNELS * self.info.side**2
-        seen = self.patches if s.loss == "discriminator" else n_pixels
-        seen, n_pixels = (seen, n_pixels) if s.norm == "sum" else (1, 1)
-        return float(seen + s.cycle_weight * n_pixels)
+    def max_loss(self) -> float:
+        """Losses are cut at this value.
 
-    def check_rows(self, X):
-        """Bits of which each mask keeps a filter; else a ``ValueError``."""
+        It is the loss of uniformly grey images with a discriminator that is wrong by 1 everywhere.
+        """
+        s = self.settings
+        if s.norm == "mean":
+            return 1 + s.cycle_weight
+        n_pixels = CHANNELS * self.info.side**2
+        n_compared = self.n_patches if s.loss == "discriminator" else n_pixels
+        return float(n_compared + s.cycle_weight * n_pixels)
+
+    def check_rows(self, X: np.ndarray) -> np.ndarray:
+        """Return X as bits.
+
+        Raises:
+            ValueError: a row is invalid, or one of its masks keeps no filter.
+        """
         X = super().check_rows(X)
         try:
             self.space.check(np.atleast_2d(X))
@@ -133,21 +173,24 @@ class CycleGANPruning(ArchitectureProblem):
             raise ValueError(f"{error} {ADVICE}") from None
         return X
 
-    def columns_of(self, architecture, losses):
-        """Every column of one architecture, a dict of numbers.
+    def columns_of(
+        self, architecture: Architecture, losses: Mapping[str, float]
+    ) -> dict[str, float]:
+        """Return every column of one architecture.
 
         Args:
-            architecture: masks.
-            losses: {"a": loss, "b": loss}; what depends on one that is not finite is NaN.
+            architecture: masks of both generators.
+            losses: loss of each generator, "a" and "b". If one is not finite, the columns that
+                depend on it are NaN.
         """
         counts = {k: self.costs.count(architecture.masks(k)) for k in "ab"}
-        sizes = {k: weights / self.costs.whole[0] for k, (weights, _, _) in counts.items()}
+        sizes = {k: weights / self.costs.total[0] for k, (weights, _, _) in counts.items()}
         losses = {
-            k: min(loss, self.ceiling) if math.isfinite(loss) else math.nan
+            k: min(loss, self.max_loss) if math.isfinite(loss) else math.nan
             for k, loss in losses.items()
         }
         fitness = {k: sizes[k] + self.settings.gamma * losses[k] for k in "ab"}
-        found = {
+        columns: dict[str, float] = {
             "loss": sum(losses.values()) / 2,
             "size": sum(sizes.values()) / 2,
             "fitness": sum(fitness.values()),
@@ -155,18 +198,18 @@ class CycleGANPruning(ArchitectureProblem):
             "macs": sum(macs for _, _, macs in counts.values()),
         }
         for name, values in (("loss", losses), ("size", sizes), ("fitness", fitness)):
-            found |= {f"{name}_{k}": value for k, value in values.items()}
-        return found
+            columns |= {f"{name}_{k}": value for k, value in values.items()}
+        return columns
 
-    def make_evaluator(self):
-        """A :class:`PruningEvaluator`; images come at its first use."""
+    def make_evaluator(self) -> PruningEvaluator:
+        """Return the evaluator; it reads the images when a run begins."""
         s, read = self.settings, None
         if s.weights is not None:
             read = partial(read_original, s.weights, s, self.info)
         return PruningEvaluator(self, read)
 
-    def operators(self):
-        """Sampling, crossover, mutation, repair and duplicate elimination for any algorithm."""
+    def operators(self) -> dict[str, Any]:
+        """Return sampling, crossover, mutation, repair and duplicate elimination."""
         s = self.settings
         return dict(
             sampling=BitSampling(s.density),
@@ -176,8 +219,8 @@ class CycleGANPruning(ArchitectureProblem):
             eliminate_duplicates=SameRow(),
         )
 
-    def algorithm(self):
-        """Algorithm 1: two populations, each against the best of the other."""
+    def algorithm(self) -> Coevolution:
+        """Return algorithm 1: two populations, each evaluated against the best of the other."""
         s = self.settings
         return Coevolution(
             pop_size=s.population,
@@ -189,45 +232,59 @@ class CycleGANPruning(ArchitectureProblem):
             output=SearchOutput(),
         )
 
-    def pick(self, rows):
-        """The index of the row with the lowest fitness; None for no rows."""
+    def pick(self, rows: Sequence[Row]) -> int | None:
+        """Return the index of the row with the lowest fitness, or None if there are no rows."""
         if not rows:
             return None
         return int(np.argmin([row.columns["fitness"] for row in rows]))
 
-    def network(self, architecture, **shape):
-        """Both generators with the filters of an architecture, untrained; a ``ModuleDict``."""
-        gan = CycleGAN(**self.settings.network_shape | shape)
-        return compressed(gan, architecture, self.groups).generators
+    def network(self, architecture: Architecture, **shape: Any) -> nn.ModuleDict:
+        """Return both untrained generators with the filters of an architecture.
 
-    def operations(self):
-        """The convolutions of a generator before it is compressed."""
+        Args:
+            architecture: masks of both generators.
+            shape: arguments of :class:`.CycleGAN` that replace the settings.
+        """
+        gan = CycleGAN(**self.settings.network_shape | shape)
+        return compress(gan, architecture, self.groups).generators
+
+    def operations(self) -> list[Part]:
+        """Return the convolutions of a generator before pruning."""
         with torch.device("meta"):
             net = networks.generator(width=self.settings.width, blocks=self.settings.blocks)
         return networks.convolutions(net, self.info.side)
 
-    def after_search(self, row):
-        """Write the picked pair, as it was scored, and how it looks; lines of size and quality."""
-        folder, evaluator, s = self.journal.folder, self.evaluator, self.settings
+    def after_search(self, row: Row) -> list[str]:
+        """Write the picked generators, as evaluated, and their comparison with the original.
 
-        def look():
-            small = evaluator.compressed(row.architecture)
-            quality = Quality(s, self.info, evaluator.data, self.device)
-            return quality, evaluator.original, small
+        Args:
+            row: the picked row.
 
-        def judge():
-            quality, original, small = look()
-            return compare(quality, original.generators, small.generators, s)
+        Returns:
+            Lines with sizes and scores, to print.
+        """
+        evaluator, s = self.evaluator, self.settings
+        assert self.journal is not None  # only a recorded search calls this
+        folder = self.journal.folder
 
-        asked = {"x": self.genes.plain(row.x)}
-        numbers = self.session.recorded("final test", asked, judge, evaluator)
+        def picked() -> tuple[Quality, CycleGAN, CycleGAN]:
+            compressed = evaluator.compress(row.architecture)
+            quality = Quality(s, self.info, evaluator.load(), evaluator.device)
+            return quality, evaluator.require_original(), compressed
+
+        def final_test() -> dict[str, Any]:
+            quality, original, compressed = picked()
+            return compare(quality, original.generators, compressed.generators, s)
+
+        request = {"x": self.genes.to_json(row.x)}
+        numbers = self.session.recorded("final test", request, final_test, evaluator)
         files = [folder / name for name in (ORIGINAL_FILE, COMPRESSED_FILE, STRIPS, NUMBERS)]
         if not all(path.exists() for path in files):
             self.journal.restore(evaluator)
-            quality, original, small = look()
+            quality, original, compressed = picked()
             write_gan(files[0], original, s, self.info)
-            write_gan(files[1], small, s, self.info, row.architecture, s.encoding)
-            write_comparison(numbers, quality, original.generators, small.generators, folder)
+            write_gan(files[1], compressed, s, self.info, row.architecture, s.encoding)
+            write_comparison(numbers, quality, original.generators, compressed.generators, folder)
         return comparison_lines(numbers)
 
 

@@ -1,56 +1,75 @@
-"""How good translations are: FCN-scores, by a classifier or a segmentation network, and FID."""
+"""Quality of translations: accuracy or FCN-scores, and FID."""
+
+from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Mapping
+from types import ModuleType
 
 import torch
+from torch import nn
 
-from moonas.metrics.features import classifier_from_pixels, inception
+from moonas.metrics.features import Extractor, classifier_from_pixels, inception
 from moonas.metrics.frechet import FrechetDistance, moments
 from moonas.nets.devices import repeatable
 
-from .domains import IGNORED
+from .data import DomainsInfo
+from .domains import IGNORED, Domain
 from .segmentation import count_pixels, segmentation_scores
-from .training import OTHER, pixels
+from .settings import CycleSettings
+from .training import TARGET, scale_pixels
+
+Generators = nn.ModuleDict | Mapping[str, nn.Module]  # by source domain, "a" and "b"
 
 
-def check_quality(settings):
-    """Raise a ``ValueError`` where a segmentation network is named that cannot be made."""
+def check_quality(settings: CycleSettings) -> None:
+    """Raise a ``ValueError`` if the settings name a segmentation network that cannot be built."""
     if settings.segmentation is not None:
         segmentation_network(settings.segmentation)
 
 
 class Quality:
-    """Judges generators by the images for the final test.
+    """Scores generators on the test set.
 
     For digits, ``accuracy`` (%) is the share of translated images that a classifier of the target
-    domain reads as the right digit, and ``fid`` the Frechet distance of its features to the target
-    domain's own. For images of a folder, ``pixel_accuracy``, ``class_accuracy`` and ``mean_iou``
-    (%) are those of the network that the settings name, where there are label maps; and ``fid`` is
-    that of Inception, where the settings name its weights.
+    domain assigns to the correct digit, and ``fid`` is the Frechet distance between the features of
+    the translated images and those of the test images of the target domain, both from that
+    classifier. For images from a folder, ``pixel_accuracy``, ``class_accuracy`` and ``mean_iou``
+    (%) are FCN-scores, given label maps and a segmentation network; ``fid`` requires the weights of
+    Inception.
 
     Args:
-        settings: a :class:`~moonas.problems.cyclegan_pruning.settings.CycleSettings`.
-        info: of the data.
-        data: {"a": Domain, "b": Domain}.
-        device: a ``torch.device``.
+        settings: settings of the stage.
+        info: description of the two domains.
+        data: images of both domains, "a" and "b".
+        device: device of the generators.
 
     Raises:
-        ValueError: the segmentation network cannot be made.
+        ValueError: the segmentation network cannot be built.
     """
 
-    def __init__(self, settings, info, data, device):
+    def __init__(
+        self,
+        settings: CycleSettings,
+        info: DomainsInfo,
+        data: Mapping[str, Domain],
+        device: torch.device,
+    ) -> None:
         self.settings, self.info, self.data, self.device = settings, info, data, device
-        self.extract, self.distance, self.segment = {}, {}, None
+        self.extract: dict[str, Extractor] = {}
+        self.distance: dict[str, FrechetDistance] = {}
+        self.segment: nn.Module | None = None
         if info.n_classes is not None:
             for k, domain in data.items():
-                own = domain.known.float() / 255
+                # domains with classes have labelled images
+                assert domain.known is not None and domain.labels is not None
+                known = domain.known.float() / 255
                 name = f"classifier of {info.name}, domain {k.upper()}"
-                self.extract[k] = classifier_from_pixels(
-                    own, domain.labels, info.n_classes, name, device
-                )
+                self.extract[k] = classifier_from_pixels(known, domain.labels, info.n_classes, name, device)
         elif settings.inception_weights is not None:
-            self.extract = dict.fromkeys("ab", inception(device, settings.inception_weights))
+            extract = inception(device, settings.inception_weights)
+            self.extract = {k: extract for k in "ab"}
         if settings.segmentation is not None:
             self.segment = segmentation_network(settings.segmentation).to(device).eval()
         for k, extract in self.extract.items():
@@ -58,82 +77,104 @@ class Quality:
                 real = (data[k].test.float() / 255).to(device)
                 self.distance[k] = FrechetDistance(moments(extract(real)[0]))
 
-    @torch.inference_mode()
-    def translate(self, generator, images):
-        """Translations of uint8 images as pixels from 0 to 1, on the device."""
-        parts = images.split(self.settings.score_batch)
-        made = [generator(pixels(part.to(self.device))) for part in parts]
-        return (torch.cat(made) + 1) / 2
-
-    def evaluate(self, generators):
-        """Scores of both generators.
+    def translate(self, generator: nn.Module, images: torch.Tensor) -> torch.Tensor:
+        """Translate images.
 
         Args:
-            generators: {"a": module, "b": module}.
+            generator: on the device.
+            images: (n, 3, side, side) uint8.
 
         Returns:
-            A dict of numbers by score and the domain that was translated, as ``accuracy_a``.
+            (n, 3, side, side) pixels in [0, 1], on the device.
         """
-        found = {}
+        parts = torch.split(images, self.settings.score_batch)
+        with torch.inference_mode():
+            translated = [generator(scale_pixels(part.to(self.device))) for part in parts]
+            return (torch.cat(translated) + 1) / 2
+
+    def evaluate(self, generators: Generators) -> dict[str, float]:
+        """Score both generators.
+
+        Args:
+            generators: generators by source domain.
+
+        Returns:
+            Scores by name and source domain, such as ``accuracy_a``. A generator whose output is
+            not finite has no scores.
+        """
+        scores = {}
         with repeatable(self.settings.threads):
             for k, domain in self.data.items():
-                made = self.translate(generators[k].eval(), domain.test)
-                for name, value in self._of(made, domain, OTHER[k]).items():
-                    found[f"{name}_{k}"] = value
-        return found
+                translated = self.translate(generators[k].eval(), domain.test)
+                for name, value in self._scores(translated, domain, TARGET[k]).items():
+                    scores[f"{name}_{k}"] = value
+        return scores
 
-    def _of(self, made, domain, target):
-        scores = {}
-        if not bool(made.isfinite().all()):
+    def _scores(self, translated: torch.Tensor, source: Domain, target: str) -> dict[str, float]:
+        """Score the translated test images of a domain.
+
+        Args:
+            translated: (n, 3, side, side) pixels in [0, 1].
+            source: domain of the images before translation.
+            target: name of the domain that they are translated to.
+        """
+        scores: dict[str, float] = {}
+        if not bool(translated.isfinite().all()):
             return scores
         if target in self.extract:
-            features, logs = self.extract[target](made)
+            features, log_probabilities = self.extract[target](translated)
             scores["fid"] = float(self.distance[target](features))
-            if domain.test_labels is not None:
-                right = logs.argmax(1) == domain.test_labels.numpy()
-                scores["accuracy"] = 100 * float(right.mean())
-        if self.segment is not None and domain.test_maps is not None:
-            counts = 0
+            if source.test_labels is not None:
+                correct = log_probabilities.argmax(1) == source.test_labels.numpy()
+                scores["accuracy"] = 100 * float(correct.mean())
+        if self.segment is not None and source.test_maps is not None:
+            counts = []
             n = self.settings.score_batch
-            for part, maps in zip(made.split(n), domain.test_maps.split(n), strict=True):
+            for part, maps in zip(
+                torch.split(translated, n), torch.split(source.test_maps, n), strict=True
+            ):
                 with torch.inference_mode():
                     logits = self.segment(part)
-                counts = counts + count_pixels(logits, maps.to(self.device), IGNORED)
-            scores |= segmentation_scores(counts)
+                counts.append(count_pixels(logits, maps.to(self.device), IGNORED))
+            scores |= segmentation_scores(torch.stack(counts).sum(0))
         return scores
 
 
-def segmentation_network(words):
-    """What a function makes: a network of images (b, 3, h, w), pixels from 0 to 1, whose logits are
-    (b, n_classes, h, w).
+def segmentation_network(function: str) -> nn.Module:
+    """Build a segmentation network.
 
     Args:
-        words: ``package.module:function`` or ``file.py:function``.
+        function: function that returns the network, as ``package.module:function`` or
+            ``file.py:function``.
+
+    Returns:
+        A network that maps (b, 3, h, w) pixels in [0, 1] to (b, n_classes, h, w) logits.
 
     Raises:
-        ValueError: there is no such function, or it returns something else.
+        ValueError: there is no such function, it fails, or it does not return a network.
     """
-    where, _, name = words.rpartition(":")
+    location, _, name = function.rpartition(":")
     try:
-        network = getattr(_module(where), name)()
+        network = getattr(_import(location), name)()
     except (ImportError, OSError, AttributeError, TypeError, ValueError) as error:
         raise ValueError(
-            f"segmentation={words!r} will not do: package.module:function or file.py:function, "
-            f"which returns a network ({error})."
+            f"segmentation={function!r} is invalid: expected package.module:function or "
+            f"file.py:function, whose function returns a network ({error})."
         ) from None
-    if not isinstance(network, torch.nn.Module):
+    if not isinstance(network, nn.Module):
         raise ValueError(
-            f"segmentation={words!r} will not do: it returns a {type(network).__name__}, and a "
-            "network is wanted."
+            f"segmentation={function!r} is invalid: expected a function that returns a network; "
+            f"it returns a {type(network).__name__}."
         )
     return network
 
 
-def _module(where):
-    """A module by name, or that of a file."""
-    if not where.endswith(".py"):
-        return importlib.import_module(where)
-    spec = importlib.util.spec_from_file_location("segmentation", where)
+def _import(location: str) -> ModuleType:
+    """Import a module by name, or from a file whose path ends in ``.py``."""
+    if not location.endswith(".py"):
+        return importlib.import_module(location)
+    spec = importlib.util.spec_from_file_location("segmentation", location)
+    assert spec is not None and spec.loader is not None  # a .py file always has a loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -1,4 +1,6 @@
-"""How well a segmentation network reads images: the scores of Long et al. (CVPR 2015)."""
+"""FCN-scores of a segmentation network (Long et al., CVPR 2015)."""
+
+from __future__ import annotations
 
 import numpy as np
 import torch
@@ -6,20 +8,19 @@ import torch
 SCORES = ("pixel_accuracy", "class_accuracy", "mean_iou")
 
 
-@torch.no_grad()
-def count_pixels(logits, maps, ignored):
-    """How often each class is taken for each.
+def count_pixels(logits: torch.Tensor, maps: torch.Tensor, ignored: int) -> torch.Tensor:
+    """Return the confusion matrix of a segmentation network.
 
     Args:
-        logits: (n, n_classes, h, w).
+        logits: (n, n_classes, h, w) output of the network.
         maps: (n, h, w) ints, the class of each pixel.
-        ignored: class of pixels that do not count.
+        ignored: class of pixels that are not counted.
 
     Returns:
-        (n_classes, n_classes) int64 on the CPU: rows are classes of the maps, columns predictions.
+        (n_classes, n_classes) int64 on the CPU; rows are classes of the maps, columns predictions.
 
     Raises:
-        ValueError: a map has another shape, or a class that the network does not know.
+        ValueError: the maps do not have the shape of the output, or contain an unknown class.
     """
     n_classes = logits.shape[1]
     if maps.shape != (len(logits), *logits.shape[2:]):
@@ -28,34 +29,38 @@ def count_pixels(logits, maps, ignored):
             f"network's output; got {tuple(maps.shape)}."
         )
     counted = maps != ignored
-    real, guessed = maps[counted].long(), logits.argmax(1)[counted]
-    for wrong in real[(real < 0) | (real >= n_classes)][:1].tolist():
+    targets, predictions = maps[counted].long(), logits.detach().argmax(1)[counted]
+    unknown = targets[(targets < 0) | (targets >= n_classes)]
+    if len(unknown):
         raise ValueError(
-            f"A label map has class {wrong}, and the network knows {n_classes} classes; {ignored} "
-            "is the class of pixels that do not count."
+            f"A label map contains class {int(unknown[0])}, but the network has {n_classes} "
+            f"classes. Use class {ignored} for pixels to ignore."
         )
-    counts = torch.bincount(n_classes * real + guessed, minlength=n_classes**2)
+    counts = torch.bincount(n_classes * targets + predictions, minlength=n_classes**2)
     return counts.reshape(n_classes, n_classes).cpu()
 
 
-def segmentation_scores(counts):
-    """FCN-scores in percent, 0 to 100, from a matrix of :func:`count_pixels`.
+def segmentation_scores(counts: torch.Tensor | np.ndarray) -> dict[str, float]:
+    """Compute FCN-scores in percent, in [0, 100].
 
-    Classes that no map has do not count in the means; a class that is only predicted does count
-    in the union of those that it is mistaken for.
+    Means over classes include only classes that occur in the maps. Pixels that are wrongly
+    predicted as another class still enter the union of their own class.
+
+    Args:
+        counts: (n_classes, n_classes) confusion matrix of :func:`count_pixels`.
 
     Returns:
-        A dict: pixel_accuracy, class_accuracy and mean_iou; NaN without any pixel.
+        ``pixel_accuracy``, ``class_accuracy`` and ``mean_iou``; NaN if no pixel is counted.
     """
     counts = np.asarray(counts, dtype=float)
-    hits, real, guessed = np.diag(counts), counts.sum(1), counts.sum(0)
-    there = real > 0
-    if not there.any():
+    correct, actual, predicted = np.diag(counts), counts.sum(1), counts.sum(0)
+    present = actual > 0
+    if not present.any():
         return dict.fromkeys(SCORES, float("nan"))
-    of_class = hits[there] / real[there]
-    iou = hits[there] / (real + guessed - hits)[there]
+    recall = correct[present] / actual[present]
+    iou = correct[present] / (actual + predicted - correct)[present]
     return {
-        "pixel_accuracy": 100 * float(hits.sum() / real.sum()),
-        "class_accuracy": 100 * float(of_class.mean()),
+        "pixel_accuracy": 100 * float(correct.sum() / actual.sum()),
+        "class_accuracy": 100 * float(recall.mean()),
         "mean_iou": 100 * float(iou.mean()),
     }

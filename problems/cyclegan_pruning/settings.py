@@ -1,8 +1,10 @@
-"""Settings of all stages: pretraining of a CycleGAN, its pruning, and the final fine-tuning."""
+"""Settings of all stages: pretraining of a CycleGAN, the search, and the final fine-tuning."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from moonas.settings import RunSettings, SearchSettings, check_objectives, require, setting
 
@@ -11,7 +13,7 @@ OBJECTIVES = (
     *("loss", "size", "fitness", "params", "macs"),
     *("loss_a", "loss_b", "size_a", "size_b", "fitness_a", "fitness_b"),
 )
-# CycleGAN's own (Zhu et al., 2017), which the paper takes over.
+# Settings of CycleGAN (Zhu et al., 2017), which the paper adopts.
 _CYCLEGAN = dict(
     image_size=256,
     margin=30,
@@ -28,74 +30,81 @@ _CYCLEGAN = dict(
 
 @dataclass(frozen=True, kw_only=True)
 class CycleSettings(RunSettings):
-    """Domains, networks and training of a CycleGAN. Defaults are small, for digits."""
+    """Settings of the domains, networks and training of a CycleGAN. Defaults suit digits."""
 
     data: str = setting(
-        "digits", "digits, or a folder of two domains with A/train, A/test, B/train and B/test"
+        "digits",
+        "digits, or a folder with the images of two domains in A/train, A/test, B/train and B/test",
     )
     image_size: int | None = setting(
-        None, "pixels a side, a multiple of 4; none: 16 for digits, 256 for folders", least=8
+        None,
+        "side length of images in pixels, a multiple of 4; none: 16 for digits, 256 for folders",
+        least=8,
     )
     margin: int = setting(
-        0, "pixels that training images of a folder are larger, and cropped at random", least=0
+        0, "pixels by which images of a folder are larger before random cropping", least=0
     )
-    flip: bool = setting(False, "mirror half of the images that train")
+    flip: bool = setting(False, "mirror half of the training images")
     train_share: float = setting(
-        0.8, "share of the images to search with that trains; the rest validates", above=0
+        0.8, "share of the images for training; the rest form the validation set", above=0
     )
-    width: int = setting(16, "filters of a generator's first convolution", least=1)
-    blocks: int = setting(3, "residual blocks of a generator", least=0)
-    d_width: int = setting(32, "filters of a discriminator's first convolution", least=1)
-    d_layers: int = setting(2, "convolutions of stride 2 of a discriminator", least=1)
-    batch: int = setting(16, "images of each domain a step", least=1)
-    learning_rate: float = setting(5e-4, "of Adam", above=0)
-    beta1: float = setting(0.5, "of Adam", least=0)
-    beta2: float = setting(0.999, "of Adam", least=0)
-    cycle: float = setting(10.0, "factor of the cycle loss in training (L1)", least=0)
-    identity: float = setting(5.0, "factor of the identity loss in training (L1)", least=0)
-    pool: int = setting(50, "generated images kept for discriminators; 0 for none", least=0)
+    width: int = setting(16, "filters of the first convolution of a generator", least=1)
+    blocks: int = setting(3, "residual blocks per generator", least=0)
+    d_width: int = setting(32, "filters of the first convolution of a discriminator", least=1)
+    d_layers: int = setting(2, "convolutions of stride 2 per discriminator", least=1)
+    batch: int = setting(16, "batch size, per domain", least=1)
+    learning_rate: float = setting(5e-4, "learning rate of Adam", above=0)
+    beta1: float = setting(0.5, "decay rate of Adam's mean of gradients", least=0)
+    beta2: float = setting(0.999, "decay rate of Adam's mean of squared gradients", least=0)
+    cycle: float = setting(10.0, "weight of the cycle loss in training (L1)", least=0)
+    identity: float = setting(5.0, "weight of the identity loss in training (L1)", least=0)
+    pool: int = setting(
+        50, "size of the buffer of generated images for each discriminator; 0: none", least=0
+    )
     segmentation: str | None = setting(
         None,
-        "package.module:function or file.py:function that makes a network for FCN-scores, where "
-        "images have label maps",
-        free=True,  # no score of a search depends on it
+        "package.module:function or file.py:function that returns a segmentation network for "
+        "FCN-scores of test images with label maps",
+        free=True,  # no column of a search depends on it
     )
     inception_weights: str | None = setting(
-        None, "file of pytorch-fid's Inception, for the FID of images from a folder", free=True
+        None, "file with the Inception weights of pytorch-fid, for FID on a folder", free=True
     )
-    score_batch: int = setting(72, "images a pass when they are scored", least=1)
+    score_batch: int = setting(72, "batch size of evaluation", least=1)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         require(self.train_share < 1, self, "train_share", "less than 1")
         for name in ("beta1", "beta2"):
             require(getattr(self, name) < 1, self, name, "less than 1")
-        good = self.image_size is None or self.image_size % 4 == 0
-        require(good, self, "image_size", "a multiple of 4")
-        maps = self.data != "digits" or self.segmentation is None
-        require(maps, self, "segmentation", "none for digits, which have no label maps")
-        there = self.inception_weights is None or Path(self.inception_weights).is_file()
-        require(there, self, "inception_weights", "none, or a file that is there")
+        multiple = self.image_size is None or self.image_size % 4 == 0
+        require(multiple, self, "image_size", "a multiple of 4")
+        allowed = self.data != "digits" or self.segmentation is None
+        require(allowed, self, "segmentation", "none for digits, which have no label maps")
+        exists = self.inception_weights is None or Path(self.inception_weights).is_file()
+        require(exists, self, "inception_weights", "none, or an existing file")
 
     @property
-    def network_shape(self):
-        """Arguments of a :class:`~moonas.problems.cyclegan_pruning.training.CycleGAN`."""
+    def network_shape(self) -> dict[str, int]:
+        """Arguments of :class:`~moonas.problems.cyclegan_pruning.training.CycleGAN`."""
         return {name: getattr(self, name) for name in ("width", "blocks", "d_width", "d_layers")}
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpochSettings(CycleSettings):
-    """How long a CycleGAN trains."""
+    """Settings of stages that train a CycleGAN for a number of epochs."""
 
     epochs: int = setting(20, "epochs at the full learning rate", least=0)
-    decay_epochs: int = setting(20, "epochs after them, in which it falls linearly", least=0)
+    decay_epochs: int = setting(
+        20, "further epochs, with a linearly decaying learning rate", least=0
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainingSettings(EpochSettings):
-    """Settings of the training of a CycleGAN. Defaults are small, for digits."""
+    """Settings of the pretraining of a CycleGAN. Defaults suit digits."""
 
-    PRESETS: ClassVar[dict[str, dict]] = {
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "digits": {},
         "paper": _CYCLEGAN | dict(epochs=100, decay_epochs=100),
     }
@@ -103,18 +112,18 @@ class PretrainingSettings(EpochSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class PruningSettings(CycleSettings, SearchSettings):
-    """Settings of the search for filters to keep. Defaults are small, for digits."""
+    """Settings of the search. Defaults suit digits."""
 
-    PRESETS: ClassVar[dict[str, dict]] = {
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "digits": {},
-        # Section 4: K = 32, T = 100, gamma = 10, lambda = 10, and CycleGAN's own settings.
+        # Section 4: K = 32, T = 100, gamma = 10 and lambda = 10, with the settings of CycleGAN.
         "paper": _CYCLEGAN
         | dict(
             population=32,
             generations=101,
             gamma=10.0,
             cycle_weight=10.0,
-            tune_steps=100,  # not printed
+            tune_steps=100,  # the paper gives no number
             tune_batch=None,
             tune_learning_rate=None,
             pretrain_epochs=200,
@@ -122,86 +131,97 @@ class PruningSettings(CycleSettings, SearchSettings):
     }
 
     objectives: tuple[str, ...] = setting(
-        ("loss", "size"), f"columns to minimise, one or more of {', '.join(OBJECTIVES)}"
+        ("loss", "size"), f"columns to minimise; one or more of {', '.join(OBJECTIVES)}"
     )
-    population: int = setting(16, "K, candidates for each generator", least=2)
-    generations: int = setting(16, "T + 1, iterations to run", least=1)
-    gamma: float = setting(0.5, "factor of the loss in the fitness (eqs. 8, 11 and 13)", above=0)
+    population: int = setting(16, "candidates per generator (K)", least=2)
+    generations: int = setting(16, "number of iterations (T + 1)", least=1)
+    gamma: float = setting(0.5, "weight of the loss in the fitness (eqs. 8, 11 and 13)", above=0)
     cycle_weight: float = setting(
-        10.0, "lambda, factor of the cycle loss in the fitness (squared l2, eq. 6)", least=0
+        10.0,
+        "weight lambda of the cycle loss in the loss of a candidate (squared l2, eq. 6)",
+        least=0,
     )
     loss: str = setting(
         "discriminator",
-        "what a translation should share with the original's: what D sees in it (eq. 5), or every "
-        "pixel (eq. 4)",
+        "compare translations with those of the original by the outputs of its discriminator "
+        "(eq. 5) or by pixels (generator, eq. 4)",
         ("discriminator", "generator"),
     )
     norm: str = setting(
-        "mean", "squared l2 norms: means over pixels and patches, or sums", ("mean", "sum")
+        "mean", "average or sum of squared errors over pixels and patches", ("mean", "sum")
     )
     encoding: str = setting(
         "filters",
-        "bits: a filter each, tied as the additions want it; or as released, with one mask for all "
-        "residual blocks",
+        "one bit per filter, shared by filters whose outputs are added; or, as in the released "
+        "code, one mask for all residual blocks",
         ENCODINGS,
     )
-    density: float = setting(0.5, "chance that a filter is kept at first", above=0, most=1)
-    copy: float = setting(0.2, "chance that a child is a copy of its parent", least=0, most=1)
+    density: float = setting(0.5, "initial probability that a filter is kept", above=0, most=1)
+    copy: float = setting(0.2, "probability that a child is a copy of its parent", least=0, most=1)
     crossover: float = setting(
-        0.7, "chance that two parents exchange a segment; else one has a segment flipped", least=0
+        0.7,
+        "probability that two parents exchange a segment; with the remaining probability, a "
+        "segment of a parent is flipped",
+        least=0,
     )
-    separate: bool = setting(False, "each population evolves against the uncompressed generator")
-    tune_steps: int = setting(20, "training steps of a candidate before it is scored", least=0)
-    tune_share: float = setting(
-        0.1, "share of the images that train which these steps take", above=0, most=1
+    separate: bool = setting(
+        False, "evaluate each population with the uncompressed generator of the other direction"
     )
-    tune_batch: int | None = setting(8, "images of each domain such a step; none: batch", least=1)
+    tune_steps: int = setting(20, "training steps of a candidate before its evaluation", least=0)
+    tune_share: float = setting(0.1, "share of the training set for these steps", above=0, most=1)
+    tune_batch: int | None = setting(
+        8, "batch size of these steps, per domain; none: that of batch", least=1
+    )
     tune_learning_rate: float | None = setting(
-        1e-3, "of Adam in these steps; none: learning_rate", above=0
+        1e-3, "learning rate of these steps; none: that of learning_rate", above=0
     )
     weights: str | None = setting(
         None,
-        "file of a trained CycleGAN (cyclegan.pt); none: one is trained first",
-        free=True,  # its content is checked
+        "file of a trained CycleGAN (cyclegan.pt); none: train one first",
+        free=True,  # a checksum of its content is recorded
     )
     from_run: str | None = setting(
-        None, "run folder of cyclegan-pretraining, whose CycleGAN to compress"
+        None, "run folder of cyclegan-pretraining whose CycleGAN to compress"
     )
     pretrain_epochs: int = setting(
-        20, "epochs that a CycleGAN of no file trains; in their second half the rate falls", least=0
+        20,
+        "epochs of training a CycleGAN if none is given; the learning rate decays in the second "
+        "half",
+        least=0,
     )
 
     @property
     def needs_no_stage_before(self) -> bool:
-        """Whether ``weights`` names a trained CycleGAN."""
+        """Whether ``weights`` names a trained CycleGAN, so that no pretraining is needed."""
         return self.weights is not None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_objectives(self.objectives, OBJECTIVES, 1)
-        both = self.copy + self.crossover <= 1
-        require(both, self, "crossover", f"at most 1 less copy={self.copy:g}")
-        one = self.weights is None or self.from_run is None
-        require(one, self, "weights", "none where from_run brings weights")
+        possible = self.copy + self.crossover <= 1
+        require(possible, self, "crossover", f"at most 1 - copy, with copy={self.copy:g}")
+        single = self.weights is None or self.from_run is None
+        require(single, self, "weights", "none, because from_run already gives the weights")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FineTuningSettings(EpochSettings):
-    """Settings of the fine-tuning; fields that the search has default to its values.
+    """Settings of the final fine-tuning. Settings shared with the search default to its values.
 
-    Width, blocks, d_width and d_layers are always those of the networks in the folder.
+    ``width``, ``blocks``, ``d_width`` and ``d_layers`` are always those of the networks in the
+    folder.
     """
 
-    PRESETS: ClassVar[dict[str, dict]] = {
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "digits": {},
-        # The release's: 201 epochs in batches of 8, the last 100 of them with a falling rate.
+        # Released code: 201 epochs in batches of 8; the learning rate decays in the last 100.
         "paper": _CYCLEGAN | dict(epochs=101, decay_epochs=100, batch=8),
     }
 
-    weights: str | None = setting(  # names: of .weights_file
+    weights: str | None = setting(  # the names are defined in weights_file
         None, "folder with compressed.pt and cyclegan.pt", free=True
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.weights is not None, self, "weights", "a folder that a search has left")
+        require(self.weights is not None, self, "weights", "the folder of a finished search")

@@ -1,51 +1,61 @@
-"""Which filters two generators keep: one bit a filter, one mask for filters that go together."""
+"""Search space: one bit per filter of two generators, with filters grouped into masks."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """The masks of both generators, each a text of ones (kept) and zeros.
+    """Masks of both generators, each a string of ones (filters to keep) and zeros.
 
     Args:
-        a: masks of the generator that translates images of A, in the order of the encoding.
-        b: masks of the other one.
+        a: masks of the generator that translates images of domain A, in the order of the encoding.
+        b: masks of the generator that translates images of domain B.
     """
 
     a: tuple[str, ...]
     b: tuple[str, ...]
 
-    def __str__(self):
-        """Filters that each mask keeps: of a / of b."""
-        return " / ".join(" ".join(str(m.count("1")) for m in half) for half in (self.a, self.b))
+    def __str__(self) -> str:
+        """Return the number of filters that each mask keeps, as "a1 a2 ... / b1 b2 ..."."""
+        return " / ".join(
+            " ".join(str(mask.count("1")) for mask in masks) for masks in (self.a, self.b)
+        )
 
-    def masks(self, domain):
-        """The masks of one generator as bool arrays.
+    def masks(self, domain: str) -> list[np.ndarray]:
+        """Return the masks of one generator as bool arrays.
 
         Args:
-            domain: "a" or "b", where its images come from.
+            domain: source domain of the generator, "a" or "b".
         """
         return [np.array(list(mask)) == "1" for mask in getattr(self, domain)]
 
 
 class Space:
-    """Rows of bits, (p | q), and what they mean.
+    """Architecture encoding: rows of bits, (p | q), one half per generator.
 
     Args:
         sizes: number of filters of each mask of one generator.
+
+    Attributes:
+        n_bits: number of bits of one generator.
+        slices: slice of each mask in a row, first those of generator a.
     """
 
-    def __init__(self, sizes):
+    def __init__(self, sizes: Iterable[int]) -> None:
         self.sizes = tuple(sizes)
         self.n_bits = sum(self.sizes)
         stops = list(accumulate(self.sizes * 2))
         self.slices = [slice(stop - n, stop) for n, stop in zip(self.sizes * 2, stops, strict=True)]
 
-    def decode(self, x):
-        """The architecture of a row, (2 n_bits,).
+    def decode(self, x: np.ndarray) -> Architecture:
+        """Return the architecture that a row, (2 n_bits,), encodes.
 
         Raises:
             ValueError: the row has another length, or a mask keeps no filter.
@@ -57,19 +67,21 @@ class Space:
         n = len(self.sizes)
         return self._checked(Architecture(tuple(masks[:n]), tuple(masks[n:])))
 
-    def encode(self, architecture):
-        """The row of an architecture, (2 n_bits,) bool."""
-        return np.array(list("".join((*architecture.a, *architecture.b)))) == "1"
+    def encode(self, architecture: Architecture) -> np.ndarray:
+        """Return the row that encodes an architecture, (2 n_bits,) bool."""
+        row: np.ndarray = np.array(list("".join((*architecture.a, *architecture.b)))) == "1"
+        return row
 
-    def uniform(self, share, rng=None):
-        """Both generators with the same share of the filters of every mask, one at least.
+    def uniform(self, share: float, rng: np.random.Generator | None = None) -> Architecture:
+        """Return an architecture that keeps the same share of filters in every mask.
 
         Args:
-            share: of the filters of each mask.
-            rng: ``numpy.random.Generator`` that draws which; the first ones without it.
+            share: share of the filters that each mask keeps; each keeps at least one.
+            rng: random number generator that selects the filters. Without it, each mask keeps its
+                first filters.
         """
 
-        def mask(n):
+        def mask(n: int) -> np.ndarray:
             kept = np.zeros(n, dtype=bool)
             order = np.arange(n) if rng is None else rng.permutation(n)
             kept[order[: max(1, round(share * n))]] = True
@@ -77,33 +89,38 @@ class Space:
 
         return self.decode(np.concatenate([mask(n) for n in self.sizes * 2]))
 
-    def check(self, X):
+    def check(self, X: np.ndarray) -> None:
         """Raise a ``ValueError`` if a mask of a row of X, (n, 2 n_bits) bool, keeps no filter."""
         for i, part in enumerate(self.slices):
             if not X[:, part].any(axis=1).all():
-                raise ValueError(_no_filter(i % len(self.sizes), "ab"[i // len(self.sizes)]))
+                raise ValueError(_empty_mask(i % len(self.sizes), "ab"[i // len(self.sizes)]))
 
     @staticmethod
-    def to_json(architecture):
-        """A dict that JSON can hold."""
+    def to_json(architecture: Architecture) -> dict[str, list[str]]:
+        """Return the architecture as JSON values."""
         return {"a": list(architecture.a), "b": list(architecture.b)}
 
-    def from_json(self, value):
-        """The architecture of such a dict.
+    def from_json(self, value: Any) -> Architecture:
+        """Return the architecture that :meth:`to_json` converted.
 
         Raises:
-            ValueError: it is none of this space.
+            ValueError: the value is not an architecture of this space.
         """
         try:
             return self._checked(Architecture(tuple(value["a"]), tuple(value["b"])))
         except (KeyError, TypeError) as error:
-            raise ValueError(f"Not the masks of two generators: {error}") from None
+            raise ValueError(
+                f"Expected the masks of two generators, with keys 'a' and 'b': {error}"
+            ) from None
 
-    def _checked(self, architecture):
+    def _checked(self, architecture: Architecture) -> Architecture:
+        """Return the architecture if it belongs to this space, else raise a ``ValueError``."""
         for name in "ab":
             masks = getattr(architecture, name)
             if set("".join(masks)) - {"0", "1"}:
-                raise ValueError(f"A mask of generator {name} has other characters than 0 and 1.")
+                raise ValueError(
+                    f"A mask of generator {name} contains characters other than 0 and 1."
+                )
             if tuple(map(len, masks)) != self.sizes:
                 raise ValueError(
                     f"Expected masks of {list(self.sizes)} bits for each generator; got "
@@ -111,9 +128,9 @@ class Space:
                 )
             for i, mask in enumerate(masks):
                 if "1" not in mask:
-                    raise ValueError(_no_filter(i, name))
+                    raise ValueError(_empty_mask(i, name))
         return architecture
 
 
-def _no_filter(i, name):
-    return f"Mask {i} of generator {name} keeps no filter; one at least has to stay."
+def _empty_mask(i: int, name: str) -> str:
+    return f"Mask {i} of generator {name} keeps no filter; each mask must keep at least one."

@@ -1,5 +1,8 @@
-"""CycleGAN's training (Zhu et al., ICCV 2017): two generators, two discriminators, a cycle."""
+"""Training of a CycleGAN (Zhu et al., ICCV 2017)."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,11 +11,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from moonas.data import crop_and_flip
-from moonas.nets.randomness import generator as stream
+from moonas.nets.randomness import generator as seeded_generator
 from moonas.nets.randomness import initial_weights
 from moonas.training.report import TrainingReport
 from moonas.training.sgd import (
-    finite_step,
+    step_if_finite,
     load_training_state,
     part_of_state,
     training_state,
@@ -21,154 +24,213 @@ from moonas.training.sgd import (
 from . import networks
 
 LOSSES = ("gan_loss", "cycle_loss", "identity_loss", "d_loss")
-OTHER = {"a": "b", "b": "a"}  # the domain that a translation leads to
-ADVICE = "Lower learning_rate."  # where no step is finite
+TARGET = {"a": "b", "b": "a"}  # target domain by source domain
+ADVICE = "Lower learning_rate."  # if no training step has a finite loss
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How both pairs of networks are trained."""
+    """Hyperparameters of the training of generators and discriminators.
 
-    batch: int  # images of each domain a step
+    Args:
+        batch: batch size, per domain.
+        learning_rate: learning rate of Adam.
+        beta1: decay rate of Adam's mean of gradients.
+        beta2: decay rate of Adam's mean of squared gradients.
+        cycle: weight of the cycle loss.
+        identity: weight of the identity loss.
+        pool: size of the buffer of generated images for each discriminator; 0 for none.
+        flip: whether to mirror each image with probability 0.5.
+    """
+
+    batch: int
     learning_rate: float
     beta1: float
     beta2: float
-    cycle: float  # factor of the cycle loss
-    identity: float  # factor of the identity loss
-    pool: int  # images that a discriminator's generated ones are drawn from; 0 for none
-    flip: bool  # mirror images, each with chance 1/2
+    cycle: float
+    identity: float
+    pool: int
+    flip: bool
 
 
 class CycleGAN(nn.Module):
-    """Two generators and their discriminators, by the domain that a translation starts from.
+    """Two generators and their discriminators, by the source domain of the translation.
 
-    ``generators["a"]`` is G_1, from A to B, and ``discriminators["a"]`` is D_1, which looks at B.
+    ``generators["a"]`` is G_1, which translates from A to B; ``discriminators["a"]`` is D_1, which
+    takes images of B.
 
     Args:
-        width: filters of a generator's first convolution.
-        blocks: residual blocks of a generator.
-        d_width: filters of a discriminator's first convolution.
-        d_layers: convolutions of stride 2 of a discriminator.
+        width: number of filters of the first convolution of a generator.
+        blocks: number of residual blocks per generator.
+        d_width: number of filters of the first convolution of a discriminator.
+        d_layers: number of convolutions of stride 2 per discriminator.
+
+    Attributes:
+        shape: the arguments.
     """
 
-    def __init__(self, *, width, blocks, d_width, d_layers):
+    def __init__(self, *, width: int, blocks: int, d_width: int, d_layers: int) -> None:
         super().__init__()
         self.shape = dict(width=width, blocks=blocks, d_width=d_width, d_layers=d_layers)
-        g, d = dict(width=width, blocks=blocks), dict(width=d_width, layers=d_layers)
-        self.generators = nn.ModuleDict({k: networks.generator(**g) for k in "ab"})
-        self.discriminators = nn.ModuleDict({k: networks.discriminator(**d) for k in "ab"})
+        self.generators = nn.ModuleDict(
+            {k: networks.generator(width=width, blocks=blocks) for k in "ab"}
+        )
+        self.discriminators = nn.ModuleDict(
+            {k: networks.discriminator(width=d_width, layers=d_layers) for k in "ab"}
+        )
 
 
-def new_gan(seed, device, **shape):
-    """An untrained :class:`CycleGAN` whose weights come from a seed."""
+def new_gan(seed: int, device: torch.device | str, **shape: int) -> CycleGAN:
+    """Return an untrained CycleGAN.
+
+    Args:
+        seed: seed of its weights.
+        device: device to move it to.
+        shape: arguments of :class:`CycleGAN`.
+    """
     with initial_weights(seed, "CycleGAN"):
         gan = CycleGAN(**shape)
     return gan.to(device)
 
 
-def pixels(images):
-    """uint8 images as floats in [-1, 1]."""
+def scale_pixels(images: torch.Tensor) -> torch.Tensor:
+    """Convert uint8 images to floats in [-1, 1]."""
     return images.float() / 127.5 - 1
 
 
 class Training:
-    """A CycleGAN that is being trained.
+    """A CycleGAN in training.
 
     Args:
-        gan: a :class:`CycleGAN`, on the device; it is changed.
-        images: {"a": uint8 (n, 3, s, s), "b": ...}, on the device.
-        side: pixels that images are cropped to, where they are larger.
-        recipe: a :class:`Recipe`.
-        seed, purpose: where the random numbers come from.
+        gan: CycleGAN on the device; it is trained in place.
+        images: uint8 (n, 3, s, s) training images by domain, "a" and "b", on the device.
+        side: side length in pixels; larger images are cropped at random.
+        recipe: hyperparameters.
+        seed: seed of the run.
+        purpose: together with the seed, determines the random numbers.
+
+    Attributes:
+        pools: buffer of generated images by source domain.
+        batch: batch size, per domain; at most the number of images of the smaller domain.
     """
 
-    def __init__(self, gan, images, side, recipe, seed, *purpose):
+    def __init__(
+        self,
+        gan: CycleGAN,
+        images: Mapping[str, torch.Tensor],
+        side: int,
+        recipe: Recipe,
+        seed: int,
+        *purpose: str,
+    ) -> None:
         self.gan, self.images, self.side, self.recipe = gan, images, side, recipe
-        self.rng = stream(seed, *purpose)
-        adam = dict(lr=recipe.learning_rate, betas=(recipe.beta1, recipe.beta2))
-        self.optimizer = torch.optim.Adam(gan.generators.parameters(), **adam)
-        self.d_optimizer = torch.optim.Adam(gan.discriminators.parameters(), **adam)
-        self.pools = {k: [] for k in "ab"}
+        self.rng = seeded_generator(seed, *purpose)
+        rate, betas = recipe.learning_rate, (recipe.beta1, recipe.beta2)
+        self.optimizer = torch.optim.Adam(gan.generators.parameters(), rate, betas)
+        self.d_optimizer = torch.optim.Adam(gan.discriminators.parameters(), rate, betas)
+        self.pools: dict[str, list[torch.Tensor]] = {k: [] for k in "ab"}
         self.batch = min(recipe.batch, *map(len, images.values()))
 
     @property
-    def steps_an_epoch(self):
-        """Steps that show every image of the larger domain once, but for a part of a batch."""
+    def steps_per_epoch(self) -> int:
+        """Number of steps in which the larger domain is seen once, without an incomplete batch."""
         n = max(len(images) for images in self.images.values())
         return max(1, n // self.batch)
 
-    def epoch(self, share=1.0) -> TrainingReport:
-        """Train for one epoch at a share of the learning rate."""
-        return self.run(self.steps_an_epoch, share)
-
-    def run(self, steps, share=1.0) -> TrainingReport:
-        """Train for some steps over shuffled images, at a share of the learning rate.
+    def epoch(self, factor: float = 1.0) -> TrainingReport:
+        """Train for one epoch.
 
         Args:
-            steps: how many.
-            share: factor of the learning rate, in [0, 1].
+            factor: factor of the learning rate, in [0, 1].
+        """
+        return self.run(self.steps_per_epoch, factor)
+
+    def run(self, steps: int, factor: float = 1.0) -> TrainingReport:
+        """Train for some steps on shuffled images.
+
+        Args:
+            steps: number of steps.
+            factor: factor of the learning rate, in [0, 1].
 
         Returns:
-            The means of ``LOSSES``; a step counts as skipped if that of either side was.
+            The means of ``LOSSES``. A step counts as skipped if the loss or gradient of the
+            generators or of the discriminators was not finite.
         """
         for optimizer in (self.optimizer, self.d_optimizer):
             for group in optimizer.param_groups:
-                group["lr"] = share * self.recipe.learning_rate
-        taken, n = [], self.batch
+                group["lr"] = factor * self.recipe.learning_rate
+        finite, n = [], self.batch
         orders = {k: self._order(len(images), steps * n) for k, images in self.images.items()}
         for step in range(steps):
             rows = {k: order[step * n : (step + 1) * n] for k, order in orders.items()}
             losses = self._step(self._batch("a", rows), self._batch("b", rows))
             if losses is not None:
-                taken.append(losses)
-        means = np.mean(taken, axis=0) if taken else np.full(len(LOSSES), np.nan)
-        losses = dict(zip(LOSSES, means.tolist(), strict=True))
-        return TrainingReport(losses, len(taken), steps - len(taken))
+                finite.append(losses)
+        means = np.mean(finite, axis=0) if finite else np.full(len(LOSSES), np.nan)
+        by_name = dict(zip(LOSSES, means.tolist(), strict=True))
+        return TrainingReport(by_name, len(finite), steps - len(finite))
 
-    def _order(self, n, wanted):
-        """Indices of n images, shuffled again and again until there are as many as wanted."""
-        rounds = [torch.randperm(n, generator=self.rng) for _ in range(-(-wanted // n))]
-        return torch.cat(rounds or [torch.empty(0, dtype=torch.int64)])[:wanted]
+    def _order(self, n: int, length: int) -> torch.Tensor:
+        """Return ``length`` indices in [0, n): as many random permutations as needed."""
+        rounds = [torch.randperm(n, generator=self.rng) for _ in range(-(-length // n))]
+        return torch.cat(rounds or [torch.empty(0, dtype=torch.int64)])[:length]
 
-    def _batch(self, domain, rows):
+    def _batch(self, domain: str, rows: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Return a batch of images of a domain in [-1, 1], cropped and mirrored at random.
+
+        Args:
+            domain: "a" or "b".
+            rows: indices of the images by domain.
+        """
         images = self.images[domain]
         images = images[rows[domain].to(images.device)]
         if self.recipe.flip or images.shape[-1] > self.side:
             size = (self.side, self.side)
             images = crop_and_flip(images, self.rng, size, self.recipe.flip)
-        return pixels(images)
+        return scale_pixels(images)
 
-    def _step(self, a, b):
-        """One step of the generators, and one of the discriminators.
+    def _step(self, a: torch.Tensor, b: torch.Tensor) -> list[float] | None:
+        """Train the generators, then the discriminators, for one step.
+
+        Args:
+            a: batch of images of domain A.
+            b: batch of images of domain B.
 
         Returns:
-            A list of ``LOSSES``; None where either step was not finite.
+            The values of ``LOSSES``, or None if a loss or a gradient was not finite.
         """
-        r, (g_a, g_b), (d_a, d_b) = self.recipe, *self._nets()
-        # one pass each for the images to translate and those to leave alone
-        fake_b, same_b = _both(g_a, a, b, r.identity)
-        fake_a, same_a = _both(g_b, b, a, r.identity)
-        gan = ((d_a(fake_b) - 1) ** 2).mean() + ((d_b(fake_a) - 1) ** 2).mean()
-        cycle = F.l1_loss(g_b(fake_b), a) + F.l1_loss(g_a(fake_a), b)
+        r, generators, discriminators = self.recipe, self.gan.generators, self.gan.discriminators
+        # One pass per generator for the images to translate and those for the identity loss.
+        fake_b, same_b = _translate(generators["a"], a, b, r.identity)
+        fake_a, same_a = _translate(generators["b"], b, a, r.identity)
+        gan = ((discriminators["a"](fake_b) - 1) ** 2).mean()
+        gan = gan + ((discriminators["b"](fake_a) - 1) ** 2).mean()
+        cycle = F.l1_loss(generators["b"](fake_b), a) + F.l1_loss(generators["a"](fake_a), b)
         identity = gan.new_zeros(())
-        if r.identity:
+        if same_a is not None and same_b is not None:
             identity = F.l1_loss(same_b, b) + F.l1_loss(same_a, a)
         loss = gan + r.cycle * cycle + r.identity * identity
-        weights = list(self.gan.generators.parameters())
-        taken = finite_step(loss, self.optimizer, weights) is not None
-        d_loss = _d_loss(d_a, b, self._pooled("a", fake_b.detach()))
-        d_loss = d_loss + _d_loss(d_b, a, self._pooled("b", fake_a.detach()))
-        weights = list(self.gan.discriminators.parameters())
-        d_taken = finite_step(d_loss, self.d_optimizer, weights) is not None
-        if not (taken and d_taken):
+        weights = list(generators.parameters())
+        finite = step_if_finite(loss, self.optimizer, weights) is not None
+        d_loss = _discriminator_loss(discriminators["a"], b, self._pooled("a", fake_b.detach()))
+        d_loss = d_loss + _discriminator_loss(
+            discriminators["b"], a, self._pooled("b", fake_a.detach())
+        )
+        weights = list(discriminators.parameters())
+        d_finite = step_if_finite(d_loss, self.d_optimizer, weights) is not None
+        if not (finite and d_finite):
             return None
         return [float(v.detach()) for v in (gan, cycle, identity, d_loss)]
 
-    def _nets(self):
-        return [[nets[k] for k in "ab"] for nets in (self.gan.generators, self.gan.discriminators)]
+    def _pooled(self, domain: str, images: torch.Tensor) -> torch.Tensor:
+        """Return generated images for a discriminator, half of them from earlier steps.
 
-    def _pooled(self, domain, images):
-        """Generated images for a discriminator: half of them from earlier steps, once there are."""
+        While the buffer is not full, all images are new.
+
+        Args:
+            domain: source domain of the generator.
+            images: its latest images.
+        """
         pool, chosen = self.pools[domain], []
         if not self.recipe.pool:
             return images
@@ -176,20 +238,20 @@ class Training:
             if len(pool) < self.recipe.pool:
                 pool.append(image)
             elif torch.rand((), generator=self.rng) < 0.5:
-                place = int(torch.randint(len(pool), (), generator=self.rng))
-                image, pool[place] = pool[place], image
+                i = int(torch.randint(len(pool), (), generator=self.rng))
+                image, pool[i] = pool[i], image
             chosen.append(image)
         return torch.stack(chosen)
 
-    def state(self):
-        """All that training changes, as a flat dict of tensors."""
+    def state(self) -> dict[str, torch.Tensor]:
+        """Return everything that training changes, as a flat dict of tensors."""
         tensors = training_state(self.gan.generators, self.optimizer, "generators.")
         tensors |= training_state(self.gan.discriminators, self.d_optimizer, "discriminators.")
         pools = {f"pool.{k}": torch.stack(pool) for k, pool in self.pools.items() if pool}
         return tensors | pools | {"rng": self.rng.get_state()}
 
-    def load_state(self, state):
-        """Put back what :meth:`state` gave."""
+    def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Restore what :meth:`state` returned."""
         load_training_state(self.gan.generators, self.optimizer, state, "generators.")
         load_training_state(self.gan.discriminators, self.d_optimizer, state, "discriminators.")
         device = next(self.gan.parameters()).device
@@ -198,25 +260,42 @@ class Training:
         self.rng.set_state(state["rng"].cpu())
 
 
-def _both(generator, images, others, identity):
-    """What a generator makes of images, and of those that are what they should become already."""
-    if not identity:
-        return generator(images), None
-    return generator(torch.cat([images, others])).split([len(images), len(others)])
-
-
-def _d_loss(discriminator, real, fake):
-    """Least squares: real images to 1, generated ones to 0, their mean."""
-    scores = discriminator(torch.cat([real, fake])).split([len(real), len(fake)])
-    return (((scores[0] - 1) ** 2).mean() + (scores[1] ** 2).mean()) / 2
-
-
-def decay(epoch, constant, falling):
-    """Share of the learning rate: 1 for some epochs, then linearly towards 0.
+def _translate(
+    generator: nn.Module, images: torch.Tensor, targets: torch.Tensor, identity: float
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Translate images and, if ``identity`` is not 0, images of the target domain as well.
 
     Args:
-        epoch: its number, from 0.
-        constant: epochs at 1.
-        falling: epochs after them.
+        generator: the generator.
+        images: images of the source domain.
+        targets: images of the target domain.
+        identity: weight of the identity loss.
+
+    Returns:
+        The translated images, and the outputs for ``targets`` or None.
     """
-    return 1 - max(0, epoch + 1 - constant) / (falling + 1)
+    if not identity:
+        return generator(images), None
+    n = [len(images), len(targets)]
+    translated, same = generator(torch.cat([images, targets])).split(n)
+    return translated, same
+
+
+def _discriminator_loss(
+    discriminator: nn.Module, real: torch.Tensor, fake: torch.Tensor
+) -> torch.Tensor:
+    """Return the least-squares loss, averaged over real (target 1) and generated (0) images."""
+    scores = discriminator(torch.cat([real, fake])).split([len(real), len(fake)])
+    loss: torch.Tensor = (((scores[0] - 1) ** 2).mean() + (scores[1] ** 2).mean()) / 2
+    return loss
+
+
+def learning_rate_factor(epoch: int, constant: int, decaying: int) -> float:
+    """Return the factor of the learning rate: 1 at first, then decaying linearly towards 0.
+
+    Args:
+        epoch: index of the epoch, from 0.
+        constant: number of epochs with factor 1.
+        decaying: number of epochs after them.
+    """
+    return 1 - max(0, epoch + 1 - constant) / (decaying + 1)

@@ -1,7 +1,7 @@
-"""Files with a CycleGAN: its weights, and what they are the weights of.
+"""Files with the weights of a CycleGAN and a description of its networks.
 
-A pretraining and a search leave one file with all four networks; a fine-tuning leaves a model file
-for each generator, and with it its discriminator.
+Pretraining and search write one file with all four networks. The final fine-tuning writes one model
+file per generator, together with its discriminator.
 """
 
 from __future__ import annotations
@@ -13,28 +13,30 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from moonas.data.images import DataInfo
 from moonas.files.tensors import read_tensors, unreadable_file_error, write_tensors
 from moonas.models.model import read_model, write_model
 from moonas.settings import RunSettings, free_names, to_json
 
-from .masks import compressed, groups_of
+from .data import DomainsInfo
+from .masks import compress, filter_groups
+from .settings import CycleSettings
 from .space import Architecture
 from .training import CycleGAN
 
 ORIGINAL_FILE, COMPRESSED_FILE = "cyclegan.pt", "compressed.pt"
-HOLDS = "weights of a CycleGAN"
+CONTENT = "weights of a CycleGAN"
 
 
 @dataclass(frozen=True)
 class Saved:
-    """What such files hold.
+    """Content of a file with a CycleGAN.
 
     Args:
-        gan: on the CPU.
-        about: a dict: shape (arguments of the original CycleGAN), side of its images in pixels,
-            data, settings of the stage that wrote it, and of compressed generators encoding and
-            masks, else None.
+        gan: the CycleGAN, on the CPU.
+        about: description of the CycleGAN: "shape" (arguments of the original CycleGAN), "side"
+            (side length of its images in pixels), "data" (name of the data set), "settings" of the
+            stage that wrote the file, and "encoding" and "masks" of compressed generators (None for
+            an original).
     """
 
     gan: CycleGAN
@@ -42,20 +44,28 @@ class Saved:
 
     @property
     def architecture(self) -> Architecture | None:
-        """The masks of compressed generators; None of an original."""
+        """Masks of compressed generators; None for an original CycleGAN."""
         return _architecture(self.about)
 
 
 def describe_gan(
     gan: CycleGAN,
     settings: RunSettings,
-    info: DataInfo,
+    info: DomainsInfo,
     architecture: Architecture | None = None,
     encoding: str | None = None,
 ) -> dict[str, Any]:
-    """The header of a file with a CycleGAN, see :class:`Saved`."""
+    """Return the description of a CycleGAN, see :class:`Saved`.
+
+    Args:
+        gan: the CycleGAN.
+        settings: settings of the stage that trained it.
+        info: description of the two domains.
+        architecture: masks of compressed generators; None for an original CycleGAN.
+        encoding: encoding of these masks.
+    """
     masks = None if architecture is None else {"a": architecture.a, "b": architecture.b}
-    free = free_names(settings)  # paths and devices
+    free = free_names(settings)  # such as paths and devices
     return {
         "shape": gan.shape,
         "side": info.side,
@@ -70,46 +80,46 @@ def write_gan(
     path: str | Path,
     gan: CycleGAN,
     settings: RunSettings,
-    info: DataInfo,
+    info: DomainsInfo,
     architecture: Architecture | None = None,
     encoding: str | None = None,
 ) -> None:
     """Write a CycleGAN to one file, atomically.
 
     Args:
-        path: of the file.
+        path: path of the file.
         gan: the CycleGAN.
-        settings: of the stage that trained it.
-        info: of the data.
-        architecture: the masks of compressed generators.
-        encoding: of these masks.
+        settings: settings of the stage that trained it.
+        info: description of the two domains.
+        architecture: masks of compressed generators; None for an original CycleGAN.
+        encoding: encoding of these masks.
     """
     about = describe_gan(gan, settings, info, architecture, encoding)
     write_tensors(path, gan.state_dict(), about)
 
 
 def read_gan(path: str | Path) -> Saved:
-    """The CycleGAN of a file, on the CPU. Reading it runs no code.
+    """Read the CycleGAN of a file. This executes no code from the file.
 
     Raises:
-        ValueError: the file is missing or damaged, or holds something else.
+        ValueError: the file is missing or damaged, or does not contain a CycleGAN.
     """
-    about, tensors = read_tensors(path, holds=HOLDS)
+    about, tensors = read_tensors(path, content=CONTENT)
     return _built(path, about, tensors)
 
 
 def model_path(folder: str | Path, domain: str) -> Path:
-    """The model file of the generator that translates from a domain, "a" or "b"."""
+    """Return the path of the model file of the generator with a source domain, "a" or "b"."""
     return Path(folder) / f"model-{domain}.pt"
 
 
 def write_models(folder: str | Path, gan: CycleGAN, about: dict[str, Any]) -> None:
-    """Write a model file for each compressed generator, with its discriminator.
+    """Write a model file per compressed generator, with its discriminator.
 
     Args:
-        folder: to write into.
+        folder: folder to write to.
         gan: the compressed CycleGAN.
-        about: the header, see :func:`describe_gan`.
+        about: result of :func:`describe_gan`.
     """
     shape, side = about["shape"], about["side"]
     architecture = _architecture(about)
@@ -128,15 +138,17 @@ def write_models(folder: str | Path, gan: CycleGAN, about: dict[str, Any]) -> No
 
 
 def read_models(folder: str | Path) -> Saved:
-    """The compressed CycleGAN that ``moonas train`` has left in a folder, in two model files.
+    """Read the compressed CycleGAN that ``moonas train`` wrote to a folder as two model files.
 
-    :func:`moonas.load_model` reads one generator, as a model from pixels to pixels.
+    :func:`moonas.load_model` reads a single generator as a model from pixels to pixels.
 
     Raises:
-        ValueError: a file is missing or damaged, or holds something else. Model files of versions
-            that wrote a compressed.pt beside them hold no discriminators.
+        ValueError: a file is missing or damaged, or does not contain a generator with its
+            discriminator. Earlier versions wrote model files without discriminators, next to a
+            compressed.pt.
     """
-    tensors, headers = {}, []
+    tensors: dict[str, Tensor] = {}
+    headers = []
     for domain in "ab":
         path = model_path(folder, domain)
         about, generator, discriminator = read_model(path)
@@ -144,22 +156,22 @@ def read_models(folder: str | Path) -> Saved:
         tensors |= {f"discriminators.{domain}.{name}": t for name, t in discriminator.items()}
         headers.append({key: value for key, value in about.items() if key != "from_domain"})
     if headers[0] != headers[1]:
-        raise ValueError(f"The two model files in {folder} do not belong together.")
+        raise ValueError(f"The two model files in {folder} come from different runs.")
     return _built(path, headers[0], tensors)
 
 
 def _built(path: str | Path, about: dict[str, Any], tensors: dict[str, Tensor]) -> Saved:
-    """The CycleGAN of a header and tensors that were read from a file."""
+    """Build the CycleGAN from the description and the tensors in a file."""
     try:
         with torch.device("meta"):
             gan = CycleGAN(**about["shape"])
         architecture = _architecture(about)
         if architecture is not None:
-            groups = groups_of(gan.generators["a"], about["encoding"])
-            gan = compressed(gan, architecture, groups)
+            groups = filter_groups(gan.generators["a"], about["encoding"])
+            gan = compress(gan, architecture, groups)
         gan.load_state_dict(tensors, assign=True)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        raise unreadable_file_error(path, HOLDS, error) from None
+        raise unreadable_file_error(path, CONTENT, error) from None
     return Saved(gan.requires_grad_(True), about)
 
 
@@ -168,21 +180,28 @@ def _architecture(about: dict[str, Any]) -> Architecture | None:
     return None if masks is None else Architecture(tuple(masks["a"]), tuple(masks["b"]))
 
 
-def read_original(path: str | Path, settings: Any, info: DataInfo) -> CycleGAN:
-    """The CycleGAN of a file, if it is what settings ask for.
+def read_original(path: str | Path, settings: CycleSettings, info: DomainsInfo) -> CycleGAN:
+    """Read a CycleGAN and check that it matches the settings.
+
+    Args:
+        path: path of the file.
+        settings: settings of the stage.
+        info: description of the two domains.
 
     Raises:
-        ValueError: it is not, or see :func:`read_gan`.
+        ValueError: the CycleGAN is compressed already, or its networks, image size or data set
+            differ from the settings; see also :func:`read_gan`.
     """
     saved = read_gan(path)
     if saved.architecture is not None:
-        raise ValueError(f"{path} holds generators that are compressed already.")
-    wanted = settings.network_shape | {"image_size": info.side, "data": info.name}
-    has = saved.about["shape"] | {"image_size": saved.about["side"], "data": saved.about["data"]}
-    names = [name for name in wanted if wanted[name] != has[name]]
+        raise ValueError(f"The generators in {path} are compressed already.")
+    expected = settings.network_shape | {"image_size": info.side, "data": info.name}
+    actual = saved.about["shape"] | {"image_size": saved.about["side"], "data": saved.about["data"]}
+    names = [name for name in expected if expected[name] != actual[name]]
     if names:
-        there, asked = (", ".join(f"{k}={v[k]!r}" for k in names) for v in (has, wanted))
+        ours, theirs = (", ".join(f"{k}={v[k]!r}" for k in names) for v in (expected, actual))
         raise ValueError(
-            f"The CycleGAN in {path} has {there}, and {asked} is asked for; set them alike."
+            f"The CycleGAN in {path} does not match the settings: expected {ours}, got {theirs}. "
+            "Use the settings with which it was trained."
         )
     return saved.gan

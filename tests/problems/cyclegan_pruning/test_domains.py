@@ -1,4 +1,4 @@
-"""Folders of two domains, and the label maps of their test images."""
+"""Reading two domains and the label maps of their test images from a folder."""
 
 import shutil
 
@@ -13,6 +13,8 @@ from moonas.problems.cyclegan_pruning.domains import (
 )
 from PIL import Image
 
+from moonas.run.numbers import plural
+
 PARTS = [(domain, part) for domain in "AB" for part in ("train", "test")]
 LAYOUTS = {"nested": "{domain}/{part}", "flat": "{part}{domain}"}
 MAPS = {"nested": "{domain}/test_labels", "flat": "test_labels{domain}"}
@@ -20,14 +22,14 @@ N = {("A", "train"): 10, ("A", "test"): 3, ("B", "train"): 5, ("B", "test"): 4}
 FIRST = {("A", "train"): 0, ("A", "test"): 50, ("B", "train"): 100, ("B", "test"): 150}
 
 
-def place(folder, layout, domain, part):
+def subfolder(folder, layout, domain, part):
     return folder / LAYOUTS[layout].format(domain=domain, part=part)
 
 
 def write(folder, layout="nested", side=8):
-    """Grey images of one shade each, which differs from that of every other image."""
+    """Write uniformly grey images, each with a shade of its own, and return the folder."""
     for key in PARTS:
-        here = place(folder, layout, *key)
+        here = subfolder(folder, layout, *key)
         here.mkdir(parents=True)
         for i in reversed(range(N[key])):
             Image.new("L", (side, side), FIRST[key] + i).save(here / f"{i}.png")
@@ -35,7 +37,7 @@ def write(folder, layout="nested", side=8):
 
 
 def write_maps(folder, layout, domain, maps):
-    """Arrays, or images, as 0.png, 1.png, ..."""
+    """Write arrays or images as 0.png, 1.png, ... and return their folder."""
     here = folder / MAPS[layout].format(domain=domain)
     here.mkdir(parents=True)
     for i, pixels in enumerate(maps):
@@ -45,20 +47,20 @@ def write_maps(folder, layout, domain, maps):
 
 
 def shades(images):
-    """The one value of each image."""
+    """Return the shade of each uniformly grey image."""
     assert (images == images[:, :1, :1, :1]).all()
     return images[:, 0, 0, 0].tolist()
 
 
-def fields(domain):
+def splits(domain):
     return [domain.train, domain.validation, domain.test]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_both_layouts_give_the_images_of_each_domain(tmp_path, layout):
+def test_both_layouts_are_read(tmp_path, layout):
     write(tmp_path, layout)
     folders = domain_folders(tmp_path)
-    assert folders == {key: place(tmp_path, layout, *key) for key in PARTS}
+    assert folders == {key: subfolder(tmp_path, layout, *key) for key in PARTS}
     for name, domain in zip("AB", load_domains(str(tmp_path), 8), strict=True):
         first, n = FIRST[name, "train"], N[name, "train"]
         found = shades(domain.train) + shades(domain.validation)
@@ -68,7 +70,7 @@ def test_both_layouts_give_the_images_of_each_domain(tmp_path, layout):
         assert domain.labels is domain.test_labels is domain.test_maps is None
 
 
-def test_images_to_search_with_are_larger_by_the_margin(tmp_path):
+def test_training_and_validation_images_are_larger_by_the_margin(tmp_path):
     write(tmp_path, side=9)
     for margin in (0, 3):
         for name, domain in zip("AB", load_domains(tmp_path, 6, margin=margin), strict=True):
@@ -76,40 +78,40 @@ def test_images_to_search_with_are_larger_by_the_margin(tmp_path):
             assert domain.train.shape == (n_train, 3, side, side)
             assert domain.validation.shape == (N[name, "train"] - n_train, 3, side, side)
             assert domain.test.shape == (N[name, "test"], 3, 6, 6)
-            assert all(images.dtype == torch.uint8 for images in fields(domain))
+            assert all(images.dtype == torch.uint8 for images in splits(domain))
 
 
-def test_pixels_of_images_that_have_the_side_stay_exactly_as_they_are(tmp_path):
+def test_images_of_the_right_size_keep_their_exact_pixels(tmp_path):
     write(tmp_path, side=16)
     values = np.arange(256, dtype=np.uint8)
     pixels = np.stack([values, values[::-1], np.roll(values, 99)], axis=-1).reshape(16, 16, 3)
     for key in PARTS:
-        for path in place(tmp_path, "nested", *key).iterdir():
+        for path in subfolder(tmp_path, "nested", *key).iterdir():
             Image.fromarray(pixels).save(path)
-    wanted = torch.from_numpy(pixels).permute(2, 0, 1)
+    expected = torch.from_numpy(pixels).permute(2, 0, 1)
     for domain in load_domains(tmp_path, 16):
-        for images in fields(domain):
-            assert torch.equal(images, wanted.expand_as(images))
+        for images in splits(domain):
+            assert torch.equal(images, expected.expand_as(images))
 
 
-def test_resized_pixels_are_rounded_and_sides_need_not_be_alike(tmp_path):
+def test_resized_pixels_are_rounded_and_images_need_not_be_square(tmp_path):
     write(tmp_path)
-    here = place(tmp_path, "nested", "A", "test")
+    here = subfolder(tmp_path, "nested", "A", "test")
     Image.fromarray(np.array([[10, 11], [11, 11]], np.uint8)).save(here / "0.png")  # mean 10.75
     Image.new("RGB", (4, 2), (3, 200, 255)).save(here / "1.png")
     test = load_domains(tmp_path, 1)[0].test
     assert test[:2].reshape(2, 3).tolist() == [[11, 11, 11], [3, 200, 255]]
 
 
-def test_what_is_no_image_is_passed_over(tmp_path):
+def test_files_that_are_no_images_are_ignored(tmp_path):
     write(tmp_path)
     for key in PARTS:
-        (place(tmp_path, "nested", *key) / "Thumbs.db").write_text("no image")
+        (subfolder(tmp_path, "nested", *key) / "Thumbs.db").write_text("no image")
     assert [len(domain.test) for domain in load_domains(tmp_path, 8)] == [3, 4]
 
 
 @pytest.mark.parametrize(("share", "n_train"), [(0.8, (8, 4)), (0.5, (5, 2)), (0.24, (2, 1))])
-def test_a_share_of_the_images_trains_and_all_the_rest_validates(tmp_path, share, n_train):
+def test_the_images_are_split_into_training_and_validation_sets(tmp_path, share, n_train):
     write(tmp_path)
     domains = load_domains(tmp_path, 8, train_share=share)
     for name, domain, n in zip("AB", domains, n_train, strict=True):
@@ -119,21 +121,21 @@ def test_a_share_of_the_images_trains_and_all_the_rest_validates(tmp_path, share
         assert sorted(train + validation) == list(range(first, first + N[name, "train"]))
 
 
-def test_the_split_is_shuffled_and_the_same_every_time_and_everywhere(tmp_path):
+def test_the_split_is_shuffled_and_always_the_same(tmp_path):
     write(tmp_path / "one")
     write(tmp_path / "two", "flat")
     one, again = load_domains(tmp_path / "one", 8), load_domains(tmp_path / "one", 8)
     two = load_domains(tmp_path / "two", 8)
     for a, b, c in zip(one, again, two, strict=True):
-        for x, y, z in zip(fields(a), fields(b), fields(c), strict=True):
+        for x, y, z in zip(splits(a), splits(b), splits(c), strict=True):
             assert torch.equal(x, y) and torch.equal(x, z)
     assert shades(one[0].train) != list(range(8))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_each_test_image_gets_the_label_map_of_its_name(tmp_path, layout):
+def test_each_test_image_has_the_label_map_of_its_name(tmp_path, layout):
     write(tmp_path, layout)
-    test = place(tmp_path, layout, "A", "test")
+    test = subfolder(tmp_path, layout, "A", "test")
     Image.open(test / "1.png").save(test / "1.jpg", quality=100)
     (test / "1.png").unlink()
     pixels = np.random.default_rng(0).integers(0, 256, (3, 8, 8), dtype=np.uint8)
@@ -144,7 +146,7 @@ def test_each_test_image_gets_the_label_map_of_its_name(tmp_path, layout):
     assert b.test_maps is None
 
 
-def test_a_palette_changes_nothing_about_the_classes(tmp_path):
+def test_label_maps_with_a_palette_hold_classes(tmp_path):
     write(tmp_path)
     pixels = np.random.default_rng(0).integers(0, 19, (8, 8), dtype=np.uint8)
     image = Image.fromarray(pixels)
@@ -155,7 +157,7 @@ def test_a_palette_changes_nothing_about_the_classes(tmp_path):
     assert torch.equal(maps, torch.from_numpy(pixels).expand(3, 8, 8))
 
 
-def test_resized_label_maps_hold_nearest_pixels_and_no_class_between(tmp_path):
+def test_label_maps_are_resized_to_the_nearest_pixel(tmp_path):
     write(tmp_path)
     rng = np.random.default_rng(0)
     small, large, odd = (
@@ -171,7 +173,7 @@ def test_resized_label_maps_hold_nearest_pixels_and_no_class_between(tmp_path):
     assert set(np.unique(maps[2])) <= {0, 7, IGNORED}
 
 
-def test_the_middle_is_the_same_distance_from_all_edges():
+def test_a_centre_crop_has_the_same_distance_from_all_edges():
     images = torch.arange(2 * 3 * 8 * 8).reshape(2, 3, 8, 8)
     assert torch.equal(center_crop(images, 4), images[:, :, 2:6, 2:6])
     assert torch.equal(center_crop(images, 8), images)
@@ -180,43 +182,45 @@ def test_the_middle_is_the_same_distance_from_all_edges():
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize(("domain", "part"), PARTS)
-def test_each_of_the_four_folders_is_wanted(tmp_path, layout, domain, part):
+def test_each_of_the_four_folders_is_required(tmp_path, layout, domain, part):
     write(tmp_path, layout)
-    shutil.rmtree(place(tmp_path, layout, domain, part))
-    with pytest.raises(ValueError, match=r"should hold the folders A/train, .* \(or trainA, "):
+    shutil.rmtree(subfolder(tmp_path, layout, domain, part))
+    with pytest.raises(ValueError, match=r"expected the subfolders A/train, .* \(or trainA, "):
         load_domains(tmp_path, 8)
 
 
-def test_half_of_each_layout_is_none(tmp_path):
+def test_a_mixture_of_both_layouts_is_refused(tmp_path):
     write(tmp_path)
     for part in ("train", "test"):
         (tmp_path / "B" / part).rename(tmp_path / f"{part}B")
-    with pytest.raises(ValueError, match="should hold the folders"):
+    with pytest.raises(ValueError, match="not a folder of two domains"):
         load_domains(tmp_path, 8)
 
 
 @pytest.mark.parametrize(("n", "share"), [(0, 0.8), (1, 0.8), (3, 0.9), (4, 0.1)])
-def test_too_few_images_to_train_and_to_validate_are_refused(tmp_path, n, share):
+def test_too_few_images_for_training_and_validation_are_refused(tmp_path, n, share):
     write(tmp_path)
-    here = place(tmp_path, "nested", "B", "train")
+    here = subfolder(tmp_path, "nested", "B", "train")
     for path in sorted(here.iterdir())[n:]:
         path.unlink()
-    with pytest.raises(ValueError, match=f"train holds {n} images, too few .* {share:g} of them"):
+    with pytest.raises(
+        ValueError, match=f"train contains {plural(n, 'image')}, too few .* {share:g}"
+    ):
         load_domains(tmp_path, 8, train_share=share)
 
 
 def test_a_domain_without_test_images_is_refused(tmp_path):
     write(tmp_path)
-    for path in place(tmp_path, "nested", "B", "test").iterdir():
+    for path in subfolder(tmp_path, "nested", "B", "test").iterdir():
         path.rename(path.with_suffix(".txt"))
-    with pytest.raises(ValueError, match="test holds no images"):
+    with pytest.raises(ValueError, match="test contains no images"):
         load_domains(tmp_path, 8)
 
 
 @pytest.mark.parametrize(("domain", "part"), PARTS)
 def test_an_image_that_cannot_be_read_is_named(tmp_path, domain, part):
     write(tmp_path)
-    (place(tmp_path, "nested", domain, part) / "2.png").write_bytes(b"no image")
+    (subfolder(tmp_path, "nested", domain, part) / "2.png").write_bytes(b"no image")
     with pytest.raises(ValueError, match="2.png cannot be read as an image"):
         load_domains(tmp_path, 8)
 
@@ -232,7 +236,7 @@ def test_a_test_image_without_a_label_map_is_named(tmp_path):
 def test_a_label_map_that_is_not_one_channel_of_8_bits_is_refused(tmp_path, mode):
     write(tmp_path)
     write_maps(tmp_path, "nested", "A", [Image.new(mode, (8, 8))] * 3)
-    with pytest.raises(ValueError, match=f"0.png is no label map: .* got mode {mode}"):
+    with pytest.raises(ValueError, match=f"0.png is not a label map: .* got mode {mode}"):
         load_domains(tmp_path, 8)
 
 

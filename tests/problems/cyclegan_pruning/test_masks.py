@@ -3,8 +3,8 @@ import copy
 import numpy as np
 import pytest
 import torch
-from moonas.problems.cyclegan_pruning.channels import silenced
-from moonas.problems.cyclegan_pruning.masks import by_norm, compressed, groups_of
+from moonas.problems.cyclegan_pruning.channels import zero_pruned_channels
+from moonas.problems.cyclegan_pruning.masks import compress, filter_groups, select_by_norm
 from moonas.problems.cyclegan_pruning.settings import ENCODINGS
 from moonas.problems.cyclegan_pruning.space import Space
 from moonas.problems.cyclegan_pruning.training import CycleGAN, new_gan
@@ -14,7 +14,7 @@ SHAPE = dict(width=4, blocks=2, d_width=2, d_layers=1)
 
 
 def gan_of(device, seed=0):
-    """A small CycleGAN whose biases are not zero."""
+    """Return a small CycleGAN whose biases are not zero."""
     gan = new_gan(seed, device, **SHAPE)
     rng = torch.Generator().manual_seed(seed)
     for name, p in gan.named_parameters():
@@ -24,7 +24,7 @@ def gan_of(device, seed=0):
 
 
 def free_groups(generator, encoding):
-    return [group for group in groups_of(generator, encoding) if not group.fixed]
+    return [group for group in filter_groups(generator, encoding) if not group.fixed]
 
 
 def space_of(gan, encoding):
@@ -32,7 +32,7 @@ def space_of(gan, encoding):
 
 
 def random_architecture(space, seed, density=0.5):
-    """Masks of a density that keep one filter at least."""
+    """Sample masks of a density; each keeps at least one filter."""
     rng = np.random.default_rng(seed)
     x = rng.random(2 * space.n_bits) < density
     for part in space.slices:
@@ -41,7 +41,7 @@ def random_architecture(space, seed, density=0.5):
 
 
 def filters(layer):
-    """The weight of a convolution, (filters, ...), to be written to."""
+    """Return a writable view of the weight of a convolution, (filters, ...)."""
     return layer.weight.data.movedim(int(isinstance(layer, nn.ConvTranspose2d)), 0)
 
 
@@ -50,27 +50,27 @@ def images(device):
     return torch.randn(2, 3, 16, 16, generator=rng).to(device)
 
 
-def test_masks_of_the_published_network_and_how_many_bits_they_have():
+def test_the_published_network_has_the_masks_and_bits_of_the_paper_and_the_release():
     with torch.device("meta"):
         gan = CycleGAN(width=64, blocks=9, d_width=64, d_layers=3)
     sizes = {
-        "filters": [64, 128, 256, *[256] * 9, 128, 64],  # the blocks' inner ones go alone
+        "filters": [64, 128, 256, *[256] * 9, 128, 64],  # each residual block has a mask
         "released": [64, 128, 256, 128, 64],
     }
     n_bits = {"filters": 2944, "released": 640}
     assert set(ENCODINGS) == set(sizes)
     for encoding in ENCODINGS:
         for generator in gan.generators.values():
-            groups = groups_of(generator, encoding)
+            groups = filter_groups(generator, encoding)
             assert [group.size for group in groups if group.fixed] == [3, 3]
             assert [group.size for group in groups if not group.fixed] == sizes[encoding]
         assert space_of(gan, encoding).n_bits == n_bits[encoding]
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-@pytest.mark.parametrize("share", [0.01, 0.25, 0.6, 1.0])
-def test_the_filters_with_the_largest_weights_stay_whatever_their_sign(encoding, share, device):
-    gan, rng, wanted = gan_of(device), np.random.default_rng(0), []
+@pytest.mark.parametrize("share", [0.01, 0.25, 1.0])
+def test_filters_with_the_largest_absolute_weights_are_kept(encoding, share, device):
+    gan, rng, expected = gan_of(device), np.random.default_rng(0), []
     for generator in gan.generators.values():
         layers = dict(generator.named_modules())
         half = []
@@ -82,39 +82,39 @@ def test_the_filters_with_the_largest_weights_stay_whatever_their_sign(encoding,
                     weights.copy_(float(value) * signs)
             n_kept = max(1, round(share * group.size))
             half.append("".join("1" if s > group.size - n_kept else "0" for s in size))
-        wanted.append(tuple(half))
-    found = by_norm(gan, groups_of(gan.generators["a"], encoding), share)
-    assert [found.a, found.b] == wanted
+        expected.append(tuple(half))
+    found = select_by_norm(gan, filter_groups(gan.generators["a"], encoding), share)
+    assert [found.a, found.b] == expected
     space = space_of(gan, encoding)
     assert space.decode(space.encode(found)) == found
 
 
-def test_one_large_weight_counts_less_than_many_small_ones(device):
+def test_norms_are_l1_norms(device):
     gan = gan_of(device)
     first = gan.generators["a"][1]
     weights = filters(first).zero_()
     weights[1, 0, 0, 0] = 50
     weights[2] = -1  # 147 weights: l1 norm 147 beats 50, l2 norm 12.1 does not
-    assert by_norm(gan, groups_of(gan.generators["a"], "filters"), 0.25).a[0] == "0010"
+    assert select_by_norm(gan, filter_groups(gan.generators["a"], "filters"), 0.25).a[0] == "0010"
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_filters_of_transposed_convolutions_run_along_the_second_axis(which, device):
+def test_filters_of_transposed_convolutions_are_along_the_second_axis(which, device):
     gan = gan_of(device)
     found = [m for m in gan.generators["b"].modules() if isinstance(m, nn.ConvTranspose2d)]
     weight = found[which].weight.data
     n_in, n_out = weight.shape[:2]
     weight.fill_(0.01)
-    weight[0] = 1  # a channel that comes in, not a filter
+    weight[0] = 1  # an input channel, not a filter
     weight[:, n_out - 1] = 2
     assert len(found) == 2 and n_in > n_out
     assert (
-        by_norm(gan, groups_of(gan.generators["a"], "filters"), 0.01).b[which - 2]
+        select_by_norm(gan, filter_groups(gan.generators["a"], "filters"), 0.01).b[which - 2]
         == "0" * (n_out - 1) + "1"
     )
 
 
-def test_a_filter_of_the_trunk_is_judged_by_all_convolutions_that_add_to_it(device):
+def test_a_filter_of_the_trunk_has_the_norms_of_all_convolutions_that_add_to_it(device):
     gan = gan_of(device)
     generator = gan.generators["a"]
     layers = dict(generator.named_modules())
@@ -125,39 +125,42 @@ def test_a_filter_of_the_trunk_is_judged_by_all_convolutions_that_add_to_it(devi
         weights[0] = 2 if i == 0 else 0
         weights[1] = 1
         weights[2] = 2 if i == 2 else 0
-    assert by_norm(gan, groups_of(gan.generators["a"], "filters"), 1 / 16).a[2] == "01" + 14 * "0"
+    assert (
+        select_by_norm(gan, filter_groups(gan.generators["a"], "filters"), 1 / 16).a[2]
+        == "01" + 14 * "0"
+    )
 
 
-def test_norms_leave_the_networks_as_they_are(device):
+def test_selection_by_norm_does_not_change_the_networks(device):
     gan = gan_of(device)
     before = copy.deepcopy(gan.state_dict())
-    by_norm(gan, groups_of(gan.generators["a"], "filters"), 0.5)
+    select_by_norm(gan, filter_groups(gan.generators["a"], "filters"), 0.5)
     assert all(torch.equal(before[k], v) for k, v in gan.state_dict().items())
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @torch.no_grad()
-def test_compressed_generators_compute_what_silenced_ones_do(encoding, seed, device):
+def test_compressed_generators_compute_the_same_function_as_masked_ones(encoding, seed, device):
     gan = gan_of(device, seed)
     architecture = random_architecture(space_of(gan, encoding), seed)
     small, x = (
-        compressed(gan, architecture, groups_of(gan.generators["a"], encoding)),
+        compress(gan, architecture, filter_groups(gan.generators["a"], encoding)),
         images(device),
     )
     for domain in "ab":
         generator = gan.generators[domain]
-        groups = groups_of(generator, encoding)
-        quiet = silenced(generator, groups, architecture.masks(domain))(x)
-        assert torch.allclose(small.generators[domain](x), quiet, atol=1e-5)
-        assert not torch.allclose(generator(x), quiet, atol=1e-2)
+        groups = filter_groups(generator, encoding)
+        masked = zero_pruned_channels(generator, groups, architecture.masks(domain))(x)
+        assert torch.allclose(small.generators[domain](x), masked, atol=1e-5)
+        assert not torch.allclose(generator(x), masked, atol=1e-2)
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_compressed_generators_have_the_filters_that_masks_keep(encoding, device):
+def test_compressed_generators_have_the_filters_that_the_masks_keep(encoding, device):
     gan = gan_of(device)
     architecture = random_architecture(space_of(gan, encoding), 5, density=0.3)
-    small = compressed(gan, architecture, groups_of(gan.generators["a"], encoding))
+    small = compress(gan, architecture, filter_groups(gan.generators["a"], encoding))
     for domain in "ab":
         layers = dict(small.generators[domain].named_modules())
         groups = free_groups(gan.generators[domain], encoding)
@@ -168,21 +171,21 @@ def test_compressed_generators_have_the_filters_that_masks_keep(encoding, device
 def test_masks_of_ones_change_nothing(device):
     gan = gan_of(device)
     for encoding in ENCODINGS:
-        small = compressed(
-            gan, space_of(gan, encoding).uniform(1.0), groups_of(gan.generators["a"], encoding)
+        small = compress(
+            gan, space_of(gan, encoding).uniform(1.0), filter_groups(gan.generators["a"], encoding)
         )
         state = small.state_dict()
         assert all(torch.equal(state[k], v) for k, v in gan.state_dict().items())
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_the_original_and_its_discriminators_are_copied(encoding, device):
+def test_compression_copies_the_original_and_its_discriminators(encoding, device):
     gan = gan_of(device)
     before = copy.deepcopy(gan.state_dict())
-    small = compressed(
+    small = compress(
         gan,
         random_architecture(space_of(gan, encoding), 0),
-        groups_of(gan.generators["a"], encoding),
+        filter_groups(gan.generators["a"], encoding),
     )
     state = small.discriminators.state_dict()
     assert state and all(torch.equal(before[f"discriminators.{k}"], v) for k, v in state.items())

@@ -1,13 +1,17 @@
 import numpy as np
 import pytest
 import torch
-from moonas.problems.cyclegan_pruning.channels import ChannelCosts, channel_groups, join_loops
+from moonas.problems.cyclegan_pruning.channels import (
+    ChannelCosts,
+    channel_groups,
+    merge_residual_groups,
+)
 from moonas.problems.cyclegan_pruning.networks import discriminator, generator
 from torch import nn
 
 from moonas.nets.counting import count_macs, count_params
 
-WHOLE_MB, WHOLE_MMACS = 43.42, 56_832  # of the paper; transposed convolutions at their output
+ORIGINAL_MB, ORIGINAL_MMACS = 43.42, 56_832  # as in the paper, see counted_at_the_output()
 TABLE_1 = {  # MB, r_c, MMACs, r_s
     "horse2zebra": (10.16, 4.27, 13_448, 4.23),
     "zebra2horse": (10.00, 4.34, 13_060, 4.35),
@@ -18,10 +22,11 @@ TABLE_1 = {  # MB, r_c, MMACs, r_s
 }
 
 
-SEARCHED = ((64, 3), (128, 5), (160, 1), (128, 5))  # filters of a mask at most, step
+TRIED = ((64, 3), (128, 5), (160, 1), (128, 5))  # largest number of filters per mask, and step
 
 
 def size(make, *shape):
+    """Return the parameters and multiply-adds of the network that ``make`` builds."""
     with torch.device("meta"):
         net = make()
         return count_params(net), count_macs(net, *shape)
@@ -37,18 +42,18 @@ def size(make, *shape):
         (dict(width=32), 256, 2_850_563, 12_696_158_208),
     ],
 )
-def test_generators_have_their_exact_size(options, side, params, macs):
+def test_generators_have_the_published_size(options, side, params, macs):
     assert size(lambda: generator(**options), 3, side, side) == (params, macs)
 
 
-def test_the_discriminator_has_its_exact_size_and_keeps_its_patch_map():
+def test_the_discriminator_has_the_published_size_and_returns_a_score_per_patch():
     assert size(discriminator, 3, 256, 256) == (2_764_737, 3_146_809_344)
     with torch.device("meta"):
         assert discriminator()(torch.zeros(2, 3, 256, 256)).shape == (2, 1, 30, 30)
 
 
-def at_the_output():
-    """Macs and biases of the whole network with transposed convolutions counted at their output."""
+def counted_at_the_output():
+    """Return multiply-adds, with transposed convolutions counted at their output, and biases."""
     with torch.device("meta"):
         net = generator()
         macs = count_macs(net, 3, 256, 256)
@@ -66,26 +71,26 @@ def at_the_output():
 
 
 def test_the_papers_flops_count_transposed_convolutions_at_their_output_and_biases():
-    assert at_the_output() == (56_799_264_768, 32_702_464)
-    assert sum(at_the_output()) == 56_831_967_232
-    assert round(sum(at_the_output()) / 1e6) == WHOLE_MMACS
+    assert counted_at_the_output() == (56_799_264_768, 32_702_464)
+    assert sum(counted_at_the_output()) == 56_831_967_232
+    assert round(sum(counted_at_the_output()) / 1e6) == ORIGINAL_MMACS
 
 
 @pytest.mark.parametrize("task", TABLE_1)
-def test_the_ratios_of_table_1_follow_from_its_sizes(task):
+def test_the_ratios_of_table_1_are_those_of_its_sizes(task):
     memory, r_c, macs, r_s = TABLE_1[task]
-    assert WHOLE_MB / memory == pytest.approx(r_c, abs=0.0057)
-    assert WHOLE_MMACS / macs == pytest.approx(r_s, abs=0.0051)
+    assert ORIGINAL_MB / memory == pytest.approx(r_c, abs=0.0057)
+    assert ORIGINAL_MMACS / macs == pytest.approx(r_s, abs=0.0051)
 
 
 @pytest.mark.parametrize("task", TABLE_1)
-def test_a_row_of_table_1_is_a_number_of_filters_of_each_mask(task):
-    """Some counts of the released encoding have the row's memory and FLOPs, to the last digit.
+def test_some_numbers_of_filters_reproduce_each_row_of_table_1(task):
+    """Memory and FLOPs agree to the last digit for some masks of the released encoding.
 
-    FLOPs are the paper's: transposed convolutions at their output, and biases.
+    As in the paper, FLOPs count transposed convolutions at their output and include biases.
     """
     memory, _, mmacs, _ = TABLE_1[task]
-    c1, c2, t, d1 = np.ix_(*(np.arange(1, n + 1, step) for n, step in SEARCHED))
+    c1, c2, t, d1 = np.ix_(*(np.arange(1, n + 1, step) for n, step in TRIED))
     without = 148 * c1 + 9 * c1 * c2 + c2 + 9 * c2 * t + 162 * t * t + 19 * t + 9 * t * d1 + d1 + 3
     d2 = np.rint((memory * 2**18 - without) / (9 * d1 + 148)).clip(1, 64).astype(int)
     weights = [147 * c1, 9 * c1 * c2, 9 * c2 * t, 162 * t * t, 9 * t * d1, 9 * d1 * d2, 147 * d2]
@@ -99,21 +104,21 @@ def test_a_row_of_table_1_is_a_number_of_filters_of_each_mask(task):
     counts = [int(np.broadcast_to(n, right.shape)[first]) for n in (c1, c2, t, d1, d2)]
     with torch.device("meta"):
         net = generator()
-    groups = join_loops(channel_groups(net, 3))
+    groups = merge_residual_groups(channel_groups(net, 3))
     masks = [np.arange(g.size) < n for g, n in zip(groups[1:-1], counts, strict=True)]
     costs = ChannelCosts(net, groups)
     assert round(4 * costs.count(masks)[1] / 2**20, 2) == memory
-    # the paper's 43.42 MB are 43.40
-    assert costs.whole[1] / costs.count(masks)[1] == pytest.approx(TABLE_1[task][1], abs=0.009)
+    # 43.42 MB in the paper are 43.40 MB here
+    assert costs.total[1] / costs.count(masks)[1] == pytest.approx(TABLE_1[task][1], abs=0.009)
 
 
-def test_half_of_every_mask_keeps_the_weights_of_the_half_width_network():
+def test_half_of_every_mask_keeps_as_many_weights_as_a_network_of_half_the_width():
     with torch.device("meta"):
         net, half = generator(), generator(width=32)
-    groups = join_loops(channel_groups(net, 3))
+    groups = merge_residual_groups(channel_groups(net, 3))
     masks = [torch.arange(g.size) < g.size // 2 for g in groups if not g.fixed]
     costs = ChannelCosts(net, groups)
-    kept, total = costs.count(masks)[0], costs.whole[0]
+    kept, total = costs.count(masks)[0], costs.total[0]
     biases = sum(
         m.bias.numel() for m in half.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)
     )

@@ -20,8 +20,8 @@ def bits_of(text):
     return np.array([c == "1" for c in text if c in "01"])
 
 
-def keeps_all(X, space=SPACE):
-    """Of each row, whether every mask keeps a filter."""
+def is_valid(X, space=SPACE):
+    """Return, for each row, whether every mask keeps a filter."""
     return np.all([X[:, part].any(axis=1) for part in space.slices], axis=0)
 
 
@@ -30,7 +30,7 @@ def repaired(X, space=SPACE, seed=0):
     return pop.get("X")
 
 
-def test_a_row_is_p_before_q_and_each_the_masks_in_order():
+def test_a_row_has_the_masks_of_generator_a_then_those_of_b():
     architecture = SPACE.decode(bits_of("10 110 | 01 001"))
     assert architecture == Architecture(("10", "110"), ("01", "001"))
     assert SPACE.n_bits == 5
@@ -45,13 +45,13 @@ def test_a_row_is_p_before_q_and_each_the_masks_in_order():
     assert all(mask.dtype == bool for domain in "ab" for mask in architecture.masks(domain))
 
 
-def test_its_words_are_the_filters_that_each_mask_keeps():
+def test_str_shows_the_number_of_filters_of_each_mask():
     assert str(SPACE.decode(bits_of("10 110 | 11 111"))) == "1 2 / 2 3"
     assert str(Space([12]).decode(np.ones(24, bool))) == "12 / 12"
 
 
-def test_every_row_that_keeps_a_filter_of_each_mask_comes_back_and_no_other_is_one():
-    good = keeps_all(ROWS)
+def test_exactly_the_rows_without_empty_masks_are_architectures():
+    good = is_valid(ROWS)
     assert good.sum() == (3 * 7) ** 2
     for x in ROWS[good]:
         architecture = SPACE.decode(x)
@@ -64,7 +64,7 @@ def test_every_row_that_keeps_a_filter_of_each_mask_comes_back_and_no_other_is_o
 
 
 @pytest.mark.parametrize("kind", [int, float, list])
-def test_ones_and_zeros_of_any_kind_are_bits(kind):
+def test_rows_may_be_ints_floats_or_lists(kind):
     x = bits_of("10 110 | 01 001")
     row = x.astype(int).tolist() if kind is list else x.astype(kind)
     assert SPACE.decode(row) == SPACE.decode(x)
@@ -73,13 +73,19 @@ def test_ones_and_zeros_of_any_kind_are_bits(kind):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("00 110 | 01 001", "Mask 0 of generator a keeps no filter; one at least has to stay."),
-        ("10 110 | 01 000", "Mask 1 of generator b keeps no filter; one at least has to stay."),
+        (
+            "00 110 | 01 001",
+            "Mask 0 of generator a keeps no filter; each mask must keep",
+        ),
+        (
+            "10 110 | 01 000",
+            "Mask 1 of generator b keeps no filter; each mask must keep",
+        ),
         ("10 110 | 01 0", r"Expected 10 bits; got an array of shape \(8,\)"),
         ("10 110 | 01 0011", r"Expected 10 bits; got an array of shape \(11,\)"),
     ],
 )
-def test_a_row_that_is_no_architecture_is_refused(text, message):
+def test_an_invalid_row_is_refused(text, message):
     with pytest.raises(ValueError, match=message):
         SPACE.decode(bits_of(text))
 
@@ -87,18 +93,18 @@ def test_a_row_that_is_no_architecture_is_refused(text, message):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ({"a": ["10", "110"]}, "Not the masks of two generators: 'b'"),
-        (None, "Not the masks of two generators"),
-        (["10", "110"], "Not the masks of two generators"),
-        ({"a": None, "b": ["01", "001"]}, "Not the masks of two generators"),
-        ({"a": [10, 110], "b": ["01", "001"]}, "Not the masks of two generators"),
+        ({"a": ["10", "110"]}, "Expected the masks of two generators.*: 'b'"),
+        (None, "Expected the masks of two generators"),
+        (["10", "110"], "Expected the masks of two generators"),
+        ({"a": None, "b": ["01", "001"]}, "Expected the masks of two generators"),
+        ({"a": [10, 110], "b": ["01", "001"]}, "Expected the masks of two generators"),
         ({"a": ["10", "11"], "b": ["01", "001"]}, r"Expected masks of \[2, 3\] .* got \[2, 2\]"),
         ({"a": ["10", "110"], "b": ["01", "001", "1"]}, r"Expected masks .* got \[2, 3, 1\]"),
-        ({"a": ["10", "110"], "b": ["01", "0x1"]}, "generator b has other characters than 0 and 1"),
+        ({"a": ["10", "110"], "b": ["01", "0x1"]}, "generator b contains characters other than 0"),
         ({"a": ["10", "000"], "b": ["01", "001"]}, "Mask 1 of generator a keeps no filter"),
     ],
 )
-def test_json_that_is_no_architecture_is_refused(value, message):
+def test_an_invalid_json_value_is_refused(value, message):
     with pytest.raises(ValueError, match=message):
         SPACE.from_json(value)
 
@@ -109,53 +115,53 @@ def test_a_uniform_architecture_keeps_the_first_filters():
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.77, 1.0])
-@pytest.mark.parametrize("drawn", [False, True])
-def test_a_uniform_architecture_keeps_its_share_of_every_mask_and_one_at_least(share, drawn):
+@pytest.mark.parametrize("sampled", [False, True])
+def test_a_uniform_architecture_keeps_a_share_of_every_mask_and_at_least_one_filter(share, sampled):
     sizes = (4, 1, 10, 7)
     counts = {0.0: (1,) * 4, 0.01: (1,) * 4, 0.3: (1, 1, 3, 2), 0.77: (3, 1, 8, 5), 1.0: sizes}
     for seed in range(5):
-        architecture = Space(sizes).uniform(share, rng(seed) if drawn else None)
+        architecture = Space(sizes).uniform(share, rng(seed) if sampled else None)
         for half in (architecture.a, architecture.b):
             assert tuple(map(len, half)) == sizes
             assert tuple(mask.count("1") for mask in half) == counts[share]
 
 
-def test_the_generator_draws_the_filters_of_each_mask_uniformly():
+def test_filters_are_sampled_uniformly_and_independently():
     space, n = Space([5, 3]), 4000
     stream = rng()
     X = np.array([space.encode(space.uniform(0.4, stream)) for _ in range(n)])
     p = np.array([2 / 5] * 5 + [1 / 3] * 3)
     p = np.concatenate([p, p])
     assert (abs(X.mean(axis=0) - p) < 4 * np.sqrt(p * (1 - p) / n)).all()  # 4 standard errors
-    p = np.array([[0.4 * 0.4] * 5] * 5)  # neither half follows the other
+    p = np.array([[0.4 * 0.4] * 5] * 5)  # the generators are independent
     joint = X[:, :5].T.astype(float) @ X[:, 8:13] / n
     assert (abs(joint - p) < 4 * np.sqrt(p * (1 - p) / n)).all()
     assert space.uniform(0.4, rng(3)) == space.uniform(0.4, rng(3))
 
 
-def test_repair_leaves_rows_alone_that_keep_a_filter_of_each_mask():
-    good = ROWS[keeps_all(ROWS)]
+def test_repair_does_not_change_valid_rows():
+    good = ROWS[is_valid(ROWS)]
     found = repaired(good)
     assert found.dtype == bool and np.array_equal(found, good)
 
 
-def test_repair_gives_each_mask_that_keeps_none_one_filter_and_changes_no_other():
+def test_repair_adds_one_filter_to_each_empty_mask_and_changes_no_other():
     before = ROWS.copy()
     found = repaired(ROWS)
     assert np.array_equal(ROWS, before)
-    assert found.dtype == bool and keeps_all(found).all()
+    assert found.dtype == bool and is_valid(found).all()
     for part in SPACE.slices:
         empty = ~ROWS[:, part].any(axis=1)
         assert (found[empty, part].sum(axis=1) == 1).all()
         assert np.array_equal(found[~empty, part], ROWS[~empty, part])
 
 
-def test_repair_makes_bits_of_integers():
+def test_repair_converts_integers_to_bits():
     found = repaired(ROWS.astype(int))
     assert found.dtype == bool and np.array_equal(found, repaired(ROWS))
 
 
-def test_repair_draws_the_filter_uniformly_and_for_each_mask_anew():
+def test_repair_samples_filters_uniformly_and_independently():
     space, n = Space([2, 5]), 6000
     X = repaired(np.zeros((n, 14), bool), space)
     for part in space.slices:
@@ -167,7 +173,7 @@ def test_repair_draws_the_filter_uniformly_and_for_each_mask_anew():
         assert (abs(joint - p) < 4 * np.sqrt(p * (1 - p) / n)).all()
 
 
-def test_repair_is_the_same_for_the_same_seed():
+def test_repair_depends_on_the_seed_only():
     X = np.zeros((20, 10), bool)
     assert np.array_equal(repaired(X, seed=1), repaired(X, seed=1))
     assert not np.array_equal(repaired(X, seed=1), repaired(X, seed=2))

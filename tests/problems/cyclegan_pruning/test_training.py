@@ -3,10 +3,16 @@ import copy
 import numpy as np
 import pytest
 import torch
-from moonas.problems.cyclegan_pruning.channels import channel_groups, silenced
-from moonas.problems.cyclegan_pruning.masks import compressed, groups_of
+from moonas.problems.cyclegan_pruning.channels import channel_groups, zero_pruned_channels
+from moonas.problems.cyclegan_pruning.masks import compress, filter_groups
 from moonas.problems.cyclegan_pruning.space import Space
-from moonas.problems.cyclegan_pruning.training import Recipe, Training, decay, new_gan, pixels
+from moonas.problems.cyclegan_pruning.training import (
+    Recipe,
+    Training,
+    learning_rate_factor,
+    new_gan,
+    scale_pixels,
+)
 from torch import nn
 
 SHAPE = dict(width=4, blocks=1, d_width=4, d_layers=1)
@@ -34,7 +40,7 @@ def training(seed=1, n=(3, 3), side=8, gan=None, **changes):
 
 
 def plain_step(gan, a, b, rate, cycle, identity):
-    """A step of CycleGAN, term by term as Zhu et al. describe it, from scratch."""
+    """Make one training step of CycleGAN, term by term as Zhu et al. describe it."""
     g = [p for k in "ab" for p in gan.generators[k].parameters()]
     d = [p for k in "ab" for p in gan.discriminators[k].parameters()]
     g_optimizer = torch.optim.Adam(g, rate, betas=(0.5, 0.999))
@@ -59,25 +65,25 @@ def plain_step(gan, a, b, rate, cycle, identity):
 
 
 @pytest.mark.parametrize("identity", [5.0, 0.0])
-def test_a_step_is_that_of_a_plain_loop(identity):
+def test_a_step_equals_one_written_out_term_by_term(identity):
     run = training(identity=identity)
     run.gan.double()
     plain = copy.deepcopy(run.gan)
-    a, b = (pixels(run.images[k]).double() for k in "ab")
+    a, b = (scale_pixels(run.images[k]).double() for k in "ab")
     run._batch = lambda domain, rows: {"a": a, "b": b}[domain]
     before = copy.deepcopy(run.gan.state_dict())
     report = run.run(1)
     plain_step(plain, a, b, 1e-3, 10.0, identity)
     assert report.steps == 1 and not report.skipped
     for name, tensor in run.gan.state_dict().items():
-        moved = (tensor - before[name]).abs().max()
-        # biases before a normalisation have no gradient but rounding, which Adam makes steps of
+        change = (tensor - before[name]).abs().max()
+        # The gradient of a bias before a normalisation is rounding error, which Adam scales up.
         if name.endswith("weight"):
-            assert moved > 1e-4
+            assert change > 1e-4
             assert torch.allclose(tensor, plain.state_dict()[name], atol=1e-9), name
 
 
-def test_an_epoch_shows_the_larger_domain_once_and_repeats_the_smaller_one():
+def test_an_epoch_uses_the_larger_domain_once_and_repeats_the_smaller_one():
     run = training(n=(12, 5))
     seen = {"a": [], "b": []}
     batch = run._batch
@@ -92,7 +98,7 @@ def test_an_epoch_shows_the_larger_domain_once_and_repeats_the_smaller_one():
     assert sorted(seen["b"][:5]) == sorted(seen["b"][5:10]) == list(range(5))
 
 
-def test_the_pool_hands_out_half_old_images_once_it_is_full():
+def test_half_of_the_images_from_a_full_buffer_are_old():
     run = training(pool=4)
     first = torch.arange(4.0)[:, None, None, None].expand(4, 3, 8, 8)
     assert torch.equal(run._pooled("a", first), first)
@@ -110,7 +116,7 @@ def test_the_pool_hands_out_half_old_images_once_it_is_full():
 
 
 @pytest.mark.parametrize("changes", [{}, dict(pool=4, flip=True)])
-def test_a_training_goes_on_from_its_state_with_the_same_bits(changes):
+def test_a_resumed_training_equals_an_uninterrupted_one(changes):
     straight = training(n=(9, 7), side=10, **changes)
     stopped = training(n=(9, 7), side=10, **changes)
     straight.epoch()
@@ -127,23 +133,23 @@ def test_a_training_goes_on_from_its_state_with_the_same_bits(changes):
 def test_images_with_a_margin_are_cropped_and_flipped_at_random():
     run = training(side=10, flip=True)
     rows = {"a": torch.zeros(200, dtype=torch.int64)}
-    whole = pixels(run.images["a"][0])
+    whole = scale_pixels(run.images["a"][0])
     crops = [whole[..., y : y + 8, x : x + 8] for y in range(3) for x in range(3)]
     crops += [crop.flip(-1) for crop in crops]
     seen = set()
-    for image in run._batch("a", rows):  # each for itself
+    for image in run._batch("a", rows):  # each image is cropped independently
         (which,) = [i for i, crop in enumerate(crops) if torch.equal(image, crop)]
         seen.add(which)
     assert len(seen) == len(crops)
 
 
-def test_the_rate_stays_and_then_falls_to_nearly_nothing():
-    shares = [decay(epoch, 3, 4) for epoch in range(7)]
+def test_the_learning_rate_is_constant_and_then_decays_linearly():
+    shares = [learning_rate_factor(epoch, 3, 4) for epoch in range(7)]
     assert shares == pytest.approx([1, 1, 1, 0.8, 0.6, 0.4, 0.2])
-    assert [decay(epoch, 2, 0) for epoch in range(2)] == [1, 1]
+    assert [learning_rate_factor(epoch, 2, 0) for epoch in range(2)] == [1, 1]
 
 
-def test_a_step_with_a_loss_that_is_not_finite_changes_nothing():
+def test_a_step_without_a_finite_loss_changes_nothing():
     run = training()
     with torch.no_grad():
         run.gan.generators["a"][1].weight[0] = torch.nan
@@ -156,7 +162,7 @@ def test_a_step_with_a_loss_that_is_not_finite_changes_nothing():
 
 
 @pytest.mark.parametrize("encoding", ["filters", "released"])
-def test_fine_tuning_keeps_what_is_silent_silent_and_trains_the_rest_as_if_it_were_alone(encoding):
+def test_training_a_masked_network_equals_training_the_pruned_one(encoding):
     gan = new_gan(3, "cpu", **SHAPE)
     with torch.no_grad():
         for p in gan.generators.parameters():
@@ -164,29 +170,29 @@ def test_fine_tuning_keeps_what_is_silent_silent_and_trains_the_rest_as_if_it_we
     groups = channel_groups(gan.generators["a"], 3)
     sizes = [4, 8, 16, *([16] if encoding == "filters" else []), 8, 4]
     architecture = Space(sizes).uniform(0.5, np.random.default_rng(0))
-    of = groups_of(gan.generators["a"], encoding)
-    small = compressed(gan, architecture, of).double()
-    quiet = copy.deepcopy(gan)
+    of = filter_groups(gan.generators["a"], encoding)
+    small = compress(gan, architecture, of).double()
+    masked = copy.deepcopy(gan)
     for k in "ab":
         masks = architecture.masks(k)
-        if encoding == "released":  # the trunk's mask is that of the block's inside, too
+        if encoding == "released":  # the residual block shares the mask of the trunk
             masks = [*masks[:3], masks[2], *masks[3:]]
-        quiet.generators[k] = silenced(gan.generators[k], groups, masks)
-    quiet = quiet.double()
-    off = {k: p == 0 for k, p in quiet.generators.named_parameters() if k.endswith("weight")}
+        masked.generators[k] = zero_pruned_channels(gan.generators[k], groups, masks)
+    masked = masked.double()
+    off = {k: p == 0 for k, p in masked.generators.named_parameters() if k.endswith("weight")}
     assert all(mask.any() for mask in off.values())
-    runs = [training(seed=3, gan=net, n=(6, 6)) for net in (small, quiet)]
+    runs = [training(seed=3, gan=net, n=(6, 6)) for net in (small, masked)]
     for run in runs:
         draw = run._batch
         run._batch = lambda domain, rows, draw=draw: draw(domain, rows).double()
         run.run(4)
-    for name, p in quiet.generators.named_parameters():
+    for name, p in masked.generators.named_parameters():
         if name in off:
             assert (p[off[name]] == 0).all(), name
-    x = pixels(images(2, seed=9)).double()
+    x = scale_pixels(images(2, seed=9)).double()
     for k in "ab":
-        moved = small.generators[k](x)
-        assert torch.allclose(moved, quiet.generators[k](x), atol=1e-5)
+        translated = small.generators[k](x)
+        assert torch.allclose(translated, masked.generators[k](x), atol=1e-5)
         assert not torch.allclose(
-            moved, compressed(gan, architecture, of).double().generators[k](x), atol=1e-3
+            translated, compress(gan, architecture, of).double().generators[k](x), atol=1e-3
         )

@@ -1,0 +1,29 @@
+"""Tiny CycleGANs and folders of two domains."""
+
+import numpy as np
+from PIL import Image
+from searches import TINY
+
+SHAPE = ("width", "blocks", "d_width", "d_layers", "image_size")
+SMALL = {name: TINY["cyclegan-pruning"][name] for name in SHAPE} | dict(batch=64, device="cpu")
+PRUNING = SMALL | dict(population=3, generations=2, tune_steps=0, workers=1)
+
+
+def write_domains(folder, n=15, n_test=4, side=8):
+    """Write random images of two domains and return the folder.
+
+    Args:
+        folder: folder to create.
+        n: number of training and validation images per domain.
+        n_test: number of test images per domain.
+        side: side length in pixels.
+    """
+    rng = np.random.default_rng(0)
+    for domain in "AB":
+        for part, count in (("train", n), ("test", n_test)):
+            images = folder / domain / part
+            images.mkdir(parents=True)
+            for i in range(count):
+                pixels = rng.integers(256, size=(side, side, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(images / f"{i}.png")
+    return folder
