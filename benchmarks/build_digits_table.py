@@ -59,7 +59,10 @@ def compute(number, rows, folder):
     data, results = load_splits(), []
     for x in rows:
         networks = train(space.decode(x), data["train"], range(SEEDS))
-        scores = {part: [count_misclassified(n, data[part]) for n in networks] for part in ("validation", "test")}
+        scores = {
+            part: [count_misclassified(n, data[part]) for n in networks]
+            for part in ("validation", "test")
+        }
         results.append({"x": x.tolist()} | scores)
     write_atomically(path, json.dumps(results).encode())
     return results

@@ -66,7 +66,9 @@ class Quality:
                 assert domain.known is not None and domain.labels is not None
                 known = domain.known.float() / 255
                 name = f"classifier of {info.name}, domain {k.upper()}"
-                self.extract[k] = classifier_from_pixels(known, domain.labels, info.n_classes, name, device)
+                self.extract[k] = classifier_from_pixels(
+                    known, domain.labels, info.n_classes, name, device
+                )
         elif settings.inception_weights is not None:
             extract = inception(device, settings.inception_weights)
             self.extract = {k: extract for k in "ab"}
