@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .algorithms.named import algorithm as algorithm
     from .classifier import ClassifierProblem as ClassifierProblem
-    from .comparison import compare as compare
+    from .comparison.compare import compare as compare
     from .models.model import load_model as load_model
     from .models.zoo import zoo as zoo
     from .pareto import front as front

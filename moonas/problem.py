@@ -236,9 +236,7 @@ class ArchitectureProblem(Problem, ABC):
         check_objectives(settings.objectives, known, 2 if self.secondary_column is None else 1)
         clash = [c.name for c in columns if c.name in RESERVED]
         if clash:
-            raise ValueError(
-                f"Column names {clash} are invalid: they are pymoo's own; choose other names."
-            )
+            raise ValueError(f"Column names {clash} are pymoo's own; choose other names.")
         self.settings = settings
         self.columns = tuple(columns)
         self.objectives = settings.objectives
@@ -456,7 +454,10 @@ class ArchitectureProblem(Problem, ABC):
 
     def objective_bounds(self) -> np.ndarray:
         """Return (2, n_obj): the lower and upper bounds that normalize the hypervolume."""
-        return np.array([self.column(name).bounds for name in self.objectives], dtype=float).T
+        bounds: np.ndarray = np.array(
+            [self.column(name).bounds for name in self.objectives], dtype=float
+        )
+        return bounds.T
 
     def candidates(self, architectures: Sequence[Any]) -> Candidates:
         """Return architectures as :class:`~moonas.run.candidates.Candidates`."""
@@ -512,9 +513,10 @@ class ArchitectureProblem(Problem, ABC):
                 create valid rows.
         """
         try:
-            return self.genes.check(X)
+            rows: np.ndarray = self.genes.check(X)
         except ValueError as error:
             raise ValueError(f"{error} {ADVICE}") from None
+        return rows
 
     def checked_evaluator(self) -> Evaluator:
         """Create the evaluator and check that it has every member of :class:`Evaluator`.

@@ -84,8 +84,14 @@ def test_words_of_train_that_do_not_fit_end_with_2(tmp_path, capsys):
     for line, message in (
         (["train"], "--architecture NAME); got neither"),
         (["train", "x", "--architecture", "CARS_A"], "--architecture NAME); got both"),
-        (["train", "--architecture", "CARS_A", "--pick", "knee"], "it picks from the front"),
-        (["train", "--architecture", "EAGAN_G"], "EAGAN_G' is invalid: it is no classifier"),
+        (
+            ["train", "--architecture", "CARS_A", "--pick", "knee"],
+            "pick selects rows from the front",
+        ),
+        (
+            ["train", "--architecture", "EAGAN_G"],
+            "EAGAN_G' is invalid: expected the name of a classifier",
+        ),
         (["train", str(tmp_path)], "holds no run"),
     ):
         assert main(line) == 2

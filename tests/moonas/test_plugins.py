@@ -82,7 +82,7 @@ def found(monkeypatch):
         forget()
 
     def forget():
-        registry._found.cache_clear()
+        registry._load_plugins.cache_clear()
         registry._warned.clear()
 
     yield find
@@ -247,5 +247,5 @@ def test_entries_fill_in_what_is_usual():
 
 
 def test_a_problem_without_training_says_which_have_one():
-    with pytest.raises(ValueError, match="eg-darts-cells has no full training yet.*cars"):
+    with pytest.raises(ValueError, match="eg-darts-cells has no training from scratch.*cars"):
         registry.training_settings_class("eg-darts-cells")

@@ -110,7 +110,7 @@ def test_offspring_train_too_where_a_task_says_so():
 
 
 def test_moead_is_refused_where_offspring_train():
-    with pytest.raises(ValueError, match="MOEAD hands over one row a call.*ParallelMOEAD"):
+    with pytest.raises(ValueError, match="MOEAD evaluates one row per call.*ParallelMOEAD"):
         run(Toy(everyone=True), "moead")
     run(Toy(everyone=True), "parallel-moead")
 
