@@ -454,10 +454,9 @@ class ArchitectureProblem(Problem, ABC):
 
     def objective_bounds(self) -> np.ndarray:
         """Return (2, n_obj): the lower and upper bounds that normalize the hypervolume."""
-        bounds: np.ndarray = np.array(
-            [self.column(name).bounds for name in self.objectives], dtype=float
-        )
-        return bounds.T
+        bounds = [self.column(name).bounds for name in self.objectives]
+        corners: np.ndarray = np.array(bounds, dtype=float).T
+        return corners
 
     def candidates(self, architectures: Sequence[Any]) -> Candidates:
         """Return architectures as :class:`~moonas.run.candidates.Candidates`."""
