@@ -1,4 +1,4 @@
-"""Four categorical genes in two nodes, for tests of operators."""
+"""A problem with four categorical genes in two nodes, for tests of operators."""
 
 import numpy as np
 from pymoo.core.problem import Problem
@@ -19,5 +19,5 @@ def rng():
 
 
 def spread(n, p):
-    """4 standard errors of a share of n coins."""
+    """Four standard errors of the fraction of successes in n trials of probability p."""
     return 4 * np.sqrt(p * (1 - p) / n)
