@@ -111,6 +111,8 @@ def test_the_knee_is_the_smallest_row_if_none_is_below_the_line():
 def test_the_line_ends_at_the_better_of_two_rows_with_equal_size():
     # from (4, 0), not from (9, 0), to (0, 8): (3, 1) is above the first line, below the second
     assert knee([[9.0, 0.0], [4.0, 0.0], [3.0, 3.0], [0.0, 8.0]]) == 1
+    # (1, 5) is below the first line; the second one would put (4, 0) farthest below
+    assert knee([[9.0, 0.0], [4.0, 0.0], [1.0, 5.0], [0.0, 8.0]]) == 2
 
 
 @pytest.mark.parametrize("bad", [[], [[1.0, 2.0, 3.0]], [[1.0, np.nan]], [1.0, 2.0]])

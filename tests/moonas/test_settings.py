@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 from moonas.registry import settings_class
-from moonas.settings import SearchSettings, describe, names_of, parse, select, setting, to_json
+from moonas.settings import (
+    SearchSettings,
+    TabularSettings,
+    describe,
+    names_of,
+    parse,
+    select,
+    setting,
+    to_json,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +87,15 @@ def test_numpy_scalars_integers_for_floats_and_paths_are_converted():
     assert (settings.population, settings.rate, settings.root) == (5, 1.0, "a")
     assert type(settings.population) is int and type(settings.rate) is float
     assert settings.objectives == ("x", "y")
+
+
+def test_limits_include_least_and_most_but_not_above():
+    assert Example(population=1).population == 1
+    assert TabularSettings(crossover=1).crossover == 1
+    with pytest.raises(ValueError, match="crossover=1.01 is invalid: expected at most 1"):
+        TabularSettings(crossover=1.01)
+    with pytest.raises(ValueError, match="crossover=0.0 is invalid: expected more than 0"):
+        TabularSettings(crossover=0)
 
 
 def test_a_misspelled_option_raises_a_type_error():

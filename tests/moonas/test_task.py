@@ -183,6 +183,13 @@ def test_a_folder_of_another_search_raises_before_any_work(elsewhere, table):
         moonas.search("digits-table", out="run", **table | {"population": 10})
 
 
+def test_options_of_one_stage_override_those_of_all_stages(elsewhere):
+    plan = plan_search("eg-darts", batch=20, stages={"eg-darts-cells": {"batch": 10}}, out="run")
+    assert [planned.name for planned in plan] == ["eg-darts-cells", "eg-darts"]
+    assert plan[0].stage.settings.batch == 10
+    assert plan_search("eg-darts", batch=20, out="all")[0].stage.settings.batch == 20
+
+
 def test_a_plan_does_not_lock_its_folder(elsewhere, table):
     (planned,) = plan_search("digits-table", out="run", **table)
     with filelock.FileLock("run/lock", timeout=0, is_singleton=False):  # as another process would
