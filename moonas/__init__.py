@@ -1,8 +1,24 @@
 """Neural architecture search and GAN compression as pymoo problems on real images."""
 
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-_HOMES = {
+if TYPE_CHECKING:
+    from .algorithms.named import algorithm as algorithm
+    from .classifier import ClassifierProblem as ClassifierProblem
+    from .comparison.compare import compare as compare
+    from .models.model import load_model as load_model
+    from .models.zoo import zoo as zoo
+    from .pareto import front as front
+    from .registry import load_problem as load_problem
+    from .registry import load_stage as load_stage
+    from .registry import problem_names as problem_names
+    from .run.callbacks import RunCallback as RunCallback
+    from .task import load_training as load_training
+    from .task import search as search
+    from .task import train as train
+
+_HOMES = {  # name -> the module that defines it
     "algorithm": "moonas.algorithms.named",
     "ClassifierProblem": "moonas.classifier",
     "RunCallback": "moonas.run.callbacks",
@@ -21,12 +37,12 @@ __all__ = sorted(_HOMES)
 __version__ = "0.1.0"
 
 
-def __getattr__(name):
-    """Import what is asked for only then: torch and pymoo are slow to start."""
+def __getattr__(name: str) -> Any:
+    """Import a public name at first use, since importing torch and pymoo is slow."""
     if name not in _HOMES:
         raise AttributeError(f"module 'moonas' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return [*__all__, "__version__"]

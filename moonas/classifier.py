@@ -1,4 +1,4 @@
-"""Problems whose networks classify images: data, quality, costs and training in one base class."""
+"""Base class of problems whose networks classify images: data, quality, costs and training."""
 
 from __future__ import annotations
 
@@ -22,29 +22,31 @@ from .weight_sharing import WeightSharingProblem
 
 
 class ClassifierProblem(WeightSharingProblem):
-    """Architectures of image classifiers, by error, robustness, params, macs and latency.
+    """A search for image classifiers by error, robustness, params, macs and latency.
 
-    A subclass gives its genes, ``decode`` and ``encode`` (or ``space``), and ``network``. By
-    default each candidate is trained from scratch for ``settings.proxy_epochs`` epochs; with shared
-    weights, override :meth:`make_evaluator` and return :meth:`supernet_evaluator`. Params and macs
-    are counted on networks built on the meta device; :meth:`count` may do it in closed form.
+    A subclass defines its genes, ``decode`` and ``encode`` (or ``space``), and ``network``. By
+    default, each candidate is trained from scratch for ``settings.proxy_epochs`` epochs. To share
+    weights between candidates, override :meth:`make_evaluator` to return
+    :meth:`supernet_evaluator`. Params and macs are counted on networks built on the meta device;
+    override :meth:`count` if a closed form is known.
 
     Args:
         settings: a :class:`~moonas.evaluators.ClassifierSettings`.
-        n_choices: (n_var,) number of values of each gene, for genes that are labels.
-        genes: a :class:`~moonas.spaces.genes.Genes` for any others.
+        n_choices: (n_var,) number of values per gene, for categorical genes.
+        genes: a :class:`~moonas.spaces.genes.Genes`, in place of ``n_choices``, for other genes.
         nodes: see :class:`~moonas.problem.ArchitectureProblem`.
-        blocks: the same.
-        more_columns: what the problem gives besides quality and costs.
+        blocks: see :class:`~moonas.problem.ArchitectureProblem`.
+        more_columns: columns that the problem returns in addition to quality and costs.
 
     Attributes:
-        info: of the data set, a :class:`~moonas.data.images.DataInfo`.
-        network_costs: a :class:`~moonas.evaluators.NetworkCosts`.
+        info: description of the data set, a :class:`~moonas.data.images.DataInfo`.
+        network_costs: params, macs and latency, a :class:`~moonas.evaluators.NetworkCosts`.
 
     Raises:
-        ValueError: the data set is unknown, or does not have an objective.
+        ValueError: the data set is unknown, or an objective is not available for it.
     """
 
+    settings: ClassifierSettings
     nonstationary = False
 
     def __init__(
@@ -61,7 +63,7 @@ class ClassifierProblem(WeightSharingProblem):
         self.info = describe(settings.data, settings.image_size)
         self.input_shape = (self.info.channels, self.info.side, self.info.side)
         qualities = quality_columns(settings.objectives, self.info)
-        resolve_device(settings.device)  # so that a wrong name is found first
+        resolve_device(settings.device)  # raises early if the name is invalid
         genes = labels(n_choices) if genes is None else genes
         self.set_genes(genes, nodes, blocks)
         self.network_costs = NetworkCosts(self, settings, self.info)
@@ -71,7 +73,7 @@ class ClassifierProblem(WeightSharingProblem):
 
     @property
     def image_shape(self) -> dict[str, int]:
-        """Arguments of every network: n_classes, in_channels and image_size of the data set."""
+        """The n_classes, in_channels and image_size of the data set, arguments of every network."""
         return dict(
             n_classes=self.info.n_classes,
             in_channels=self.info.channels,
@@ -79,45 +81,46 @@ class ClassifierProblem(WeightSharingProblem):
         )
 
     def full_shape(self, shape: dict[str, int]) -> dict[str, int]:
-        """:attr:`image_shape` with some values replaced, for ``network(architecture, **shape)``.
+        """Return :attr:`image_shape` with the values in ``shape`` replaced.
 
         Raises:
-            TypeError: it has no such value.
+            TypeError: ``shape`` has a key that :attr:`image_shape` lacks.
         """
         unknown = sorted(set(shape) - set(self.image_shape))
         if unknown:
-            raise TypeError(f"unknown {unknown[0]!r}; choose from {sorted(self.image_shape)}")
+            raise TypeError(f"Unknown {unknown[0]!r}; choose from {sorted(self.image_shape)}.")
         return self.image_shape | shape
 
     @property
     def trained_shape(self) -> dict[str, Any]:
-        """Arguments of the networks that the search trains; :attr:`image_shape` by default."""
+        """Arguments of the networks trained during the search; :attr:`image_shape` by default."""
         return self.image_shape
 
     def largest(self) -> tuple[int, int]:
-        """Params and macs that no network of the space exceeds, the bounds of hypervolumes.
+        """Return upper bounds of params and macs, which normalize the hypervolume.
 
-        By default those of the architecture whose every gene has its highest value. Override it if
-        another one is larger.
+        By default, these are the counts of the architecture whose genes all have their highest
+        value. Override this method if another architecture is larger.
         """
         architecture = self.decode(self.genes.high.astype(self.genes.dtype))
         ((params, macs),) = self.count(self.candidates([architecture]))
         return int(params), int(macs)
 
     def make_evaluator(self) -> Evaluator:
-        """Trains each candidate from scratch, a :class:`~moonas.evaluators.ScratchEvaluator`."""
-        if not hasattr(self.settings, "proxy_epochs"):
+        """Create the evaluator, by default a :class:`~moonas.evaluators.ScratchEvaluator`."""
+        epochs = getattr(self.settings, "proxy_epochs", None)
+        if epochs is None:
             raise TypeError(
                 f"{type(self.settings).__name__} lacks proxy_epochs: derive it from "
                 "moonas.evaluators.settings.ProxySettings, or override make_evaluator()."
             )
-        return self.scratch_evaluator(epochs=self.settings.proxy_epochs)
+        return self.scratch_evaluator(epochs=epochs)
 
     def scratch_evaluator(self, *, epochs: int, **options: Any) -> ScratchEvaluator:
-        """An evaluator that trains networks of :attr:`trained_shape`, each on its own.
+        """Create an evaluator that trains each candidate's network from scratch.
 
         Args:
-            epochs: of training.
+            epochs: number of training epochs per network.
             options: further arguments of :class:`~moonas.evaluators.ScratchEvaluator`.
         """
         return ScratchEvaluator(
@@ -130,10 +133,11 @@ class ClassifierProblem(WeightSharingProblem):
         )
 
     def supernet_evaluator(self, make_net: type[nn.Module]) -> SupernetEvaluator:
-        """An evaluator with a supernet, whose weights all candidates share.
+        """Create an evaluator with a supernet whose weights all candidates share.
 
         Args:
-            make_net: called with :attr:`trained_shape`; the network takes images and architecture.
+            make_net: class of the supernet, called with :attr:`trained_shape`; its ``forward``
+                takes images and an architecture.
         """
         return SupernetEvaluator(
             self.settings,

@@ -1,4 +1,4 @@
-"""Names of earlier versions, which keep working for one version with a ``DeprecationWarning``."""
+"""Deprecated names, which keep working for one version with a ``DeprecationWarning``."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ R = TypeVar("R")
 
 
 def renamed_arguments(**new_names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Decorate a function to accept the old names of its keyword arguments.
+    """Return a decorator that lets a function accept deprecated names of keyword arguments.
+
+    The decorated function passes an argument with a deprecated name on under its current name and
+    issues a ``DeprecationWarning``. It raises a ``TypeError`` if a call uses both names.
 
     Args:
-        new_names: old name -> new name.
-
-    Returns:
-        A decorator. The decorated function passes an old keyword on under its new name, with a
-        ``DeprecationWarning``, and raises ``TypeError`` if a call uses both.
+        new_names: deprecated name -> current name.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -39,7 +38,7 @@ def renamed_arguments(**new_names: str) -> Callable[[Callable[P, R]], Callable[P
 
 
 class RenamedAttribute:
-    """A deprecated alias of an attribute, for the body of a class.
+    """Descriptor that makes a class attribute a deprecated alias of another attribute.
 
     Args:
         old: deprecated name of the attribute.
@@ -59,13 +58,13 @@ class RenamedAttribute:
 
 
 def rename_class_attributes(cls: type, new_names: Mapping[str, str]) -> None:
-    """Rename attributes that the body of a subclass defines under their old names.
+    """Rename the attributes that a subclass defines under their deprecated names.
 
     Args:
-        cls: the subclass, as ``__init_subclass__`` gets it.
-        new_names: old name -> new name.
+        cls: the subclass, as passed to ``__init_subclass__``.
+        new_names: deprecated name -> current name.
     """
-    # The warning names the line of the class: above are __init_subclass__ and the metaclass.
+    # stacklevel skips __init_subclass__ and the metaclass, so the warning points at the class.
     for old, new in new_names.items():
         if old in vars(cls):
             _warn(f"{cls.__name__}.{old} is deprecated; use {new}.", stacklevel=5)

@@ -1,5 +1,5 @@
-"""Errors that end a run."""
+"""Exceptions that end a run."""
 
 
 class SearchFailed(RuntimeError):
-    """A search cannot go on: all candidates of a generation failed, or a training diverged."""
+    """A run cannot continue: every candidate of a population failed, or training diverged."""

@@ -1,4 +1,4 @@
-"""Pareto fronts of results, the pick from one, and hypervolumes with fixed bounds."""
+"""Pareto fronts, the selection of one row of a front, and normalized hypervolumes."""
 
 from __future__ import annotations
 
@@ -24,32 +24,33 @@ class Row:
 
     Args:
         x: (n_var,) genes.
-        architecture: what x decodes to.
-        objectives: name -> float, lower is better.
-        columns: name -> float, every column that the evaluator returned.
+        architecture: the architecture that x encodes.
+        objectives: name -> value of each objective; lower is better.
+        columns: name -> value of each column that the evaluator returned.
     """
 
     x: np.ndarray
     architecture: Any
-    objectives: dict
-    columns: dict
+    objectives: dict[str, float]
+    columns: dict[str, float]
 
 
 def nondominated(F: ArrayLike) -> np.ndarray:
-    """Indices of the rows of F, (n, n_obj), that no other row dominates, ascending."""
+    """Return the ascending indices of the non-dominated rows of F, (n, n_obj)."""
     return np.sort(NonDominatedSorting().do(np.asarray(F, float), only_non_dominated_front=True))
 
 
 def front_indices(
     F: ArrayLike, *, X: ArrayLike | None = None, order: Sequence[int] | None = None
 ) -> np.ndarray:
-    """Indices of the unique, non-dominated rows of F, sorted.
+    """Return the indices of the unique, non-dominated rows of F, sorted by objectives.
 
     Args:
-        F: (n, n_obj), to be minimised.
-        X: (n, n_var) rows of which only the first of equal ones is kept; by default F itself.
-        order: columns of F to sort by, the most important first; by default from left to right.
-            Rows that are equal in all of them stay in their order.
+        F: (n, n_obj) objectives to minimize.
+        X: (n, n_var) rows that define duplicates: of equal rows of X, only the first is used. By
+            default, rows with equal objectives are duplicates.
+        order: columns of F to sort by, primary key first; by default, all columns from left to
+            right. The sort is stable.
 
     Returns:
         (k,) ints.
@@ -58,10 +59,10 @@ def front_indices(
     if len(F) == 0:
         return np.empty(0, int)
     _, first = np.unique(F if X is None else np.asarray(X), axis=0, return_index=True)
-    kept = np.sort(first)
-    kept = kept[nondominated(F[kept])]
+    unique = np.sort(first)
+    best: np.ndarray = unique[nondominated(F[unique])]
     columns = list(range(F.shape[1])) if order is None else list(order)
-    return kept[np.lexsort(F[kept][:, columns[::-1]].T)]  # lexsort wants the last key first
+    return best[np.lexsort(F[best][:, columns[::-1]].T)]  # the last key of lexsort is the primary
 
 
 def front_from_scores(
@@ -70,16 +71,16 @@ def front_from_scores(
     F: np.ndarray,
     columns: Mapping[str, np.ndarray],
 ) -> list[Row]:
-    """The unique and non-dominated candidates among scored ones.
+    """Return the unique, non-dominated candidates among evaluated ones.
 
     Args:
-        problem: names the objectives and decodes X.
+        problem: problem that names the objectives and decodes X.
         X: (n, n_var) genes.
         F: (n, n_obj) objectives.
-        columns: name -> (n,) values.
+        columns: name -> (n,) values of each column.
 
     Returns:
-        A list of :class:`Row`, by ascending second objective, then the first.
+        A list of :class:`Row`, sorted by the second objective, then by the first.
     """
     X = X.astype(problem.genes.dtype)
     order = [1, 0] if F.shape[1] > 1 else [0]
@@ -95,21 +96,22 @@ def front_from_scores(
 
 
 def front(result: Result) -> list[Row]:
-    """The feasible, unique and non-dominated candidates of a result's population.
+    """Return the feasible, unique, non-dominated candidates of a result's population.
 
-    Taken from ``result.pop``, since ``result.F`` means another set in each of pymoo's algorithms.
+    The front is computed from ``result.pop``, since the content of ``result.F`` differs between
+    pymoo's algorithms.
 
     Args:
-        result: of ``pymoo.optimize.minimize`` on one of moonas's problems.
+        result: result of ``pymoo.optimize.minimize`` on a problem of moonas.
 
     Returns:
-        A list of :class:`Row`, by ascending second objective; empty if nothing is feasible.
+        A list of :class:`Row`, sorted by the second objective; empty if no candidate is feasible.
     """
     return population_front(result.problem, result.pop)
 
 
 def population_front(problem: ArchitectureProblem, population: Population) -> list[Row]:
-    """:func:`front` of a population."""
+    """Return the :func:`front` of a population instead of a result."""
     population = population[population.get("feas")]
     if len(population) == 0:
         return []
@@ -119,60 +121,70 @@ def population_front(problem: ArchitectureProblem, population: Population) -> li
 
 
 def knee(front: Sequence[Row] | ArrayLike, objectives: Sequence[str] | None = None) -> int:
-    """The row that gains most over the line from the smallest to the largest one.
+    """Return the index of the knee: the row farthest below the line joining the ends of the front.
 
-    Algorithm 2 of EG-DARTS (Zhang et al.): of all points, that with the greatest distance from the
-    line through the two ends, on the ideal side. The scale of the two axes does not matter. Rows
-    that others dominate are not left out; that is for the caller to do.
+    This is Algorithm 2 of EG-DARTS (Zhang et al.). The ends are the rows with the smallest and the
+    largest second objective (the size), and "below" is the side of the ideal point. Scaling an axis
+    does not change the knee. Dominated rows are not removed; the caller must do so if necessary.
 
-    The printed algorithm has a sign error in B, so that its line misses both ends, and no square
-    root in the distance; neither changes which point is farthest.
+    The algorithm as printed has a sign error in B, so that its line does not pass through the ends,
+    and omits the square root in the distance; neither changes which row is farthest.
 
     Args:
-        front: list of :class:`Row`, or numbers (n, 2), both to be minimised, the second of them
-            the size that has the smallest and the largest row.
-        objectives: names of two objectives of the rows; by default their first two.
+        front: list of :class:`Row`, or an (n, 2) array of objectives to minimize, the second of
+            which is the size.
+        objectives: names of two objectives of the rows; by default, the first two.
 
     Returns:
-        The index of the row, an int. Where no row is on the ideal side, that is the smallest one;
-        of rows equally far it is the smaller one.
+        Index of the knee. If no row is below the line, the smallest row; of equally distant rows,
+        the smallest.
 
     Raises:
-        ValueError: there is no row, or a row has not two finite numbers.
+        ValueError: there is no row, or a row does not have two finite objectives.
     """
-    if len(front) and isinstance(front[0], Row):
+    if isinstance(front, Sequence) and len(front) and isinstance(front[0], Row):
         names = objectives or list(front[0].objectives)[:2]
-        front = [[row.objectives[name] for name in names] for row in front]
-    F = np.asarray(front, float)
+        F = np.array([_objectives(row, names) for row in front], float)
+    else:
+        F = np.asarray(front, float)
     if F.ndim != 2 or F.shape[1] != 2 or len(F) == 0 or not np.isfinite(F).all():
-        raise ValueError(f"Expected finite numbers (n, 2), n at least 1; got shape {F.shape}.")
-    order = np.lexsort((F[:, 0], F[:, 1]))  # by size; of equal ones the better first
+        raise ValueError(
+            f"The front is invalid: expected finite numbers (n, 2), n at least 1; got shape "
+            f"{F.shape}."
+        )
+    order = np.lexsort((F[:, 0], F[:, 1]))  # by size; of equal sizes, the better row first
     (y0, x0), (y1, x1) = F[order[0]], F[order[-1]]
-    below = (y1 - y0) * (F[:, 1] - x0) - (x1 - x0) * (F[:, 0] - y0)  # distance, times a constant
+    below = (y1 - y0) * (F[:, 1] - x0) - (x1 - x0) * (F[:, 0] - y0)  # proportional to the distance
     return int(order[below[order].argmax()])
 
 
-def pick(rows: Sequence[Row]) -> int | None:
-    """The index of a front's :func:`knee` in its first two objectives; None for no rows.
+def _objectives(row: Any, names: Sequence[str]) -> list[float]:
+    return [row.objectives[name] for name in names]
 
-    With more objectives, rows that another one dominates in these two do not take part.
+
+def pick(rows: Sequence[Row]) -> int | None:
+    """Return the index of the :func:`knee` in the first two objectives; None if there are no rows.
+
+    With more than two objectives, rows that are dominated in the first two are ignored.
     """
     if not rows:
         return None
     F = np.array([list(row.objectives.values())[:2] for row in rows])
-    first = nondominated(F)
-    return int(first[knee(F[first])])
+    indices = nondominated(F)
+    return int(indices[knee(F[indices])])
 
 
 def hypervolume(F: ArrayLike, bounds: ArrayLike) -> float:
-    """The share of a rectangle that is dominated by the rows of F.
+    """Return the fraction of a box that the rows of F dominate.
 
     Args:
-        F: (n, n_obj), to be minimised.
-        bounds: (2, n_obj), corner of the best values, and that of the worst, the reference.
+        F: (n, n_obj) objectives to minimize.
+        bounds: (2, n_obj) corners of the box: the best values, and the worst values, which are the
+            reference point.
 
     Returns:
-        A number in [0, 1]; rows outside the rectangle count as far as they reach into it.
+        The normalized hypervolume, in [0, 1]. Objectives better than the best value count as the
+        best value.
     """
     low, high = np.asarray(bounds, float)
     scaled = (np.asarray(F, float) - low) / (high - low)

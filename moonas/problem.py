@@ -1,10 +1,11 @@
-"""The contract of a problem: what moonas asks of a search space and of its evaluator.
+"""The contract of a problem: what moonas requires of a search space and its evaluator.
 
-A problem turns rows of pymoo into architectures and columns of numbers into objectives. Everything
-that the library may ask for is declared here, with its default; a subclass of
-:class:`ArchitectureProblem` must give ``decode``, ``encode``, ``network`` and ``make_evaluator``.
-Image classifiers have most of it from :class:`moonas.ClassifierProblem`, problems that look scores
-up from :class:`moonas.tabular.TabularProblem`. :func:`moonas.testing.check_problem` checks it.
+A problem decodes pymoo's rows into architectures and turns the evaluator's columns into objectives.
+This module declares everything that the library calls, with defaults. A subclass of
+:class:`ArchitectureProblem` must define ``decode``, ``encode``, ``network`` and ``make_evaluator``.
+:class:`moonas.ClassifierProblem` defines most of them for image classifiers, and
+:class:`moonas.tabular.TabularProblem` for problems whose scores are looked up in a table.
+:func:`moonas.testing.check_problem` checks the contract.
 """
 
 from __future__ import annotations
@@ -50,10 +51,10 @@ RESERVED = {
     *("ddH", "data", "config", "evaluated", "rank", "crowding"),
 }
 ADVICE = "Use this problem's operators: NSGA2(**problem.operators())."
-SIZES = ("parameters", "multiply-adds")  # units of whole numbers; the others have decimals
+SIZES = ("parameters", "multiply-adds")  # units of integer columns; other columns have decimals
 
 
-RENAMED = {  # class attributes of problems in earlier versions
+RENAMED = {  # deprecated -> current name of a problem's class attribute
     "in_words": "architecture_title",
     "picked_as": "pick_description",
     "beside": "secondary_column",
@@ -64,16 +65,17 @@ RENAMED = {  # class attributes of problems in earlier versions
 
 @dataclass(frozen=True)
 class Column:
-    """A number that the evaluator gives for each architecture.
+    """A number that the evaluator returns for each architecture.
 
     Args:
-        name: also its name on pymoo's individuals.
-        unit: such as "%" or "ms".
-        worst: the value of a candidate that failed; None if the number stays known.
-        bounds: (low, high) of the rectangle that hypervolumes are shares of; objectives need them.
-        direction: "min" or "max"; objectives are all "min".
-        measured: read from a clock, so measured once per architecture and run.
-        in_table: whether tables of a front include it; they always include the objectives.
+        name: name of the column, and of the attribute of pymoo's individuals that holds its value.
+        unit: unit of the values, such as "%" or "ms".
+        worst: value assigned to a candidate whose evaluation failed; None if the value of such a
+            candidate is still valid.
+        bounds: (low, high) of the values, which normalize the hypervolume; required for objectives.
+        direction: "min" or "max"; objectives must be "min".
+        measured: whether the value is timed, so that it is measured once per architecture and run.
+        in_table: whether tables of a front include the column; objectives are always included.
     """
 
     name: str
@@ -86,28 +88,29 @@ class Column:
 
     @property
     def is_size(self) -> bool:
-        """Whether it counts parameters or multiply-adds."""
+        """Whether the column counts parameters or multiply-adds."""
         return self.unit in SIZES
 
 
-# The dataclass writes its constructor, so the old name is added after that.
+# The dataclass decorator generates __init__, so the deprecated names are added afterwards.
 Column.__init__ = renamed_arguments(listed="in_table")(Column.__init__)  # type: ignore[method-assign]
 Column.listed = RenamedAttribute("listed", "in_table")  # type: ignore[attr-defined]
 
 
 @runtime_checkable
 class Evaluator(Protocol):
-    """What scores architectures: it has the images, the weights and the device.
+    """Computes the columns of architectures; it holds the data, the weights and the device.
 
-    Derive from it to have the defaults. Scores are finite numbers; a candidate that diverged gets
-    NaN in a column that has a ``worst`` value.
+    Derive from this class to inherit the defaults. Scores must be finite; if training a candidate
+    diverges, set the columns that have a ``worst`` value to NaN.
 
     Attributes:
-        device: where networks run, a ``torch.device`` or its name.
-        trains: whether there are weights that all candidates share; then ``warm_up``, ``state`` and
-            ``load_state`` are needed, and ``train`` if objectives change during a run.
-        independent: whether each candidate is trained on its own, so that a worker can take one.
-        phase: the name of that work, for progress bars.
+        device: device that networks run on, a ``torch.device`` or its name.
+        trains: whether candidates share trained weights. If so, ``warm_up``, ``state`` and
+            ``load_state`` are required, and ``train`` too if objectives change during a run.
+        independent: whether each candidate is evaluated independently of the others, so that
+            candidates can be distributed over worker processes.
+        phase: name of the evaluation in progress bars.
     """
 
     device: torch.device | str
@@ -116,67 +119,84 @@ class Evaluator(Protocol):
     phase: str = "training from scratch"
 
     def begin(self, seed: int) -> None:
-        """A run with this seed begins: weights that train become untrained ones."""
+        """Prepare a new run with this seed; shared weights are initialized again."""
+        return None
 
     @abstractmethod
     def score(self, candidates: Candidates) -> dict[str, np.ndarray]:
-        """Columns of candidates, (n,) each, but for measured ones; may run in another process."""
+        """Return every column of the candidates, except measured ones, as (n,) arrays.
+
+        May be called in a worker process.
+        """
 
     def measure(self, candidates: Candidates) -> dict[str, np.ndarray]:
-        """Columns that are read from a clock, (n,) each; none by default."""
+        """Return the measured columns of the candidates as (n,) arrays; none by default."""
         return {}
 
     def warm_up(self) -> dict[str, Any]:
-        """The first training of a run; a report, a dict that JSON can hold."""
-        raise NotImplementedError(f"{type(self).__name__} has no weights to train.")
+        """Train the shared weights at the start of a run; return a report that JSON can hold."""
+        name = type(self).__name__
+        raise NotImplementedError(f"{name} has no weights to train.")
 
     def train(self, candidates: Candidates) -> dict[str, Any]:
-        """One generation's training; a report with the number of "epochs"."""
-        raise NotImplementedError(f"{type(self).__name__} does not train during a run.")
+        """Train the shared weights for one generation.
+
+        Returns:
+            A report that JSON can hold; its entry "epochs" is the number of epochs trained.
+        """
+        name = type(self).__name__
+        raise NotImplementedError(f"{name} does not train during a run.")
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Everything that training changes, a flat dict of tensors."""
+        """Return everything that training changes as a flat dict of tensors."""
         return {}
 
     def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Restore what :meth:`state` returned."""
+        """Restore the state that :meth:`state` returned."""
+        return None
 
 
 class ArchitectureProblem(Problem, ABC):
-    """A pymoo problem whose rows are architectures and whose objectives are columns by name.
+    """A pymoo problem whose rows encode architectures and whose objectives are named columns.
 
-    The problem is shared, not copied, by ``copy.deepcopy`` (pymoo copies it into every generation
-    of a history); a pickle of it leaves weights, data and journal behind.
+    ``copy.deepcopy`` returns the problem itself, since pymoo copies the problem into every
+    generation of a history. A pickled problem does not include weights, data and the journal.
 
     Args:
-        settings: its Settings; ``settings.objectives`` names the columns to minimise.
-        columns: all columns that the evaluator gives, :class:`Column` each.
-        n_choices: (n_var,) number of values of each gene; gene j is a label in [0, n_choices[j]).
-        genes: a :class:`~moonas.spaces.genes.Genes` instead of ``n_choices``, for bits, integers
+        settings: Settings of the problem; ``settings.objectives`` names the columns to minimize.
+        columns: every :class:`Column` that the evaluator returns.
+        n_choices: (n_var,) number of values per gene, for categorical genes; gene j is an integer
+            in [0, n_choices[j]).
+        genes: a :class:`~moonas.spaces.genes.Genes`, in place of ``n_choices``, for bits, integers
             and real numbers.
-        nodes: list of arrays of columns that crossover and mutation exchange together; by default
-            each gene by itself.
-        blocks: list of lists of such arrays, for crossover of whole blocks; by default all nodes
-            are one block.
+        nodes: list of index arrays; crossover and mutation treat the genes of an array as one unit.
+            By default, each gene is a unit.
+        blocks: list of lists of such arrays, for crossover of whole blocks; by default, all nodes
+            form one block.
 
     Attributes:
-        space: module or object with ``decode``, ``encode`` and, optionally, ``to_json`` and
-            ``from_json``, which the methods of the problem call; None if a subclass overrides them.
-        architecture_title: what ``str(architecture)`` shows; title of its column in tables.
-        pick_description: which row :meth:`pick` chooses, for captions.
-        secondary_column: column plotted against a single objective; None if at least two objectives
-            are required.
+        space: module or object whose functions ``decode`` and ``encode``, and optionally
+            ``to_json`` and ``from_json``, implement the methods of the problem; None if a subclass
+            overrides these methods.
+        architecture_title: what ``str(architecture)`` describes; title of its column in tables.
+        pick_description: which row of a front :meth:`pick` selects, for captions.
+        secondary_column: column to plot against a single objective; None if the problem requires at
+            least two objectives.
         nonstationary: whether objectives change while shared weights train.
         growth_of: see :class:`moonas.weight_sharing.WeightSharingProblem`.
-        pnsga3_options: arguments that the settings give to pNSGA-III's survival.
-        species_bits: numbers of bits of the two co-evolving populations; None if there are none.
-        inputs: checksums by name of files that scores depend on.
-        info: of the data set, with ``side`` (pixels) and ``n_classes``; None without images.
-        input_shape: (channels, height, width) of a network's input; None if it has no images.
+        pnsga3_options: keyword arguments of pNSGA-III's survival, derived from the settings.
+        species_bits: (n1, n2) bits of the two co-evolving populations; None if the problem does not
+            co-evolve two populations.
+        inputs: checksums, by name, of files that scores depend on.
+        info: description of the data set with ``side`` (in pixels) and ``n_classes``; None if the
+            problem has no images.
+        input_shape: (channels, height, width) of a network's input; None if the networks take no
+            images.
 
     Raises:
-        ValueError: an objective is unknown, there are too few, or a column has a name of pymoo's.
-        TypeError: the subclass has neither ``space`` nor ``decode`` and ``encode``.
+        ValueError: an objective is unknown, there are too few objectives, or the name of a column
+            is reserved by pymoo.
+        TypeError: the subclass defines neither ``space`` nor both ``decode`` and ``encode``.
     """
 
     space: ModuleType | Any = None
@@ -216,7 +236,7 @@ class ArchitectureProblem(Problem, ABC):
         check_objectives(settings.objectives, known, 2 if self.secondary_column is None else 1)
         clash = [c.name for c in columns if c.name in RESERVED]
         if clash:
-            raise ValueError(f"Column names {clash} are pymoo's own; choose others.")
+            raise ValueError(f"Column names {clash} are pymoo's own; choose other names.")
         self.settings = settings
         self.columns = tuple(columns)
         self.objectives = settings.objectives
@@ -237,13 +257,17 @@ class ArchitectureProblem(Problem, ABC):
         nodes: Sequence[np.ndarray] | None = None,
         blocks: Sequence[Sequence[np.ndarray]] | None = None,
     ) -> None:
-        """Set what a row is made of; see the constructor, which calls it."""
-        own = type(self)
-        overridden = own.decode is not _BASE_DECODE and own.encode is not _BASE_ENCODE
+        """Set the genes of a row and their grouping; called by the constructor, with its arguments.
+
+        Raises:
+            TypeError: the class defines neither ``space`` nor both ``decode`` and ``encode``.
+        """
+        cls = type(self)
+        overridden = cls.decode is not _BASE_DECODE and cls.encode is not _BASE_ENCODE
         if self.space is None and not overridden:
             raise TypeError(
-                f"{own.__name__} lacks decode(x) and encode(architecture): define both, or set "
-                "space to a module that has them."
+                f"{cls.__name__} lacks decode(x) and encode(architecture): define both, or set "
+                "space to a module that defines them."
             )
         self.genes = genes
         self.n_choices = genes.n_choices
@@ -261,101 +285,116 @@ class ArchitectureProblem(Problem, ABC):
         self.__dict__.update(state)
         self.session = SearchSession(self)
 
-    # The session: what belongs to a run
+    # State of the current run
 
     @property
     def evaluator(self) -> Evaluator:
-        """What scores architectures; made when it is first needed."""
+        """The evaluator, created at first use."""
         return self.session.evaluator
 
     @property
     def device(self) -> torch.device | str:
-        """Where networks run."""
+        """Device that networks run on."""
         return self.evaluator.device
 
     @property
     def journal(self) -> Journal | None:
-        """What records the run, or None."""
+        """The journal that records the run, or None."""
         return self.session.journal
 
     @property
     def callbacks(self) -> Callbacks:
-        """List of :class:`~moonas.run.callbacks.RunCallback` that are called during a run."""
+        """The :class:`~moonas.run.callbacks.RunCallback` objects that are called during a run."""
         return self.session.callbacks
 
     def log(self, text: str) -> None:
-        """Call the callbacks' :meth:`~moonas.run.callbacks.RunCallback.on_log`."""
+        """Pass a line to each callback's :meth:`~moonas.run.callbacks.RunCallback.on_log`."""
         self.callbacks.on_log(text)
 
     def environment(self) -> str:
-        """Device and threads: what may change the last bits of a score."""
+        """Return the device and number of threads, which can change the last bits of a score."""
         return f"{self.device}, {self.settings.threads} threads"
 
-    # What a subclass must give
+    # Methods that a subclass must define
 
     @abstractmethod
     def make_evaluator(self) -> Evaluator:
-        """The evaluator; images and weights are better loaded in its ``begin``."""
+        """Create the evaluator; images and weights are best loaded in its ``begin``."""
 
     @abstractmethod
     def network(self, architecture: Any, **shape: Any) -> torch.nn.Module:
-        """The stand-alone network of an architecture, untrained.
+        """Build the stand-alone network of an architecture, with untrained weights.
 
         Args:
-            architecture: of this space.
-            shape: what replaces the problem's own; for classifiers ``n_classes``, ``in_channels``
-                and ``image_size`` are always taken.
+            architecture: an architecture of the space.
+            shape: values that replace those of the problem; networks of classifiers accept
+                ``n_classes``, ``in_channels`` and ``image_size``.
         """
 
     def decode(self, x: np.ndarray) -> Any:
-        """The architecture of a row, (n_var,); hashable, equal for equal networks."""
+        """Return the architecture of a row x, (n_var,).
+
+        Architectures are hashable, and equal if their networks are equal.
+        """
         return self.space.decode(x)
 
     def encode(self, architecture: Any) -> np.ndarray:
-        """The row, (n_var,), of an architecture: ``decode(encode(a)) == a``."""
-        return self.space.encode(architecture)
+        """Return the row, (n_var,), of an architecture a: ``decode(encode(a)) == a``."""
+        row: np.ndarray = self.space.encode(architecture)
+        return row
 
-    # What a subclass may give
+    # Methods that a subclass can override
 
     def architecture_to_json(self, architecture: Any) -> Any:
-        """What JSON can hold of an architecture; by default its row, unless the space does more."""
+        """Convert an architecture to a value that JSON can hold.
+
+        By default, ``space.to_json`` if the space has it, else a dict with the row.
+        """
         if hasattr(self.space, "to_json"):
             return self.space.to_json(architecture)
         return {"x": self.genes.plain(np.asarray(self.encode(architecture), self.genes.dtype))}
 
     def architecture_from_json(self, value: Any) -> Any:
-        """The architecture that :meth:`architecture_to_json` wrote.
+        """Convert a value of :meth:`architecture_to_json` back to the architecture.
 
         Raises:
-            ValueError: it is none, and why.
+            ValueError: the value does not describe an architecture of the space.
         """
         if hasattr(self.space, "from_json"):
             return self.space.from_json(value)
         if not isinstance(value, dict) or "x" not in value:
-            raise ValueError(f"An architecture has the key 'x', its row; got {value!r}.")
+            raise ValueError(
+                f"The architecture is invalid: expected a dict whose key 'x' holds its row, got "
+                f"{value!r}."
+            )
         return self.decode(self.check_rows(self.genes.of_plain(value["x"])))
 
     def operators(self) -> dict[str, Any]:
-        """Sampling, crossover, mutation and duplicate elimination for any genetic algorithm.
+        """Return keyword arguments for pymoo's genetic algorithms.
 
-        By default they follow from the genes: labels and bits are drawn uniformly, crossed node by
-        node, and one gene on average changes; integers with bounds and real numbers have simulated
-        binary crossover and polynomial mutation.
+        These are sampling, crossover, mutation and duplicate elimination. The defaults depend on
+        the genes: categorical genes and bits are sampled uniformly, crossed over node by node, and
+        mutated in one gene on average; bounded integers and real numbers use simulated binary
+        crossover and polynomial mutation.
         """
         from .operators import operators_for
 
         return operators_for(self)
 
     def algorithm(self) -> Algorithm:
-        """The algorithm of the problem's paper; NSGA-II by default."""
+        """Return a new instance of the algorithm of the problem's paper; NSGA-II by default."""
         from .algorithms.named import algorithm
 
         return algorithm("nsga2", self)
 
     def count(self, candidates: Candidates) -> np.ndarray:
-        """Params and macs of candidates' networks, (n, 2) ints.
+        """Count the parameters and multiply-adds of the candidates' networks.
 
-        By default each network is built on the meta device and counted; a closed form is faster.
+        By default, each network is built on the meta device and counted. Override this method if a
+        closed form is known, which is faster.
+
+        Returns:
+            (n, 2) ints, params and macs.
 
         Raises:
             NotImplementedError: the problem has no ``input_shape``.
@@ -370,62 +409,75 @@ class ArchitectureProblem(Problem, ABC):
         return np.array(counts)
 
     def parts(self, architecture: Any) -> list[Part]:
-        """Parts whose latencies add up to that of the network; empty if they do not."""
+        """Return the parts whose latencies sum to that of the network; empty if there are none."""
         return []
 
     def operations(self) -> list[Part]:
-        """Every part that a network of the space can have, for latency tables; may be empty."""
+        """Return every part that a network of the space can contain, for latency tables."""
         return []
 
     def zoo(self) -> list[Published]:
-        """Published architectures of the space; may be empty."""
+        """Return the published architectures of the space; empty by default."""
         return []
 
     def graphs(self, architecture: Any) -> list[Graph]:
-        """Graphs to draw of an architecture; may be empty."""
+        """Return the graphs that depict an architecture; empty by default."""
         return []
 
     def pick(self, rows: Sequence[Row]) -> int | None:
-        """The index of the row of a front that a search picks; None for no rows."""
+        """Return the index of the row of a front that a search picks; None for an empty front."""
         return pick(rows)
 
     def after_generation(self, algorithm: Algorithm) -> None:
-        """Called once per generation of a search with a journal, such as to write a picture."""
+        """Called after each generation of a search that has a journal, for example to plot it."""
 
     def after_search(self, row: Row) -> list[str]:
-        """Called with the picked row when a search ends; lines to print."""
+        """Called with the picked row when a search ends; returns lines to print."""
         return []
 
-    # What the library calls
+    # Methods that the library calls
 
     def column(self, name: str) -> Column:
-        """The :class:`Column` of a name."""
+        """Return the :class:`Column` with this name."""
         return next(c for c in self.columns if c.name == name)
 
     @property
     def plotted_columns(self) -> tuple[str, str]:
-        """The two columns of displays and pictures: the first objectives."""
-        return (*self.objectives, self.secondary_column)[:2]
+        """The two columns that displays and pictures show.
+
+        These are the first two objectives, or the objective and the secondary column.
+        """
+        if len(self.objectives) > 1:
+            return self.objectives[0], self.objectives[1]
+        assert self.secondary_column is not None  # the constructor requires two objectives if so
+        return self.objectives[0], self.secondary_column
 
     def objective_bounds(self) -> np.ndarray:
-        """(2, n_obj) lower and upper corner of the rectangle that hypervolumes are shares of."""
-        return np.array([self.column(name).bounds for name in self.objectives], dtype=float).T
+        """Return (2, n_obj): the lower and upper bounds that normalize the hypervolume."""
+        bounds = [self.column(name).bounds for name in self.objectives]
+        corners: np.ndarray = np.array(bounds, dtype=float).T
+        return corners
 
     def candidates(self, architectures: Sequence[Any]) -> Candidates:
-        """Architectures as :class:`~moonas.run.candidates.Candidates`."""
+        """Return architectures as :class:`~moonas.run.candidates.Candidates`."""
         rows = np.stack([self.encode(a) for a in architectures])
         return Candidates(rows, tuple(architectures), rows)
 
     def evaluate(
         self, X: np.ndarray, *args: Any, algorithm: Algorithm | None = None, **kwargs: Any
     ) -> Any:
-        """Objectives of the rows of X, (n, n_var) or (n_var,); pymoo passes ``algorithm``.
+        """Evaluate the rows of X and return what pymoo's ``Problem.evaluate`` returns.
 
-        Without an algorithm nothing is recorded.
+        Args:
+            X: (n, n_var) rows, or one row, (n_var,).
+            args: passed on to pymoo.
+            algorithm: the running algorithm, which pymoo passes; without it, the evaluation does
+                not belong to a run and is not recorded.
+            kwargs: passed on to pymoo.
 
         Raises:
-            ValueError: a row is no architecture.
-            SearchFailed: every row failed.
+            ValueError: a row does not encode an architecture.
+            SearchFailed: the evaluation of every row failed.
         """
         X = self.check_rows(X)
         candidates = self.session.candidates
@@ -439,21 +491,38 @@ class ArchitectureProblem(Problem, ABC):
     def score_generation(
         self, candidates: Candidates, algorithm: Algorithm
     ) -> dict[str, np.ndarray]:
-        """Columns of the candidates that a running algorithm asks for."""
+        """Return the columns of candidates that a running algorithm evaluates."""
         return self.session.score(candidates)
 
-    def _evaluate(self, X, out, *args, columns, **kwargs):
+    def _evaluate(
+        self,
+        X: np.ndarray,
+        out: dict[str, Any],
+        *args: Any,
+        columns: dict[str, np.ndarray],
+        **kwargs: Any,
+    ) -> None:
         out.update(columns, F=self.objective_values(columns))
 
     def check_rows(self, X: np.ndarray) -> np.ndarray:
-        """X in the type of the genes, if its rows are architectures; else a ``ValueError``."""
+        """Return X converted to the type of the genes.
+
+        Raises:
+            ValueError: a row does not encode an architecture; the message names the operators that
+                create valid rows.
+        """
         try:
-            return self.genes.check(X)
+            rows: np.ndarray = self.genes.check(X)
         except ValueError as error:
             raise ValueError(f"{error} {ADVICE}") from None
+        return rows
 
     def checked_evaluator(self) -> Evaluator:
-        """A new evaluator, if it has every member of :class:`Evaluator`; else a ``TypeError``."""
+        """Create the evaluator and check that it has every member of :class:`Evaluator`.
+
+        Raises:
+            TypeError: the evaluator lacks a member.
+        """
         evaluator = self.make_evaluator()
         members = dict.fromkeys((*Evaluator.__annotations__, *vars(Evaluator)))
         missing = [m for m in members if m[0] != "_" and not hasattr(evaluator, m)]
@@ -465,37 +534,45 @@ class ArchitectureProblem(Problem, ABC):
         return evaluator
 
     def checked(self, columns: dict[str, Any], n: int) -> dict[str, np.ndarray]:
-        """Columns of n candidates as arrays, with the worst values and a flag for failed ones.
+        """Check the evaluator's columns and flag the candidates whose evaluation failed.
+
+        Args:
+            columns: name -> n values.
+            n: number of candidates.
+
+        Returns:
+            The columns as (n,) arrays, with a bool column ``failed``; a failed candidate has the
+            worst value in each column that defines one.
 
         Raises:
-            ValueError: a column has another shape than (n,).
+            ValueError: the shape of a column is not (n,).
         """
-        found = {c.name: np.asarray(columns[c.name]) for c in self.columns if c.name in columns}
+        arrays = {c.name: np.asarray(columns[c.name]) for c in self.columns if c.name in columns}
         failed = np.zeros(n, dtype=bool)
-        for name, values in found.items():
+        for name, values in arrays.items():
             if values.shape != (n,):
                 raise ValueError(
-                    f"The evaluator gave column {name!r} with shape {values.shape}; "
+                    f"The evaluator returned column {name!r} with shape {values.shape}; "
                     f"expected ({n},)."
                 )
             failed |= ~np.isfinite(values.astype(float))
-        for name, values in found.items():
+        for name, values in arrays.items():
             worst = self.column(name).worst
             if worst is not None:
-                found[name] = np.where(failed, worst, values)
-        return columns | found | {"failed": failed}
+                arrays[name] = np.where(failed, worst, values)
+        return columns | arrays | {"failed": failed}
 
     def objective_values(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-        """(n, n_obj) floats.
+        """Return the objectives, (n, n_obj) floats, from the columns.
 
         Raises:
-            ValueError: one is not finite, and its column has no worst value.
+            ValueError: a value is not finite, and its column has no worst value.
         """
         F = np.column_stack([columns[name] for name in self.objectives]).astype(float)
         if not np.isfinite(F).all():
             name = self.objectives[int(np.argmin(np.isfinite(F).all(axis=0)))]
             raise ValueError(
-                f"Objective {name!r} is not finite, and its column has no worst value."
+                f"Objective {name!r} is not finite, and its column defines no worst value."
             )
         return F
 

@@ -1,8 +1,8 @@
-"""Problems and other stages by name, found through the entry-point group ``moonas.problems``.
+"""Registry of problems and other stages, from the entry-point group ``moonas.problems``.
 
-An entry point leads to a dict of name -> :class:`ProblemEntry` or :class:`StageEntry`. moonas's own
-is ``moonas.problems:PROBLEMS``, and any installed package can add its own. A plug-in that cannot be
-used is named in a warning and left out; all others keep working.
+An entry point refers to a dict of name -> :class:`ProblemEntry` or :class:`StageEntry`. The entry
+point of moonas is ``moonas.problems:PROBLEMS``; any installed package can add another. If a plug-in
+cannot be used, a warning names it, and the other plug-ins keep working.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .settings import RunSettings
+
+if TYPE_CHECKING:
+    from .run.journal import Journal
 
 GROUP = "moonas.problems"
 OWN = "moonas.problems:PROBLEMS"
@@ -26,41 +29,41 @@ OWN = "moonas.problems:PROBLEMS"
 
 @dataclass(frozen=True)
 class StageEntry:
-    """What is known of a stage before its module is imported.
+    """Describes a stage without importing its module.
 
     The stages of a task run in the order of their entries.
 
     Args:
-        module: its module, with ``build(**options)``, which returns a
+        module: module of the stage; its ``build(**options)`` returns a
             :class:`moonas.run.stage.TrainingStage`.
-        summary: one line.
-        settings: its Settings class as ``package.module:Class``; ``module:Settings`` by default. If
-            that module imports neither torch nor pymoo, the help of the command line is fast.
-        task: the task it is a stage of; the entry's own name by default.
-        cost: time of a search of the whole task with default settings, on two CPU cores.
+        summary: one-line description.
+        settings: Settings class as ``package.module:Class``; by default, ``module:Settings``. If
+            its module imports neither torch nor pymoo, ``--help`` is fast.
+        task: task that the stage belongs to; by default, the name of the entry.
+        cost: duration of a search of the whole task with default settings on two CPU cores.
     """
 
     module: str
     summary: str
     _: KW_ONLY
-    settings: str | None = None
+    settings: str = ""
     task: str | None = None
     cost: str = ""
 
     def __post_init__(self) -> None:
-        if self.settings is None:
+        if not self.settings:
             object.__setattr__(self, "settings", f"{self.module}:Settings")
 
 
 @dataclass(frozen=True)
 class ProblemEntry(StageEntry):
-    """The same of a problem, whose module's ``build`` returns an ``ArchitectureProblem``.
+    """Describes a problem, that is, a stage whose ``build`` returns an ``ArchitectureProblem``.
 
     Args:
-        training: module of the training from scratch of what a search has found, whose
+        training: module that trains an architecture from a search's front from scratch; its
             ``build(from_run=FOLDER, **options)`` returns a
-            :class:`moonas.run.stage.TrainingStage`; None if there is no such training.
-        training_settings: its Settings class; ``training:Settings`` by default.
+            :class:`moonas.run.stage.TrainingStage`. None if the problem has no such training.
+        training_settings: Settings class of the training; by default, ``training:Settings``.
     """
 
     _: KW_ONLY
@@ -74,104 +77,118 @@ class ProblemEntry(StageEntry):
 
 
 def entries() -> Mapping[str, StageEntry]:
-    """All stages by name, those of plug-ins after moonas's own.
+    """Return all stages by name, first those of moonas, then those of plug-ins.
 
     Warns:
-        UserWarning: a plug-in cannot be used, and why.
+        UserWarning: a plug-in cannot be used; the message states the reason.
     """
-    return _found()[0]
+    return _load_plugins()[0]
 
 
 @cache
-def _found(only: str | None = None) -> tuple[dict[str, StageEntry], dict[str, str]]:
-    """The stages by name, and the reason by plug-in why one cannot be used.
+def _load_plugins(only: str | None = None) -> tuple[dict[str, StageEntry], dict[str, str]]:
+    """Load plug-ins and warn of those that cannot be used.
 
     Args:
-        only: load plug-ins whose entry point has this name; None loads all.
+        only: name of the entry points to load; None loads all plug-ins.
+
+    Returns:
+        (name -> entry of each stage, plug-in -> reason why it cannot be used).
     """
-    found, faults = dict(_own()), {}
+    known, faults = dict(_builtin_entries()), {}
     try:
         points = sorted(set(entry_points(group=GROUP)), key=lambda point: (point.name, point.value))
-    except Exception as error:  # one damaged package is enough
+    except Exception as error:  # a single damaged package breaks the query
         points, faults["(any)"] = [], f"damaged metadata of a package: {reason(error)}"
     for point in points:
         if point.value == OWN or only not in (None, point.name):
             continue
         name = f"{point.name} = {point.value}"
         try:
-            refused = _add(found, _checked(point.load()))
-        except (Exception, SystemExit) as error:  # it is not our code: anything can happen
+            conflicts = _add(known, _checked(point.load()))
+        except (Exception, SystemExit) as error:  # plug-ins are foreign code
             faults[name] = reason(error)
         else:
-            if refused:
-                faults[name] = "; ".join(refused)
+            if conflicts:
+                faults[name] = "; ".join(conflicts)
     for name, fault in faults.items():
         if name not in _warned:
             _warned.add(name)
             warn_of_plugin(name, fault)
-    return found, faults
+    return known, faults
 
 
-_warned: set[str] = set()  # plug-ins that a warning has named
+_warned: set[str] = set()  # plug-ins that a warning has already named
 
 
 @cache
-def _own() -> dict[str, StageEntry]:
-    """The stages that moonas brings."""
-    found: dict[str, StageEntry] = {}
-    _add(found, _checked(importlib.import_module("moonas.problems").PROBLEMS))
-    return found
+def _builtin_entries() -> dict[str, StageEntry]:
+    """Return the stages of moonas itself."""
+    known: dict[str, StageEntry] = {}
+    _add(known, _checked(importlib.import_module("moonas.problems").PROBLEMS))
+    return known
 
 
 def _entries_for(name: str) -> Mapping[str, StageEntry]:
-    """Entries among which a stage or task is; plug-ins are loaded only if it is not our own."""
-    own = _own()
-    if name in own or name in {entry.task for entry in own.values()}:
-        return own
-    named = _found(name)[0]
+    """Return entries that include a stage or task, if it exists, loading few plug-ins.
+
+    The entries of moonas come first, then plug-ins whose entry point has this name, then all
+    plug-ins.
+    """
+    builtin = _builtin_entries()
+    if name in builtin or name in {entry.task for entry in builtin.values()}:
+        return builtin
+    named = _load_plugins(name)[0]
     if name in named or name in {entry.task for entry in named.values()}:
         return named
     return entries()
 
 
 def each_entry() -> Iterator[tuple[str, StageEntry]]:
-    """Names and entries of all stages; plug-ins are loaded once those of moonas are through."""
-    yield from _own().items()
-    yield from ((name, entry) for name, entry in entries().items() if name not in _own())
+    """Iterate over (name, entry) of all stages; plug-ins are loaded after those of moonas."""
+    builtin = _builtin_entries()
+    yield from builtin.items()
+    yield from ((name, entry) for name, entry in entries().items() if name not in builtin)
 
 
-def _checked(bunch: Any) -> dict[str, StageEntry]:
-    """The dict that an entry point leads to; a ``ValueError`` if it is none of entries."""
-    good = isinstance(bunch, dict) and all(
-        isinstance(name, str) and isinstance(entry, StageEntry) for name, entry in bunch.items()
-    )
-    if not good:
+def _checked(problems: Any) -> dict[str, StageEntry]:
+    """Return an entry point's object; raise a ``ValueError`` unless it is a dict of entries."""
+    if not isinstance(problems, dict) or not all(
+        isinstance(name, str) and isinstance(entry, StageEntry) for name, entry in problems.items()
+    ):
         raise ValueError("expected a dict of name -> ProblemEntry or StageEntry")
-    return bunch
+    return problems
 
 
-def _add(found: dict[str, StageEntry], bunch: dict[str, StageEntry]) -> list[str]:
-    """Add the entries of one package; what is refused since another package has it already."""
-    tasks, refused = {entry.task for entry in found.values()}, []
-    for name, entry in bunch.items():
+def _add(known: dict[str, StageEntry], problems: dict[str, StageEntry]) -> list[str]:
+    """Add the entries of a package to the known ones; return its conflicts with other packages."""
+    tasks, conflicts = {entry.task for entry in known.values()}, []
+    for name, entry in problems.items():
         entry = replace(entry, task=entry.task or name)
-        if name in found:
-            refused.append(f"the name {name!r} is taken")
+        if name in known:
+            conflicts.append(f"the name {name!r} is taken")
         elif entry.task in tasks:
-            refused.append(f"the task {entry.task!r} of {name!r} belongs to another package")
+            conflicts.append(f"the task {entry.task!r} of {name!r} belongs to another package")
         else:
-            found[name] = entry
-    return refused
+            known[name] = entry
+    return conflicts
 
 
 def reason(error: BaseException) -> str:
-    """An exception in one line: its type and the first line of its message."""
+    """Summarize an exception in one line: its type and the first line of its message."""
     text = (str(error) or repr(error)).splitlines()[0]
     return f"{type(error).__name__}: {text}"
 
 
 def warn_of_plugin(name: str, fault: str) -> None:
-    """Warn that a plug-in, or a part of it, is left out; in the name of the code that asked."""
+    """Warn that a plug-in, or a part of it, cannot be used.
+
+    The warning is attributed to the calling code outside moonas.
+
+    Args:
+        name: name of the plug-in.
+        fault: reason why it cannot be used.
+    """
     frame, level = sys._getframe(1), 2
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "moonas":
         frame, level = frame.f_back, level + 1
@@ -179,15 +196,15 @@ def warn_of_plugin(name: str, fault: str) -> None:
 
 
 def problem_names() -> list[str]:
-    """Names for :func:`load_problem`, sorted."""
+    """Return the sorted names of all problems, for :func:`load_problem`."""
     return sorted(name for name, entry in entries().items() if isinstance(entry, ProblemEntry))
 
 
 def entry(name: str) -> StageEntry:
-    """The entry of a stage.
+    """Return the entry of a stage.
 
     Raises:
-        ValueError: the name is unknown; the message lists the known ones.
+        ValueError: the name is unknown; the message lists the known names.
     """
     known = _entries_for(name)
     if name not in known:
@@ -196,21 +213,21 @@ def entry(name: str) -> StageEntry:
 
 
 def stages(task: str) -> list[str]:
-    """Names of the stages that a task runs, in order.
+    """Return the names of a task's stages, in order.
 
     Raises:
-        ValueError: the task is unknown; the message lists the known ones.
+        ValueError: the task is unknown; the message lists the known tasks.
     """
     names = [name for name, entry in _entries_for(task).items() if entry.task == task]
     if not names:
-        raise ValueError(_unknown("task", task, {entry.task for entry in entries().values()}))
+        raise ValueError(_unknown("task", task, {entry.task or "" for entry in entries().values()}))
     return names
 
 
 def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """The message for an unknown name, with the plug-ins that it may come from."""
+    """Return the message on an unknown name, which mentions the plug-ins that cannot be used."""
     text = f"Unknown {kind} {name!r}; choose from {sorted(known)}."
-    faults = _found()[1]
+    faults = _load_plugins()[1]
     if faults:
         listed = "; ".join(f"{plugin} ({fault})" for plugin, fault in faults.items())
         text += f" Plug-ins that could not be used: {listed}."
@@ -218,71 +235,82 @@ def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
 
 
 def stage_module(name: str) -> ModuleType:
-    """The module of a stage, imported."""
+    """Import and return the module of a stage."""
     return importlib.import_module(entry(name).module)
 
 
 def settings_class(name: str) -> type[RunSettings]:
-    """The Settings class of a stage, with its presets; the module of the stage is not imported."""
-    return _object(entry(name).settings)
+    """Return the Settings class of a stage; the module of the stage is not imported."""
+    return _import_settings(entry(name).settings)
 
 
 def training_module(name: str) -> ModuleType:
-    """The module of a problem's training from scratch, imported.
-
-    Raises:
-        ValueError: it has none.
-    """
-    return importlib.import_module(_training_entry(name).training)
-
-
-def training_settings_class(name: str) -> type[RunSettings]:
-    """The Settings class of a problem's training from scratch; its module is not imported.
+    """Import and return the module that trains architectures of a problem from scratch.
 
     Raises:
         ValueError: the problem has no such training.
     """
-    return _object(_training_entry(name).training_settings)
+    training = _training_entry(name).training
+    assert training is not None
+    return importlib.import_module(training)
+
+
+def training_settings_class(name: str) -> type[RunSettings]:
+    """Return the Settings class of a problem's training; the training's module is not imported.
+
+    Raises:
+        ValueError: the problem has no such training.
+    """
+    settings = _training_entry(name).training_settings
+    assert settings is not None  # set by ProblemEntry
+    return _import_settings(settings)
 
 
 def has_training(name: str) -> bool:
-    """Whether ``moonas train`` can train what a search of this stage has found."""
+    """Whether ``moonas train`` can train architectures from a search of this stage."""
     return getattr(entry(name), "training", None) is not None
 
 
 def _training_entry(name: str) -> ProblemEntry:
-    if not has_training(name):
+    found = entry(name)
+    if not isinstance(found, ProblemEntry) or found.training is None:
         able = sorted(n for n in entries() if has_training(n))
-        raise ValueError(f"{name} has no full training yet; these have: {', '.join(able)}.")
-    return entry(name)
+        raise ValueError(
+            f"{name} has no training from scratch; the problems that have one are "
+            f"{', '.join(able)}."
+        )
+    return found
 
 
-def _object(path: str) -> Any:
-    """The object at ``package.module:name``."""
+def _import_settings(path: str) -> type[RunSettings]:
+    """Import the Settings class at ``package.module:Class``."""
     module, _, name = path.partition(":")
-    return getattr(importlib.import_module(module), name)
+    settings: type[RunSettings] = getattr(importlib.import_module(module), name)
+    return settings
 
 
 def load_problem(
     name: str, *, preset: str | None = None, journal: str | Path | None = None, **options: Any
 ) -> Any:
-    """A pymoo problem, ready for ``minimize``; nothing is trained before its first evaluation.
+    """Create a pymoo problem by name, ready for ``minimize``.
+
+    Nothing is trained before the first evaluation.
 
     Args:
         name: one of :func:`problem_names`.
-        preset: a named set of options; ``options`` override it.
-        journal: folder that records the run, so that the same program run again resumes where it
-            stopped; such a run needs a seed, and a callback may not call ``problem.evaluate``,
-            which cannot be replayed. Without a journal nothing is written.
-        options: fields of the problem's Settings, see ``moonas search TASK --help``.
+        preset: name of a preset, that is, a named set of options; ``options`` override it.
+        journal: folder that records the run, so that rerunning the same program resumes it. The run
+            requires a seed, and callbacks must not call ``problem.evaluate``, which cannot be
+            replayed. By default, nothing is written.
+        options: fields of the problem's Settings; ``moonas search TASK --help`` lists them.
 
     Raises:
-        ValueError: an unknown problem or preset, or an invalid value of an option.
-        TypeError: an unknown option.
+        ValueError: the problem or preset is unknown, or the value of an option is invalid.
+        TypeError: an option is unknown.
     """
     if not isinstance(entry(name), ProblemEntry):
         raise ValueError(
-            f"{name!r} is no problem, but a stage that prepares one. Run it with "
+            f"{name!r} is not a problem but a stage that runs before one. Run it with "
             f"moonas.load_stage({name!r}, ...).run(seed=1), or moonas search {entry(name).task}."
         )
     return load_stage(name, preset=preset, journal=journal, **options)
@@ -291,9 +319,17 @@ def load_problem(
 def load_stage(
     name: str, *, preset: str | None = None, journal: str | Path | None = None, **options: Any
 ) -> Any:
-    """A stage of a task by name, a problem or a :class:`moonas.run.stage.TrainingStage`.
+    """Create a stage by name: a problem or a :class:`moonas.run.stage.TrainingStage`.
 
-    The arguments are those of :func:`load_problem`.
+    Args:
+        name: name of the stage.
+        preset: see :func:`load_problem`.
+        journal: see :func:`load_problem`.
+        options: fields of the stage's Settings; ``moonas search TASK --help`` lists them.
+
+    Raises:
+        ValueError: the stage or preset is unknown, or the value of an option is invalid.
+        TypeError: an option is unknown.
     """
     stage = stage_module(name).build(**preset_options(settings_class(name), preset) | options)
     if journal is not None:
@@ -301,20 +337,29 @@ def load_stage(
     return stage
 
 
-def attach_journal(stage: Any, name: str, folder: str | Path) -> None:
-    """Record the runs of a stage in a folder, see ``load_problem(..., journal=FOLDER)``."""
+def attach_journal(stage: Any, name: str, folder: str | Path) -> Journal:
+    """Record the runs of a stage in a folder, as ``load_problem(..., journal=FOLDER)`` does.
+
+    Args:
+        stage: a problem or a :class:`moonas.run.stage.TrainingStage`.
+        name: name of the stage in ``run.json``.
+        folder: run folder.
+
+    Returns:
+        The new journal, which is also that of the stage's session.
+    """
     from .run.journal import Journal
 
-    stage.session.journal = Journal(
-        folder, problem=name, settings=stage.settings, inputs=stage.inputs
-    )
+    journal = Journal(folder, problem=name, settings=stage.settings, inputs=stage.inputs)
+    stage.session.journal = journal
+    return journal
 
 
 def preset_options(settings: type[RunSettings], preset: str | None) -> dict[str, Any]:
-    """The options of a preset of a Settings class, none for None.
+    """Return the options of a preset of a Settings class; empty if ``preset`` is None.
 
     Raises:
-        ValueError: there is no such preset.
+        ValueError: the preset is unknown.
     """
     if preset is None:
         return {}

@@ -1,10 +1,10 @@
-"""Settings of a problem: a frozen dataclass, its fields the options of Python and the shell."""
+"""Settings classes: frozen dataclasses whose fields are the options in Python and the shell."""
 
 import dataclasses
 import os
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from operator import ge, gt, le
@@ -33,16 +33,16 @@ def setting(
     above: float | None = None,
     free: bool = False,
 ) -> Any:
-    """A field of a Settings class.
+    """Define a field of a Settings class.
 
     Args:
-        default: its value by default.
-        help: one line for ``moonas search TASK --help``, with the unit.
-        choices: the legal values, where they can be listed.
-        least: the smallest legal number.
-        most: the largest legal number.
-        above: a number that the value must exceed.
-        free: whether it may change when a run is resumed: it does not affect results.
+        default: default value of the field.
+        help: one-line description, with the unit, for ``moonas search TASK --help``.
+        choices: valid values, if they can be listed.
+        least: smallest valid number.
+        most: largest valid number.
+        above: number that the value must exceed.
+        free: whether the field may change when a run is resumed, since it does not affect results.
     """
     limits = {"least": least, "most": most, "above": above}
     limits = {name: value for name, value in limits.items() if value is not None}
@@ -52,42 +52,44 @@ def setting(
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """Settings of every stage; a task inherits them and adds its own.
+    """Settings that all stages have; a task adds further fields in a subclass.
 
     Attributes:
-        PRESETS: named sets of options: {name: {field: value}}.
+        PRESETS: named sets of options, name of a preset -> field -> value.
     """
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {}
 
     data: str = setting(
-        "digits", "data set by name, or a folder: with a folder a class, or with a CSV of labels"
+        "digits",
+        "name of a data set, or a folder with one subfolder per class or a CSV file of labels",
     )
-    root: str | None = setting(None, "folder that holds downloaded data sets", free=True)
-    download: bool = setting(
-        False, "download the data set into root when it is not there", free=True
-    )
+    root: str | None = setting(None, "folder of downloaded data sets", free=True)
+    download: bool = setting(False, "download the data set into root if it is missing", free=True)
     device: str = setting(
-        "auto", "cpu, cuda, cuda:1, ...; auto takes a GPU where there is one", free=True
+        "auto", "cpu, cuda, cuda:1, ...; auto uses a GPU if there is one", free=True
     )
     threads: int = setting(
-        1, "torch threads on a CPU; tiny networks run best on one", least=1, free=True
+        1,
+        "number of torch threads on a CPU; tiny networks are fastest with one",
+        least=1,
+        free=True,
     )
 
     @property
     def needs_no_stage_before(self) -> bool:
-        """Whether these settings of the last stage of a task make earlier stages needless."""
+        """Whether these settings of a task's last stage make the earlier stages unnecessary."""
         return False
 
     def pipeline(self, stages: list[str]) -> list[str]:
-        """The stages that a search of the task runs, in order, by the settings of the first one.
+        """Return the stages that a search runs, in order; called on the first stage's settings.
 
         Args:
             stages: names of the task's stages, in the order of their entries.
         """
         return stages
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         type_of = types_of(type(self))
         for name in names_of(type(self)):
             object.__setattr__(self, name, _of_type(name, getattr(self, name), type_of[name]))
@@ -97,40 +99,46 @@ class RunSettings:
                 raise ValueError(f"{field.name}={value!r} is unknown; choose from {list(choices)}.")
             numbers = value if isinstance(value, tuple) else () if value is None else (value,)
             for kind, limit in field.metadata.get("limits", {}).items():
-                legal, words = LIMITS[kind]
+                compare, phrase = LIMITS[kind]
                 none = "none, or " if field.default is None else ""
-                good = all(legal(number, limit) for number in numbers)
-                require(good, self, field.name, f"{none}{words} {limit:g}")
+                valid = all(compare(number, limit) for number in numbers)
+                require(valid, self, field.name, f"{none}{phrase} {limit:g}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSettings(RunSettings):
-    """Settings of every problem; a task inherits them and adds its own."""
+    """Settings that all problems have; a task adds further fields in a subclass."""
 
-    objectives: tuple[str, ...] = setting((), "columns to minimise, two or more")
-    population: int = setting(16, "candidates that survive a generation", least=1)
+    objectives: tuple[str, ...] = setting((), "columns to minimize, two or more")
+    population: int = setting(16, "number of candidates that survive each generation", least=1)
     generations: int = setting(
-        20, "horizon of the schedules, in generations; past it they stay at their end", least=1
+        20, "length of the schedules in generations; they are constant afterwards", least=1
     )
-    workers: int = setting(2, "architectures scored side by side on a CPU", least=1, free=True)
+    workers: int = setting(
+        2, "number of architectures evaluated in parallel on a CPU", least=1, free=True
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class TabularSettings(SearchSettings):
-    """Settings of a search in a table; genes are labels, crossed one by one."""
+    """Settings of a search whose scores come from a table; genes are categorical."""
 
-    crossover: float = setting(0.9, "chance that two parents are crossed", above=0, most=1)
-    mutated_genes: float = setting(1.0, "genes of a child that mutate, on average", above=0)
+    crossover: float = setting(
+        0.9, "probability that two parents are crossed over", above=0, most=1
+    )
+    mutated_genes: float = setting(1.0, "average number of genes that mutate per child", above=0)
 
 
-@cache
+_type_hints: Callable[[Any], dict[str, Any]] = cache(typing.get_type_hints)
+
+
 def types_of(settings_class: type[RunSettings]) -> dict[str, Any]:
-    """The types of the fields by name, also where annotations are not evaluated (PEP 563)."""
-    return typing.get_type_hints(settings_class)
+    """Return the types of the fields by name, resolving annotations that are strings (PEP 563)."""
+    return _type_hints(settings_class)
 
 
-def _of_type(name, value, type_):
-    """The value in the type of its field; whole numbers pass as numbers, paths as strings."""
+def _of_type(name: str, value: Any, type_: Any) -> Any:
+    """Convert a value to the type of its field if that loses nothing; else raise a ValueError."""
     if typing.get_origin(type_) is tuple:
         (kind, _), parts = typing.get_args(type_), value
         if not isinstance(value, str | bytes) and hasattr(value, "__iter__"):
@@ -141,14 +149,14 @@ def _of_type(name, value, type_):
     kinds = typing.get_args(type_) or (type_,)
     value = _of_kinds(kinds, value)
     if type(value) not in kinds:
-        wanted = " or ".join("none" if k is type(None) else KINDS[k] for k in kinds)
-        raise ValueError(f"{name}={value!r} is invalid: expected {wanted}.")
+        expected = " or ".join("none" if k is type(None) else KINDS[k] for k in kinds)
+        raise ValueError(f"{name}={value!r} is invalid: expected {expected}.")
     return value
 
 
-def _of_kinds(kinds, value):
-    """The value, converted to one of some types where that loses nothing."""
-    if hasattr(value, "item"):  # NumPy's numbers
+def _of_kinds(kinds: tuple[type, ...], value: Any) -> Any:
+    """Convert NumPy scalars, paths and, if floats are valid, integers; return others unchanged."""
+    if hasattr(value, "item"):  # NumPy scalars
         value = value.item()
     if hasattr(value, "__fspath__"):
         value = os.fspath(value)
@@ -156,35 +164,48 @@ def _of_kinds(kinds, value):
 
 
 def require(condition: bool, settings: Any, name: str, expectation: str) -> None:
-    """Raise a ``ValueError`` that names the setting, its value and what was expected."""
+    """Raise a ``ValueError`` unless a condition on a setting holds.
+
+    Args:
+        condition: whether the value is valid.
+        settings: object with the setting as an attribute.
+        name: name of the setting.
+        expectation: the valid values, for the message.
+    """
     if not condition:
         raise ValueError(f"{name}={getattr(settings, name)!r} is invalid: expected {expectation}.")
 
 
-def check_objectives(chosen: Iterable[str], known: Iterable[str], least: int = 2) -> None:
-    """Raise a ``ValueError`` unless ``chosen`` are ``least`` distinct names, or more, of known."""
+def check_objectives(chosen: Collection[str], known: Collection[str], least: int = 2) -> None:
+    """Raise a ``ValueError`` unless the chosen objectives are valid.
+
+    Args:
+        chosen: names of the objectives; they must differ.
+        known: names to choose from.
+        least: minimum number of objectives, 1 or 2.
+    """
     for name in chosen:
         if name not in known:
             raise ValueError(f"Unknown objective {name!r}; choose from {list(known)}.")
     if len(chosen) < least or len(set(chosen)) < len(chosen):
-        wanted = {1: "one", 2: "two"}[least]
+        minimum = {1: "one", 2: "two"}[least]
         raise ValueError(
-            f"objectives={tuple(chosen)} is invalid: expected {wanted} or more different columns."
+            f"objectives={tuple(chosen)} is invalid: expected {minimum} or more different columns."
         )
 
 
-def select(cls: type[T], settings, **more) -> T:
-    """An instance of a dataclass whose fields are settings of the same names.
+def select(cls: type[T], settings: Any, **more: Any) -> T:
+    """Create an instance of a dataclass from the settings that have the names of its fields.
 
     Args:
-        cls: the dataclass, as a recipe of training.
-        settings: has the attributes that ``cls`` has fields for.
-        more: values of fields that the settings lack, or in place of theirs.
+        cls: the dataclass, such as a training recipe.
+        settings: object with an attribute for each field.
+        more: values of fields that the settings lack, or that override theirs.
 
     Raises:
-        AttributeError: the settings lack a field.
+        AttributeError: a field is neither in ``settings`` nor in ``more``.
     """
-    names = [field.name for field in dataclasses.fields(cls) if field.name not in more]
+    names = [name for name in _field_names(cls) if name not in more]
     return cls(**{name: getattr(settings, name) for name in names}, **more)
 
 
@@ -195,13 +216,15 @@ def recorded_options(
     only: Iterable[str] | None = None,
     without: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """The settings of an earlier run that a training starts from, as options of its own Settings.
+    """Return the recorded settings of a run that are also options of another Settings class.
+
+    A training from scratch uses them to start from the settings of the search.
 
     Args:
-        settings_class: Settings of the training; settings that it lacks are left out.
-        recorded: settings of the run, as ``run.json`` holds them.
-        only: names to take; all by default.
-        without: names to leave at their defaults.
+        settings_class: Settings class of the training; recorded settings that it lacks are ignored.
+        recorded: settings of the run, as read from ``run.json``.
+        only: names to copy; by default, all.
+        without: names not to copy.
     """
     names = set(names_of(settings_class)) - set(without)
     names &= set(recorded if only is None else only)
@@ -209,30 +232,35 @@ def recorded_options(
 
 
 def free_names(settings: RunSettings) -> set[str]:
-    """Names of the settings that may change when a run is resumed."""
+    """Return the names of the settings that may change when a run is resumed."""
     return {f.name for f in dataclasses.fields(settings) if f.metadata.get("free")}
 
 
 def to_json(settings: RunSettings) -> dict[str, Any]:
-    """The settings as a dict that JSON can hold; tuples become lists."""
-    return _listed(dataclasses.asdict(settings))
+    """Return the settings as a dict that JSON can hold; tuples become lists."""
+    return _tuples_to_lists(dataclasses.asdict(settings))
 
 
-def defaults_to_json(settings):
-    """The defaults of the settings' class, as :func:`to_json` has the settings themselves."""
+def defaults_to_json(settings: RunSettings) -> dict[str, Any]:
+    """Return the default values of the settings' class in the form of :func:`to_json`."""
     fields = [f for f in dataclasses.fields(settings) if f.default is not dataclasses.MISSING]
-    return _listed({f.name: f.default for f in fields})
+    return _tuples_to_lists({f.name: f.default for f in fields})
 
 
-def _listed(values):
+def _tuples_to_lists(values: Mapping[str, Any]) -> dict[str, Any]:
     return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
 
 def parse(settings_class: type[RunSettings], name: str, text: str) -> Any:
-    """The value of field ``name`` from the text of a command line.
+    """Parse the value of a field from the command line.
+
+    Args:
+        settings_class: class of the settings.
+        name: name of the field.
+        text: value as text; elements of a list are separated by commas.
 
     Raises:
-        ValueError: the field is unknown, or the text does not fit its type.
+        ValueError: the field is unknown, or the text cannot be converted to its type.
     """
     known = names_of(settings_class)
     if name not in known:
@@ -262,12 +290,16 @@ def parse(settings_class: type[RunSettings], name: str, text: str) -> Any:
 
 
 def names_of(settings_class: type[RunSettings]) -> list[str]:
-    """Names of the fields, in order."""
-    return [field.name for field in dataclasses.fields(settings_class)]
+    """Return the names of the fields, in order."""
+    return _field_names(settings_class)
+
+
+def _field_names(cls: Any) -> list[str]:
+    return [field.name for field in dataclasses.fields(cls)]
 
 
 def describe(settings_class: type[RunSettings]) -> list[tuple[str, str, str, Any]]:
-    """Rows (name, default as text, help, choices) of every field, for the help of the shell."""
+    """Return (name, default as text, help, choices) of each field, for ``--help``."""
     rows = []
     for field in dataclasses.fields(settings_class):
         default = field.default

@@ -1,113 +1,148 @@
-"""Problems whose every architecture has been measured already: scores are looked up in a table.
+"""Problems whose architectures have all been evaluated already: scores are looked up in a table.
 
-So a search takes no time, the true Pareto front is known, and algorithms compare on thousands of
-runs. Nothing here trains, and torch is not needed.
+A search therefore takes no time, the true Pareto front is known, and algorithms can be compared
+over thousands of runs. This module trains nothing and does not need torch.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .algorithms import algorithm
 from .operators import CategoricalSampling, EvaluatedRow, NodeCrossover, ResetGenes
 from .pareto import front_indices, hypervolume
-from .problem import ArchitectureProblem, Evaluator
+from .problem import ArchitectureProblem, Column, Evaluator
+
+if TYPE_CHECKING:
+    from pymoo.core.algorithm import Algorithm
+
+    from .run.candidates import Candidates
+    from .settings import TabularSettings
 
 
 class Table:
-    """Measured columns of every architecture of a space.
+    """Precomputed columns of the architectures of a space.
 
     Args:
-        X: (n, n_var) ints, the rows that were measured, each once.
-        n_choices: (n_var,) number of values of each gene.
+        X: (n, n_var) ints, the rows of the evaluated architectures, without duplicates.
+        n_choices: (n_var,) number of values per gene.
         columns: name -> (n,) floats.
 
     Raises:
-        ValueError: a row is out of bounds or comes twice, or a column has another length.
+        ValueError: a row is out of bounds or occurs twice, or a column does not have n values.
     """
 
-    def __init__(self, X, n_choices, columns):
+    def __init__(
+        self, X: ArrayLike, n_choices: Sequence[int] | np.ndarray, columns: Mapping[str, ArrayLike]
+    ) -> None:
         self.X, self.n_choices = np.asarray(X, dtype=np.int64), tuple(int(n) for n in n_choices)
         self.columns = {name: np.asarray(values, float) for name, values in columns.items()}
         for name, values in self.columns.items():
             if values.shape != (len(self.X),):
-                raise ValueError(f"Column {name!r} has {values.shape} values for {len(X)} rows.")
+                raise ValueError(
+                    f"Column {name!r} is invalid: expected one value per row, shape "
+                    f"({len(self.X)},), got shape {values.shape}."
+                )
         keys = self._keys(self.X)
-        self._place = np.full(np.prod(self.n_choices), -1, dtype=np.int64)
-        self._place[keys] = np.arange(len(keys))
-        if np.count_nonzero(self._place >= 0) < len(keys):
-            values, times = np.unique(keys, return_counts=True)
-            twice = self.X[keys == values[times > 1][0]][0]
-            raise ValueError(f"The table has the architecture {twice.tolist()} more than once.")
+        self._indices = np.full(np.prod(self.n_choices), -1, dtype=np.int64)  # of keys, in X
+        self._indices[keys] = np.arange(len(keys))
+        if np.count_nonzero(self._indices >= 0) < len(keys):
+            values, counts = np.unique(keys, return_counts=True)
+            repeated = self.X[keys == values[counts > 1][0]][0]
+            raise ValueError(
+                f"The table is invalid: it has the architecture {repeated.tolist()} more than once."
+            )
 
-    def _keys(self, X):
+    def _keys(self, X: ArrayLike) -> np.ndarray:
         try:
-            return np.ravel_multi_index(np.asarray(X, dtype=np.int64).T, self.n_choices)
+            rows = np.asarray(X, dtype=np.int64)
+            keys: np.ndarray = np.ravel_multi_index(tuple(rows.T), self.n_choices)
         except ValueError:
-            raise ValueError("The table has an architecture that is none of the space.") from None
+            raise ValueError(
+                "The table is invalid: it has an architecture that is not in the space."
+            ) from None
+        return keys
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.X)
 
-    def places(self, X):
-        """(n,) places of the rows of X in the table, -1 where they were not measured."""
-        return self._place[self._keys(X)]
+    def indices(self, X: ArrayLike) -> np.ndarray:
+        """Return the (n,) indices of the rows of X in the table; -1 for rows that it lacks."""
+        indices: np.ndarray = self._indices[self._keys(X)]
+        return indices
 
-    def look_up(self, X):
-        """Columns of the rows of X, a dict of (n,); NaN where they were not measured."""
-        places = self.places(X)
-        known = places >= 0
+    def look_up(self, X: ArrayLike) -> dict[str, np.ndarray]:
+        """Return every column, (n,), of the rows of X; NaN for rows that the table lacks."""
+        indices = self.indices(X)
+        known = indices >= 0
         return {
-            name: np.where(known, values[places], np.nan) for name, values in self.columns.items()
+            name: np.where(known, values[indices], np.nan) for name, values in self.columns.items()
         }
 
 
 class TableEvaluator(Evaluator):
-    """Scores of a :class:`TabularProblem`."""
+    """Looks scores up in the table of a :class:`TabularProblem`."""
 
     device = "cpu"
 
-    def __init__(self, problem):
+    def __init__(self, problem: TabularProblem) -> None:
         self.problem = problem
 
-    def begin(self, seed):
-        """A run with this seed begins; scores are the same for all of them."""
+    def begin(self, seed: int) -> None:
+        """Do nothing, since scores do not depend on the seed."""
 
-    def score(self, candidates):
-        """Every column, (n,) each."""
-        found = self.problem.table.look_up(candidates.rows)
-        return {column.name: found[column.name].copy() for column in self.problem.columns}
+    def score(self, candidates: Candidates) -> dict[str, np.ndarray]:
+        """Return every column of the problem, as (n,) arrays."""
+        columns = self.problem.table.look_up(candidates.rows)
+        return {column.name: columns[column.name].copy() for column in self.problem.columns}
 
 
 class TabularProblem(ArchitectureProblem):
-    """A problem with a table: besides what any gives, a subclass has ``read_table()`` for it.
+    """A problem with a table; a subclass also defines ``read_table()``, which returns it.
 
     Args:
-        settings: a :class:`~moonas.evaluators.settings.TabularSettings`.
-        columns: all that the table gives.
-        n_choices: (n_var,) number of values of each gene.
+        settings: a :class:`~moonas.settings.TabularSettings`.
+        columns: every column that the table provides.
+        n_choices: (n_var,) number of values per gene.
     """
 
-    def __init__(self, settings, *, columns, n_choices):
+    settings: TabularSettings
+
+    def __init__(
+        self,
+        settings: TabularSettings,
+        *,
+        columns: Sequence[Column],
+        n_choices: Sequence[int] | np.ndarray,
+    ) -> None:
         super().__init__(settings, columns=columns, n_choices=n_choices)
 
+    def read_table(self) -> Table:
+        """Return the table, for example from a file."""
+        raise NotImplementedError(f"{type(self).__name__} lacks read_table().")
+
     @cached_property
-    def table(self):
-        """The :class:`Table`, read when it is first needed."""
+    def table(self) -> Table:
+        """The :class:`Table`, read at first use."""
         return self.read_table()
 
-    def __getstate__(self):
-        left = {"table", "_true_front"}
-        return {k: v for k, v in super().__getstate__().items() if k not in left}
+    def __getstate__(self) -> dict[str, Any]:
+        excluded = {"table", "_true_front"}
+        return {k: v for k, v in super().__getstate__().items() if k not in excluded}
 
-    def make_evaluator(self):
-        """A :class:`TableEvaluator`."""
+    def make_evaluator(self) -> Evaluator:
+        """Create a :class:`TableEvaluator`."""
         return TableEvaluator(self)
 
-    def operators(self):
-        """Sampling, crossover, mutation and duplicate elimination for any genetic algorithm.
+    def operators(self) -> dict[str, Any]:
+        """Return keyword arguments for pymoo's genetic algorithms.
 
-        A run asks for no architecture twice.
+        Duplicate elimination rejects every architecture that the run has already evaluated.
         """
         s = self.settings
         return dict(
@@ -117,30 +152,30 @@ class TabularProblem(ArchitectureProblem):
             eliminate_duplicates=EvaluatedRow(self),
         )
 
-    def algorithm(self):
-        """NSGA-II with operators for labels."""
+    def algorithm(self) -> Algorithm:
+        """Return a new NSGA-II with the problem's operators."""
         return algorithm("nsga2", self)
 
-    def environment(self):
-        """A table gives the same bits everywhere."""
+    def environment(self) -> str:
+        """Return a constant, since a table returns the same bits in every environment."""
         return "a table"
 
-    def true_front(self):
-        """The Pareto front of the whole space, by brute force.
+    def true_front(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the Pareto front of the whole space, found by exhaustive search.
 
         Returns:
-            (X, F): (n, n_var) ints and (n, n_obj), by ascending first objective; of equal points
-            the first.
+            (X, F): (n, n_var) ints and (n, n_obj) floats, sorted by the first objective. Of rows
+            with equal objectives, only the first is included.
         """
         return self._true_front
 
     @cached_property
-    def _true_front(self):
+    def _true_front(self) -> tuple[np.ndarray, np.ndarray]:
         F = np.column_stack([self.table.columns[name] for name in self.objectives])
         known = np.flatnonzero(np.isfinite(F).all(axis=1))
         rows = known[front_indices(F[known])]
         return self.table.X[rows], F[rows]
 
-    def true_hypervolume(self):
-        """That of :meth:`true_front`, a share of the problem's rectangle."""
+    def true_hypervolume(self) -> float:
+        """Return the normalized hypervolume of :meth:`true_front`, in [0, 1]."""
         return hypervolume(self.true_front()[1], self.objective_bounds())

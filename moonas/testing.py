@@ -1,4 +1,4 @@
-"""Checks of the contract of problems and trainings, which any package can run on its own."""
+"""Checks of the contract of problems and trainings, for the tests of any package."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Collection
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pymoo.algorithms.moo.nsga2 import NSGA2
@@ -21,35 +21,49 @@ from pymoo.optimize import minimize
 from .pareto import front
 from .problem import ArchitectureProblem
 from .run.journal import Journal
+from .run.numbers import plural
 
-TRIES = 50  # matings after which a crossover or a mutation must have changed something
+if TYPE_CHECKING:
+    from pymoo.core.algorithm import Algorithm
+    from pymoo.core.result import Result
+
+TRIES = 50  # matings within which crossover and mutation must change a row
 
 
 def check_problem(
     problem: ArchitectureProblem, n: int = 8, generations: int = 3, *, sizes: bool = True
 ) -> None:
-    """Raise an ``AssertionError`` unless a problem keeps moonas's contract.
+    """Check that a problem satisfies the contract of moonas.
 
-    It checks, among others, that ``decode`` is the inverse of ``encode``; that params and macs are
-    those of the networks built; that scores depend neither on the order nor on who else is scored;
-    that crossover and mutation change something and stay within bounds; that two runs with the same
-    seed are alike; and that a journalled run resumes after every call with the same bits.
+    Among other things, this function checks that
+
+    - ``decode`` is the inverse of ``encode``;
+    - params and macs equal the counts of the networks that ``network`` builds;
+    - scores depend neither on the order of the candidates nor on the other candidates;
+    - crossover and mutation change rows and respect the bounds;
+    - two runs with the same seed are identical;
+    - a run with a journal resumes after every call with identical bits.
 
     Args:
-        problem: small enough to be searched in seconds; afterwards it holds the last run's weights.
-        n: number of rows to try.
-        generations: of the short searches.
-        sizes: False for a table whose params and macs are rounded, so that networks differ.
+        problem: problem that can be searched in seconds; its weights are those of the last run
+            afterwards.
+        n: number of rows to check.
+        generations: number of generations of each search.
+        sizes: whether to compare params and macs with the networks; pass False if they come from a
+            table of rounded values.
+
+    Raises:
+        AssertionError: the problem violates the contract.
     """
     rng = np.random.default_rng(0)
     sampled = problem.operators()["sampling"].do(problem, n, random_state=rng)
     X = _repaired(problem, sampled.get("X"), rng)
     _check_description(problem)
-    _check_codes(problem, X)
-    _check_scores(problem, X)
+    _check_encoding(problem, X)
+    columns = _check_scores(problem, X)
     if sizes:
-        _check_sizes(problem, X)
-    _check_refusals(problem, X)
+        _check_sizes(problem, X, columns)
+    _check_invalid_rows(problem, X)
     _check_operators(problem, X, rng)
     _check_copies(problem, X)
     _check_searches(problem, generations)
@@ -64,21 +78,24 @@ def check_resume(
     max_stops: int | None = None,
     measured: Collection[str] = (),
 ) -> tuple[Any, Any]:
-    """Raise an ``AssertionError`` unless a run resumes after every call with the same bits.
+    """Check that a run resumes after every call with identical bits.
 
-    The run is made twice, each with a journal: once straight through, and once stopped before every
-    call that is computed and started again, as after a power cut. Both journals, which hold a
-    fingerprint of the weights after each training, must have the same bytes.
+    The run is executed twice, each time with a journal: once without interruption, and once
+    interrupted before every computed call and resumed. Both journals, which contain a fingerprint
+    of the weights after each training, must be identical.
 
     Args:
-        build: () -> a new problem or training, without a journal.
-        run: called with it; runs it to the end.
-        folder: an empty folder for the journals, ``straight`` and ``stopped``.
-        max_stops: of a run of more calls, only so many are stopped, evenly spread; None for all.
-        measured: names of values in results that are measured, such as times; they may differ.
+        build: function that returns a new problem or training, without a journal.
+        run: function that runs the problem or training to the end.
+        folder: empty folder for the journals, ``straight`` and ``stopped``.
+        max_stops: maximum number of interruptions, evenly spaced over the calls; None for all.
+        measured: names of measured values in results, such as times, which may differ.
 
     Returns:
-        What ``run`` returned, straight through and stopped, for further comparison.
+        (straight, stopped): what ``run`` returned for the uninterrupted and the interrupted run.
+
+    Raises:
+        AssertionError: the journals differ.
     """
     folder = Path(folder)
 
@@ -102,8 +119,8 @@ def check_resume(
             journal.close()
 
     straight = start("straight")
-    wanted = (folder / "straight" / "journal.jsonl").read_bytes()
-    stops = range(1, wanted.count(b"\n"))
+    expected = (folder / "straight" / "journal.jsonl").read_bytes()
+    stops = range(1, expected.count(b"\n"))
     if max_stops is not None:
         stops = stops[:: max(1, -(-len(stops) // max_stops))]
     for stop in stops:
@@ -111,14 +128,14 @@ def check_resume(
             start("stopped", stop)
         except _Stopped:
             continue
-        raise AssertionError(f"the run ended after {stop} calls, before the last one was made")
+        raise AssertionError(f"the run ended after {stop} calls, but it should make more")
     stopped = start("stopped")
-    _check_same_journal(wanted, (folder / "stopped" / "journal.jsonl").read_bytes(), measured)
+    _check_same_journal(expected, (folder / "stopped" / "journal.jsonl").read_bytes(), measured)
     return straight, stopped
 
 
 class _Stopped(BaseException):
-    """Stops a run; not caught by code that handles errors."""
+    """Interrupts a run; not an ``Exception``, so that error handlers do not catch it."""
 
 
 def _check_same_journal(straight: bytes, stopped: bytes, measured: Collection[str]) -> None:
@@ -130,105 +147,124 @@ def _check_same_journal(straight: bytes, stopped: bytes, measured: Collection[st
         if first != second:
             name = next(key for key in first if first[key] != second.get(key))
             raise AssertionError(
-                f"a run that was stopped and resumed differs in call {number} "
-                f"({first['kind']}): another {name!r}. state() and load_state() must cover "
-                "everything that training changes, random generators included."
+                f"the resumed run differs from the uninterrupted one in call {number} "
+                f"({first['kind']}), entry {name!r}; state() and load_state() must cover "
+                "everything that training changes, including random generators"
             )
-    assert len(calls) == len(others), "a run that was stopped and resumed made other calls"
-    assert measured or straight == stopped, "a run that was stopped and resumed has other bytes"
+    assert len(calls) == len(others), (
+        f"the resumed run made {len(others)} calls, the uninterrupted one {len(calls)}"
+    )
+    assert measured or straight == stopped, (
+        "the journal of the resumed run differs from that of the uninterrupted one"
+    )
 
 
 def _without(value: Any, names: set[str]) -> Any:
-    """A value of JSON without the entries of these names, at any depth."""
+    """Return a JSON value without the entries that have these names, at any depth."""
     if isinstance(value, dict):
         return {key: _without(inner, names) for key, inner in value.items() if key not in names}
     return [_without(inner, names) for inner in value] if isinstance(value, list) else value
 
 
-def _check_description(problem):
-    assert isinstance(problem, Problem), "a problem is a pymoo Problem"
-    assert isinstance(problem, ArchitectureProblem), "a problem is an ArchitectureProblem"
+def _check_description(problem: ArchitectureProblem) -> None:
+    assert isinstance(problem, Problem), "the problem must be a pymoo Problem"
+    assert isinstance(problem, ArchitectureProblem), "the problem must be an ArchitectureProblem"
     least = 2 if problem.secondary_column is None else 1
-    assert problem.n_obj == len(problem.objectives) >= least, f"{least} or more objectives by name"
+    assert problem.n_obj == len(problem.objectives) >= least, (
+        f"the problem must have at least {plural(least, 'objective')}, each with a name"
+    )
     names = [column.name for column in problem.columns]
-    assert len(set(names)) == len(names), f"column names repeat: {names}"
+    assert len(set(names)) == len(names), f"column names must be unique, got {names}"
     for name in problem.objectives:
         column = problem.column(name)
-        assert column.direction == "min", f"objective {name} is to be minimised"
-        assert column.unit, f"objective {name} has a unit"
+        assert column.direction == "min", f"objective {name} must have direction 'min'"
+        assert column.unit, f"objective {name} must have a unit"
+        assert column.bounds is not None, f"objective {name} must have bounds"
         low, high = column.bounds
-        assert low < high, f"objective {name} has bounds for hypervolumes"
+        assert low < high, f"bounds of objective {name} must be (low, high) with low < high"
     for field in fields(problem.settings):
-        assert field.metadata.get("help"), f"setting {field.name} has a line of help"
+        assert field.metadata.get("help"), f"setting {field.name} must have a description"
     for nodes in (problem.nodes, *problem.blocks):
         genes = np.concatenate(nodes) if len(nodes) else np.empty(0)
-        assert len(set(genes.tolist())) == len(genes), "nodes share no gene"
+        assert len(set(genes.tolist())) == len(genes), "nodes must not share genes"
     covered = {gene for genes in problem.nodes for gene in np.ravel(genes).tolist()}
-    assert covered == set(range(problem.n_var)), "each gene belongs to a node"
+    assert covered == set(range(problem.n_var)), "every gene must belong to a node"
     for part in problem.operations():
-        assert part.key, "each part has a key, for tables of latencies"
-        assert callable(part.build), f"part {part.key} can be built"
-        assert part.shape, f"part {part.key} has an input shape"
+        assert part.key, "every part must have a key, for latency tables"
+        assert callable(part.build), f"build of part {part.key} must be callable"
+        assert part.shape, f"part {part.key} must have an input shape"
     for item in problem.zoo():
-        assert problem.decode(problem.encode(item.architecture)) == item.architecture, item.name
-        assert item.source, f"{item.name} has a source"
+        decoded = problem.decode(problem.encode(item.architecture))
+        assert decoded == item.architecture, f"decode(encode(a)) must equal a for {item.name}"
+        assert item.source, f"{item.name} must have a source"
 
 
-def _check_codes(problem, X):
-    assert X.shape == (len(X), problem.n_var)
-    kind = problem.genes.dtype.kind
-    assert X.dtype.kind == kind, f"rows are of type {problem.genes.dtype}; got {X.dtype}"
+def _check_encoding(problem: ArchitectureProblem, X: np.ndarray) -> None:
+    assert X.shape == (len(X), problem.n_var), f"rows must have {problem.n_var} genes"
+    dtype = problem.genes.dtype
+    assert X.dtype.kind == dtype.kind, f"rows must have type {dtype}, got {X.dtype}"
     problem.check_rows(X)
     known = {part.key for part in problem.operations()}
     for x in X:
         architecture = problem.decode(x)
         hash(architecture)
-        again = problem.decode(problem.encode(architecture))
-        assert again == architecture, f"decode after encode gives {again}, not {architecture}"
+        decoded = problem.decode(problem.encode(architecture))
+        assert decoded == architecture, (
+            f"decode(encode(a)) must equal a, got {decoded} for {architecture}"
+        )
         value = json.loads(json.dumps(problem.architecture_to_json(architecture)))
-        assert problem.architecture_from_json(value) == architecture, "JSON there and back"
+        assert problem.architecture_from_json(value) == architecture, (
+            "architecture_from_json must be the inverse of architecture_to_json"
+        )
         for graph in problem.graphs(architecture):
             nodes = {*graph.inputs, *graph.nodes}
-            joined = {name for start, end, _ in graph.edges for name in (start, end)}
-            assert joined <= nodes, f"{graph.title} joins {joined - nodes}, which are no nodes"
+            connected = {name for start, end, _ in graph.edges for name in (start, end)}
+            assert connected <= nodes, (
+                f"edges of {graph.title} connect {connected - nodes}, which are not nodes"
+            )
         for part in problem.parts(architecture):
-            assert part.key in known, f"operations() lacks the part {part.key}"
+            assert part.key in known, f"operations() must include the part {part.key}"
 
 
-def _check_scores(problem, X):
+def _check_scores(problem: ArchitectureProblem, X: np.ndarray) -> dict[str, np.ndarray]:
+    """Check the scores of rows and return their columns."""
     F = problem.evaluate(X)
-    assert F.shape == (len(X), problem.n_obj)
-    assert np.isfinite(F).all()
-    assert np.array_equal(problem.evaluate(X), F), "scoring twice gives the same"
-    order = np.arange(len(X))[::-1]
-    assert np.array_equal(problem.evaluate(X[order]), F[order]), "scores depend on the order"
-    assert np.array_equal(problem.evaluate(X[:1]), F[:1]), "scores depend on who else is scored"
-    assert np.array_equal(problem.evaluate(X[0]), F[0]), "one row alone"
-    low, high = problem.objective_bounds()
-    assert (low <= F).all() and (high >= F).all(), "scores lie within the hypervolume's bounds"
-    out = problem.evaluate(X, return_as_dictionary=True)
+    assert F.shape == (len(X), problem.n_obj), f"objectives have shape {F.shape}"
+    assert np.isfinite(F).all(), "objectives must be finite"
+    out: dict[str, np.ndarray] = problem.evaluate(X, return_as_dictionary=True)
     missing = {column.name for column in problem.columns} - set(out)
-    assert not missing, f"columns {missing} are promised, but were not given"
+    assert not missing, f"the evaluator must return the columns {sorted(missing)}"
+    assert np.array_equal(out["F"], F), "repeated evaluations must be equal"
+    order = np.arange(len(X))[::-1]
+    assert np.array_equal(problem.evaluate(X[order]), F[order]), (
+        "scores must not depend on the order of the candidates"
+    )
+    assert np.array_equal(problem.evaluate(X[-1:]), F[-1:]), (
+        "scores must not depend on the other candidates"
+    )
+    assert np.array_equal(problem.evaluate(X[0]), F[0]), "evaluating a single row must be possible"
+    low, high = problem.objective_bounds()
+    assert (low <= F).all() and (high >= F).all(), "objectives must be within their bounds"
+    return out
 
 
-def _check_sizes(problem, X):
-    """Params and macs are those of the networks that ``network`` builds."""
+def _check_sizes(problem: ArchitectureProblem, X: np.ndarray, out: dict[str, np.ndarray]) -> None:
+    """Check that params and macs equal the counts of the networks that ``network`` builds."""
     names = {column.name for column in problem.columns} & {"params", "macs"}
     if problem.input_shape is None:
         names -= {"macs"}
     if not names:
         return
-    out = problem.evaluate(X, return_as_dictionary=True)
     for i, x in enumerate(X):
-        counted = _counts_of(problem, problem.decode(x))
+        counts = _count(problem, problem.decode(x))
         for name in names:
-            given = int(np.ravel(out[name])[i])
-            assert given == counted[name], (
-                f"{name} of a candidate is {given:,}, but the network built has {counted[name]:,}"
+            returned = int(np.ravel(out[name])[i])
+            assert returned == counts[name], (
+                f"{name} of a candidate is {returned:,}, but its network has {counts[name]:,}"
             )
 
 
-def _counts_of(problem, architecture):
+def _count(problem: ArchitectureProblem, architecture: Any) -> dict[str, int]:
     import torch
 
     from .nets.counting import count_macs, count_params
@@ -241,20 +277,22 @@ def _counts_of(problem, architecture):
     return counts
 
 
-def _check_refusals(problem, X):
+def _check_invalid_rows(problem: ArchitectureProblem, X: np.ndarray) -> None:
     outside = X.astype(float)
     outside[0, 0] = problem.xu[0] + 1
     half = X + 0.5
-    for bad in (outside, -1.0 - X, half, np.full(X.shape, np.nan), X[:, 1:]):
+    for rows in (outside, -1.0 - X, half, np.full(X.shape, np.nan), X[:, 1:]):
         try:
-            problem.evaluate(bad)
+            problem.evaluate(rows)
         except ValueError as error:
-            assert "problem.operators()" in str(error), f"the message does not help: {error}"
+            assert "problem.operators()" in str(error), (
+                f"the message on invalid rows must name problem.operators(), got: {error}"
+            )
         else:
-            raise AssertionError(f"rows that are no architectures were scored: {bad[0]}")
+            raise AssertionError(f"evaluate must raise a ValueError for the invalid row {rows[0]}")
 
 
-def _check_operators(problem, X, rng):
+def _check_operators(problem: ArchitectureProblem, X: np.ndarray, rng: np.random.Generator) -> None:
     operators = problem.operators()
     crossover, mutation = operators["crossover"], operators["mutation"]
     parents = np.stack([X, X[::-1]])
@@ -263,62 +301,72 @@ def _check_operators(problem, X, rng):
         children = crossover._do(problem, parents.copy(), random_state=rng)
         changed = mutation._do(problem, X.copy(), random_state=rng)
         for rows in (children.reshape(-1, problem.n_var), changed):
-            assert rows.dtype == X.dtype, f"operators change the type to {rows.dtype}"
+            assert rows.dtype == X.dtype, (
+                f"operators must return rows of type {X.dtype}, got {rows.dtype}"
+            )
             problem.check_rows(_repaired(problem, rows, rng))
-        same = (children[:, None] == parents[None]).all(axis=-1)  # as one of the two parents
+        same = (children[:, None] == parents[None]).all(axis=-1)  # child i equals parent j
         crossed |= bool((~same.any(axis=1)).any())
         mutated |= bool((changed != X).any())
         if crossed and mutated:
             return
-    assert mutated, f"the mutation changed nothing in {TRIES} tries"
+    assert mutated, f"the mutation changed no row in {plural(TRIES, 'attempt')}"
     differ = (parents[0] != parents[1]).any(axis=0)
     if sum(differ[genes].any() for genes in problem.nodes) > 1:
-        raise AssertionError(f"the crossover never made a new row in {TRIES} tries")
+        raise AssertionError(f"the crossover created no new row in {plural(TRIES, 'attempt')}")
 
 
-def _repaired(problem, X, rng):
-    """Rows as pymoo hands them over: after the problem's repair, if it has one."""
+def _repaired(problem: ArchitectureProblem, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Apply the problem's repair operator to rows, if it has one, as pymoo does."""
     repair = problem.operators().get("repair", NoRepair())
-    return repair.do(problem, Population.new(X=X), random_state=rng).get("X")
+    rows: np.ndarray = repair.do(problem, Population.new(X=X), random_state=rng).get("X")
+    return rows
 
 
-def _check_copies(problem, X):
-    assert copy.deepcopy(problem) is problem, "deepcopy shares the problem"
-    again = _fresh(problem)
-    assert again.objectives == problem.objectives
-    assert again.evaluate(X).shape == (len(X), problem.n_obj), "a pickled problem works"
+def _check_copies(problem: ArchitectureProblem, X: np.ndarray) -> None:
+    assert copy.deepcopy(problem) is problem, "deepcopy must return the problem itself"
+    other = _copy(problem)
+    assert other.objectives == problem.objectives, "a pickled problem must keep its objectives"
+    assert other.evaluate(X).shape == (len(X), problem.n_obj), "a pickled problem must evaluate"
 
 
-def _fresh(problem):
-    """A copy of a problem with a session of its own."""
-    return pickle.loads(pickle.dumps(problem))
+def _copy(problem: ArchitectureProblem) -> ArchitectureProblem:
+    """Return a copy of a problem with a new session."""
+    other: ArchitectureProblem = pickle.loads(pickle.dumps(problem))
+    return other
 
 
-def _check_searches(problem, generations):
-    def run(algorithm):
+def _check_searches(problem: ArchitectureProblem, generations: int) -> None:
+    def run(algorithm: Algorithm) -> Result:
         return minimize(problem, algorithm, ("n_gen", generations), seed=1)
 
-    own = run(problem.algorithm())
-    other = run(NSGA2(pop_size=8, **problem.operators()))
-    again = run(problem.algorithm())
-    assert np.array_equal(own.pop.get("X"), again.pop.get("X")), "same seed, another population"
-    assert np.array_equal(own.pop.get("F"), again.pop.get("F")), "same seed, other scores"
-    for result in (own, other):
-        rows = front(result)
-        assert rows, "a search has a front"
-        for row in rows:
-            assert problem.decode(row.x) == row.architecture
+    first = run(problem.algorithm())
+    second = run(problem.algorithm())
+    for key in ("X", "F"):
+        assert np.array_equal(first.pop.get(key), second.pop.get(key)), (
+            f"two runs with the same seed must be identical, but {key} differs"
+        )
+    _check_front(problem, first)
 
 
-def _check_journal(problem, n, generations):
-    """A journalled run resumes after every call; a training run's state is saved and loaded."""
+def _check_front(problem: ArchitectureProblem, result: Result) -> None:
+    rows = front(result)
+    assert rows, "the front of a search must not be empty"
+    for row in rows:
+        assert problem.decode(row.x) == row.architecture, "rows must encode their architecture"
 
-    def run(copy_of_problem):
-        algorithm = NSGA2(pop_size=max(2, min(n, 4)), **copy_of_problem.operators())
-        return minimize(copy_of_problem, algorithm, ("n_gen", generations), seed=2)
+
+def _check_journal(problem: ArchitectureProblem, n: int, generations: int) -> None:
+    """Check that a run with a journal resumes after every call, including shared weights."""
+
+    def run(other: ArchitectureProblem) -> Result:
+        algorithm = NSGA2(pop_size=max(2, min(n, 4)), **other.operators())
+        return minimize(other, algorithm, ("n_gen", generations), seed=2)
 
     with tempfile.TemporaryDirectory() as folder:
-        straight, stopped = check_resume(lambda: _fresh(problem), run, folder)
+        straight, stopped = check_resume(lambda: _copy(problem), run, folder)
+    _check_front(problem, straight)
     for key in ("X", "F"):
-        same = np.array_equal(straight.pop.get(key), stopped.pop.get(key))
-        assert same, f"a run that was stopped and resumed ends with another {key}"
+        assert np.array_equal(straight.pop.get(key), stopped.pop.get(key)), (
+            f"the population of the resumed run has a different {key}"
+        )

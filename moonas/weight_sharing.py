@@ -1,4 +1,4 @@
-"""Problems whose objectives change during a run, because shared weights train as it goes."""
+"""Problems whose objectives change during a run because shared weights are being trained."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ from .run.candidates import Candidates
 
 
 class WeightSharingProblem(ArchitectureProblem):
-    """A problem whose objectives change as shared weights train.
+    """A problem whose objectives change while shared weights train.
 
-    Once a generation, between mating and survival, it scores the offspring under the old weights,
-    trains, scores parents and offspring under the same new weights, and writes every column back to
-    the parents. So any pymoo algorithm compares like with like. Parents that are scored again count
-    in ``n_eval``. Called without an algorithm, ``evaluate`` never trains.
+    Once per generation, between mating and survival, the problem trains the shared weights,
+    evaluates parents and offspring with the new weights, and writes every column back to the
+    parents. Thus any pymoo algorithm compares candidates that were evaluated with the same weights.
+    Re-evaluated parents count in ``n_eval``. Without an algorithm, ``evaluate`` never trains.
 
     Attributes:
-        nonstationary: False makes the problem static: it trains once, before the first score.
-        offspring_train: whether the offspring take part in the training, too.
-        growth_of: column whose fall per epoch, from the scores before and after a generation's
-            training, is the column ``growth`` (higher is better; NaN if there is no earlier score:
-            in the first generation, and in a static problem; 0 for a candidate that had failed
-            before); None for no such column.
+        nonstationary: whether training continues during a run; if False, the weights are trained
+            once, before the first evaluation.
+        offspring_train: whether training uses the offspring as well as the parents.
+        growth_of: column whose decrease per epoch is reported in the column ``growth``; None if
+            there is no such column. The decrease is measured over the training of one generation,
+            so the offspring are also evaluated before it; higher is better. It is NaN in the first
+            generation and in a stationary problem, and 0 for a candidate that had failed before the
+            training.
     """
 
     nonstationary = True
@@ -37,7 +39,7 @@ class WeightSharingProblem(ArchitectureProblem):
     def evaluate(
         self, X: np.ndarray, *args: Any, algorithm: Algorithm | None = None, **kwargs: Any
     ) -> Any:
-        """See :meth:`.ArchitectureProblem.evaluate`; trains in each generation of a run."""
+        """Evaluate X as :meth:`.ArchitectureProblem.evaluate`, training once per generation."""
         if algorithm is not None and not algorithm.is_initialized:
             self.session.generation = 1
         return super().evaluate(X, *args, algorithm=algorithm, **kwargs)
@@ -45,7 +47,7 @@ class WeightSharingProblem(ArchitectureProblem):
     def score_generation(
         self, candidates: Candidates, algorithm: Algorithm
     ) -> dict[str, np.ndarray]:
-        """Columns of the offspring; the first call of a generation trains before."""
+        """Return the columns of the offspring; the first call of a generation trains first."""
         session = self.session
         if not self.nonstationary or not algorithm.is_initialized:
             return session.score(candidates)
@@ -58,58 +60,65 @@ class WeightSharingProblem(ArchitectureProblem):
     def _next_generation(
         self, offspring: Candidates, algorithm: Algorithm
     ) -> dict[str, np.ndarray]:
-        """Train, score the parents again, and return the columns of the offspring."""
+        """Train the weights, re-evaluate the parents and return the columns of the offspring."""
         session, individuals = self.session, live_individuals(algorithm)
         n = len(individuals)
         parents = session.candidates(individuals.get("X").astype(offspring.X.dtype))
         everyone = Candidates.joined(parents, offspring)
         if self.offspring_train and len(offspring) == 1:
             raise ValueError(
-                f"{type(algorithm).__name__} hands over one row a call, but here all offspring of "
-                "a generation train together. Use an algorithm that hands over all of them, such "
-                "as ParallelMOEAD in place of MOEAD."
+                f"{type(algorithm).__name__} evaluates one row per call, but this problem trains "
+                "on all offspring of a generation at once. Use an algorithm that evaluates them "
+                "in one call, such as ParallelMOEAD in place of MOEAD."
             )
         if self.growth_of:
-            fresh = session.score(offspring, "score before")
+            scores = session.score(offspring, "score before")
             before, failed = (
-                np.concatenate([individuals.get(name).astype(fresh[name].dtype), fresh[name]])
+                np.concatenate([individuals.get(name).astype(scores[name].dtype), scores[name]])
                 for name in (self.growth_of, "failed")
             )
         report = session.train(everyone if self.offspring_train else parents)
         columns = session.score(everyone)
         if self.growth_of:
             growth = (before - columns[self.growth_of]) / report["epochs"]
-            columns["growth"] = np.where(failed, 0.0, growth)  # none was measured
+            columns["growth"] = np.where(failed, 0.0, growth)  # no valid score before the training
         for name, values in columns.items():
             individuals.set(name, values[:n].astype(float))
         individuals.set("F", self.objective_values(columns)[:n])
-        individuals.set("CV", None)  # cached by pymoo
+        individuals.set("CV", None)  # clears the value that pymoo caches
         algorithm.evaluator.n_eval += n
-        forget_scales(algorithm)
+        reset_normalization(algorithm)
         return {name: values[n:] for name, values in columns.items()}
 
-    def _evaluate(self, X, out, *args, columns, **kwargs):
+    def _evaluate(
+        self,
+        X: np.ndarray,
+        out: dict[str, Any],
+        *args: Any,
+        columns: dict[str, np.ndarray],
+        **kwargs: Any,
+    ) -> None:
         if self.growth_of:
             columns = {"growth": np.full(len(X), math.nan)} | columns
         super()._evaluate(X, out, columns=columns)
 
 
 def live_individuals(algorithm: Algorithm) -> Population:
-    """All evaluated individuals that the next survival or archive will read, each once."""
-    found = {}
+    """Return the evaluated individuals that the next survival or archive reads, each once."""
+    individuals = {}
     for population in (algorithm.pop, algorithm.archive, getattr(algorithm, "da", None)):
         for individual in population if population is not None else ():
             if "F" in individual.evaluated:
-                found[id(individual)] = individual
-    return Population.create(*found.values())
+                individuals[id(individual)] = individual
+    return Population.create(*individuals.values())
 
 
-def forget_scales(algorithm: Algorithm) -> None:
-    """Drop what an algorithm remembers of the scale of old objectives."""
+def reset_normalization(algorithm: Algorithm) -> None:
+    """Reset the ideal points and scales that an algorithm estimated from old objectives."""
     n_obj = algorithm.problem.n_obj
-    survival = getattr(algorithm, "survival", None)
+    survival: Any = getattr(algorithm, "survival", None)
     if isinstance(getattr(survival, "norm", None), HyperplaneNormalization):
-        survival.norm = HyperplaneNormalization(n_obj)  # NSGA-III and its kin, SPEA2
+        survival.norm = HyperplaneNormalization(n_obj)  # NSGA-III and its variants, SPEA2
     if getattr(survival, "ideal", None) is not None:
         survival.ideal = np.full(n_obj, np.inf)  # RVEA
     if getattr(survival, "ideal_point", None) is not None:  # C-TAEA

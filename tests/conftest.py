@@ -11,9 +11,9 @@ torch.set_num_threads(1)  # networks are tiny here
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory):
-    """A cache of the tests' own, which the processes that run them share."""
+    """A cache folder that all processes of a test session share."""
     base = tmp_path_factory.getbasetemp()
-    parallel = "PYTEST_XDIST_WORKER" in os.environ  # then base is a folder of this worker's own
+    parallel = "PYTEST_XDIST_WORKER" in os.environ  # then each worker has its own base
     folder = (base.parent if parallel else base) / "moonas-cache"
     os.environ["MOONAS_CACHE"] = str(folder)
     return folder
@@ -21,19 +21,19 @@ def cache(tmp_path_factory):
 
 @pytest.fixture
 def device():
-    """Where networks run: MOONAS_DEVICE, or the CPU."""
+    """Device for networks: the value of MOONAS_DEVICE, or the CPU."""
     return DEVICE
 
 
 @pytest.fixture(scope="session")
 def tiny_of():
-    """Name of a stage -> settings of a search that takes seconds."""
+    """Function: name of a stage -> small settings."""
     return TINY.__getitem__
 
 
 @pytest.fixture(scope="session")
 def few_digits(tmp_path_factory):
-    """A folder with ten images of each digit to search with, and two for the test."""
+    """A folder of digits with ten training and two test images per class."""
     digits, folder = load_digits(), tmp_path_factory.mktemp("few") / "digits"
     for label in range(10):
         images = digits.images[digits.target == label]
@@ -47,5 +47,5 @@ def few_digits(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tiny():
-    """Settings of a CARS search that takes seconds."""
+    """Small settings of a CARS search."""
     return TINY["cars"]

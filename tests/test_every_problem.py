@@ -1,4 +1,4 @@
-"""The contract of problems, held by every registered one."""
+"""Every registered problem satisfies the contract of problems."""
 
 import numpy as np
 import pytest
@@ -16,26 +16,26 @@ from moonas.testing import check_problem
 
 @pytest.fixture
 def options_of(tiny_of, few_digits, tmp_path_factory):
-    """Name of a problem -> the same on few images, where it takes any folder of classes."""
+    """Function: name of a problem -> small settings, on few images if it accepts a folder."""
 
     def options(name):
         if name == "nasbench201":
             return {"table": write_table(tmp_path_factory.mktemp("table") / "table.csv")}
-        if "image_size" not in names_of(settings_class(name)):  # no images are read
+        if "image_size" not in names_of(settings_class(name)):  # the problem reads no images
             return tiny_of(name)
         data = few_digits
         if name == "cyclegan-pruning":  # requires images of two domains
             data = write_domains(tmp_path_factory.mktemp("domains") / "noise")
-        return tiny_of(name) | {"data": data}
+        return tiny_of(name) | {"population": 4, "data": data}
 
     return options
 
 
 @pytest.mark.parametrize("name", moonas.problem_names())
-def test_problem_keeps_the_contract(name, options_of):
+def test_a_problem_satisfies_the_contract(name, options_of):
     problem = moonas.load_problem(name, **options_of(name))
-    # the table that the tests write has sizes in closed form, not those of networks
-    check_problem(problem, n=4, generations=2, sizes=name != "nasbench201")
+    # the sizes in the table of the tests are a formula, not those of networks
+    check_problem(problem, n=3, generations=2, sizes=name != "nasbench201")
 
 
 @pytest.mark.parametrize(
@@ -46,18 +46,18 @@ def test_problem_keeps_the_contract(name, options_of):
         ("nsganet", dict(evaluator="supernet")),
     ],
 )
-def test_other_evaluators_keep_the_contract(name, options, options_of):
-    check_problem(moonas.load_problem(name, **options, **options_of(name)), n=4, generations=2)
+def test_a_problem_with_another_evaluator_satisfies_the_contract(name, options, options_of):
+    check_problem(moonas.load_problem(name, **options, **options_of(name)), n=3, generations=2)
 
 
-def test_tiny_settings_are_settings_of_their_stage():
+def test_every_stage_has_small_settings_for_tests():
     assert set(TINY) == set(entries())
     for name, options in TINY.items():
         assert set(options) <= set(names_of(settings_class(name))), name
 
 
 @pytest.mark.parametrize("task", sorted({e.task for e in entries().values()}))
-def test_a_preset_of_a_task_is_one_of_all_its_stages(task):
+def test_all_stages_of_a_task_have_the_same_presets(task):
     classes = [settings_class(name) for name in stages(task)]
     assert all(set(found.PRESETS) == set(classes[0].PRESETS) for found in classes)
     classes += [training_settings_class(name) for name in stages(task) if has_training(name)]
@@ -69,12 +69,12 @@ def test_a_preset_of_a_task_is_one_of_all_its_stages(task):
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        (dict(encode=lambda x: np.zeros(6, int)), "encode"),
+        (dict(encode=lambda x: np.zeros(6, int)), "decode"),
         (dict(objective_bounds=lambda: np.array([[0, 0], [1, 1]])), "bounds"),
         (dict(operators=lambda: Toy().operators() | {"mutation": PM(eta=3)}), "type"),
     ],
 )
-def test_the_check_notices_a_broken_contract(fault, message):
+def test_the_check_detects_a_violated_contract(fault, message):
     toy = Toy()
     vars(toy).update(fault)
     with pytest.raises(AssertionError, match=message):

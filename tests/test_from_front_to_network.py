@@ -1,4 +1,4 @@
-"""From a search to a network that one can ship, each step from the command line."""
+"""All steps from a search to an exported network, on the command line."""
 
 import json
 
@@ -17,7 +17,7 @@ def run(*line):
 
 
 def all_steps(folder, searched, trained, capsys):
-    """Search, train three picks, evaluate, export, reload; errors of the picks by number of row."""
+    """Search, train three rows, evaluate, export and load; return pick -> trained error."""
     cars = folder / "cars"
     run("search", "cars", "--out", cars, *searched)
     before = front_rows(cars)
@@ -35,7 +35,7 @@ def all_steps(folder, searched, trained, capsys):
         assert float(row["trained_seconds"]) > 0 and float(row["trained_latency_ms"]) > 0
     if len(set(places.values())) == 3 and len(set(errors.values())) > 1:
         assert "3 rows of the front have been trained; the rank correlation" in words
-    run("search", "cars", "--out", cars, *searched)  # complete: what was trained stays
+    run("search", "cars", "--out", cars, *searched)  # the run is complete; trained columns remain
     assert front_rows(cars) == rows
 
     knee = folder / "net-knee"
@@ -57,21 +57,23 @@ def all_steps(folder, searched, trained, capsys):
     return errors
 
 
-def test_every_step_from_a_search_to_a_file(tmp_path, tiny_of, few_digits, capsys):
-    settings = tiny_of("cars")
+def test_a_searched_network_is_trained_evaluated_and_exported(
+    tmp_path, tiny_of, few_digits, capsys
+):
+    settings = tiny_of("cars") | dict(population=4, generations=2)
     searched = ["--data", few_digits, "--set", *words(settings)]
     device = ["--set", "epochs=2", "batch=25", f"device={settings['device']}"]
     all_steps(tmp_path, searched, device, capsys)
 
 
 @pytest.mark.slow
-def test_the_knee_of_a_search_on_digits_errs_in_three_percent_at_most(tmp_path, capsys):
+def test_the_knee_of_a_search_on_digits_has_at_most_three_percent_error(tmp_path, capsys):
     errors = all_steps(tmp_path, ["--seed", "1"], ["--set", "epochs=30"], capsys)
     assert errors["knee"] <= 3
 
 
 def test_a_front_of_one_data_set_is_trained_on_another(tmp_path, tiny_of, few_digits):
-    settings = tiny_of("cars")
+    settings = tiny_of("cars") | dict(population=2, generations=1)
     run("search", "cars", "--out", tmp_path, "--set", *words(settings))
     other = ["--data", few_digits, "--set", "epochs=1", "batch=25", "image_size=12"]
     run("train", tmp_path, "--pick", "smallest", *other)
@@ -80,19 +82,25 @@ def test_a_front_of_one_data_set_is_trained_on_another(tmp_path, tiny_of, few_di
     assert model.about["data"] == str(few_digits)
 
 
-def test_words_of_train_that_do_not_fit_end_with_2(tmp_path, capsys):
+def test_invalid_arguments_of_train_exit_with_status_2(tmp_path, capsys):
     for line, message in (
         (["train"], "--architecture NAME); got neither"),
         (["train", "x", "--architecture", "CARS_A"], "--architecture NAME); got both"),
-        (["train", "--architecture", "CARS_A", "--pick", "knee"], "it picks from the front"),
-        (["train", "--architecture", "EAGAN_G"], "EAGAN_G' is invalid: it is no classifier"),
+        (
+            ["train", "--architecture", "CARS_A", "--pick", "knee"],
+            "pick selects rows from the front",
+        ),
+        (
+            ["train", "--architecture", "EAGAN_G"],
+            "EAGAN_G' is invalid: expected the name of a classifier",
+        ),
         (["train", str(tmp_path)], "holds no run"),
     ):
         assert main(line) == 2
         assert message in capsys.readouterr().err
 
 
-def test_every_problem_of_classifiers_has_the_full_training():
+def test_every_classifier_problem_can_be_trained_from_scratch():
     for name in moonas.problem_names():
         known = names_of(settings_class(name))
         module = moonas.registry.training_module(name)

@@ -1,4 +1,4 @@
-"""The package that CONTRIBUTING.md prints, installed and used like any other."""
+"""The example package of CONTRIBUTING.md can be installed and used."""
 
 import json
 import os
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = Path(__file__).parent / "packages" / "mlp_widths"
 COMMANDS = [
     "list mlp-widths",
-    "search mlp-widths --generations 2 --out run --set proxy_epochs=2 workers=1",
+    "search mlp-widths --generations 2 --out run --set proxy_epochs=1 workers=1 population=4",
     "train run --pick knee --set epochs=2",
     "export run/training --format python",
     "evaluate run/training",
@@ -35,7 +35,7 @@ check_problem(moonas.load_problem("mlp-widths", proxy_epochs=1, workers=1), n=4,
 """
 
 
-def test_the_package_is_printed_in_contributing_word_for_word():
+def test_contributing_contains_the_package_verbatim():
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```(?:python|toml)\n(.*?)```", text, flags=re.DOTALL)
     code = (PACKAGE / "mlp_widths.py").read_text(encoding="utf-8")
@@ -45,7 +45,7 @@ def test_the_package_is_printed_in_contributing_word_for_word():
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """A folder that the package is installed into."""
+    """A folder in which the package is installed."""
     source = tmp_path_factory.mktemp("source") / "mlp_widths"
     shutil.copytree(PACKAGE, source)
     site = tmp_path_factory.mktemp("site")
@@ -55,7 +55,7 @@ def site(tmp_path_factory):
     return site
 
 
-def test_the_package_is_searched_trained_exported_and_compared(site, tmp_path):
+def test_the_package_works_with_every_command(site, tmp_path):
     path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     done = subprocess.run(
         [sys.executable, "-c", RUN, *COMMANDS],

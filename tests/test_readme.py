@@ -16,20 +16,22 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PYMOO, PYTORCH = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
-def test_the_pymoo_example_runs_with_small_settings(tiny, capsys):
-    small = PYMOO.replace('data="digits"', 'data="digits", **tiny')
-    small = small.replace('("n_gen", 16)', '("n_gen", 2)').replace("pop_size=24", "pop_size=6")
-    names = {"tiny": tiny}
+def test_the_pymoo_example_runs_with_small_settings(tiny, few_digits, capsys):
+    small = PYMOO.replace('data="digits"', "**tiny")
+    small = small.replace('("n_gen", 16)', '("n_gen", 2)').replace("pop_size=24", "pop_size=4")
+    names = {"tiny": tiny | dict(data=few_digits, batch=50)}
     exec(small, names)
     assert "'error'" in capsys.readouterr().out
-    assert len(names["result"].pop) == 6
+    assert len(names["result"].pop) == 4
 
 
-def test_the_pytorch_example_runs_with_small_settings(tiny, capsys, tmp_path, monkeypatch):
+def test_the_pytorch_example_runs_with_small_settings(
+    tiny, few_digits, capsys, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     small = PYTORCH.replace("generations=16", '**tiny | {"generations": 2}')
     small = small.replace("epochs=60", "epochs=1")
-    names = {"tiny": tiny}
+    names = {"tiny": tiny | dict(data=few_digits, batch=50)}
     exec(small, names)
     assert len(eval(capsys.readouterr().out.splitlines()[-1])) == 4
     assert names["untrained"].training
@@ -42,7 +44,7 @@ def test_the_pymoo_example_runs_unchanged():
     assert min(row.objectives["error"] for row in moonas.front(names["result"])) < 20
 
 
-def test_every_algorithm_is_named():
+def test_the_readme_names_every_algorithm():
     for name in ALGORITHMS:
         assert re.search(rf"\b{name}\b", README), name
 

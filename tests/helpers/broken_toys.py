@@ -1,4 +1,4 @@
-"""Toy problems that each break the contract in one place."""
+"""Toy problems, each of which violates the contract in one way."""
 
 import numpy as np
 import torch
@@ -8,7 +8,7 @@ from moonas.operators import NodeCrossover, NodeReset
 
 
 class WrongSizes(Toy):
-    """Counts half of the parameters of its networks."""
+    """Its networks have more parameters than it counts."""
 
     def network(self, architecture, **shape):
         return torch.nn.ParameterList([torch.nn.Parameter(torch.zeros(2 + 2 * sum(architecture)))])
@@ -29,7 +29,7 @@ class DeadMutation(Toy):
 
 
 class WrongEncode(Toy):
-    """Decodes what it encoded to another architecture."""
+    """Its encode is not the inverse of its decode."""
 
     def encode(self, architecture):
         return np.array(architecture)[::-1].copy()
@@ -41,7 +41,7 @@ class _Forgetful(ToyEvaluator):
 
 
 class StateNotRestored(Toy):
-    """Its evaluator keeps untrained weights when it is loaded."""
+    """Its evaluator does not restore the weights in load_state."""
 
     def make_evaluator(self):
         return _Forgetful(self.settings)
@@ -56,7 +56,7 @@ class _WithoutGenerator(ToyEvaluator):
 
 
 class GeneratorNotSaved(Toy):
-    """Its evaluator leaves the state of its random generator out, so no run resumes."""
+    """Its evaluator does not save the state of its random generator."""
 
     def make_evaluator(self):
         return _WithoutGenerator(self.settings)
@@ -73,7 +73,7 @@ class _WithoutDevice:
 
 
 class NoDevice(Toy):
-    """Its evaluator lacks a member of the protocol."""
+    """Its evaluator lacks the member ``device``."""
 
     def make_evaluator(self):
         return _WithoutDevice()

@@ -1,4 +1,4 @@
-"""Four categorical genes in two nodes, for tests of operators."""
+"""A problem with four categorical genes in two nodes, for tests of operators."""
 
 import numpy as np
 from pymoo.core.problem import Problem

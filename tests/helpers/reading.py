@@ -1,14 +1,14 @@
-"""Pages of HTML as a browser reads them."""
+"""Parse pages of HTML."""
 
 from html.parser import HTMLParser
 
 
 class Read(HTMLParser):
-    """The elements of a page, and the words in each."""
+    """The elements of a page, with their attributes and text."""
 
     def __init__(self, text):
         super().__init__()
-        self.elements = []  # [name, attributes, words up to the next element], in their order
+        self.elements = []  # [name, attributes, text up to the next element], in order
         self.feed(text)
 
     def handle_starttag(self, name, attributes):
@@ -19,13 +19,13 @@ class Read(HTMLParser):
             self.elements[-1][2] += words
 
     def of(self, name):
-        """The elements of a name."""
+        """The elements with this name."""
         return [element for element in self.elements if element[0] == name]
 
     def attributes(self, name):
-        """What the elements of a name have."""
+        """The attributes of the elements with this name."""
         return [attributes for _, attributes, _ in self.of(name)]
 
     def words(self, name):
-        """What is in the elements of a name."""
+        """The text of the elements with this name."""
         return [words.strip() for _, _, words in self.of(name)]

@@ -1,4 +1,4 @@
-"""Searches that take seconds: settings by stage, runs, rows and fronts."""
+"""Small settings of every stage, and helpers for running searches."""
 
 import csv
 import os
@@ -39,7 +39,7 @@ TINY = {
 
 
 def words(options, stage=""):
-    """Options as KEY=VALUE of ``--set``, of one stage if it is named."""
+    """Options in the form KEY=VALUE of ``--set``, or STAGE.KEY=VALUE for one stage."""
     prefix = f"{stage}." if stage else ""
     return [f"{prefix}{key}={_word(value)}" for key, value in options.items()]
 
@@ -49,14 +49,14 @@ def _word(value):
 
 
 def run(problem, algorithm=None, generations=3, seed=1, **options):
-    """The result of a search.
+    """Run a search and return its result.
 
     Args:
-        problem: to be searched.
-        algorithm: one of pymoo's, or a name; by default the problem's own.
-        generations: of the search.
-        seed: of the run.
-        options: of :func:`pymoo.optimize.minimize`.
+        problem: problem to search.
+        algorithm: a pymoo algorithm, or a name; by default, the problem's own algorithm.
+        generations: number of generations.
+        seed: seed of the run.
+        options: keyword arguments of :func:`pymoo.optimize.minimize`.
     """
     if isinstance(algorithm, str):
         algorithm = moonas.algorithm(algorithm, problem)
@@ -65,7 +65,7 @@ def run(problem, algorithm=None, generations=3, seed=1, **options):
 
 
 def rows(problem, n, seed=0):
-    """(n, n_var) rows as the problem's sampling and repair make them."""
+    """Sample (n, n_var) rows with the problem's sampling and repair."""
     rng, operators = np.random.default_rng(seed), problem.operators()
     X = operators["sampling"].do(problem, n, random_state=rng).get("X")
     if "repair" in operators:
@@ -74,11 +74,11 @@ def rows(problem, n, seed=0):
 
 
 def uniform_rows(n_choices, n, seed=0):
-    """(n, n_var) ints, column j uniform in [0, n_choices[j])."""
+    """Sample (n, n_var) ints; column j is uniform in [0, n_choices[j])."""
     return np.random.default_rng(seed).integers(0, n_choices, (n, len(n_choices)))
 
 
 def front_rows(folder):
-    """The rows of a run folder's front.csv, each a dict of texts."""
+    """Read the rows of a run folder's front.csv, each a dict of strings."""
     with open(folder / "front.csv", newline="") as file:
         return list(csv.DictReader(file))

@@ -1,4 +1,4 @@
-"""A table of NAS-Bench-201's form, filled with numbers in closed form."""
+"""A table in the format of NAS-Bench-201, filled by a formula."""
 
 import csv
 import itertools
@@ -9,7 +9,7 @@ COST = {"none": 0, "skip_connect": 0, "nor_conv_1x1": 1, "nor_conv_3x3": 9, "avg
 
 
 def score(operations):
-    """Accuracy (%), params (M) and milliseconds of a cell: larger is better, and slower."""
+    """Accuracy (%), params (M) and latency (ms) of a cell; larger cells are better and slower."""
     cost = sum(COST[op] for op in operations)
     dead = operations.count("none")
     return (
@@ -20,7 +20,7 @@ def score(operations):
 
 
 def write_table(path):
-    """Write all 15,625 cells as CSV; the path."""
+    """Write all 15,625 cells as CSV and return the path."""
     with open(path, "w", newline="") as file:
         writer = csv.writer(file)
         names = ("cifar10_test_200ep", "mparams_cifar10", "mflops_cifar10", "latency_board")

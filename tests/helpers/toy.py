@@ -1,7 +1,7 @@
-"""A moving problem in closed form, for the mechanics that every moving problem shares.
+"""A problem with shared weights whose scores have a closed form, for tests of mechanics.
 
-Weights are one number t, the training so far. The error of x is 100 exp(-t / size), size being
-1 + sum(x): small candidates learn faster. Training adds one plus a little noise to t.
+The weights are one number t, the amount of training so far. The error of x is 100 exp(-t / size)
+with size = 1 + sum(x), so that small candidates learn faster. Training adds 1 plus noise to t.
 """
 
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ N_VAR, N_CHOICES = 6, 4
 class ToySettings(SearchSettings):
     objectives: tuple[str, ...] = setting(("error", "params"), "columns")
     population: int = setting(8, "candidates")
-    nonstationary: bool = setting(True, "whether the weights train on")
-    everyone: bool = setting(False, "whether offspring train")
-    broken: str = setting("", "what goes wrong")
+    nonstationary: bool = setting(True, "whether the weights train during the run")
+    everyone: bool = setting(False, "whether training uses the offspring")
+    broken: str = setting("", "fault of the evaluator")
 
 
 class ToyEvaluator(Evaluator):
@@ -84,7 +84,7 @@ class Toy(WeightSharingProblem):
         columns = [
             Column("error", "%", worst=100.0, bounds=(0, 100)),
             Column("params", "parameters", bounds=(0, 1 + N_VAR * N_CHOICES)),
-            Column("growth", "% an epoch", direction="max"),
+            Column("growth", "% per epoch", direction="max"),
         ]
         super().__init__(
             settings,
@@ -129,13 +129,13 @@ class Toy(WeightSharingProblem):
 
 
 class IndependentEvaluator(Evaluator):
-    """Scores each candidate on its own, from the run's seed and the row alone."""
+    """Evaluates each candidate independently; scores depend only on the seed and the row."""
 
     independent = True
     device = "cpu"
 
     def __init__(self):
-        self.scored = []  # architectures, in their order
+        self.scored = []  # architectures, in order
 
     def begin(self, seed):
         self.seed = seed
@@ -151,7 +151,7 @@ class IndependentEvaluator(Evaluator):
 
 
 class IndependentToy(Toy):
-    """A toy of which any worker can take a candidate, as proxies trained from scratch are."""
+    """A toy whose candidates can be distributed over workers, like training from scratch."""
 
     def __init__(self, **options):
         super().__init__(**{"nonstationary": False, "workers": 1} | options)
@@ -161,12 +161,12 @@ class IndependentToy(Toy):
 
 
 def journalled(folder, kind=Toy, **options):
-    """A toy whose run a journal records in a folder."""
+    """Create a toy with a journal in a folder."""
     toy = kind(**options)
     toy.session.journal = Journal(folder, problem="toy", settings=toy.settings)
     return toy
 
 
 def error_of(t, size):
-    """The closed form."""
+    """Error of candidates of some size after training of amount t."""
     return 100 * np.exp(-t / np.asarray(size, float))

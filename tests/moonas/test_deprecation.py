@@ -1,4 +1,4 @@
-"""Names of earlier versions keep working and warn."""
+"""Deprecated names keep working and warn."""
 
 import pytest
 from toy import Toy
@@ -12,18 +12,18 @@ def function(first, *, on_progress=None):
     return first, on_progress
 
 
-def test_an_old_keyword_is_passed_on_under_its_new_name():
+def test_a_deprecated_keyword_is_passed_on_under_its_current_name():
     with pytest.warns(DeprecationWarning, match="told= is deprecated; use on_progress=") as caught:
         assert function(1, told=2) == (1, 2)
     assert caught[0].filename == __file__
 
 
-def test_the_new_keyword_does_not_warn(recwarn):
+def test_the_current_keyword_does_not_warn(recwarn):
     assert function(1, on_progress=2) == (1, 2)
     assert not recwarn
 
 
-def test_both_keywords_at_once_are_an_error():
+def test_both_keywords_together_raise():
     with pytest.raises(TypeError, match="Got both told= and on_progress="):
         function(1, told=2, on_progress=3)
 
@@ -39,13 +39,13 @@ OLD_NAMES = {
 
 
 @pytest.mark.parametrize("old", OLD_NAMES)
-def test_old_attributes_of_a_problem_can_be_read(old):
+def test_deprecated_attributes_of_a_problem_can_be_read(old):
     toy = Toy()
     with pytest.warns(DeprecationWarning, match=f"Toy.{old} is deprecated; use {OLD_NAMES[old]}"):
         assert getattr(toy, old) == getattr(toy, OLD_NAMES[old])
 
 
-def test_a_subclass_may_still_define_an_old_attribute():
+def test_a_subclass_may_define_a_deprecated_attribute():
     with pytest.warns(DeprecationWarning, match="Old.in_words is deprecated") as caught:
 
         class Old(Toy):
@@ -56,7 +56,7 @@ def test_a_subclass_may_still_define_an_old_attribute():
     assert Toy.architecture_title != "three genes"
 
 
-def test_a_column_may_still_be_left_out_of_tables_by_the_old_keyword():
+def test_a_column_accepts_the_deprecated_keyword_and_attribute():
     with pytest.warns(DeprecationWarning, match="listed= is deprecated; use in_table="):
         column = Column("error", "%", listed=False)
     assert column == Column("error", "%", in_table=False)

@@ -1,4 +1,4 @@
-"""Run folders and model files of an older version, see tests/data/README.md."""
+"""Run folders and model files of an earlier version can be read; see tests/data/README.md."""
 
 import json
 import shutil
@@ -22,12 +22,12 @@ OLD = Path(__file__).parents[1] / "data" / "old"
 LINE = ["search", "cars", "--seed", "1", "--population", "4", "--generations", "3"]
 SETTINGS = ["channels=1", "layers=1", "batch=720", "score_batch=720", "warmup_epochs=1"]
 SETTINGS += ["epochs=1", "device=cpu"]
-# of arithmetic() where the files were made
+# fingerprint of arithmetic() on the machine that created the files
 BITS = "add93e42e6ea01c16b72a6c38a32a1042f28a0d000cd6d02e9586869fd5a8e41"
 
 
 def arithmetic():
-    """The fingerprint of a few steps of training, which depends on torch and the processor."""
+    """Fingerprint of weights after a few training steps; it depends on torch and the processor."""
     rng = torch.Generator().manual_seed(0)
     layers = [
         nn.Conv2d(3, 8, 3, padding=1, bias=False),
@@ -58,7 +58,7 @@ def arithmetic():
 
 @pytest.fixture
 def old(tmp_path):
-    """A copy of the old files, which may be changed."""
+    """A copy of the old files, which a test may change."""
     return Path(shutil.copytree(OLD, tmp_path / "old"))
 
 
@@ -67,7 +67,7 @@ def search(folder):
 
 
 @pytest.mark.filterwarnings("ignore:.*begun under other circumstances")
-def test_a_complete_run_is_replayed_with_nothing_to_compute(old, capsys):
+def test_a_complete_run_is_replayed_without_computing(old, capsys):
     before = {path.name: path.read_bytes() for path in (old / "cars").iterdir()}
     assert search(old / "cars") == 0
     assert "This run is complete" in capsys.readouterr().out
@@ -80,27 +80,27 @@ def test_a_complete_run_is_replayed_with_nothing_to_compute(old, capsys):
 
 
 @pytest.mark.filterwarnings("ignore:.*begun under other circumstances")
-def test_a_stopped_run_goes_on_from_its_weights(old):
-    """To the same bits as the old version, if this machine computes with the same bits."""
+def test_an_interrupted_run_resumes_from_its_weights(old):
+    """The bits equal those of the earlier version if this machine computes the same bits."""
     assert search(old / "cars-stopped") == 0
     whole, resumed = ((old / name / "journal.jsonl") for name in ("cars", "cars-stopped"))
     recorded = (OLD / "cars-stopped" / "journal.jsonl").read_bytes()
     assert resumed.read_bytes().startswith(recorded)
     if arithmetic() == BITS:
         assert resumed.read_bytes() == whole.read_bytes()
-    else:  # last bits may decide who survives
+    else:  # last bits may decide which candidates survive
         kinds = [[r["kind"] for r in read_run(old / name)[1]] for name in ("cars", "cars-stopped")]
         assert kinds[0] == kinds[1]
 
 
-def test_weights_of_a_stopped_run_are_scored_outside_the_run(old):
+def test_the_weights_of_an_interrupted_run_can_be_evaluated_outside_the_run(old):
     settings = json.loads((OLD / "cars" / "run.json").read_text())["settings"]
     problem = moonas.load_problem("cars", **settings, journal=old / "cars-stopped")
     call = read_run(old / "cars-stopped")[1][3]
     assert problem.evaluate(call["request"]["who"]).shape == (len(call["request"]["who"]), 2)
 
 
-def test_a_complete_run_is_shown_and_trained(old, capsys):
+def test_a_complete_run_can_be_shown_and_trained(old, capsys):
     assert main(["show", str(old / "cars")]) == 0
     assert (old / "cars" / "report.html").exists()
     out = old / "trained"
@@ -111,13 +111,13 @@ def test_a_complete_run_is_shown_and_trained(old, capsys):
     assert was.about["architecture"] == now.about["architecture"]
 
 
-def test_a_model_file_is_loaded_and_exported(tmp_path):
+def test_a_model_file_can_be_loaded_and_exported(tmp_path):
     model = moonas.load_model(OLD / "model.pt")
     assert model(model.example(2)).shape == (2, 10) and len(model.classes) == 10
     assert export(model, tmp_path / "net.py", "python") <= 1e-4
 
 
-def test_a_gan_of_a_search_goes_into_the_next_stage():
+def test_the_next_stage_reads_the_gan_of_a_search():
     state = read_generator(OLD / "eagan" / "gan.pt")
     assert state and all(name.split(".")[0] in ("weights", "memory") for name in state)
     found = json.loads((OLD / "eagan" / "gan.json").read_text())
@@ -131,19 +131,19 @@ def test_a_gan_of_a_search_goes_into_the_next_stage():
     assert missing == ["norm.running_mean", "norm.running_var"] and not unexpected
 
 
-def test_a_classifier_is_no_gan():
+def test_a_classifier_cannot_be_read_as_a_gan():
     with pytest.raises(ValueError, match=r"model\.pt holds no GAN of a training"):
         read_trained_gan(OLD / "model.pt")
 
 
-def test_weights_whose_checksum_a_later_stage_has_recorded_keep_their_bytes(old):
+def test_rewriting_a_weights_file_does_not_change_its_bytes(old):
     path = old / "cyclegan" / "compressed.pt"
     about, tensors = read_tensors(path)
     write_tensors(path, tensors, about)
     assert path.read_bytes() == (OLD / "cyclegan" / "compressed.pt").read_bytes()
 
 
-def test_cyclegans_original_and_compressed_are_read():
+def test_original_and_compressed_cyclegans_can_be_read():
     original, small = (
         read_gan(OLD / "cyclegan" / name) for name in ("cyclegan.pt", "compressed.pt")
     )

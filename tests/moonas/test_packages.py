@@ -1,4 +1,4 @@
-"""What pyproject.toml says is installed is what is in the tree."""
+"""The packages and data in pyproject.toml match the files of the repository."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def test_every_folder_of_modules_is_a_listed_package(setuptools_table):
     assert setuptools_table["packages"] == sorted(found)
 
 
-def test_packages_are_where_package_dir_says(setuptools_table):
+def test_package_dir_names_the_folders(setuptools_table):
     folders = {name: ROOT / folder for name, folder in setuptools_table["package-dir"].items()}
     assert folders == FOLDERS
 
@@ -32,7 +32,7 @@ def test_packages_are_where_package_dir_says(setuptools_table):
 def test_every_readme_and_table_of_a_problem_is_package_data(setuptools_table):
     problems, patterns = FOLDERS["moonas.problems"], setuptools_table["package-data"]
     covered = {path for pattern in patterns["moonas.problems"] for path in problems.glob(pattern)}
-    wanted = {*problems.rglob("README.md"), *problems.rglob("*.npz")}
-    assert wanted and wanted <= covered
+    expected = {*problems.rglob("README.md"), *problems.rglob("*.npz")}
+    assert expected and expected <= covered
     (typed,) = patterns["moonas"]
     assert (FOLDERS["moonas"] / typed).exists()

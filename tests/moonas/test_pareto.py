@@ -1,3 +1,5 @@
+"""Fronts, the knee and hypervolumes."""
+
 import numpy as np
 import pytest
 from eg_darts_tables import BOLD, table
@@ -16,7 +18,7 @@ from moonas.pareto import (
 BOUNDS = [[0, 0], [100, 10]]
 
 
-def test_nondominated_rows_by_brute_force():
+def test_nondominated_rows_equal_those_of_pairwise_comparisons():
     rng = np.random.default_rng(0)
     F = rng.integers(0, 12, size=(60, 2)).astype(float)
     expected = [i for i, f in enumerate(F) if not any((g <= f).all() and (g < f).any() for g in F)]
@@ -32,13 +34,13 @@ def test_front_indices_are_unique_nondominated_and_sorted_by_the_first_objective
     assert all((F[:i] != F[i]).any(axis=1).all() for i in found)  # the first of equal rows
 
 
-def test_front_indices_follow_the_order_that_is_asked_for():
+def test_front_indices_are_sorted_by_the_given_order():
     F = np.array([[1.0, 5.0, 2.0], [2.0, 4.0, 2.0], [3.0, 4.0, 1.0], [3.0, 5.0, 2.0]])
     assert front_indices(F, order=(1, 0)).tolist() == [1, 2, 0]
-    assert front_indices(F, order=(2,)).tolist() == [2, 0, 1]  # equal ones stay in their order
+    assert front_indices(F, order=(2,)).tolist() == [2, 0, 1]  # the sort is stable
 
 
-def test_front_indices_keep_equal_scores_of_different_genes():
+def test_front_indices_include_equal_objectives_of_different_genes():
     F = np.array([[1.0], [1.0], [2.0], [1.0]])
     assert front_indices(F).tolist() == [0]
     assert front_indices(F, X=[[7, 0], [3, 0], [5, 0], [7, 0]]).tolist() == [0, 1]
@@ -67,13 +69,13 @@ def test_hypervolume_is_one_at_the_best_corner_and_zero_at_the_worst():
     assert hypervolume([[100, 0], [0, 10], [120, -5]], BOUNDS) == 0
 
 
-def test_dominated_rows_add_nothing_and_better_than_best_is_capped():
+def test_hypervolume_ignores_dominated_rows_and_clips_at_the_best_values():
     assert hypervolume([[20, 5], [30, 6]], BOUNDS) == hypervolume([[20, 5]], BOUNDS)
     assert hypervolume([[-10, -1]], BOUNDS) == 1
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
-def test_the_knee_is_the_row_that_the_paper_prints_in_bold(name):
+def test_the_knee_is_the_row_in_bold_in_the_paper(name):
     rows = table(name)
     error, params, macs = rows[:, 7], rows[:, 6], rows[:, 8]
     assert knee(np.column_stack([error, params])) == BOLD[name]
@@ -83,7 +85,7 @@ def test_the_knee_is_the_row_that_the_paper_prints_in_bold(name):
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
-def test_the_knee_is_that_of_algorithm_2_as_printed_with_accuracy(name):
+def test_the_knee_equals_that_of_algorithm_2_with_accuracy(name):
     x, y = table(name)[:, 6], 100 - table(name)[:, 7]
     large, small = x.argmax(), x.argmin()
     slope = (y[large] - y[small]) / (x[large] - x[small])
@@ -91,7 +93,7 @@ def test_the_knee_is_that_of_algorithm_2_as_printed_with_accuracy(name):
     assert distance.argmax() == knee(np.column_stack([100 - y, x]))
 
 
-def test_the_knee_is_the_point_farthest_below_the_line_of_any_scale():
+def test_the_knee_does_not_depend_on_scale_shift_or_order():
     F = np.array([[0.0, 10.0], [10.0, 0.0], [2.0, 3.0], [4.0, 3.0], [9.0, 9.0]])
     for scale in ([1, 1], [1e3, 1e-6], [1e-9, 1]):
         for shift in ([0, 0], [50, -3]):
@@ -100,19 +102,21 @@ def test_the_knee_is_the_point_farthest_below_the_line_of_any_scale():
     assert knee(F[:, ::-1]) == 2
 
 
-def test_without_a_point_below_the_line_the_knee_is_the_smallest():
+def test_the_knee_is_the_smallest_row_if_none_is_below_the_line():
     assert knee([[0.0, 10.0], [10.0, 0.0], [8.0, 8.0]]) == 1
     assert knee([[5.0, 7.0]]) == 0
     assert knee([[1.0, 2.0], [2.0, 1.0]]) == 1
 
 
-def test_of_rows_of_one_size_the_better_is_the_end_of_the_line():
+def test_the_line_ends_at_the_better_of_two_rows_with_equal_size():
     # from (4, 0), not from (9, 0), to (0, 8): (3, 1) is above the first line, below the second
     assert knee([[9.0, 0.0], [4.0, 0.0], [3.0, 3.0], [0.0, 8.0]]) == 1
+    # (1, 5) is below the first line; the second one would put (4, 0) farthest below
+    assert knee([[9.0, 0.0], [4.0, 0.0], [1.0, 5.0], [0.0, 8.0]]) == 2
 
 
 @pytest.mark.parametrize("bad", [[], [[1.0, 2.0, 3.0]], [[1.0, np.nan]], [1.0, 2.0]])
-def test_the_knee_of_no_front_is_refused(bad):
+def test_the_knee_of_an_invalid_front_raises(bad):
     with pytest.raises(ValueError, match=r"finite numbers \(n, 2\)"):
         knee(bad)
 
@@ -121,14 +125,14 @@ def rows_of(F, names=("error", "params", "macs")):
     return [Row(None, None, dict(zip(names, f, strict=False)), {}) for f in F]
 
 
-def test_rows_are_judged_by_two_objectives_by_name():
+def test_the_knee_uses_two_objectives_by_name():
     rows = rows_of([[0.0, 10.0, 0.0], [1.0, 9.0, 0.2], [4.0, 4.0, 5.9], [10.0, 0.0, 10.0]])
     assert knee(rows) == 2
     assert knee(rows, ["params", "macs"]) == 1
     assert pick([]) is None
 
 
-def test_the_pick_leaves_out_what_others_dominate_in_two_objectives():
+def test_the_pick_ignores_rows_dominated_in_two_objectives():
     rows = rows_of([[0.0, 10.0, 5], [4.0, 4.0, 9], [10.0, 0.0, 5], [12.0, 30.0, 0]])
     assert knee(rows) == 0  # the line ends at the dominated last row
     assert pick(rows) == 1

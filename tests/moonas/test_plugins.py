@@ -1,4 +1,4 @@
-"""Packages that add problems, and broken ones among them, which hurt nobody else."""
+"""Plug-ins add problems; broken plug-ins do not affect the others."""
 
 import os
 import subprocess
@@ -64,14 +64,14 @@ POINTS = ("absent", "broken", "exiting", "good", "listed")  # zooless is a part 
 
 
 def write(folder):
-    """The modules of all plug-ins, without metadata."""
+    """Write the modules of all plug-ins, without metadata."""
     for name, code in PLUGINS.items():
         (folder / f"{name}.py").write_text(code)
 
 
 @pytest.fixture
-def found(monkeypatch):
-    """Function: find these entry points and no others, from now on."""
+def install(monkeypatch):
+    """Function: replace the installed entry points by the given ones."""
 
     def find(*points):
         def listed(group):
@@ -82,7 +82,7 @@ def found(monkeypatch):
         forget()
 
     def forget():
-        registry._found.cache_clear()
+        registry._load_plugins.cache_clear()
         registry._warned.clear()
 
     yield find
@@ -90,17 +90,17 @@ def found(monkeypatch):
 
 
 @pytest.fixture
-def plugins(found, tmp_path, monkeypatch):
-    """All plug-ins, as if installed."""
+def plugins(install, tmp_path, monkeypatch):
+    """All plug-ins, as if they were installed."""
     write(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    found(*(EntryPoint(name, f"{name}_plugin:PROBLEMS", GROUP) for name in POINTS))
+    install(*(EntryPoint(name, f"{name}_plugin:PROBLEMS", GROUP) for name in POINTS))
     yield
     for name in PLUGINS:
         sys.modules.pop(name, None)
 
 
-def test_a_plugin_that_cannot_be_used_is_named_in_one_warning(plugins):
+def test_each_broken_plugin_causes_one_warning(plugins):
     with pytest.warns(UserWarning) as caught:
         names = list(registry.entries())
     texts = [str(one.message) for one in caught]
@@ -117,7 +117,7 @@ def test_a_plugin_that_cannot_be_used_is_named_in_one_warning(plugins):
     ):
         assert text.startswith(f"Plug-in {plugin} = {plugin}_plugin:PROBLEMS cannot be used: ")
         assert fault in text
-    assert {one.filename for one in caught} == {__file__}  # the code that asked
+    assert {one.filename for one in caught} == {__file__}  # the calling code
     assert names[0] == "cars" and names[-3:] == ["raises", "no-zoo", "other-table"]
     assert registry.entry("cars").module == "moonas.problems.cars.problem"
     with warnings.catch_warnings():
@@ -125,7 +125,7 @@ def test_a_plugin_that_cannot_be_used_is_named_in_one_warning(plugins):
         registry.entries()
 
 
-def test_a_problem_of_ours_loads_no_plugin(plugins):
+def test_a_problem_of_moonas_loads_no_plugin(plugins):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert moonas.load_problem("cars").settings.data == "digits"
@@ -134,8 +134,8 @@ def test_a_problem_of_ours_loads_no_plugin(plugins):
     assert not {f"{name}_plugin" for name in POINTS} & set(sys.modules)
 
 
-def test_a_plugin_is_loaded_alone_by_the_name_of_its_entry_point(plugins, found):
-    found(
+def test_only_the_plugin_with_the_name_of_the_problem_is_loaded(plugins, install):
+    install(
         EntryPoint("broken", "broken_plugin:PROBLEMS", GROUP),
         EntryPoint("other-table", "good_plugin:PROBLEMS", GROUP),
     )
@@ -147,7 +147,7 @@ def test_a_plugin_is_loaded_alone_by_the_name_of_its_entry_point(plugins, found)
 
 
 @pytest.mark.filterwarnings("ignore:Plug-in")
-def test_the_others_keep_working(plugins, capsys):
+def test_other_plugins_keep_working(plugins, capsys):
     assert moonas.load_problem("cars").settings.data == "digits"
     assert moonas.load_problem("other-table", population=5).settings.population == 5
     assert registry.stages("cars") == ["cars"]
@@ -161,11 +161,11 @@ def test_the_others_keep_working(plugins, capsys):
 
 
 @pytest.mark.filterwarnings("ignore:Plug-in .* cannot be used. (Module|the name|SystemExit|Value)")
-def test_a_broken_problem_takes_no_published_architecture_away(plugins, capsys):
+def test_a_broken_problem_does_not_hide_published_architectures(plugins, capsys):
     with warnings.catch_warnings():
         registry.entries()
         warnings.simplefilter("error")
-        assert moonas.zoo("CARS_A").problem == "cars"  # the others are not even built
+        assert moonas.zoo("CARS_A").problem == "cars"  # other problems are not built
     with pytest.warns(UserWarning) as caught:
         published = moonas.zoo()
     texts = [str(one.message) for one in caught]
@@ -175,24 +175,24 @@ def test_a_broken_problem_takes_no_published_architecture_away(plugins, capsys):
 
 
 @pytest.mark.filterwarnings("ignore:Plug-in")
-def test_facts_of_a_broken_problem_say_why(plugins, capsys):
+def test_the_facts_of_a_broken_problem_contain_the_reason(plugins, capsys):
     assert main(["list", "raises"]) == 0
     assert "RuntimeError: no such luck" in capsys.readouterr().out
 
 
 @pytest.mark.filterwarnings("ignore:Plug-in")
-def test_an_unknown_name_mentions_what_could_not_be_used(plugins):
+def test_an_unknown_name_mentions_broken_plugins(plugins):
     for ask in (moonas.load_problem, registry.stages):
         with pytest.raises(ValueError, match=r"'mine'; choose from \['cars'.*absent_plugin:PROB"):
             ask("mine")
 
 
 @pytest.mark.parametrize("points", [(), None])
-def test_our_own_problems_are_found_without_metadata(found, monkeypatch, points):
+def test_problems_of_moonas_are_found_without_metadata(install, monkeypatch, points):
     def damaged(group):
         raise TypeError("odd metadata")
 
-    found()
+    install()
     if points is None:
         monkeypatch.setattr(registry, "entry_points", damaged)
         with pytest.warns(UserWarning, match="damaged metadata of a package: TypeError: odd"):
@@ -203,14 +203,14 @@ def test_our_own_problems_are_found_without_metadata(found, monkeypatch, points)
     assert "cars" in moonas.problem_names()
 
 
-def test_our_own_entry_point_is_no_plugin(found):
-    found(*[EntryPoint("moonas", registry.OWN, GROUP)] * 2, EntryPoint("x", registry.OWN, GROUP))
+def test_the_entry_point_of_moonas_is_not_a_plugin(install):
+    install(*[EntryPoint("moonas", registry.OWN, GROUP)] * 2, EntryPoint("x", registry.OWN, GROUP))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert "cars" in registry.entries()
 
 
-def test_installed_plugins_are_found_on_the_path(tmp_path):
+def test_installed_plugins_are_found(tmp_path):
     write(tmp_path)
     for name in POINTS:
         folder = tmp_path / f"{name}_plugin-1.0.dist-info"
@@ -233,7 +233,7 @@ def test_installed_plugins_are_found_on_the_path(tmp_path):
     assert done.stderr.count("cannot be used") == 4
 
 
-def test_entries_fill_in_what_is_usual():
+def test_entries_have_default_settings():
     entry = ProblemEntry("a.problem", "a line", training="a.training")
     assert (entry.settings, entry.training_settings) == (
         "a.problem:Settings",
@@ -246,6 +246,6 @@ def test_entries_fill_in_what_is_usual():
     assert registry.entry("cars").task == "cars"
 
 
-def test_a_problem_without_training_says_which_have_one():
-    with pytest.raises(ValueError, match="eg-darts-cells has no full training yet.*cars"):
+def test_a_problem_without_training_names_those_that_have_one():
+    with pytest.raises(ValueError, match="eg-darts-cells has no training from scratch.*cars"):
         registry.training_settings_class("eg-darts-cells")

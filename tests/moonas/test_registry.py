@@ -1,3 +1,5 @@
+"""Problems and stages by name."""
+
 import os
 import subprocess
 import sys
@@ -8,7 +10,7 @@ import moonas
 from moonas.registry import stages
 
 
-def test_names_are_listed():
+def test_problem_names_and_stages_are_listed():
     assert "cars" in moonas.problem_names()
     assert stages("cars") == ["cars"]
 
@@ -24,12 +26,12 @@ def test_an_unknown_preset_lists_the_known_ones():
         moonas.load_problem("cars", preset="papers")
 
 
-def test_options_come_on_top_of_a_preset(tmp_path):
+def test_options_override_a_preset():
     problem = moonas.load_problem("cars", preset="paper", population=64)
     assert problem.settings.population == 64 and problem.settings.epochs == 10
 
 
-def test_a_folder_named_problems_hides_nothing_of_ours(tmp_path):
+def test_a_package_named_problems_does_not_hide_those_of_moonas(tmp_path):
     (tmp_path / "problems").mkdir()
     (tmp_path / "problems" / "__init__.py").write_text("mine = 1\n")
     code = "import problems, moonas; print(problems.mine, 'cars' in moonas.problem_names())"

@@ -1,3 +1,5 @@
+"""Settings: parsing, validation and conversion."""
+
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -7,7 +9,16 @@ import numpy as np
 import pytest
 
 from moonas.registry import settings_class
-from moonas.settings import SearchSettings, describe, names_of, parse, select, setting, to_json
+from moonas.settings import (
+    SearchSettings,
+    TabularSettings,
+    describe,
+    names_of,
+    parse,
+    select,
+    setting,
+    to_json,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +41,7 @@ class Example(SearchSettings):
         ("data", "none", "none"),
     ],
 )
-def test_words_become_values_of_the_fields_type(name, text, value):
+def test_text_is_parsed_to_the_type_of_the_field(name, text, value):
     assert parse(Example, name, text) == value
 
 
@@ -43,12 +54,12 @@ def test_words_become_values_of_the_fields_type(name, text, value):
         ("download", "maybe", "download=maybe is invalid: expected true or false"),
     ],
 )
-def test_words_that_do_not_fit_are_refused(name, text, message):
+def test_text_of_a_wrong_type_is_rejected(name, text, message):
     with pytest.raises(ValueError, match=message):
         parse(Example, name, text)
 
 
-def test_values_out_of_range_or_off_the_list_are_refused():
+def test_values_out_of_range_or_not_among_the_choices_are_rejected():
     with pytest.raises(ValueError, match="population=0 is invalid: expected at least 1"):
         Example(population=0)
     with pytest.raises(ValueError, match=r"cut='c' is unknown; choose from \['a', 'b'\]"):
@@ -66,30 +77,39 @@ def test_values_out_of_range_or_off_the_list_are_refused():
         (dict(population=True), "population=True"),
     ],
 )
-def test_values_of_the_wrong_type_are_refused(options, message):
+def test_values_of_a_wrong_type_are_rejected(options, message):
     with pytest.raises(ValueError, match=message):
         Example(**options)
 
 
-def test_numpys_numbers_whole_rates_and_paths_are_welcome():
+def test_numpy_scalars_integers_for_floats_and_paths_are_converted():
     settings = Example(population=np.int64(5), rate=1, root=Path("a"), objectives=["x", "y"])
     assert (settings.population, settings.rate, settings.root) == (5, 1.0, "a")
     assert type(settings.population) is int and type(settings.rate) is float
     assert settings.objectives == ("x", "y")
 
 
-def test_a_misspelled_option_is_a_type_error():
+def test_limits_include_least_and_most_but_not_above():
+    assert Example(population=1).population == 1
+    assert TabularSettings(crossover=1).crossover == 1
+    with pytest.raises(ValueError, match="crossover=1.01 is invalid: expected at most 1"):
+        TabularSettings(crossover=1.01)
+    with pytest.raises(ValueError, match="crossover=0.0 is invalid: expected more than 0"):
+        TabularSettings(crossover=0)
+
+
+def test_a_misspelled_option_raises_a_type_error():
     with pytest.raises(TypeError, match="populations"):
         Example(populations=3)
 
 
-def test_settings_as_json_hold_every_field():
+def test_settings_as_json_contain_every_field():
     assert to_json(Example())["objectives"] == ["error", "params"]
     assert set(to_json(Example())) == {row[0] for row in describe(Example)}
 
 
-def test_annotations_need_not_be_evaluated(tmp_path, monkeypatch):
-    """PEP 563: in a module with the future import, the types of fields are strings."""
+def test_annotations_may_be_strings(tmp_path, monkeypatch):
+    """PEP 563: with the future import, the types of fields are strings."""
     (tmp_path / "postponed_settings.py").write_text(POSTPONED)
     monkeypatch.syspath_prepend(str(tmp_path))
     from postponed_settings import Mine
@@ -128,22 +148,22 @@ class Mine(SearchSettings):
         ("moonas.metrics.features:EXTRACTORS", "eagan-generator:features", tuple),
     ],
 )
-def test_choices_are_those_of_the_library(path, name, chosen):
-    """Settings repeat them, since these modules import pymoo or torch."""
+def test_choices_of_settings_equal_those_of_the_library(path, name, chosen):
+    """Settings repeat the choices, since the modules that define them import pymoo or torch."""
     module, constant = path.split(":")
     stage, field = name.split(":")
     choices = settings_class(stage).__dataclass_fields__[field].metadata["choices"]
     assert chosen(choices) == getattr(import_module(module), constant)
 
 
-def test_the_help_of_pick_names_the_picks():
+def test_the_help_of_pick_names_all_picks():
     from moonas.run.front_file import PICKS
     from moonas.training.settings import Settings
 
     assert ", ".join(PICKS) in Settings.__dataclass_fields__["pick"].metadata["help"]
 
 
-def test_a_recipe_takes_its_fields_from_settings():
+def test_select_copies_fields_from_settings():
     @dataclass
     class Recipe:
         batch: int

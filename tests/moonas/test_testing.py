@@ -1,4 +1,4 @@
-"""The checks that moonas ships notice what they are for."""
+"""The checks that moonas ships detect violations of the contract."""
 
 import itertools
 
@@ -10,32 +10,32 @@ from moonas.run.session import Session
 from moonas.testing import check_problem, check_resume
 
 
-def test_a_problem_in_closed_form_keeps_the_contract():
+def test_the_toy_satisfies_the_contract():
     check_problem(Toy())
 
 
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("WrongSizes", "params of a candidate is .* but the network built has"),
-        ("DeadCrossover", "the crossover never made a new row"),
-        ("DeadMutation", "the mutation changed nothing"),
-        ("WrongEncode", "decode after encode"),
-        ("StateNotRestored", "resumed differs in call .* another 'result'"),
-        ("GeneratorNotSaved", "resumed differs in call .* another 'result'"),
+        ("WrongSizes", "params of a candidate is .* but its network has"),
+        ("DeadCrossover", "the crossover created no new row"),
+        ("DeadMutation", "the mutation changed no row"),
+        ("WrongEncode", r"decode\(encode\(a\)\) must equal a"),
+        ("StateNotRestored", "resumed run differs .* in call .* entry 'result'"),
+        ("GeneratorNotSaved", "resumed run differs .* in call .* entry 'result'"),
     ],
 )
-def test_the_check_notices_a_fault(fault, message):
+def test_the_check_detects_a_fault(fault, message):
     with pytest.raises(AssertionError, match=message):
         check_problem(getattr(broken_toys, fault)())
 
 
-def test_an_evaluator_that_lacks_a_member_is_refused_by_its_name():
+def test_an_evaluator_without_a_member_is_rejected():
     with pytest.raises(TypeError, match="_WithoutDevice lacks device: derive it from"):
         check_problem(broken_toys.NoDevice())
 
 
-def test_a_problem_without_codes_is_refused_when_it_is_made():
+def test_a_problem_without_decode_is_rejected_at_construction():
     class NoCodes(Toy):
         decode = Toy.__mro__[2].decode
 
@@ -43,7 +43,7 @@ def test_a_problem_without_codes_is_refused_when_it_is_made():
         NoCodes()
 
 
-def test_a_run_that_ends_early_after_a_stop_is_noticed(tmp_path):
+def test_a_resumed_run_with_fewer_calls_is_detected(tmp_path):
     runs = []
 
     def run(toy):
@@ -58,7 +58,7 @@ def test_a_run_that_ends_early_after_a_stop_is_noticed(tmp_path):
 
 
 class Clocked:
-    """A stage of five calls, each with a result and a time that no other call has."""
+    """A stage of five calls whose results are readings of a clock."""
 
     settings, inputs = ToySettings(), {}
 
@@ -71,15 +71,15 @@ class Clocked:
             self.session.recorded("score", {"x": call}, lambda: {"ms": float(next(self.clock))})
 
 
-def test_values_that_are_measured_may_differ_where_the_check_knows_them(tmp_path):
+def test_measured_values_may_differ_if_their_names_are_given(tmp_path):
     clock = itertools.count()
-    with pytest.raises(AssertionError, match="differs in call 0 .* another 'result'"):
+    with pytest.raises(AssertionError, match="differs .* in call 0 .* entry 'result'"):
         check_resume(lambda: Clocked(clock), Clocked.run, tmp_path / "unknown")
     check_resume(lambda: Clocked(clock), Clocked.run, tmp_path / "known", measured=["ms"])
 
 
 @pytest.mark.parametrize(("max_stops", "n_starts"), [(None, 6), (9, 6), (2, 4), (1, 3)])
-def test_a_run_of_many_calls_is_stopped_at_a_few_of_them(max_stops, n_starts, tmp_path):
+def test_max_stops_limits_the_number_of_interruptions(max_stops, n_starts, tmp_path):
     starts = []
 
     def build():
@@ -87,4 +87,4 @@ def test_a_run_of_many_calls_is_stopped_at_a_few_of_them(max_stops, n_starts, tm
         return starts[-1]
 
     check_resume(build, Clocked.run, tmp_path, max_stops=max_stops)
-    assert len(starts) == n_starts  # one straight through, one after the last stop
+    assert len(starts) == n_starts  # includes the uninterrupted run and the one after the last stop

@@ -1,3 +1,5 @@
+"""Problems whose shared weights train during a run, with every algorithm."""
+
 import copy
 import pickle
 
@@ -18,7 +20,7 @@ EVERY_ALGORITHM = sorted(ALGORITHMS)
 
 
 @pytest.mark.parametrize("name", EVERY_ALGORITHM)
-def test_no_survivor_is_stale(name):
+def test_survivors_have_objectives_of_the_current_weights(name):
     toy = Toy()
     stale = []
 
@@ -41,7 +43,7 @@ def test_training_happens_once_a_generation(name):
 
 
 @pytest.mark.parametrize("name", EVERY_ALGORITHM)
-def test_same_seed_gives_the_same_run_also_on_one_object(name):
+def test_runs_with_the_same_seed_are_equal_also_on_the_same_object(name):
     toy = Toy()
     first, second, other = run(toy, name), run(toy, name), run(Toy(), name)
     for again in (second, other):
@@ -50,16 +52,16 @@ def test_same_seed_gives_the_same_run_also_on_one_object(name):
 
 
 @pytest.mark.parametrize("name", EVERY_ALGORITHM)
-def test_a_run_stopped_at_any_call_and_resumed_equals_the_straight_one(name, tmp_path):
+def test_a_resumed_run_equals_an_uninterrupted_one(name, tmp_path):
     def search(toy):
         return run(toy, name, generations=4)
 
-    straight, resumed = check_resume(Toy, search, tmp_path, max_stops=15)
+    straight, resumed = check_resume(Toy, search, tmp_path, max_stops=4)
     assert np.array_equal(resumed.pop.get("X"), straight.pop.get("X"))
     assert np.array_equal(resumed.pop.get("F"), straight.pop.get("F"))
 
 
-def test_two_algorithms_one_after_the_other_run_as_if_alone():
+def test_two_algorithms_in_turn_do_not_influence_each_other():
     toy = Toy()
     one, two = run(toy, "nsga2"), run(toy, "smsemoa")
     assert np.array_equal(one.pop.get("F"), run(Toy(), "nsga2").pop.get("F"))
@@ -67,7 +69,7 @@ def test_two_algorithms_one_after_the_other_run_as_if_alone():
 
 
 @pytest.mark.parametrize("name", ["nsga3", "unsga3", "pnsga3", "spea2", "rvea", "ctaea", "moead"])
-def test_no_scale_of_old_objectives_is_remembered(name):
+def test_ideal_points_of_old_objectives_are_reset(name):
     toy = Toy(broken="rising")  # errors get worse, so that an old best would stay the best
 
     def callback(algorithm):
@@ -86,12 +88,12 @@ def test_no_scale_of_old_objectives_is_remembered(name):
     run(toy, name, generations=6, callback=callback)
 
 
-def test_parents_that_are_scored_again_count_as_evaluations():
+def test_reevaluated_parents_count_as_evaluations():
     result = run(Toy(), "nsga2", generations=4)
     assert result.algorithm.evaluator.n_eval == 8 + 3 * 16
 
 
-def test_the_parents_train_and_nobody_else():
+def test_training_uses_only_the_parents():
     toy = Toy()
     seen = []
 
@@ -103,19 +105,19 @@ def test_the_parents_train_and_nobody_else():
         assert set(trained) == parents
 
 
-def test_offspring_train_too_where_a_task_says_so():
+def test_training_uses_the_offspring_if_the_problem_requires_it():
     toy = Toy(everyone=True)
     run(toy, generations=3)
     assert [len(call) for call in toy.evaluator.calls[1:]] == [16, 16]
 
 
-def test_moead_is_refused_where_offspring_train():
-    with pytest.raises(ValueError, match="MOEAD hands over one row a call.*ParallelMOEAD"):
+def test_moead_is_rejected_if_training_uses_the_offspring():
+    with pytest.raises(ValueError, match="MOEAD evaluates one row per call.*ParallelMOEAD"):
         run(Toy(everyone=True), "moead")
     run(Toy(everyone=True), "parallel-moead")
 
 
-def test_growth_is_the_fall_of_the_error_by_epoch():
+def test_growth_is_the_decrease_of_the_error_per_epoch():
     toy = Toy()
     levels = []
     result = run(toy, generations=3, callback=lambda a: levels.append(float(toy.evaluator.t)))
@@ -124,12 +126,12 @@ def test_growth_is_the_fall_of_the_error_by_epoch():
     assert np.allclose(result.pop.get("growth"), expected, rtol=1e-12)
 
 
-def test_growth_is_unknown_in_the_first_generation_and_where_nothing_moves():
+def test_growth_is_nan_in_the_first_generation_and_in_a_stationary_problem():
     assert np.isnan(run(Toy(), generations=1).pop.get("growth")).all()
     assert np.isnan(run(Toy(nonstationary=False), generations=4).pop.get("growth")).all()
 
 
-def test_a_static_problem_trains_once():
+def test_a_stationary_problem_trains_once():
     toy = Toy(nonstationary=False)
     result = run(toy)
     assert toy.evaluator.calls == ["warm up"]
@@ -147,7 +149,7 @@ def test_a_call_without_an_algorithm_never_trains():
     assert fresh.evaluator.calls == []
 
 
-def test_an_interleaved_second_run_is_noticed():
+def test_interleaving_a_second_run_raises():
     toy = Toy()
     one, two = (algorithm("nsga2", toy).setup(toy, ("n_gen", 5), seed=s) for s in (1, 2))
     one.next()
@@ -156,7 +158,7 @@ def test_an_interleaved_second_run_is_noticed():
         one.next()
 
 
-def test_an_algorithm_goes_on_where_it_was_after_a_first_minimize():
+def test_an_algorithm_continues_after_a_first_minimize():
     toy = Toy()
     half = run(toy, "nsga2", generations=3)
     half.algorithm.termination = type(half.algorithm.termination)(6)
@@ -165,7 +167,7 @@ def test_an_algorithm_goes_on_where_it_was_after_a_first_minimize():
 
 
 def interrupt_at(toy, name):
-    """Make one method of the evaluator fail as Ctrl-C does, once."""
+    """Let the next call of an evaluator's method raise a KeyboardInterrupt."""
     real = getattr(toy.evaluator, name)
 
     def interrupted(*args):
@@ -176,7 +178,7 @@ def interrupt_at(toy, name):
 
 
 @pytest.mark.parametrize("name", ["warm_up", "train", "score"])
-def test_an_interrupted_algorithm_is_not_taken_up_again(name):
+def test_an_interrupted_algorithm_cannot_be_continued(name):
     toy = Toy()
     algorithm_ = algorithm("nsga2", toy).setup(toy, termination=("n_gen", 5), seed=1)
     interrupt_at(toy, name)
@@ -188,7 +190,7 @@ def test_an_interrupted_algorithm_is_not_taken_up_again(name):
     assert np.array_equal(run(toy).pop.get("F"), run(Toy()).pop.get("F"))
 
 
-def test_an_algorithm_from_elsewhere_is_not_taken_up():
+def test_an_unpickled_algorithm_cannot_be_continued():
     toy = Toy()
     run(toy)
     loaded = pickle.loads(pickle.dumps(run(Toy(), "nsga2").algorithm))
@@ -198,7 +200,7 @@ def test_an_algorithm_from_elsewhere_is_not_taken_up():
         loaded.next()
 
 
-def test_a_scored_population_starts_a_static_run_and_no_moving_one():
+def test_an_evaluated_population_can_start_only_a_stationary_run():
     first = run(Toy())
     for nonstationary in (True, False):
         toy = Toy(nonstationary=nonstationary)
@@ -210,7 +212,7 @@ def test_a_scored_population_starts_a_static_run_and_no_moving_one():
             assert len(run(toy, start).pop) == 8
 
 
-def test_a_candidate_that_had_failed_has_no_growth_to_show():
+def test_a_candidate_that_had_failed_has_zero_growth():
     toy = Toy()
 
     def callback(algorithm):
@@ -218,21 +220,26 @@ def test_a_candidate_that_had_failed_has_no_growth_to_show():
         algorithm.pop[0].set("error", 100.0)
         algorithm.data["marked"] = algorithm.pop[0].X.copy()
 
-    one, two = {}, None
+    at_mating = {}
     algorithm_ = algorithm("nsga2", toy).setup(
         toy, termination=("n_gen", 3), seed=1, callback=callback
     )
     algorithm_.next()
     marked = algorithm_.data["marked"]
-    two = toy._next_generation
-    toy._next_generation = lambda X, a: one.update(pop=a.pop) or two(X, a)
+    next_generation = toy._next_generation
+
+    def spy(offspring, algorithm):
+        at_mating["parents"] = algorithm.pop
+        return next_generation(offspring, algorithm)
+
+    toy._next_generation = spy
     algorithm_.next()
-    rows = {tuple(i.X): i.get("growth") for i in one["pop"]}
+    rows = {tuple(i.X): i.get("growth") for i in at_mating["parents"]}
     assert rows.pop(tuple(marked)) == 0
     assert all(growth > 0 for growth in rows.values())
 
 
-def test_random_search_takes_options_as_the_others_do():
+def test_random_search_accepts_options_of_genetic_algorithms():
     toy = Toy()
     search = algorithm("random", toy, n_offsprings=3)
     result = run(toy, search, generations=4)
@@ -240,7 +247,7 @@ def test_random_search_takes_options_as_the_others_do():
     assert type(search.output).__name__ == "SearchOutput"
 
 
-def test_the_error_is_never_taken_for_the_size():
+def test_pnsga3_uses_params_as_the_size_in_any_order_of_objectives():
     for objectives in (("error", "params"), ("params", "error")):
         toy = Toy(objectives=objectives)
         assert algorithm("pnsga3", toy).survival.size == "params"
@@ -253,7 +260,7 @@ def test_history_shares_the_problem():
     assert copy.deepcopy(toy) is toy
 
 
-def test_a_pickle_leaves_the_weights_behind():
+def test_a_pickled_problem_does_not_include_weights():
     toy = Toy()
     run(toy)
     again = pickle.loads(pickle.dumps(toy))
@@ -271,12 +278,12 @@ def test_a_failed_candidate_gets_the_worst_value_and_is_flagged():
     assert (result.pop.get("F")[failed, 1] == 1 + result.pop.get("X")[failed].sum(axis=1)).all()
 
 
-def test_a_population_that_fails_as_a_whole_stops_the_search():
+def test_a_search_ends_if_every_candidate_fails():
     with pytest.raises(SearchFailed, match="All 8 candidates"):
         run(Toy(broken="all"))
 
 
-def test_a_column_of_the_wrong_shape_is_refused():
+def test_a_column_with_a_wrong_shape_is_rejected():
     with pytest.raises(ValueError, match=r"column 'error' with shape \(8, 1\); expected \(8,\)"):
         run(Toy(broken="shape"))
 
@@ -292,24 +299,24 @@ def test_a_column_of_the_wrong_shape_is_refused():
         (np.full((2, N_VAR), "a"), "Expected rows of 6 integers"),
     ],
 )
-def test_rows_that_are_no_architectures_are_refused_with_advice(bad, message):
+def test_invalid_rows_are_rejected_with_advice(bad, message):
     with pytest.raises(ValueError, match=message) as caught:
         Toy().evaluate(bad)
     assert "NSGA2(**problem.operators())" in str(caught.value)
 
 
-def test_pymoos_default_operators_are_refused_with_advice():
+def test_pymoos_default_operators_are_rejected_with_advice():
     with pytest.raises(ValueError, match=r"problem\.operators\(\)"):
         minimize(Toy(), NSGA2(pop_size=8), ("n_gen", 2), seed=1)
 
 
-def test_whole_numbers_as_floats_are_welcome():
+def test_integers_may_be_given_as_floats():
     toy = Toy()
     X = np.ones((2, N_VAR))
     assert np.array_equal(toy.evaluate(X), toy.evaluate(X.astype(int)))
 
 
-def test_unknown_and_too_few_objectives_are_refused():
+def test_unknown_or_too_few_objectives_are_rejected():
     with pytest.raises(ValueError, match=r"Unknown objective 'speed'; choose from \['error', 'par"):
         Toy(objectives=("error", "speed"))
     with pytest.raises(ValueError, match="two or more"):
@@ -318,7 +325,7 @@ def test_unknown_and_too_few_objectives_are_refused():
         Toy(objectives=("error", "growth"))
 
 
-def test_columns_may_not_take_pymoos_names(monkeypatch):
+def test_column_names_that_pymoo_reserves_are_rejected(monkeypatch):
     import toy as module
 
     names = iter(["config", "params", "growth"])
@@ -327,7 +334,7 @@ def test_columns_may_not_take_pymoos_names(monkeypatch):
         Toy(objectives=("config", "params"))
 
 
-def test_front_has_the_columns_and_the_architectures():
+def test_rows_of_a_front_have_columns_and_architectures():
     rows = front(run(Toy()))
     for row in rows:
         assert row.architecture == tuple(row.x.tolist())

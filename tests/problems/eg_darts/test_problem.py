@@ -240,7 +240,10 @@ def test_a_folder_of_another_second_stage_is_found_before_the_first_one_runs(
 def test_a_preparation_wants_no_algorithm(elsewhere, capsys):
     line = ["search", "eg-darts", "--stage", "eg-darts-cells", "--algorithm", "nsga2"]
     assert main(line) == 2
-    assert "algorithm='nsga2' is invalid: eg-darts-cells takes none" in capsys.readouterr().err
+    assert (
+        "algorithm='nsga2' is invalid: eg-darts-cells does not use an algorithm"
+        in capsys.readouterr().err
+    )
 
 
 def test_networks_that_were_trained_are_not_trained_again(load):
@@ -278,7 +281,7 @@ def test_one_stage_runs_alone_with_cells_of_any_kind(elsewhere, capsys, line):
         (["cellz=PDARTS"], "Unknown setting 'cellz'"),
         (["eg-dart.batch=3"], "unknown stage 'eg-dart'; choose from ['eg-darts-cells', 'eg-darts'"),
         (["eg-darts.history=3"], "Unknown setting 'history'"),
-        (["from_run=x"], "from_run='x' is invalid: the stage before eg-darts runs, too"),
+        (["from_run=x"], "from_run='x' is invalid: eg-darts starts from the stage before it"),
         (["--stage", "x"], "Unknown stage 'x' of eg-darts"),
         (["--algorithm", "nsga9"], "Unknown algorithm 'nsga9'"),
         (["stage_cells=2,1"], "stage_cells=(2, 1) is invalid"),

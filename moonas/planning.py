@@ -1,0 +1,519 @@
+"""Plan the stages of a search or of a training from scratch, and run one planned stage.
+
+:func:`plan_search` and :func:`plan_training` check everything that can be checked before any work
+and return a list of :class:`PlannedStage`, to be run in order. :func:`moonas.search` and
+:func:`moonas.train` do both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import registry
+from .run.callbacks import RunCallback
+from .run.folders import folder_names, last_run
+from .run.numbers import plural
+from .run.stage import Stage, TrainingStage
+from .settings import RunSettings, names_of
+
+if TYPE_CHECKING:
+    from pymoo.core.algorithm import Algorithm
+
+    from .problem import ArchitectureProblem
+    from .run.search import SearchResult
+
+DEFAULT_SEED = 1
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """Result of one stage.
+
+    Args:
+        name: name of the stage.
+        folder: run folder of the stage.
+        stage: the problem, or the :class:`~moonas.run.stage.TrainingStage`; its journal is closed.
+        result: a :class:`.run.search.SearchResult`, or what the training stage's ``run`` returned.
+        lines: lines that report the result.
+        computed: whether anything was computed; False if an earlier run had recorded every call.
+    """
+
+    name: str
+    folder: Path
+    stage: Stage | ArchitectureProblem
+    result: Any
+    lines: tuple[str, ...]
+    computed: bool
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Scores on the test set, column -> value, of a training from scratch; else empty."""
+        return dict(getattr(self.result, "columns", {}))
+
+
+@dataclass
+class PlannedStage:
+    """A stage that is ready to run: its options, folder and seed have been checked.
+
+    Attributes:
+        name: name of the stage.
+        recorded_as: name of the stage in ``run.json``.
+        folder: run folder; running the stage again resumes the run in this folder.
+        seed: seed of the run.
+        build: function that creates the stage.
+        stage: the stage; None if it cannot be created before the previous stage has run.
+        algorithm: name of an algorithm, or a function problem -> pymoo algorithm; None for the
+            problem's own algorithm.
+        activity: first word of the log, such as "Searching".
+    """
+
+    name: str
+    recorded_as: str
+    folder: Path
+    seed: int
+    build: Callable[[], Stage | ArchitectureProblem]
+    stage: Stage | ArchitectureProblem | None = None
+    algorithm: str | Callable[[ArchitectureProblem], Algorithm] | None = None
+    activity: str = "Searching"
+
+    def check_folder(self) -> None:
+        """Check that the run can begin or be resumed in its folder, which is created if missing.
+
+        Raises:
+            RunMismatch: the folder holds another run.
+            DamagedRun: a file in the folder is damaged.
+            RunInUse: another process is writing to the folder.
+        """
+        if self.stage is None:
+            self.stage = self.build()
+        registry.attach_journal(self.stage, self.recorded_as, self.folder).close()
+        self.stage.session.journal = None
+
+    def run(self, *, callbacks: Sequence[RunCallback] = (), verbose: bool = False) -> StageResult:
+        """Run or resume the stage. Its journal is closed even if the run raises an exception.
+
+        Args:
+            callbacks: callbacks that are called while the stage runs.
+            verbose: whether a search prints one line per generation.
+
+        Raises:
+            RunMismatch: the folder holds another run.
+            SearchFailed: every candidate of a population, or every step of an epoch, failed.
+        """
+        stage = self.build() if self.stage is None else self.stage
+        journal = registry.attach_journal(stage, self.recorded_as, self.folder)
+        try:
+            stage.callbacks.extend(callbacks)
+            before = journal.n_calls
+            recorded = f", {plural(before, 'call')} recorded" if before else ""
+            stage.log(
+                f"{self.activity} on {stage.settings.data}, seed {self.seed}, device "
+                f"{stage.device}, folder {self.folder}{recorded}."
+            )
+            result: Any
+            if isinstance(stage, TrainingStage):
+                result = stage.run(self.seed)
+                lines = stage.report(result, self.folder)
+            else:
+                assert not isinstance(stage, Stage)
+                result = self._search(stage, verbose)
+                lines = result.afterwards
+            computed = journal.n_calls > before
+            return StageResult(self.name, self.folder, stage, result, tuple(lines), computed)
+        finally:
+            journal.close()
+            for callback in callbacks:
+                if callback in stage.callbacks:
+                    stage.callbacks.remove(callback)
+
+    def _search(self, problem: ArchitectureProblem, verbose: bool) -> SearchResult:
+        from .problem import describe_algorithm
+        from .run.search import search
+        from .views.front import save_front
+
+        algorithm = make_algorithm(self.algorithm, problem)
+        problem.log(describe_algorithm(algorithm))
+        generations = problem.settings.generations
+        found = search(problem, algorithm, seed=self.seed, generations=generations, verbose=verbose)
+        save_front(problem, found, found.folder)
+        return found
+
+
+def plan_search(
+    task: str,
+    *,
+    out: str | Path | None = None,
+    seed: int | None = None,
+    algorithm: str | Callable[[ArchitectureProblem], Algorithm] | None = None,
+    stage: str | None = None,
+    preset: str | None = None,
+    stages: Mapping[str, Mapping[str, Any]] | None = None,
+    **options: Any,
+) -> list[PlannedStage]:
+    """Return the stages that :func:`moonas.search` runs with these arguments, in order.
+
+    Raises:
+        ValueError: a name, an option or a value is invalid, or a folder holds another run.
+    """
+    from .run.journal import check_run
+
+    seed = _check_seed(seed)
+    all_stages = registry.stages(task)
+    names = stage_names(task, stage)
+    classes = {name: registry.settings_class(name) for name in names}
+    presets = {name: registry.preset_options(c, preset) for name, c in classes.items()}
+    options_of = _options_by_stage(classes, presets, options, stages or {})
+    if stage is None:
+        names = pipeline(names, options_of)
+    labels = folder_names(names)
+    out = None if out is None else Path(out)
+    seed = _seed_of(task, seed, out, labels)
+    if out is None:
+        data = classes[names[0]](**options_of[names[0]]).data
+        out = Path("runs") / f"{task}-{Path(data).name}-seed{seed}"
+    plan: list[PlannedStage] = []
+    previous: Path | None = None
+    has_search = False
+    for name, label in zip(names, labels, strict=True):
+        stage_options, has_source = options_of[name], "from_run" in names_of(classes[name])
+        if previous is not None and stage_options.get("from_run") is not None:
+            raise ValueError(
+                f"from_run={stage_options['from_run']!r} is invalid: {name} starts from the stage "
+                f"before it, which runs as well. Run {name} alone (stage={name!r}, --stage {name})."
+            )
+        if stage is not None:
+            stage_options = _starting_from_previous(all_stages, name, out, stage_options)
+        folder = _folder_of(task, out, label)
+        planned = PlannedStage(name, name, folder, seed, _builder(name, stage_options))
+        first_build = planned.build()  # raises for invalid options before any work
+        planned.stage = first_build
+        if isinstance(first_build, TrainingStage):
+            planned.activity = "Preparing"
+        else:
+            assert not isinstance(first_build, Stage)
+            make_algorithm(algorithm, first_build)
+            planned.algorithm, has_search = algorithm, True
+        if previous is not None and has_source:
+            stage_options = stage_options | {"from_run": str(previous)}
+            classes[name](**stage_options)
+            check_run(folder, name, first_build.settings, seed)
+            planned.build = _builder(name, stage_options)
+            planned.stage = None  # the run that it starts from does not exist yet
+        plan.append(planned)
+        previous = folder
+    if algorithm is not None and not has_search:
+        raise ValueError(
+            f"algorithm={algorithm!r} is invalid: {', '.join(names)} does not use an algorithm."
+        )
+    plan[0].check_folder()
+    return plan
+
+
+def plan_training(
+    run: str | Path | None = None,
+    *,
+    architecture: str | None = None,
+    pick: str | int | Iterable[str | int] | None = None,
+    out: str | Path | None = None,
+    seed: int | None = None,
+    preset: str | None = None,
+    **options: Any,
+) -> list[PlannedStage]:
+    """Return the trainings that :func:`moonas.train` runs with these arguments, in order.
+
+    Raises:
+        ValueError: a name, an option or a value is invalid, the search is not complete, or a folder
+            holds another training.
+    """
+    seed = _check_seed(seed)
+    name = trained_problem(run, architecture)
+    settings = registry.training_settings_class(name)
+    fields, picks = names_of(settings), _picks(pick)
+    if architecture is not None:
+        if picks:
+            raise ValueError(
+                f"pick={pick!r} is invalid with architecture={architecture!r}: pick selects rows "
+                "from the front of a run."
+            )
+        if "architecture" not in fields:
+            raise ValueError(
+                f"architecture={architecture!r} is invalid: expected the name of a classifier."
+            )
+        options = options | {"architecture": architecture}
+    elif picks and "pick" not in fields:
+        raise ValueError(
+            f"pick={pick!r} is invalid: for {name}, only the architecture that the search picked "
+            "can be trained."
+        )
+    for option in options:
+        stages_with(option, {name: settings})
+    if run is None:
+        assert architecture is not None  # trained_problem() requires one of the two
+        return [_plan_published(name, architecture, out, seed, preset, options)]
+    choices: list[dict[str, str]] = [{"pick": row} for row in dict.fromkeys(picks)] or [{}]
+    base = Path(run) / "training" if out is None else Path(out)
+    plan = []
+    for choice in choices:
+        folder = base if len(choices) == 1 else Path(f"{base}-{choice['pick']}")
+        training = load_training(run, preset=preset, **options | choice)
+        plan.append(_plan_of(name, training, folder, seed))
+    for planned in plan:
+        planned.check_folder()
+    return plan
+
+
+def _picks(pick: str | int | Iterable[str | int] | None) -> list[str]:
+    if pick is None:
+        return []
+    if isinstance(pick, str) or hasattr(pick, "__index__"):
+        return [str(pick)]
+    return [str(row) for row in pick]
+
+
+def _plan_published(
+    name: str,
+    architecture: str,
+    out: str | Path | None,
+    seed: int | None,
+    preset: str | None,
+    options: dict[str, Any],
+) -> PlannedStage:
+    options = registry.preset_options(registry.training_settings_class(name), preset) | options
+    training = registry.training_module(name).build(**options)
+    if out is None:
+        data = Path(training.settings.data).name
+        out = f"runs/{architecture}-{data}-seed{DEFAULT_SEED if seed is None else seed}"
+    planned = _plan_of(name, training, Path(out), seed)
+    planned.check_folder()
+    return planned
+
+
+def _plan_of(name: str, training: TrainingStage, folder: Path, seed: int | None) -> PlannedStage:
+    seed = _recorded_seed(folder) if seed is None else seed
+    return PlannedStage(
+        name,
+        f"{name} training",
+        folder,
+        DEFAULT_SEED if seed is None else seed,
+        build=lambda: training,
+        stage=training,
+        activity="Training",
+    )
+
+
+def trained_problem(run: str | Path | None, architecture: str | None) -> str:
+    """Return the name of the problem whose training from scratch applies.
+
+    Args:
+        run: run folder of a search, or None.
+        architecture: name of a published architecture, or None.
+
+    Raises:
+        ValueError: not exactly one of the two is given, or it does not exist.
+    """
+    if run is not None and architecture is None:
+        return last_run(run)[1]
+    if run is None and architecture is not None:
+        from .models.zoo import zoo
+
+        published = zoo(architecture)
+        assert not isinstance(published, dict)
+        return published.problem
+    got = "neither" if run is None else "both"
+    raise ValueError(
+        "Training requires either a run folder or the name of a published architecture "
+        f"(architecture=NAME, --architecture NAME); got {got}."
+    )
+
+
+def make_algorithm(
+    algorithm: str | Callable[[ArchitectureProblem], Algorithm] | None,
+    problem: ArchitectureProblem,
+) -> Algorithm:
+    """Create a new pymoo algorithm.
+
+    Args:
+        algorithm: name of an algorithm, or a function problem -> pymoo algorithm; None for the
+            problem's own algorithm.
+        problem: problem that the algorithm will search.
+
+    Raises:
+        ValueError: the name is unknown, or the function does not return a pymoo algorithm.
+    """
+    if algorithm is None:
+        return problem.algorithm()
+    if isinstance(algorithm, str):
+        from .algorithms import algorithm as algorithm_by_name
+
+        return algorithm_by_name(algorithm, problem)
+    from pymoo.core.algorithm import Algorithm
+
+    created = algorithm(problem) if callable(algorithm) else None
+    if not isinstance(created, Algorithm):
+        raise ValueError(
+            "algorithm is invalid: expected a name, or a function that takes a problem and returns "
+            f"a pymoo algorithm; got {algorithm!r}."
+        )
+    return created
+
+
+def stage_names(task: str, stage: str | None = None) -> list[str]:
+    """Return the names of the stages of a task, in order, or only the given one.
+
+    Raises:
+        ValueError: the task or the stage is unknown.
+    """
+    names = registry.stages(task)
+    if stage is None:
+        return names
+    if stage not in names:
+        raise ValueError(f"Unknown stage {stage!r} of {task}; choose from {names}.")
+    return [stage]
+
+
+def stages_with(option: str, classes: Mapping[str, type[RunSettings]]) -> list[str]:
+    """Return the names of the stages whose Settings have an option.
+
+    Args:
+        option: name of a field.
+        classes: name of a stage -> its Settings class.
+
+    Raises:
+        ValueError: no stage has the option.
+    """
+    names = [name for name, settings in classes.items() if option in names_of(settings)]
+    if not names:
+        known = set().union(*map(names_of, classes.values()))
+        raise ValueError(f"Unknown setting {option!r}; choose from {sorted(known)}.")
+    return names
+
+
+def _options_by_stage(
+    classes: Mapping[str, type[RunSettings]],
+    presets: Mapping[str, Mapping[str, Any]],
+    options: Mapping[str, Any],
+    stages: Mapping[str, Mapping[str, Any]],
+) -> dict[str, dict[str, Any]]:
+    """Merge the options of each stage.
+
+    Args:
+        classes: name of a stage -> its Settings class.
+        presets: name of a stage -> options of the preset.
+        options: options of every stage that has them; they override those of the preset.
+        stages: name of a stage -> options of this stage only; they override all others.
+    """
+    merged = {name: dict(presets[name]) for name in classes}
+    for option in options:
+        for name in stages_with(option, classes):
+            merged[name][option] = options[option]
+    for name, values in stages.items():
+        if name not in classes:
+            raise ValueError(f"Unknown stage {name!r} in stages; choose from {list(classes)}.")
+        for option in values:
+            stages_with(option, {name: classes[name]})
+        merged[name] |= values
+    return merged
+
+
+def _builder(name: str, options: dict[str, Any]) -> Callable[[], Any]:
+    return lambda: registry.load_stage(name, **options)
+
+
+def _folder_of(task: str, out: Path, label: str) -> Path:
+    return out if len(registry.stages(task)) == 1 else out / label
+
+
+def _seed_of(task: str, seed: int | None, out: Path | None, labels: Iterable[str]) -> int:
+    """Return the given seed, else that of the run in ``out``, else the default."""
+    if seed is not None:
+        return seed
+    if out is not None:
+        for label in labels:
+            recorded = _recorded_seed(_folder_of(task, out, label))
+            if recorded is not None:
+                return recorded
+    return DEFAULT_SEED
+
+
+def _recorded_seed(folder: Path) -> int | None:
+    from .run.journal import read_run
+
+    return read_run(folder)[0]["seed"] if (folder / "run.json").exists() else None
+
+
+def _starting_from_previous(
+    stages: list[str], name: str, out: Path, options: dict[str, Any]
+) -> dict[str, Any]:
+    """Let a stage that runs alone start from the run of the stage before it, if there is one.
+
+    Args:
+        stages: names of all stages of the task, in order.
+        name: name of the stage.
+        out: folder of the task.
+        options: options of the stage.
+
+    Returns:
+        The options, with ``from_run`` if the stage can start from that run.
+    """
+    previous = out / stages[stages.index(name) - 1] if name != stages[0] else None
+    if previous is None or "from_run" not in names_of(registry.settings_class(name)):
+        return options
+    if options.get("from_run") is not None or not (previous / "run.json").exists():
+        return options
+    try:
+        registry.settings_class(name)(**options | {"from_run": str(previous)})
+    except ValueError:  # another option determines what the stage starts from
+        return options
+    return options | {"from_run": str(previous)}
+
+
+def _check_seed(seed: Any) -> int | None:
+    if seed is None:
+        return None
+    if isinstance(seed, bool) or not hasattr(seed, "__index__") or seed < 0:
+        raise ValueError(f"seed={seed!r} is invalid: expected a whole number, 0 or more.")
+    return int(seed)
+
+
+def pipeline(names: list[str], options: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the stages that a search of a task runs, in order.
+
+    Args:
+        names: names of all stages of the task, in order.
+        options: name of a stage -> its options.
+    """
+    first, last = (registry.settings_class(n)(**options[n]) for n in (names[0], names[-1]))
+    return names[-1:] if last.needs_no_stage_before else first.pipeline(names)
+
+
+def load_training(
+    run: str | Path,
+    *,
+    preset: str | None = None,
+    journal: str | Path | None = None,
+    **options: Any,
+) -> TrainingStage:
+    """Create the stage that trains an architecture from a search's front from scratch.
+
+    Args:
+        run: run folder of a search, or of its last stage.
+        preset: name of a preset; ``options`` override it.
+        journal: folder that records the training, see :func:`moonas.load_problem`.
+        options: fields of the training's Settings. Fields that the search has as well default to
+            the values of the search.
+
+    Returns:
+        A :class:`moonas.run.stage.TrainingStage`.
+
+    Raises:
+        ValueError: the folder holds no run, or the problem has no training from scratch.
+    """
+    folder, name = last_run(run)
+    options = registry.preset_options(registry.training_settings_class(name), preset) | options
+    training: TrainingStage = registry.training_module(name).build(from_run=str(folder), **options)
+    if journal is not None:
+        registry.attach_journal(training, f"{name} training", journal)
+    return training
