@@ -24,7 +24,7 @@ from .pareto import pick
 from .run.candidates import Candidates
 from .run.session import SearchSession, describe_algorithm
 from .settings import SearchSettings, check_objectives
-from .spaces.genes import Genes, labels
+from .spaces.genes import Genes, categorical_genes
 
 if TYPE_CHECKING:
     import torch
@@ -220,7 +220,7 @@ class ArchitectureProblem(Problem, ABC):
         self.settings = settings
         self.columns = tuple(columns)
         self.objectives = settings.objectives
-        self.set_genes(labels(n_choices) if genes is None else genes, nodes, blocks)
+        self.set_genes(categorical_genes(n_choices) if genes is None else genes, nodes, blocks)
         self.session = SearchSession(self)
         super().__init__(
             n_var=len(self.genes.low),
@@ -321,7 +321,7 @@ class ArchitectureProblem(Problem, ABC):
         """What JSON can hold of an architecture; by default its row, unless the space does more."""
         if hasattr(self.space, "to_json"):
             return self.space.to_json(architecture)
-        return {"x": self.genes.plain(np.asarray(self.encode(architecture), self.genes.dtype))}
+        return {"x": self.genes.to_json(np.asarray(self.encode(architecture), self.genes.dtype))}
 
     def architecture_from_json(self, value: Any) -> Any:
         """The architecture that :meth:`architecture_to_json` wrote.
@@ -333,7 +333,7 @@ class ArchitectureProblem(Problem, ABC):
             return self.space.from_json(value)
         if not isinstance(value, dict) or "x" not in value:
             raise ValueError(f"An architecture has the key 'x', its row; got {value!r}.")
-        return self.decode(self.check_rows(self.genes.of_plain(value["x"])))
+        return self.decode(self.check_rows(self.genes.from_json(value["x"])))
 
     def operators(self) -> dict[str, Any]:
         """Sampling, crossover, mutation and duplicate elimination for any genetic algorithm.

@@ -70,7 +70,7 @@ def _joined(parts: Iterable[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
 def _score_each(problem, candidates, jobs, seed, journal, on_progress):
     """The columns of each candidate; those of an interrupted call are read, not computed again."""
     partial = {} if journal is None else journal.partial_results()
-    plain = [problem.genes.plain(x) for x in candidates.X]
+    plain = [problem.genes.to_json(x) for x in candidates.X]
     results = [partial.get(tuple(row)) for row in plain]
     missing = [i for i, result in enumerate(results) if result is None]
     parts = [candidates[i : i + 1] for i in missing]

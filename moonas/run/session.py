@@ -264,7 +264,7 @@ class SearchSession(Session):
 
     def _plain(self, X: np.ndarray) -> list[Any]:
         """Rows as a journal's request holds them."""
-        return [self.problem.genes.plain(x) for x in X]
+        return [self.problem.genes.to_json(x) for x in X]
 
 
 class _Cache:

@@ -102,7 +102,7 @@ def read_scores(problem: ArchitectureProblem, records: Sequence[Mapping[str, Any
         trainings += record["kind"] == "train"
         if record["kind"] != "score":
             continue
-        X = np.stack([problem.genes.of_plain(x) for x in record["request"]["x"]])
+        X = np.stack([problem.genes.from_json(x) for x in record["request"]["x"]])
         good = ~np.array(record["result"]["failed"], bool)
         columns = {
             name: np.array(record["result"][name], float)[good]

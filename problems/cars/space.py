@@ -22,7 +22,7 @@ from itertools import combinations
 
 import numpy as np
 
-from moonas.spaces.genotype import Cells, check_cell, edges_of_json, to_json
+from moonas.spaces.genotype import Cells, check_cell, edges_from_json, to_json
 
 __all__ = ["Architecture", "decode", "edges", "encode", "from_genotype", "from_json", "to_json"]
 OPERATIONS = (
@@ -119,4 +119,4 @@ def _cell(name, pairs):
 
 def from_json(value):
     """The architecture that :func:`to_json` wrote; else a ``ValueError`` says what is wrong."""
-    return from_genotype(*edges_of_json(value))
+    return from_genotype(*edges_from_json(value))

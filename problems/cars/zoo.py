@@ -4,7 +4,7 @@ An edge is written operation@state, two a node, the normal cell first. The genot
 from the README of its authors, DARTS's and P-DARTS's from their papers and releases.
 """
 
-from moonas.spaces.genotype import edges_of_text
+from moonas.spaces.genotype import parse_edges
 
 from . import space
 
@@ -97,7 +97,7 @@ GENOTYPES = {
 def architectures():
     """The published architectures by name, in canonical form."""
     return {
-        name: space.from_genotype(edges_of_text(normal), edges_of_text(reduction))
+        name: space.from_genotype(parse_edges(normal), parse_edges(reduction))
         for name, (normal, reduction) in GENOTYPES.items()
     }
 

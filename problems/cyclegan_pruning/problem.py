@@ -15,7 +15,7 @@ from moonas.nets.devices import resolve_device
 from moonas.operators import BitSampling, SameRow, SegmentCrossover, SegmentFlip
 from moonas.problem import ADVICE, ArchitectureProblem, Column
 from moonas.run.progress import SearchOutput
-from moonas.spaces.genes import bits
+from moonas.spaces.genes import bit_genes
 
 from . import networks
 from .channels import ChannelCosts
@@ -108,7 +108,7 @@ class CycleGANPruning(ArchitectureProblem):
             columns.append(
                 Column(f"fitness_{k}", equation, worst=one, bounds=(0, one), in_table=False)
             )
-        super().__init__(settings, columns=columns, genes=bits(2 * self.space.n_bits))
+        super().__init__(settings, columns=columns, genes=bit_genes(2 * self.space.n_bits))
 
     def count(self, candidates):
         """Params and macs of both generators, (n, 2) ints."""
@@ -219,7 +219,7 @@ class CycleGANPruning(ArchitectureProblem):
             quality, original, small = look()
             return compare(quality, original.generators, small.generators, s)
 
-        asked = {"x": self.genes.plain(row.x)}
+        asked = {"x": self.genes.to_json(row.x)}
         numbers = self.session.recorded("final test", asked, judge, evaluator)
         files = [folder / name for name in (ORIGINAL_FILE, COMPRESSED_FILE, STRIPS, NUMBERS)]
         if not all(path.exists() for path in files):

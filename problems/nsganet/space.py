@@ -17,7 +17,7 @@ edges is kept, though the network is the same either way.
 
 import numpy as np
 
-from moonas.spaces.genotype import Cells, check_cell, edges_of_json, to_json
+from moonas.spaces.genotype import Cells, check_cell, edges_from_json, to_json
 
 __all__ = ["Architecture", "decode", "edges", "encode", "from_genotype", "from_json", "to_json"]
 OPERATIONS = (
@@ -86,4 +86,4 @@ def from_genotype(normal, reduce):
 
 def from_json(value):
     """The architecture that :func:`to_json` wrote; else a ``ValueError`` says what is wrong."""
-    return from_genotype(*edges_of_json(value))
+    return from_genotype(*edges_from_json(value))

@@ -8,7 +8,7 @@ size.
 
 from moonas.models.zoo import Published
 from moonas.nets.counting import CellCosts
-from moonas.spaces.genotype import edges_of_text
+from moonas.spaces.genotype import parse_edges
 
 from . import space
 
@@ -46,7 +46,7 @@ PYRAMIDS = {  # widths grow with every cell; the last one with squeeze-and-excit
 def architectures():
     """The published architectures by name."""
     return {
-        name: space.from_genotype(edges_of_text(normal), edges_of_text(reduction))
+        name: space.from_genotype(parse_edges(normal), parse_edges(reduction))
         for name, (normal, reduction) in GENOTYPES.items()
     }
 

@@ -83,7 +83,7 @@ def test_cars_a_is_what_its_authors_printed():
     ("edge", "message"),
     [
         (("sep_conv_9x9", 0), "Unknown operation 'sep_conv_9x9' in node 0 of the normal cell"),
-        (("skip_connect", 2), "starts from state 2; it can start from 0 to 1"),
+        (("skip_connect", 2), "starts from state 2; expected a state from 0 to 1"),
         (("skip_connect", 1), "takes state 1 twice"),
     ],
 )
@@ -93,7 +93,7 @@ def test_a_genotype_outside_the_space_is_refused_with_the_reason(edge, message):
 
 
 def test_a_cell_of_five_nodes_is_refused():
-    with pytest.raises(ValueError, match="has 10 edges; this space has 8"):
+    with pytest.raises(ValueError, match="must have 8 edges, two per node; got 10"):
         space.from_genotype(CELL + CELL[:2], CELL)
 
 
