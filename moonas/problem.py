@@ -430,9 +430,9 @@ class ArchitectureProblem(Problem, ABC):
         X = self.check_rows(X)
         candidates = self.session.candidates
         if algorithm is None:
-            columns = self.session.score_outside(candidates(np.atleast_2d(X)))
+            columns = self.session.score_outside_run(candidates(np.atleast_2d(X)))
         else:
-            with self.session.within(algorithm):
+            with self.session.run_of(algorithm):
                 columns = self.score_generation(candidates(np.atleast_2d(X)), algorithm)
         return super().evaluate(X, *args, columns=columns, **kwargs)
 

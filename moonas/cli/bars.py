@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..run.callbacks import RunCallback
-from ..run.numbers import clock
+from ..run.numbers import format_duration
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -100,4 +100,4 @@ class ProgressLines(RunCallback):
         if not one.begun_at < one.done < one.total:
             return ""
         seconds = (now - one.begun) / (one.done - one.begun_at) * (one.total - one.done)
-        return f", {clock(seconds)} left"
+        return f", {format_duration(seconds)} left"

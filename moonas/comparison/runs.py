@@ -18,7 +18,7 @@ from ..pareto import front_indices, hypervolume
 from ..registry import training_settings_class
 from ..run.callbacks import RunCallback
 from ..run.folders import last_run
-from ..run.front_file import spread_rows
+from ..run.front_file import evenly_spaced_rows
 from ..run.journal import read_run
 from ..run.search import search
 from ..settings import names_of
@@ -215,7 +215,7 @@ def play_nonstationary(problem, algorithm, seed, generations, n_picks, training)
         problem.callbacks.remove(recorder)
         problem.journal.close()
     if "pick" in names_of(training_settings_class(last_run(folder)[1])):
-        chosen = spread_rows(len(ended.rows), n_picks)
+        chosen = evenly_spaced_rows(len(ended.rows), n_picks)
         trainings = [(i, {"pick": str(i)}) for i in chosen]
     else:
         trainings = [(ended.picked, {})]

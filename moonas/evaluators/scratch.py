@@ -70,7 +70,7 @@ class ScratchEvaluator(Evaluator):
                 generator(*who, "batches"),
                 self.epochs,
                 on_epoch=self.on_epoch,
-                loss_of=self.images.loss,
+                loss_function=self.images.loss,
                 augment=self.images.augment,
             )
             judged = self.images.evaluate(network.eval())

@@ -112,7 +112,7 @@ def read_model(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor], dic
     Raises:
         ValueError: the file is missing or damaged, or holds no model.
     """
-    about, tensors = read_tensors(path, holds=HOLDS)
+    about, tensors = read_tensors(path, content=HOLDS)
     prefix = f"{DISCRIMINATOR}." if DISCRIMINATOR in about else None
     network, discriminator = {}, {}
     for name, tensor in tensors.items():

@@ -54,7 +54,7 @@ class NewRow(SameRow):
             self.before = self.problem.session.token
         is_duplicate = super()._do(pop, other, is_duplicate)
         if other is None and self.problem.session.token != self.before:
-            is_duplicate |= self.problem.session.known(pop.get("X"))
+            is_duplicate |= self.problem.session.already_scored(pop.get("X"))
         return is_duplicate
 
 

@@ -23,7 +23,7 @@ from ..pareto import Row, front_from_scores, hypervolume
 from ..run import front_file
 from ..run.folders import last_run
 from ..run.journal import read_run, read_times
-from ..run.numbers import clock
+from ..run.numbers import format_duration
 from . import page
 from .drawing import ACCENT, QUIET, draw_graph, finish, one_plot
 from .front import front_picture, front_table, label_axes
@@ -273,10 +273,10 @@ def _time(folder: Path) -> str:
     finish(axes)
     save_figure(figure, folder / "time.png", dpi=150)
     end = begun[-1] + timedelta(seconds=times[-1]["seconds"])
-    table = to_html(Table(["phase", "time"], [[k, clock(s)] for k, s in spent.items()]))
+    table = to_html(Table(["phase", "time"], [[k, format_duration(s)] for k, s in spent.items()]))
     text = (
         f"From {begun[0]:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC; in calls "
-        f"{clock(sum(spent.values()))}."
+        f"{format_duration(sum(spent.values()))}."
     )
     return page.section(
         "Time",

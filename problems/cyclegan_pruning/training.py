@@ -12,7 +12,7 @@ from moonas.nets.randomness import generator as stream
 from moonas.nets.randomness import initial_weights
 from moonas.training.report import TrainingReport
 from moonas.training.sgd import (
-    finite_step,
+    step_if_finite,
     load_training_state,
     part_of_state,
     training_state,
@@ -155,11 +155,11 @@ class Training:
             identity = F.l1_loss(same_b, b) + F.l1_loss(same_a, a)
         loss = gan + r.cycle * cycle + r.identity * identity
         weights = list(self.gan.generators.parameters())
-        taken = finite_step(loss, self.optimizer, weights) is not None
+        taken = step_if_finite(loss, self.optimizer, weights) is not None
         d_loss = _d_loss(d_a, b, self._pooled("a", fake_b.detach()))
         d_loss = d_loss + _d_loss(d_b, a, self._pooled("b", fake_a.detach()))
         weights = list(self.gan.discriminators.parameters())
-        d_taken = finite_step(d_loss, self.d_optimizer, weights) is not None
+        d_taken = step_if_finite(d_loss, self.d_optimizer, weights) is not None
         if not (taken and d_taken):
             return None
         return [float(v.detach()) for v in (gan, cycle, identity, d_loss)]

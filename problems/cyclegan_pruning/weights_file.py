@@ -94,7 +94,7 @@ def read_gan(path: str | Path) -> Saved:
     Raises:
         ValueError: the file is missing or damaged, or holds something else.
     """
-    about, tensors = read_tensors(path, holds=HOLDS)
+    about, tensors = read_tensors(path, content=HOLDS)
     return _built(path, about, tensors)
 
 

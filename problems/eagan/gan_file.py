@@ -65,7 +65,7 @@ def read_generator(path: str | Path) -> dict[str, Tensor]:
     """
     if Path(path).name == MODEL:
         return {f"weights.{name}": tensor for name, tensor in read_model(path)[1].items()}
-    return part_of_state(read_tensors(path, holds=HOLDS)[1], "generator")
+    return part_of_state(read_tensors(path, content=HOLDS)[1], "generator")
 
 
 def generator_file(folder: str | Path) -> Path:

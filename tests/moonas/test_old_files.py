@@ -66,7 +66,7 @@ def search(folder):
     return main([*LINE, "--out", str(folder), "--set", *SETTINGS])
 
 
-@pytest.mark.filterwarnings("ignore:.*begun under other circumstances")
+@pytest.mark.filterwarnings("ignore:.*was started under different conditions")
 def test_a_complete_run_is_replayed_with_nothing_to_compute(old, capsys):
     before = {path.name: path.read_bytes() for path in (old / "cars").iterdir()}
     assert search(old / "cars") == 0
@@ -79,7 +79,7 @@ def test_a_complete_run_is_replayed_with_nothing_to_compute(old, capsys):
         assert now.trained == was.trained
 
 
-@pytest.mark.filterwarnings("ignore:.*begun under other circumstances")
+@pytest.mark.filterwarnings("ignore:.*was started under different conditions")
 def test_a_stopped_run_goes_on_from_its_weights(old):
     """To the same bits as the old version, if this machine computes with the same bits."""
     assert search(old / "cars-stopped") == 0
