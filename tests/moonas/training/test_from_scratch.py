@@ -43,7 +43,7 @@ def options(tiny, few_digits):
 @pytest.fixture(scope="module")
 def run(options, tmp_path_factory):
     folder = tmp_path_factory.mktemp("cars") / "run"
-    search_in(folder, "cars", options)
+    search_in(folder, "cars", options, generations=2)
     assert len(front_rows(folder)) > 2
     return folder
 
@@ -87,9 +87,7 @@ def test_a_training_reports_its_progress(run):
     assert seen == [(done, 2, "epochs") for done in range(3)]
 
 
-def test_a_training_equals_a_plain_loop_over_training_and_validation_images(
-    run, options, few_digits
-):
+def test_a_training_is_a_plain_loop_over_training_and_validation_images(run, options, few_digits):
     stage = moonas.load_training(run, pick="0", learning_rate_end=0.01, **QUICK)
     result, s = stage.run(seed=5), stage.settings
     data, problem = load_images(few_digits), moonas.load_problem("cars", **options)
@@ -98,9 +96,7 @@ def test_a_training_equals_a_plain_loop_over_training_and_validation_images(
     architecture = problem.decode(np.array(row["x"].split(), int))
     seeds = (5, *problem.encode(architecture).tolist())
     with initial_weights(*seeds, "weights"):
-        net = problem.network(
-            architecture, n_classes=10, in_channels=3
-        )  # images of a folder are RGB
+        net = problem.network(architecture, n_classes=10, in_channels=3)  # folders are RGB
     net = net.to(stage.device, memory_format=torch.channels_last).train()
     assert count_params(net) == float(row["params"])
     images = data.images.to(stage.device, memory_format=torch.channels_last)
@@ -230,7 +226,7 @@ def test_the_command_trains_in_the_run_folder_and_prints_the_error(run):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("arguments", "message"),
     [
         (["epoch=2"], "Unknown setting 'epoch'"),
         (["epochs=0"], "epochs=0 is invalid: expected at least 1"),
@@ -239,9 +235,9 @@ def test_the_command_trains_in_the_run_folder_and_prints_the_error(run):
     ],
 )
 def test_invalid_settings_exit_with_status_2_and_create_no_folder(
-    run, tmp_path, capsys, options, message
+    run, tmp_path, capsys, arguments, message
 ):
-    assert main(["train", str(run), "--out", str(tmp_path / "out"), "--set", *options]) == 2
+    assert main(["train", str(run), "--out", str(tmp_path / "out"), "--set", *arguments]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
@@ -263,11 +259,11 @@ def test_a_diverged_training_is_reported(run, tmp_path, with_journal):
     ("name", "more"),
     [
         ("nsganet-macro", dict(objectives=("error", "macs"))),
-        ("eg-darts", dict(cells="PDARTS", final_epochs=1, first_width=(3, 6))),
+        ("eg-darts", dict(cells="PDARTS", final_epochs=1)),
     ],
 )
 def test_networks_of_other_problems_can_be_trained(name, more, tiny_of, few_digits, tmp_path):
-    options = tiny_of(name) | dict(data=few_digits, population=3, batch=25) | more
+    options = tiny_of(name) | dict(data=few_digits, population=2, batch=25) | more
     run = search_in(tmp_path / "run", name, options, generations=1)
     result = trained(run, pick="0", epochs=1)
     assert count_params(result.network) == float(front_rows(run)[0]["params"])

@@ -20,7 +20,7 @@ from moonas.training.settings import Settings
 EDGES = [("sep_conv_3x3", 0), ("skip_connect", 1)] * 4
 EVERYTHING = dict(
     epochs=3,
-    batch=50,
+    batch=100,
     channels=2,
     layers=3,
     auxiliary=0.4,
@@ -87,9 +87,8 @@ def test_cutout_sets_a_square_to_zero():
 
 def test_the_learning_rate_warms_up_and_then_anneals():
     linear = Settings(epochs=10, warmup_epochs=2, schedule="linear", learning_rate=0.8)
-    assert np.allclose(
-        [learning_rate(e, linear) for e in (0, 1, 2, 6, 10)], [0.4, 0.8, 0.8, 0.4, 0]
-    )
+    rates = [learning_rate(epoch, linear) for epoch in (0, 1, 2, 6, 10)]
+    assert np.allclose(rates, [0.4, 0.8, 0.8, 0.4, 0])
     cosine = Settings(epochs=8, learning_rate=1.0, learning_rate_end=0.2)
     assert np.allclose([learning_rate(e, cosine) for e in (0, 4, 8)], [1.0, 0.6, 0.2])
 
@@ -135,9 +134,7 @@ def test_path_dropout_increases_linearly_to_its_rate_in_the_last_epoch(stage):
     assert np.allclose(rates, [0, 0.15, 0.3])
 
 
-def test_a_resumed_training_with_all_regularization_equals_an_uninterrupted_one(
-    few_digits, tmp_path
-):
+def test_a_resumed_training_with_all_options_equals_an_uninterrupted_one(few_digits, tmp_path):
     options = EVERYTHING | dict(epochs=2, architecture="CARS_A", data=few_digits, image_size=32)
 
     def train(stage):

@@ -42,7 +42,7 @@ def networks(net, *architectures):
     return [partial(net, architecture=a) for a in architectures]
 
 
-def training_arguments(net, recipe):
+def sgd(net, recipe):
     return make_optimizer(net, recipe), recipe, generator(1)
 
 
@@ -67,9 +67,7 @@ def test_the_gradient_of_a_step_is_the_mean_over_the_sampled_networks():
     recipe = Recipe(8, 0.1, 0.1, 0.0, 0.0, 1e9, 1)
     images, labels = data(8)
     net, twin = TwoLayers(), TwoLayers()
-    train_epoch(
-        net, (images, labels), lambda: networks(net, 0, 1, 0), *training_arguments(net, recipe)
-    )
+    train_epoch(net, (images, labels), lambda: networks(net, 0, 1, 0), *sgd(net, recipe))
     losses = [loss(twin, a, images, labels) for a in (0, 1, 0)]
     (sum(losses) / 3).backward()
     for trained, other in zip(net.parameters(), twin.parameters(), strict=True):
@@ -99,9 +97,7 @@ def test_an_epoch_uses_each_image_at_most_once_in_full_batches():
 
     net = Spy()
     images, labels = data(11)
-    report = train_epoch(
-        net, (images, labels), lambda: networks(net, 0), *training_arguments(net, RECIPE)
-    )
+    report = train_epoch(net, (images, labels), lambda: networks(net, 0), *sgd(net, RECIPE))
     assert report.steps == 2 and report.skipped == 0
     assert len(seen) == len(set(seen)) == 8
     assert set(seen) <= set(images[:, 0, 0, 0].tolist())
@@ -109,7 +105,7 @@ def test_an_epoch_uses_each_image_at_most_once_in_full_batches():
 
 def test_fewer_images_than_a_batch_are_one_step():
     net = TwoLayers()
-    report = train_epoch(net, data(3), lambda: networks(net, 0), *training_arguments(net, RECIPE))
+    report = train_epoch(net, data(3), lambda: networks(net, 0), *sgd(net, RECIPE))
     assert report.steps == 1
 
 
@@ -118,9 +114,7 @@ def test_a_step_that_is_not_finite_is_skipped_and_counted():
     images, labels = data()
     images[:] = math.inf
     before = [p.clone() for p in net.parameters()]
-    report = train_epoch(
-        net, (images, labels), lambda: networks(net, 0), *training_arguments(net, RECIPE)
-    )
+    report = train_epoch(net, (images, labels), lambda: networks(net, 0), *sgd(net, RECIPE))
     assert report.steps == 0 and report.skipped == 2 and math.isnan(report.losses["loss"])
     assert all(torch.equal(a, p) for a, p in zip(before, net.parameters(), strict=True))
 
@@ -129,7 +123,7 @@ def test_gradients_are_clipped_to_the_maximum_norm():
     recipe = Recipe(8, 1.0, 1.0, 0.0, 0.0, 1e-3, 1)
     net = TwoLayers()
     before = [p.clone() for p in net.parameters()]
-    train_epoch(net, data(), lambda: networks(net, 0), *training_arguments(net, recipe))
+    train_epoch(net, data(), lambda: networks(net, 0), *sgd(net, recipe))
     squared_distance = sum(
         float((a - p).detach().square().sum())
         for a, p in zip(before, net.parameters(), strict=True)
