@@ -86,7 +86,7 @@ def test_words_of_train_that_do_not_fit_end_with_2(tmp_path, capsys):
         (["train", "x", "--architecture", "CARS_A"], "--architecture NAME); got both"),
         (["train", "--architecture", "CARS_A", "--pick", "knee"], "it picks from the front"),
         (["train", "--architecture", "EAGAN_G"], "EAGAN_G' is invalid: it is no classifier"),
-        (["train", str(tmp_path)], "holds no run"),
+        (["train", str(tmp_path)], "contains no run"),
     ):
         assert main(line) == 2
         assert message in capsys.readouterr().err

@@ -17,7 +17,7 @@ from ..files.tensors import read_tensors, unreadable_file_error, write_tensors
 
 MODEL = "model.pt"
 DISCRIMINATOR = "discriminator"  # key of a header, and prefix of tensors
-HOLDS = "model of moonas"
+HOLDS = "a model of moonas"
 
 
 class Model(nn.Module):

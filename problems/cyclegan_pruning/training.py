@@ -12,9 +12,9 @@ from moonas.nets.randomness import generator as stream
 from moonas.nets.randomness import initial_weights
 from moonas.training.report import TrainingReport
 from moonas.training.sgd import (
-    step_if_finite,
     load_training_state,
     part_of_state,
+    step_if_finite,
     training_state,
 )
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from moonas.data import shift_and_flip
 from moonas.nets.randomness import generator
 from moonas.training.report import TrainingReport
-from moonas.training.sgd import step_if_finite, load_training_state, training_state
+from moonas.training.sgd import load_training_state, step_if_finite, training_state
 
 ADVICE = "Lower learning_rate and d_learning_rate, or set clip."  # where no step is finite
 

@@ -152,7 +152,7 @@ def test_an_interleaved_second_run_is_noticed():
     one, two = (algorithm("nsga2", toy).setup(toy, ("n_gen", 5), seed=s) for s in (1, 2))
     one.next()
     two.next()
-    with pytest.raises(ValueError, match="another run has begun on the problem object"):
+    with pytest.raises(ValueError, match="another run has started on the problem object"):
         one.next()
 
 
@@ -183,7 +183,7 @@ def test_an_interrupted_algorithm_is_not_taken_up_again(name):
     with pytest.raises(KeyboardInterrupt):
         while algorithm_.has_next():
             algorithm_.next()
-    with pytest.raises(ValueError, match="this one was interrupted"):
+    with pytest.raises(ValueError, match="this run was interrupted"):
         algorithm_.next()
     assert np.array_equal(run(toy).pop.get("F"), run(Toy()).pop.get("F"))
 

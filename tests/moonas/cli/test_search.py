@@ -124,7 +124,7 @@ def test_a_data_set_that_is_not_there_ends_with_1_and_says_what_would_do(capsys)
 def test_a_run_of_another_search_ends_with_2(copied, capsys):
     assert main([*SEARCH, "--generations", "5"]) == 2
     message = capsys.readouterr().err
-    assert "holds a run with generations=3; this one has generations=5" in message
+    assert "contains a run with generations=3, but this run has generations=5" in message
 
 
 def test_a_damaged_run_ends_with_1(copied, capsys):

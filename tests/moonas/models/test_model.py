@@ -213,19 +213,19 @@ def test_damaged_and_foreign_files_are_refused_by_name(path, tmp_path, monkeypat
             load_model(bad)
         assert str(bad) in str(caught.value)
 
-    refused("holds no model", raw=b"nothing")
-    refused("holds no model", raw=path.read_bytes()[:2000])
-    refused("holds no model", {"weights": torch.zeros(3)})
-    refused("holds no model", Evil())
+    refused("does not contain a model", raw=b"nothing")
+    refused("does not contain a model", raw=path.read_bytes()[:2000])
+    refused("does not contain a model", {"weights": torch.zeros(3)})
+    refused("does not contain a model", Evil())
     assert not Path("evil").exists()
     refused("has format 9", good | {"format": 9})
     changed = {k: v + 1 for k, v in good["tensors"].items()}
-    refused("is damaged: it does not hold the tensors", good | {"tensors": changed})
+    refused("is damaged: it does not contain the tensors", good | {"tensors": changed})
     about = json.loads(good["about"])
     for key, value in (("problem", "nothing"), ("kind", "cat"), ("architecture", {"normal": []})):
-        refused("holds no model", good | {"about": json.dumps(about | {key: value})})
+        refused("does not contain a model", good | {"about": json.dumps(about | {key: value})})
     fewer = json.dumps(about | {"shape": about["shape"] | {"n_classes": 5}})
-    refused("size mismatch|holds no model", good | {"about": fewer})
+    refused("size mismatch|does not contain a model", good | {"about": fewer})
     with pytest.raises(ValueError, match="is missing"):
         load_model(tmp_path / "none.pt")
     with pytest.raises(ValueError, match="should hold one model.pt"):

@@ -233,7 +233,7 @@ def test_a_folder_of_another_second_stage_is_found_before_the_first_one_runs(
     ours = without_cells(line)
     assert main([*ours, "cells=CARS_A", "mutation=0.2", "--stage", "eg-darts"]) == 0
     assert main(line) == 2
-    assert "holds a run with mutation=0.2; this one has mutation=0.1" in capsys.readouterr().err
+    assert "run with mutation=0.2, but this run has mutation=0.1" in capsys.readouterr().err
     assert [p.name for p in (elsewhere / RUN).iterdir()] == ["eg-darts"]
 
 
