@@ -132,7 +132,7 @@ def test_a_gan_of_a_search_goes_into_the_next_stage():
 
 
 def test_a_classifier_is_no_gan():
-    with pytest.raises(ValueError, match=r"model\.pt does not contain GAN of a training"):
+    with pytest.raises(ValueError, match=r"model\.pt does not contain a GAN of a training"):
         read_trained_gan(OLD / "model.pt")
 
 
