@@ -14,6 +14,7 @@ from toy import Toy, ToySettings, journalled
 from moonas import algorithm
 from moonas.files.tensors import fingerprint, read_tensors
 from moonas.run.journal import DamagedRun, Journal, RunMismatch, check_run, read_run
+from moonas.run.records import to_line
 from moonas.settings import RunSettings
 
 
@@ -355,6 +356,16 @@ def test_an_incomplete_line_of_times_is_removed(tmp_path):
     run(journalled(tmp_path), generations=3)
     for line in (tmp_path / "times.jsonl").read_text().splitlines():
         json.loads(line)
+
+
+def test_partial_results_of_another_call_are_ignored(tmp_path):
+    journal = Journal(tmp_path, problem="toy", settings=ToySettings())
+    journal.begin(1, "algorithm")
+    journal.save_partial([1, 2], {"error": np.array([3.0])})
+    other = {"call": 7, "x": [4, 5], "result": {"error": [6.0]}}
+    with open(tmp_path / "unfinished.jsonl", "ab") as file:
+        file.write(to_line(other))
+    assert journal.partial_results() == {(1, 2): {"error": np.array([3.0])}}
 
 
 def test_changed_inputs_raise_an_error(tmp_path):

@@ -24,6 +24,14 @@ def test_the_result_of_a_search_does_not_depend_on_the_workers(backend):
     assert np.array_equal(serial.pop.get("F"), parallel.pop.get("F"))
 
 
+def test_workers_use_the_seed_of_the_current_run():
+    toy = IndependentToy(workers=2)
+    run(toy, seed=1, generations=1)
+    parallel = run(toy, seed=2, generations=1)
+    serial = run(IndependentToy(), seed=2, generations=1)
+    assert np.array_equal(parallel.pop.get("F"), serial.pop.get("F"))
+
+
 def test_each_candidate_is_evaluated_once_per_run_even_if_the_run_is_resumed(tmp_path):
     def start(generations):
         toy = journalled(tmp_path / "run", IndependentToy, population=24)

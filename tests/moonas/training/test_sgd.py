@@ -143,3 +143,12 @@ def test_momentum_survives_a_round_trip_through_the_training_state():
     train(two, second, generator(2))
     for a, b in zip(one.parameters(), two.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_loading_a_training_state_discards_the_earlier_optimizer_state():
+    saved, loaded = TwoLayers(), TwoLayers()
+    first, second = make_optimizer(saved, RECIPE), make_optimizer(loaded, RECIPE)
+    train_epoch(saved, data(), lambda: networks(saved, 0), first, RECIPE, generator(1))
+    train_epoch(loaded, data(), lambda: networks(loaded, 1), second, RECIPE, generator(1))
+    load_training_state(loaded, second, training_state(saved, first))
+    assert set(second.state) == set(loaded.layers[0].parameters())
