@@ -17,7 +17,7 @@ from .evaluators.settings import ClassifierSettings
 from .evaluators.supernet import SupernetEvaluator
 from .nets.devices import resolve_device
 from .problem import Column, Evaluator
-from .spaces.genes import Genes, labels
+from .spaces.genes import Genes, categorical_genes
 from .weight_sharing import WeightSharingProblem
 
 
@@ -64,7 +64,7 @@ class ClassifierProblem(WeightSharingProblem):
         self.input_shape = (self.info.channels, self.info.side, self.info.side)
         qualities = quality_columns(settings.objectives, self.info)
         resolve_device(settings.device)  # raises early if the name is invalid
-        genes = labels(n_choices) if genes is None else genes
+        genes = categorical_genes(n_choices) if genes is None else genes
         self.set_genes(genes, nodes, blocks)
         self.network_costs = NetworkCosts(self, settings, self.info)
         self.inputs = self.network_costs.inputs

@@ -25,7 +25,7 @@ from .pareto import pick
 from .run.candidates import Candidates
 from .run.session import SearchSession, describe_algorithm
 from .settings import SearchSettings, check_objectives
-from .spaces.genes import Genes, labels
+from .spaces.genes import Genes, categorical_genes
 
 if TYPE_CHECKING:
     import torch
@@ -240,7 +240,7 @@ class ArchitectureProblem(Problem, ABC):
         self.settings = settings
         self.columns = tuple(columns)
         self.objectives = settings.objectives
-        self.set_genes(labels(n_choices) if genes is None else genes, nodes, blocks)
+        self.set_genes(categorical_genes(n_choices) if genes is None else genes, nodes, blocks)
         self.session = SearchSession(self)
         super().__init__(
             n_var=len(self.genes.low),
@@ -352,7 +352,7 @@ class ArchitectureProblem(Problem, ABC):
         """
         if hasattr(self.space, "to_json"):
             return self.space.to_json(architecture)
-        return {"x": self.genes.plain(np.asarray(self.encode(architecture), self.genes.dtype))}
+        return {"x": self.genes.to_json(np.asarray(self.encode(architecture), self.genes.dtype))}
 
     def architecture_from_json(self, value: Any) -> Any:
         """Convert a value of :meth:`architecture_to_json` back to the architecture.
@@ -367,7 +367,7 @@ class ArchitectureProblem(Problem, ABC):
                 f"The architecture is invalid: expected a dict whose key 'x' holds its row, got "
                 f"{value!r}."
             )
-        return self.decode(self.check_rows(self.genes.of_plain(value["x"])))
+        return self.decode(self.check_rows(self.genes.from_json(value["x"])))
 
     def operators(self) -> dict[str, Any]:
         """Return keyword arguments for pymoo's genetic algorithms.
@@ -482,9 +482,9 @@ class ArchitectureProblem(Problem, ABC):
         X = self.check_rows(X)
         candidates = self.session.candidates
         if algorithm is None:
-            columns = self.session.score_outside(candidates(np.atleast_2d(X)))
+            columns = self.session.score_outside_run(candidates(np.atleast_2d(X)))
         else:
-            with self.session.within(algorithm):
+            with self.session.run_of(algorithm):
                 columns = self.score_generation(candidates(np.atleast_2d(X)), algorithm)
         return super().evaluate(X, *args, columns=columns, **kwargs)
 

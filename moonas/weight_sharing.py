@@ -64,7 +64,7 @@ class WeightSharingProblem(ArchitectureProblem):
         session, individuals = self.session, live_individuals(algorithm)
         n = len(individuals)
         parents = session.candidates(individuals.get("X").astype(offspring.X.dtype))
-        everyone = Candidates.joined(parents, offspring)
+        everyone = Candidates.concatenate(parents, offspring)
         if self.offspring_train and len(offspring) == 1:
             raise ValueError(
                 f"{type(algorithm).__name__} evaluates one row per call, but this problem trains "

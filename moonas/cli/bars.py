@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..run.callbacks import RunCallback
-from ..run.numbers import clock
+from ..run.numbers import format_duration
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -117,4 +117,4 @@ def _remaining_time(current: _Pass, now: float) -> str:
     if not current.first_done < current.done < current.total:
         return ""
     seconds_per_unit = (now - current.begun) / (current.done - current.first_done)
-    return f", {clock(seconds_per_unit * (current.total - current.done))} left"
+    return f", {format_duration(seconds_per_unit * (current.total - current.done))} left"

@@ -23,7 +23,7 @@ from ..pareto import front_indices, hypervolume
 from ..registry import training_settings_class
 from ..run.callbacks import RunCallback
 from ..run.folders import last_run
-from ..run.front_file import spread_rows
+from ..run.front_file import evenly_spaced_rows
 from ..run.journal import read_run
 from ..run.search import search
 from ..settings import names_of
@@ -262,7 +262,7 @@ def run_nonstationary(
         problem.callbacks.remove(recorder)
         journal.close()
     if "pick" in names_of(training_settings_class(last_run(folder)[1])):
-        trainings = [(i, {"pick": str(i)}) for i in spread_rows(len(result.rows), n_picks)]
+        trainings = [(i, {"pick": str(i)}) for i in evenly_spaced_rows(len(result.rows), n_picks)]
     else:  # only the network that the search picked can be trained
         trainings = [(result.picked, {})]
     picks, scores = [], []

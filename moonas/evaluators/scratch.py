@@ -92,7 +92,7 @@ class ScratchEvaluator(Evaluator):
                 generator(*seed_and_genes, "batches"),
                 self.epochs,
                 on_epoch=self.on_epoch,
-                loss_of=self.images.loss,
+                loss_function=self.images.loss,
                 augment=self.images.augment,
             )
             result = self.images.evaluate(network.eval())

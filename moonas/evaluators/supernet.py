@@ -177,7 +177,7 @@ class SupernetEvaluator(Evaluator):
                 epochs,
                 first=self.epoch,
                 on_epoch=lambda done: self.on_progress(phase, done, epochs, "epochs"),
-                loss_of=self.images.loss,
+                loss_function=self.images.loss,
                 augment=self.images.augment,
             )
         self.epoch += epochs

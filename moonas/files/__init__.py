@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, cached, and (in :mod:`.tensors`) tensors with a header."""
+"""Files: atomic writes, a cache and, in :mod:`.tensors`, tensors with a header."""
 
 from .atomic import save_figure, sha256, write_atomically, write_json
 from .cache import CACHE, cached

@@ -1,4 +1,4 @@
-"""Files that are either complete or not there."""
+"""Atomic writes: a file is either complete or absent."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ if TYPE_CHECKING:
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
-    """Write bytes so that the file is the old one or the complete new one, whatever happens.
+    """Write a file so that, even after a crash, it is either the old or the complete new one.
+
+    Args:
+        path: path of the file.
+        data: content of the file.
 
     Raises:
-        OSError: the disk is full, or the folder cannot be written.
+        OSError: the disk is full, or the folder is not writable.
     """
     path = Path(path)
     part = path.with_suffix(path.suffix + ".part")
@@ -33,24 +37,34 @@ def write_atomically(path: str | Path, data: bytes) -> None:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write a value as indented JSON, atomically; see :func:`write_atomically`.
+    """Write a value as indented JSON, atomically.
+
+    Args:
+        path: path of the file.
+        value: JSON-serializable value.
 
     Raises:
-        TypeError: JSON cannot hold the value.
-        OSError: the disk is full, or the folder cannot be written.
+        TypeError: the value is not JSON-serializable.
+        OSError: the disk is full, or the folder is not writable.
     """
     write_atomically(path, (json.dumps(value, indent=1) + "\n").encode())
 
 
 def save_figure(figure: Figure, path: str | Path, dpi: int = 130) -> None:
-    """Write a matplotlib figure as PNG; the same figure gives the same bytes."""
+    """Write a matplotlib figure as PNG, atomically; equal figures produce identical bytes.
+
+    Args:
+        figure: figure to save.
+        path: path of the file.
+        dpi: resolution in dots per inch.
+    """
     png = io.BytesIO()
     figure.savefig(png, dpi=dpi, format="png", metadata={"Software": None})
     write_atomically(path, png.getvalue())
 
 
 def sha256(path: str | Path) -> str:
-    """SHA-256 of a file, in hexadecimal digits."""
+    """Return the SHA-256 digest of a file as hexadecimal text."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):

@@ -1,4 +1,6 @@
-"""The folder for results that are computed once per machine."""
+"""A cache folder for results that are computed once per machine."""
+
+from __future__ import annotations
 
 import hashlib
 import os
@@ -7,17 +9,19 @@ from pathlib import Path
 
 from .atomic import write_atomically
 
-CACHE = "MOONAS_CACHE"  # environment variable that names another folder
-DIGEST = 32  # bytes of SHA-256 that a file in the cache begins with
+CACHE = "MOONAS_CACHE"  # environment variable that overrides the folder
+DIGEST = 32  # size in bytes of the SHA-256 digest at the start of a cache file
 
 
 def cached(name: str, compute: Callable[[], bytes]) -> bytes:
-    """Bytes from the cache, ``$MOONAS_CACHE`` or ``~/.cache/moonas``, computed if necessary.
+    """Return bytes from the cache folder, or compute and store them.
+
+    The folder is ``$MOONAS_CACHE``, or ``~/.cache/moonas`` by default.
 
     Args:
-        name: of the file; it must identify everything that the bytes depend on.
-        compute: returns the bytes. It is called if the file is missing or damaged, and every time
-            if the folder cannot be written.
+        name: name of the file, which must identify everything that the bytes depend on.
+        compute: function that returns the bytes. It is called if the file is missing or corrupt,
+            and on every call if the folder is not writable.
     """
     folder = Path(os.environ.get(CACHE) or Path.home() / ".cache" / "moonas")
     path = folder / name

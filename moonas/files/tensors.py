@@ -1,15 +1,15 @@
-"""The file format for tensors: a JSON header, a checksum and the tensors.
+"""The file format for tensors: a JSON header, a fingerprint and the tensors.
 
-A file is what ``torch.save`` makes of
+A file contains a dict that ``torch.save`` writes, with the keys
 
     format     1
-    about      the header, a dict as JSON text
-    check      the fingerprint of the tensors
-    tensors    a dict of tensors by name
+    about      header, a dict as JSON text
+    check      fingerprint of the tensors
+    tensors    dict of tensors by name
 
-and is read with ``weights_only=True``, so opening it runs no code. Two older kinds are read as
-well: the same dict without ``format``, and a plain dict of tensors, which has neither header nor
-checksum.
+Files are read with ``weights_only=True``, so reading them runs no code. Two older formats can be
+read as well: the same dict without ``format``, and a plain dict of tensors, without header and
+fingerprint.
 """
 
 from __future__ import annotations
@@ -30,13 +30,17 @@ FORMAT = 1
 
 
 def tensor_bytes(tensor: Tensor) -> bytes:
-    """The elements of a tensor as bytes, in row-major order."""
+    """Return the elements of a tensor as bytes, in row-major order."""
     flat = tensor.detach().cpu().contiguous().reshape(-1)
     return flat.view(torch.uint8).numpy().tobytes()
 
 
 def fingerprint(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of named tensors: their names, types, shapes and bits, in hexadecimal digits."""
+    """Return the SHA-256 digest of named tensors as hexadecimal text.
+
+    The digest depends on the names, data types, shapes and elements of the tensors, but not on
+    their order or device.
+    """
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name]
@@ -48,96 +52,99 @@ def fingerprint(tensors: Mapping[str, Tensor]) -> str:
 def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], about: dict[str, Any]) -> str:
     """Write tensors and a header to a file, atomically.
 
-    A file that holds the same already, in whatever kind of format, stays as it is: a later stage
-    may have recorded its checksum.
+    If the file already contains the same header and tensors, in this or an older format, it is not
+    rewritten: a later stage may have recorded its checksum.
 
     Args:
-        path: of the file.
-        tensors: by name, on any device.
-        about: the header, a dict that JSON can hold.
+        path: path of the file.
+        tensors: tensors by name, on any device.
+        about: header, a JSON-serializable dict.
 
     Returns:
         The :func:`fingerprint` of the tensors.
 
     Raises:
-        TypeError: JSON cannot hold the header.
-        OSError: the disk is full, or the folder cannot be written.
+        TypeError: the header is not JSON-serializable.
+        OSError: the disk is full, or the folder is not writable.
     """
-    tensors, header = _plain(tensors), json.dumps(about)
-    check = fingerprint(tensors)
-    if not _holds(path, json.loads(header), check):
-        _save(path, {"format": FORMAT, "about": header, "check": check, "tensors": tensors})
-    return check
+    tensors, header = _to_cpu(tensors), json.dumps(about)
+    digest = fingerprint(tensors)
+    if not _is_written(path, json.loads(header), digest):
+        _save(path, {"format": FORMAT, "about": header, "check": digest, "tensors": tensors})
+    return digest
 
 
 def write_state_dict(path: str | Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors alone, atomically, for programs that read them with ``torch.load``."""
-    _save(path, _plain(tensors))
+    """Write a plain state dict, atomically, for other programs to read with ``torch.load``."""
+    _save(path, _to_cpu(tensors))
 
 
 def read_tensors(
-    path: str | Path, *, holds: str = "tensors of moonas", check: str | None = None
+    path: str | Path,
+    *,
+    content: str = "tensors of moonas",
+    expected_fingerprint: str | None = None,
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The header and the tensors of a file, on the CPU. Reading it runs no code.
+    """Read the header and the tensors of a file, on the CPU, without running code from it.
 
     Args:
-        path: of the file.
-        holds: what the file should hold, for messages.
-        check: the fingerprint that the tensors must have. By default it is the one in the file; a
-            plain dict of tensors has none, and passes unchecked.
+        path: path of the file.
+        content: description of the expected content, for error messages.
+        expected_fingerprint: fingerprint that the tensors must have. By default it is the one in
+            the file; a plain dict of tensors has none, and is not checked.
 
     Returns:
-        (about, tensors); ``about`` is {} for a plain dict of tensors.
+        (about, tensors): header and tensors. The header of a plain dict of tensors is {}.
 
     Raises:
-        ValueError: the file is missing or damaged, or holds something else.
+        ValueError: the file is missing or corrupt, or has other content.
     """
     try:
         with open(path, "rb") as file:
-            found = torch.load(file, map_location="cpu", weights_only=True)
+            loaded = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ValueError(f"{path} is missing.") from None
-    except Exception as error:  # whatever a damaged archive makes torch raise
-        raise unreadable_file_error(path, holds, error) from None
+    except Exception as error:  # torch.load raises many types for a corrupt archive
+        raise unreadable_file_error(path, content, error) from None
     try:
-        about, tensors = {}, found
-        if isinstance(found.get("about"), str):
-            if found.get("format", FORMAT) != FORMAT:
-                raise ValueError(f"it has format {found['format']}, expected {FORMAT}")
-            about, tensors = json.loads(found["about"]), found["tensors"]
-            check = check or found["check"]
-        good = check in (None, fingerprint(tensors))
+        about, tensors = {}, loaded
+        if isinstance(loaded.get("about"), str):
+            if loaded.get("format", FORMAT) != FORMAT:
+                raise ValueError(f"it has format {loaded['format']}; expected {FORMAT}")
+            about, tensors = json.loads(loaded["about"]), loaded["tensors"]
+            expected_fingerprint = expected_fingerprint or loaded["check"]
+        matches = expected_fingerprint in (None, fingerprint(tensors))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise unreadable_file_error(path, holds, error) from None
-    if not good:
-        raise ValueError(f"{path} is damaged: it does not hold the tensors that were saved.")
+        raise unreadable_file_error(path, content, error) from None
+    if not matches:
+        raise ValueError(f"{path} is damaged: it does not contain the tensors that were saved.")
     return about, tensors
 
 
-def unreadable_file_error(path: str | Path, holds: str, error: BaseException) -> ValueError:
-    """The exception for a file whose content is of another kind than expected.
+def unreadable_file_error(path: str | Path, content: str, error: BaseException) -> ValueError:
+    """Return the exception for a file whose content is not as expected.
 
     Args:
-        path: of the file.
-        holds: what it should hold.
-        error: what went wrong.
+        path: path of the file.
+        content: description of the expected content.
+        error: exception that reading the file raised.
     """
-    return ValueError(f"{path} holds no {holds}: {first_line(error)}")
+    return ValueError(f"{path} does not contain {content}: {first_line(error)}")
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an exception's message; torch's have many."""
+    """Return the first line of an exception's message; messages of torch are often long."""
     return (str(error) or repr(error)).splitlines()[0]
 
 
-def _holds(path: str | Path, about: dict[str, Any], check: str) -> bool:
+def _is_written(path: str | Path, about: dict[str, Any], digest: str) -> bool:
     try:
-        return Path(path).exists() and read_tensors(path, check=check)[0] == about
+        return Path(path).exists() and read_tensors(path, expected_fingerprint=digest)[0] == about
     except ValueError:
         return False
 
 
-def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _to_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 

@@ -17,7 +17,7 @@ from ..files.tensors import read_tensors, unreadable_file_error, write_tensors
 
 MODEL = "model.pt"  # default name of a model file
 DISCRIMINATOR = "discriminator"  # key in the header, and prefix of tensor names
-CONTENT = "model of moonas"  # for error messages
+CONTENT = "a moonas model"  # for error messages
 
 
 class Model(nn.Module):
@@ -138,7 +138,7 @@ def read_model(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor], dic
     Raises:
         ValueError: the file is missing, damaged, or not a file of tensors.
     """
-    about, tensors = read_tensors(path, holds=CONTENT)
+    about, tensors = read_tensors(path, content=CONTENT)
     if "in_words" in about:  # key in files of earlier versions
         about["description"] = about.pop("in_words")
     prefix = f"{DISCRIMINATOR}." if DISCRIMINATOR in about else None

@@ -121,7 +121,7 @@ def map_in_threads(
     with repeatable(threads):
         if device.type != "cpu" or workers == 1:
             return [infer(item) for item in items]
-        # Depending on the build of PyTorch, new Python threads start with another number of threads.
+        # In some builds of PyTorch, a new Python thread starts with another number of threads.
         with ThreadPoolExecutor(
             workers, initializer=torch.set_num_threads, initargs=(threads,)
         ) as pool:

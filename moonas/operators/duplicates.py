@@ -67,7 +67,7 @@ class EvaluatedRow(SameRow):
             self.previous_run = self.problem.session.token
         is_duplicate = super()._do(pop, other, is_duplicate)
         if other is None and self.problem.session.token != self.previous_run:
-            is_duplicate |= self.problem.session.known(pop.get("X"))
+            is_duplicate |= self.problem.session.already_scored(pop.get("X"))
         return is_duplicate
 
 

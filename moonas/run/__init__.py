@@ -1,1 +1,1 @@
-"""Runs: the journal, scoring in parallel, one search, its progress and its front."""
+"""Runs: the journal, parallel evaluation, callbacks, progress, and the front of a search."""

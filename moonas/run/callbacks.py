@@ -1,8 +1,8 @@
-"""Callbacks: the one way in which a run reports what it does.
+"""Callbacks, through which a run reports its progress and results.
 
 class Log(RunCallback):
     def on_scores(self, candidates, columns):
-        print(len(candidates), "scored, best error", columns["error"].min())
+        print(len(candidates), "evaluated, best error", columns["error"].min())
 
 problem.callbacks.append(Log())
 """
@@ -20,36 +20,40 @@ if TYPE_CHECKING:
     from .candidates import Candidates
 
 
-Progress = Callable[[str, int, int, str], None]  # (phase, done, total, unit)
+Progress = Callable[[str, int, int, str], None]  # (phase, done, total, unit) -> None
 
 
 class RunCallback:
     """Base class of callbacks; override the methods you need.
 
     Append an instance to ``callbacks`` of a problem or a training. Callbacks are called in order,
-    in the process that runs the search. An exception in one ends the run; with a journal, rerunning
-    the same program resumes it.
+    in the process that runs the search. An exception in a callback ends the run; with a journal,
+    rerunning the same program resumes it.
     """
 
     def on_progress(self, phase: str, done: int, total: int, unit: str) -> None:
-        """Called while something long is running.
+        """Called repeatedly during long work.
 
         Args:
-            phase: what is running, such as "warming up".
-            done: number of units that are done, 0 to ``total``.
+            phase: name of the work, such as "warming up".
+            done: number of finished units, in [0, total].
             total: number of units in this phase.
-            unit: what is counted, in the plural, such as "epochs".
+            unit: name of the units, in the plural, such as "epochs".
         """
 
     def on_log(self, text: str) -> None:
-        """Called with each line for the log."""
-
-    def on_scores(self, candidates: Candidates, columns: dict[str, np.ndarray]) -> None:
-        """Called after each call of the evaluator within a run, replayed calls included.
+        """Called with each log message.
 
         Args:
-            candidates: the :class:`~moonas.run.candidates.Candidates` that were scored.
-            columns: name -> (n,) values, with the flag ``failed``.
+            text: one line.
+        """
+
+    def on_scores(self, candidates: Candidates, columns: dict[str, np.ndarray]) -> None:
+        """Called after each evaluation within a run, including evaluations that are replayed.
+
+        Args:
+            candidates: the n evaluated :class:`~moonas.run.candidates.Candidates`.
+            columns: name -> (n,) values of each column, and the flag ``failed``.
         """
 
     def on_generation(self, algorithm: Algorithm) -> None:
@@ -62,8 +66,8 @@ class RunCallback:
         """
 
 
-class Callbacks(list):
-    """A list of :class:`RunCallback`; each method calls that of every member, in order."""
+class Callbacks(list[RunCallback]):
+    """A list of callbacks; each method calls the method of that name of every member, in order."""
 
     def on_progress(self, phase: str, done: int, total: int, unit: str) -> None:
         """See :meth:`RunCallback.on_progress`."""
@@ -89,11 +93,14 @@ class Callbacks(list):
 def progress_function(
     on_progress: Progress | None, told: Callable[[int, int], None] | None
 ) -> Progress:
-    """What a function of the library calls with its progress, from its two keywords.
+    """Combine the current and the deprecated progress keyword of a library function.
 
     Args:
-        on_progress: the keyword of that name, or None.
-        told: the deprecated keyword, (done, total) -> None, or None.
+        on_progress: value of the keyword ``on_progress``, or None.
+        told: value of the deprecated keyword ``told``, a function (done, total) -> None, or None.
+
+    Returns:
+        A function that calls whichever of the two is given.
     """
     if told is not None:
         warnings.warn(
@@ -102,7 +109,7 @@ def progress_function(
             stacklevel=3,
         )
 
-    def report(phase, done, total, unit):
+    def report(phase: str, done: int, total: int, unit: str) -> None:
         if on_progress is not None:
             on_progress(phase, done, total, unit)
         if told is not None:

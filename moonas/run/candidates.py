@@ -1,4 +1,4 @@
-"""The candidates of one call: rows, architectures and keys, each decoded and encoded once."""
+"""Candidates of one evaluation: rows, architectures and keys, each computed once."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Rows of a population with the architectures that they mean.
+    """Rows of a population with the architectures they decode to.
 
-    Several rows may mean one architecture: ``rows`` has the canonical row of each, which
-    ``problem.encode`` gives, so equal architectures have equal canonical rows and keys.
+    Different rows may decode to equal architectures. ``rows`` holds the canonical row of each
+    architecture, so equal architectures have equal canonical rows and equal keys.
 
     Args:
-        X: (n, n_var) rows as the algorithm made them.
-        architectures: n architectures, ``problem.decode`` of each row.
+        X: (n, n_var) rows as the algorithm created them.
+        architectures: n architectures, ``problem.decode`` of each row of ``X``.
         rows: (n, n_var) canonical rows, ``problem.encode`` of each architecture.
     """
 
@@ -32,15 +32,15 @@ class Candidates:
     def __iter__(self) -> Iterator[Any]:
         return iter(self.architectures)
 
-    def __getitem__(self, chosen: slice | Sequence[int] | np.ndarray) -> Candidates:
-        """The candidates at some indices, or of a slice."""
-        indices = np.arange(len(self))[chosen]
+    def __getitem__(self, selection: slice | Sequence[int] | np.ndarray) -> Candidates:
+        """Return the candidates of a slice or at the given indices."""
+        indices = np.arange(len(self))[selection]
         architectures = tuple(self.architectures[i] for i in indices.tolist())
         return Candidates(self.X[indices], architectures, self.rows[indices])
 
     @staticmethod
-    def joined(first: Candidates, second: Candidates) -> Candidates:
-        """The candidates of both, in order."""
+    def concatenate(first: Candidates, second: Candidates) -> Candidates:
+        """Return the candidates of ``first`` followed by those of ``second``."""
         return Candidates(
             np.vstack([first.X, second.X]),
             first.architectures + second.architectures,
@@ -49,5 +49,5 @@ class Candidates:
 
     @property
     def keys(self) -> list[bytes]:
-        """One key per candidate; candidates of the same architecture share it."""
+        """One key per candidate; candidates with equal architectures have equal keys."""
         return [row.tobytes() for row in self.rows]

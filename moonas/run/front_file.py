@@ -1,62 +1,72 @@
-"""The file front.csv of a run folder: a search writes it, and what starts from it reads it."""
+"""The file front.csv of a run folder, which a search writes and later stages read."""
+
+from __future__ import annotations
 
 import csv
 import io
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..files import write_atomically
 from ..metrics.rank_correlation import rank_correlation
 
+if TYPE_CHECKING:
+    from ..pareto import Row
+    from ..problem import ArchitectureProblem
+
 NAME = "front.csv"
-PICKS = ("knee", "best-error", "smallest")  # besides numbers of rows
+PICKS = ("knee", "best-error", "smallest")  # ways to select a row, besides its number
 DESCRIPTION = "description"
-OLD_DESCRIPTION = "in_words"  # the name of that column in files of version 0.1 and earlier
+OLD_DESCRIPTION = "in_words"  # name of that column in files of version 0.1 and earlier
 NOT_COLUMNS = ("picked", "x", "architecture", DESCRIPTION)
-TRAINED = "trained_"  # before the names of what a training from scratch gave
+TRAINED = "trained_"  # prefix of the columns that hold results of training from scratch
 
 
 @dataclass(frozen=True)
 class FrontRow:
-    """One row of a front as the file has it.
+    """One row of front.csv.
 
     Args:
-        columns: name -> float, every column; NaN where there was no number.
-        picked: whether the search picked it.
-        x: its genes, as text.
-        architecture: what ``problem.architecture_to_json`` gave.
-        description: the architecture as text.
-        trained: name -> float, what a training from scratch gave; empty without one.
+        columns: name -> value of each column of the evaluator; NaN if the cell is empty.
+        picked: whether the search selected this row.
+        x: genes as text, see :meth:`moonas.spaces.genes.Genes.text`.
+        architecture: JSON value from ``problem.architecture_to_json``.
+        description: architecture as text.
+        trained: name -> value of each result of training from scratch; empty before training.
     """
 
-    columns: dict
+    columns: dict[str, float]
     picked: bool
     x: str
-    architecture: object
+    architecture: Any
     description: str
-    trained: dict = field(default_factory=dict)
+    trained: dict[str, float] = field(default_factory=dict)
 
 
-def write_front_csv(problem, rows, path, picked=None):
-    """The front as CSV: every column, the genes, the architecture as JSON and in words.
+def write_front_csv(
+    problem: ArchitectureProblem, rows: Sequence[Row], path: Path, picked: int | None = None
+) -> None:
+    """Write a front as CSV: all columns, the genes, and the architecture as JSON and as text.
 
-    The row with the index ``picked`` has a 1 in the column ``picked``, the others a 0. What
-    trainings from scratch have added to the same rows of an older file is kept.
+    The column ``picked`` is 1 in the selected row and 0 in all others. If the file exists, results
+    of training from scratch are carried over to rows with the same genes.
 
     Args:
-        problem: gives the columns.
-        rows: list of :class:`moonas.pareto.Row`.
-        path: of the file.
-        picked: index of a row, or None.
+        problem: problem whose columns and genes are written.
+        rows: rows of the front.
+        path: path of the file.
+        picked: index of the selected row, or None.
     """
     names = list(problem.objectives)
     names += [c.name for c in problem.columns if c.name not in names]
-    older = read_front_csv(path.parent) if path.exists() else []
-    trained = {row.x: row.trained for row in older}
-    written = [
+    previous = read_front_csv(path.parent) if path.exists() else []
+    trained = {row.x: row.trained for row in previous}
+    file_rows = [
         FrontRow(
             {name: row.columns.get(name, np.nan) for name in names},
             index == picked,
@@ -67,43 +77,45 @@ def write_front_csv(problem, rows, path, picked=None):
         )
         for index, row in enumerate(rows)
     ]
-    _write(path, names, written)
+    _write(path, names, file_rows)
 
 
-def _write(path, names, rows):
-    extra = list(dict.fromkeys(name for row in rows for name in row.trained))
+def _write(path: Path, names: Sequence[str], rows: Sequence[FrontRow]) -> None:
+    trained_names = list(dict.fromkeys(name for row in rows for name in row.trained))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*names, *NOT_COLUMNS, *(f"{TRAINED}{name}" for name in extra)])
+    writer.writerow([*names, *NOT_COLUMNS, *(f"{TRAINED}{name}" for name in trained_names)])
     for row in rows:
-        cells = [_exact(row.columns[name]) for name in names]
+        cells = [_format_number(row.columns[name]) for name in names]
         cells += [int(row.picked), row.x, json.dumps(row.architecture), row.description]
-        writer.writerow([*cells, *(_exact(row.trained.get(name)) for name in extra)])
+        writer.writerow(
+            [*cells, *(_format_number(row.trained.get(name)) for name in trained_names)]
+        )
     write_atomically(path, text.getvalue().encode())
 
 
-def add_results(folder, number, result):
-    """Put what a training from scratch gave beside a row of a run folder's front.
+def add_results(folder: str | Path, number: int, result: Mapping[str, float]) -> None:
+    """Add results of training from scratch to a row of a run folder's front.
 
     Args:
-        folder: of the run.
-        number: of the row, from 0 on.
-        result: name -> float.
+        folder: run folder of the search.
+        number: index of the row, starting at 0.
+        result: name -> value; each is written to the column ``trained_NAME``.
     """
     rows = read_front_csv(folder)
     rows[number] = replace(rows[number], trained={k: float(v) for k, v in result.items()})
     _write(Path(folder) / NAME, list(rows[0].columns), rows)
 
 
-def correlation_with_training(rows: list[FrontRow], name: str) -> tuple[float, int] | None:
-    """Rank correlation of a column's values in the search and after training from scratch.
+def correlation_with_training(rows: Sequence[FrontRow], name: str) -> tuple[float, int] | None:
+    """Compute the rank correlation between search and training from scratch for a column.
 
     Args:
-        rows: of a front; those that were not trained are left out.
-        name: of the column.
+        rows: rows of a front; rows that have not been trained are ignored.
+        name: name of the column.
 
     Returns:
-        (Spearman's correlation, number of rows); None where it is not defined.
+        (Spearman's rank correlation, number of trained rows), or None if it is undefined.
     """
     trained = [row for row in rows if name in row.trained and name in row.columns]
     correlation = rank_correlation(
@@ -112,22 +124,25 @@ def correlation_with_training(rows: list[FrontRow], name: str) -> tuple[float, i
     return None if correlation is None else (correlation, len(trained))
 
 
-def _exact(value):
-    """Counts as whole numbers, other numbers with all their digits, nothing for NaN."""
+def _format_number(value: float | None) -> float | int | str:
+    """Return large integers as int, other numbers as float with all digits, and "" for NaN."""
     if value is None or np.isnan(value):
         return ""
     return int(value) if float(value).is_integer() and value > 1000 else float(value)
 
 
-def read_front_csv(folder):
-    """The rows of a run folder's front, a list of :class:`FrontRow`, in their order.
+def read_front_csv(folder: str | Path) -> list[FrontRow]:
+    """Read the rows of a run folder's front, in the order of the file.
 
     Raises:
-        ValueError: the run has not ended, or the file is damaged.
+        ValueError: the file is missing, because the search has not ended, or is damaged.
     """
     path = Path(folder) / NAME
     if not path.exists():
-        raise ValueError(f"{folder} holds no {NAME}: the search has not ended, or it is no search.")
+        raise ValueError(
+            f"{folder} contains no {NAME}: the search has not ended, or this is not the folder of "
+            "a search."
+        )
     try:
         with open(path, newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
@@ -136,52 +151,61 @@ def read_front_csv(folder):
             ]
             reader.fieldnames = header
             if not set(NOT_COLUMNS) <= set(header):
-                raise KeyError(f"it lacks one of the columns {', '.join(NOT_COLUMNS)}")
-            return [_row(line) for line in reader]
+                raise KeyError(f"expected the columns {', '.join(NOT_COLUMNS)}")
+            return [_parse_row(line) for line in reader]
     except (ValueError, KeyError, TypeError, csv.Error) as error:
         raise ValueError(f"{path} is damaged: {error}") from None
 
 
-def _row(line):
-    numbers = {k: float(v) if v else np.nan for k, v in line.items() if k not in NOT_COLUMNS}
+def _parse_row(cells: Mapping[str, str]) -> FrontRow:
+    numbers = {k: float(v) if v else np.nan for k, v in cells.items() if k not in NOT_COLUMNS}
     trained = {k[len(TRAINED) :]: v for k, v in numbers.items() if k.startswith(TRAINED)}
     return FrontRow(
         {k: v for k, v in numbers.items() if not k.startswith(TRAINED)},
-        line["picked"] == "1",
-        line["x"],
-        json.loads(line["architecture"]),
-        line[DESCRIPTION],
+        cells["picked"] == "1",
+        cells["x"],
+        json.loads(cells["architecture"]),
+        cells[DESCRIPTION],
         {k: v for k, v in trained.items() if np.isfinite(v)},
     )
 
 
-def find_row(rows, pick, *, error, size):
-    """The index of a row of a front that a word names.
+def find_row(rows: Sequence[FrontRow], pick: str, *, error: str, size: str) -> int:
+    """Return the index of the row of a front that ``pick`` selects.
 
     Args:
-        rows: list of :class:`FrontRow`.
-        pick: "knee", the one that the search picked; "best-error" and "smallest", the lowest of
-            these columns; or the number of a row as text, from 0 on.
+        rows: rows of the front.
+        pick: "knee" for the row that the search selected, "best-error" for the lowest value of
+            column ``error``, "smallest" for the lowest value of column ``size``, or the number of a
+            row as text, starting at 0.
         error: name of a column.
-        size: the same.
+        size: name of a column.
 
     Raises:
-        ValueError: there is no such row.
+        ValueError: no row matches.
     """
     if pick.isdecimal() and int(pick) < len(rows):
         return int(pick)
-    marked = [i for i, row in enumerate(rows) if row.picked]
-    if pick == "knee" and marked:
-        return marked[0]
+    picked = [i for i, row in enumerate(rows) if row.picked]
+    if pick == "knee" and picked:
+        return picked[0]
     if pick in PICKS[1:] and rows:
         name = error if pick == "best-error" else size
         return min(range(len(rows)), key=lambda i: rows[i].columns[name])
+    if not rows:
+        raise ValueError(f"pick={pick!r} is invalid: the front has no rows.")
     raise ValueError(
-        f"pick={pick!r} will not do: {', '.join(PICKS)}, or a row of the front, 0 to "
-        f"{len(rows) - 1}."
+        f"pick={pick!r} is invalid: expected {', '.join(PICKS)}, or the number of a row of the "
+        f"front, 0 to {len(rows) - 1}."
     )
 
 
-def spread_rows(n, k):
-    """Indices of k of n rows of a front, from its first to its last, evenly; all if k is larger."""
-    return np.unique(np.round(np.linspace(0, n - 1, min(k, n))).astype(int)).tolist() if n else []
+def evenly_spaced_rows(n: int, k: int) -> list[int]:
+    """Return ``k`` evenly spaced indices of ``n`` rows, including the first and the last.
+
+    All n indices are returned if k is larger than n.
+    """
+    if n == 0:
+        return []
+    indices: list[int] = np.round(np.linspace(0, n - 1, min(k, n))).astype(int).tolist()
+    return sorted(set(indices))

@@ -1,15 +1,19 @@
-"""The run folder: every evaluator call appended to a file, the weights beside it; resume is replay.
+"""The journal of a run: evaluator calls appended to a file in the run folder, and resume by replay.
 
-    run.json             what was asked: problem, settings, seed, algorithm, versions
+A run folder contains
+
+    run.json             identity of the run: problem, settings, seed, algorithm, versions
     journal.jsonl        one line per call: its request, its result, a checksum
-    unfinished.jsonl     what a call has computed so far, one line per candidate; goes with the call
-    times.jsonl          when each call was made and how long it took; no part of its identity
-    weights-000012.pt    tensors after the last call that trained, by the number of that call
-    lock                 held by the process that writes
+    unfinished.jsonl     partial results of the current call, one line per candidate; removed when
+                         the call is complete
+    times.jsonl          start and duration of each call; not part of the identity of the run
+    weights-000012.pt    tensors after the last call that trained, with the number of that call
+    lock                 locked by the process that writes the folder
 
-Running the same program again makes the same calls in the same order. Those that are recorded are
-answered from the record; at the first one that is not, the weights are loaded and the work goes on.
-So no algorithm is ever pickled, and the result is bit-identical to that of an uninterrupted run.
+Running the same program again makes the same calls in the same order. Recorded calls are answered
+from the journal. At the first call that is not recorded, the weights are loaded and computation
+continues. So no algorithm is ever pickled, and the result of a resumed run is bit-identical to that
+of an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -30,12 +34,12 @@ from ..settings import RunSettings, defaults_to_json, free_names, to_json
 from .records import (
     DamagedRun,
     Record,
-    cut_torn_line,
+    complete_lines,
     decode_result,
     encode_result,
     read_records,
+    remove_incomplete_line,
     to_line,
-    whole_lines,
 )
 from .versions import installed_versions
 
@@ -44,40 +48,41 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 HEAD, CALLS, TIMES = "run.json", "journal.jsonl", "times.jsonl"
+ENVIRONMENT = "where"  # key of the environment in run.json
 
 
 class RunMismatch(ValueError):
-    """A run folder holds another run than the one that was started on it."""
+    """A run folder contains a different run than the one that was started in it."""
 
 
 class RunInUse(ValueError):
-    """Another process writes a run folder."""
+    """Another process is writing a run folder."""
 
 
 class Stateful(Protocol):
-    """Something that trains, and whose state the journal saves and restores."""
+    """An object with trainable state, which the journal saves and restores."""
 
     def state(self) -> dict[str, Tensor]:
-        """Everything that training changes."""
+        """Return everything that training changes."""
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Restore what :meth:`state` returned."""
+        """Restore a state that :meth:`state` returned."""
 
 
 class Journal:
     """The record of one run.
 
     Args:
-        folder: made if it is missing.
-        problem: its name.
-        settings: its Settings. A setting that the run.json of the folder lacks is one that was
-            added since, and counts as having its default.
-        inputs: checksums by name of the files that scores depend on.
+        folder: run folder, created if it does not exist.
+        problem: name of the problem.
+        settings: settings of the problem. A setting that is missing from an existing run.json was
+            added to moonas since, and is taken to have its default value there.
+        inputs: checksum of each file that results depend on, by name.
 
     Raises:
-        RunMismatch: the folder holds a run of another problem or with other settings.
-        DamagedRun: a file in it is damaged.
-        RunInUse: another process writes it.
+        RunMismatch: the folder contains a run of another problem or with other settings.
+        DamagedRun: a file in the folder is corrupt.
+        RunInUse: another process is writing the folder.
     """
 
     def __init__(
@@ -86,8 +91,8 @@ class Journal:
         *,
         problem: str,
         settings: RunSettings,
-        inputs: dict[str, str] | None = None,
-    ):
+        inputs: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = Path(folder)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -104,32 +109,32 @@ class Journal:
         self._file = self.folder / CALLS
         self._unfinished = self.folder / "unfinished.jsonl"
         self._free, self._defaults = free_names(settings), defaults_to_json(settings)
-        self._asked = {
+        self._identity: dict[str, Any] = {
             "format": FORMAT,
             "problem": problem,
             "settings": to_json(settings),
-            "inputs": inputs or {},
+            "inputs": dict(inputs or {}),
         }
         try:
             self._open()
         except BaseException:
             self.close()
             raise
-        self._position = None  # of the next call; None before the run begins
-        self._behind = None  # number of the call whose weights are still to be loaded
+        self._position: int | None = None  # number of the next call; None before the run begins
+        self._weights_to_load: int | None = None  # number of the call that saved them
 
-    def _open(self):
+    def _open(self) -> None:
         self._head = _read_head(self.folder)
         if self._head is not None:
-            self._compare(self._asked)
+            self._check_identity(self._head, self._identity)
         self._records = _read_calls(self._file, repair=True)
         self._size = self._file.stat().st_size if self._file.exists() else 0
         if self._records and self._head is None:
-            raise DamagedRun(f"{self.folder / HEAD} is missing, but {self._file} is there.")
-        cut_torn_line(self.folder / TIMES)
+            raise DamagedRun(f"{self.folder / HEAD} is missing, but {self._file} exists.")
+        remove_incomplete_line(self.folder / TIMES)
 
     def close(self) -> None:
-        """Let other processes write the folder."""
+        """Release the lock, so that other processes can write the folder."""
         self._lock.release()
 
     @property
@@ -139,46 +144,55 @@ class Journal:
 
     @property
     def replaying(self) -> bool:
-        """Whether the next call is answered from the record."""
+        """Whether the next call will be answered from the record."""
         return self._position is not None and self._position < len(self._records)
 
     @property
     def seed(self) -> int | None:
-        """The seed of the recorded run; None in a new folder."""
+        """Seed of the recorded run; None in a new folder."""
         return None if self._head is None else self._head["seed"]
 
     def begin(self, seed: int | None, algorithm: str, environment: str = "") -> None:
-        """Start the run, or start to replay it.
+        """Start the run or, if calls are recorded, start to replay it.
+
+        A warning is issued if ``environment`` or the version of a package has changed since the run
+        was started.
 
         Args:
-            seed: of the algorithm; None is refused.
-            algorithm: a description of everything that would give another run if it differed.
-            environment: a description of what may change the last bits of a score. If it has
-                changed since the run was begun, a warning says so.
+            seed: seed of the run; None raises an error.
+            algorithm: description of everything that identifies the run besides its settings.
+            environment: description of everything that may change the last bits of a result, such
+                as the device.
 
         Raises:
-            RunMismatch: the folder holds a run with another seed or algorithm.
-            ValueError: there is no seed.
+            RunMismatch: the folder contains a run with another seed or algorithm.
+            ValueError: the seed is None.
         """
         if seed is None:
             raise ValueError(
-                "A run with a journal needs a seed, so that it can be resumed: "
+                "A run with a journal requires a seed, so that it can be resumed: "
                 "minimize(..., seed=1)."
             )
-        started = {"seed": int(seed), "algorithm": algorithm}
+        identity: dict[str, Any] = {"seed": int(seed), "algorithm": algorithm}
+        current_versions = _versions(environment)
         if self._head is None:
-            self._head = self._asked | started | {"versions": _versions(environment)}
+            self._head = self._identity | identity | {"versions": current_versions}
             write_json(self.folder / HEAD, self._head)
-        self._compare(started)
-        old, new = self._head["versions"], _versions(environment)
-        if self._records and old != new:
-            changed = [f"{k} {old.get(k)} -> {new[k]}" for k in new if old.get(k) != new[k]]
+        self._check_identity(self._head, identity)
+        recorded_versions = self._head["versions"]
+        if self._records and recorded_versions != current_versions:
+            changes = [
+                f"{'environment' if key == ENVIRONMENT else key} {recorded_versions.get(key)} -> "
+                f"{value}"
+                for key, value in current_versions.items()
+                if recorded_versions.get(key) != value
+            ]
             warnings.warn(
-                f"{self.folder} was begun under other circumstances ({', '.join(changed)}); what "
-                "follows may differ from an uninterrupted run.",
+                f"{self.folder} was started under different conditions ({', '.join(changes)}); "
+                "results may differ from those of an uninterrupted run.",
                 stacklevel=2,
             )
-        self._position, self._behind = 0, None
+        self._position, self._weights_to_load = 0, None
 
     def call(
         self,
@@ -188,67 +202,77 @@ class Journal:
         stateful: Stateful | None = None,
         saves: bool = False,
     ) -> dict[str, Any]:
-        """The result of a call: from the record if it is there, else computed and recorded.
+        """Return the result of a call: from the record if it is recorded, else computed.
+
+        A computed result is appended to the record.
 
         Args:
-            kind: of the call, such as "train".
-            request: dict that JSON can hold; must equal the recorded one.
-            compute: returns a dict of arrays, numbers and strings.
-            stateful: what the call trains or evaluates.
-            saves: the call changes the state of ``stateful``, which is saved with it.
+            kind: kind of the call, such as "train".
+            request: JSON-serializable arguments of the call, which must equal the recorded ones.
+            compute: function that returns the result, a dict of arrays, numbers and strings.
+            stateful: object that ``compute`` trains or evaluates. Its state is restored before the
+                first call that is computed.
+            saves: whether the call changes the state of ``stateful``, which is then saved.
 
         Raises:
-            RunMismatch: the record has another call at this place.
-            OSError: the result cannot be written; what was recorded before stays good.
+            RunMismatch: the record contains a different call at this position.
+            OSError: the result cannot be written; earlier records are unaffected.
         """
         number = self._position
+        assert number is not None, "begin() must be called first"
         if number < len(self._records):
             record = self._records[number]
             self._check_call(number, record, kind, request)
-            self._position += 1
+            self._position = number + 1
             if "weights" in record:
-                self._behind = number
+                self._weights_to_load = number
             return decode_result(record["result"])
         self.restore(stateful)
-        begun, started = time.perf_counter(), datetime.now(timezone.utc)
+        begun, started_at = time.perf_counter(), datetime.now(timezone.utc)
         result = compute()
         computed = time.perf_counter()
         record = {"call": number, "kind": kind, "request": request, "result": encode_result(result)}
         if saves:
             from ..files.tensors import write_tensors
 
-            record["weights"] = write_tensors(self._weights(number), stateful.state(), {})
+            assert stateful is not None, "saves=True requires stateful"
+            record["weights"] = write_tensors(self._weights_file(number), stateful.state(), {})
         self._append(record)
         self._unfinished.unlink(missing_ok=True)
         if saves:
             for path in self.folder.glob("weights-*.pt"):
-                if path != self._weights(number):
+                if path != self._weights_file(number):
                     path.unlink()
         times = {
             "call": number,
             "kind": kind,
-            "at": started.isoformat(timespec="milliseconds"),
+            "at": started_at.isoformat(timespec="milliseconds"),
             "seconds": round(computed - begun, 6),
             "journal_seconds": round(time.perf_counter() - computed, 6),
         }
         with open(self.folder / TIMES, "a", encoding="utf-8") as file:
             file.write(json.dumps(times) + "\n")
-        self._position += 1
+        self._position = number + 1
         return decode_result(record["result"])
 
-    def save_partial(self, x: list, result: dict[str, Any]) -> None:
-        """Save what the present call has found for one row, in case it is interrupted."""
+    def save_partial(self, x: Any, result: dict[str, Any]) -> None:
+        """Save the result of one candidate of the current call, in case the call is interrupted.
+
+        Args:
+            x: row of the candidate, as a JSON value.
+            result: columns of the candidate.
+        """
         record = {"call": self._position, "x": x, "result": encode_result(result)}
         with open(self._unfinished, "ab") as file:
             file.write(to_line(record))
 
-    def partial_results(self) -> dict[tuple, dict[str, Any]]:
-        """What an interrupted attempt at the present call saved: columns by row, a tuple.
+    def partial_results(self) -> dict[tuple[Any, ...], dict[str, Any]]:
+        """Return what an interrupted attempt at the current call saved: row -> columns.
 
         Raises:
-            DamagedRun: the file holds something else than what was written.
+            DamagedRun: the file of partial results is corrupt.
         """
-        advice = "remove the file, and what it holds is computed again."
+        advice = "the line is corrupt. Remove the file; its results will be computed again."
         records = read_records(self._unfinished, repair=True, advice=advice)
         return {
             tuple(record["x"]): decode_result(record["result"])
@@ -257,61 +281,64 @@ class Journal:
         }
 
     def restore(self, stateful: Stateful | None) -> None:
-        """Load the weights that the calls so far have led to, unless they are loaded already.
+        """Load the weights saved by the calls so far, unless they are loaded already.
+
+        Before the run begins, these are the weights at the end of the recorded run.
 
         Raises:
-            DamagedRun: the weights file is damaged or missing.
-            ValueError: the run is being replayed, and its weights of this moment are gone.
+            DamagedRun: the weights file is corrupt or missing.
+            ValueError: the run is being replayed, so the weights of this point no longer exist.
         """
         if self.replaying:
             raise ValueError(
-                f"The run in {self.folder} is being replayed, and the weights of this moment are "
-                "gone; evaluate without an algorithm after the run, not during it."
+                f"The run in {self.folder} is being replayed, and the weights of this point of the "
+                "run no longer exist. Evaluate without an algorithm after the run, not during it."
             )
-        if self._position is None:  # no run yet: the weights of its end
-            saved = [r["call"] for r in self._records if "weights" in r]
-            self._behind = saved[-1] if saved else None
-        if self._behind is not None:
-            stateful.load_state(self._read_weights(self._behind))
-            self._behind = None
+        if self._position is None:
+            saved = [record["call"] for record in self._records if "weights" in record]
+            self._weights_to_load = saved[-1] if saved else None
+        if self._weights_to_load is not None:
+            assert stateful is not None, "recorded weights require stateful"
+            stateful.load_state(self._read_weights(self._weights_to_load))
+            self._weights_to_load = None
 
     @property
     def has_weights(self) -> bool:
-        """Whether any recorded call has trained."""
+        """Whether a recorded call saved weights."""
         return any("weights" in record for record in self._records)
 
-    def _compare(self, asked):
-        for key, value in asked.items():
-            recorded = self._head.get(key)
+    def _check_identity(self, head: dict[str, Any], identity: dict[str, Any]) -> None:
+        for key, value in identity.items():
+            recorded = head.get(key)
             if key == "settings":
-                recorded = self._defaults | recorded
+                recorded = self._defaults | head["settings"]
                 names = [n for n in value | recorded if n not in self._free]
                 _check_same(self.folder, recorded, value, names)
             else:
                 _check_same(self.folder, {key: recorded}, {key: value}, [key])
 
-    def _check_call(self, number, record, kind, request):
+    def _check_call(self, number: int, record: Record, kind: str, request: dict[str, Any]) -> None:
         if record["kind"] == kind and record["request"] == request:
             return
-        what = kind
         if record["kind"] == kind:
-            what = next(k for k in request if record["request"].get(k) != request[k])
+            key = next(k for k in request if record["request"].get(k) != request[k])
+            difference = f"{key!r} of a {kind!r} call differs"
+        else:
+            difference = f"it is a {kind!r} call, but a {record['kind']!r} call is recorded"
         raise RunMismatch(
-            f"Call {number} of the run differs from the one recorded in {self._file}: it asks to "
-            f"{kind!r} with another {what!r}. The algorithm, its options, the number of rows or "
-            "the code have changed since; give this run a folder of its own."
+            f"Call {number} of this run does not match the one recorded in {self._file}: "
+            f"{difference}. The algorithm, its options, the population size or the code has "
+            "changed; use another folder for this run."
         )
 
-    def _append(self, record):
+    def _append(self, record: Record) -> None:
         data = to_line(record)
         with open(self._file, "ab", buffering=0) as file:
             if file.tell() != self._size:
-                raise DamagedRun(
-                    f"{self._file} was changed by someone else while this run wrote it."
-                )
+                raise DamagedRun(f"{self._file} was modified by another writer during this run.")
             try:
                 rest = memoryview(data)
-                while rest:  # a disk that fills up takes a part of it first
+                while rest:  # a write to a disk that fills up may be partial
                     rest = rest[file.write(rest) :]
                 os.fsync(file.fileno())
             except BaseException:
@@ -320,70 +347,76 @@ class Journal:
         self._size += len(data)
         self._records.append(json.loads(data))
 
-    def _weights(self, number):
+    def _weights_file(self, number: int) -> Path:
         return self.folder / f"weights-{number:06d}.pt"
 
-    def _read_weights(self, number):
+    def _read_weights(self, number: int) -> dict[str, Tensor]:
         from ..files.tensors import read_tensors
 
-        check = self._records[number]["weights"]
         try:
-            return read_tensors(self._weights(number), holds="weights of this run", check=check)[1]
+            return read_tensors(
+                self._weights_file(number),
+                content="weights of this run",
+                expected_fingerprint=self._records[number]["weights"],
+            )[1]
         except ValueError as error:
             raise DamagedRun(
-                f"{error} The run cannot go on; start it again in another folder."
+                f"{error} The run cannot be resumed; start it again in another folder."
             ) from None
 
 
 def read_run(folder: str | Path) -> tuple[dict[str, Any], list[Record]]:
-    """What a run folder was asked and what it recorded, without locking it.
+    """Read the identity and the recorded calls of a run, without locking its folder.
 
     Returns:
-        (head, records): the dict of run.json, and the list of recorded calls.
+        (head, records): content of run.json, and the recorded calls in order.
 
     Raises:
-        ValueError: the folder holds no run.
-        DamagedRun: a file in it is damaged.
+        ValueError: the folder contains no run.
+        DamagedRun: a file in the folder is corrupt.
     """
     folder = Path(folder)
     head = _read_head(folder)
     if head is None:
-        raise ValueError(f"{folder} holds no run: it has no run.json.")
+        raise ValueError(f"{folder} contains no run: run.json is missing.")
     return head, _read_calls(folder / CALLS)
 
 
-def seconds_of(folder: str | Path, kind: str) -> float:
-    """Seconds that the calls of a kind took in a run, all parts of it together."""
-    return sum(one["seconds"] for one in read_times(folder) if one["kind"] == kind)
+def total_seconds(folder: str | Path, kind: str) -> float:
+    """Return the total time of all calls of a kind in a run, in seconds."""
+    return sum((call["seconds"] for call in read_times(folder) if call["kind"] == kind), 0.0)
 
 
 def read_times(folder: str | Path) -> list[dict[str, Any]]:
-    """When each call of a run was made and how long it took, a list of dicts; see times.jsonl.
+    """Read the start and the duration of each call of a run from times.jsonl.
 
-    A last line that is still being written is left out.
+    A last line that is still being written is ignored.
+
+    Returns:
+        One dict per call, with the keys call, kind, at (ISO 8601), seconds and journal_seconds.
 
     Raises:
-        DamagedRun: the file is damaged.
+        DamagedRun: the file is corrupt.
     """
     path = Path(folder) / TIMES
     try:
-        times = [json.loads(line) for line in whole_lines(path)]
-        for one in times:
-            datetime.fromisoformat(one["at"])
-            one["kind"], one["seconds"] + one["journal_seconds"]
+        times = [json.loads(line) for line in complete_lines(path)]
+        for call in times:
+            datetime.fromisoformat(call["at"])
+            call["kind"], call["seconds"] + call["journal_seconds"]
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedRun(f"{path} is damaged: {error}") from None
     return times
 
 
 def check_run(folder: str | Path, problem: str, settings: RunSettings, seed: int | None) -> None:
-    """Raise unless a run of a problem could begin, or go on, in a folder; it is not changed.
+    """Check that a run can start or resume in a folder, without changing the folder.
 
-    Settings that are None are not compared: they may be filled in before the run.
+    Settings that are None are not compared, because they may be determined before the run starts.
 
     Raises:
-        RunMismatch: the folder holds another run.
-        ValueError: it is a file, or damaged.
+        RunMismatch: the folder contains a different run.
+        ValueError: the path is a file, or a file in the folder is corrupt.
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
@@ -391,49 +424,49 @@ def check_run(folder: str | Path, problem: str, settings: RunSettings, seed: int
     head = _read_head(folder)
     if head is None:
         return
-    asked = {"problem": problem, "seed": seed} | to_json(settings)
+    identity = {"problem": problem, "seed": seed} | to_json(settings)
     recorded = defaults_to_json(settings) | head["settings"]
     recorded |= {"problem": head["problem"], "seed": head["seed"]}
     free = free_names(settings)
-    names = [n for n, value in asked.items() if value is not None and n not in free]
-    _check_same(folder, recorded, asked, names)
+    names = [n for n, value in identity.items() if value is not None and n not in free]
+    _check_same(folder, recorded, identity, names)
 
 
-def _check_same(folder: Path, recorded: dict, asked: dict, names: Iterable[str]) -> None:
-    """Raise a :class:`RunMismatch` for the first of some names that has two values."""
+def _check_same(
+    folder: Path, recorded: Mapping[str, Any], current: Mapping[str, Any], names: Iterable[str]
+) -> None:
+    """Raise :class:`RunMismatch` for the first name whose recorded and current value differ."""
     for name in names:
-        old, new = recorded.get(name), asked.get(name)
+        old, new = recorded.get(name), current.get(name)
         if old != new:
             raise RunMismatch(
-                f"{folder} holds a run with {name}={old!r}; this one has {name}={new!r}. "
-                "Give this one a folder of its own (--out, journal=), or ask for the same."
+                f"{folder} contains a run with {name}={old!r}, but this run has {name}={new!r}. "
+                "Use another folder for this run (--out, journal=), or the recorded value."
             )
 
 
-def _read_head(folder):
+def _read_head(folder: Path) -> dict[str, Any] | None:
     path = folder / HEAD
     if not path.exists():
         return None
     try:
         head = json.loads(path.read_text(encoding="utf-8"))
-        wanted = {"format", "problem", "settings", "inputs", "seed", "algorithm", "versions"}
-        good = isinstance(head, dict) and wanted <= set(head)
+        keys = {"format", "problem", "settings", "inputs", "seed", "algorithm", "versions"}
+        valid = isinstance(head, dict) and keys <= set(head)
     except ValueError:
-        good = False
-    if not good:
-        raise DamagedRun(f"{path} is damaged: it is not what moonas wrote.")
+        valid = False
+    if not valid:
+        raise DamagedRun(f"{path} is damaged: it is not the file that moonas wrote.")
     if head["format"] != FORMAT:
         raise RunMismatch(
             f"{path} has format {head['format']}; this version of moonas reads format {FORMAT}."
         )
-    return head
+    return dict(head)
 
 
-def _read_calls(path, repair=False):
-    """The recorded calls, in order; ``repair`` removes a torn last line from the file."""
-    advice = (
-        "it is not what was written. The run cannot be trusted; start it again in another folder."
-    )
+def _read_calls(path: Path, repair: bool = False) -> list[Record]:
+    """Read the recorded calls in order; ``repair`` removes an incomplete last line."""
+    advice = "the line is corrupt. The run cannot be used; start it again in another folder."
     records = read_records(path, advice=advice, repair=repair)
     for number, record in enumerate(records):
         if record["call"] != number:
@@ -441,5 +474,5 @@ def _read_calls(path, repair=False):
     return records
 
 
-def _versions(environment):
-    return {"where": environment} | installed_versions()
+def _versions(environment: str) -> dict[str, str | None]:
+    return {ENVIRONMENT: environment} | installed_versions()

@@ -1,28 +1,28 @@
-"""Numbers as short text for people."""
+"""Short text for numbers."""
 
 UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def short_number(value: float) -> str:
-    """A count in four or five characters, as 48.1k or 3.35M."""
+    """Format a number with three significant digits and a metric prefix, as in 48.1k or 3.35M."""
     for scale, letter in UNITS:
         if abs(value) >= scale:
             return f"{value / scale:.3g}{letter}"
     return f"{value:.3g}"
 
 
-def clock(seconds: float) -> str:
-    """Seconds as m:ss or h:mm:ss."""
+def format_duration(seconds: float) -> str:
+    """Format a duration in seconds as m:ss or h:mm:ss."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
 
 
 def plural(n: int, noun: str) -> str:
-    """A count with its noun, as "1 epoch" or "2 epochs".
+    """Format a count with its noun, as in "1 epoch" or "2 epochs".
 
     Args:
         n: the count.
-        noun: the noun, in the singular; its plural ends in "s".
+        noun: the noun in the singular; its plural must end in "s".
     """
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

@@ -1,17 +1,17 @@
-"""Scoring in joblib's workers: processes here, or those of a Dask or a Ray cluster.
+"""Parallel evaluation with joblib: in local processes, or on a Dask or Ray cluster.
 
     with joblib.parallel_config(backend="loky", n_jobs=4):
         minimize(problem, ...)
 
-Each process has an evaluator of its own and loads the weights when they have changed; threads share
-that of the problem. A score does not depend on who else is scored, so it does not depend on how
-candidates are split either.
+Each worker process has its own evaluator and loads the shared weights whenever they have changed;
+threads share the evaluator of the problem. The score of a candidate does not depend on the other
+candidates, so it does not depend on how candidates are distributed either.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import joblib
@@ -21,31 +21,38 @@ from .candidates import Candidates
 
 if TYPE_CHECKING:
     from ..problem import ArchitectureProblem, Evaluator
+    from .callbacks import Progress
     from .journal import Journal
 
-_local = threading.local()  # in a worker: its problem, its hash, seed, and fingerprint of weights
+# In a worker: its problem, the hash of the problem, the seed, and the hash of the loaded weights.
+_local = threading.local()
 
 
 def score(
     problem: ArchitectureProblem,
     candidates: Candidates,
     *,
-    seed: int | None,
+    seed: int,
     journal: Journal | None = None,
-    on_progress: Callable[[str, int, int, str], None],
+    on_progress: Progress,
 ) -> dict[str, np.ndarray]:
-    """Columns of candidates as the problem's evaluator gives them, from several workers if asked.
+    """Evaluate candidates, in parallel if configured.
 
-    If the evaluator scores each candidate independently, a candidate is a task, and
-    ``settings.workers`` processes take them on a CPU, unless joblib is configured otherwise or this
-    is one of its workers. The journal keeps each result until all candidates are done.
+    If the evaluator scores candidates independently, each candidate is a task. On a CPU these tasks
+    run in ``settings.workers`` processes by default; a joblib configuration takes precedence, and a
+    joblib worker starts no further processes. The journal stores each result until all candidates
+    are done, so that an interrupted evaluation can be resumed. Otherwise the candidates are split
+    into one part per worker of the joblib configuration.
 
     Args:
-        problem: whose evaluator to use.
-        candidates: to be scored.
-        seed: of the run.
-        journal: keeps partial results; None outside a run.
-        on_progress: called with phase, candidates done, total and "candidates".
+        problem: problem whose evaluator is used.
+        candidates: n candidates.
+        seed: seed of the run, with which a worker starts its evaluator.
+        journal: journal that stores partial results; None outside a run.
+        on_progress: function called with (phase, candidates done, n, "candidates").
+
+    Returns:
+        Name -> (n,) values of each column.
     """
     evaluator = problem.evaluator
     jobs = joblib.effective_n_jobs(joblib.Parallel().n_jobs)
@@ -58,23 +65,31 @@ def score(
         if jobs == 1:
             return evaluator.score(candidates)
         parts = [candidates[i] for i in np.array_split(np.arange(len(candidates)), jobs)]
-        return _joined(_distribute(problem, seed, parts, jobs))
-    return _joined(_score_each(problem, candidates, jobs, seed, journal, on_progress))
+        return _concatenate(_distribute(problem, seed, parts, jobs))
+    return _concatenate(_score_each(problem, candidates, jobs, seed, journal, on_progress))
 
 
-def _joined(parts: Iterable[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+def _concatenate(parts: Iterable[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     parts = list(parts)
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _score_each(problem, candidates, jobs, seed, journal, on_progress):
-    """The columns of each candidate; those of an interrupted call are read, not computed again."""
+def _score_each(
+    problem: ArchitectureProblem,
+    candidates: Candidates,
+    jobs: int,
+    seed: int,
+    journal: Journal | None,
+    on_progress: Progress,
+) -> list[dict[str, np.ndarray]]:
+    """Evaluate one candidate per task, reusing the partial results of an interrupted call."""
     partial = {} if journal is None else journal.partial_results()
-    plain = [problem.genes.plain(x) for x in candidates.X]
-    results = [partial.get(tuple(row)) for row in plain]
-    missing = [i for i, result in enumerate(results) if result is None]
+    rows = [problem.genes.to_json(x) for x in candidates.X]
+    results = {i: partial[tuple(row)] for i, row in enumerate(rows) if tuple(row) in partial}
+    missing = [i for i in range(len(rows)) if i not in results]
     parts = [candidates[i : i + 1] for i in missing]
     evaluator, total = problem.evaluator, len(candidates)
+    scored: Iterable[dict[str, np.ndarray]]
     if jobs == 1:
         scored = (evaluator.score(part) for part in parts)
     else:
@@ -85,15 +100,15 @@ def _score_each(problem, candidates, jobs, seed, journal, on_progress):
         results[i] = result
         done += 1
         if journal is not None:
-            journal.save_partial(plain[i], result)
+            journal.save_partial(rows[i], result)
         on_progress(evaluator.phase, done, total, "candidates")
-    return results
+    return [results[i] for i in range(total)]
 
 
 def _distribute(
-    problem: ArchitectureProblem, seed: int | None, parts: list[Candidates], jobs: int
+    problem: ArchitectureProblem, seed: int, parts: list[Candidates], jobs: int
 ) -> Iterator[dict[str, np.ndarray]]:
-    """The columns of each part, in order, as they come in from ``jobs`` workers."""
+    """Yield the columns of each part, in order, as the ``jobs`` workers return them."""
     state: dict[str, Any] | None = None
     weights_hash = None
     if problem.evaluator.trains:
@@ -101,37 +116,60 @@ def _distribute(
 
         state = {name: t.detach().cpu() for name, t in problem.evaluator.state().items()}
         weights_hash = fingerprint(state)
-        # joblib hands large arrays to all tasks of its processes as one file
+        # joblib memory-maps large arrays once for all worker processes
         state = {name: t.numpy() for name, t in state.items()}
     try:
         pool = joblib.Parallel(jobs, return_as="generator")
-    except ValueError:  # a backend that returns all results together
+    except ValueError:  # the backend does not support generators
         pool = joblib.Parallel(jobs)
     identity = joblib.hash(problem)
-    return pool(
+    results = pool(
         joblib.delayed(_score_part)(problem, identity, seed, state, weights_hash, part)
         for part in parts
     )
+    return iter(results)
 
 
-def _score_part(problem, identity, seed, state, weights_hash, part):
+def _score_part(
+    problem: ArchitectureProblem,
+    identity: str,
+    seed: int,
+    state: dict[str, Any] | None,
+    weights_hash: str | None,
+    part: Candidates,
+) -> dict[str, np.ndarray]:
     evaluator = problem.evaluator if problem.session.has_evaluator else None
-    if evaluator is None:  # in another process: a copy without weights and images
+    if evaluator is None:  # a copy in another process, without weights and images
         evaluator = _local_evaluator(problem, identity, seed, state, weights_hash)
     return evaluator.score(part)
 
 
-def _local_evaluator(problem, identity, seed, state, weights_hash) -> Evaluator:
-    """The evaluator that this worker keeps, with the weights asked for."""
+def _local_evaluator(
+    problem: ArchitectureProblem,
+    identity: str,
+    seed: int,
+    state: dict[str, Any] | None,
+    weights_hash: str | None,
+) -> Evaluator:
+    """Return the evaluator of this worker after loading the given weights, if they have changed.
+
+    Args:
+        problem: copy of the problem.
+        identity: hash of the problem; the worker keeps its evaluator while it stays the same.
+        seed: seed of the run.
+        state: arrays by name; None if there are no shared weights.
+        weights_hash: fingerprint of ``state``.
+    """
     if getattr(_local, "identity", None) != identity:
         _local.problem, _local.identity, _local.seed = problem, identity, None
-    evaluator = _local.problem.evaluator
+    evaluator: Evaluator = _local.problem.evaluator
     if _local.seed != seed:
         evaluator.begin(seed)
         _local.seed, _local.weights_hash = seed, None
     if _local.weights_hash != weights_hash:
         import torch
 
+        assert state is not None
         evaluator.load_state({name: torch.tensor(a) for name, a in state.items()})
         _local.weights_hash = weights_hash
     return evaluator

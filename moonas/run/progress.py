@@ -1,30 +1,36 @@
-"""What a running search shows: a line a generation, and the time left."""
+"""Display of a running search: one line per generation, with the estimated time left."""
+
+from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pymoo.util.display.column import Column
 from pymoo.util.display.output import Output
 
 from ..pareto import hypervolume
-from .numbers import clock, short_number
+from .numbers import format_duration, short_number
+
+if TYPE_CHECKING:
+    from pymoo.core.algorithm import Algorithm
 
 
-def _shown(value, unit):
+def _format_value(value: float, unit: str) -> str:
     return f"{value:.2f} %" if unit == "%" else short_number(value)
 
 
 class SearchOutput(Output):
-    """Columns of pymoo's display: best, range of sizes, hypervolume, time left.
+    """Display for pymoo: best objective value, range of sizes, hypervolume and time left.
 
-    Best is that of the first objective, the range that of the second one, or of what else is shown
-    where there is one objective. The second sort of pNSGA-III
-    (growth or size) and the share of the offspring that come from a model have columns of their
-    own, shown where there is such a thing. Time left is estimated from the generations that were
-    computed, not replayed.
+    The best value is that of the first objective. The range is that of the second objective or, if
+    there is only one, of ``problem.secondary_column``. Two columns appear only for algorithms with
+    the feature: the criterion of pNSGA-III's second sort (growth or size), and the fraction of
+    offspring that a surrogate model proposed. The time left is estimated from generations that were
+    computed, not from replayed ones.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.n_gen.name, self.n_eval.name = "gen", "evals"
         self.n_gen.width = 4
@@ -35,9 +41,10 @@ class SearchOutput(Output):
         self.model = Column("by model", width=8)
         self.failed = Column("failed", width=6)
         self.left = Column("time left", width=9)
-        self.since = None  # (share done, time) when the first computed generation ended
+        # (progress, time) at the end of the first generation that was computed, not replayed
+        self.first_computed: tuple[float, float] | None = None
 
-    def initialize(self, algorithm):
+    def initialize(self, algorithm: Algorithm) -> None:
         """Name the columns after the problem's objectives."""
         problem = algorithm.problem
         self.best.name = f"best {problem.objectives[0]}"
@@ -51,14 +58,16 @@ class SearchOutput(Output):
             self.columns.append(self.model)
         self.columns += [self.failed, self.left]
 
-    def update(self, algorithm):
-        """Take the numbers of the generation that has just ended."""
+    def update(self, algorithm: Algorithm) -> None:
+        """Set the columns to the values of the generation that has just ended."""
         super().update(algorithm)
         problem, F = algorithm.problem, algorithm.pop.get("F")
         first, second = (problem.column(name) for name in problem.plotted_columns)
         sizes = algorithm.pop.get(second.name).astype(float)
-        self.best.set(_shown(F[:, 0].min(), first.unit))
-        self.range.set(f"{_shown(sizes.min(), second.unit)} - {_shown(sizes.max(), second.unit)}")
+        smallest = _format_value(sizes.min(), second.unit)
+        largest = _format_value(sizes.max(), second.unit)
+        self.best.set(_format_value(F[:, 0].min(), first.unit))
+        self.range.set(f"{smallest} - {largest}")
         self.hv.set(f"{hypervolume(F, problem.objective_bounds()):.4f}")
         if self.rule in self.columns:
             self.rule.set(algorithm.survival.rule)
@@ -67,15 +76,16 @@ class SearchOutput(Output):
         self.failed.set(int(np.sum(algorithm.pop.get("failed").astype(bool))))
         self.left.set(self._time_left(algorithm))
 
-    def _time_left(self, algorithm):
-        journal, share = algorithm.problem.journal, algorithm.termination.perc
+    def _time_left(self, algorithm: Algorithm) -> str:
+        journal, progress = algorithm.problem.journal, algorithm.termination.perc
         if journal is not None and journal.replaying:
             return "replayed"
         now = time.perf_counter()
-        if share >= 1:
+        if progress >= 1:
             return "done"
-        if self.since is None:
-            self.since = (share, now)
+        if self.first_computed is None:
+            self.first_computed = (progress, now)
             return "-"
-        done, begun = self.since
-        return clock((now - begun) / max(share - done, 1e-9) * (1 - share))
+        first_progress, begun = self.first_computed
+        seconds_per_progress = (now - begun) / max(progress - first_progress, 1e-9)
+        return format_duration(seconds_per_progress * (1 - progress))

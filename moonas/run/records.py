@@ -1,7 +1,7 @@
-"""Records of a run as lines of JSON, each with a checksum; a torn last line is not one.
+"""Records of a run, stored as one line of JSON each, with a checksum per line.
 
-A crash while a file grows leaves at most its last line incomplete, and that line is dropped. Any
-other damage is found by the checksum, and is an error.
+If the process crashes while a file grows, at most the last line is incomplete, and it is dropped.
+Any other damage is detected by the checksums and raises an error.
 """
 
 from __future__ import annotations
@@ -19,43 +19,43 @@ Record = dict[str, Any]
 
 
 class DamagedRun(ValueError):
-    """A file of a run folder is not what was written."""
+    """A file in a run folder is corrupt."""
 
 
 def to_line(record: Record) -> bytes:
-    """The line of a record, with the CRC-32 of the rest as its last key."""
+    """Encode a record as a line of JSON whose last key is the CRC-32 of the rest."""
     body = json.dumps(record, allow_nan=False)
     return f'{body[:-1]}, "crc": "{zlib.crc32(body.encode()):08x}"}}\n'.encode()
 
 
 def from_line(line: bytes) -> Record | None:
-    """The record of a line without its line end; None if :func:`to_line` did not write it so."""
+    """Decode a line, without its line end; return None if :func:`to_line` did not write it."""
     try:
-        record = json.loads(line)
+        record: Record = json.loads(line)
         body = {key: value for key, value in record.items() if key != "crc"}
-        good = "call" in record and to_line(body) == line + b"\n"
+        valid = "call" in record and to_line(body) == line + b"\n"
     except (ValueError, TypeError, AttributeError):
-        good = False
-    return record if good else None
+        return None
+    return record if valid else None
 
 
 def read_records(path: Path, *, advice: str, repair: bool = False) -> list[Record]:
-    """The records of a file, without a torn last line; [] if there is no file.
+    """Read the records of a file, ignoring an incomplete last line; [] if there is no file.
 
     Args:
-        path: of the file.
-        advice: the end of the message about a damaged line.
-        repair: whether to remove a torn last line from the file.
+        path: path of the file.
+        advice: end of the error message about a damaged line: what the user can do.
+        repair: whether to remove an incomplete last line from the file.
 
     Raises:
-        DamagedRun: a line is not what was written.
+        DamagedRun: a line is corrupt.
     """
     if not path.exists():
         return []
     if repair:
-        cut_torn_line(path)
+        remove_incomplete_line(path)
     records = []
-    for number, line in enumerate(whole_lines(path), 1):
+    for number, line in enumerate(complete_lines(path), 1):
         record = from_line(line)
         if record is None:
             raise DamagedRun(f"{path} is damaged in line {number}: {advice}")
@@ -63,14 +63,21 @@ def read_records(path: Path, *, advice: str, repair: bool = False) -> list[Recor
     return records
 
 
-def whole_lines(path: Path) -> list[bytes]:
-    """The lines of a file without their ends, and without a torn last one."""
+def complete_lines(path: Path) -> list[bytes]:
+    """Return the lines of a file without their line ends, and without an incomplete last line.
+
+    A file that does not exist has no lines.
+    """
     data = path.read_bytes() if path.exists() else b""
     return data[: data.rfind(b"\n") + 1].splitlines()
 
 
-def cut_torn_line(path: Path) -> int:
-    """Remove what follows the last complete line of a file; the length in bytes of what stays."""
+def remove_incomplete_line(path: Path) -> int:
+    """Truncate a file after its last complete line.
+
+    Returns:
+        The remaining length in bytes; 0 if the file does not exist.
+    """
     if not path.exists():
         return 0
     data = path.read_bytes()
@@ -81,25 +88,25 @@ def cut_torn_line(path: Path) -> int:
 
 
 def encode_result(result: dict[str, Any]) -> dict[str, Any]:
-    """A result as JSON holds it: arrays as lists, NaN as null, other values as they are."""
-    return {key: _encoded(value) for key, value in result.items()}
+    """Convert a result to JSON: arrays become lists and NaN becomes null."""
+    return {key: _encode(value) for key, value in result.items()}
 
 
 def decode_result(result: dict[str, Any]) -> dict[str, Any]:
-    """The result that :func:`encode_result` encoded: lists as arrays, null as NaN."""
+    """Invert :func:`encode_result`: lists become arrays and null becomes NaN."""
     return {
-        key: np.array([_decoded(v) for v in value]) if isinstance(value, list) else _decoded(value)
+        key: np.array([_decode(v) for v in value]) if isinstance(value, list) else _decode(value)
         for key, value in result.items()
     }
 
 
-def _encoded(value):
+def _encode(value: Any) -> Any:
     if isinstance(value, np.ndarray):
-        return [_encoded(v) for v in value.tolist()]
+        return [_encode(v) for v in value.tolist()]
     if isinstance(value, float) and math.isnan(value):
         return None
     return value
 
 
-def _decoded(value):
+def _decode(value: Any) -> Any:
     return math.nan if value is None else value

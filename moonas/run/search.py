@@ -1,4 +1,4 @@
-"""One search: a problem with a journal, an algorithm, and the front as a file."""
+"""One search: minimize a problem with a journal, and write its front to a file."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search ended with.
+    """Result of a search.
 
     Args:
-        result: pymoo's.
-        rows: of the front.
-        picked: index of the row that ``problem.pick`` chooses; None for an empty front.
-        afterwards: lines that report what ``problem.after_search`` did with that row.
-        folder: of the run.
-        computed: whether anything was computed; False if all came from the journal.
+        result: result of pymoo's ``minimize``.
+        rows: rows of the front.
+        picked: index of the row that ``problem.pick`` selects; None if the front is empty.
+        afterwards: lines to print, returned by ``problem.after_search`` for the selected row.
+        folder: run folder.
+        computed: whether anything was computed; False if every result came from the journal.
     """
 
     result: Result
@@ -47,20 +47,22 @@ def search(
     generations: int,
     verbose: bool = True,
 ) -> SearchResult:
-    """Run a search to its end, or resume it, and write its front to front.csv.
+    """Run or resume a search, and write its front to ``front.csv`` in the run folder.
 
     :func:`moonas.views.front.save_front` draws the front.
 
     Args:
-        problem: made by ``load_problem(..., journal=FOLDER)``.
-        algorithm: a pymoo algorithm.
-        seed: of the run.
-        generations: to stop after.
-        verbose: print a line per generation.
+        problem: problem with a journal, as returned by ``load_problem(..., journal=FOLDER)``.
+        algorithm: pymoo algorithm.
+        seed: seed of the run.
+        generations: number of generations.
+        verbose: whether to print a line per generation.
     """
-    folder, before = problem.journal.folder, problem.journal.n_calls
+    journal = problem.journal
+    assert journal is not None, "search() requires a problem with a journal"
+    n_calls_before = journal.n_calls
 
-    def ended_generation(running):
+    def after_generation(running: Algorithm) -> None:
         problem.after_generation(running)
         problem.callbacks.on_generation(running)
 
@@ -70,11 +72,11 @@ def search(
         ("n_gen", generations),
         seed=seed,
         verbose=verbose,
-        callback=ended_generation,
+        callback=after_generation,
     )
     rows = front(result)
     picked = problem.pick(rows)
-    front_file.write_front_csv(problem, rows, folder / front_file.NAME, picked)
-    afterwards = problem.after_search(rows[picked]) if rows else []
-    computed = problem.journal.n_calls > before
-    return SearchResult(result, rows, picked, afterwards, folder, computed)
+    front_file.write_front_csv(problem, rows, journal.folder / front_file.NAME, picked)
+    afterwards = [] if picked is None else problem.after_search(rows[picked])
+    computed = journal.n_calls > n_calls_before
+    return SearchResult(result, rows, picked, afterwards, journal.folder, computed)

@@ -1,8 +1,8 @@
-"""The session of a problem or a training: its journal, its callbacks, its seed, its caches.
+"""The session of a problem or a training: journal, callbacks, seed and caches of one run.
 
-A problem says what can be searched; its session holds what belongs to one run of it. X goes from
-the algorithm through ``problem.evaluate`` into :class:`~moonas.run.candidates.Candidates`, from
-there to the evaluator, and comes back as columns.
+A problem defines a search space and its objectives; its session holds the state of a run. The
+algorithm passes rows X to ``problem.evaluate``, the session decodes them into
+:class:`~moonas.run.candidates.Candidates`, and the evaluator returns their columns.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 Columns = dict[str, np.ndarray]
 OUTSIDE = "outside any run"
-RUN = "moonas run"  # key in an algorithm's data: the run that it is
+RUN = "moonas run"  # key in an algorithm's data whose value is the token of its run
 
 
 class Session:
-    """What one run of a stage has besides the stage itself.
+    """State of one run of a stage.
 
     Attributes:
-        journal: a :class:`~moonas.run.journal.Journal` that records the run, or None.
+        journal: :class:`~moonas.run.journal.Journal` that records the run, or None.
         callbacks: list of :class:`~moonas.run.callbacks.RunCallback`.
-        seed: of the run; None before it begins.
+        seed: seed of the run; None before it begins.
     """
 
     def __init__(self) -> None:
@@ -46,12 +46,12 @@ class Session:
         self.seed: int | None = None
 
     def begin(self, seed: int | None, algorithm: str, environment: str) -> None:
-        """Start the run in the journal, if there is one, or start to replay it.
+        """Start the run in the journal, if there is one; see :meth:`.Journal.begin`.
 
         Args:
-            seed: of the run.
-            algorithm: description; another one is another run.
-            environment: what may change the last bits of a result.
+            seed: seed of the run.
+            algorithm: description of the algorithm or training, which identifies the run.
+            environment: description of everything that may change the last bits of a result.
         """
         if self.journal is not None:
             self.journal.begin(seed, algorithm, environment)
@@ -64,46 +64,50 @@ class Session:
         stateful: Any = None,
         saves: bool = False,
     ) -> dict[str, Any]:
-        """The result of a call, from the journal or computed; see :meth:`.Journal.call`."""
+        """Return the result of a call, from the journal or computed; see :meth:`.Journal.call`."""
         if self.journal is None:
             return compute()
         return self.journal.call(kind, request, compute, stateful, saves)
 
 
 class SearchSession(Session):
-    """The session of a problem: it scores candidates and trains shared weights.
+    """The session of a problem, which evaluates candidates and trains shared weights.
 
-    One run owns the weights of the evaluator at a time; its token is in the data of the algorithm
-    that runs. Values that cannot change during a run are computed once per architecture.
+    The weights of the evaluator belong to at most one run at a time. A token, stored in the data of
+    the running algorithm, identifies that run. Values that cannot change during a run are computed
+    once per architecture and cached.
 
     Args:
-        problem: an :class:`~moonas.problem.ArchitectureProblem`.
+        problem: problem to which the session belongs.
 
     Attributes:
-        token: of the run that owns the weights; ``OUTSIDE`` for weights of no run; None for none.
-        generation: the last one of that run whose weights have trained.
+        token: token of the run to which the weights belong; ``OUTSIDE`` if they were made for an
+            evaluation outside any run; None if there are no weights.
+        generation: last generation of the run in which the shared weights were trained.
     """
 
     def __init__(self, problem: ArchitectureProblem) -> None:
         super().__init__()
-        self._problem = weakref.ref(problem)  # no cycle: a dropped problem frees its journal
+        self._problem = weakref.ref(problem)  # a strong reference would keep the journal locked
         self.token: str | None = None
         self.generation: int | None = None
         self._evaluator: Evaluator | None = None
         self._scores, self._measured = _Cache(), _Cache()
-        self._decoded: dict[bytes, tuple[Any, np.ndarray]] = {}  # rows that known() has seen
+        self._decoded: dict[bytes, tuple[Any, np.ndarray]] = {}  # rows passed to already_scored()
 
     @property
     def problem(self) -> ArchitectureProblem:
-        """The problem whose session this is."""
-        return self._problem()
+        """The problem to which the session belongs."""
+        problem = self._problem()
+        assert problem is not None, "the problem owns its session"
+        return problem
 
     @property
     def evaluator(self) -> Evaluator:
-        """The problem's evaluator, made at first use.
+        """The problem's evaluator, created at first use.
 
         Raises:
-            TypeError: it lacks a member of :class:`~moonas.problem.Evaluator`.
+            TypeError: the evaluator lacks a member of :class:`~moonas.problem.Evaluator`.
         """
         if self._evaluator is None:
             self._evaluator = self.problem.checked_evaluator()
@@ -111,21 +115,25 @@ class SearchSession(Session):
 
     @property
     def has_evaluator(self) -> bool:
-        """Whether the evaluator has been made; in another process's copy it has not."""
+        """Whether the evaluator has been created; a copy in another process starts without one."""
         return self._evaluator is not None
 
     @property
     def in_run(self) -> bool:
-        """Whether the weights belong to a run, not to an evaluation outside any."""
+        """Whether the weights belong to a run, not to an evaluation outside any run."""
         return self.token not in (None, OUTSIDE)
 
     def candidates(self, X: np.ndarray) -> Candidates:
-        """The candidates of checked rows X, (n, n_var); each row is decoded and encoded once."""
+        """Decode rows; each row is decoded and encoded once.
+
+        Args:
+            X: (n, n_var) valid rows.
+        """
         if self._decoded:
-            found = [self._decoded.get(x.tobytes()) or self._decode(x) for x in X]
+            decoded = [self._decoded.get(x.tobytes()) or self._decode(x) for x in X]
         else:
-            found = [self._decode(x) for x in X]
-        architectures, rows = zip(*found, strict=True)
+            decoded = [self._decode(x) for x in X]
+        architectures, rows = zip(*decoded, strict=True)
         return Candidates(X, architectures, np.array(rows))
 
     def _decode(self, x: np.ndarray) -> tuple[Any, np.ndarray]:
@@ -133,34 +141,45 @@ class SearchSession(Session):
         architecture = problem.decode(x)
         return architecture, problem.encode(architecture)
 
-    def known(self, X: np.ndarray) -> np.ndarray:
-        """Which rows of X this run has scored and caches, (n,) bool; none if objectives change."""
+    def already_scored(self, X: np.ndarray) -> np.ndarray:
+        """Check which architectures have been evaluated in this run, so their scores are cached.
+
+        Args:
+            X: (n, n_var) valid rows.
+
+        Returns:
+            (n,) bool; all False if the objectives change during a run.
+        """
         for x in X:
             if x.tobytes() not in self._decoded:
                 self._decoded[x.tobytes()] = self._decode(x)
         return np.array([key in self._scores for key in self.candidates(X).keys])
 
     @contextmanager
-    def within(self, algorithm: Algorithm) -> Iterator[None]:
-        """The run that a call belongs to; its first call starts it.
+    def run_of(self, algorithm: Algorithm) -> Iterator[None]:
+        """Return a context manager for one call of an algorithm; its first call starts the run.
 
-        A call that is interrupted may leave weights half trained, so it ends the run.
+        An exception in the context ends the run, because it may have interrupted the training of
+        the weights.
+
+        Args:
+            algorithm: algorithm that calls the problem.
 
         Raises:
-            ValueError: the algorithm's run does not own the weights.
+            ValueError: the weights do not belong to the algorithm's run.
         """
         token = algorithm.data.get(RUN)
         if token is None and algorithm.is_initialized and self.problem.nonstationary:
             raise ValueError(
-                "This run starts from a population that was scored under other weights. "
-                'Start from its rows alone: sampling=population.get("X").'
+                "The initial population was evaluated with different weights. Pass only its rows "
+                'to the algorithm: sampling=population.get("X").'
             )
         if token is not None and token != self.token:
             raise ValueError(
                 "The weights of this problem do not belong to this algorithm's run: another run "
-                "has begun on the problem object since, this one was interrupted, or the algorithm "
-                "was loaded from a file. Start again with minimize; with "
-                "load_problem(..., journal=FOLDER) that resumes the run."
+                "has started on the problem object since, this run was interrupted, or the "
+                "algorithm was loaded from a file. Call minimize again; with "
+                "load_problem(..., journal=FOLDER) this resumes the run."
             )
         try:
             if token is None:
@@ -186,25 +205,35 @@ class SearchSession(Session):
         self.seed = seed
         self.evaluator.begin(seed)
 
-    def _call(self, kind, request, compute, saves=False):
+    def _call(
+        self,
+        kind: str,
+        request: dict[str, Any],
+        compute: Callable[[], dict[str, Any]],
+        saves: bool = False,
+    ) -> dict[str, Any]:
         return self.recorded(kind, request, compute, self.evaluator, saves)
 
     def score(self, candidates: Candidates, kind: str = "score") -> Columns:
-        """Columns of candidates, a dict of (n,) arrays, as a call of the run.
+        """Evaluate candidates as a recorded call of the run.
 
         Args:
-            candidates: to be scored.
-            kind: "score", or "score before" for offspring before a generation's training.
+            candidates: n candidates.
+            kind: kind of the call in the journal: "score", or "score before" for offspring that are
+                evaluated before the shared weights train in this generation.
+
+        Returns:
+            Name -> (n,) values of each column, and the flag ``failed``.
 
         Raises:
-            SearchFailed: all of two or more candidates failed.
+            SearchFailed: there are two or more candidates, and all of them failed.
         """
         request = {"x": self._plain(candidates.X)}
         columns = self._call(kind, request, lambda: self._score_now(candidates))
         if kind == "score" and len(candidates) > 1 and columns["failed"].all():
             raise SearchFailed(
-                f"All {len(candidates)} candidates of a population failed (scores that are not "
-                "finite). A lower learning_rate or a smaller clip may help."
+                f"All {len(candidates)} candidates of a population failed: their scores are not "
+                "finite. A lower learning_rate or a smaller clip may help."
             )
         measured = {column.name for column in self.problem.columns if column.measured}
         keys = candidates.keys
@@ -215,32 +244,47 @@ class SearchSession(Session):
         return columns
 
     def train(self, candidates: Candidates) -> dict[str, Any]:
-        """Train the shared weights for a generation, on these candidates; the report."""
+        """Train the shared weights for one generation as a recorded call of the run.
+
+        Args:
+            candidates: candidates whose weights are trained.
+
+        Returns:
+            Report of the evaluator, a JSON-serializable dict.
+        """
         request = {"who": self._plain(candidates.X)}
         return self._call("train", request, lambda: self.evaluator.train(candidates), saves=True)
 
-    def score_outside(self, candidates: Candidates) -> Columns:
-        """Columns of candidates under the weights there are, recorded nowhere.
+    def score_outside_run(self, candidates: Candidates) -> Columns:
+        """Evaluate candidates with the current weights, without recording the result.
 
-        They are those of the run so far, or of the journal's last training; without either,
-        untrained ones if objectives change during a run, else trained ones.
+        The weights are those of the current run or, if there is none, of the journal. Without
+        either, they are untrained if the objectives change during a run, and trained by the
+        evaluator's ``warm_up`` otherwise.
+
+        Args:
+            candidates: n candidates.
+
+        Returns:
+            Name -> (n,) values of each column, and the flag ``failed``.
         """
         journal = self.journal
-        recorded = journal is not None and (self.in_run or journal.has_weights)
+        use_recorded = journal is not None and (self.in_run or journal.has_weights)
         if self.token is None:
             self.token = OUTSIDE
             self._begin_evaluator(0 if journal is None else journal.seed or 0)
-            if self.evaluator.trains and not recorded and not self.problem.nonstationary:
+            if self.evaluator.trains and not use_recorded and not self.problem.nonstationary:
                 self.evaluator.warm_up()
-        if recorded:
+        if journal is not None and use_recorded:
             journal.restore(self.evaluator)
         return self._score_now(candidates)
 
     def _score_now(self, candidates: Candidates) -> Columns:
-        """Columns of candidates, computed unless they are cached."""
+        """Return the columns of candidates, computing those that are not cached."""
 
         def score(part: Candidates) -> Columns:
             problem = self.problem
+            assert self.seed is not None, "the evaluator has a seed before it scores"
             columns = parallel.score(
                 problem,
                 part,
@@ -263,12 +307,12 @@ class SearchSession(Session):
         return columns
 
     def _plain(self, X: np.ndarray) -> list[Any]:
-        """Rows as a journal's request holds them."""
-        return [self.problem.genes.plain(x) for x in X]
+        """Convert rows to JSON, for the request of a recorded call."""
+        return [self.problem.genes.to_json(x) for x in X]
 
 
 class _Cache:
-    """Columns of architectures, each computed once."""
+    """A cache of the columns of architectures."""
 
     def __init__(self) -> None:
         self._rows: dict[bytes, dict[str, Any]] = {}  # key of an architecture -> {column: value}
@@ -277,12 +321,26 @@ class _Cache:
         return key in self._rows
 
     def add(self, keys: Sequence[bytes], columns: Columns) -> None:
-        """Keep the columns of the architectures with these keys."""
+        """Store columns.
+
+        Args:
+            keys: keys of n architectures.
+            columns: name -> (n,) values.
+        """
         for i, key in enumerate(keys):
             self._rows[key] = {name: values[i] for name, values in columns.items()}
 
     def columns(self, candidates: Candidates, compute: Callable[[Candidates], Columns]) -> Columns:
-        """Columns of candidates; ``compute`` is called with those whose keys are new."""
+        """Return the columns of candidates.
+
+        Args:
+            candidates: n candidates.
+            compute: function that returns the columns of the candidates that are not cached. It is
+                called at most once, with one candidate per key.
+
+        Returns:
+            Name -> (n,) values.
+        """
         keys = candidates.keys
         new = {key: i for i, key in enumerate(keys) if key not in self._rows}
         if new:
@@ -291,7 +349,10 @@ class _Cache:
 
 
 def describe_algorithm(algorithm: Algorithm) -> str:
-    """An algorithm's class, sizes and parts, which tell one run from another."""
+    """Describe an algorithm by its class, population sizes, survival and mating.
+
+    The journal records the description, and refuses to resume a run with a different one.
+    """
     parts = [type(algorithm).__name__]
     for name in ("pop_size", "n_offsprings"):
         if getattr(algorithm, name, None) is not None:

@@ -1,4 +1,4 @@
-"""Stages of a task: what searches and trainings share, and those that are no pymoo problem."""
+"""Stages of a task: the base classes of stages that are not pymoo problems."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import json
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .callbacks import Callbacks
+from .journal import Journal, Stateful
 from .session import Session
 
 if TYPE_CHECKING:
     import torch
 
     from ..settings import RunSettings
-    from .journal import Journal
 
 
 class Stage:
-    """A part of a task whose work a journal can record.
+    """A stage of a task, whose results a journal can record.
 
     Attributes:
-        settings: its Settings.
-        device: where networks run, a ``torch.device``.
-        inputs: checksums by name of the files that results depend on.
+        settings: settings of the stage.
+        device: device on which networks run.
+        inputs: checksum of each file that results depend on, by name.
     """
 
     settings: RunSettings
@@ -33,95 +33,147 @@ class Stage:
 
     @cached_property
     def session(self) -> Session:
-        """What belongs to one run: journal, callbacks and seed."""
+        """State of the run: journal, callbacks and seed."""
         return Session()
 
     @property
     def journal(self) -> Journal | None:
-        """What records the run, or None."""
+        """Journal that records the run, or None."""
         return self.session.journal
 
     @property
     def callbacks(self) -> Callbacks:
-        """List of :class:`~moonas.run.callbacks.RunCallback` that are called during a run."""
+        """List of :class:`~moonas.run.callbacks.RunCallback`, called during a run."""
         return self.session.callbacks
 
     def report_progress(self, phase: str, done: int, total: int, unit: str) -> None:
-        """Call the callbacks' :meth:`~moonas.run.callbacks.RunCallback.on_progress`."""
+        """Report progress to the callbacks; see :meth:`.RunCallback.on_progress`."""
         self.callbacks.on_progress(phase, done, total, unit)
 
     def log(self, text: str) -> None:
-        """Call the callbacks' :meth:`~moonas.run.callbacks.RunCallback.on_log`."""
+        """Pass a line of text to the callbacks; see :meth:`.RunCallback.on_log`."""
         self.callbacks.on_log(text)
 
-    def recorded(self, kind, request, compute, stateful=None, saves=False):
-        """The result of a call, from the journal or computed; see :meth:`.Journal.call`."""
+    def recorded(
+        self,
+        kind: str,
+        request: dict[str, Any],
+        compute: Callable[[], dict[str, Any]],
+        stateful: Any = None,
+        saves: bool = False,
+    ) -> dict[str, Any]:
+        """Return the result of a call, from the journal or computed; see :meth:`.Journal.call`."""
         return self.session.recorded(kind, request, compute, stateful, saves)
 
     def environment(self) -> str:
-        """Device and threads: what may change the last bits of a result."""
+        """Describe the device and the threads, which may change the last bits of a result."""
         return f"{self.device}, {self.settings.threads} threads"
 
 
 class TrainingStage(Stage):
-    """A stage that is no pymoo problem: it runs once, and the next stage starts from its result.
+    """A stage that is not a pymoo problem, and whose result the next stage starts from.
 
-    A subclass gives
+    A subclass defines
 
     - ``device``, and ``description``, the kind of training, which the journal records;
-    - ``run(seed)``, which returns the result and does all long work through :meth:`recorded`; it
-      begins with :meth:`begin`;
-    - ``report(result, folder)``, which writes the result into the folder, where the next stage
-      reads it (``from_run=``), and returns the lines to print.
+    - ``run(seed)``, which calls :meth:`begin` first, does all long work through :meth:`recorded`
+      and returns the result;
+    - ``report(result, folder)``, which writes the result to the run folder, where the next stage
+      reads it (``from_run=``), and returns lines to print.
     """
 
     description = ""
 
     def begin(self, seed: int) -> None:
-        """Start the run, or start to replay it, see :meth:`moonas.run.journal.Journal.begin`."""
+        """Start or resume the run; see :meth:`.Journal.begin`."""
         self.session.begin(seed, self.description, self.environment())
 
     def run(self, seed: int) -> Any:
-        """Do the work and return the result."""
+        """Run or resume the stage, and return its result.
+
+        Args:
+            seed: seed of the run.
+        """
         raise NotImplementedError
 
     def report(self, result: Any, folder: Path) -> list[str]:
-        """Write the result into the run folder; the lines to print."""
+        """Write a result to the run folder.
+
+        Args:
+            result: result of :meth:`run`.
+            folder: run folder.
+
+        Returns:
+            Lines to print.
+        """
         raise NotImplementedError
+
+
+class Trainer(Stateful, Protocol):
+    """A network, or several, in training; see :class:`EpochTraining`."""
+
+    def train(self, epoch: int) -> dict[str, Any]:
+        """Train for one epoch.
+
+        Args:
+            epoch: index of the epoch, starting at 0.
+
+        Returns:
+            Metrics of the epoch, a JSON-serializable dict.
+        """
+
+    def evaluate(self) -> dict[str, Any]:
+        """Evaluate after the last epoch, and return the scores by name."""
 
 
 class EpochTraining(TrainingStage):
-    """A stage that trains for some epochs, with a checkpoint after each, and evaluates once.
+    """A stage that trains epoch by epoch with a checkpoint after each, and evaluates at the end.
 
-    A subclass gives, besides what :class:`TrainingStage` asks for,
+    Besides the members that :class:`TrainingStage` requires, a subclass defines
 
-    - ``phase``, the name of the work for progress bars, and ``n_epochs``;
-    - ``start(seed)``, which returns a trainer with ``train(epoch)`` -> metrics, a dict,
-      ``evaluate()`` -> scores, a dict, ``state()`` -> a dict of tensors and ``load_state(state)``;
-    - ``line(epoch, metrics)``, the line of the log after every tenth epoch;
-    - ``result(trainer, scores)``, what ``run`` returns.
+    - ``phase``, the name of the training in progress bars, and ``n_epochs``;
+    - ``start(seed)``, which returns a :class:`Trainer`;
+    - ``line(epoch, metrics)``, which returns a line for the log after every tenth epoch;
+    - ``result(trainer, scores)``, which returns the result of ``run``.
     """
 
-    phase = "training"
-    n_epochs = 0
+    phase: str = "training"
 
-    def start(self, seed: int) -> Any:
-        """The trainer, with untrained weights."""
+    if TYPE_CHECKING:  # a subclass may define an attribute or a property
+
+        @property
+        def n_epochs(self) -> int: ...
+
+    else:
+        n_epochs = 0
+
+    def start(self, seed: int) -> Trainer:
+        """Return a :class:`Trainer` with untrained weights."""
         raise NotImplementedError
 
     def line(self, epoch: int, metrics: dict[str, Any]) -> str:
-        """The line of the log on an epoch."""
+        """Format the metrics of an epoch as a line for the log.
+
+        Args:
+            epoch: index of the epoch, starting at 0.
+            metrics: dict that ``trainer.train`` returned.
+        """
         raise NotImplementedError
 
     def result(self, trainer: Any, scores: dict[str, Any]) -> Any:
-        """What :meth:`run` returns."""
+        """Return the result of :meth:`run`.
+
+        Args:
+            trainer: trainer after the last epoch.
+            scores: dict that ``trainer.evaluate`` returned.
+        """
         raise NotImplementedError
 
     def run(self, seed: int) -> Any:
-        """Train, or resume from the journal, and evaluate.
+        """Train, or resume training from the journal, and evaluate.
 
         Args:
-            seed: of the run.
+            seed: seed of the run.
 
         Raises:
             SearchFailed: no step of an epoch had a finite loss.
@@ -130,8 +182,8 @@ class EpochTraining(TrainingStage):
         trainer = self.start(seed)
         for epoch in range(self.n_epochs):
             self.report_progress(self.phase, epoch, self.n_epochs, "epochs")
-            one = partial(trainer.train, epoch)
-            metrics = self.recorded("train", {"epoch": epoch}, one, trainer, saves=True)
+            train = partial(trainer.train, epoch)
+            metrics = self.recorded("train", {"epoch": epoch}, train, trainer, saves=True)
             if epoch % 10 == 9:
                 self.log(self.line(epoch, metrics))
         self.report_progress(self.phase, self.n_epochs, self.n_epochs, "epochs")
@@ -144,22 +196,23 @@ class EpochTraining(TrainingStage):
 def read_stage_result(
     folder: str | Path, name: str, stage: str, parse: Callable[[Any], Any]
 ) -> Any:
-    """The result that a stage left in its run folder, in a JSON file.
+    """Read the result of a stage from a JSON file in its run folder.
 
     Args:
-        folder: run folder.
+        folder: run folder of the stage.
         name: name of the file.
-        stage: the stages that write such files, for messages.
-        parse: turns the content of the file into the result; raises if something is missing.
+        stage: name of the stage that writes the file, for error messages.
+        parse: function that converts the JSON value to the result; it raises ``ValueError``,
+            ``KeyError``, ``TypeError`` or ``AttributeError`` if the value is invalid.
 
     Raises:
-        ValueError: there is no such file, or it is damaged.
+        ValueError: the file is missing or damaged.
     """
     path = Path(folder) / name
     if not path.exists():
         raise ValueError(
-            f"{folder} holds no {name}: it is no run of {stage}, or that has not ended. A search "
-            "of several stages has each in a folder of its own."
+            f"{folder} contains no {name}: it is not the run folder of {stage}, or that run has "
+            "not ended. In a search with several stages, each stage has its own run folder."
         )
     try:
         return parse(json.loads(path.read_text(encoding="utf-8")))

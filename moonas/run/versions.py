@@ -8,11 +8,11 @@ PACKAGES = ("moonas", "pymoo", "moocore", "numpy", "torch", "torchvision")
 
 
 def installed_versions() -> dict[str, str | None]:
-    """Versions of ``PACKAGES`` by name; None for one that is not installed."""
-    found = {}
+    """Return the version of each of ``PACKAGES`` by name; None if it is not installed."""
+    versions: dict[str, str | None] = {}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
-            found[name] = None
-    return found
+            versions[name] = None
+    return versions

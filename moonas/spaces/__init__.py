@@ -1,1 +1,1 @@
-"""Search spaces: genes, genotypes of cells, graphs of architectures."""
+"""Search spaces: genes, genotypes of cells and graphs of architectures."""

@@ -1,8 +1,11 @@
-"""Genotypes of two cells, as papers print them: lists of (operation, state) pairs, two a node.
+"""Genotypes of a normal and a reduction cell, as printed in papers.
 
-As text, an edge is written operation@state with the operation's short name, and edges are parted by
-spaces.
+A cell is a list of edges, (operation, state) pairs, with two edges per node. In the text form, an
+edge is written ``operation@state`` with the short name of the operation, and edges are separated by
+spaces, as in ``sep3@0 skip@1``.
 """
+
+from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +13,7 @@ from typing import Any
 
 from .graph import Graph
 
-Edge = tuple[str, int]  # operation, and the state that it starts from
+Edge = tuple[str, int]  # (operation, index of its input state)
 
 SHORT = {
     "skip_connect": "skip",
@@ -32,33 +35,38 @@ LONG = {short: name for name, short in SHORT.items()}
 
 @dataclass(frozen=True)
 class Cells:
-    """A normal and a reduction cell, each a tuple of edges, two a node."""
+    """A normal and a reduction cell.
+
+    Args:
+        normal: edges of the normal cell, two per node.
+        reduction: edges of the reduction cell, two per node.
+    """
 
     normal: tuple[Edge, ...]
     reduction: tuple[Edge, ...]
 
     def __str__(self) -> str:
-        """Nodes as sums of their edges, ``sep3(0)+skip(1)``, without edges that are ``none``."""
-        return " / ".join(_nodes_of(cell) for cell in (self.normal, self.reduction))
+        """Describe each node as a sum of its edges, as in ``sep3(0)+skip(1)``, without ``none``."""
+        return " / ".join(_describe_nodes(cell) for cell in (self.normal, self.reduction))
 
     @property
     def text(self) -> str:
-        """The cells as settings and files hold them, see :func:`text_of_edges`."""
-        return " / ".join(text_of_edges(cell) for cell in (self.normal, self.reduction))
+        """Both cells in the text form of settings and files; see :func:`format_edges`."""
+        return " / ".join(format_edges(cell) for cell in (self.normal, self.reduction))
 
     def graphs(self, kind: str = "cell") -> list[Graph]:
-        """Both cells as graphs.
+        """Return the graph of each cell.
 
         Args:
-            kind: of thing that a task calls them, for the titles.
+            kind: what the task calls a cell, for the titles of the graphs.
         """
         return [
-            graph_of_cell(self.normal, f"normal {kind}"),
-            graph_of_cell(self.reduction, f"reduction {kind}"),
+            cell_graph(self.normal, f"normal {kind}"),
+            cell_graph(self.reduction, f"reduction {kind}"),
         ]
 
 
-def _nodes_of(cell):
+def _describe_nodes(cell: Sequence[Edge]) -> str:
     nodes = []
     for index in range(0, len(cell), 2):
         edges = [f"{SHORT[o]}({state})" for o, state in cell[index : index + 2] if o != "none"]
@@ -66,58 +74,66 @@ def _nodes_of(cell):
     return " ".join(nodes)
 
 
-def edges_of_text(text: str) -> list[Edge]:
-    """The (operation, state) pairs of a cell's text; a ``ValueError`` names what is no edge."""
+def parse_edges(text: str) -> list[Edge]:
+    """Parse the text form of a cell.
+
+    Raises:
+        ValueError: a word is not an edge.
+    """
     edges = []
     for word in text.split():
         short, at, state = word.partition("@")
         if short not in LONG or not at or not state.isdecimal():
             raise ValueError(
-                f"{word!r} is no edge; write operation@state, with an operation of {list(LONG)}."
+                f"{word!r} is not an edge; expected operation@state, with one of the operations "
+                f"{list(LONG)}."
             )
         edges.append((LONG[short], int(state)))
     return edges
 
 
-def text_of_edges(edges: Iterable[Edge]) -> str:
-    """A cell as the text that :func:`edges_of_text` reads."""
+def format_edges(edges: Iterable[Edge]) -> str:
+    """Format the edges of a cell as text that :func:`parse_edges` reads."""
     return " ".join(f"{SHORT[name]}@{state}" for name, state in edges)
 
 
-def graph_of_cell(edges: Sequence[Edge], title: str) -> Graph:
-    """A cell as a :class:`~moonas.spaces.graph.Graph`, without edges of the operation ``none``.
+def cell_graph(edges: Sequence[Edge], title: str) -> Graph:
+    """Return the graph of a cell, without edges whose operation is ``none``.
 
     Args:
-        edges: (operation, state) pairs, two a node.
-        title: of the graph.
+        edges: (operation, state) pairs, two per node.
+        title: title of the graph.
     """
     names = ["0: c[k-2]", "1: c[k-1]", *(str(2 + i) for i in range(len(edges) // 2))]
-    joined = tuple(
+    graph_edges = tuple(
         (names[state], names[2 + index // 2], SHORT.get(operation, operation))
         for index, (operation, state) in enumerate(edges)
         if operation != "none"
     )
-    return Graph(title, tuple(names[:2]), tuple(names[2:]), joined)
+    return Graph(title, tuple(names[:2]), tuple(names[2:]), graph_edges)
 
 
 def check_cell(
     name: str, pairs: Sequence[Edge], operations: Sequence[str], n_nodes: int
 ) -> tuple[Edge, ...]:
-    """The edges of a cell as a tuple of (operation, state), two a node.
+    """Validate the edges of a cell.
 
     Args:
-        name: of the cell, for messages.
-        pairs: (operation, state) pairs; node i may start from the states 0 to i + 1.
-        operations: the names there are.
-        n_nodes: of the cell.
+        name: name of the cell, for messages.
+        pairs: (operation, state) pairs; the input of an edge of node i is a state in [0, i + 1].
+        operations: names of the operations of the space.
+        n_nodes: number of nodes of a cell.
+
+    Returns:
+        The edges as a tuple of (operation, state), two per node.
 
     Raises:
-        ValueError: the cell has another number of edges, an unknown operation, or an edge that
-            starts from a state that is not there yet.
+        ValueError: the cell has the wrong number of edges, an unknown operation, or an edge whose
+            input is not an earlier state.
     """
     if len(pairs) != 2 * n_nodes:
         raise ValueError(
-            f"The {name} cell has {len(pairs)} edges; this space has {2 * n_nodes}, two a node."
+            f"The {name} cell must have {2 * n_nodes} edges, two per node; got {len(pairs)}."
         )
     cell = tuple((str(operation), int(state)) for operation, state in pairs)
     for index, (operation, state) in enumerate(cell):
@@ -129,26 +145,30 @@ def check_cell(
             )
         if not 0 <= state < node + 2:
             raise ValueError(
-                f"Node {node} of the {name} cell starts from state {state}; "
-                f"it can start from 0 to {node + 1}."
+                f"An edge of node {node} of the {name} cell starts from state {state}; expected a "
+                f"state from 0 to {node + 1}."
             )
     return cell
 
 
-def to_json(cells: Cells) -> dict[str, list]:
-    """A dict that JSON can hold: {"normal": [[operation, state], ...], "reduce": [...]}."""
+def to_json(cells: Cells) -> dict[str, list[list[Any]]]:
+    """Convert cells to JSON: {"normal": [[operation, state], ...], "reduce": [...]}."""
     return {
         "normal": [list(edge) for edge in cells.normal],
         "reduce": [list(edge) for edge in cells.reduction],
     }
 
 
-def edges_of_json(value: Any) -> tuple[list, list]:
-    """The edges of both cells, unchecked, of what :func:`to_json` wrote.
+def edges_from_json(value: Any) -> tuple[list[Edge], list[Edge]]:
+    """Return the edges of the normal and the reduction cell that :func:`to_json` wrote.
+
+    The edges themselves are not validated; see :func:`check_cell`.
 
     Raises:
         ValueError: a cell is missing.
     """
     if not isinstance(value, dict) or not {"normal", "reduce"} <= set(value):
-        raise ValueError(f"An architecture has the keys 'normal' and 'reduce'; got {value!r}.")
+        raise ValueError(
+            f"An architecture must have the keys 'normal' and 'reduce'; got {value!r}."
+        )
     return value["normal"], value["reduce"]

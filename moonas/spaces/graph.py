@@ -1,17 +1,17 @@
-"""Architectures as graphs, for whoever draws them."""
+"""Architectures as graphs, for drawings."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A part of an architecture: nodes, and what leads from one to another.
+    """A directed acyclic graph of (a part of) an architecture.
 
     Args:
-        title: of a drawing.
-        inputs: names of the nodes that it starts from.
-        nodes: names of the others, in the order in which they compute.
-        edges: (start, end, label) of nodes by name; "" for no label.
+        title: title of a drawing.
+        inputs: names of the input nodes.
+        nodes: names of all other nodes, in the order of computation.
+        edges: (start node, end node, label) of each edge; the label may be "".
     """
 
     title: str

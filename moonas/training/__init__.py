@@ -1,1 +1,1 @@
-"""Training of networks: steps and epochs, and the full training of classifiers."""
+"""Training of networks: steps and epochs, and the training of classifiers from scratch."""

@@ -1,22 +1,28 @@
-"""The full training of a classifier: what a search has found, or what a paper has published.
+"""Training of a classifier from scratch: a row of a search's front, or a published architecture.
 
-From scratch, on all images to search with, by the recipes that papers train with; the images for
-the final test are used once, at the end.
+The network is trained on the training and validation sets of the search, with the regularization
+and learning rate schedules that papers use. The test set is used once, after the last epoch.
 """
+
+from __future__ import annotations
 
 import json
 import math
-from contextlib import nullcontext
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..data import checksums, cutout, describe
 from ..evaluators.classification import Classification, quality_columns
 from ..metrics.timing import measure_latency
 from ..models.model import MODEL, write_model
-from ..models.zoo import zoo
+from ..models.zoo import Published, zoo
 from ..nets.counting import count_macs, count_params
 from ..nets.devices import repeatable, resolve_device
 from ..nets.randomness import generator, initial_weights
@@ -28,7 +34,8 @@ from ..run.front_file import (
     find_row,
     read_front_csv,
 )
-from ..run.journal import read_run, seconds_of
+from ..run.journal import read_run, total_seconds
+from ..run.numbers import plural
 from ..run.stage import EpochTraining
 from ..settings import names_of, recorded_options, select
 from .settings import Settings
@@ -41,33 +48,40 @@ from .sgd import (
     training_state,
 )
 
+if TYPE_CHECKING:
+    from ..classifier import ClassifierProblem
+    from ..data import ImageData
+    from ..data.images import DataInfo
+
 FROM_SEARCH = ("data", "root", "download", "device", "threads", "image_size", "score_batch")
-NOT_OF_THE_NETWORK = {  # settings of a search that do not say what its networks are
+NOT_NETWORK_SETTINGS = {  # settings of a search that do not affect its networks
     *("root", "download", "device", "from_run", "latency_table", "table", "objectives", "size"),
     *("data", "image_size"),
 }
 
 
-def build(from_run=None, **options):
-    """The training; ``options`` are fields of :class:`Settings`.
+def build(from_run: str | Path | None = None, **options: Any) -> FullTraining:
+    """Return the training of a row of a front, or of a published architecture.
 
     Args:
         from_run: run folder of a search for classifiers; None for a published architecture.
+        options: fields of :class:`Settings`.
 
     Raises:
-        ValueError: the search has not ended or has no such row, or there is no such architecture.
+        ValueError: the search has not ended, its front has no such row, or the published
+            architecture is unknown.
     """
     if from_run is None:
-        return _of_published(Settings(**options))
+        return _published_training(Settings(**options))
     folder, name = last_run(from_run)
     searched = read_run(folder)[0]["settings"]
     settings = Settings(**recorded_options(Settings, searched, only=FROM_SEARCH) | options)
     info = describe(settings.data, settings.image_size)
-    problem = _problem(name, _of_network(searched))
+    problem = _load_problem(name, _network_settings(searched))
     rows = read_front_csv(folder)
     quality = quality_columns((), info)[0].name
-    searched_for = quality if rows and quality in rows[0].columns else "error"
-    number = find_row(rows, settings.pick, error=searched_for, size="params")
+    error = quality if rows and quality in rows[0].columns else "error"
+    number = find_row(rows, settings.pick, error=error, size="params")
     architecture = problem.architecture_from_json(rows[number].architecture)
     qualities = () if info.multi_label else set(searched["objectives"]) & {"robustness_error"}
     return FullTraining(
@@ -75,131 +89,164 @@ def build(from_run=None, **options):
     )
 
 
-def _of_published(settings):
+def _published_training(settings: Settings) -> FullTraining:
     if settings.architecture is None:
-        raise ValueError("Name a run folder, or a published architecture (--architecture NAME).")
+        raise ValueError(
+            "Nothing to train: expected a run folder, or the name of a published architecture "
+            "(--architecture NAME)."
+        )
     item = zoo(settings.architecture)
+    assert isinstance(item, Published)
     info = describe(settings.data, settings.image_size)
-    return FullTraining(settings, info, item.problem, _problem(item.problem, {}), item.architecture)
+    problem = _load_problem(item.problem, {})
+    return FullTraining(settings, info, item.problem, problem, item.architecture)
 
 
-def _of_network(searched):
-    """What the settings of a search say of its networks."""
-    return {key: value for key, value in searched.items() if key not in NOT_OF_THE_NETWORK}
+def _network_settings(searched: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a search that affect its networks."""
+    return {key: value for key, value in searched.items() if key not in NOT_NETWORK_SETTINGS}
 
 
-def _problem(name, options):
+def _load_problem(name: str, options: Mapping[str, Any]) -> ClassifierProblem:
     known = names_of(settings_class(name))
-    own = {key: value for key, value in options.items() if key in known}
-    return stage_module(name).build(**own)
+    problem: ClassifierProblem = stage_module(name).build(
+        **{key: value for key, value in options.items() if key in known}
+    )
+    return problem
 
 
-def build_network(about):
-    """The untrained network of a model that a full training has written, for ``load_model``.
+def build_network(about: Mapping[str, Any]) -> nn.Module:
+    """Return the untrained network of a model file, for ``load_model``.
 
     Args:
-        about: what :meth:`FullTraining.about` gave.
+        about: header of the file, from :meth:`FullTraining.about`.
     """
-    problem = _problem(about["problem"], about["searched"])
+    problem = _load_problem(about["problem"], about["searched"])
     architecture = problem.architecture_from_json(about["architecture"])
     return problem.network(architecture, **about["shape"])
 
 
 @dataclass(frozen=True)
-class Trained:
-    """What a full training ended with.
+class TrainingResult:
+    """Result of a training from scratch.
 
     Args:
-        network: in evaluation mode, with its auxiliary classifier if it was trained with one.
-        columns: quality by the images for the final test, a dict of floats; NaN if it diverged.
-        data: an :class:`~moonas.data.ImageData`, what it was trained on.
+        network: trained network in evaluation mode, including the auxiliary classifier if there is
+            one.
+        columns: name -> value of each quality on the test set; NaN if the training diverged.
+        data: data set that the network was trained on.
     """
 
-    network: torch.nn.Module
-    columns: dict
-    data: object
+    network: nn.Module
+    columns: dict[str, float]
+    data: ImageData
 
 
 class FullTraining(EpochTraining):
-    """Trains one architecture; ``run(seed=1)`` gives :class:`Trained`.
+    """Training of one architecture from scratch; ``run(seed=1)`` returns a :class:`TrainingResult`.
 
     Args:
-        settings: :class:`Settings`.
-        info: of the data.
-        name: of the problem whose network it is.
+        settings: settings of the training.
+        info: description of the data set.
+        name: name of the problem to which the architecture belongs.
         problem: the problem.
-        architecture: in its space.
-        row: (run folder, number of a row of its front), or None.
-        qualities: columns of quality that are tested besides the first, such as robustness_error
-            where it was an objective of the search.
+        architecture: architecture in the problem's space.
+        row: (run folder, number of a row of its front), to which the results are added; None for a
+            published architecture.
+        qualities: quality columns to test besides the first, such as robustness_error if it was an
+            objective of the search.
     """
 
+    settings: Settings
     description = "training a classifier from scratch"
     phase = "training from scratch"
 
-    def __init__(self, settings, info, name, problem, architecture, row=None, *, qualities=()):
+    def __init__(
+        self,
+        settings: Settings,
+        info: DataInfo,
+        name: str,
+        problem: ClassifierProblem,
+        architecture: Any,
+        row: tuple[Path, int] | None = None,
+        *,
+        qualities: Iterable[str] = (),
+    ) -> None:
         self.settings, self.info, self.name, self.problem = settings, info, name, problem
         self.architecture, self.row, self.qualities = architecture, row, tuple(qualities)
         self.quality = quality_columns((), info)[0].name
-        self.plain = problem.architecture_to_json(architecture)
-        self.inputs = checksums(info) | {"architecture": json.dumps(self.plain)}
+        self.architecture_json = problem.architecture_to_json(architecture)
+        self.inputs = checksums(info) | {"architecture": json.dumps(self.architecture_json)}
         self.device = resolve_device(settings.device)
         with torch.device("meta"):
-            self.network(auxiliary=bool(settings.auxiliary))  # so that wrong words are found first
+            self.network(auxiliary=bool(settings.auxiliary))  # raises if settings are unsupported
 
     @property
-    def shape(self):
-        """Arguments of ``problem.network``, but for the auxiliary classifier."""
+    def shape(self) -> dict[str, int]:
+        """Keyword arguments of ``problem.network``, except for the auxiliary classifier."""
         shape = dict(
             n_classes=self.info.n_classes,
             in_channels=self.info.channels,
             image_size=self.info.side,
         )
-        chosen = {"channels": self.settings.channels, "layers": self.settings.layers}
-        return shape | {key: value for key, value in chosen.items() if value is not None}
+        optional = {"channels": self.settings.channels, "layers": self.settings.layers}
+        return shape | {key: value for key, value in optional.items() if value is not None}
 
-    def network(self, auxiliary=False):
-        """The untrained network.
+    def network(self, auxiliary: bool = False) -> nn.Module:
+        """Return the untrained network.
+
+        Args:
+            auxiliary: whether to include the auxiliary classifier.
 
         Raises:
-            ValueError: networks of this problem do not take what the settings ask for.
+            ValueError: networks of this problem do not support a setting.
         """
         extra = {"auxiliary": True} if auxiliary else {}
         try:
             network = self.problem.network(self.architecture, **self.shape | extra)
         except TypeError as error:
-            raise ValueError(f"Networks of {self.name} do not take this: {error}.") from None
+            raise ValueError(
+                f"Networks of {self.name} do not support one of these settings: {error}."
+            ) from None
         if self.settings.drop_path and not hasattr(network, "set_drop_path"):
-            raise ValueError(f"drop_path will not do: networks of {self.name} have no such paths.")
+            raise ValueError(
+                f"drop_path={self.settings.drop_path} is invalid: networks of {self.name} do not "
+                "support path dropout; expected 0."
+            )
         return network
 
     @property
-    def n_epochs(self):
-        """Epochs of the training."""
+    def n_epochs(self) -> int:
+        """Number of epochs."""
         return self.settings.epochs
 
-    def start(self, seed):
-        """The untrained network, and its images."""
+    def start(self, seed: int) -> ClassifierTrainer:
+        """Return a trainer with an untrained network."""
         self.log(f"Network: {self.architecture}.")
-        return _Training(self, seed)
+        return ClassifierTrainer(self, seed)
 
-    @staticmethod
-    def line(epoch, metrics):
-        """What an epoch reported, as a line of text."""
+    def line(self, epoch: int, metrics: dict[str, Any]) -> str:
+        """Format the loss of an epoch as a line for the log."""
         return f"  epoch {epoch + 1:>3}: loss {metrics['loss']:.4f}"
 
-    @staticmethod
-    def result(training, scores):
-        """A :class:`Trained`."""
-        return Trained(training.network.eval(), scores, training.images.data)
+    def result(self, trainer: ClassifierTrainer, scores: dict[str, Any]) -> TrainingResult:
+        """Return the trained network and its scores on the test set."""
+        data = trainer.images.data
+        assert data is not None, "the trainer has loaded the data set"
+        return TrainingResult(trainer.network.eval(), scores, data)
 
-    def about(self, data, scores):
-        """What ``model.pt`` says of the network, see :func:`moonas.models.model.write_model`."""
+    def about(self, data: ImageData, scores: Mapping[str, float]) -> dict[str, Any]:
+        """Return the header of ``model.pt``; see :func:`moonas.models.model.write_model`.
+
+        Args:
+            data: data set that the network was trained on.
+            scores: name -> value of each quality on the test set.
+        """
         return {
             "kind": "classifier",
             "problem": self.name,
-            "searched": _of_network(vars(self.problem.settings)),
-            "architecture": self.plain,
+            "searched": _network_settings(vars(self.problem.settings)),
+            "architecture": self.architecture_json,
             "description": str(self.architecture),
             "shape": self.shape,
             "input_shape": [self.info.channels, self.info.side, self.info.side],
@@ -211,126 +258,147 @@ class FullTraining(EpochTraining):
             "scores": scores,
         }
 
-    def report(self, trained, folder):
-        """Write model.pt, and the result beside the row of the front; the lines to print."""
-        tested = trained.columns[self.quality]
-        if not math.isfinite(tested):
-            return ["The training diverged; no test. Lower learning_rate or clip."]
-        plain = self.network()
-        kept = {k: v for k, v in trained.network.state_dict().items() if "auxiliary" not in k}
-        plain.load_state_dict(kept)
+    def report(self, result: TrainingResult, folder: Path) -> list[str]:
+        """Write model.pt, and add the results to the row of the front.
+
+        Args:
+            result: result of :meth:`run`.
+            folder: run folder of the training.
+
+        Returns:
+            Lines to print.
+        """
+        score = result.columns[self.quality]
+        if not math.isfinite(score):
+            return [
+                "The training diverged, so the network was not tested. A lower learning_rate or a "
+                "smaller clip may help."
+            ]
+        network = self.network()
+        state = result.network.state_dict()
+        network.load_state_dict({k: v for k, v in state.items() if "auxiliary" not in k})
         shape = self.info.channels, self.info.side, self.info.side
         with repeatable(self.settings.threads):
-            result = {
-                **trained.columns,
-                "params": count_params(plain),
-                "macs": count_macs(plain, *shape),
-                "latency_ms": measure_latency(plain, shape, self.device),
-                "seconds": seconds_of(folder, "train"),
+            columns = {
+                **result.columns,
+                "params": count_params(network),
+                "macs": count_macs(network, *shape),
+                "latency_ms": measure_latency(network, shape, self.device),
+                "seconds": total_seconds(folder, "train"),
             }
-        write_model(folder / MODEL, plain, self.about(trained.data, trained.columns))
+        write_model(folder / MODEL, network, self.about(result.data, result.columns))
         lines = [
-            f"Test {self.quality} {tested:.2f} %, after {self.n_epochs} epochs on all images to "
-            f"search with; {result['params']:,} params, {result['macs']:,} macs, "
-            f"{result['latency_ms']:.2f} ms an image on {self.device}."
+            f"Test {self.quality} {score:.2f} % after {plural(self.n_epochs, 'epoch')} on the "
+            f"training and validation sets; {columns['params']:,} params, "
+            f"{columns['macs']:,} macs, {columns['latency_ms']:.2f} ms per image on {self.device}."
         ]
         if self.row is None:
             return lines
         run, number = self.row
         searched = read_front_csv(run)[number].columns.get(self.quality, math.nan)
         if math.isfinite(searched):
-            lines.append(f"In the search its {self.quality} was {searched:.2f} %.")
-        add_results(run, number, result)
-        found = correlation_with_training(read_front_csv(run), self.quality)
-        if found is not None:
+            lines.append(f"In the search, its {self.quality} was {searched:.2f} %.")
+        add_results(run, number, columns)
+        correlation = correlation_with_training(read_front_csv(run), self.quality)
+        if correlation is not None:
+            rho, n_trained = correlation
             lines.append(
-                f"{found[1]} rows of the front have been trained; the rank correlation of their "
-                f"{self.quality} in the search and in the test is {found[0]:.2f}."
+                f"{n_trained} rows of the front have been trained; the rank correlation between "
+                f"their {self.quality} in the search and on the test set is {rho:.2f}."
             )
         return lines
 
 
-class _Training:
-    """A network in training.
+class ClassifierTrainer:
+    """A classifier in training; see :class:`moonas.run.stage.Trainer`.
 
     Args:
-        stage: a :class:`FullTraining`.
-        seed: of the run.
+        stage: training to which the trainer belongs.
+        seed: seed of the run.
     """
 
-    def __init__(self, stage, seed):
+    def __init__(self, stage: FullTraining, seed: int) -> None:
         self.settings = s = stage.settings
         self.images = Classification(s, stage.info, stage.device, stage.qualities, final=True)
         self.images.load()
-        self.who = (seed, *stage.problem.encode(stage.architecture).tolist())
-        with initial_weights(*self.who, "weights"):
+        self.seeds = (seed, *stage.problem.encode(stage.architecture).tolist())
+        with initial_weights(*self.seeds, "weights"):
             network = stage.network(auxiliary=bool(s.auxiliary))
-        self.network = network.to(stage.device, memory_format=torch.channels_last)
+        self.network: Any = network.to(stage.device).to(memory_format=torch.channels_last)
         self.recipe = select(Recipe, s, horizon=s.epochs)
         self.optimizer = make_optimizer(self.network, self.recipe)
 
-    def train(self, epoch):
-        """One epoch; a dict that tells of it."""
-        s = self.settings
-        rng = generator(*self.who, "batches", epoch)
+    def train(self, epoch: int) -> dict[str, Any]:
+        """Train for one epoch, and return its losses, steps and learning rate."""
+        s, data = self.settings, self.images.train
+        assert data is not None, "the constructor loads the data set"
+        rng = generator(*self.seeds, "batches", epoch)
         rate = learning_rate(epoch, s)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         if s.drop_path:
-            share = epoch / max(1, s.epochs - 1)
-            self.network.set_drop_path(share * s.drop_path, generator(*self.who, "paths", epoch))
+            progress = epoch / max(1, s.epochs - 1)
+            self.network.set_drop_path(
+                progress * s.drop_path, generator(*self.seeds, "paths", epoch)
+            )
         with repeatable(s.threads):
             report = train_epoch(
                 self.network,
-                self.images.train,
-                lambda: [self._predict],
+                data,
+                lambda: [self._forward],
                 self.optimizer,
                 self.recipe,
                 rng,
-                loss_of=self._loss,
+                loss_function=self._loss,
                 augment=self._augment,
             )
         return {"loss": report.losses["loss"]} | report.as_dict() | {"learning_rate": rate}
 
-    def _predict(self, images):
-        with mixed(self.settings.precision, images.device):
+    def _forward(self, images: Tensor) -> Any:
+        with autocast(self.settings.precision, images.device):
             return self.network(images)
 
-    def _loss(self, outputs, labels):
+    def _loss(self, outputs: Tensor | tuple[Tensor, Tensor], labels: Tensor) -> Tensor:
         if not isinstance(outputs, tuple):
-            return self._one_loss(outputs, labels)
+            return self._head_loss(outputs, labels)
         logits, auxiliary = outputs
         weight = self.settings.auxiliary
-        return self._one_loss(logits, labels) + weight * self._one_loss(auxiliary, labels)
+        return self._head_loss(logits, labels) + weight * self._head_loss(auxiliary, labels)
 
-    def _one_loss(self, logits, labels):
+    def _head_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         if self.settings.label_smoothing and labels.ndim == 1:
             smoothing = self.settings.label_smoothing
             return F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
-        return self.images.loss(logits.float(), labels)
+        loss: Tensor = self.images.loss(logits.float(), labels)
+        return loss
 
-    def _augment(self, images, rng):
+    def _augment(self, images: Tensor, rng: torch.Generator) -> Tensor:
         if self.images.augment is not None:
             images = self.images.augment(images, rng)
         return cutout(images, rng, self.settings.cutout) if self.settings.cutout else images
 
-    def evaluate(self):
-        """Columns of quality by the images for the final test, a dict of floats."""
+    def evaluate(self) -> dict[str, float]:
+        """Return the value of each quality column on the test set."""
         with repeatable(self.settings.threads):
-            judged = self.images.evaluate(self.network.eval())
-        return {name: float(v[0]) for name, v in self.images.columns([judged]).items()}
+            counts = self.images.evaluate(self.network.eval())
+        return {name: float(v[0]) for name, v in self.images.columns([counts]).items()}
 
-    def state(self):
-        """All that training changes, as a flat dict of tensors."""
+    def state(self) -> dict[str, Tensor]:
+        """Return everything that training changes, as a flat dict of tensors."""
         return training_state(self.network, self.optimizer)
 
-    def load_state(self, state):
-        """Put back what :meth:`state` gave."""
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore a state that :meth:`state` returned."""
         load_training_state(self.network, self.optimizer, state)
 
 
-def learning_rate(epoch, settings):
-    """Learning rate of an epoch: a straight rise for some epochs, then a cosine or a line down."""
+def learning_rate(epoch: int, settings: Settings) -> float:
+    """Return the learning rate of an epoch: a linear warm-up, then cosine or linear annealing.
+
+    Args:
+        epoch: index of the epoch, starting at 0.
+        settings: settings of the training.
+    """
     s = settings
     if epoch < s.warmup_epochs:
         return s.learning_rate * (epoch + 1) / s.warmup_epochs
@@ -340,9 +408,15 @@ def learning_rate(epoch, settings):
     return s.learning_rate + (s.learning_rate_end - s.learning_rate) * done / horizon
 
 
-def mixed(precision, device):
-    """The context that a forward pass computes in: bfloat16 where it is asked for."""
-    able = device.type == "cuda" and torch.cuda.is_bf16_supported()
-    if precision == "mixed" or (precision == "auto" and able):
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:
+    """Return the context of a forward pass, which enables bfloat16 or does nothing.
+
+    Args:
+        precision: "mixed" for bfloat16, "full" for float32, or "auto" for bfloat16 on GPUs that
+            support it and float32 elsewhere.
+        device: device of the forward pass.
+    """
+    supported = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    if precision == "mixed" or (precision == "auto" and supported):
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()

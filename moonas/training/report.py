@@ -1,4 +1,6 @@
-"""Report of a training: its losses, and how many of its steps were skipped."""
+"""Report of a training: its losses and the number of skipped steps."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,12 +10,12 @@ from ..errors import SearchFailed
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """Losses and steps of some training.
+    """Losses and number of steps of a training.
 
     Args:
-        losses: mean of each loss over the steps that were taken, by name; NaN where none was.
-        steps: number of steps that were taken.
-        skipped: number of steps whose loss or gradient was not finite, and which changed nothing.
+        losses: mean of each loss over all completed steps, by name; NaN if there was none.
+        steps: number of completed steps.
+        skipped: number of steps that were skipped, because the loss or the gradient was not finite.
     """
 
     losses: Mapping[str, float]
@@ -21,19 +23,21 @@ class TrainingReport:
     skipped: int
 
     def as_dict(self) -> dict[str, float]:
-        """The numbers as a journal records them: steps, skipped and each loss by its name."""
+        """Return steps, skipped steps and each loss by name, as the journal records them."""
         return {"steps": self.steps, "skipped": self.skipped} | dict(self.losses)
 
 
 def require_a_step(report: TrainingReport, *, advice: str) -> None:
-    """Raise an error if a training skipped all its steps; one without any step passes.
+    """Raise an error if all steps of a training were skipped.
+
+    A training without any steps raises no error.
 
     Args:
-        report: of the training.
-        advice: sentence that tells the user what may help.
+        report: report of the training.
+        advice: a sentence that tells the user what may help.
 
     Raises:
-        SearchFailed: every step had a loss or a gradient that is not finite.
+        SearchFailed: no step had a finite loss and gradient.
     """
     if report.skipped and not report.steps:
         raise SearchFailed(

@@ -1,7 +1,9 @@
 """Settings of ``moonas train`` for classifiers."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ..evaluators.settings import TrainingSettings
 from ..settings import setting
@@ -9,15 +11,15 @@ from ..settings import setting
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(TrainingSettings):
-    """Settings of the training of a classifier from scratch.
+    """Settings for training a classifier from scratch.
 
-    Data, image size and device default to those of the search.
+    Data set, image size and device default to those of the search.
     """
 
-    PRESETS: ClassVar[dict[str, dict]] = {
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "digits": {},
-        # NSGANetV1, section IV-B, after DARTS, as CARS and EG-DARTS do; what is not printed there
-        # (rates of dropout and learning, weight decay, clipping) is DARTS's.
+        # NSGANetV1, section IV-B, which follows DARTS, as CARS and EG-DARTS do. Values that the
+        # paper does not print (path dropout, learning rate, weight decay, clipping) are from DARTS.
         "paper": dict(
             epochs=600,
             batch=96,
@@ -30,7 +32,7 @@ class Settings(TrainingSettings):
             cutout=16,
             score_batch=500,
         ),
-        # CARS, section 4.4; the auxiliary loss is DARTS's.
+        # CARS, section 4.4; the auxiliary loss is that of DARTS.
         "paper-imagenet": dict(
             epochs=250,
             batch=640,
@@ -46,27 +48,42 @@ class Settings(TrainingSettings):
         ),
     }
 
-    architecture: str | None = setting(None, "a published architecture by name, without a run")
-    pick: str = setting(  # names: PICKS of moonas.run.front_file
-        "knee", "row of the front: knee, best-error, smallest, or its number from 0 on"
+    architecture: str | None = setting(
+        None, "name of a published architecture to train instead of a row of a search"
     )
-    epochs: int = setting(60, "times that the network sees all images", least=1)
-    batch: int = setting(64, "images a training step", least=1)
-    learning_rate_end: float = setting(0.0, "at the last epoch", least=0)
-    schedule: str = setting("cosine", "how the learning rate falls", ("cosine", "linear"))
-    warmup_epochs: int = setting(0, "epochs in which the learning rate rises first", least=0)
+    pick: str = setting(  # the names are PICKS of moonas.run.front_file
+        "knee", "row of the front: knee, best-error, smallest, or the number of a row from 0"
+    )
+    epochs: int = setting(60, "number of epochs", least=1)
+    batch: int = setting(64, "images per training step", least=1)
+    learning_rate_end: float = setting(0.0, "learning rate of the last epoch", least=0)
+    schedule: str = setting("cosine", "learning rate schedule after warm-up", ("cosine", "linear"))
+    warmup_epochs: int = setting(0, "epochs of linear learning rate warm-up", least=0)
     channels: int | None = setting(
-        None, "of the first cell of the network; none: as in the search", least=1
+        None, "channels of the first cell of the network; none: as in the search", least=1
     )
-    layers: int | None = setting(None, "cells of the network; none: as in the search", least=1)
+    layers: int | None = setting(
+        None, "number of cells of the network; none: as in the search", least=1
+    )
     auxiliary: float = setting(
-        0.0, "weight of the loss of an auxiliary classifier behind the second reduction", least=0
+        0.0,
+        "weight of the loss of an auxiliary classifier after the second reduction cell",
+        least=0,
     )
     drop_path: float = setting(
-        0.0, "chance that an edge is dropped at the last epoch; it rises from 0", least=0, most=0.99
+        0.0,
+        "probability that an edge is dropped in the last epoch; it increases linearly from 0",
+        least=0,
+        most=0.99,
     )
-    cutout: int = setting(0, "pixels a side of the square that is cut out of each image", least=0)
-    label_smoothing: float = setting(0.0, "share of a label that all classes get", least=0, most=1)
+    cutout: int = setting(
+        0, "side length in pixels of the square that is set to zero in each image", least=0
+    )
+    label_smoothing: float = setting(
+        0.0, "probability mass that is spread evenly over all classes", least=0, most=1
+    )
     precision: str = setting(
-        "auto", "auto computes in bfloat16 where a GPU can", ("auto", "full", "mixed")
+        "auto",
+        "mixed is bfloat16; auto is mixed on GPUs that support it",
+        ("auto", "full", "mixed"),
     )

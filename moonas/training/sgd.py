@@ -1,35 +1,59 @@
-"""Training by SGD: of one network, or of weights that several architectures share."""
+"""Training by SGD, of one network or of weights that several architectures share."""
+
+from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .report import TrainingReport
 
+Forward = Callable[[Tensor], Any]  # images (b, c, h, w) -> output of a network, such as logits
+
 
 @dataclass(frozen=True)
 class Recipe:
-    """How weights are trained; :func:`moonas.settings.select` takes it from settings."""
+    """Hyperparameters of SGD; :func:`moonas.settings.select` creates them from settings.
 
-    batch: int  # images a step
+    Args:
+        batch: number of images per step.
+        learning_rate: initial learning rate.
+        learning_rate_end: learning rate at the horizon and after it.
+        momentum: momentum of SGD.
+        weight_decay: L2 penalty of SGD.
+        clip: maximum norm of the gradient.
+        horizon: number of epochs over which the learning rate is annealed.
+    """
+
+    batch: int
     learning_rate: float
     learning_rate_end: float
     momentum: float
     weight_decay: float
-    clip: float  # norm of the gradient
-    horizon: int  # epochs; past it the learning rate stays at its end
+    clip: float
+    horizon: int
 
 
-def cosine(epoch, horizon, start, end):
-    """Learning rate of an epoch: half a cosine from ``start`` at 0 to ``end`` at the horizon."""
-    share = min(epoch / horizon, 1) if horizon else 1
-    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+def cosine(epoch: float, horizon: int, start: float, end: float) -> float:
+    """Return the learning rate of an epoch under cosine annealing.
+
+    Args:
+        epoch: index of the epoch, starting at 0.
+        horizon: epoch at which the learning rate reaches ``end``, where it then stays.
+        start: learning rate of epoch 0.
+        end: final learning rate.
+    """
+    progress = min(epoch / horizon, 1) if horizon else 1
+    return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
 
 
-def make_optimizer(net, recipe):
-    """SGD with momentum; the learning rate is set epoch by epoch."""
+def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+    """Return SGD with momentum; the training loop sets the learning rate of each epoch."""
     return torch.optim.SGD(
         net.parameters(),
         lr=recipe.learning_rate,
@@ -39,48 +63,59 @@ def make_optimizer(net, recipe):
 
 
 def train_epoch(
-    net, data, draw, optimizer, recipe, rng, *, loss_of=F.cross_entropy, augment=None, before=None
-):
-    """One epoch over shuffled images; each step trains what ``draw()`` gives.
+    net: nn.Module,
+    data: tuple[Tensor, Tensor],
+    sample: Callable[[], Sequence[Forward]],
+    optimizer: torch.optim.Optimizer,
+    recipe: Recipe,
+    rng: torch.Generator,
+    *,
+    loss_function: Callable[[Any, Tensor], Tensor] = F.cross_entropy,
+    augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+    before_step: Callable[[Tensor, Tensor], object] | None = None,
+) -> TrainingReport:
+    """Train for one epoch over shuffled images.
 
-    The gradient of a step is the mean of the gradients of what was drawn (CARS, eq. 3). What is not
-    used in a step has no gradient and stays as it is: no decay, no momentum. The last images, too
-    few for a whole batch, wait for the next shuffle. A step with a loss or a gradient that is not
-    finite changes nothing.
+    The gradient of a step is the mean of the gradients of the sampled networks (CARS, eq. 3).
+    Parameters that no sampled network uses have no gradient, so neither weight decay nor momentum
+    changes them. The last images are left out if they do not fill a batch. A step whose loss or
+    gradient is not finite is skipped.
 
     Args:
-        net: whose parameters are trained.
+        net: module whose parameters are trained.
         data: (images (n, c, h, w), labels (n, ...)), on the device of ``net``.
-        draw: () -> list of functions, each images (b, c, h, w) -> logits; ``lambda: [net]`` for a
-            network that stands alone.
-        optimizer: of ``net``'s parameters.
-        recipe: a :class:`Recipe`.
-        rng: ``torch.Generator`` of the CPU, for shuffling and augmentation.
-        loss_of: (logits, labels) -> 0-dimensional loss.
-        augment: (images, rng) -> images, or None.
-        before: (images, labels) -> None, called with each step's batch before the step.
+        sample: function that returns the forward functions of the networks to train in a step;
+            ``lambda: [net]`` for a stand-alone network.
+        optimizer: optimizer of the parameters of ``net``.
+        recipe: hyperparameters.
+        rng: ``torch.Generator`` on the CPU, for shuffling and augmentation.
+        loss_function: function (output, labels) -> 0-dimensional loss.
+        augment: function (images, rng) -> images, or None.
+        before_step: function (images, labels) -> None that is called with the batch before each
+            step, or None.
 
     Returns:
-        A :class:`~moonas.training.report.TrainingReport` of one loss, ``loss``.
+        Report with the mean ``loss``.
     """
     net.train()
     images, labels = data
     size = min(recipe.batch, len(images))
     order = torch.randperm(len(images), generator=rng).to(images.device)
-    losses, skipped = [], 0
+    losses: list[Tensor] = []
+    skipped = 0
     for rows in order[: len(order) // size * size].split(size):
         x, y = images[rows], labels[rows]
         if augment is not None:
             x = augment(x, rng)
-        if before is not None:
-            before(x, y)
+        if before_step is not None:
+            before_step(x, y)
         optimizer.zero_grad(set_to_none=True)
-        drawn = draw()
-        total = 0.0
-        for predict in drawn:
-            loss = loss_of(predict(x), y) / len(drawn)
+        networks = sample()
+        total = torch.zeros((), device=x.device)
+        for forward in networks:
+            loss = loss_function(forward(x), y) / len(networks)
             loss.backward()
-            total += loss.detach()
+            total = total + loss.detach()
         norm = torch.nn.utils.clip_grad_norm_(net.parameters(), recipe.clip)
         if math.isfinite(norm) and math.isfinite(total):
             optimizer.step()
@@ -92,21 +127,38 @@ def train_epoch(
 
 
 def train_epochs(
-    net, data, draw, optimizer, recipe, rng, epochs, *, first=0, on_epoch=None, **options
-):
-    """Several epochs along the cosine of a recipe.
+    net: nn.Module,
+    data: tuple[Tensor, Tensor],
+    sample: Callable[[], Sequence[Forward]],
+    optimizer: torch.optim.Optimizer,
+    recipe: Recipe,
+    rng: torch.Generator,
+    epochs: int,
+    *,
+    first: int = 0,
+    on_epoch: Callable[[int], object] | None = None,
+    **options: Any,
+) -> TrainingReport:
+    """Train for several epochs with the cosine annealing of a recipe.
 
     Args:
-        net, data, draw, optimizer, recipe, rng, options: of :func:`train_epoch`.
-        epochs: how many.
-        first: number of the first one, for the learning rate.
-        on_epoch: (epochs done) -> None, called before each epoch and at the end.
+        net: see :func:`train_epoch`.
+        data: see :func:`train_epoch`.
+        sample: see :func:`train_epoch`.
+        optimizer: see :func:`train_epoch`.
+        recipe: see :func:`train_epoch`.
+        rng: see :func:`train_epoch`.
+        epochs: number of epochs.
+        first: index of the first epoch in the learning rate schedule.
+        on_epoch: function (epochs done) -> None that is called before each epoch and at the end,
+            or None.
+        options: further keyword arguments of :func:`train_epoch`.
 
     Returns:
-        A :class:`~moonas.training.report.TrainingReport` of all steps, whose ``loss`` is that of
-        the last epoch.
+        Report on all steps; its ``loss`` is that of the last epoch.
     """
-    losses, steps, skipped = {"loss": math.nan}, 0, 0
+    losses: Mapping[str, float] = {"loss": math.nan}
+    steps, skipped = 0, 0
     for done in range(epochs):
         if on_epoch is not None:
             on_epoch(done)
@@ -114,24 +166,31 @@ def train_epochs(
             group["lr"] = cosine(
                 first + done, recipe.horizon, recipe.learning_rate, recipe.learning_rate_end
             )
-        report = train_epoch(net, data, draw, optimizer, recipe, rng, **options)
+        report = train_epoch(net, data, sample, optimizer, recipe, rng, **options)
         losses, steps, skipped = report.losses, steps + report.steps, skipped + report.skipped
     if on_epoch is not None:
         on_epoch(epochs)
     return TrainingReport(losses, steps, skipped)
 
 
-def finite_step(loss, optimizer, weights, clip=None):
-    """One step of an optimiser, which changes these weights and gives no others a gradient.
+def step_if_finite(
+    loss: Tensor,
+    optimizer: torch.optim.Optimizer,
+    weights: Sequence[Tensor],
+    clip: float | None = None,
+) -> float | None:
+    """Take an optimizer step, unless the loss or the gradient is not finite.
+
+    Gradients are computed for the given weights only.
 
     Args:
-        loss: 0-dimensional.
-        optimizer: of the weights.
-        weights: list of parameters; those that the loss does not depend on stay as they are.
-        clip: norm that the gradient is clipped to; None for no limit.
+        loss: 0-dimensional loss.
+        optimizer: optimizer of the weights.
+        weights: parameters to train; those that the loss does not depend on are not changed.
+        clip: maximum norm of the gradient; None for no limit.
 
     Returns:
-        The loss as a number; None where it or the gradient was not finite, and nothing changed.
+        The loss, or None if the step was skipped.
     """
     gradients = torch.autograd.grad(loss, weights, allow_unused=True)
     for weight, gradient in zip(weights, gradients, strict=True):
@@ -144,34 +203,48 @@ def finite_step(loss, optimizer, weights, clip=None):
     return value
 
 
-def training_state(net, optimizer, prefix=""):
-    """Weights and an optimiser's memory as a flat dict of tensors.
+def training_state(
+    net: nn.Module, optimizer: torch.optim.Optimizer | None, prefix: str = ""
+) -> dict[str, Tensor]:
+    """Return weights and optimizer state as a flat dict of tensors.
 
-    Keys are ``weights.NAME`` and ``memory.KEY.NAME``, as ``memory.exp_avg.NAME``, after a prefix.
-    Without an optimiser (None) there are weights alone.
+    Args:
+        net: network, whose state dict is stored under the keys ``weights.NAME``.
+        optimizer: optimizer of the network, whose state is stored under the keys
+            ``memory.KEY.NAME``, such as ``memory.exp_avg.NAME``; None for weights only.
+        prefix: prefix of all keys.
     """
-    names = {p: name for name, p in net.named_parameters()}
+    names: dict[Tensor, str] = {p: name for name, p in net.named_parameters()}
     tensors = {f"{prefix}weights.{k}": v for k, v in net.state_dict().items()}
-    for parameter, memory in optimizer.state.items() if optimizer else ():
-        for key, value in memory.items():
+    for parameter, state in optimizer.state.items() if optimizer else ():
+        for key, value in state.items():
             if value is not None:
                 tensors[f"{prefix}memory.{key}.{names[parameter]}"] = value
     return tensors
 
 
-def load_training_state(net, optimizer, state, prefix=""):
-    """Put back what :func:`training_state` gave, as copies."""
+def load_training_state(
+    net: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Tensor], prefix: str = ""
+) -> None:
+    """Load copies of the tensors that :func:`training_state` returned.
+
+    Args:
+        net: network with the same parameters.
+        optimizer: optimizer of the network.
+        state: flat dict of tensors; keys with another prefix are ignored.
+        prefix: prefix of all keys.
+    """
     net.load_state_dict(part_of_state(state, f"{prefix}weights"))
     parameters = dict(net.named_parameters())
     optimizer.state.clear()
     for key_and_name, value in part_of_state(state, f"{prefix}memory").items():
         key, name = key_and_name.split(".", 1)
         parameter = parameters[name]
-        device = "cpu" if key == "step" else parameter.device  # where Adam wants its counter
+        device = "cpu" if key == "step" else parameter.device  # Adam keeps its counter on the CPU
         optimizer.state[parameter][key] = value.to(device).clone()
 
 
-def part_of_state(state, kind):
-    """The tensors of a flat dict whose keys are ``kind.NAME``, by NAME."""
-    start = f"{kind}."
+def part_of_state(state: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    """Return the tensors of a flat dict whose keys are ``PART.NAME``, by NAME."""
+    start = f"{part}."
     return {key[len(start) :]: t for key, t in state.items() if key.startswith(start)}

@@ -23,7 +23,7 @@ from ..pareto import Row, front_from_scores, hypervolume
 from ..run import front_file
 from ..run.folders import last_run
 from ..run.journal import read_run, read_times
-from ..run.numbers import clock, plural
+from ..run.numbers import format_duration, plural
 from . import page
 from .drawing import ACCENT, QUIET, draw_graph, finish, one_plot
 from .front import front_picture, front_table, label_axes
@@ -108,7 +108,7 @@ def read_scores(problem: ArchitectureProblem, records: Sequence[Mapping[str, Any
         n_trainings += record["kind"] == "train"
         if record["kind"] != "score":
             continue
-        X = np.stack([problem.genes.of_plain(x) for x in record["request"]["x"]])
+        X = np.stack([problem.genes.from_json(x) for x in record["request"]["x"]])
         good = ~np.array(record["result"]["failed"], bool)
         columns = {
             name: np.array(record["result"][name], float)[good]
@@ -293,10 +293,10 @@ def _time(folder: Path) -> str:
     finish(axes)
     save_figure(figure, folder / "time.png", dpi=150)
     end = begun[-1] + timedelta(seconds=times[-1]["seconds"])
-    table = to_html(Table(["phase", "time"], [[k, clock(s)] for k, s in seconds.items()]))
+    table = to_html(Table(["phase", "time"], [[k, format_duration(s)] for k, s in seconds.items()]))
     text = (
         f"From {begun[0]:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, with "
-        f"{clock(sum(seconds.values()))} of recorded work."
+        f"{format_duration(sum(seconds.values()))} of recorded work."
     )
     return page.section(
         "Time",

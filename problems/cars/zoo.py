@@ -7,7 +7,7 @@ and P-DARTS are from the papers and the authors' code.
 
 from __future__ import annotations
 
-from moonas.spaces.genotype import edges_of_text
+from moonas.spaces.genotype import parse_edges
 
 from . import space
 
@@ -100,7 +100,7 @@ GENOTYPES = {
 def architectures() -> dict[str, space.Architecture]:
     """Return the published architectures by name, in canonical form."""
     return {
-        name: space.from_genotype(edges_of_text(normal), edges_of_text(reduction))
+        name: space.from_genotype(parse_edges(normal), parse_edges(reduction))
         for name, (normal, reduction) in GENOTYPES.items()
     }
 

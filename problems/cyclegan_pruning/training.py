@@ -15,9 +15,9 @@ from moonas.nets.randomness import generator as seeded_generator
 from moonas.nets.randomness import initial_weights
 from moonas.training.report import TrainingReport
 from moonas.training.sgd import (
-    step_if_finite,
     load_training_state,
     part_of_state,
+    step_if_finite,
     training_state,
 )
 

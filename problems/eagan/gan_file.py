@@ -65,7 +65,7 @@ def read_generator(path: str | Path) -> dict[str, Tensor]:
     """
     if Path(path).name == MODEL:
         return {f"weights.{name}": tensor for name, tensor in read_model(path)[1].items()}
-    return part_of_state(read_tensors(path, holds=HOLDS)[1], "generator")
+    return part_of_state(read_tensors(path, content=HOLDS)[1], "generator")
 
 
 def generator_file(folder: str | Path) -> Path:
@@ -96,7 +96,7 @@ def read_gan(folder: str | Path) -> dict[str, Any]:
                 "discriminator_shape": about["discriminator"]["shape"],
             }
         except (KeyError, TypeError) as error:
-            raise unreadable_file_error(path, "GAN of a training", error) from None
+            raise unreadable_file_error(path, "a GAN of a training", error) from None
 
     def checked(found):
         shapes = ("generator_shape", "discriminator_shape")
@@ -144,7 +144,7 @@ def read_trained_gan(path: str | Path) -> TrainedGan:
         discriminator = build()
         discriminator.load_state_dict(d_weights)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        raise unreadable_file_error(path, "GAN of a training", error) from None
+        raise unreadable_file_error(path, "a GAN of a training", error) from None
     return TrainedGan(generator.eval(), discriminator.eval(), about)
 
 

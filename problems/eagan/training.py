@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from moonas.data import shift_and_flip
 from moonas.nets.randomness import generator
 from moonas.training.report import TrainingReport
-from moonas.training.sgd import finite_step, load_training_state, training_state
+from moonas.training.sgd import load_training_state, step_if_finite, training_state
 
 ADVICE = "Lower learning_rate and d_learning_rate, or set clip."  # where no step is finite
 
@@ -187,13 +187,13 @@ def train_adversarially(
             real = shifted(images[rows], recipe, streams)
             fake = shifted(fake, recipe, streams)
             loss = d_hinge(*joint_scores(pair.score, real, fake, discriminator))
-            d_losses.append(finite_step(loss, d_optimizer, d_weights, recipe.clip))
+            d_losses.append(step_if_finite(loss, d_optimizer, d_weights, recipe.clip))
             if (step + 1) % recipe.d_steps:
                 continue
             if pair.optimizer is not None:
                 fake = pair.generate(_noise(recipe.generator_batch, recipe, streams, images))
                 loss = g_hinge(pair.score(shifted(fake, recipe, streams)))
-                g_losses.append(finite_step(loss, pair.optimizer, pair.weights, recipe.clip))
+                g_losses.append(step_if_finite(loss, pair.optimizer, pair.weights, recipe.clip))
                 if after is not None:
                     after()
             pair = None

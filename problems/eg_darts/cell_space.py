@@ -12,7 +12,7 @@ Arrays over both cells have the shape (2, 14, k): normal and reduction, edges in
 
 import numpy as np
 
-from moonas.spaces.genotype import Cells, check_cell, edges_of_text
+from moonas.spaces.genotype import Cells, check_cell, parse_edges
 
 OPERATIONS = (  # section III-B, in the paper's order
     "skip_connect",
@@ -53,7 +53,7 @@ def cells_of_text(text):
     parts = text.split("/")
     if len(parts) != 2:
         raise ValueError(f"Expected a normal and a reduction cell, parted by /; got {text!r}.")
-    return from_genotype(*(edges_of_text(part) for part in parts))
+    return from_genotype(*(parse_edges(part) for part in parts))
 
 
 def random_cells(rng):

@@ -112,9 +112,9 @@ class Relaxation:
                 self.rngs["batches"],
                 1,
                 first=self.epoch,
-                loss_of=self.images.loss,
+                loss_function=self.images.loss,
                 augment=self.images.augment,
-                before=self._architecture_step if self.epoch >= s.weight_epochs else None,
+                before_step=self._architecture_step if self.epoch >= s.weight_epochs else None,
             )
             shares = self.shares().detach()
             self.net.eval()

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from moonas.spaces.genotype import Cells, Edge, check_cell, edges_of_json, to_json
+from moonas.spaces.genotype import Cells, Edge, check_cell, edges_from_json, to_json
 
 __all__ = [
     "Architecture",
@@ -124,4 +124,4 @@ def from_json(value: Any) -> Architecture:
     Raises:
         ValueError: the value is not an architecture of this space; the message says why.
     """
-    return from_genotype(*edges_of_json(value))
+    return from_genotype(*edges_from_json(value))

@@ -12,7 +12,7 @@ from typing import Any
 
 from moonas.models.zoo import Published
 from moonas.nets.counting import CellCosts
-from moonas.spaces.genotype import edges_of_text
+from moonas.spaces.genotype import parse_edges
 
 from . import space
 
@@ -51,7 +51,7 @@ PYRAMIDS: dict[str, dict[str, Any]] = {
 def architectures() -> dict[str, space.Architecture]:
     """Return the published architectures by name."""
     return {
-        name: space.from_genotype(edges_of_text(normal), edges_of_text(reduction))
+        name: space.from_genotype(parse_edges(normal), parse_edges(reduction))
         for name, (normal, reduction) in GENOTYPES.items()
     }
 

@@ -179,7 +179,7 @@ def test_invalid_options_raise_before_any_work(elsewhere, task, options, message
 
 def test_a_folder_of_another_search_raises_before_any_work(elsewhere, table):
     moonas.search("digits-table", out="run", **table)
-    with pytest.raises(RunMismatch, match="population=8; this one has population=10"):
+    with pytest.raises(RunMismatch, match="population=8, but this run has population=10"):
         moonas.search("digits-table", out="run", **table | {"population": 10})
 
 

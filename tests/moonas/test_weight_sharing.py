@@ -154,7 +154,7 @@ def test_interleaving_a_second_run_raises():
     one, two = (algorithm("nsga2", toy).setup(toy, ("n_gen", 5), seed=s) for s in (1, 2))
     one.next()
     two.next()
-    with pytest.raises(ValueError, match="another run has begun on the problem object"):
+    with pytest.raises(ValueError, match="another run has started on the problem object"):
         one.next()
 
 
@@ -185,7 +185,7 @@ def test_an_interrupted_algorithm_cannot_be_continued(name):
     with pytest.raises(KeyboardInterrupt):
         while algorithm_.has_next():
             algorithm_.next()
-    with pytest.raises(ValueError, match="this one was interrupted"):
+    with pytest.raises(ValueError, match="this run was interrupted"):
         algorithm_.next()
     assert np.array_equal(run(toy).pop.get("F"), run(Toy()).pop.get("F"))
 
@@ -291,10 +291,10 @@ def test_a_column_with_a_wrong_shape_is_rejected():
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (np.full((2, N_VAR), 0.5), r"x\[0, 0\] = 0.5 is no integer"),
-        (np.full((2, N_VAR), 4), r"x\[0, 0\] = 4 is out of bounds; gene 0 takes .* 0 to 3"),
+        (np.full((2, N_VAR), 0.5), r"x\[0, 0\] = 0.5 is not an integer"),
+        (np.full((2, N_VAR), 4), r"x\[0, 0\] = 4 is out of bounds; gene 0 must be .* 0 to 3"),
         (np.full((2, N_VAR), -1), r"x\[0, 0\] = -1 is out of bounds"),
-        (np.full((2, N_VAR), np.nan), "is no integer"),
+        (np.full((2, N_VAR), np.nan), "is not an integer"),
         (np.zeros((2, N_VAR - 1), int), "Expected rows of 6 integers"),
         (np.full((2, N_VAR), "a"), "Expected rows of 6 integers"),
     ],

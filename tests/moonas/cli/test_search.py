@@ -166,7 +166,7 @@ def test_a_missing_data_set_exits_with_1_and_a_hint_to_download_it(search, capsy
 def test_a_folder_with_another_search_exits_with_2(search, copied, capsys):
     assert main([*search, "--generations", "5"]) == 2
     message = capsys.readouterr().err
-    assert "holds a run with generations=3; this one has generations=5" in message
+    assert "contains a run with generations=3, but this run has generations=5" in message
 
 
 def test_a_damaged_run_exits_with_1(search, copied, capsys):

@@ -12,7 +12,7 @@ def no_space(*args):
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_file_is_written_and_written_over_and_nothing_else_stays(tmp_path):
+def test_a_file_is_written_and_overwritten_without_leaving_other_files(tmp_path):
     path = tmp_path / "run.json"
     for data in (b"old, and longer", b"new"):
         write_atomically(path, data)
@@ -21,7 +21,7 @@ def test_a_file_is_written_and_written_over_and_nothing_else_stays(tmp_path):
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
-def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch, step):
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, step):
     path = tmp_path / "run.json"
     write_atomically(path, b"old")
     monkeypatch.setattr(os, step, no_space)
@@ -32,22 +32,22 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch, step):
         assert list(tmp_path.iterdir()) == [path]
 
 
-def test_the_old_file_is_there_until_the_new_one_is_whole(tmp_path, monkeypatch):
+def test_the_old_file_is_replaced_only_when_the_new_one_is_complete(tmp_path, monkeypatch):
     path = tmp_path / "run.json"
     write_atomically(path, b"old")
     seen = []
     replace = os.replace
 
-    def note(part, whole):
-        seen.append((Path(part).read_bytes(), Path(whole).read_bytes()))
-        replace(part, whole)
+    def spy(new, old):
+        seen.append((Path(new).read_bytes(), Path(old).read_bytes()))
+        replace(new, old)
 
-    monkeypatch.setattr(os, "replace", note)
+    monkeypatch.setattr(os, "replace", spy)
     write_atomically(path, b"new")
     assert seen == [(b"new", b"old")]
 
 
-def test_a_folder_that_is_not_there_is_an_error(tmp_path):
+def test_a_missing_folder_raises_an_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         write_atomically(tmp_path / "none" / "run.json", b"")
 
@@ -58,15 +58,17 @@ def test_json_is_indented_and_ends_with_a_line_end(tmp_path):
     assert text == '{\n "x": [\n  1,\n  "\\u00e4"\n ]\n}\n'
 
 
-def test_what_json_cannot_hold_leaves_the_old_file(tmp_path):
+def test_a_value_that_is_not_json_serializable_leaves_the_old_file(tmp_path):
     write_json(tmp_path / "a.json", 1)
     with pytest.raises(TypeError):
         write_json(tmp_path / "a.json", {"x": object()})
     assert (tmp_path / "a.json").read_text() == "1\n"
 
 
-@pytest.mark.parametrize("size", [0, 3, (1 << 20) + 1])  # read in parts of a mebibyte
-def test_the_digest_of_a_file_is_that_of_its_bytes(tmp_path, size):
+@pytest.mark.parametrize(
+    "size", [0, 3, (1 << 20) + 1]
+)  # the file is read in blocks of one mebibyte
+def test_the_digest_of_a_file_equals_the_digest_of_its_bytes(tmp_path, size):
     data = bytes(range(256)) * (size // 256 + 1)
     (tmp_path / "file").write_bytes(data[:size])
     assert sha256(tmp_path / "file") == hashlib.sha256(data[:size]).hexdigest()

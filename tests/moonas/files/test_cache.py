@@ -5,15 +5,15 @@ from moonas.files import cached
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A cache that is not there yet."""
+    """A cache folder that does not exist yet."""
     monkeypatch.setenv("MOONAS_CACHE", str(tmp_path / "a" / "cache"))
     return tmp_path / "a" / "cache"
 
 
 class Counter:
-    """() -> bytes; counts its calls."""
+    """A function that returns bytes and counts its calls."""
 
-    def __init__(self, data=b"what took long"):
+    def __init__(self, data=b"expensive result"):
         self.data, self.calls = data, 0
 
     def __call__(self):
@@ -21,8 +21,8 @@ class Counter:
         return self.data
 
 
-@pytest.mark.parametrize("data", [b"what took long", b""])
-def test_what_is_cached_is_computed_once_for_each_name(folder, data):
+@pytest.mark.parametrize("data", [b"expensive result", b""])
+def test_each_name_is_computed_once(folder, data):
     compute, other = Counter(data), Counter(b"other")
     assert [cached("a", compute) for _ in range(3)] == [data] * 3
     assert cached("b", other) == b"other"
@@ -32,20 +32,20 @@ def test_what_is_cached_is_computed_once_for_each_name(folder, data):
 
 @pytest.mark.parametrize(
     "damage",
-    [lambda whole: b"", lambda whole: whole[:-1], lambda whole: whole[:-1] + b"?"],
-    ids=["empty", "cut off", "changed"],
+    [lambda data: b"", lambda data: data[:-1], lambda data: data[:-1] + b"?"],
+    ids=["empty", "truncated", "changed"],
 )
-def test_a_damaged_file_is_computed_anew_and_repaired(folder, damage):
+def test_a_damaged_file_is_computed_again_and_repaired(folder, damage):
     compute = Counter()
     cached("a", compute)
-    whole = (folder / "a").read_bytes()
-    (folder / "a").write_bytes(damage(whole))
+    stored = (folder / "a").read_bytes()
+    (folder / "a").write_bytes(damage(stored))
     assert cached("a", compute) == compute.data
     assert compute.calls == 2
-    assert (folder / "a").read_bytes() == whole
+    assert (folder / "a").read_bytes() == stored
 
 
-def test_where_the_cache_cannot_be_written_things_are_computed_each_time(tmp_path, monkeypatch):
+def test_results_are_computed_on_every_call_if_the_cache_is_not_writable(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("MOONAS_CACHE", str(tmp_path / "file" / "cache"))
     compute = Counter()
@@ -53,13 +53,13 @@ def test_where_the_cache_cannot_be_written_things_are_computed_each_time(tmp_pat
     assert compute.calls == 2
 
 
-def test_what_cannot_be_computed_is_not_cached(folder):
+def test_an_exception_is_not_cached(folder):
     with pytest.raises(ZeroDivisionError):
         cached("a", lambda: b"%d" % (1 // 0))
     assert not folder.exists()
 
 
-def test_the_cache_is_in_the_home_folder_where_nothing_else_is_said(tmp_path, monkeypatch):
+def test_the_cache_is_in_the_home_folder_by_default(tmp_path, monkeypatch):
     monkeypatch.delenv("MOONAS_CACHE")
     monkeypatch.setenv("HOME", str(tmp_path))
     cached("a", Counter())

@@ -9,12 +9,12 @@ from pymoo.optimize import minimize
 
 from moonas.problem import ArchitectureProblem, Column, Evaluator
 from moonas.settings import SearchSettings, setting
-from moonas.spaces.genes import Genes, bits, labels
+from moonas.spaces.genes import Genes, bit_genes, categorical_genes
 from moonas.testing import check_problem
 
 GENES = {
-    "labels": labels([3, 1, 4, 2]),
-    "bits": bits(4),
+    "labels": categorical_genes([3, 1, 4, 2]),
+    "bits": bit_genes(4),
     "integers": Genes([2, -1, 5, 0], [6, 3, 5, 4], [False] * 4),
     "mixed": Genes([2, -1, 0.5, 0], [6, 3, 1.5, 4], [False, False, True, True]),
 }

@@ -1,4 +1,4 @@
-"""Rows are decoded and encoded once a call."""
+"""Candidates, and how often their rows are decoded and encoded."""
 
 from collections import Counter
 
@@ -12,8 +12,8 @@ from moonas.run.candidates import Candidates
 
 
 @pytest.fixture
-def counted(monkeypatch):
-    """Problem -> how often its rows were decoded and encoded from now on."""
+def count_calls(monkeypatch):
+    """A function that returns a counter of the decode and encode calls of a problem."""
 
     def count(problem):
         calls = Counter()
@@ -31,60 +31,60 @@ def counted(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["digits-table", "cars", "nsganet-macro"])
-def test_a_call_decodes_and_encodes_each_row_once(name, counted, tiny_of):
+def test_an_evaluation_decodes_and_encodes_each_row_once(name, count_calls, tiny_of):
     problem = moonas.load_problem(name, **tiny_of(name))
     X = rows(problem, 4)
-    calls = counted(problem)
+    calls = count_calls(problem)
     problem.evaluate(X)
     assert calls == {"decode": 4, "encode": 4}
 
 
-def test_a_search_decodes_each_row_of_a_generation_once(counted):
+def test_a_search_decodes_each_row_once_per_generation(count_calls):
     problem = moonas.load_problem("digits-table")
-    calls, asked = counted(problem), [set()]
-    known, evaluate = problem.session.known, problem.evaluate
+    calls, generations = count_calls(problem), [set()]
+    already_scored, evaluate = problem.session.already_scored, problem.evaluate
 
-    def spy_known(X):  # asked by duplicate elimination, which may reject a row
-        asked[-1].update(x.tobytes() for x in X)
-        return known(X)
+    def spy_already_scored(X):  # called by duplicate elimination, which may reject a row
+        generations[-1].update(x.tobytes() for x in X)
+        return already_scored(X)
 
     def spy_evaluate(X, *args, **kwargs):
-        asked[-1].update(x.tobytes() for x in X)
-        asked.append(set())
+        generations[-1].update(x.tobytes() for x in X)
+        generations.append(set())
         return evaluate(X, *args, **kwargs)
 
-    problem.session.known, problem.evaluate = spy_known, spy_evaluate
+    problem.session.already_scored, problem.evaluate = spy_already_scored, spy_evaluate
     result = run(problem)
     assert result.algorithm.evaluator.n_eval == 60
-    expected = sum(len(rows) for rows in asked)
+    expected = sum(len(rows) for rows in generations)
     assert calls == {"decode": expected, "encode": expected} and 60 <= expected < 75
 
 
-def test_a_generation_decodes_parents_and_offspring_once(counted):
+def test_a_nonstationary_generation_decodes_parents_and_offspring_once(count_calls):
     toy = Toy()
-    calls = counted(toy)
+    calls = count_calls(toy)
     run(toy)
     n, generations = 8, 2
     assert calls == {key: n + generations * 2 * n for key in ("decode", "encode")}
 
 
-def test_candidates_of_one_architecture_share_a_key():
+def test_candidates_with_equal_architectures_have_equal_keys():
     problem = moonas.load_problem("eg-darts", cells="PDARTS")
     x = problem.genes.low.copy()
     near = x.copy()
-    near[4] += 1e-6  # the same widths, after rounding
-    found = problem.session.candidates(np.stack([x, near, problem.genes.high]))
-    assert found.keys[0] == found.keys[1] != found.keys[2]
-    assert found.architectures[0] == found.architectures[1]
-    assert not np.array_equal(found.X[0], found.X[1])
+    near[4] += 1e-6  # rounded to the same widths
+    candidates = problem.session.candidates(np.stack([x, near, problem.genes.high]))
+    assert candidates.keys[0] == candidates.keys[1] != candidates.keys[2]
+    assert candidates.architectures[0] == candidates.architectures[1]
+    assert not np.array_equal(candidates.X[0], candidates.X[1])
 
 
-def test_parts_of_candidates_keep_rows_and_architectures_together():
+def test_selected_and_concatenated_candidates_match_their_rows():
     toy = Toy()
     X = rows(toy, 5)
-    found = toy.session.candidates(X)
-    part = found[[3, 1]]
-    assert part.architectures == (found.architectures[3], found.architectures[1])
+    candidates = toy.session.candidates(X)
+    part = candidates[[3, 1]]
+    assert part.architectures == (candidates.architectures[3], candidates.architectures[1])
     assert np.array_equal(part.X, X[[3, 1]]) and np.array_equal(part.rows, X[[3, 1]])
-    assert np.array_equal(Candidates.joined(part, found[:1]).X, X[[3, 1, 0]])
-    assert list(found[1:2]) == [found.architectures[1]] and len(found[1:2]) == 1
+    assert np.array_equal(Candidates.concatenate(part, candidates[:1]).X, X[[3, 1, 0]])
+    assert list(candidates[1:2]) == [candidates.architectures[1]] and len(candidates[1:2]) == 1

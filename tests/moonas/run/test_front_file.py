@@ -10,9 +10,9 @@ from moonas.pareto import Row
 from moonas.run.front_file import (
     NAME,
     FrontRow,
+    evenly_spaced_rows,
     find_row,
     read_front_csv,
-    spread_rows,
     write_front_csv,
 )
 from moonas.run.search import search
@@ -37,22 +37,22 @@ def same(a, b):
 
 
 @pytest.mark.parametrize("picked", [None, 0, 2])
-def test_what_was_written_is_read(tmp_path, picked):
+def test_a_front_survives_a_round_trip_through_the_file(tmp_path, picked):
     toy = Toy()
     rows = toy_rows(toy)
     write_front_csv(toy, rows, tmp_path / NAME, picked)
-    found = read_front_csv(tmp_path)
-    assert len(found) == len(rows)
-    for i, (row, one) in enumerate(zip(rows, found, strict=True)):
-        assert set(one.columns) == {"error", "params", "growth"}
-        assert all(same(one.columns[name], value) for name, value in row.columns.items())
-        assert one.picked == (i == picked)
-        assert np.array_equal(np.array(one.x.split(), int), row.x)
-        assert toy.architecture_from_json(one.architecture) == row.architecture
-        assert one.description == str(row.architecture)
+    file_rows = read_front_csv(tmp_path)
+    assert len(file_rows) == len(rows)
+    for i, (row, file_row) in enumerate(zip(rows, file_rows, strict=True)):
+        assert set(file_row.columns) == {"error", "params", "growth"}
+        assert all(same(file_row.columns[name], value) for name, value in row.columns.items())
+        assert file_row.picked == (i == picked)
+        assert np.array_equal(np.array(file_row.x.split(), int), row.x)
+        assert toy.architecture_from_json(file_row.architecture) == row.architecture
+        assert file_row.description == str(row.architecture)
 
 
-def test_a_column_that_was_never_given_is_read_as_nan(tmp_path):
+def test_a_missing_column_value_is_read_as_nan(tmp_path):
     toy = Toy()
     (row,) = toy_rows(toy, VALUES[:1])
     del row.columns["growth"]
@@ -60,7 +60,7 @@ def test_a_column_that_was_never_given_is_read_as_nan(tmp_path):
     assert math.isnan(read_front_csv(tmp_path)[0].columns["growth"])
 
 
-def test_objectives_come_first_and_counts_are_whole_numbers(tmp_path):
+def test_objectives_come_first_and_large_counts_are_integers(tmp_path):
     toy = Toy(objectives=("params", "error"))
     write_front_csv(toy, toy_rows(toy), tmp_path / NAME)
     head, *lines = (tmp_path / NAME).read_text().splitlines()
@@ -68,37 +68,37 @@ def test_objectives_come_first_and_counts_are_whole_numbers(tmp_path):
     assert [line.split(",")[0] for line in lines] == ["7.0", "1234567", str(2**53 - 1)]
 
 
-def test_words_with_commas_quotes_and_ends_of_lines_come_back(tmp_path):
-    class Words(Toy):
+def test_text_with_commas_quotes_and_line_ends_survives_a_round_trip(tmp_path):
+    class TextToy(Toy):
         def architecture_to_json(self, architecture):
             return {"a": [str(architecture), None]}
 
-    words = 'one, "two"\nand é'
-    row = Row(np.zeros(6, int), words, {}, {"error": 1.0, "params": 2.0})
-    write_front_csv(Words(), [row], tmp_path / NAME)
-    (found,) = read_front_csv(tmp_path)
-    assert found.description == words and found.architecture == {"a": [words, None]}
+    text = 'one, "two"\nand é'
+    row = Row(np.zeros(6, int), text, {}, {"error": 1.0, "params": 2.0})
+    write_front_csv(TextToy(), [row], tmp_path / NAME)
+    (file_row,) = read_front_csv(tmp_path)
+    assert file_row.description == text and file_row.architecture == {"a": [text, None]}
 
 
-def test_a_front_of_nothing_is_read_as_nothing(tmp_path):
+def test_an_empty_front_survives_a_round_trip(tmp_path):
     write_front_csv(Toy(), [], tmp_path / NAME)
     assert read_front_csv(tmp_path) == []
     assert {path.name for path in tmp_path.iterdir()} == {NAME}
 
 
-def test_a_search_leaves_what_it_found(tmp_path):
+def test_a_search_writes_its_front(tmp_path):
     table = write_table(tmp_path / "table.csv")
     problem = moonas.load_problem("nasbench201", table=table, journal=tmp_path / "run")
     algorithm = moonas.algorithm("nsga2", problem, population=10)
-    found = search(problem, algorithm, seed=1, generations=3, verbose=False)
+    result = search(problem, algorithm, seed=1, generations=3, verbose=False)
     rows = read_front_csv(tmp_path / "run")
     X = np.array([row.x.split() for row in rows], int)
-    assert np.array_equal(X, [row.x for row in found.rows])
+    assert np.array_equal(X, [row.x for row in result.rows])
     F = [[row.columns[name] for name in problem.objectives] for row in rows]
     assert np.array_equal(problem.evaluate(X), F)
-    assert [i for i, row in enumerate(rows) if row.picked] == [found.picked]
+    assert [i for i, row in enumerate(rows) if row.picked] == [result.picked]
     pick = find_row(rows, "knee", error="error", size="params")
-    assert pick == found.picked == problem.pick(found.rows)
+    assert pick == result.picked == problem.pick(result.rows)
 
 
 def front(*columns, picked=None):
@@ -122,14 +122,15 @@ FOUR = front((9.0, 1, 50), (4.0, 5, 20), (2.0, 9, 90), (4.5, 3, 10), picked=1)
         ("03", "params", 3),
     ],
 )
-def test_every_word_and_number_names_a_row(pick, size, row):
+def test_a_rule_or_a_number_selects_a_row(pick, size, row):
     assert find_row(FOUR, pick, error="error", size=size) == row
 
 
 @pytest.mark.parametrize("pick", ["4", "-1", "1.0", "", "best", "Knee", "nan", "²"])
-def test_what_names_no_row_is_refused(pick):
+def test_a_pick_without_a_matching_row_raises_an_error(pick):
     message = (
-        f"pick={pick!r} will not do: knee, best-error, smallest, or a row of the front, 0 to 3"
+        f"pick={pick!r} is invalid: expected knee, best-error, smallest, or the number of a row of "
+        "the front, 0 to 3"
     )
     with pytest.raises(ValueError) as caught:
         find_row(FOUR, pick, error="error", size="params")
@@ -137,44 +138,42 @@ def test_what_names_no_row_is_refused(pick):
 
 
 @pytest.mark.parametrize("pick", ["knee", "best-error", "smallest", "0"])
-def test_a_front_of_nothing_has_no_row(pick):
-    with pytest.raises(ValueError, match=f"pick={pick!r} will not do"):
+def test_an_empty_front_has_no_row_to_pick(pick):
+    with pytest.raises(ValueError, match=f"pick={pick!r} is invalid: the front has no rows"):
         find_row([], pick, error="error", size="params")
 
 
-def test_a_front_without_a_pick_has_no_knee():
-    with pytest.raises(ValueError, match="pick='knee' will not do"):
+def test_a_front_without_a_selected_row_has_no_knee():
+    with pytest.raises(ValueError, match="pick='knee' is invalid: expected"):
         find_row(front((9.0, 1, 50)), "knee", error="error", size="params")
 
 
-def test_spread_rows_are_as_many_as_asked_from_the_first_to_the_last():
-    for n in range(1, 60):
-        assert spread_rows(n, 1) == [0]
-        for k in range(2, 70):
-            chosen = spread_rows(n, k)
+def test_evenly_spaced_rows_are_k_distinct_indices_from_the_first_to_the_last():
+    for n in range(1, 30):
+        assert evenly_spaced_rows(n, 1) == [0]
+        for k in range(2, 40):
+            chosen = evenly_spaced_rows(n, k)
             if k >= n:
                 assert chosen == list(range(n))
                 continue
             assert len(chosen) == k and chosen == sorted(set(chosen))
             assert chosen[0] == 0 and chosen[-1] == n - 1
             even = [(n - 1) * i / (k - 1) for i in range(k)]
-            assert all(
-                abs(i - wanted) <= 0.5 + 1e-9 for i, wanted in zip(chosen, even, strict=True)
-            )
+            assert all(abs(i - exact) <= 0.5 + 1e-9 for i, exact in zip(chosen, even, strict=True))
 
 
 @pytest.mark.parametrize(("n", "k"), [(0, 0), (0, 5), (5, 0)])
-def test_of_nothing_or_of_no_row_there_is_none(n, k):
-    assert spread_rows(n, k) == []
+def test_no_rows_are_selected_from_an_empty_front_or_if_k_is_zero(n, k):
+    assert evenly_spaced_rows(n, k) == []
 
 
-def test_a_run_that_has_not_ended_has_no_front(tmp_path):
-    with pytest.raises(ValueError, match=rf"{tmp_path} holds no front\.csv.*has not ended"):
+def test_a_missing_front_is_reported_as_an_unfinished_search(tmp_path):
+    with pytest.raises(ValueError, match=rf"{tmp_path} contains no front\.csv.*has not ended"):
         read_front_csv(tmp_path)
 
 
 def cut(text):
-    return text[: text.index("[") + 4]  # within an architecture
+    return text[: text.index("[") + 4]  # inside an architecture
 
 
 @pytest.mark.parametrize(
@@ -190,7 +189,7 @@ def cut(text):
         lambda text: text + "\udcff",
     ],
 )
-def test_a_damaged_file_is_refused_by_name(tmp_path, damage):
+def test_a_damaged_file_raises_an_error_that_names_it(tmp_path, damage):
     toy, path = Toy(), tmp_path / NAME
     write_front_csv(toy, toy_rows(toy), path)
     path.write_bytes(damage(path.read_text()).encode(errors="surrogateescape"))

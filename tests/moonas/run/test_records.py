@@ -5,32 +5,32 @@ import pytest
 
 from moonas.run.records import (
     DamagedRun,
-    cut_torn_line,
     decode_result,
     encode_result,
     from_line,
     read_records,
+    remove_incomplete_line,
     to_line,
 )
 
 
-def test_a_line_is_what_older_journals_hold():
+def test_the_format_of_a_line_is_that_of_older_journals():
     line = to_line({"call": 0, "kind": "train"})
     assert line == b'{"call": 0, "kind": "train", "crc": "3865f574"}\n'
 
 
-def test_a_record_comes_back_from_its_line():
+def test_a_record_survives_a_round_trip_through_its_line():
     record = {"call": 3, "x": [1, 2.5, None, "a\nb"]}
-    found = from_line(to_line(record).removesuffix(b"\n"))
-    assert {key: value for key, value in found.items() if key != "crc"} == record
+    decoded = from_line(to_line(record).removesuffix(b"\n"))
+    assert {key: value for key, value in decoded.items() if key != "crc"} == record
 
 
 @pytest.mark.parametrize("line", [b"", b"{", b"[1]", b'{"call": 1}', b'{"crc": "00000000"}'])
-def test_a_line_that_was_not_written_so_is_none(line):
+def test_an_invalid_line_is_decoded_to_none(line):
     assert from_line(line) is None
 
 
-def test_nan_and_arrays_come_back_from_json():
+def test_nan_and_arrays_survive_a_round_trip_through_json():
     result = {"error": np.array([1.0, math.nan]), "seconds": math.nan, "n": 3, "name": "a"}
     encoded = encode_result(result)
     assert encoded == {"error": [1.0, None], "seconds": None, "n": 3, "name": "a"}
@@ -39,19 +39,20 @@ def test_nan_and_arrays_come_back_from_json():
     assert math.isnan(decoded["seconds"]) and decoded["n"] == 3 and decoded["name"] == "a"
 
 
-def test_a_torn_last_line_is_left_out_and_removed_on_request(tmp_path):
-    path, whole = tmp_path / "a.jsonl", to_line({"call": 0})
-    path.write_bytes(whole + to_line({"call": 1})[:9])
+def test_an_incomplete_last_line_is_ignored_and_removed_on_request(tmp_path):
+    path, complete = tmp_path / "a.jsonl", to_line({"call": 0})
+    path.write_bytes(complete + to_line({"call": 1})[:9])
     assert [record["call"] for record in read_records(path, advice="")] == [0]
-    assert path.read_bytes() != whole
+    assert path.read_bytes() != complete
     assert len(read_records(path, advice="", repair=True)) == 1
-    assert path.read_bytes() == whole and cut_torn_line(path) == len(whole)
+    assert path.read_bytes() == complete and remove_incomplete_line(path) == len(complete)
     assert (
-        read_records(tmp_path / "none", advice="") == [] and cut_torn_line(tmp_path / "none") == 0
+        read_records(tmp_path / "none", advice="") == []
+        and remove_incomplete_line(tmp_path / "none") == 0
     )
 
 
-def test_a_changed_line_is_an_error_with_advice(tmp_path):
+def test_a_changed_line_raises_an_error_with_advice(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_bytes(to_line({"call": 0}) + to_line({"call": 1}).replace(b"1", b"2", 1))
     with pytest.raises(DamagedRun, match=r"a\.jsonl is damaged in line 2: remove it"):

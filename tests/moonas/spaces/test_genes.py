@@ -4,94 +4,98 @@ import json
 import numpy as np
 import pytest
 
-from moonas.spaces.genes import Genes, bits, labels
+from moonas.spaces import genes as genes_module
+from moonas.spaces.genes import Genes, bit_genes, categorical_genes
 
 MIXED = Genes([8, 1, 1.0], [60, 6, 3.0], [False, False, True])
 
 
-def test_a_row_is_int_unless_a_gene_is_real():
-    assert labels([2, 3]).dtype == np.int64 and MIXED.dtype == np.float64
-    assert labels([2, 3]).check(np.array([1.0, 2.0])).dtype == np.int64
+def test_rows_are_integers_unless_a_gene_is_real():
+    assert categorical_genes([2, 3]).dtype == np.int64 and MIXED.dtype == np.float64
+    assert categorical_genes([2, 3]).check(np.array([1.0, 2.0])).dtype == np.int64
     assert MIXED.n_choices.tolist() == [53, 6, 0]
 
 
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ([8.5, 1, 1], r"x\[0, 0\] = 8.5 is no integer; gene 0 takes the integers 8 to 60"),
+        ([8.5, 1, 1], r"x\[0, 0\] = 8.5 is not an integer; gene 0 must be an integer from 8"),
         ([61, 1, 1], r"x\[0, 0\] = 61.0 is out of bounds"),
-        ([8, 1, 3.1], r"x\[0, 2\] = 3.1 is out of bounds; gene 2 takes the real numbers 1 to 3"),
+        (
+            [8, 1, 3.1],
+            r"x\[0, 2\] = 3.1 is out of bounds; gene 2 must be a real number from 1",
+        ),
         ([8, 1, np.nan], r"x\[0, 2\] = nan is out of bounds"),
         ([8, 1], "Expected rows of 3 numbers"),
         ([None, 1, 1], "type object"),
     ],
 )
-def test_a_wrong_row_is_named(row, message):
+def test_an_invalid_row_raises_an_error_that_names_the_gene(row, message):
     with pytest.raises(ValueError, match=message):
         MIXED.check(np.array(row) if None in row else np.array(row, float))
 
 
-def test_bounds_belong_to_the_genes():
+def test_bounds_are_inclusive():
     rows = np.array([[8, 1, 1.0], [60, 6, 3.0]])
     assert np.array_equal(MIXED.check(rows), rows)
 
 
-def test_words_of_a_row_come_back():
+def test_the_text_of_a_row_identifies_it_exactly():
     assert MIXED.text(np.array([8, 1, 1.1])) == "8 1 1.1"
-    assert labels([9, 9]).text(np.array([3, 4])) == "3 4"
+    assert categorical_genes([9, 9]).text(np.array([3, 4])) == "3 4"
     x = np.array([9.0, 2.0, 2**0.5])
     assert np.array_equal(np.array(MIXED.text(x).split(), float), x)
 
 
-def test_bits_have_two_choices_and_rows_of_bools():
-    genes = bits(5)
-    assert genes.dtype == bool and genes.bits and not labels([2] * 5).bits
+def test_bits_have_two_choices_and_boolean_rows():
+    genes = bit_genes(5)
+    assert genes.dtype == bool and genes.bits and not categorical_genes([2] * 5).bits
     assert genes.n_choices.tolist() == [2] * 5
 
 
 @pytest.mark.parametrize("kind", [bool, int, np.uint8, float])
 @pytest.mark.parametrize("shape", [(5,), (1, 5), (3, 5)])
-def test_ones_and_zeros_of_any_kind_are_bits(kind, shape):
+def test_ones_and_zeros_of_any_type_are_valid_bits(kind, shape):
     X = np.random.default_rng(0).random(shape) < 0.5
-    found = bits(5).check(X.astype(kind))
-    assert found.dtype == bool and np.array_equal(found, X)
+    checked = bit_genes(5).check(X.astype(kind))
+    assert checked.dtype == bool and np.array_equal(checked, X)
 
 
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ([0, 2, 1], r"x\[0, 1\] = 2 is out of bounds; gene 1 takes the integers 0 to 1"),
+        ([0, 2, 1], r"x\[0, 1\] = 2 is out of bounds; gene 1 must be an integer from 0 to 1"),
         ([0, 1, -1], r"x\[0, 2\] = -1 is out of bounds"),
-        ([0.5, 1, 0], r"x\[0, 0\] = 0.5 is no integer"),
+        ([0.5, 1, 0], r"x\[0, 0\] = 0.5 is not an integer"),
         ([0, 1, np.nan], r"x\[0, 2\] = nan"),
         ([0, 1], "Expected rows of 3 integers"),
     ],
 )
-def test_what_is_neither_one_nor_zero_is_no_bit(row, message):
+def test_values_other_than_zero_and_one_are_invalid_bits(row, message):
     with pytest.raises(ValueError, match=message):
-        bits(3).check(np.array(row))
+        bit_genes(3).check(np.array(row))
 
 
-def test_a_row_of_bits_is_a_hexadecimal_number_for_json_and_ones_and_zeros_in_words():
+def test_bits_are_hexadecimal_digits_in_json_and_zeros_and_ones_in_text():
     x = np.array([1, 0, 1, 0, 1, 1, 1, 1, 0, 1], bool)
-    assert bits(10).plain(x) == "af40"  # 1010 1111 01, and zeros to the end of the byte
-    assert bits(10).text(x) == "1010111101"
-    assert bits(10).plain(x) == np.packbits(x).tobytes().hex()
+    assert bit_genes(10).to_json(x) == "af40"  # 1010 1111 01, and padded with zeros to a whole byte
+    assert bit_genes(10).text(x) == "1010111101"
+    assert bit_genes(10).to_json(x) == np.packbits(x).tobytes().hex()
 
 
 @pytest.mark.parametrize("n", [1, 8, 9])
-def test_different_rows_of_bits_have_different_texts(n):
-    genes = bits(n)
+def test_different_rows_of_bits_differ_in_json_and_text(n):
+    genes = bit_genes(n)
     rows = np.array(list(itertools.product((False, True), repeat=n)))
-    for write in (genes.plain, genes.text):
-        assert len({write(x) for x in rows}) == 2**n
+    for convert in (genes.to_json, genes.text):
+        assert len({convert(x) for x in rows}) == 2**n
     for x in rows:
-        packed = np.frombuffer(bytes.fromhex(genes.plain(x)), np.uint8)
+        packed = np.frombuffer(bytes.fromhex(genes.to_json(x)), np.uint8)
         assert np.array_equal(np.unpackbits(packed, count=n).astype(bool), x)
         assert [c == "1" for c in genes.text(x)] == x.tolist()
 
 
-def all_rows(genes, n, seed=0):
+def random_rows_and_bounds(genes, n, seed=0):
     rng = np.random.default_rng(seed)
     X = rng.uniform(genes.low, genes.high, size=(n, len(genes.low)))
     X = np.where(genes.real, X, np.round(X))
@@ -99,15 +103,22 @@ def all_rows(genes, n, seed=0):
 
 
 @pytest.mark.parametrize(
-    "genes", [labels([2, 300, 1]), MIXED, *(bits(n) for n in (1, 7, 8, 9, 16, 21))]
+    "genes", [categorical_genes([2, 300, 1]), MIXED, *(bit_genes(n) for n in (1, 7, 8, 9, 16, 21))]
 )
-def test_a_row_comes_back_from_what_json_holds_of_it(genes):
-    for x in all_rows(genes, 40):
-        back = genes.of_plain(json.loads(json.dumps(genes.plain(x))))
-        assert back.dtype == genes.dtype and back.shape == x.shape
-        assert np.array_equal(back, x)
+def test_from_json_inverts_to_json(genes):
+    for x in random_rows_and_bounds(genes, 40):
+        restored = genes.from_json(json.loads(json.dumps(genes.to_json(x))))
+        assert restored.dtype == genes.dtype and restored.shape == x.shape
+        assert np.array_equal(restored, x)
 
 
-def test_whole_numbers_in_json_are_rows_of_the_genes_type():
-    assert MIXED.of_plain([8, 1, 2]).dtype == np.float64
-    assert labels([2, 3]).of_plain([1.0, 2.0]).dtype == np.int64
+def test_rows_from_json_have_the_data_type_of_the_genes():
+    assert MIXED.from_json([8, 1, 2]).dtype == np.float64
+    assert categorical_genes([2, 3]).from_json([1.0, 2.0]).dtype == np.int64
+
+
+def test_earlier_names_of_functions_are_deprecated():
+    with pytest.warns(DeprecationWarning, match=r"bits\(\) is deprecated; use bit_genes\(\)"):
+        assert genes_module.bits(3).bits
+    with pytest.warns(DeprecationWarning, match="categorical_genes"):
+        assert genes_module.labels([2, 3]).n_choices.tolist() == [2, 3]

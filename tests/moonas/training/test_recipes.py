@@ -14,13 +14,13 @@ from moonas.files.tensors import fingerprint
 from moonas.nets.cell_network import CellNetwork, drop_path
 from moonas.nets.randomness import generator
 from moonas.testing import check_resume
-from moonas.training.from_scratch import build, learning_rate, mixed
+from moonas.training.from_scratch import autocast, build, learning_rate
 from moonas.training.settings import Settings
 
 EDGES = [("sep_conv_3x3", 0), ("skip_connect", 1)] * 4
 EVERYTHING = dict(
     epochs=3,
-    batch=30,
+    batch=100,
     channels=2,
     layers=3,
     auxiliary=0.4,
@@ -32,24 +32,24 @@ EVERYTHING = dict(
 )
 
 
-def test_path_dropout_drops_whole_images_and_keeps_the_mean():
+def test_path_dropout_zeroes_whole_images_and_preserves_the_mean():
     x = torch.rand(4000, 2, 3, 3) + 0.5
     out = drop_path(x, 0.3, generator(0, "paths"))
-    gone = (out == 0).flatten(1)
-    assert (gone.all(1) | ~gone.any(1)).all()  # an image is gone or whole
-    assert torch.allclose(out[~gone.any(1)], x[~gone.any(1)] / 0.7)
-    share = float(gone.all(1).float().mean())
-    assert abs(share - 0.3) < 4 * math.sqrt(0.3 * 0.7 / 4000)  # 4 standard errors
+    zero = (out == 0).flatten(1)
+    assert (zero.all(1) | ~zero.any(1)).all()  # no image is zero in part
+    assert torch.allclose(out[~zero.any(1)], x[~zero.any(1)] / 0.7)
+    rate = float(zero.all(1).float().mean())
+    assert abs(rate - 0.3) < 4 * math.sqrt(0.3 * 0.7 / 4000)  # 4 standard errors
 
 
-def test_a_network_drops_edges_with_weights_in_training_alone():
+def test_only_edges_with_weights_are_dropped_and_only_in_training():
     torch.manual_seed(0)
     net = CellNetwork(EDGES, EDGES, channels=2, layers=3, image_size=8, in_channels=1)
     x = torch.rand(8, 1, 8, 8)
     net.eval()
-    plain = net(x)
+    undropped = net(x)
     net.set_drop_path(0.9, generator(1, "paths"))
-    assert torch.equal(net(x), plain)
+    assert torch.equal(net(x), undropped)
     net.train()
     seen = []
     for cell in net.cells:
@@ -57,10 +57,9 @@ def test_a_network_drops_edges_with_weights_in_training_alone():
             operation.register_forward_hook(lambda m, i, o: seen.append(type(m).__name__))
     dropped = net(x)
     net.set_drop_path(0.9, generator(1, "paths"))
-    assert torch.equal(net(x), dropped)  # the generator decides
+    assert torch.equal(net(x), dropped)  # the generator determines the dropped edges
     net.set_drop_path(0.0, generator(1, "paths"))
-    whole = net(x)
-    assert not torch.allclose(whole, dropped)
+    assert not torch.allclose(net(x), dropped)
     assert "Identity" in seen
     rng = generator(3, "paths")
     before = rng.get_state()
@@ -71,7 +70,7 @@ def test_a_network_drops_edges_with_weights_in_training_alone():
     assert torch.equal(rng.get_state(), before)  # identities are not dropped
 
 
-def test_cutout_leaves_a_square_of_zeros():
+def test_cutout_sets_a_square_to_zero():
     images = torch.ones(500, 2, 10, 12)
     out = cutout(images, generator(0, "cutout"), 4)
     for image in out:
@@ -79,30 +78,31 @@ def test_cutout_leaves_a_square_of_zeros():
         rows, columns = torch.where(image[0] == 0)
         height, width = rows.max() - rows.min() + 1, columns.max() - columns.min() + 1
         assert len(rows) == height * width and 2 <= height <= 4 and 2 <= width <= 4
-    assert (out == 0).any(0).all()  # it may be anywhere
+    assert (out == 0).any(0).all()  # every pixel is cut out in some image
     sides = [sum(min(n, c + 2) - max(0, c - 2) for c in range(n)) / n for n in (10, 12)]
-    expected = sides[0] * sides[1]  # the mean over all centres
+    expected = sides[0] * sides[1]  # the mean over all positions of the center
     counts = (out[:, 0] == 0).sum((1, 2)).float()
     assert abs(float(counts.mean()) - expected) < 4 * float(counts.std()) / math.sqrt(500)
 
 
-def test_learning_rates_rise_then_fall():
-    line = Settings(epochs=10, warmup_epochs=2, schedule="linear", learning_rate=0.8)
-    assert np.allclose([learning_rate(e, line) for e in (0, 1, 2, 6, 10)], [0.4, 0.8, 0.8, 0.4, 0])
+def test_the_learning_rate_warms_up_and_then_anneals():
+    linear = Settings(epochs=10, warmup_epochs=2, schedule="linear", learning_rate=0.8)
+    rates = [learning_rate(epoch, linear) for epoch in (0, 1, 2, 6, 10)]
+    assert np.allclose(rates, [0.4, 0.8, 0.8, 0.4, 0])
     cosine = Settings(epochs=8, learning_rate=1.0, learning_rate_end=0.2)
     assert np.allclose([learning_rate(e, cosine) for e in (0, 4, 8)], [1.0, 0.6, 0.2])
 
 
-def test_bfloat16_is_for_gpus_unless_asked_for():
+def test_mixed_precision_is_off_on_a_cpu_by_default():
     cpu = torch.device("cpu")
     a = torch.rand(4, 4)
-    for precision, kind in (
+    for precision, dtype in (
         ("auto", torch.float32),
         ("full", torch.float32),
         ("mixed", torch.bfloat16),
     ):
-        with mixed(precision, cpu):
-            assert (a @ a).dtype == kind
+        with autocast(precision, cpu):
+            assert (a @ a).dtype == dtype
 
 
 @pytest.fixture
@@ -110,8 +110,8 @@ def stage(few_digits):
     return build(architecture="CARS_A", data=few_digits, image_size=32, **EVERYTHING)
 
 
-def test_a_step_is_trained_on_both_classifiers_with_smoothed_labels(stage):
-    training = stage.start(1)
+def test_the_loss_covers_both_classifiers_with_smoothed_labels(stage):
+    trainer = stage.start(1)
     logits, auxiliary = torch.randn(6, 10), torch.randn(6, 10)
     labels = torch.arange(6)
 
@@ -121,62 +121,60 @@ def test_a_step_is_trained_on_both_classifiers_with_smoothed_labels(stage):
         return -(target * F.log_softmax(z, 1)).sum(1).mean()
 
     expected = smoothed(logits) + 0.4 * smoothed(auxiliary)
-    assert torch.allclose(training._loss((logits, auxiliary), labels), expected)
-    assert torch.allclose(training._loss(logits, labels), smoothed(logits))
+    assert torch.allclose(trainer._loss((logits, auxiliary), labels), expected)
+    assert torch.allclose(trainer._loss(logits, labels), smoothed(logits))
 
 
-def test_path_dropout_rises_to_its_rate_at_the_last_epoch(stage):
-    training, rates = stage.start(1), []
-    set_drop_path = training.network.set_drop_path
-    training.network.set_drop_path = lambda rate, rng: (
-        rates.append(rate) or set_drop_path(rate, rng)
-    )
+def test_path_dropout_increases_linearly_to_its_rate_in_the_last_epoch(stage):
+    trainer, rates = stage.start(1), []
+    set_drop_path = trainer.network.set_drop_path
+    trainer.network.set_drop_path = lambda rate, rng: rates.append(rate) or set_drop_path(rate, rng)
     for epoch in range(3):
-        training.train(epoch)
+        trainer.train(epoch)
     assert np.allclose(rates, [0, 0.15, 0.3])
 
 
-def test_a_training_with_everything_goes_on_with_the_same_bits(few_digits, tmp_path):
-    options = EVERYTHING | dict(architecture="CARS_A", data=few_digits, image_size=32)
+def test_a_resumed_training_with_all_options_equals_an_uninterrupted_one(few_digits, tmp_path):
+    options = EVERYTHING | dict(epochs=2, architecture="CARS_A", data=few_digits, image_size=32)
 
     def train(stage):
         return fingerprint(stage.run(1).network.state_dict())
 
-    straight, stopped = check_resume(partial(build, **options), train, tmp_path)
-    assert stopped == straight
+    uninterrupted, resumed = check_resume(partial(build, **options), train, tmp_path)
+    assert resumed == uninterrupted
 
 
-def test_the_auxiliary_classifier_stays_out_of_the_model(stage, tmp_path):
+def test_the_model_file_excludes_the_auxiliary_classifier(stage, tmp_path):
     from moonas.registry import attach_journal
 
     attach_journal(stage, "cars training", tmp_path)
-    trained = stage.run(1)
-    lines = stage.report(trained, tmp_path)
-    assert any("auxiliary" in name for name in trained.network.state_dict())
+    result = stage.run(1)
+    lines = stage.report(result, tmp_path)
+    assert any("auxiliary" in name for name in result.network.state_dict())
     model = moonas.load_model(tmp_path)
     assert not any("auxiliary" in name for name in model.state_dict())
     pixels = model.example(4)
     normalised = (pixels - model.mean) / model.std
-    assert torch.allclose(model(pixels), trained.network.eval()(normalised), atol=1e-5)
+    assert torch.allclose(model(pixels), result.network.eval()(normalised), atol=1e-5)
     params = sum(p.numel() for p in model.parameters())
     assert f"{params:,} params" in lines[0]
 
 
-def test_what_networks_cannot_do_is_refused(few_digits):
-    with pytest.raises(ValueError, match="auxiliary=True is invalid"):
+def test_settings_that_the_network_does_not_support_raise_an_error(few_digits):
+    with pytest.raises(ValueError, match="auxiliary=True will not do"):
         build(architecture="CARS_A", data=few_digits, image_size=8, layers=3, auxiliary=0.4)
     with pytest.raises(ValueError, match="Unknown architecture 'CARS_Z'"):
         build(architecture="CARS_Z")
-    with pytest.raises(ValueError, match="Name a run folder, or a published architecture"):
+    with pytest.raises(ValueError, match="expected a run folder, or the name of a published"):
         build()
 
 
-def test_the_papers_network_has_the_printed_size():
+def test_the_network_of_the_paper_preset_has_the_published_size():
     preset = Settings.PRESETS["paper"] | {"data": "cifar10"}
     stage = build(architecture="CARS_A", **preset)
     with torch.device("meta"):
         net = stage.network()
-    # 36 channels and 20 cells, in the paper 2.4 M
+    # the paper reports 2.4 M parameters for 36 channels and 20 cells
     assert (
         sum(p.numel() for p in net.parameters())
         == moonas.zoo("CARS_A").counts["CIFAR-10, 36 channels, 20 cells"][0]

@@ -26,8 +26,8 @@ RECIPE = Recipe(
 )
 
 
-class Two(nn.Module):
-    """Two linear layers of which an architecture, 0 or 1, takes one."""
+class TwoLayers(nn.Module):
+    """Two linear layers, of which an architecture, 0 or 1, uses one."""
 
     def __init__(self):
         super().__init__()
@@ -38,11 +38,11 @@ class Two(nn.Module):
         return self.layers[architecture](images.flatten(1))
 
 
-def paths(net, *architectures):
+def networks(net, *architectures):
     return [partial(net, architecture=a) for a in architectures]
 
 
-def trained(net, recipe):
+def sgd(net, recipe):
     return make_optimizer(net, recipe), recipe, generator(1)
 
 
@@ -51,91 +51,91 @@ def data(n=8):
     return torch.randn(n, 3, 1, 1, generator=rng), torch.randint(0, 2, (n,), generator=rng)
 
 
-def loss_of(net, architecture, images, labels):
+def loss(net, architecture, images, labels):
     return nn.functional.cross_entropy(net(images, architecture), labels)
 
 
-def test_cosine_goes_from_start_to_end_and_stays_there():
+def test_cosine_annealing_ends_at_the_horizon():
     assert cosine(0, 10, 0.1, 0.001) == pytest.approx(0.1)
     assert cosine(5, 10, 0.1, 0.001) == pytest.approx((0.1 + 0.001) / 2)
     assert cosine(3, 0, 0.1, 0.001) == 0.001
     assert cosine(10, 10, 0.1, 0.001) == cosine(50, 10, 0.1, 0.001) == pytest.approx(0.001)
 
 
-def test_gradient_of_a_step_is_the_mean_over_its_architectures():
-    """Eq. (3) of CARS: one step of SGD without momentum moves by that mean."""
+def test_the_gradient_of_a_step_is_the_mean_over_the_sampled_networks():
+    """Eq. (3) of CARS; a step of SGD without momentum is proportional to the gradient."""
     recipe = Recipe(8, 0.1, 0.1, 0.0, 0.0, 1e9, 1)
     images, labels = data(8)
-    net, twin = Two(), Two()
-    train_epoch(net, (images, labels), lambda: paths(net, 0, 1, 0), *trained(net, recipe))
-    losses = [loss_of(twin, a, images, labels) for a in (0, 1, 0)]
+    net, twin = TwoLayers(), TwoLayers()
+    train_epoch(net, (images, labels), lambda: networks(net, 0, 1, 0), *sgd(net, recipe))
+    losses = [loss(twin, a, images, labels) for a in (0, 1, 0)]
     (sum(losses) / 3).backward()
-    for mine, other in zip(net.parameters(), twin.parameters(), strict=True):
-        assert torch.allclose(mine, other - 0.1 * other.grad, atol=1e-6)
+    for trained, other in zip(net.parameters(), twin.parameters(), strict=True):
+        assert torch.allclose(trained, other - 0.1 * other.grad, atol=1e-6)
 
 
-def test_what_no_architecture_uses_stays_as_it_is():
-    net = Two()
+def test_unused_parameters_do_not_change():
+    net = TwoLayers()
     optimizer = make_optimizer(net, RECIPE)
     before = [p.clone() for p in net.layers[1].parameters()]
-    train_epoch(net, data(), lambda: paths(net, 1), optimizer, RECIPE, generator(1))
-    train_epoch(net, data(), lambda: paths(net, 0), optimizer, RECIPE, generator(1))
+    train_epoch(net, data(), lambda: networks(net, 1), optimizer, RECIPE, generator(1))
+    train_epoch(net, data(), lambda: networks(net, 0), optimizer, RECIPE, generator(1))
     after = [p.clone() for p in net.layers[1].parameters()]
     assert not torch.equal(before[0], after[0])
-    train_epoch(net, data(), lambda: paths(net, 0), optimizer, RECIPE, generator(1))
-    # no weight decay and no momentum either
+    train_epoch(net, data(), lambda: networks(net, 0), optimizer, RECIPE, generator(1))
+    # neither weight decay nor momentum changes them
     assert all(torch.equal(a, p) for a, p in zip(after, net.layers[1].parameters(), strict=True))
 
 
-def test_an_epoch_sees_each_image_once_and_leaves_out_what_is_too_few():
+def test_an_epoch_uses_each_image_at_most_once_in_full_batches():
     seen = []
 
-    class Spy(Two):
+    class Spy(TwoLayers):
         def forward(self, images, architecture):
             seen.extend(images[:, 0, 0, 0].tolist())
             return super().forward(images, architecture)
 
     net = Spy()
     images, labels = data(11)
-    report = train_epoch(net, (images, labels), lambda: paths(net, 0), *trained(net, RECIPE))
+    report = train_epoch(net, (images, labels), lambda: networks(net, 0), *sgd(net, RECIPE))
     assert report.steps == 2 and report.skipped == 0
     assert len(seen) == len(set(seen)) == 8
     assert set(seen) <= set(images[:, 0, 0, 0].tolist())
 
 
-def test_fewer_images_than_a_batch_make_one_step():
-    net = Two()
-    report = train_epoch(net, data(3), lambda: paths(net, 0), *trained(net, RECIPE))
+def test_fewer_images_than_a_batch_are_one_step():
+    net = TwoLayers()
+    report = train_epoch(net, data(3), lambda: networks(net, 0), *sgd(net, RECIPE))
     assert report.steps == 1
 
 
-def test_a_step_that_is_not_finite_changes_nothing_and_is_counted():
-    net = Two()
+def test_a_step_that_is_not_finite_is_skipped_and_counted():
+    net = TwoLayers()
     images, labels = data()
     images[:] = math.inf
     before = [p.clone() for p in net.parameters()]
-    report = train_epoch(net, (images, labels), lambda: paths(net, 0), *trained(net, RECIPE))
+    report = train_epoch(net, (images, labels), lambda: networks(net, 0), *sgd(net, RECIPE))
     assert report.steps == 0 and report.skipped == 2 and math.isnan(report.losses["loss"])
     assert all(torch.equal(a, p) for a, p in zip(before, net.parameters(), strict=True))
 
 
-def test_gradients_are_clipped_to_their_norm():
+def test_gradients_are_clipped_to_the_maximum_norm():
     recipe = Recipe(8, 1.0, 1.0, 0.0, 0.0, 1e-3, 1)
-    net = Two()
+    net = TwoLayers()
     before = [p.clone() for p in net.parameters()]
-    train_epoch(net, data(), lambda: paths(net, 0), *trained(net, recipe))
-    moved = sum(
+    train_epoch(net, data(), lambda: networks(net, 0), *sgd(net, recipe))
+    squared_distance = sum(
         float((a - p).detach().square().sum())
         for a, p in zip(before, net.parameters(), strict=True)
     )
-    assert math.sqrt(moved) == pytest.approx(1e-3, rel=1e-3)
+    assert math.sqrt(squared_distance) == pytest.approx(1e-3, rel=1e-3)
 
 
-def test_momentum_survives_being_taken_and_put_back():
+def test_momentum_survives_a_round_trip_through_the_training_state():
     def train(net, optimizer, rng):
-        train_epoch(net, data(), lambda: paths(net, 0), optimizer, RECIPE, rng)
+        train_epoch(net, data(), lambda: networks(net, 0), optimizer, RECIPE, rng)
 
-    one, two = Two(), Two()
+    one, two = TwoLayers(), TwoLayers()
     first, second = make_optimizer(one, RECIPE), make_optimizer(two, RECIPE)
     train(one, first, generator(1))
     load_training_state(two, second, training_state(one, first))
@@ -143,3 +143,12 @@ def test_momentum_survives_being_taken_and_put_back():
     train(two, second, generator(2))
     for a, b in zip(one.parameters(), two.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_loading_a_training_state_discards_the_earlier_optimizer_state():
+    saved, loaded = TwoLayers(), TwoLayers()
+    first, second = make_optimizer(saved, RECIPE), make_optimizer(loaded, RECIPE)
+    train_epoch(saved, data(), lambda: networks(saved, 0), first, RECIPE, generator(1))
+    train_epoch(loaded, data(), lambda: networks(loaded, 1), second, RECIPE, generator(1))
+    load_training_state(loaded, second, training_state(saved, first))
+    assert set(second.state) == set(loaded.layers[0].parameters())

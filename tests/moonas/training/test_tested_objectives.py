@@ -1,11 +1,11 @@
-"""What a search had as objectives, its training from scratch is tested by."""
+"""Training from scratch tests the objectives of the search."""
 
 import moonas
 from moonas.run.front_file import read_front_csv
 
 
-def test_robustness_is_tested_where_the_search_had_it_as_an_objective(few_digits, tmp_path):
-    found = moonas.search(
+def test_robustness_is_tested_if_it_was_an_objective_of_the_search(few_digits, tmp_path):
+    result = moonas.search(
         "nsganet-macro",
         out=tmp_path / "run",
         seed=1,
@@ -17,8 +17,8 @@ def test_robustness_is_tested_where_the_search_had_it_as_an_objective(few_digits
         proxy_epochs=1,
         workers=1,
     )
-    (trained,) = moonas.train(found.folder, pick="0", epochs=1)
+    (trained,) = moonas.train(result.folder, pick="0", epochs=1)
     assert set(trained.scores) == {"error", "robustness_error"}
-    row = read_front_csv(found.folder)[0]
+    row = read_front_csv(result.folder)[0]
     assert row.trained["robustness_error"] == trained.scores["robustness_error"]
     assert row.trained["error"] == trained.scores["error"]

@@ -7,7 +7,7 @@ import pytest
 
 import moonas
 from moonas import registry
-from moonas.spaces.genes import Genes, bits, labels
+from moonas.spaces.genes import Genes, bit_genes, categorical_genes
 from moonas.views.facts import facts, variables
 
 
@@ -45,13 +45,13 @@ def test_an_unknown_name_is_an_error():
 @pytest.mark.parametrize(
     ("genes", "text"),
     [
-        (labels([2, 3, 5]), "3 integers, 30 vectors"),
-        (labels([10] * 6), "6 integers, 1,000,000 vectors"),
-        (labels([10] * 6 + [2]), "7 integers, 2.0e6 vectors"),
-        (labels([996, 1004]), "2 integers, 999,984 vectors"),
-        (labels([9999, 1000]), "2 integers, 1.0e7 vectors"),
-        (bits(10), "10 bits, 1,024 vectors"),
-        (bits(2000), "2000 bits, 1.1e602 vectors"),
+        (categorical_genes([2, 3, 5]), "3 integers, 30 vectors"),
+        (categorical_genes([10] * 6), "6 integers, 1,000,000 vectors"),
+        (categorical_genes([10] * 6 + [2]), "7 integers, 2.0e6 vectors"),
+        (categorical_genes([996, 1004]), "2 integers, 999,984 vectors"),
+        (categorical_genes([9999, 1000]), "2 integers, 1.0e7 vectors"),
+        (bit_genes(10), "10 bits, 1,024 vectors"),
+        (bit_genes(2000), "2000 bits, 1.1e602 vectors"),
         (Genes([0, 1], [1, 2], [False, True]), "1 integer and 1 real number"),
         (Genes([0], [1], [True]), "1 real number"),
     ],

@@ -92,7 +92,7 @@ def test_a_genotype_outside_the_space_is_refused_with_the_reason(edge, message):
 
 
 def test_a_cell_of_five_nodes_is_refused():
-    with pytest.raises(ValueError, match="has 10 edges; this space has 8"):
+    with pytest.raises(ValueError, match="must have 8 edges, two per node; got 10"):
         space.from_genotype(CELL + CELL[:2], CELL)
 
 

@@ -257,7 +257,7 @@ def test_a_generator_of_another_shape_is_refused(load, tmp_path):
     (tmp_path / "g" / "gan.json").write_text("{}")
     with pytest.raises(ValueError, match="gan.json is damaged"):
         load("eagan-discriminator", from_run=tmp_path / "g")
-    with pytest.raises(ValueError, match="holds no gan.json"):
+    with pytest.raises(ValueError, match="contains no gan.json"):
         load("eagan-discriminator", from_run=tmp_path)
 
 
@@ -556,7 +556,7 @@ def test_damage_to_stage_1s_weights_is_noticed(load, tmp_path):
     second.journal.close()
     problem = load("eagan-discriminator", from_run=tmp_path / "g")
     (tmp_path / "g" / "gan.pt").write_bytes(b"nothing")
-    with pytest.raises(ValueError, match="gan.pt holds no weights of a GAN"):
+    with pytest.raises(ValueError, match="gan.pt does not contain weights of a GAN"):
         problem.evaluate(rows(problem, 1))
     with pytest.raises(RunMismatch, match="inputs"):  # nor does a run go on with other weights
         load("eagan-discriminator", from_run=tmp_path / "g", journal=tmp_path / "d")

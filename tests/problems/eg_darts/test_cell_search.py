@@ -283,7 +283,7 @@ def test_the_report_leaves_cells_and_a_picture(found, tmp_path):
 
 
 def test_cells_that_are_not_there_or_damaged_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"holds no cells.json: it is no run of eg-darts-cells"):
+    with pytest.raises(ValueError, match=r"contains no cells.json: it is not the run folder of eg"):
         read_cells(tmp_path)
     for text in ("{", "[]", json.dumps({"cells": "sep3@0"}), json.dumps({"cells": 3})):
         (tmp_path / "cells.json").write_text(text)
@@ -345,7 +345,7 @@ def test_a_complete_search_is_replayed_and_another_seed_in_its_folder_is_refused
     again = run(1)
     assert again.cells == found.cells and epochs_of(again) == epochs_of(found)
     assert (tmp_path / "journal.jsonl").read_bytes() == journal
-    with pytest.raises(RunMismatch, match="seed=1; this one has seed=2"):
+    with pytest.raises(RunMismatch, match="seed=1, but this run has seed=2"):
         run(2)
 
 

@@ -114,7 +114,7 @@ def test_fixed_weights_are_saved_but_not_trained_and_have_the_right_density():
     ("edge", "message"),
     [
         (("none", 0), "Unknown operation 'none' in node 0 of the normal cell"),
-        (("skip_connect", 2), "starts from state 2; it can start from 0 to 1"),
+        (("skip_connect", 2), "starts from state 2; expected a state from 0 to 1"),
     ],
 )
 def test_a_genotype_outside_the_space_is_refused_with_the_reason(edge, message):
