@@ -164,7 +164,7 @@ def working_directory(tmp_path, monkeypatch):
 def command(few_digits):
     """Arguments of a search of both stages on a hundred images."""
     cells = TINY["eg-darts-cells"] | dict(batch=25)
-    networks = TINY["eg-darts"] | dict(batch=25, population=4, generations=2)
+    networks = TINY["eg-darts"] | dict(batch=25, population=3, generations=2)
     search = ["search", "eg-darts", "--data", str(few_digits), "--set"]
     return [*search, *words(cells, "eg-darts-cells"), *words(networks, "eg-darts")]
 
@@ -240,7 +240,7 @@ def test_an_incompatible_second_stage_is_noticed_before_the_first_one_runs(
     settings = read_run(working_directory / RUN / "eg-darts")[0]["settings"]
     assert settings["cells"] == "CARS_A"
     assert main(command) == 2
-    assert "holds a run with mutation=0.2; this one has mutation=0.1" in capsys.readouterr().err
+    assert "holds a run with population=2; this one has population=3" in capsys.readouterr().err
     assert [p.name for p in (working_directory / RUN).iterdir()] == ["eg-darts"]
 
 
