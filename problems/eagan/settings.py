@@ -142,7 +142,8 @@ class GeneratorSettings(GanSearchSettings):
         f"{SIMPLE!r}, or its edges; default: {DEFAULT_DISCRIMINATOR}",
     )
     from_run: str | None = setting(
-        None, "run folder of eagan-discriminator, to use its discriminator instead (EAGAN-GD3)"
+        None,
+        "run folder of eagan-discriminator, whose pick replaces initial_discriminator (EAGAN-GD3)",
     )
     repeat: int = setting(
         1,
