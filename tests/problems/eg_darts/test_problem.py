@@ -261,6 +261,20 @@ def test_no_network_is_trained_twice(load):
     assert len(trained) == len(set(trained)) < 12
 
 
+def test_the_picked_network_trains_on_the_whole_training_set_and_is_tested_on_the_test_set(load):
+    problem = load(final_epochs=1)
+    problem.session.seed = 1
+    evaluators, make = [], problem.scratch_evaluator
+    problem.scratch_evaluator = lambda **options: (
+        evaluators.append(make(**options)) or evaluators[0]
+    )
+    x = rows(problem, 1)[0]
+    (line,) = problem.after_search(Row(x, problem.decode(x), {}, {"error": 1.0}))
+    images = evaluators[0].images
+    assert len(images.train[1]) == 100 and len(images.validation[1]) == 20
+    assert "Test error after training" in line
+
+
 def test_a_diverging_final_training_is_reported(load):
     problem = load(final_epochs=1)
     problem.session.seed = 1
