@@ -1,1 +1,1 @@
-"""EAGAN: efficient two-stage evolutionary architecture search for GANs (Ying et al., ECCV 2022)."""
+"""EAGAN: Efficient Two-stage Evolutionary Architecture Search for GANs (Ying et al., ECCV 2022)."""

@@ -1,26 +1,32 @@
-"""Exact params and macs of generators and discriminators, without building them.
+"""Exact params and multiply-adds of generators and discriminators, computed in closed form.
 
-Conventions are those of :mod:`moonas.nets.counting`.
+Multiply-adds are counted by the conventions of :mod:`moonas.nets.counting`.
 """
+
+from __future__ import annotations
+
+from collections.abc import Iterable
 
 from .generator_net import LATENT_PARTS
 from .operations import CONVOLUTIONS
-from .space import N_CELLS, UP, halved
+from .space import N_CELLS, UP, Architecture, halve_side
+
+Cost = tuple[int, int]  # (params, macs)
 
 
-def convolution_cost(c_in, c_out, kernel, side, bias=True):
-    """(params, macs) of a dense convolution whose output has ``side`` x ``side`` pixels."""
+def convolution_cost(c_in: int, c_out: int, kernel: int, side: int, bias: bool = True) -> Cost:
+    """Return (params, macs) of a dense convolution with ``side`` x ``side`` output pixels."""
     weights = kernel**2 * c_in * c_out
     return weights + (c_out if bias else 0), weights * side**2
 
 
-def operation_cost(name, channels, side):
-    """(params, macs) of an operation.
+def operation_cost(name: str, channels: int, side: int) -> Cost:
+    """Return (params, macs) of a candidate operation.
 
     Args:
-        name: of the operation, see :mod:`moonas.problems.eagan.space`.
-        channels: in and out.
-        side: of its output in pixels.
+        name: name of the operation, see :mod:`moonas.problems.eagan.space`.
+        channels: number of input and output channels.
+        side: side length of the output in pixels.
     """
     if name in CONVOLUTIONS:
         return convolution_cost(channels, channels, CONVOLUTIONS[name][0], side)
@@ -29,35 +35,53 @@ def operation_cost(name, channels, side):
         return params + 9 * channels, macs + 9 * channels * (side // 2) ** 2
     if name in UP:
         return convolution_cost(channels, channels, 1, side)
-    return 0, 0  # pools, identities, none
+    return 0, 0  # pooling, skip_connect and none
 
 
-def generator_cost(architecture, *, channels, latent, side, in_channels):
-    """(params, macs) of a generator, from its architecture and its shape."""
-    costs = [convolution_cost(channels, in_channels, 3, side), (2 * channels, 0)]  # and the norm
+def generator_cost(
+    architecture: Architecture, *, channels: int, latent: int, side: int, in_channels: int
+) -> Cost:
+    """Return (params, macs) of a generator; see :class:`.generator_net.Generator` for the shape."""
+    costs = [
+        convolution_cost(channels, in_channels, 3, side),
+        (2 * channels, 0),  # batch normalisation
+    ]
     part = latent // LATENT_PARTS
     for i, cell in enumerate(architecture.cells):
-        above = side // 2 ** (N_CELLS - 1 - i)  # of the cell's output
-        features = channels * (above // 2) ** 2
-        costs.append(((part + 1) * features, part * features))
-        costs += [operation_cost(name, channels, above) for name in cell]
-        costs += [convolution_cost(channels, channels, 1, above)] * i  # skips from earlier cells
-    return tuple(map(sum, zip(*costs, strict=True)))
+        side_out = side // 2 ** (N_CELLS - 1 - i)
+        features = channels * (side_out // 2) ** 2
+        costs.append(((part + 1) * features, part * features))  # linear layer of the latent part
+        costs += [operation_cost(name, channels, side_out) for name in cell]
+        costs += [convolution_cost(channels, channels, 1, side_out)] * i  # skips of earlier cells
+    return _sum_costs(costs)
 
 
-def discriminator_cost(architecture, *, channels, in_channels, side):
-    """(params, macs) of a discriminator for images of some side."""
-    half = halved(side)
+def discriminator_cost(
+    architecture: Architecture, *, channels: int, in_channels: int, side: int
+) -> Cost:
+    """Return (params, macs) of a discriminator.
+
+    Args:
+        architecture: Down-Cells of the discriminator.
+        channels: number of channels of all blocks.
+        in_channels: number of channels of the images.
+        side: side length of the images in pixels.
+    """
+    cell_side = halve_side(side)
     costs = [
         convolution_cost(in_channels, channels, 3, side),
         convolution_cost(channels, channels, 3, side),
-        convolution_cost(in_channels, channels, 1, half),
+        convolution_cost(in_channels, channels, 1, cell_side),
         (channels, channels),  # the linear layer
     ]
-    at = half
     for cell in architecture.cells:
-        costs += [operation_cost(name, channels, at) for name in cell[:5]]
+        costs += [operation_cost(name, channels, cell_side) for name in cell[:5]]
         if cell[5] != "none":
-            at = halved(at)
-            costs += [operation_cost(name, channels, at) for name in cell[5:]]
-    return tuple(map(sum, zip(*costs, strict=True)))
+            cell_side = halve_side(cell_side)
+            costs += [operation_cost(name, channels, cell_side) for name in cell[5:]]
+    return _sum_costs(costs)
+
+
+def _sum_costs(costs: Iterable[Cost]) -> Cost:
+    params, macs = zip(*costs, strict=True)
+    return sum(params), sum(macs)

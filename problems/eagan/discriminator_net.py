@@ -1,77 +1,115 @@
-"""Discriminators of EAGAN: three Down-Cells, alone or as a path through shared weights."""
+"""Discriminators of EAGAN: three Down-Cells, stand-alone or as a path through a supernet."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
+import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from .operations import (
-    alone,
+    Candidates,
+    Normalisation,
+    add_inputs,
     apply_edge,
     convolution,
     down_operation,
     edge_operations,
-    total,
+    single_candidates,
 )
-from .space import N_CELLS, DiscriminatorSpace
+from .space import N_CELLS, Architecture, CellNames, DiscriminatorSpace
 
-EDGES = DiscriminatorSpace(32).edges  # names of the operations of each, whatever the image size
+EDGES = DiscriminatorSpace(32).edges  # names of the operations of each edge, for any image size
 
 
 class FirstBlock(nn.Module):
-    """Two 3x3 convolutions and an average pool, beside a pool and a 1x1 convolution."""
+    """Two 3x3 convolutions and average pooling, plus a shortcut of pooling and a 1x1 convolution.
 
-    def __init__(self, c_in, channels, norm):
+    Args:
+        c_in: number of channels of the images.
+        channels: number of output channels.
+        norm: weight normalisation, see :func:`.operations.convolution`.
+    """
+
+    def __init__(self, c_in: int, channels: int, norm: Normalisation | None) -> None:
         super().__init__()
         self.first = convolution(c_in, channels, 3, norm=norm)
         self.second = convolution(channels, channels, 3, norm=norm)
         self.shortcut = convolution(c_in, channels, 1, norm=norm)
 
-    def forward(self, x):
-        long = F.avg_pool2d(self.second(F.relu(self.first(x))), 2)
-        return long + self.shortcut(F.avg_pool2d(x, 2))
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = F.avg_pool2d(self.second(F.relu(self.first(x))), 2)
+        out = out + self.shortcut(F.avg_pool2d(x, 2))
+        return out
 
 
 class DownCell(nn.Module):
-    """Seven edges; on E4 alone there is no ReLU."""
+    """Cell of a discriminator; its edges apply a ReLU first, except E4.
 
-    def __init__(self, candidates, channels, norm):
+    Args:
+        candidates: names of the candidate operations of each of the seven edges.
+        channels: number of channels.
+        norm: weight normalisation, see :func:`.operations.convolution`.
+    """
+
+    def __init__(
+        self, candidates: Sequence[Sequence[str]], channels: int, norm: Normalisation | None
+    ) -> None:
         super().__init__()
 
         self.edges = nn.ModuleList()
         for e, names in enumerate(candidates):
-            options = dict(stride=2 if e in (5, 6) else 1, relu=e != 4, norm=norm)
-            make = partial(down_operation, channels=channels, **options)
+            stride = 2 if e in (5, 6) else 1
+            make = partial(down_operation, channels=channels, stride=stride, relu=e != 4, norm=norm)
             self.edges.append(edge_operations(names, make))
 
-    def forward(self, x, cell):
-        """(b, c, h, w) -> (b, c, h/2, w/2), or of the same side where E5 is ``none``."""
+    def forward(self, x: torch.Tensor, cell: Sequence[str]) -> torch.Tensor:
+        """Compute the output of the cell.
 
-        def edge(e, node):
+        Args:
+            x: (b, c, h, w).
+            cell: names of the operations on the seven edges.
+
+        Returns:
+            (b, c, h/2, w/2), or (b, c, h, w) if E5 is ``none``.
+        """
+
+        def edge(e: int, node: torch.Tensor) -> torch.Tensor | None:
             return apply_edge(self.edges[e], cell[e], node)
 
-        one = edge(0, x)
-        two = total((edge(1, x), edge(2, one)))
-        three = total((edge(3, one), edge(4, x)))
+        node_1 = add_inputs([edge(0, x)])
+        node_2 = add_inputs((edge(1, x), edge(2, node_1)))
+        node_3 = add_inputs((edge(3, node_1), edge(4, x)))
         if cell[5] == "none":
-            return two + three
-        return edge(5, two) + edge(6, three)
+            return node_2 + node_3
+        return add_inputs((edge(5, node_2), edge(6, node_3)))
 
 
-class _Discriminator(nn.Module):
-    """Images to scores, real ones above 0, along a path through the candidates of each edge.
+class BaseDiscriminator(nn.Module):
+    """Network from images to scores, which are positive for real images.
 
     Args:
-        candidates: three cells of seven tuples of operations.
-        channels: of all blocks.
-        in_channels: of the images.
-        spectral: normalise every weight by its spectral norm (Miyato et al., 2018).
-        scale: factor of the output; 1 in the paper.
+        candidates: names of the candidate operations of each of the seven edges of three cells.
+        channels: number of channels of all blocks.
+        in_channels: number of channels of the images.
+        spectral: whether each weight is divided by its spectral norm (Miyato et al., 2018).
+        scale: factor that multiplies the output; 1 in the paper.
     """
 
-    def __init__(self, candidates, *, channels=128, in_channels=3, spectral=True, scale=1.0):
+    def __init__(
+        self,
+        candidates: Candidates,
+        *,
+        channels: int = 128,
+        in_channels: int = 3,
+        spectral: bool = True,
+        scale: float = 1.0,
+    ) -> None:
         super().__init__()
         norm = spectral_norm if spectral else None
         self.scale = scale
@@ -80,75 +118,99 @@ class _Discriminator(nn.Module):
         last = nn.Linear(channels, 1, bias=False)
         self.last = norm(last) if norm else last
 
-    def path(self, images, cells):
-        """(b, in_channels, side, side) -> (b,)."""
+    def forward_path(self, images: torch.Tensor, cells: CellNames) -> torch.Tensor:
+        """Score images with one operation per edge.
+
+        Args:
+            images: (b, in_channels, side, side).
+            cells: names of the operations.
+
+        Returns:
+            (b,) scores.
+        """
         x = self.first(images)
         for module, cell in zip(self.cells, cells, strict=True):
             x = module(x, cell)
-        return self.scale * self.last(F.relu(x).sum((2, 3)))[:, 0]
+        scores: torch.Tensor = self.scale * self.last(F.relu(x).sum((2, 3)))[:, 0]
+        return scores
 
 
-class SuperDiscriminator(_Discriminator):
-    """SuperNet-D: shared weights of all discriminators; called with images and one of them.
+class SuperDiscriminator(BaseDiscriminator):
+    """SuperNet-D: the shared weights of all discriminators.
 
     Args:
-        shape: channels, in_channels, spectral and scale.
+        shape: channels, in_channels, spectral and scale, see :class:`BaseDiscriminator`.
     """
 
-    def __init__(self, **shape):
+    def __init__(self, **shape: Any) -> None:
         super().__init__([EDGES] * N_CELLS, **shape)
 
-    def forward(self, images, architecture):
-        return self.path(images, architecture.cells)
+    def forward(self, images: torch.Tensor, architecture: Architecture) -> torch.Tensor:
+        """Score images with one discriminator: (b, in_channels, side, side) -> (b,)."""
+        return self.forward_path(images, architecture.cells)
 
 
-class Discriminator(_Discriminator):
-    """A discriminator that stands alone.
+class Discriminator(BaseDiscriminator):
+    """Stand-alone discriminator.
 
     Args:
-        architecture: an :class:`~moonas.problems.eagan.space.Architecture` of Down-Cells.
-        shape: channels=128, in_channels=3, spectral=True and scale=1.
+        architecture: Down-Cells, an :class:`~moonas.problems.eagan.space.Architecture`.
+        shape: channels=128, in_channels=3, spectral=True and scale=1, see
+            :class:`BaseDiscriminator`.
     """
 
-    def __init__(self, architecture, **shape):
-        super().__init__(alone(architecture), **shape)
+    def __init__(self, architecture: Architecture, **shape: Any) -> None:
+        super().__init__(single_candidates(architecture), **shape)
         self.architecture = architecture
 
-    def forward(self, images):
-        return self.path(images, self.architecture.cells)
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Score images: (b, in_channels, side, side) -> (b,)."""
+        return self.forward_path(images, self.architecture.cells)
 
 
 class SimpleDiscriminator(nn.Module):
-    """Five 4x4 convolutions of stride 2 and a linear layer: the first D of EAGAN-GD2.
+    """Five 4x4 convolutions of stride 2 and a linear layer: the first discriminator of EAGAN-GD2.
 
-    As released: normalised and activated (0.2) after the first, third and fifth convolution, a sum
-    over pixels, and spectral normalisation of the linear layer alone. On images of fewer than 32
-    pixels the convolutions that would halve a single pixel are left out; so at least one stays.
+    As in the released code, batch normalisation and a leaky ReLU (0.2) follow the first, third and
+    fifth convolution, features are summed over pixels, and only the linear layer has spectral
+    normalisation. For images of fewer than 32 pixels, convolutions that would halve a single pixel
+    are omitted; at least one convolution always remains.
 
     Args:
-        side: of the images in pixels.
-        channels: of all but the first convolution, which has half as many.
-        in_channels: of the images.
-        spectral: whether the linear layer is normalised.
-        scale: factor of the output.
+        side: side length of the images in pixels.
+        channels: number of channels of each convolution but the first, which has half as many.
+        in_channels: number of channels of the images.
+        spectral: whether the linear layer has spectral normalisation.
+        scale: factor that multiplies the output.
     """
 
-    def __init__(self, side, *, channels=128, in_channels=3, spectral=True, scale=1.0):
+    def __init__(
+        self,
+        side: int,
+        *,
+        channels: int = 128,
+        in_channels: int = 3,
+        spectral: bool = True,
+        scale: float = 1.0,
+    ) -> None:
         super().__init__()
         self.scale = scale
         n_convolutions = min(5, max(1, side.bit_length() - 1))
         widths = [in_channels, channels // 2, *[channels] * 4][: n_convolutions + 1]
-        layers = []
+        layers: list[nn.Module] = []
         for i, (c_in, c_out) in enumerate(pairwise(widths)):
-            layers.append(nn.Conv2d(c_in, c_out, 4, 2, 1))
-            nn.init.xavier_uniform_(layers[-1].weight)
+            convolution_ = nn.Conv2d(c_in, c_out, 4, 2, 1)
+            nn.init.xavier_uniform_(convolution_.weight)
+            layers.append(convolution_)
             if i % 2 == 0:
-                layers += [nn.BatchNorm2d(c_out), nn.LeakyReLU(0.2)]
-                nn.init.normal_(layers[-2].weight, 1.0, 0.02)
+                norm = nn.BatchNorm2d(c_out)
+                layers += [norm, nn.LeakyReLU(0.2)]
+                nn.init.normal_(norm.weight, 1.0, 0.02)
         self.layers = nn.Sequential(*layers)
         last = nn.Linear(widths[-1], 1, bias=False)
         self.last = spectral_norm(last) if spectral else last
 
-    def forward(self, images):
-        """(b, in_channels, side, side) -> (b,)."""
-        return self.scale * self.last(self.layers(images).sum((2, 3)))[:, 0]
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Score images: (b, in_channels, side, side) -> (b,)."""
+        scores: torch.Tensor = self.scale * self.last(self.layers(images).sum((2, 3)))[:, 0]
+        return scores

@@ -1,83 +1,95 @@
 """Stage 2 of EAGAN as a pymoo problem: discriminators, each with a copy of the best generator."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
 
 from moonas.files import sha256
 from moonas.models.zoo import Published
+from moonas.nets.parts import Part
 
 from . import zoo
-from .costs import discriminator_cost
+from .costs import Cost, discriminator_cost
 from .discriminator_net import Discriminator
 from .evaluators import OneToOne
 from .gan_file import WEIGHTS, generator_file, read_gan, read_generator
-from .gan_problem import GanProblem, discriminator_maker
-from .operations import own_weights
+from .gan_problem import GanProblem, build_discriminator_from
+from .generator_net import Generator
+from .operations import inherit_weights
 from .parts import discriminator_parts
 from .settings import DiscriminatorSettings
 from .space import Architecture, DiscriminatorSpace
 
 
-def build(**options):
-    """The problem; ``options`` are fields of :class:`DiscriminatorSettings`."""
+def build(**options: Any) -> EAGANDiscriminator:
+    """Return the problem; ``options`` are fields of :class:`DiscriminatorSettings`.
+
+    Raises:
+        ValueError: the generator of ``from_run`` has another shape than the settings require.
+    """
     settings = DiscriminatorSettings(**options)
     if settings.from_run is None:
         return EAGANDiscriminator(settings)
     folder = Path(settings.from_run)
-    found = read_gan(folder)
-    settings = replace(settings, generator=found["generator"], from_run=None)
+    gan = read_gan(folder)
+    settings = replace(settings, generator=gan["generator"], from_run=None)
     problem = EAGANDiscriminator(settings, generator_file(folder))
-    if found["generator_shape"] != problem.generator_shape:
-        names = ("channels", "latent")
-        shapes = [
+    searched, required = gan["generator_shape"], problem.generator_shape
+    if searched != required:
+        differences = [
             {k: shape[k] for k in shape if shape[k] != other[k]}
-            for shape, other in (
-                (found["generator_shape"], problem.generator_shape),
-                (problem.generator_shape, found["generator_shape"]),
-            )
+            for shape, other in ((searched, required), (required, searched))
         ]
         raise ValueError(
-            f"The generator in {folder} was searched with {shapes[0]}, and this stage has "
-            f"{shapes[1]}; set {', '.join(names)} and the data alike."
+            f"The generator in {folder} was searched with {differences[0]}, but this stage has "
+            f"{differences[1]}. Use the same channels, latent and data in both stages."
         )
     return problem
 
 
 class EAGANDiscriminator(GanProblem):
-    """Discriminators by the images of the generators that they have trained.
+    """Search for discriminators by the images of the generators that they train.
 
-    Params and macs are the discriminator's.
+    Params and macs are those of the discriminator.
 
     Args:
-        settings: :class:`DiscriminatorSettings`.
-        weights: file gan.pt that the generator's weights come from, or None.
+        settings: settings of the search.
+        weights: path of the gan.pt or model.pt with the weights of the generator; None to train
+            the generator during the warm-up.
     """
 
+    settings: DiscriminatorSettings
     architecture_title = "edges of the three Down-Cells of a discriminator"
 
-    def __init__(self, settings, weights=None):
+    def __init__(self, settings: DiscriminatorSettings, weights: Path | None = None) -> None:
         self.weights = weights
         self.generator = zoo.find_generator(settings.generator)
         super().__init__(settings)
         if weights is not None:
             self.inputs = {WEIGHTS: sha256(weights)}
 
-    def make_space(self):
+    def make_space(self) -> DiscriminatorSpace:
         return DiscriminatorSpace(self.info.side)
 
-    def make_evaluator(self):
-        """A :class:`OneToOne`; images and weights come at its first use."""
+    def make_evaluator(self) -> OneToOne:
+        """Return a :class:`OneToOne`, which loads images and builds weights at its first use."""
         return OneToOne(
             self,
             self.generator,
             partial(read_generator, self.weights) if self.weights else None,
-            discriminator_maker(None, self.settings, self.info),
+            build_discriminator_from(None, self.settings, self.info),
         )
 
-    def cost(self, architecture):
-        """(params, macs) of a discriminator."""
+    def cost(self, architecture: Any) -> Cost:
+        """Return (params, macs) of a discriminator."""
         return discriminator_cost(
             architecture,
             channels=self.settings.d_channels,
@@ -85,37 +97,39 @@ class EAGANDiscriminator(GanProblem):
             side=self.info.side,
         )
 
-    def largest(self):
-        """Discriminators of the largest operations, with every pattern of halvings."""
-        ends = (["none"] * 2, ["conv_5x5"] * 2)
-        patterns = product(ends, repeat=3)
-        cells = [[["conv_5x5"] * 5 + end for end in pattern] for pattern in patterns]
-        return [Architecture(self.space.legal(three)) for three in cells]
+    def largest(self) -> Sequence[Architecture]:
+        """Return discriminators of the most expensive operations, for all ways to down-sample."""
+        last_edges = (["none"] * 2, ["conv_5x5"] * 2)
+        patterns = product(last_edges, repeat=3)
+        cells = [[["conv_5x5"] * 5 + last for last in pattern] for pattern in patterns]
+        return [Architecture(self.space.make_legal(three)) for three in cells]
 
-    def gan(self, architecture):
-        """Generator and discriminator with the weights that the search has left."""
+    def gan(self, architecture: Any) -> tuple[Generator, nn.Module, torch.optim.Optimizer]:
+        evaluator = self.evaluator
+        assert isinstance(evaluator, OneToOne)
         discriminator = Discriminator(architecture, **self.discriminator_shape)
-        own = self.evaluator.own(architecture)
-        return own.net, own_weights(discriminator, self.evaluator.D), own.optimizer
+        generator = evaluator.generator_of(architecture)
+        inherit_weights(discriminator, evaluator.D)
+        return generator.net, discriminator, generator.optimizer
 
-    def network(self, architecture, **shape):
-        """The stand-alone discriminator, untrained."""
+    def network(self, architecture: Any, **shape: Any) -> Discriminator:
+        """Return the stand-alone discriminator, untrained."""
         return Discriminator(architecture, **self.discriminator_shape | shape)
 
-    def operations(self):
-        """Every operation at every side it can have in a discriminator."""
+    def operations(self) -> list[Part]:
+        """Return every operation at every spatial size that it can have in a discriminator."""
         return discriminator_parts(self.settings.d_channels, self.info.side)
 
-    def zoo(self):
-        """Published discriminators, counted as the papers do."""
+    def zoo(self) -> list[Published]:
+        """Return published discriminators with their costs in the papers' networks."""
         items = []
         for name, (_, source) in zoo.DISCRIMINATORS.items():
             architecture = zoo.discriminator(name)
-            sizes = {
+            costs = {
                 f"discriminators of {side} pixels, 128 channels": discriminator_cost(
                     architecture, channels=128, in_channels=3, side=side
                 )
                 for side in (32, 48)
             }
-            items.append(Published(name, "eagan-discriminator", architecture, source, sizes))
+            items.append(Published(name, "eagan-discriminator", architecture, source, costs))
         return items

@@ -1,25 +1,30 @@
 """Pictures of generated images."""
 
-import io
+from __future__ import annotations
 
+import io
+from pathlib import Path
+
+import torch
 from torch.nn import functional as F
 from torchvision.utils import save_image
 
 from moonas.files import write_atomically
 
-SIDE = 40  # pixels that small images are enlarged to, at least
+MIN_SIDE = 40  # pixels that small images are enlarged to
 
 
-def save_grid(pixels, path, n_rows=10):
-    """Images as one PNG, side by side.
+def save_grid(pixels: torch.Tensor, path: Path, n_rows: int = 10) -> None:
+    """Save images as a grid in one PNG file.
 
     Args:
-        pixels: (n, c, h, w) from 0 to 1.
-        path: of the PNG.
-        n_rows: of the grid; images fill it row by row.
+        pixels: (n, c, h, w) images in [0, 1].
+        path: path of the PNG file.
+        n_rows: number of rows of the grid, which is filled row by row.
     """
-    factor = max(1, round(SIDE / pixels.shape[-1]))
-    large = F.interpolate(pixels, scale_factor=factor, mode="nearest")
+    factor = max(1, round(MIN_SIDE / pixels.shape[-1]))
+    enlarged = F.interpolate(pixels, scale_factor=factor, mode="nearest")
+    n_columns = -(-len(enlarged) // n_rows)
     png = io.BytesIO()
-    save_image(large, png, nrow=-(-len(large) // n_rows), padding=2, pad_value=1.0, format="png")
+    save_image(enlarged, png, nrow=n_columns, padding=2, pad_value=1.0, format="png")
     write_atomically(path, png.getvalue())

@@ -1,96 +1,150 @@
-"""How GANs are trained and judged in a search: many generators to one D, or one to one."""
+"""Training and evaluation of GANs in a search: many generators to one discriminator, or one to one.
+
+Stage 1 uses :class:`ManyToOne`, stage 2 :class:`OneToOne` (section 4).
+"""
+
+from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from moonas.evaluators.supernet import random_architectures
 from moonas.nets.devices import map_in_threads, repeatable, resolve_device
-from moonas.nets.randomness import generator as stream
+from moonas.nets.randomness import generator as random_generator
 from moonas.nets.randomness import initial_weights
 from moonas.problem import Evaluator
+from moonas.run.candidates import Candidates
 from moonas.settings import select
 from moonas.training.report import require_a_step
 from moonas.training.sgd import load_training_state, part_of_state, training_state
 
 from .discriminator_net import SuperDiscriminator
-from .generation import Generation
+from .generation import Generate, ImageQuality
 from .generator_net import Generator, SuperGenerator
+from .operations import Module
+from .settings import DiscriminatorSettings, GanSearchSettings
+from .space import Architecture
 from .training import (
     ADVICE,
-    Drawn,
+    RandomStreams,
     Recipe,
-    Streams,
-    load_state_of,
-    state_of,
+    Score,
+    TrainingPair,
+    adversarial_state,
+    load_adversarial_state,
     train_adversarially,
 )
 
+if TYPE_CHECKING:
+    from .gan_problem import GanProblem
 
-class _GanEvaluator(Evaluator):
-    """Images, random numbers and scores; a subclass has the weights.
+Key = tuple[int, ...]  # canonical row of a discriminator
+Scores = tuple[float, float]  # fid, inverse_is
 
-    A subclass gives ``begin_weights(seed)``, ``warm_up()``, ``train(candidates)``, ``state``,
-    ``load_state``, and ``pair(architecture)``: its generator, latent vectors -> images, and its
-    discriminator, images -> scores.
+
+class GanEvaluator(Evaluator):
+    """Images, random streams and evaluation of generators; subclasses add the networks.
+
+    A subclass implements ``begin_weights(seed)``, ``warm_up()``, ``train(candidates)``,
+    ``trained``, and ``pair(architecture)``, which returns the generator and the discriminator of
+    an architecture as functions.
 
     Args:
-        problem: a :class:`~moonas.problems.eagan.gan_problem.GanProblem`.
+        problem: problem that uses the evaluator.
     """
 
     trains = True
+    settings: GanSearchSettings
+    D: nn.Module
+    d_optimizer: torch.optim.Optimizer
 
-    def __init__(self, problem):
+    def __init__(self, problem: GanProblem) -> None:
         self.settings, self.problem = problem.settings, problem
-        self.device = resolve_device(self.settings.device)
-        self.generation = Generation(self.settings, problem.info, self.device)
+        self.device: torch.device = resolve_device(self.settings.device)
+        self.quality = ImageQuality(self.settings, problem.info, self.device)
         self.recipe = select(Recipe, self.settings)
 
-    def begin(self, seed):
-        """Untrained weights from a seed."""
-        self.generation.load()
+    def begin(self, seed: int) -> None:
+        """Load the images and start from untrained weights."""
+        self.quality.load()
         s = self.settings
         self.seed = seed
-        self.streams = Streams.of(seed, "training")
-        self.latents = torch.randn(s.score_images, s.latent, generator=stream(seed, "scores")).to(
-            self.device
-        )
+        self.streams = RandomStreams.from_seed(seed, "training")
+        latents = torch.randn(s.score_images, s.latent, generator=random_generator(seed, "scores"))
+        self.latents = latents.to(self.device)
         self.begin_weights(seed)
 
-    def sample(self, generator, n):
-        """Pixels of n images, always of the same latent vectors, on the CPU."""
+    def begin_weights(self, seed: int) -> None:
+        """Build the networks with untrained weights."""
+        raise NotImplementedError
+
+    def pair(self, architecture: Any) -> tuple[Generate, Score]:
+        """Return the generator and the discriminator of an architecture, as functions."""
+        raise NotImplementedError
+
+    @property
+    def trained(self) -> dict[str, tuple[nn.Module, torch.optim.Optimizer]]:
+        """Networks and their optimisers, by the name that their state is stored under."""
+        raise NotImplementedError
+
+    def sample(self, generator: Generate, n: int) -> Tensor:
+        """Return n images as pixels on the CPU; they always have the same latent vectors."""
         with repeatable(self.settings.threads):
-            return self.generation.generate(generator, self.latents[:n]).cpu()
+            return self.quality.generate(generator, self.latents[:n]).cpu()
 
-    def score(self, candidates):
-        """Columns fid, inverse_is, params and macs, each (n,)."""
+    def score(self, candidates: Candidates) -> dict[str, np.ndarray]:
+        """Return the columns fid, inverse_is, params and macs, (n,) each."""
         params, macs = self.problem.count(candidates).T
-        return self.qualities(candidates) | {"params": params, "macs": macs}
+        return self.quality_scores(candidates) | {"params": params, "macs": macs}
 
-    def qualities(self, candidates):
-        """Columns fid and inverse_is of candidates' generators."""
+    def quality_scores(self, candidates: Candidates) -> dict[str, np.ndarray]:
+        """Return the columns fid and inverse_is of the candidates' generators, (n,) each."""
         return self.evaluate_generators([self.pair(a)[0] for a in candidates])
 
-    def evaluate_generators(self, generators):
-        """The same of some generators; what is not finite is NaN."""
+    def evaluate_generators(self, generators: Sequence[Generate]) -> dict[str, np.ndarray]:
+        """Return the columns fid and inverse_is of generators, NaN for those that failed."""
         s = self.settings
-        found = map_in_threads(
-            lambda g: self.generation.evaluate(g, self.latents),
+        results = map_in_threads(
+            lambda generator: self.quality.evaluate(generator, self.latents),
             generators,
             workers=s.workers,
             threads=s.threads,
             device=self.device,
         )
-        return {name: np.array([f[name] for f in found]) for name in ("fid", "inverse_is")}
+        return {name: np.array([r[name] for r in results]) for name in ("fid", "inverse_is")}
 
-    def run_epochs(self, phase, epochs, draw, discriminator, d_optimizer):
-        """Train drawn pairs; a dict that tells of it."""
+    def run_epochs(
+        self,
+        phase: str,
+        epochs: int,
+        draw: Callable[[], TrainingPair],
+        discriminator: nn.Module,
+        d_optimizer: torch.optim.Optimizer,
+    ) -> dict[str, Any]:
+        """Train for some epochs, see :func:`.training.train_adversarially`.
+
+        Args:
+            phase: name of the work, for progress bars.
+            epochs: number of epochs.
+            draw: function that returns the pair of the next steps.
+            discriminator: module whose parameters ``d_optimizer`` updates.
+            d_optimizer: optimiser of the discriminators.
+
+        Returns:
+            The report, a dict that JSON can store.
+        """
+        images = self.quality.images
+        assert images is not None
         on_progress = self.problem.callbacks.on_progress
         with repeatable(self.settings.threads):
             report = train_adversarially(
-                self.generation.images,
+                images,
                 draw,
                 discriminator,
                 d_optimizer,
@@ -102,46 +156,61 @@ class _GanEvaluator(Evaluator):
         require_a_step(report, advice=ADVICE)
         return {"epochs": epochs} | report.as_dict()
 
-    def one_of(self, items):
-        """An item of a list, drawn uniformly."""
-        return items[int(torch.randint(len(items), (), generator=self.streams.paths))]
+    def sample_index(self, n: int) -> int:
+        """Sample an index in [0, n) uniformly."""
+        return int(torch.randint(n, (), generator=self.streams.paths))
 
-    def random_architecture(self):
-        """An architecture, each gene drawn uniformly from its choices."""
+    def random_architecture(self) -> Any:
+        """Sample an architecture, each gene uniformly from its choices."""
         p = self.problem
         return random_architectures(1, p.n_choices, p.decode, self.streams.paths)[0]
 
-    def placed(self, net):
-        """A network on the device, as it likes its memory best."""
-        return net.to(self.device, memory_format=torch.channels_last)
+    def to_device(self, net: Module) -> Module:
+        """Move a network to the device, in channels-last memory format."""
+        return net.to(self.device).to(memory_format=torch.channels_last)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return everything that training changes, as a flat dict of tensors."""
+        features = {"features": self.quality.fingerprint}
+        return adversarial_state(self.trained, self.streams) | features
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore what :meth:`state` returned.
+
+        Raises:
+            ValueError: the run was evaluated with a different feature network.
+        """
+        self.quality.check_fingerprint(state["features"])
+        load_adversarial_state(self.trained, self.streams, state)
 
 
-class ManyToOne(_GanEvaluator):
-    """Stage 1: all generators share SuperNet-G and one discriminator (eqs. 6 to 8).
+class ManyToOne(GanEvaluator):
+    """Stage 1: all generators share SuperNet-G and train against one discriminator (eqs. 6 to 8).
 
-    Where an architecture is a :class:`.space.Pair`, its discriminator is a path
-    through SuperNet-D instead: the coupled search of figure 6.
+    In the coupled search of figure 6, architectures are instances of :class:`.space.Pair`, and the
+    discriminator of a pair is a path through SuperNet-D.
 
     Args:
-        problem: a :class:`~moonas.problems.eagan.gan_problem.GanProblem`.
-        make_discriminator: () -> the discriminator, or a supernet of them.
+        problem: problem that uses the evaluator.
+        build_discriminator: function that returns the untrained discriminator, or SuperNet-D.
         coupled: whether architectures are pairs.
     """
 
-    def __init__(self, problem, make_discriminator, coupled=False):
+    def __init__(
+        self, problem: GanProblem, build_discriminator: Callable[[], nn.Module], coupled: bool
+    ) -> None:
         super().__init__(problem)
-        self.make_discriminator, self.coupled = make_discriminator, coupled
+        self.build_discriminator, self.coupled = build_discriminator, coupled
 
-    def begin_weights(self, seed):
+    def begin_weights(self, seed: int) -> None:
         with initial_weights(seed, "generators"):
-            self.G = self.placed(SuperGenerator(**self.problem.generator_shape))
+            self.G = self.to_device(SuperGenerator(**self.problem.generator_shape))
         with initial_weights(seed, "discriminators"):
-            self.D = self.placed(self.make_discriminator())
+            self.D = self.to_device(self.build_discriminator())
         self.optimizer = self.recipe.optimizer(self.G)
         self.d_optimizer = self.recipe.d_optimizer(self.D)
 
-    def pair(self, architecture):
-        """Generator and discriminator of an architecture, as functions."""
+    def pair(self, architecture: Any) -> tuple[Generate, Score]:
         if self.coupled:
             return (
                 partial(self.G, architecture=architecture.generator),
@@ -149,53 +218,52 @@ class ManyToOne(_GanEvaluator):
             )
         return partial(self.G, architecture=architecture), self.D
 
-    def optimizer_of(self, generator):
-        """An optimiser of a generator's own, with the memory of the shared one for its path."""
+    def optimizer_of(self, generator: Generator) -> torch.optim.Optimizer:
+        """Return an optimiser for a stand-alone generator.
+
+        Its state is copied from that of the supernet's optimiser for the generator's path.
+        """
         optimizer = self.recipe.optimizer(generator)
         state = training_state(self.G, self.optimizer)
         load_path_state(generator, optimizer, state)
         return optimizer
 
-    def warm_up(self):
-        """Each step trains a new random architecture."""
+    def warm_up(self) -> dict[str, Any]:
+        """Train SuperNet-G; each step samples a new architecture."""
         return self._run("warming up", self.settings.warmup_epochs, self.random_architecture)
 
-    def train(self, candidates):
-        """A round: each step trains one of the candidates, drawn uniformly (algorithm 1)."""
-        draw = partial(self.one_of, candidates.architectures)
-        return self._run("training every round", self.settings.epochs, draw)
+    def train(self, candidates: Candidates) -> dict[str, Any]:
+        """Train for one generation; each step samples one of the candidates (algorithm 1)."""
 
-    def _run(self, phase, epochs, draw):
+        def draw() -> Any:
+            return candidates.architectures[self.sample_index(len(candidates))]
+
+        return self._run("training the candidates", self.settings.epochs, draw)
+
+    def _run(self, phase: str, epochs: int, draw: Callable[[], Any]) -> dict[str, Any]:
         weights = list(self.G.parameters())
         return self.run_epochs(
             phase,
             epochs,
-            lambda: Drawn(*self.pair(draw()), self.optimizer, weights),
+            lambda: TrainingPair(*self.pair(draw()), self.optimizer, weights),
             self.D,
             self.d_optimizer,
         )
 
-    def state(self):
-        """All that training changes, as a flat dict of tensors."""
-        return state_of(self._trained, self.streams) | {"features": self.generation.fingerprint}
-
-    def load_state(self, state):
-        """Put back what :meth:`state` gave."""
-        self.generation.check_fingerprint(state["features"])
-        load_state_of(self._trained, self.streams, state)
-
     @property
-    def _trained(self):
+    def trained(self) -> dict[str, tuple[nn.Module, torch.optim.Optimizer]]:
         return {"g": (self.G, self.optimizer), "d": (self.D, self.d_optimizer)}
 
 
-def load_path_state(net, optimizer, state):
-    """Give a network and its optimiser what belongs to its path in the state of a supernet.
+def load_path_state(
+    net: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Tensor]
+) -> None:
+    """Copy the part of a supernet's state that belongs to a network's path.
 
     Args:
-        net: stands alone.
-        optimizer: of it.
-        state: of :func:`~moonas.training.sgd.training_state`.
+        net: stand-alone network.
+        optimizer: optimiser of the network.
+        state: state of the supernet, see :func:`moonas.training.sgd.training_state`.
 
     Raises:
         ValueError: a weight of the network is missing, or has another shape.
@@ -204,174 +272,217 @@ def load_path_state(net, optimizer, state):
     weights = part_of_state(state, "weights")
     for name, tensor in own.items():
         if name not in weights or weights[name].shape != tensor.shape:
-            raise ValueError(f"These are weights of another network: {name} does not fit.")
-    taken = {f"weights.{name}": weights[name] for name in own}
+            raise ValueError(
+                f"The stored weights belong to another network: {name} is missing or has another "
+                "shape."
+            )
+    path_state = {f"weights.{name}": weights[name] for name in own}
     for key, tensor in part_of_state(state, "memory").items():
         if key.split(".", 1)[1] in own:
-            taken[f"memory.{key}"] = tensor
-    load_training_state(net, optimizer, taken)
+            path_state[f"memory.{key}"] = tensor
+    load_training_state(net, optimizer, path_state)
 
 
-class Own:
-    """A generator with its optimiser, that nobody else trains."""
+class GeneratorCopy:
+    """A generator with an optimiser of its own, which shares no weights.
 
-    def __init__(self, net, recipe):
+    Args:
+        net: generator.
+        recipe: hyperparameters.
+
+    Attributes:
+        optimizer: optimiser of the generator.
+        weights: parameters of the generator.
+    """
+
+    def __init__(self, net: Generator, recipe: Recipe) -> None:
         self.net, self.optimizer = net, recipe.optimizer(net)
         self.weights = list(net.parameters())
 
 
-class OneToOne(_GanEvaluator):
-    """Stage 2: each discriminator has a generator of its own, a copy of the best one (eqs. 9, 10).
+class OneToOne(GanEvaluator):
+    """Stage 2: each discriminator trains with its own copy of the best generator (eqs. 9 and 10).
 
-    Discriminators share SuperNet-D. Generators are true copies, with optimisers of their own. After
-    a round all P GANs are judged; with weight resetting every generator of the next round begins as
-    a copy of the one with the lowest FID. Without it, who survives keeps his generator, and who
-    is new takes over that of one who did not survive.
+    Discriminators share SuperNet-D. Copies of the generator share nothing. After each generation
+    all P GANs are evaluated. With weight resetting, every generator of the next generation starts
+    as a copy of the one with the lowest FID. Without it, a surviving discriminator keeps its
+    generator, and a new discriminator takes over the generator of one that did not survive.
 
     Args:
-        problem: an :class:`~moonas.problems.eagan.discriminator_problem.EAGANDiscriminator`.
-        architecture: of all generators.
-        state: () -> weights and memory of its optimiser that the generator begins with, see
-            :func:`~moonas.training.sgd.training_state`; or None: it is trained against
-            ``make_discriminator()`` first.
-        make_discriminator: () -> a discriminator.
+        problem: problem that uses the evaluator.
+        architecture: architecture of all generators.
+        read_state: function that returns the first state of the generator and its optimiser, see
+            :func:`moonas.training.sgd.training_state`; None to train the generator during the
+            warm-up, against ``build_discriminator()``.
+        build_discriminator: function that returns an untrained discriminator.
+
+    Attributes:
+        best: the best generator so far.
+        best_scores: scores of ``best``; None if it has not been evaluated.
+        generators: generator of each discriminator in the last generation.
+        scores: scores of these generators after the last generation.
     """
 
-    def __init__(self, problem, architecture, state, make_discriminator):
-        super().__init__(problem)
-        self.architecture, self.first_state = architecture, state
-        self.make_discriminator = make_discriminator
+    settings: DiscriminatorSettings
 
-    def begin_weights(self, seed):
+    def __init__(
+        self,
+        problem: GanProblem,
+        architecture: Architecture,
+        read_state: Callable[[], Mapping[str, Tensor]] | None,
+        build_discriminator: Callable[[], nn.Module],
+    ) -> None:
+        super().__init__(problem)
+        self.architecture, self.read_state = architecture, read_state
+        self.build_discriminator = build_discriminator
+
+    def begin_weights(self, seed: int) -> None:
         with initial_weights(seed, "discriminators"):
-            self.D = self.placed(SuperDiscriminator(**self.problem.discriminator_shape))
+            self.D = self.to_device(SuperDiscriminator(**self.problem.discriminator_shape))
         self.d_optimizer = self.recipe.d_optimizer(self.D)
         with initial_weights(seed, "generators"):
-            self.best = self._fresh()  # copied for whoever wants a generator
-        if self.first_state is not None:
-            load_path_state(self.best.net, self.best.optimizer, self.first_state())
-        self.owners = {}  # key of a discriminator -> its Own
-        self.found = {}  # the same -> (fid, inverse_is) after the last round
-        self.best_found = None  # (fid, inverse_is) of the best
+            self.best = self._untrained_generator()
+        if self.read_state is not None:
+            load_path_state(self.best.net, self.best.optimizer, self.read_state())
+        self.generators: dict[Key, GeneratorCopy] = {}
+        self.scores: dict[Key, Scores] = {}
+        self.best_scores: Scores | None = None
 
-    def _fresh(self):
+    def _untrained_generator(self) -> GeneratorCopy:
         net = Generator(self.architecture, running=False, **self.problem.generator_shape)
-        return Own(self.placed(net), self.recipe)
+        return GeneratorCopy(self.to_device(net), self.recipe)
 
-    def copy_of(self, own):
-        """A generator with the same weights and the same memory of its optimiser."""
-        copy = self._fresh()
-        load_training_state(copy.net, copy.optimizer, training_state(own.net, own.optimizer))
+    def copy(self, generator: GeneratorCopy) -> GeneratorCopy:
+        """Return a generator with the same weights and the same state of its optimiser."""
+        copy = self._untrained_generator()
+        state = training_state(generator.net, generator.optimizer)
+        load_training_state(copy.net, copy.optimizer, state)
         return copy
 
-    def key(self, architecture):
-        """What tells discriminators apart."""
+    def key(self, architecture: Architecture) -> Key:
+        """Return the key of a discriminator in ``generators`` and ``scores``."""
         return tuple(self.problem.encode(architecture).tolist())
 
-    def pair(self, architecture):
-        """Generator and discriminator of an architecture."""
-        return self.own(architecture).net, partial(self.D, architecture=architecture)
+    def pair(self, architecture: Architecture) -> tuple[Generate, Score]:
+        generator = self.generator_of(architecture).net
+        return generator, partial(self.D, architecture=architecture)
 
-    def own(self, architecture):
-        """The generator of a discriminator with its optimiser; one without its own has the best."""
-        return self.owners.get(self.key(architecture), self.best)
+    def generator_of(self, architecture: Architecture) -> GeneratorCopy:
+        """Return the generator of a discriminator, or the best one if it has none."""
+        return self.generators.get(self.key(architecture), self.best)
 
-    def warm_up(self):
-        """Train the generator, if none was given; then SuperNet-D against it, as it stays.
+    def warm_up(self) -> dict[str, Any]:
+        """Train the generator unless its weights were given, then SuperNet-D against it.
 
-        The paper lets all generators of the first round begin with the weights that stage 1 found,
-        so warming up must not change them.
+        In the paper, all generators of the first generation start with the weights that stage 1
+        found, so the generator stays fixed while SuperNet-D trains.
         """
-        s, report = self.settings, {}
-        if self.first_state is None:
+        s = self.settings
+        report: dict[str, Any] = {}
+        if self.read_state is None:
             with initial_weights(self.seed, "first discriminator"):
-                first = self.placed(self.make_discriminator())
+                first = self.to_device(self.build_discriminator())
             report = self.run_epochs(
                 "training the generator",
                 s.generator_epochs,
-                lambda: self._drawn(self.best, first),
+                lambda: self.training_pair(self.best, first),
                 first,
                 self.recipe.d_optimizer(first),
             )
             report = {f"first_{key}": value for key, value in report.items()}
 
-        def draw():
+        def draw() -> TrainingPair:
             score = partial(self.D, architecture=self.random_architecture())
-            return Drawn(self.best.net, score)
+            return TrainingPair(self.best.net, score)
 
         return report | self.run_epochs(
             "warming up", s.warmup_epochs, draw, self.D, self.d_optimizer
         )
 
-    def train(self, candidates):
-        """A round: each step trains one of the GANs, drawn uniformly (algorithm 1)."""
+    def train(self, candidates: Candidates) -> dict[str, Any]:
+        """Train for one generation; each step samples one of the GANs (algorithm 1)."""
         keys = [tuple(row) for row in candidates.rows.tolist()]
-        self._hand_out(keys)
+        self.assign_generators(keys)
         gans = list(zip(candidates, keys, strict=True))
 
-        def draw():
-            architecture, key = self.one_of(gans)
-            return self._drawn(self.owners[key], partial(self.D, architecture=architecture))
+        def draw() -> TrainingPair:
+            architecture, key = gans[self.sample_index(len(gans))]
+            score = partial(self.D, architecture=architecture)
+            return self.training_pair(self.generators[key], score)
 
         report = self.run_epochs(
-            "training every round", self.settings.epochs, draw, self.D, self.d_optimizer
+            "training the candidates", self.settings.epochs, draw, self.D, self.d_optimizer
         )
-        columns = self.evaluate_generators([own.net for own in self.owners.values()])
+        columns = self.evaluate_generators([g.net for g in self.generators.values()])
         scores = np.column_stack([columns["fid"], columns["inverse_is"]])
-        self.found = dict(zip(self.owners, map(tuple, scores), strict=True))
+        self.scores = dict(zip(self.generators, map(_scores, scores), strict=True))
         fids = np.where(np.isnan(scores[:, 0]), math.inf, scores[:, 0])
         if np.isfinite(fids).any():
-            self.best = self.copy_of(list(self.owners.values())[fids.argmin()])
-            self.best_found = tuple(scores[fids.argmin()])
+            best = int(fids.argmin())
+            self.best = self.copy(list(self.generators.values())[best])
+            self.best_scores = _scores(scores[best])
         return report
 
-    def _hand_out(self, keys):
-        """A generator for each discriminator of a round."""
-        if self.settings.weight_resetting or not self.owners:
-            self.owners = {key: self.copy_of(self.best) for key in keys}
+    def assign_generators(self, keys: Sequence[Key]) -> None:
+        """Give each discriminator of a generation its generator.
+
+        Args:
+            keys: keys of the discriminators.
+        """
+        if self.settings.weight_resetting or not self.generators:
+            self.generators = {key: self.copy(self.best) for key in keys}
             return
-        free = [own for key, own in self.owners.items() if key not in keys]
-        kept = {key: self.owners[key] for key in keys if key in self.owners}
+        dropped = [g for key, g in self.generators.items() if key not in keys]
+        assigned = {key: self.generators[key] for key in keys if key in self.generators}
         for key in keys:
-            if key not in kept:
-                kept[key] = free.pop(0) if free else self.copy_of(self.best)
-        self.owners = {key: kept[key] for key in keys}
+            if key not in assigned:
+                assigned[key] = dropped.pop(0) if dropped else self.copy(self.best)
+        self.generators = {key: assigned[key] for key in keys}
 
-    def _drawn(self, own, score):
-        return Drawn(own.net, score, own.optimizer, own.weights)
+    def training_pair(self, generator: GeneratorCopy, score: Score) -> TrainingPair:
+        """Return the pair that trains a generator against a discriminator."""
+        return TrainingPair(generator.net, score, generator.optimizer, generator.weights)
 
-    def qualities(self, candidates):
-        """Columns fid and inverse_is: of a round's GANs as scored at its end, else of the best."""
-        scores = [self.found.get(tuple(row)) for row in candidates.rows.tolist()]
-        if None in scores and self.best_found is None:
+    def quality_scores(self, candidates: Candidates) -> dict[str, np.ndarray]:
+        """Return the columns fid and inverse_is of candidates, (n,) each.
+
+        A discriminator of the last generation has the scores of its generator after it; any other
+        discriminator has the scores of the best generator.
+        """
+        known = [self.scores.get(tuple(row)) for row in candidates.rows.tolist()]
+        if None in known and self.best_scores is None:
             columns = self.evaluate_generators([self.best.net])
-            self.best_found = columns["fid"][0], columns["inverse_is"][0]
-        scores = np.array([self.best_found if s is None else s for s in scores], dtype=float)
+            self.best_scores = columns["fid"][0], columns["inverse_is"][0]
+        scores = np.array([self.best_scores if s is None else s for s in known], dtype=float)
         return {"fid": scores[:, 0], "inverse_is": scores[:, 1]}
 
-    def state(self):
-        """All that training changes, as a flat dict of tensors."""
-        found = [self.found[key] for key in self.owners]
-        best = [] if self.best_found is None else [self.best_found]
-        return state_of(self._trained, self.streams) | {
-            "owners": torch.tensor(list(self.owners), dtype=torch.int64),
-            "found": torch.tensor(found, dtype=torch.float64),
+    def state(self) -> dict[str, Tensor]:
+        scores = [self.scores[key] for key in self.generators]
+        best = [] if self.best_scores is None else [self.best_scores]
+        return adversarial_state(self.trained, self.streams) | {
+            "owners": torch.tensor(list(self.generators), dtype=torch.int64),
+            "found": torch.tensor(scores, dtype=torch.float64),
             "best_found": torch.tensor(best, dtype=torch.float64),
-            "features": self.generation.fingerprint,
+            "features": self.quality.fingerprint,
         }
 
-    def load_state(self, state):
-        """Put back what :meth:`state` gave."""
-        self.generation.check_fingerprint(state["features"])
-        self.owners = {tuple(key): self._fresh() for key in state["owners"].tolist()}
-        load_state_of(self._trained, self.streams, state)
-        self.found = dict(zip(self.owners, map(tuple, state["found"].tolist()), strict=True))
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        self.quality.check_fingerprint(state["features"])
+        keys = [tuple(key) for key in state["owners"].tolist()]
+        self.generators = {key: self._untrained_generator() for key in keys}
+        load_adversarial_state(self.trained, self.streams, state)
+        self.scores = dict(zip(keys, map(tuple, state["found"].tolist()), strict=True))
         best = state["best_found"].tolist()
-        self.best_found = tuple(best[0]) if best else None
+        self.best_scores = tuple(best[0]) if best else None
 
     @property
-    def _trained(self):
-        owned = {f"g{number}": own for number, own in enumerate(self.owners.values())}
-        owned["best"] = self.best
-        generators = {name: (own.net, own.optimizer) for name, own in owned.items()}
-        return generators | {"d": (self.D, self.d_optimizer)}
+    def trained(self) -> dict[str, tuple[nn.Module, torch.optim.Optimizer]]:
+        generators = {f"g{number}": g for number, g in enumerate(self.generators.values())}
+        generators["best"] = self.best
+        networks = {name: (g.net, g.optimizer) for name, g in generators.items()}
+        return networks | {"d": (self.D, self.d_optimizer)}
+
+
+def _scores(row: np.ndarray) -> Scores:
+    fid, inverse_is = row.tolist()
+    return fid, inverse_is

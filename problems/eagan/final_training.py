@@ -1,9 +1,15 @@
-"""The full training of a GAN that a search has found: from scratch, with a moving average."""
+"""Full training of a GAN from scratch, with a moving average of the generator's weights."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from moonas.data import checksums, describe
@@ -11,7 +17,7 @@ from moonas.errors import SearchFailed
 from moonas.metrics.inception_score import inception_score
 from moonas.models.model import MODEL, write_model
 from moonas.nets.devices import repeatable, resolve_device
-from moonas.nets.randomness import generator as stream
+from moonas.nets.randomness import generator as random_generator
 from moonas.nets.randomness import initial_weights
 from moonas.run.journal import read_run
 from moonas.run.stage import EpochTraining
@@ -22,110 +28,120 @@ from moonas.training.sgd import part_of_state
 from . import zoo
 from .drawing import save_grid
 from .gan_file import discriminator_shape, discriminator_text, generator_shape, read_gan
-from .gan_problem import GRID, discriminator_maker
-from .generation import Generation, generation_columns
-from .generator_net import Generator, check_side, settle_statistics
+from .gan_problem import N_GRID_IMAGES, build_discriminator_from
+from .generation import ImageQuality, quality_columns
+from .generator_net import Generator, check_side, estimate_running_statistics
+from .operations import Module
 from .settings import TrainingSettings
 from .training import (
     ADVICE,
-    Drawn,
+    RandomStreams,
     Recipe,
-    Streams,
-    load_state_of,
-    state_of,
+    TrainingPair,
+    adversarial_state,
+    load_adversarial_state,
     train_adversarially,
 )
 
+N_STATISTICS_LATENTS = 2000  # latent vectors that running statistics are estimated from
 
-def build(from_run=None, **options):
-    """The training; ``options`` are fields of :class:`TrainingSettings`.
+
+def build(from_run: str | Path | None = None, **options: Any) -> FinalTraining:
+    """Return the training; ``options`` are fields of :class:`TrainingSettings`.
 
     Args:
-        from_run: run folder whose picked GAN to train, with its settings where nothing is said.
+        from_run: run folder whose picked GAN to train. Settings of that run are the defaults.
+        options: settings of the training.
     """
     if from_run is None:
         return FinalTraining(TrainingSettings(**options))
-    found = read_gan(from_run)
+    gan = read_gan(from_run)
     searched = read_run(from_run)[0]["settings"]
-    taken = recorded_options(TrainingSettings, searched, without=("epochs", "score_images"))
-    taken |= {name: found[name] for name in ("generator", "discriminator")}
-    return FinalTraining(TrainingSettings(**taken | options))
+    defaults = recorded_options(TrainingSettings, searched, without=("epochs", "score_images"))
+    defaults |= {name: gan[name] for name in ("generator", "discriminator")}
+    return FinalTraining(TrainingSettings(**defaults | options))
 
 
-def build_network(about):
-    """The untrained generator of a model that :class:`FinalTraining` has written."""
+def build_network(about: Mapping[str, Any]) -> Generator:
+    """Return the untrained generator of a model file.
+
+    Args:
+        about: header of the file, which :class:`FinalTraining` wrote.
+    """
     return Generator(zoo.find_generator(about["generator"]), **about["shape"])
 
 
 @dataclass(frozen=True)
-class Trained:
-    """What a full training ended with.
+class TrainedResult:
+    """Result of a full training.
 
     Args:
-        generator: averaged, with running statistics.
-        discriminator: as it is.
-        scores: a dict: fid (to the images it was trained on), test_fid (to those for the final
-            test), is_mean, is_std, and shares, (n_classes,), of the images taken for each class.
+        generator: generator with averaged weights and running statistics.
+        discriminator: discriminator with its last weights.
+        scores: ``fid`` to the training set, ``test_fid`` to the test set, ``is_mean``, ``is_std``,
+            and ``shares``, (n_classes,), the share of images that the feature network assigns to
+            each class.
     """
 
     generator: Generator
-    discriminator: torch.nn.Module
-    scores: dict
+    discriminator: nn.Module
+    scores: dict[str, Any]
 
     @property
-    def columns(self):
-        """The scores that are columns of a search, too."""
+    def columns(self) -> dict[str, float]:
+        """Scores that are also columns of a search."""
         return {"fid": self.scores["fid"], "inverse_is": 1 / self.scores["is_mean"]}
 
 
 class FinalTraining(EpochTraining):
-    """Trains generator and discriminator from scratch; ``run(seed=1)`` gives :class:`Trained`."""
+    """Full training of a generator and a discriminator from scratch.
 
+    ``run(seed)`` returns a :class:`TrainedResult`.
+
+    Args:
+        settings: settings of the training.
+    """
+
+    settings: TrainingSettings
     description = "training a GAN from scratch"
     phase = "training from scratch"
 
-    def __init__(self, settings):
+    def __init__(self, settings: TrainingSettings) -> None:
         self.settings = settings
         self.info = describe(settings.data, settings.image_size)
         check_side(self.info.side)
-        self.features_description = generation_columns(settings, self.info)[0].unit
+        self.features_name = quality_columns(settings, self.info)[0].unit
         self.inputs = checksums(self.info)
         self.device = resolve_device(settings.device)
         self.architecture = zoo.find_generator(settings.generator)
         self.recipe = select(Recipe, settings)
-        self.make_discriminator = discriminator_maker(
-            settings.discriminator, settings, self.info, mend=True
+        self.build_discriminator = build_discriminator_from(
+            settings.discriminator, settings, self.info, repair=True
         )
 
     @property
-    def n_epochs(self):
-        """Epochs of the training."""
+    def n_epochs(self) -> int:  # type: ignore[override]  # the base class has an attribute
+        """Number of epochs."""
         return self.settings.epochs
 
-    def start(self, seed):
-        """An untrained GAN."""
-        gan = _Gan(self, seed)
+    def start(self, seed: int) -> GanTrainer:
+        """Return a trainer with an untrained GAN."""
+        trainer = GanTrainer(self, seed)
         self.log(f"Generator: {self.architecture}.")
-        self.log(f"Discriminator: {discriminator_text(gan.D)}.")
-        return gan
+        self.log(f"Discriminator: {discriminator_text(trainer.D)}.")
+        return trainer
 
-    @staticmethod
-    def line(epoch, metrics):
-        """What an epoch reported, as a line of text."""
-        losses = f"loss of D {metrics['d_loss']:.3f}, of G {metrics['g_loss']:.3f}"
-        return f"  epoch {epoch + 1:>3}: {losses}"
+    def line(self, epoch: int, metrics: dict[str, Any]) -> str:
+        """Return the log line of an epoch."""
+        losses = f"discriminator loss {metrics['d_loss']:.3f}, generator loss"
+        return f"  epoch {epoch + 1:>3}: {losses} {metrics['g_loss']:.3f}"
 
-    @staticmethod
-    def result(gan, scores):
-        """A :class:`Trained`."""
-        return Trained(gan.settled(), gan.D, scores)
+    def result(self, trainer: GanTrainer, scores: dict[str, Any]) -> TrainedResult:
+        """Return the result of the training."""
+        return TrainedResult(trainer.averaged_generator(), trainer.D, scores)
 
-    def about(self, trained):
-        """The header of ``model.pt``, see :func:`moonas.models.model.write_model`.
-
-        Args:
-            trained: a :class:`Trained`.
-        """
+    def about(self, trained: TrainedResult) -> dict[str, Any]:
+        """Return the header of ``model.pt``, see :func:`moonas.models.model.write_model`."""
         scores = trained.scores
         return {
             "kind": "generator",
@@ -136,26 +152,28 @@ class FinalTraining(EpochTraining):
             "input_shape": [self.settings.latent],
             "data": self.info.name,
             "scores": {name: scores[name] for name in ("fid", "test_fid", "is_mean", "is_std")},
-            "fid_of": self.features_description,
+            "fid_of": self.features_name,
             "discriminator": {
                 "architecture": discriminator_text(trained.discriminator),
                 "shape": discriminator_shape(self.settings, self.info),
             },
         }
 
-    def report(self, trained, folder):
-        """Write model.pt, with generator and discriminator, and samples.png; the lines to print."""
-        scores, of = trained.scores, self.features_description
+    def report(self, trained: TrainedResult, folder: Path) -> list[str]:
+        """Write model.pt, with both networks, and samples.png; return the lines to print."""
+        scores, features = trained.scores, self.features_name
         about = self.about(trained)
         write_model(folder / MODEL, trained.generator, about, trained.discriminator)
-        latents = torch.randn(GRID, self.settings.latent, generator=stream(0, "grid"))
+        latents = torch.randn(
+            N_GRID_IMAGES, self.settings.latent, generator=random_generator(0, "grid")
+        )
         with torch.inference_mode(), repeatable(self.settings.threads):
             images = trained.generator(latents.to(self.device))
         save_grid((images.cpu() + 1) / 2, folder / "samples.png")
         lines = [
-            f"Of {self.settings.score_images:,} images: FID ({of}) {scores['fid']:.2f} to the "
-            f"images it was trained on, {scores['test_fid']:.2f} to those for the final test; "
-            f"Inception Score ({of}) {scores['is_mean']:.2f} +- {scores['is_std']:.2f}."
+            f"Scores of {self.settings.score_images:,} generated images: FID ({features}) "
+            f"{scores['fid']:.2f} to the training set and {scores['test_fid']:.2f} to the test "
+            f"set; Inception Score ({features}) {scores['is_mean']:.2f} +- {scores['is_std']:.2f}."
         ]
         if self.settings.features == "classifier":
             shares = " ".join(f"{100 * share:.1f}" for share in scores["shares"])
@@ -163,40 +181,41 @@ class FinalTraining(EpochTraining):
         return lines
 
 
-class _Gan:
-    """A GAN in training.
+class GanTrainer:
+    """A GAN in training, with a moving average of the generator's weights.
 
     Args:
-        training: a :class:`FinalTraining`.
-        seed: of the run.
+        training: stage that trains it.
+        seed: seed of the run.
     """
 
-    def __init__(self, training, seed):
+    def __init__(self, training: FinalTraining, seed: int) -> None:
         self.training, self.settings, self.seed = training, training.settings, seed
         s, self.device = self.settings, training.device
-        self.generation = Generation(s, training.info, self.device)
-        self.generation.load()
+        self.quality = ImageQuality(s, training.info, self.device)
+        self.quality.load()
         self.shape = generator_shape(s, training.info)
         with initial_weights(seed, "training", "generator"):
-            self.G = self._placed(Generator(training.architecture, **self.shape))
+            self.G = self._to_device(Generator(training.architecture, **self.shape))
         with initial_weights(seed, "training", "discriminator"):
-            self.D = self._placed(training.make_discriminator())
-        self.average = AveragedModel(
-            self.G, multi_avg_fn=get_ema_multi_avg_fn(s.average), use_buffers=False
-        )
+            self.D = self._to_device(training.build_discriminator())
+        average = get_ema_multi_avg_fn(s.average)  # type: ignore[no-untyped-call]  # torch's
+        self.average = AveragedModel(self.G, multi_avg_fn=average, use_buffers=False)
         self.optimizer = training.recipe.optimizer(self.G)
         self.d_optimizer = training.recipe.d_optimizer(self.D)
-        self.streams = Streams.of(seed, "training")
+        self.streams = RandomStreams.from_seed(seed, "training")
 
-    def _placed(self, net):
-        return net.to(self.device, memory_format=torch.channels_last)
+    def _to_device(self, net: Module) -> Module:
+        return net.to(self.device).to(memory_format=torch.channels_last)
 
-    def train(self, epoch):
-        """One epoch; a dict that tells of it."""
-        pair = Drawn(self.G, self.D, self.optimizer, list(self.G.parameters()))
+    def train(self, epoch: int) -> dict[str, Any]:
+        """Train for one epoch and return its report."""
+        images = self.quality.images
+        assert images is not None
+        pair = TrainingPair(self.G, self.D, self.optimizer, list(self.G.parameters()))
         with repeatable(self.settings.threads):
             report = train_adversarially(
-                self.generation.images,
+                images,
                 lambda: pair,
                 self.D,
                 self.d_optimizer,
@@ -208,52 +227,61 @@ class _Gan:
         require_a_step(replace(report, steps=report.g_steps), advice=ADVICE)
         return {"epochs": 1} | report.as_dict()
 
-    def latents(self, n, purpose):
-        """(n, latent), the same for a seed and a purpose, in batches."""
+    def latents(self, n: int, purpose: str) -> Sequence[Tensor]:
+        """Return batches of n latent vectors, which depend on the seed and the purpose alone."""
         s = self.settings
-        z = torch.randn(n, s.latent, generator=stream(self.seed, purpose))
-        return z.to(self.device).split(s.score_batch)
+        z = torch.randn(n, s.latent, generator=random_generator(self.seed, purpose))
+        return torch.split(z.to(self.device), s.score_batch)
 
-    def settled(self):
-        """The averaged generator, its running statistics those of its own images."""
-        generator = self._placed(Generator(self.training.architecture, **self.shape))
+    def averaged_generator(self) -> Generator:
+        """Return the averaged generator, with running statistics of its own images."""
+        generator = self._to_device(Generator(self.training.architecture, **self.shape))
         generator.load_state_dict(self.average.module.state_dict())
         with repeatable(self.settings.threads):
-            settle_statistics(generator, self.latents(2000, "statistics"))
+            latents = self.latents(N_STATISTICS_LATENTS, "statistics")
+            estimate_running_statistics(generator, latents)
         return generator.eval()
 
-    def evaluate(self):
-        """Scores of the averaged generator, see :class:`Trained`."""
+    def evaluate(self) -> dict[str, Any]:
+        """Return the scores of the averaged generator, see :class:`TrainedResult`.
+
+        Raises:
+            SearchFailed: a pixel is not finite.
+        """
         s = self.settings
-        test = Generation(s, self.training.info, self.device, final=True)
+        test = ImageQuality(s, self.training.info, self.device, final=True)
         test.load()
         with repeatable(s.threads):
-            latents = torch.cat(self.latents(s.score_images, "scores"))
-            pixels = self.generation.generate(self.settled(), latents)
+            latents = torch.cat(tuple(self.latents(s.score_images, "scores")))
+            pixels = self.quality.generate(self.averaged_generator(), latents)
             if not bool(pixels.isfinite().all()):
-                raise SearchFailed("The trained generator's images are not finite.")
-            features, logs = self.generation.extract(pixels, s.score_batch)
+                raise SearchFailed(f"The trained generator's images are not finite. {ADVICE}")
+            features, logs = self.quality.extract(pixels, s.score_batch)
         mean, std = inception_score(logs, s.is_splits)
         return {
-            "fid": self.generation.distance(features),
+            "fid": self.quality.distance(features),
             "test_fid": test.distance(features),
             "is_mean": mean,
             "is_std": std,
             "shares": np.bincount(logs.argmax(1), minlength=logs.shape[1]) / len(logs),
         }
 
-    def state(self):
-        """All that training changes, as a flat dict of tensors."""
+    def state(self) -> dict[str, Tensor]:
+        """Return everything that training changes, as a flat dict of tensors."""
         average = {f"average.{k}": v for k, v in self.average.state_dict().items()}
-        features = {"features": self.generation.fingerprint}
-        return state_of(self._trained, self.streams) | average | features
+        features = {"features": self.quality.fingerprint}
+        return adversarial_state(self._trained, self.streams) | average | features
 
-    def load_state(self, state):
-        """Put back what :meth:`state` gave."""
-        self.generation.check_fingerprint(state["features"])
-        load_state_of(self._trained, self.streams, state)
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore what :meth:`state` returned.
+
+        Raises:
+            ValueError: the run was evaluated with a different feature network.
+        """
+        self.quality.check_fingerprint(state["features"])
+        load_adversarial_state(self._trained, self.streams, state)
         self.average.load_state_dict(part_of_state(state, "average"))
 
     @property
-    def _trained(self):
+    def _trained(self) -> dict[str, tuple[nn.Module, torch.optim.Optimizer]]:
         return {"g": (self.G, self.optimizer), "d": (self.D, self.d_optimizer)}

@@ -1,4 +1,4 @@
-"""Files with a GAN: gan.json and gan.pt of a search, model.pt of a training."""
+"""Files that store a GAN: gan.json and gan.pt of a search, model.pt of a full training."""
 
 from __future__ import annotations
 
@@ -15,75 +15,85 @@ from moonas.data.images import DataInfo
 from moonas.files import write_json
 from moonas.files.tensors import read_tensors, unreadable_file_error, write_tensors
 from moonas.models.model import MODEL, find_model, read_model
-from moonas.run.stage import Stage, read_stage_result
+from moonas.run.stage import read_stage_result
 from moonas.training.sgd import part_of_state, training_state
 
 from . import zoo
 from .discriminator_net import Discriminator, SimpleDiscriminator
 from .generator_net import Generator
-from .settings import SIMPLE
+from .settings import SIMPLE, GanSettings
 
 GAN, WEIGHTS = "gan.json", "gan.pt"
 HOLDS = "weights of a GAN"
 
 
 def write_gan(
-    stage: Stage,
+    settings: GanSettings,
+    info: DataInfo,
     generator: Generator,
     discriminator: nn.Module,
     folder: Path,
     optimizer: Optimizer | None = None,
-    **more: Any,
+    **entries: Any,
 ) -> None:
-    """Write what a search leaves: the weights of a GAN, and what they are the weights of.
+    """Write the GAN of a search: its weights to gan.pt and its description to gan.json.
 
     Args:
-        stage: whose settings and data it was made with.
-        generator: a :class:`~moonas.problems.eagan.generator_net.Generator`.
-        discriminator: a module; one of the space has an ``architecture``.
-        folder: to write into.
-        optimizer: of the generator, for its memory.
-        more: further entries of gan.json.
+        settings: settings of the search.
+        info: description of the data set.
+        generator: stand-alone generator.
+        discriminator: stand-alone discriminator.
+        folder: folder to write into.
+        optimizer: optimiser of the generator, whose state is stored too.
+        entries: additional entries of gan.json.
     """
     tensors = training_state(generator, optimizer, "generator.")
     tensors |= training_state(discriminator, None, "discriminator.")
     about = {
         "generator": str(generator.architecture),
         "discriminator": discriminator_text(discriminator),
-        "generator_shape": generator_shape(stage.settings, stage.info),
-        "discriminator_shape": discriminator_shape(stage.settings, stage.info),
+        "generator_shape": generator_shape(settings, info),
+        "discriminator_shape": discriminator_shape(settings, info),
     }
     write_tensors(folder / WEIGHTS, tensors, {})
-    write_json(folder / GAN, about | more)
+    write_json(folder / GAN, about | entries)
 
 
 def read_generator(path: str | Path) -> dict[str, Tensor]:
-    """The state of a generator in a gan.pt or model.pt, as of :func:`.training.sgd.training_state`.
+    """Read the state of a generator, as :func:`moonas.training.sgd.training_state` returns it.
+
+    Args:
+        path: path of a gan.pt or model.pt.
 
     Raises:
-        ValueError: the file is missing or damaged, or holds something else.
+        ValueError: the file is missing, damaged or of another kind.
     """
     if Path(path).name == MODEL:
         return {f"weights.{name}": tensor for name, tensor in read_model(path)[1].items()}
-    return part_of_state(read_tensors(path, content=HOLDS)[1], "generator")
+    state: dict[str, Tensor] = part_of_state(read_tensors(path, content=HOLDS)[1], "generator")
+    return state
 
 
 def generator_file(folder: str | Path) -> Path:
-    """The file of a generator in a run folder: gan.pt of a search, model.pt of a training."""
+    """Return the file with the generator of a run: gan.pt of a search, model.pt of a training."""
     folder = Path(folder)
     trained = (folder / MODEL).exists() and not (folder / GAN).exists()
     return folder / (MODEL if trained else WEIGHTS)
 
 
 def read_gan(folder: str | Path) -> dict[str, Any]:
-    """What a search has left in its gan.json, or a training in its model.pt.
+    """Read the description of a GAN, from the gan.json of a search or the model.pt of a training.
+
+    Args:
+        folder: run folder.
 
     Returns:
-        A dict: generator and discriminator, texts; generator_shape and discriminator_shape, their
-        arguments; of a search also calls, the length of its journal.
+        A dict with the texts ``generator`` and ``discriminator``; ``generator_shape`` and
+        ``discriminator_shape``, the arguments of both networks; and, for a search, ``calls``, the
+        number of calls in its journal.
 
     Raises:
-        ValueError: there is none, or the file is damaged.
+        ValueError: there is no such file, or it is damaged.
     """
     path = generator_file(folder)
     if path.name == MODEL:
@@ -98,13 +108,16 @@ def read_gan(folder: str | Path) -> dict[str, Any]:
         except (KeyError, TypeError) as error:
             raise unreadable_file_error(path, "a GAN of a training", error) from None
 
-    def checked(found):
+    def check_keys(gan: dict[str, Any]) -> dict[str, Any]:
         shapes = ("generator_shape", "discriminator_shape")
         for key in ("generator", "discriminator", *shapes, "calls"):
-            found[key]
-        return found
+            gan[key]
+        return gan
 
-    return read_stage_result(folder, GAN, "eagan-generator or eagan-discriminator", checked)
+    gan: dict[str, Any] = read_stage_result(
+        folder, GAN, "eagan-generator or eagan-discriminator", check_keys
+    )
+    return gan
 
 
 @dataclass(frozen=True)
@@ -112,9 +125,10 @@ class TrainedGan:
     """Both networks of a ``model.pt``, on the CPU and in evaluation mode.
 
     Args:
-        generator: (b, latent) -> (b, in_channels, side, side) images in [-1, 1].
-        discriminator: images in [-1, 1] -> (b,).
-        about: the header of the file.
+        generator: network from latent vectors (b, latent) to images (b, in_channels, side, side)
+            in [-1, 1].
+        discriminator: network from images in [-1, 1] to scores (b,).
+        about: header of the file.
     """
 
     generator: Generator
@@ -123,16 +137,16 @@ class TrainedGan:
 
 
 def read_trained_gan(path: str | Path) -> TrainedGan:
-    """The GAN that ``moonas train`` has left.
+    """Read the GAN that ``moonas train`` wrote.
 
-    :func:`moonas.load_model` reads the generator alone, as a model from latents to pixels.
+    :func:`moonas.load_model` reads the generator alone, as a model from latent vectors to pixels.
 
     Args:
-        path: of the model.pt, or of the folder that it is in.
+        path: path of the model.pt, or of its folder.
 
     Raises:
-        ValueError: the file is missing or damaged, or holds no generator with its discriminator.
-            Model files of versions that wrote a gan.pt beside them are such.
+        ValueError: the file is missing or damaged, or has no generator with its discriminator, as
+            files of early versions, which stored both in a separate gan.pt.
     """
     path = find_model(path)
     about, weights, d_weights = read_model(path)
@@ -149,31 +163,31 @@ def read_trained_gan(path: str | Path) -> TrainedGan:
 
 
 def discriminator_builder(
-    text: str | None, side: int, shape: dict[str, Any], *, mend: bool = False
+    text: str | None, side: int, shape: dict[str, Any], *, repair: bool = False
 ) -> Callable[[], Discriminator | SimpleDiscriminator]:
-    """A function that returns an untrained discriminator, another one at each call.
+    """Return a function that builds an untrained discriminator, a new one at each call.
 
     Args:
-        text: see :func:`moonas.problems.eagan.zoo.find_discriminator`, or "simple".
-        side: of the images in pixels.
-        shape: see :func:`discriminator_shape`.
-        mend: change the architecture where it is not legal for these images.
+        text: "simple", or a text for :func:`moonas.problems.eagan.zoo.find_discriminator`.
+        side: side length of the images in pixels.
+        shape: arguments of the discriminator, see :func:`discriminator_shape`.
+        repair: whether to adapt an architecture that is only legal for larger images.
 
     Raises:
-        ValueError: the text names no discriminator.
+        ValueError: the text does not describe a discriminator.
     """
     if text == SIMPLE:
         return partial(SimpleDiscriminator, side, **shape)
-    return partial(Discriminator, zoo.find_discriminator(text, side, mend=mend), **shape)
+    return partial(Discriminator, zoo.find_discriminator(text, side, repair=repair), **shape)
 
 
 def discriminator_text(discriminator: nn.Module) -> str:
-    """The text from which :func:`discriminator_builder` builds the same discriminator again."""
+    """Return the text from which :func:`discriminator_builder` builds the same discriminator."""
     return str(getattr(discriminator, "architecture", SIMPLE))
 
 
-def generator_shape(settings: Any, info: DataInfo) -> dict[str, Any]:
-    """Arguments of generators for some data."""
+def generator_shape(settings: GanSettings, info: DataInfo) -> dict[str, Any]:
+    """Return the arguments of generators for a data set."""
     return dict(
         channels=settings.channels,
         latent=settings.latent,
@@ -182,8 +196,8 @@ def generator_shape(settings: Any, info: DataInfo) -> dict[str, Any]:
     )
 
 
-def discriminator_shape(settings: Any, info: DataInfo) -> dict[str, Any]:
-    """Arguments of discriminators for some data."""
+def discriminator_shape(settings: GanSettings, info: DataInfo) -> dict[str, Any]:
+    """Return the arguments of discriminators for a data set."""
     return dict(
         channels=settings.d_channels,
         in_channels=info.channels,

@@ -1,16 +1,22 @@
-"""Real images that generators are trained on and compared with."""
+"""Quality of generated images: FID and Inception Score against the images of a data set."""
+
+from __future__ import annotations
 
 import hashlib
 import io
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 
 from moonas.data import load
+from moonas.data.images import DataInfo
 from moonas.files import cached
 from moonas.files.tensors import tensor_bytes
 from moonas.metrics.features import (
+    Extractor,
     check_labels,
     classifier,
     classifier_name,
@@ -22,43 +28,72 @@ from moonas.metrics.inception_score import inception_score
 from moonas.nets.devices import repeatable
 from moonas.problem import Column
 
-ALIKE = 1 / 255  # standard deviation of every pixel below which all images are one
-CEILINGS = {"classifier": 200.0, "inception": 1000.0}  # FIDs beyond say nothing more
+from .settings import ImageQualitySettings
+
+Generate = Callable[[torch.Tensor], torch.Tensor]  # (b, latent) -> (b, c, h, w) in [-1, 1]
+
+MIN_STD = 1 / 255  # images whose pixels all have a smaller standard deviation count as identical
+CEILINGS = {"classifier": 200.0, "inception": 1000.0}  # larger FIDs are not informative
 
 
-def generation_columns(settings, info):
-    """The columns fid and inverse_is, which name the features that they are made from."""
-    of = "inception"
+def quality_columns(settings: ImageQualitySettings, info: DataInfo) -> list[Column]:
+    """Return the columns ``fid`` and ``inverse_is``; their unit names the feature network.
+
+    Args:
+        settings: choice of the feature network.
+        info: description of the data set.
+
+    Raises:
+        ValueError: a classifier is chosen, but the images have several labels each.
+    """
+    unit = "inception"
     if settings.features == "classifier":
         check_labels(info)
-        of = classifier_name(info)
+        unit = classifier_name(info)
     ceiling = CEILINGS[settings.features]
     return [
-        Column("fid", of, worst=ceiling, bounds=(0, ceiling)),
-        Column("inverse_is", of, worst=1.0, bounds=(0, 1)),
+        Column("fid", unit, worst=ceiling, bounds=(0, ceiling)),
+        Column("inverse_is", unit, worst=1.0, bounds=(0, 1)),
     ]
 
 
-class Generation:
-    """Real images on a device, and how near generated ones come to them.
+class ImageQuality:
+    """The images of a data set, and the quality of generated images compared with them.
 
-    FID is to all real images that are there, with covariances divided by n - 1; the Inception Score
-    is that of the generated ones. The images for the final test are not touched, unless this is it.
+    FID compares generated images with the whole training set; covariances are divided by n - 1.
+    The Inception Score depends on the generated images alone. The test set is used only if
+    ``final`` is true.
 
     Args:
-        settings: a :class:`~moonas.problems.eagan.settings.GenerationSettings`.
-        info: of the data set.
-        device: a ``torch.device``.
-        final: train on all images to search with, as ever, but compare with those for the test.
+        settings: settings of the images and of both scores.
+        info: description of the data set.
+        device: device that features are computed on.
+        final: whether FID compares with the test set instead of the training set.
+
+    Attributes:
+        images: (n, c, h, w) training images in [-1, 1] on the device, for adversarial training;
+            None before :meth:`load`.
+        classes: names of the classes; empty before :meth:`load`.
+        extract: the :class:`~moonas.metrics.features.Extractor` of the features.
+        distance: FID of features to the real images.
     """
 
-    def __init__(self, settings, info, device, final=False):
-        self.settings, self.info, self.device, self.final = settings, info, device, final
-        self.images = None  # real ones to train on, (n, c, h, w) in [-1, 1], once loaded
-        self.classes = ()
+    extract: Extractor
+    distance: FrechetDistance
 
-    def load(self):
-        """Read the images and prepare the features, unless that is done."""
+    def __init__(
+        self,
+        settings: ImageQualitySettings,
+        info: DataInfo,
+        device: torch.device,
+        final: bool = False,
+    ) -> None:
+        self.settings, self.info, self.device, self.final = settings, info, device, final
+        self.images: torch.Tensor | None = None
+        self.classes: tuple[str, ...] = ()
+
+    def load(self) -> None:
+        """Read the images and compute the features of real ones; later calls do nothing."""
         if self.images is not None:
             return
         s = self.settings
@@ -70,53 +105,59 @@ class Generation:
             self.extract = classifier(data, self.device)
         real = pixels_of(data, data.test_images if self.final else data.images)
         if len(real) < 2:
-            raise ValueError(f"FID wants 2 real images at least; {s.data} has {len(real)}.")
+            raise ValueError(f"FID requires at least 2 real images; {s.data} has {len(real)}.")
         self.distance = FrechetDistance(self._moments(real))
         images = (2 * pixels_of(data, data.images) - 1).to(self.device)
         self.images = images.contiguous(memory_format=torch.channels_last)
 
-    def _moments(self, real):
-        asked = hashlib.sha256(self.extract.fingerprint.encode())
-        asked.update(tensor_bytes(real))
-        asked.update(self.device.type.encode())  # whose last bits differ
+    def _moments(self, real: torch.Tensor) -> Moments:
+        """Return mean and covariance of the features of real images, which are cached.
 
-        def compute():
+        Args:
+            real: (n, c, h, w) pixels in [0, 1].
+        """
+        key = hashlib.sha256(self.extract.fingerprint.encode())
+        key.update(tensor_bytes(real))
+        key.update(self.device.type.encode())  # devices differ in the last bits
+
+        def compute() -> bytes:
             with repeatable(1):
-                found = moments(self.extract(real.to(self.device))[0])
+                result = moments(self.extract(real.to(self.device))[0])
             buffer = io.BytesIO()
-            np.savez(buffer, mean=found.mean, covariance=found.covariance, n=found.n)
+            np.savez(buffer, mean=result.mean, covariance=result.covariance, n=result.n)
             return buffer.getvalue()
 
-        stored = cached(f"moments-{asked.hexdigest()[:32]}.npz", compute)
-        with np.load(io.BytesIO(stored), allow_pickle=False) as found:
-            return Moments(found["mean"], found["covariance"], int(found["n"]))
+        stored = cached(f"moments-{key.hexdigest()[:32]}.npz", compute)
+        with np.load(io.BytesIO(stored), allow_pickle=False) as arrays:
+            return Moments(arrays["mean"], arrays["covariance"], int(arrays["n"]))
 
     @torch.inference_mode()
-    def generate(self, generator, latents):
-        """Images of a generator as pixels from 0 to 1, (n, c, h, w).
+    def generate(self, generator: Generate, latents: torch.Tensor) -> torch.Tensor:
+        """Generate images as pixels in [0, 1], (n, c, h, w).
 
         Args:
-            generator: (b, latent) -> (b, c, h, w) in [-1, 1].
-            latents: (n, latent) on the device.
+            generator: function from latent vectors (b, latent) to images (b, c, h, w) in [-1, 1].
+            latents: (n, latent) latent vectors on the device.
         """
-        parts = [generator(part) for part in latents.split(self.settings.score_batch)]
+        parts = [generator(part) for part in torch.split(latents, self.settings.score_batch)]
         return (torch.cat(parts) + 1) / 2
 
-    def evaluate(self, generator, latents):
-        """FID, 1 / Inception Score and the share of each class among generated images.
+    def evaluate(self, generator: Generate, latents: torch.Tensor) -> dict[str, Any]:
+        """Evaluate a generator by FID, 1 / Inception Score and the shares of the classes.
 
         Args:
-            generator: (b, latent) -> (b, c, h, w) in [-1, 1].
-            latents: (n, latent) on the device.
+            generator: function from latent vectors (b, latent) to images (b, c, h, w) in [-1, 1].
+            latents: (n, latent) latent vectors on the device.
 
         Returns:
-            A dict: fid (at most its ceiling) and inverse_is, both NaN where an image or a feature
-            is not finite, or all images are one; and shares, (n_classes,), of the images that the
-            network of the features takes for each class.
+            A dict with ``fid``, at most its ceiling; ``inverse_is``; and ``shares``, (n_classes,),
+            the share of images that the feature network assigns to each class. Both scores are NaN
+            and ``shares`` is empty if an image or a feature is not finite, or if all images are
+            identical.
         """
         pixels = self.generate(generator, latents)
         failed = {"fid": math.nan, "inverse_is": math.nan, "shares": np.empty(0)}
-        if not bool(pixels.isfinite().all()) or float(pixels.std(dim=0).max()) < ALIKE:
+        if not bool(pixels.isfinite().all()) or float(pixels.std(dim=0).max()) < MIN_STD:
             return failed
         features, logs = self.extract(pixels, self.settings.score_batch)
         if not (np.isfinite(features).all() and np.isfinite(logs).all()):
@@ -130,19 +171,22 @@ class Generation:
         }
 
     @property
-    def fingerprint(self):
-        """What tells the features from any others, as a tensor that a state can hold."""
+    def fingerprint(self) -> torch.Tensor:
+        """Fingerprint of the feature network, (32,) uint8, to be stored in a checkpoint."""
         return torch.tensor(list(bytes.fromhex(self.extract.fingerprint)), dtype=torch.uint8)
 
-    def check_fingerprint(self, mark):
-        """Refuse weights of a run that was scored by other features.
+    def check_fingerprint(self, fingerprint: torch.Tensor) -> None:
+        """Raise an error if a run was evaluated with a different feature network.
+
+        Args:
+            fingerprint: fingerprint in a checkpoint of the run.
 
         Raises:
-            ValueError: the mark is another.
+            ValueError: the fingerprint differs.
         """
-        if not torch.equal(mark.cpu(), self.fingerprint):
+        if not torch.equal(fingerprint.cpu(), self.fingerprint):
             raise ValueError(
-                f"This run was scored with another {self.extract.name} than the one at hand, and "
-                "their scores do not compare. The library, the data or the file of weights have "
-                "changed since; start the run again in another folder."
+                f"This run was evaluated with another {self.extract.name}, so its scores are not "
+                "comparable with new ones. The library, the data or the weights file have changed "
+                "since; start a new run in another folder."
             )

@@ -1,42 +1,63 @@
-"""Generators of EAGAN: three Up-Cells, alone or as a path through shared weights (figure 1)."""
+"""Generators of EAGAN: three Up-Cells, stand-alone or as a path through a supernet (figure 1)."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from .operations import (
-    alone,
+    Candidates,
+    add_inputs,
     apply_edge,
     convolution,
     edge_operations,
-    total,
+    single_candidates,
     up_operation,
 )
-from .space import N_CELLS, GeneratorSpace
+from .space import N_CELLS, Architecture, CellNames, GeneratorSpace
 
 LATENT_PARTS = N_CELLS
-SKIP_MODES = ("nearest", "bilinear", "nearest")  # of what comes into each Up-Cell from earlier ones
-EDGES = GeneratorSpace().edges  # names of the operations of each
+SKIP_MODES = ("nearest", "bilinear", "nearest")  # interpolation of the skips into each Up-Cell
+EDGES = GeneratorSpace().edges  # names of the operations of each edge
 
 
 class Skip(nn.Module):
-    """From an earlier Up-Cell: interpolation to the side at hand, and a 1x1 convolution there."""
+    """Connection from an earlier Up-Cell: interpolation and a 1x1 convolution.
 
-    def __init__(self, channels, mode):
+    Args:
+        channels: number of input and output channels.
+        mode: "nearest" or "bilinear".
+    """
+
+    def __init__(self, channels: int, mode: str) -> None:
         super().__init__()
         self.mode = mode
         self.conv = convolution(channels, channels, 1)
 
-    def forward(self, x, side):
-        return self.conv(F.interpolate(x, size=side, mode=self.mode))
+    def forward(self, x: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+        """Resize x, (b, c, h, w), to a spatial size (h', w') and convolve it."""
+        out: torch.Tensor = self.conv(F.interpolate(x, size=tuple(size), mode=self.mode))
+        return out
 
 
 class UpCell(nn.Module):
-    """Seven edges and the skips that come in, ``n_skips`` of them."""
+    """Cell of a generator, which doubles the side length.
 
-    def __init__(self, candidates, channels, n_skips, mode):
+    Args:
+        candidates: names of the candidate operations of each of the seven edges.
+        channels: number of channels.
+        n_skips: number of earlier cells, each of which has a skip to this one.
+        mode: interpolation of these skips.
+    """
+
+    def __init__(
+        self, candidates: Sequence[Sequence[str]], channels: int, n_skips: int, mode: str
+    ) -> None:
         super().__init__()
 
         self.edges = nn.ModuleList(
@@ -44,45 +65,57 @@ class UpCell(nn.Module):
         )
         self.skips = nn.ModuleList(Skip(channels, mode) for _ in range(n_skips))
 
-    def forward(self, x, cell, earlier):
-        """(b, c, h, w) -> node 4, (b, c, 2h, 2w), and node 3, which later cells take.
+    def forward(
+        self, x: torch.Tensor, cell: Sequence[str], earlier: Sequence[torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Compute the output of the cell and the node that later cells read.
 
         Args:
-            x: node 0.
-            cell: names of the operations on the edges.
+            x: (b, c, h, w) node 0.
+            cell: names of the operations on the seven edges.
             earlier: node 3 of each earlier cell.
+
+        Returns:
+            Nodes 4 and 3, (b, c, 2h, 2w) each.
         """
 
-        def edge(e, node):
+        def edge(e: int, node: torch.Tensor) -> torch.Tensor | None:
             return apply_edge(self.edges[e], cell[e], node)
 
-        one, two = edge(0, x), edge(1, x)
-        side = one.shape[2:]
-        skips = (skip(node, side) for skip, node in zip(self.skips, earlier, strict=True))
-        three = total((edge(2, one), edge(3, two), *skips))
-        return total((edge(4, one), edge(5, two), edge(6, three))), three
+        node_1, node_2 = add_inputs([edge(0, x)]), add_inputs([edge(1, x)])
+        size = node_1.shape[2:]
+        skips = (skip(node, size) for skip, node in zip(self.skips, earlier, strict=True))
+        node_3 = add_inputs((edge(2, node_1), edge(3, node_2), *skips))
+        return add_inputs((edge(4, node_1), edge(5, node_2), edge(6, node_3))), node_3
 
 
-class _Generator(nn.Module):
-    """Latent vectors to images, along a path through the candidates of each edge.
+class BaseGenerator(nn.Module):
+    """Network from latent vectors to images, with candidate operations on each edge.
 
     Args:
-        candidates: three cells of seven tuples of operations.
-        channels: of all cells.
+        candidates: names of the candidate operations of each of the seven edges of three cells.
+        channels: number of channels of all cells.
         latent: length of a latent vector, a multiple of 3.
-        side: of the images in pixels, a multiple of 8.
-        in_channels: of the images.
-        running: keep running statistics in the one batch normalisation; without them, as in a
-            search, images are normalised by their own batch, in evaluation mode, too.
+        side: side length of the images in pixels, a multiple of 8.
+        in_channels: number of channels of the images.
+        running: whether the batch normalisation keeps running statistics. Without them, as in a
+            search, it uses batch statistics in evaluation mode as well.
     """
 
     def __init__(
-        self, candidates, *, channels=256, latent=120, side=32, in_channels=3, running=True
-    ):
+        self,
+        candidates: Candidates,
+        *,
+        channels: int = 256,
+        latent: int = 120,
+        side: int = 32,
+        in_channels: int = 3,
+        running: bool = True,
+    ) -> None:
         super().__init__()
-        bottom = check_side(side) // 2**N_CELLS
+        first_side = check_side(side) // 2**N_CELLS
         self.latent, self.channels = latent, channels
-        sides = [bottom * 2**i for i in range(N_CELLS)]
+        sides = [first_side * 2**i for i in range(N_CELLS)]
         part = latent // LATENT_PARTS
         self.inputs = nn.ModuleList(nn.Linear(part, channels * s * s) for s in sides)
         self.cells = nn.ModuleList(
@@ -93,55 +126,67 @@ class _Generator(nn.Module):
         self.to_image = convolution(channels, in_channels, 3)
         self.sides = sides
 
-    def path(self, z, cells):
-        """(b, latent) -> (b, in_channels, side, side) in [-1, 1]."""
+    def forward_path(self, z: torch.Tensor, cells: CellNames) -> torch.Tensor:
+        """Generate images with one operation per edge.
+
+        Args:
+            z: (b, latent) latent vectors.
+            cells: names of the operations.
+
+        Returns:
+            (b, in_channels, side, side) images in [-1, 1].
+        """
         size = self.latent // LATENT_PARTS
         parts = [z[:, i * size : (i + 1) * size] for i in range(LATENT_PARTS)]
-        x, threes = 0, []
+        x: torch.Tensor | int = 0
+        earlier: list[torch.Tensor] = []
         for linear, part, side, module, cell in zip(
             self.inputs, parts, self.sides, self.cells, cells, strict=True
         ):
             x = x + linear(part).view(-1, self.channels, side, side)
-            x, three = module(x, cell, threes)
-            threes.append(three)
+            x, node_3 = module(x, cell, earlier)
+            earlier.append(node_3)
         return torch.tanh(self.to_image(F.relu(self.norm(x))))
 
 
-class SuperGenerator(_Generator):
-    """SuperNet-G: shared weights of all generators; called with latent vectors and one of them.
+class SuperGenerator(BaseGenerator):
+    """SuperNet-G: the shared weights of all generators.
 
     Args:
-        shape: channels, latent, side and in_channels.
+        shape: channels, latent, side and in_channels, see :class:`BaseGenerator`.
     """
 
-    def __init__(self, **shape):
+    def __init__(self, **shape: Any) -> None:
         super().__init__([EDGES] * N_CELLS, running=False, **shape)
 
-    def forward(self, z, architecture):
-        return self.path(z, architecture.cells)
+    def forward(self, z: torch.Tensor, architecture: Architecture) -> torch.Tensor:
+        """Generate images with one generator: (b, latent) -> (b, in_channels, side, side)."""
+        return self.forward_path(z, architecture.cells)
 
 
-class Generator(_Generator):
-    """A generator that stands alone.
+class Generator(BaseGenerator):
+    """Stand-alone generator.
 
     Args:
-        architecture: an :class:`~moonas.problems.eagan.space.Architecture` of Up-Cells.
-        shape: channels=256, latent=120, side=32 (pixels), in_channels=3 and running=True.
+        architecture: Up-Cells, an :class:`~moonas.problems.eagan.space.Architecture`.
+        shape: channels=256, latent=120, side=32 (pixels), in_channels=3 and running=True, see
+            :class:`BaseGenerator`.
     """
 
-    def __init__(self, architecture, **shape):
-        super().__init__(alone(architecture), **shape)
+    def __init__(self, architecture: Architecture, **shape: Any) -> None:
+        super().__init__(single_candidates(architecture), **shape)
         self.architecture = architecture
 
-    def forward(self, z):
-        return self.path(z, self.architecture.cells)
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        """Generate images: (b, latent) -> (b, in_channels, side, side) in [-1, 1]."""
+        return self.forward_path(z, self.architecture.cells)
 
 
 def check_side(side: int) -> int:
-    """The side of images in pixels.
+    """Return the side length of images in pixels if generators can reach it.
 
     Raises:
-        ValueError: three cells cannot reach such a side.
+        ValueError: the side length is not a positive multiple of 8.
     """
     if side < 8 or side % 2**N_CELLS:
         raise ValueError(
@@ -152,18 +197,18 @@ def check_side(side: int) -> int:
 
 
 @torch.no_grad()
-def settle_statistics(generator: Generator, latents: list[torch.Tensor]) -> None:
-    """Set a generator's running statistics to their mean over batches of latent vectors.
+def estimate_running_statistics(generator: Generator, latents: Iterable[torch.Tensor]) -> None:
+    """Set a generator's running statistics to the mean of its batch statistics.
 
     Args:
-        generator: with running statistics; its mode of training stays as it is.
-        latents: list of (b, latent).
+        generator: generator with running statistics; it stays in training or evaluation mode.
+        latents: batches of latent vectors, (b, latent) each.
     """
     norm, training = generator.norm, generator.training
     norm.reset_running_stats()
     momentum, norm.momentum = norm.momentum, None  # the mean over all batches
     generator.train()
-    for part in latents:
-        generator(part)
+    for batch in latents:
+        generator(batch)
     generator.train(training)
     norm.momentum = momentum

@@ -1,20 +1,28 @@
-"""Operations of EAGAN's cells, and how a network is a path through the candidates of its edges.
+"""Candidate operations of EAGAN's cells, and functions that build networks from them.
 
-Every network is built from *candidates*: for each edge of each cell the operations that it may
-take. With one each it is a network that stands alone, with all of them a supernet; the code of a
-forward pass is the same, and so are the names of the weights, which :func:`own_weights` uses.
+Each network is built from its *candidates*: the operations that each edge of each cell can take. A
+stand-alone network has one candidate per edge and a supernet has all of them. Both share the code
+of the forward pass and the names of their weights, which :func:`inherit_weights` relies on.
 
-What the paper leaves out is as in its release: sums at nodes, one latent part a cell, skips between
-cells, a first block of the discriminator that is not searched, and a sum over pixels at its end.
+Details that the paper omits follow its released code: nodes add up their inputs, each cell of a
+generator gets one part of the latent vector, skips connect its cells, the first block of a
+discriminator is not searched, and a discriminator ends in a sum over pixels.
 """
 
-from collections.abc import Callable, Iterable
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from .space import NORMAL, Architecture
+
+Module = TypeVar("Module", bound=nn.Module)
+Normalisation = Callable[[nn.Module], nn.Module]
+Candidates = Sequence[Sequence[Sequence[str]]]  # names of operations by cell and edge
 
 INTERPOLATIONS = ("nearest", "bilinear")
 CONVOLUTIONS = {  # kernel, dilation
@@ -33,17 +41,17 @@ def convolution(
     *,
     stride: int = 1,
     dilation: int = 1,
-    norm: Callable | None = None,
+    norm: Normalisation | None = None,
 ) -> nn.Module:
-    """A convolution with bias that keeps the side, or halves it with stride 2.
+    """Return a convolution with bias that keeps the spatial size, or halves it with stride 2.
 
     Args:
-        c_in: channels in.
-        c_out: channels out.
-        kernel: pixels a side.
+        c_in: number of input channels.
+        c_out: number of output channels.
+        kernel: side length of the kernel.
         stride: 1 or 2.
-        dilation: pixels between the taps of the kernel.
-        norm: module -> module, as ``spectral_norm``; None for no normalisation.
+        dilation: distance in pixels between neighbouring elements of the kernel.
+        norm: weight normalisation such as ``spectral_norm``; None for no normalisation.
     """
     padding = dilation * (kernel - 1) // 2
     layer = nn.Conv2d(c_in, c_out, kernel, stride, padding, dilation)
@@ -52,9 +60,25 @@ def convolution(
 
 
 class Convolve(nn.Module):
-    """ReLU, if ``relu``, and a dense convolution; (b, c, h, w) -> (b, c, h', w')."""
+    """Optional ReLU and a dense convolution, (b, c, h, w) -> (b, c, h', w').
 
-    def __init__(self, channels, name, *, stride=1, relu=True, norm=None):
+    Args:
+        channels: number of input and output channels.
+        name: a key of ``CONVOLUTIONS``.
+        stride: 1 or 2.
+        relu: whether the ReLU comes first.
+        norm: weight normalisation, see :func:`convolution`.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        name: str,
+        *,
+        stride: int = 1,
+        relu: bool = True,
+        norm: Normalisation | None = None,
+    ) -> None:
         super().__init__()
         kernel, dilation = CONVOLUTIONS[name]
         self.relu = relu
@@ -62,26 +86,37 @@ class Convolve(nn.Module):
             channels, channels, kernel, stride=stride, dilation=dilation, norm=norm
         )
 
-    def forward(self, x):
-        return self.conv(F.relu(x) if self.relu else x)
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.conv(F.relu(x) if self.relu else x)
+        return out
 
 
 class Enlarge(nn.Module):
-    """Twice the side by interpolation, ReLU, and a 1x1 convolution there."""
+    """Interpolation to twice the side length, ReLU and a 1x1 convolution.
 
-    def __init__(self, channels, mode):
+    Args:
+        channels: number of input and output channels.
+        mode: "nearest" or "bilinear".
+    """
+
+    def __init__(self, channels: int, mode: str) -> None:
         super().__init__()
         self.mode = mode
         self.conv = convolution(channels, channels, 1)
 
-    def forward(self, x):
-        return self.conv(F.relu(F.interpolate(x, scale_factor=2, mode=self.mode)))
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.conv(F.relu(F.interpolate(x, scale_factor=2, mode=self.mode)))
+        return out
 
 
 class Deconvolve(nn.Module):
-    """ReLU, a depthwise transposed 3x3 convolution of stride 2, and a 1x1 one, both unbiased."""
+    """ReLU, a depthwise transposed 3x3 convolution of stride 2 and a 1x1 convolution, no biases.
 
-    def __init__(self, channels):
+    Args:
+        channels: number of input and output channels.
+    """
+
+    def __init__(self, channels: int) -> None:
         super().__init__()
         self.depthwise = nn.ConvTranspose2d(
             channels, channels, 3, 2, 1, output_padding=1, groups=channels, bias=False
@@ -89,74 +124,99 @@ class Deconvolve(nn.Module):
         self.pointwise = nn.Conv2d(channels, channels, 1, bias=False)
         nn.init.xavier_uniform_(self.pointwise.weight)
 
-    def forward(self, x):
-        return self.pointwise(self.depthwise(F.relu(x)))
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.pointwise(self.depthwise(F.relu(x)))
+        return out
 
 
 class Pool(nn.Module):
-    """The mean or the largest of 2x2 pixels; odd sides are rounded up."""
+    """Average or max pooling of 2x2 pixels; odd side lengths are rounded up.
 
-    def __init__(self, name):
+    Args:
+        name: "avg_pool" or "max_pool".
+    """
+
+    def __init__(self, name: str) -> None:
         super().__init__()
-        self.pool = F.avg_pool2d if name == "avg_pool" else F.max_pool2d
+        self.pool: Callable[..., torch.Tensor] = (
+            F.avg_pool2d if name == "avg_pool" else F.max_pool2d
+        )
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.pool(x, 2, ceil_mode=True)
 
 
 def up_operation(name: str, channels: int) -> nn.Module:
-    """The module of an operation in an Up-Cell that is no identity and not ``none``."""
+    """Return the module of an operation of an Up-Cell other than ``none`` and ``skip_connect``."""
     if name == "deconv":
         return Deconvolve(channels)
     return Enlarge(channels, name) if name in INTERPOLATIONS else Convolve(channels, name)
 
 
-def down_operation(name: str, channels: int, **options) -> nn.Module:
-    """The module of an operation in a Down-Cell that is no identity and not ``none``.
+def down_operation(name: str, channels: int, **options: Any) -> nn.Module:
+    """Return the module of an operation of a Down-Cell other than ``none`` and ``skip_connect``.
 
     Args:
-        name: of the operation.
-        channels: in and out.
-        options: stride, relu and norm of a convolution.
+        name: name of the operation.
+        channels: number of input and output channels.
+        options: stride, relu and norm of a convolution, see :class:`Convolve`.
     """
     return Pool(name) if name.endswith("_pool") else Convolve(channels, name, **options)
 
 
 def edge_operations(names: Iterable[str], make: Callable[[str], nn.Module]) -> nn.ModuleDict:
-    """The operations that an edge may take, by name; ``none`` and identities have no module."""
+    """Return the candidate operations of an edge; ``none`` and ``skip_connect`` need no module.
+
+    Args:
+        names: names of the candidates.
+        make: function from a name to its module.
+    """
     return nn.ModuleDict({name: make(name) for name in names if name not in NORMAL[:2]})
 
 
-def apply_edge(operations: nn.ModuleDict, name: str, x: torch.Tensor) -> torch.Tensor | None:
-    """x through an operation of an edge; None where there is none."""
+def apply_edge(operations: nn.Module, name: str, x: torch.Tensor) -> torch.Tensor | None:
+    """Apply one candidate operation of an edge; the result is None for ``none``.
+
+    Args:
+        operations: what :func:`edge_operations` returned.
+        name: name of the candidate.
+        x: (b, c, h, w).
+    """
     if name == "none":
         return None
-    return x if name == "skip_connect" else operations[name](x)
+    if name == "skip_connect":
+        return x
+    assert isinstance(operations, nn.ModuleDict)
+    out: torch.Tensor = operations[name](x)
+    return out
 
 
-def total(tensors: Iterable[torch.Tensor | None]) -> torch.Tensor | None:
-    """The sum of those that are not None, None if there is none; never in place."""
-    sum_ = None
-    for tensor in tensors:
-        if tensor is not None:
-            sum_ = tensor if sum_ is None else sum_ + tensor
-    return sum_
+def add_inputs(tensors: Iterable[torch.Tensor | None]) -> torch.Tensor:
+    """Return the sum of the inputs of a node, skipping edges that are None.
+
+    The sum is never computed in place, because other edges may read the same tensors.
+    """
+    inputs = [tensor for tensor in tensors if tensor is not None]
+    result = inputs[0]
+    for tensor in inputs[1:]:
+        result = result + tensor
+    return result
 
 
-def alone(architecture: Architecture) -> list[list[tuple[str]]]:
-    """The candidates of a network that stands alone: one each."""
+def single_candidates(architecture: Architecture) -> list[list[tuple[str]]]:
+    """Return the candidates of a stand-alone network: one operation per edge."""
     return [[(name,) for name in cell] for cell in architecture.cells]
 
 
-def own_weights(net: nn.Module, supernet: nn.Module) -> nn.Module:
-    """Give a network that stands alone the weights of its path through a supernet.
+def inherit_weights(net: Module, supernet: nn.Module) -> Module:
+    """Copy the weights of a stand-alone network's path through a supernet into the network.
+
+    Supernets have no running statistics, so those of the network stay as they are; see
+    :func:`~moonas.problems.eagan.generator_net.estimate_running_statistics`.
 
     Returns:
         The network.
-
-    Running statistics, which no supernet keeps, stay as they are; see
-    :func:`~moonas.problems.eagan.generator_net.settle_statistics`.
     """
-    shared, own = supernet.state_dict(), net.state_dict()
-    net.load_state_dict({name: shared.get(name, own[name]) for name in own})
+    shared, state = supernet.state_dict(), net.state_dict()
+    net.load_state_dict({name: shared.get(name, state[name]) for name in state})
     return net

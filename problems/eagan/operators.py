@@ -1,4 +1,8 @@
-"""Offspring as EAGAN makes them: one edge crossed, one edge mutated (section 4.3)."""
+"""Genetic operators of EAGAN: crossover of one edge and mutation of one edge (section 4.3)."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from pymoo.core.crossover import Crossover
@@ -8,67 +12,99 @@ from pymoo.core.repair import Repair
 from moonas.operators.categorical import other_choices
 
 
-def pick_one(allowed, rng):
-    """One of the allowed columns of each row, drawn uniformly; none in a row without any.
+def choose_one_gene(allowed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Choose one of the allowed genes of each row uniformly at random.
 
     Args:
         allowed: (n, n_var) bool.
-        rng: ``numpy.random.Generator``.
+        rng: NumPy random generator.
 
     Returns:
-        (n, n_var) bool, at most one true a row.
+        (n, n_var) bool with one true value per row; none in a row that allows no gene.
     """
     draws = np.where(allowed, rng.random(allowed.shape), -1.0)
-    taken = np.zeros(allowed.shape, dtype=bool)
-    taken[np.arange(len(allowed)), draws.argmax(axis=1)] = True
-    return taken & allowed
+    chosen = np.zeros(allowed.shape, dtype=bool)
+    chosen[np.arange(len(allowed)), draws.argmax(axis=1)] = True
+    chosen &= allowed
+    return chosen
 
 
-def cross_edge(A, B, rng):
-    """Exchange one edge on which two rows differ, drawn uniformly; two new arrays (n, n_var).
+def cross_edge(
+    A: np.ndarray, B: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Exchange one gene between two parents, chosen uniformly among those in which they differ.
 
-    Rows that are equal stay as they are: there is nothing to exchange.
+    Args:
+        A: (n, n_var) first parents.
+        B: (n, n_var) second parents.
+        rng: NumPy random generator.
+
+    Returns:
+        Two new (n, n_var) arrays of children. Equal parents have children equal to them.
     """
-    taken = pick_one(A != B, rng)
-    return np.where(taken, B, A), np.where(taken, A, B)
+    exchanged = choose_one_gene(A != B, rng)
+    return np.where(exchanged, B, A), np.where(exchanged, A, B)
 
 
-def mutate_edge(X, n_choices, rng):
-    """Move one gene of each row, drawn uniformly, to another of its choices; a new (n, n_var)."""
-    taken = pick_one(np.broadcast_to(n_choices > 1, X.shape), rng)
-    return np.where(taken, other_choices(X, n_choices, rng), X).astype(X.dtype)
+def mutate_edge(X: np.ndarray, n_choices: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Change one gene of each row, chosen uniformly, to a different one of its choices.
+
+    Args:
+        X: (n, n_var) ints, column j in [0, n_choices[j]).
+        n_choices: (n_var,) number of choices of each gene.
+        rng: NumPy random generator.
+
+    Returns:
+        A new (n, n_var) array.
+    """
+    mutated = choose_one_gene(np.broadcast_to(n_choices > 1, X.shape), rng)
+    return np.where(mutated, other_choices(X, n_choices, rng), X).astype(X.dtype)
 
 
 class EdgeCrossover(Crossover):
-    """:func:`cross_edge`: two parents, two children.
+    """Apply :func:`cross_edge` to two parents, which gives two children.
 
     Args:
-        prob: chance that a pair of parents is crossed at all.
+        prob: probability that a pair of parents is crossed.
     """
 
-    def __init__(self, prob=0.3):
+    def __init__(self, prob: float = 0.3) -> None:
         super().__init__(2, 2, prob=prob)
 
-    def _do(self, problem, X, *args, random_state, **kwargs):
+    def _do(
+        self,
+        problem: Any,
+        X: np.ndarray,
+        *args: Any,
+        random_state: np.random.Generator,
+        **kwargs: Any,
+    ) -> np.ndarray:
         return np.stack(cross_edge(X[0], X[1], random_state))
 
 
 class EdgeMutation(Mutation):
-    """:func:`mutate_edge`.
+    """Apply :func:`mutate_edge` to children.
 
     Args:
-        prob: chance that a row is mutated at all.
+        prob: probability that a child is mutated.
     """
 
-    def __init__(self, prob=0.5):
+    def __init__(self, prob: float = 0.5) -> None:
         super().__init__(prob=prob)
 
-    def _do(self, problem, X, *args, random_state, **kwargs):
+    def _do(
+        self,
+        problem: Any,
+        X: np.ndarray,
+        *args: Any,
+        random_state: np.random.Generator,
+        **kwargs: Any,
+    ) -> np.ndarray:
         return mutate_edge(X, problem.n_choices, random_state)
 
 
-class Legal(Repair):
-    """Each row becomes the one that stands for its architecture: genes tell what is built."""
+class CanonicalRepair(Repair):
+    """Replace each row by the canonical row of the architecture that it decodes to."""
 
-    def _do(self, problem, X, *args, **kwargs):
+    def _do(self, problem: Any, X: np.ndarray, *args: Any, **kwargs: Any) -> np.ndarray:
         return np.array([problem.encode(problem.decode(x)) for x in X])

@@ -1,44 +1,57 @@
-"""Parts of EAGAN's networks for tables of latencies: the operations of a supernet at its places."""
+"""Parts of EAGAN's networks for latency tables: each operation at each position of a supernet."""
+
+from __future__ import annotations
 
 from torch import nn
 
 from moonas.nets.parts import Part
 
 from .operations import down_operation, up_operation
-from .space import DOWN, NORMAL, UP, halved
+from .space import DOWN, NORMAL, UP, halve_side
 
 
 def generator_parts(channels: int, side: int) -> list[Part]:
-    """Every operation at every side that it can have in a generator for images of some side."""
+    """Return every operation at every spatial size that it can have in a generator.
+
+    Args:
+        channels: number of channels of the generator.
+        side: side length of the generated images in pixels.
+    """
     parts = []
-    for below in (side // 8, side // 4, side // 2):
-        parts += [_part(name, "up", channels, below) for name in UP]
-        parts += [_part(name, "normal", channels, 2 * below) for name in NORMAL]
+    for side_in in (side // 8, side // 4, side // 2):
+        parts += [_part(name, "up", channels, side_in) for name in UP]
+        parts += [_part(name, "normal", channels, 2 * side_in) for name in NORMAL]
     return parts
 
 
 def discriminator_parts(channels: int, side: int) -> list[Part]:
-    """Every operation at every side that it can have in a discriminator."""
-    sides, s = [], side
+    """Return every operation at every spatial size that it can have in a discriminator.
+
+    Args:
+        channels: number of channels of the discriminator.
+        side: side length of the images in pixels.
+    """
+    sides: list[int] = []
+    s = side
     while s > 1 and len(sides) < 4:
-        s = halved(s)
+        s = halve_side(s)
         sides.append(s)
     parts = [_part(name, "normal", channels, s) for s in sides for name in NORMAL]
     return parts + [_part(name, "down", channels, s) for s in sides[:3] if s > 1 for name in DOWN]
 
 
-def _part(name, kind, channels, side):
-    """An operation at one place.
+def _part(name: str, kind: str, channels: int, side: int) -> Part:
+    """Return one operation at one position.
 
     Args:
-        name: of the operation.
+        name: name of the operation.
         kind: "up", "normal" or "down".
-        channels: in and out.
-        side: of the input in pixels.
+        channels: number of input and output channels.
+        side: side length of the input in pixels.
     """
 
-    def make():
-        if name in NORMAL[:2]:  # none and the identity
+    def make() -> nn.Module:
+        if name in NORMAL[:2]:  # none and skip_connect
             return nn.Identity()
         if kind == "up":
             return up_operation(name, channels)

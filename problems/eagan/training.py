@@ -1,10 +1,14 @@
-"""Adversarial training: hinge loss, Adam, and an epoch whose pairs are drawn step by step."""
+"""Adversarial training with the hinge loss and Adam, which can switch networks at each step."""
+
+from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from moonas.data import shift_and_flip
@@ -12,84 +16,107 @@ from moonas.nets.randomness import generator
 from moonas.training.report import TrainingReport
 from moonas.training.sgd import load_training_state, step_if_finite, training_state
 
-ADVICE = "Lower learning_rate and d_learning_rate, or set clip."  # where no step is finite
+ADVICE = "Lower learning_rate and d_learning_rate, or set clip."
+
+Generate = Callable[[Tensor], Tensor]  # latent vectors (b, latent) -> images (b, c, h, w)
+Score = Callable[[Tensor], Tensor]  # images (b, c, h, w) -> (b,), positive for real images
+Trained = Mapping[str, tuple[nn.Module, torch.optim.Optimizer]]  # name -> network, its optimiser
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How generators and discriminators are trained."""
+    """Hyperparameters of adversarial training.
 
-    batch: int  # real images, and as many generated ones, a step of a discriminator
-    generator_batch: int  # generated images a step of a generator
-    d_steps: int  # of a discriminator for each of a generator
-    latent: int  # length of a latent vector
-    learning_rate: float  # of generators
+    Args:
+        batch: number of real images, and of generated ones, per discriminator step.
+        generator_batch: number of generated images per generator step.
+        d_steps: discriminator steps per generator step.
+        latent: length of a latent vector.
+        learning_rate: learning rate of generators.
+        d_learning_rate: learning rate of discriminators.
+        beta1: beta1 of Adam.
+        beta2: beta2 of Adam.
+        clip: largest norm of a gradient; None for no clipping.
+        shift: largest random shift, in pixels, of all images that discriminators see.
+    """
+
+    batch: int
+    generator_batch: int
+    d_steps: int
+    latent: int
+    learning_rate: float
     d_learning_rate: float
     beta1: float
     beta2: float
-    clip: float | None  # norm of a gradient, None for no limit
-    shift: int  # pixels that discriminators see all images shifted by, at most
+    clip: float | None
+    shift: int
 
-    def optimizer(self, net):
-        """Adam for a generator."""
+    def optimizer(self, net: nn.Module) -> torch.optim.Adam:
+        """Return Adam for a generator."""
         return self._adam(net, self.learning_rate)
 
-    def d_optimizer(self, net):
-        """Adam for a discriminator."""
+    def d_optimizer(self, net: nn.Module) -> torch.optim.Adam:
+        """Return Adam for a discriminator."""
         return self._adam(net, self.d_learning_rate)
 
-    def _adam(self, net, rate):
-        return torch.optim.Adam(net.parameters(), rate, betas=(self.beta1, self.beta2))
+    def _adam(self, net: nn.Module, learning_rate: float) -> torch.optim.Adam:
+        return torch.optim.Adam(net.parameters(), learning_rate, betas=(self.beta1, self.beta2))
 
 
 @dataclass
-class Drawn:
-    """What a step of training takes.
+class TrainingPair:
+    """A generator and a discriminator that train together.
 
     Args:
-        generate: latent vectors (b, latent) -> images.
-        score: images -> (b,), real ones above 0.
-        optimizer: of the generator; without one it stays as it is.
-        weights: parameters of the generator.
+        generate: function from latent vectors (b, latent) to images (b, c, h, w).
+        score: function from images to scores (b,), which are positive for real images.
+        optimizer: optimiser of the generator; None if the generator stays fixed.
+        weights: parameters of the generator that the optimiser updates.
     """
 
-    generate: object
-    score: object
-    optimizer: object = None
-    weights: list | None = None
+    generate: Generate
+    score: Score
+    optimizer: torch.optim.Optimizer | None = None
+    weights: Sequence[Tensor] = ()
 
 
 @dataclass
-class Streams:
-    """The random numbers of a training run, on the CPU whatever the device."""
+class RandomStreams:
+    """Random generators of a training run, all on the CPU so that devices agree.
+
+    Args:
+        batches: shuffles and shifts images.
+        noise: samples latent vectors.
+        paths: samples architectures.
+    """
 
     batches: torch.Generator
     noise: torch.Generator
     paths: torch.Generator
 
     @classmethod
-    def of(cls, *purpose):
-        """Those of a seed and a purpose."""
-        return cls(*(generator(*purpose, name) for name in cls.__dataclass_fields__))
+    def from_seed(cls, seed: int, purpose: str) -> RandomStreams:
+        """Return independent streams for one purpose of a run."""
+        return cls(*(generator(seed, purpose, name) for name in cls.__dataclass_fields__))
 
-    def state(self):
-        """A flat dict of tensors."""
+    def state(self) -> dict[str, Tensor]:
+        """Return the states of all streams as a flat dict of tensors."""
         return {
             f"rng.{name}": getattr(self, name).get_state() for name in self.__dataclass_fields__
         }
 
-    def load_state(self, state):
-        """Put back what :meth:`state` gave."""
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore what :meth:`state` returned."""
         for name in self.__dataclass_fields__:
             getattr(self, name).set_state(state[f"rng.{name}"])
 
 
-def state_of(trained, streams):
-    """Networks, their optimisers and the random numbers as a flat dict of tensors.
+def adversarial_state(trained: Trained, streams: RandomStreams) -> dict[str, Tensor]:
+    """Return networks, optimisers and random streams as a flat dict of tensors.
 
     Args:
-        trained: name -> (network, its optimiser).
-        streams: :class:`Streams`.
+        trained: network and optimiser by name.
+        streams: random streams of the run.
     """
     tensors = streams.state()
     for name, pair in trained.items():
@@ -97,8 +124,10 @@ def state_of(trained, streams):
     return tensors
 
 
-def load_state_of(trained, streams, state):
-    """Put back what :func:`state_of` gave."""
+def load_adversarial_state(
+    trained: Trained, streams: RandomStreams, state: Mapping[str, Tensor]
+) -> None:
+    """Restore what :func:`adversarial_state` returned, in place."""
     for name, pair in trained.items():
         load_training_state(*pair, state, f"{name}.")
     streams.load_state(state)
@@ -106,119 +135,149 @@ def load_state_of(trained, streams, state):
 
 @dataclass(frozen=True)
 class AdversarialReport(TrainingReport):
-    """Report of some epochs, of the losses ``d_loss`` and ``g_loss``.
+    """Report of adversarial training, with the losses ``d_loss`` and ``g_loss``.
 
     Args:
-        losses, steps, skipped: as of :class:`~moonas.training.report.TrainingReport`; steps are
-            those of discriminators, skipped counts both kinds.
-        g_steps: number of steps of generators that were taken.
+        losses: mean of each loss, see :class:`~moonas.training.report.TrainingReport`.
+        steps: number of discriminator steps.
+        skipped: number of skipped steps of both kinds.
+        g_steps: number of generator steps.
     """
 
     g_steps: int
 
     def as_dict(self) -> dict[str, float]:
-        """The numbers as a journal records them."""
+        """Return the numbers as a journal records them."""
         return {"steps": self.steps, "g_steps": self.g_steps} | super().as_dict()
 
     @classmethod
-    def of(cls, d_losses: list[float | None], g_losses: list[float | None]) -> "AdversarialReport":
-        """The report of the losses of all steps, None for each that was skipped."""
+    def from_losses(
+        cls, d_losses: Sequence[float | None], g_losses: Sequence[float | None]
+    ) -> AdversarialReport:
+        """Return the report of all steps; the loss of a skipped step is None."""
         d, g = ([x for x in losses if x is not None] for losses in (d_losses, g_losses))
         means = {
-            name: float(np.mean(taken)) if taken else math.nan
-            for name, taken in (("d_loss", d), ("g_loss", g))
+            name: float(np.mean(losses)) if losses else math.nan
+            for name, losses in (("d_loss", d), ("g_loss", g))
         }
         skipped = len(d_losses) - len(d) + len(g_losses) - len(g)
         return cls(means, len(d), skipped, len(g))
 
 
-def d_hinge(real, fake):
-    """Hinge loss of a discriminator from its scores of real and of generated images, (b,) each."""
+def d_hinge(real: Tensor, fake: Tensor) -> Tensor:
+    """Return the discriminator's hinge loss from its scores of real and generated images, (b,)."""
     return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
 
 
-def g_hinge(fake):
-    """Hinge loss of a generator from the scores of its images, (b,)."""
+def g_hinge(fake: Tensor) -> Tensor:
+    """Return the generator's hinge loss from the scores of its images, (b,)."""
     return -fake.mean()
 
 
 def train_adversarially(
-    images, draw, discriminator, d_optimizer, recipe, streams, epochs, *, on_epoch=None, after=None
-):
-    """Train pairs of a generator and a discriminator, drawn anew for each step of a generator.
+    images: Tensor,
+    draw: Callable[[], TrainingPair],
+    discriminator: nn.Module,
+    d_optimizer: torch.optim.Optimizer,
+    recipe: Recipe,
+    streams: RandomStreams,
+    epochs: int,
+    *,
+    on_epoch: Callable[[int], None] | None = None,
+    after: Callable[[], None] | None = None,
+) -> AdversarialReport:
+    """Train pairs of a generator and a discriminator; each generator step draws a new pair.
 
-    An epoch shows the discriminators all real images once; the last ones, too few for a whole
-    batch, wait for the next shuffle. What a step does not use has no gradient and stays as it is. A
-    step with a loss or a gradient that is not finite changes nothing.
+    In each epoch the discriminators see all real images once, in random order; the last ones are
+    left out if they do not fill a batch. Weights that a step does not use get no gradient and do
+    not change. A step whose loss or gradient is not finite is skipped.
 
     Args:
-        images: real ones, (n, c, h, w) in [-1, 1], on the device.
-        draw: () -> a :class:`Drawn`.
-        discriminator: module whose parameters ``d_optimizer`` has.
-        d_optimizer: of the discriminators.
-        recipe: a :class:`Recipe`.
-        streams: :class:`Streams`.
-        epochs: how many.
-        on_epoch: (epochs done) -> None, called before each and at the end.
-        after: () -> None, called after each step of a generator.
+        images: (n, c, h, w) real images in [-1, 1], on the device of the networks.
+        draw: function that returns the :class:`TrainingPair` of the next steps.
+        discriminator: module whose parameters ``d_optimizer`` updates.
+        d_optimizer: optimiser of the discriminators.
+        recipe: hyperparameters.
+        streams: random streams.
+        epochs: number of epochs.
+        on_epoch: function of the number of completed epochs, called before each epoch and at the
+            end.
+        after: function called after each generator step.
 
     Returns:
-        An :class:`AdversarialReport`.
+        The report of all epochs.
 
     Raises:
-        ValueError: an epoch is too short for a step of a generator.
+        ValueError: an epoch is too short for a generator step.
     """
-    d_losses, g_losses, d_weights = [], [], list(discriminator.parameters())
+    d_losses: list[float | None] = []
+    g_losses: list[float | None] = []
+    d_weights = list(discriminator.parameters())
     size = min(recipe.batch, len(images))
     if len(images) // size < recipe.d_steps:
         raise ValueError(
-            f"d_steps={recipe.d_steps} will not do: {len(images)} images in batches of {size} are "
-            f"{len(images) // size} steps an epoch, so generators would never train."
+            f"d_steps={recipe.d_steps} is invalid: {len(images)} images in batches of {size} give "
+            f"{len(images) // size} steps per epoch, so generators would never train. Lower "
+            "d_steps or batch."
         )
     for done in range(epochs):
         if on_epoch is not None:
             on_epoch(done)
         order = torch.randperm(len(images), generator=streams.batches).to(images.device)
         pair = None
-        for step, rows in enumerate(order[: len(order) // size * size].split(size)):
+        for step, rows in enumerate(torch.split(order[: len(order) // size * size], size)):
             pair = pair or draw()
             with torch.no_grad():
-                fake = pair.generate(_noise(size, recipe, streams, images))
-            real = shifted(images[rows], recipe, streams)
-            fake = shifted(fake, recipe, streams)
-            loss = d_hinge(*joint_scores(pair.score, real, fake, discriminator))
+                fake = pair.generate(_sample_latents(size, recipe, streams, images))
+            real = shift_images(images[rows], recipe, streams)
+            fake = shift_images(fake, recipe, streams)
+            loss = d_hinge(*score_both(pair.score, real, fake, discriminator))
             d_losses.append(step_if_finite(loss, d_optimizer, d_weights, recipe.clip))
             if (step + 1) % recipe.d_steps:
                 continue
             if pair.optimizer is not None:
-                fake = pair.generate(_noise(recipe.generator_batch, recipe, streams, images))
-                loss = g_hinge(pair.score(shifted(fake, recipe, streams)))
+                latents = _sample_latents(recipe.generator_batch, recipe, streams, images)
+                fake = pair.generate(latents)
+                loss = g_hinge(pair.score(shift_images(fake, recipe, streams)))
                 g_losses.append(step_if_finite(loss, pair.optimizer, pair.weights, recipe.clip))
                 if after is not None:
                     after()
             pair = None
     if on_epoch is not None:
         on_epoch(epochs)
-    return AdversarialReport.of(d_losses, g_losses)
+    return AdversarialReport.from_losses(d_losses, g_losses)
 
 
-def shifted(images, recipe, streams):
-    """Images in [-1, 1], each shifted by up to ``recipe.shift`` pixels; black comes in.
+def shift_images(images: Tensor, recipe: Recipe, streams: RandomStreams) -> Tensor:
+    """Shift each image at random by up to ``recipe.shift`` pixels; black pixels fill the border.
 
-    What a discriminator sees is shifted alike, real or generated, so that a few real images are not
-    learnt by heart and generators are not led to shift theirs (Zhao et al., NeurIPS 2020).
+    Real and generated images are shifted alike, so discriminators cannot memorise a small training
+    set and generators do not learn to shift their images (Zhao et al., NeurIPS 2020).
+
+    Args:
+        images: (n, c, h, w) in [-1, 1].
+        recipe: hyperparameters.
+        streams: random streams, of which ``batches`` is used.
     """
     if not recipe.shift:
         return images
-    return shift_and_flip(images + 1, streams.batches, recipe.shift, flip=False) - 1
+    shifted: Tensor = shift_and_flip(images + 1, streams.batches, recipe.shift, flip=False)
+    return shifted - 1
 
 
-def joint_scores(score, real, fake, discriminator):
-    """Scores of real and of generated images; in one pass where none depends on the others."""
-    if any(isinstance(m, torch.nn.BatchNorm2d) for m in discriminator.modules()):
+def score_both(
+    score: Score, real: Tensor, fake: Tensor, discriminator: nn.Module
+) -> Sequence[Tensor]:
+    """Return the scores of real images and those of generated images.
+
+    A single forward pass computes both, unless the discriminator has batch normalisation, with
+    which a score depends on the other images of its batch.
+    """
+    if any(isinstance(m, nn.BatchNorm2d) for m in discriminator.modules()):
         return score(real), score(fake)
-    return score(torch.cat([real, fake])).split([len(real), len(fake)])
+    return torch.split(score(torch.cat([real, fake])), [len(real), len(fake)])
 
 
-def _noise(n, recipe, streams, like):
-    return torch.randn(n, recipe.latent, generator=streams.noise).to(like.device)
+def _sample_latents(n: int, recipe: Recipe, streams: RandomStreams, images: Tensor) -> Tensor:
+    """Sample (n, latent) latent vectors, on the device of the images."""
+    return torch.randn(n, recipe.latent, generator=streams.noise).to(images.device)

@@ -1,9 +1,16 @@
-"""Published generators and discriminators, as EAGAN's release stores them, and words for any."""
+"""Published generators and discriminators, and parsing of architectures in settings.
 
-from .space import Architecture, DiscriminatorSpace, GeneratorSpace
+The arrays are those of the released code of EAGAN, see :meth:`.space.CellSpace.from_release`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .space import Architecture, CellSpace, DiscriminatorSpace, GeneratorSpace
 
 DEFAULT_GENERATOR, DEFAULT_DISCRIMINATOR = "EAGAN_G", "EAGAN_D_C"
-LARGE = 2**20  # pixels: a side at which every discriminator is legal
+LARGE = 2**20  # side length in pixels at which no rule on small images applies
 EAGAN = "Ying et al., EAGAN, ECCV 2022, figures 3 and 4"
 GENERATORS = {
     "EAGAN_G": ([[1, 1, 1, 0, 2, 3, 1], [1, 1, 0, 1, 3, 0, 5], [0, 1, 0, 3, 0, 0, 3]], EAGAN),
@@ -22,53 +29,65 @@ DISCRIMINATORS = {
 }
 
 
-def generator(name):
-    """The architecture of a published generator."""
-    return GeneratorSpace().of_arrays(GENERATORS[name][0])
+def generator(name: str) -> Architecture:
+    """Return the architecture of a published generator."""
+    return GeneratorSpace().from_release(GENERATORS[name][0])
 
 
-def discriminator(name, side=32):
-    """The architecture of a published discriminator; legal from 8 pixels a side on."""
-    return DiscriminatorSpace(side).of_arrays(DISCRIMINATORS[name][0])
-
-
-def find_generator(words=None):
-    """The generator of a published name or of its edges; None is the default.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    words = words or DEFAULT_GENERATOR
-    if words in GENERATORS:
-        return generator(words)
-    return _of_edges(GeneratorSpace(), words, "generator", GENERATORS)
-
-
-def find_discriminator(words=None, side=32, *, mend=False):
-    """The discriminator of a published name or of its edges; None is the default.
+def discriminator(name: str, side: int = 32) -> Architecture:
+    """Return the architecture of a published discriminator.
 
     Args:
-        words: the name, or three cells parted by ``/``.
-        side: of the images in pixels.
-        mend: make legal for this side what is so for a larger one.
+        name: name of the discriminator.
+        side: side length of the images in pixels, at least 8.
+    """
+    return DiscriminatorSpace(side).from_release(DISCRIMINATORS[name][0])
+
+
+def find_generator(text: str | None = None) -> Architecture:
+    """Return the generator that a text describes.
+
+    Args:
+        text: name of a published generator, or three cells separated by ``/``; ``EAGAN_G`` by
+            default.
 
     Raises:
-        ValueError: it is neither, or no such D takes images of that side.
+        ValueError: the text is neither.
     """
-    words = words or DEFAULT_DISCRIMINATOR
-    if words in DISCRIMINATORS:
-        return discriminator(words, side)
+    text = text or DEFAULT_GENERATOR
+    if text in GENERATORS:
+        return generator(text)
+    return _parse(GeneratorSpace(), text, "generator", GENERATORS)
+
+
+def find_discriminator(
+    text: str | None = None, side: int = 32, *, repair: bool = False
+) -> Architecture:
+    """Return the discriminator that a text describes.
+
+    Args:
+        text: name of a published discriminator, or three cells separated by ``/``; ``EAGAN_D_C``
+            by default.
+        side: side length of the images in pixels.
+        repair: whether to adapt an architecture that is only legal for larger images.
+
+    Raises:
+        ValueError: the text is neither, or the discriminator is not legal for this side length.
+    """
+    text = text or DEFAULT_DISCRIMINATOR
+    if text in DISCRIMINATORS:
+        return discriminator(text, side)
     space = DiscriminatorSpace(side)
-    if mend:
-        any_side = _of_edges(DiscriminatorSpace(LARGE), words, "discriminator", DISCRIMINATORS)
-        return Architecture(space.legal(any_side.cells))
-    return _of_edges(space, words, "discriminator", DISCRIMINATORS)
+    if repair:
+        unrepaired = _parse(DiscriminatorSpace(LARGE), text, "discriminator", DISCRIMINATORS)
+        return Architecture(space.make_legal(unrepaired.cells))
+    return _parse(space, text, "discriminator", DISCRIMINATORS)
 
 
-def _of_edges(space, words, what, published):
-    if "/" not in words:
+def _parse(space: CellSpace, text: str, noun: str, published: Iterable[str]) -> Architecture:
+    if "/" not in text:
         raise ValueError(
-            f"No {what} {words!r} is known; choose from {list(published)}, or give its edges, "
-            "three cells parted by '/'."
+            f"Unknown {noun} {text!r}; choose from {list(published)}, or give the edges of its "
+            "three cells, separated by '/'."
         )
-    return space.of_text(words)
+    return space.from_text(text)

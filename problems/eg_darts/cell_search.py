@@ -1,12 +1,18 @@
-"""Stage 1 of EG-DARTS: cells by gradient (sections III-B, III-C and IV-C).
+"""Stage 1 of EG-DARTS: a gradient-based search for cells (sections III-B, III-C and IV-C).
 
-Three periods, each with a fresh network and fresh architecture parameters, after P-DARTS: the
-network gets deeper, and of the candidates of an edge the strongest stay, until one is left. In each
-period the weights train alone at first; then every step on a batch of training images comes behind
-a step of the architecture parameters on a batch of validation images.
+As in P-DARTS, the search has several periods, each with a new network and new architecture
+parameters. From period to period the network gets deeper, and the strongest candidates of each edge
+remain, until each edge has one operation. At the start of a period only the weights train. Later,
+each step of the weights on a training batch follows a step of the architecture parameters on a
+validation batch.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,47 +29,56 @@ from .settings import CellSettings
 FILE = "cells.json"
 
 
-def build(**options):
-    """The search for cells; ``options`` are fields of :class:`CellSettings`."""
+def build(**options: Any) -> CellSearch:
+    """Return the search for cells; ``options`` are fields of :class:`CellSettings`."""
     return CellSearch(CellSettings(**options))
 
 
-def read_cells(folder):
-    """The cells that a run of this stage has left in its folder.
+def read_cells(folder: str | Path) -> Cells:
+    """Read the cells that a run of this stage wrote.
+
+    Args:
+        folder: run folder.
 
     Raises:
-        ValueError: there are none, or the file is damaged.
+        ValueError: there is no file of cells, or it is damaged.
     """
 
-    def parse(found):
-        return cell_space.cells_of_text(found["cells"])
+    def parse(content: Mapping[str, Any]) -> Cells:
+        return cell_space.cells_from_text(content["cells"])
 
-    return read_stage_result(folder, FILE, "eg-darts-cells", parse)
+    cells: Cells = read_stage_result(folder, FILE, "eg-darts-cells", parse)
+    return cells
 
 
 @dataclass(frozen=True)
-class FoundCells:
-    """What a search for cells ended with.
+class CellSearchResult:
+    """Result of a search for cells.
 
     Args:
-        cells: that the architecture parameters lead to.
-        epochs: list of dicts, what each epoch reported: period, epoch, loss, error (% of the
-            relaxed network on the validation images; less AUROC where images have several labels),
-            complexity (expected params at its end), and
-            by architecture step complexities, losses, phis and reds; see
-            :meth:`.relaxation.Relaxation.train`.
+        cells: cells derived from the architecture parameters.
+        epochs: report of each epoch, a dict with ``period``, ``epoch``, ``loss``, ``error`` (of the
+            relaxed network on the validation set in %; 100 minus AUROC if images have several
+            labels), ``complexity`` (expected number of parameters at the end of the epoch), and the
+            arrays ``complexities``, ``losses``, ``phis`` and ``reds`` with one number per
+            architecture step; see :meth:`.relaxation.Relaxation.train`.
     """
 
     cells: Cells
-    epochs: list
+    epochs: list[dict[str, Any]]
 
 
 class CellSearch(TrainingStage):
-    """The first stage of EG-DARTS; ``run(seed=1)`` gives :class:`FoundCells`."""
+    """First stage of EG-DARTS; ``run(seed)`` returns a :class:`CellSearchResult`.
 
+    Args:
+        settings: settings of the search.
+    """
+
+    settings: CellSettings
     description = "cells by gradient"
 
-    def __init__(self, settings):
+    def __init__(self, settings: CellSettings) -> None:
         self.settings = settings
         self.info = describe(settings.data, settings.image_size)
         self.inputs = checksums(self.info)
@@ -75,14 +90,11 @@ class CellSearch(TrainingStage):
             image_size=self.info.side,
         )
 
-    def run(self, seed):
-        """Search, or go on with what the journal holds.
+    def run(self, seed: int) -> CellSearchResult:
+        """Search for cells, or resume from the journal.
 
         Args:
-            seed: of the run.
-
-        Returns:
-            :class:`FoundCells`.
+            seed: seed of the run.
 
         Raises:
             SearchFailed: the network diverges.
@@ -90,38 +102,43 @@ class CellSearch(TrainingStage):
         s = self.settings
         self.begin(seed)
         relaxation = Relaxation(self, seed)
-        candidates, epochs = cell_space.all_candidates(), []
+        candidates = cell_space.all_candidates()
+        epochs: list[dict[str, Any]] = []
         phase, total = "searching for cells", len(s.candidates) * s.epochs
         for period, k in enumerate(s.candidates):
             if epochs:
-                candidates = cell_space.keep_strongest(epochs[-1]["alphas"], candidates, k)
+                alphas = epochs[-1]["alphas"]
+                candidates = cell_space.strongest_candidates(alphas, candidates, k)
             relaxation.start(period, candidates)
             self.log(
                 f"Period {period + 1} of {len(s.candidates)}: {s.layers[period]} cells, "
-                f"{k} candidates an edge."
+                f"{k} candidates per edge."
             )
             for epoch in range(s.epochs):
                 self.report_progress(phase, len(epochs), total, "epochs")
-                where = {"period": period, "epoch": epoch}
-                report = self.recorded("train", where, relaxation.train, relaxation, saves=True)
-                epochs.append(where | report)
-                self.log(_line(epochs[-1]))
+                request = {"period": period, "epoch": epoch}
+                report = self.recorded("train", request, relaxation.train, relaxation, saves=True)
+                epochs.append(request | report)
+                self.log(_log_line(epochs[-1]))
         self.report_progress(phase, total, total, "epochs")
-        return FoundCells(cell_space.derive(epochs[-1]["alphas"], candidates, s.skip_limit), epochs)
+        cells = cell_space.derive_cells(epochs[-1]["alphas"], candidates, s.skip_limit)
+        return CellSearchResult(cells, epochs)
 
-    def report(self, found, folder):
-        """Write cells.json and cells.png; the lines to print."""
-        cells = found.cells
+    def report(self, result: CellSearchResult, folder: Path) -> list[str]:
+        """Write cells.json and cells.png; return the lines to print."""
+        cells = result.cells
         genotype = {"normal": cells.normal, "reduce": cells.reduction}
         write_json(folder / FILE, {"cells": cells.text} | genotype)
-        drawing.draw(found, folder / "cells.png")
+        drawing.draw_search(result, folder / "cells.png")
         return [f"Normal cell / reduction cell: {cells}"]
 
 
-def _line(epoch):
-    steps = len(epoch["reds"])
-    red = f", red {np.sum(epoch['reds']):.0f} of {steps} steps" if steps else ", weights alone"
+def _log_line(epoch: Mapping[str, Any]) -> str:
+    n_steps = len(epoch["reds"])
+    steps = "only weights trained"
+    if n_steps:
+        steps = f"{np.sum(epoch['reds']):.0f} of {n_steps} gradients red"
     return (
         f"  epoch {epoch['epoch'] + 1:>2}: loss {epoch['loss']:.3f}, validation error "
-        f"{epoch['error']:.2f} %, expected params {epoch['complexity']:,.0f}{red}"
+        f"{epoch['error']:.2f} %, expected params {epoch['complexity']:,.0f}, {steps}"
     )

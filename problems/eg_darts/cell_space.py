@@ -1,20 +1,25 @@
-"""The cells of EG-DARTS: what an edge can be, and how architecture parameters become cells.
+"""Cells of EG-DARTS: candidate operations, and how architecture parameters become cells.
 
-A cell is one of DARTS: two inputs (state 0, the cell before the previous one; state 1, the previous
-cell) and four nodes (states 2 to 5), all of them concatenated. While it is searched, a node adds up
-an edge from each earlier state, 14 in all, and an edge is a mixture of candidates. In the end a
-node has the two edges that are strongest, each with one operation (P-DARTS, Chen et al., 2019;
-EG-DARTS prints the number of operations an edge, not that of edges a node).
+A cell is a DARTS cell: two inputs (state 0 is the output of the cell before the previous one, state
+1 that of the previous cell) and four nodes (states 2 to 5), which are concatenated. During the
+search, a node adds up one edge from each earlier state, 14 edges in all, and an edge is a mixture
+of candidate operations. A derived cell keeps the two strongest edges of each node with one
+operation each, as in P-DARTS (Chen et al., 2019); the EG-DARTS paper states the number of
+operations per edge, but not that of edges per node.
 
-Arrays over both cells have the shape (2, 14, k): normal and reduction, edges in the order of
-``EDGES``, and k candidates, which are indices into ``OPERATIONS`` in ascending order.
+Arrays over both cells have the shape (2, 14, k): normal and reduction cell, edges in the order of
+``EDGES``, and k candidates per edge, which are ascending indices into ``OPERATIONS``.
 """
+
+from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
-from moonas.spaces.genotype import Cells, check_cell, parse_edges
+from moonas.spaces.genotype import Cells, Edge, check_cell, parse_edges
 
-OPERATIONS = (  # section III-B, in the paper's order
+OPERATIONS = (  # section III-B, in the order of the paper
     "skip_connect",
     "max_pool_3x3",
     "avg_pool_3x3",
@@ -34,33 +39,39 @@ EDGES = tuple((node, state) for node in range(N_NODES) for state in range(node +
 NODE_OF, STATE_OF = np.array(EDGES).T
 
 
-def from_genotype(normal, reduction):
-    """The cells of two lists of eight (operation, state) pairs, as papers print them.
+def cells_from_genotype(normal: Sequence[Edge], reduction: Sequence[Edge]) -> Cells:
+    """Return the cells of a genotype as papers print it.
+
+    Args:
+        normal: eight (operation, state) pairs of the normal cell.
+        reduction: eight (operation, state) pairs of the reduction cell.
 
     Raises:
-        ValueError: the genotype is outside this space, and why.
+        ValueError: the genotype does not belong to this space.
     """
-    cells = (("normal", normal), ("reduction", reduction))
-    return Cells(*(check_cell(name, pairs, OPERATIONS, N_NODES) for name, pairs in cells))
+    return Cells(
+        check_cell("normal", normal, OPERATIONS, N_NODES),
+        check_cell("reduction", reduction, OPERATIONS, N_NODES),
+    )
 
 
-def cells_of_text(text):
-    """The cells of a text such as ``sep3@0 skip@1 ... / max3@0 eca@1 ...``, normal cell first.
+def cells_from_text(text: str) -> Cells:
+    """Parse cells such as ``sep3@0 skip@1 ... / max3@0 eca@1 ...``, the normal cell first.
 
     Raises:
-        ValueError: it is no such text, and why.
+        ValueError: the text does not describe two cells of this space.
     """
     parts = text.split("/")
     if len(parts) != 2:
-        raise ValueError(f"Expected a normal and a reduction cell, parted by /; got {text!r}.")
-    return from_genotype(*(parse_edges(part) for part in parts))
+        raise ValueError(f"Expected a normal and a reduction cell, separated by '/'; got {text!r}.")
+    return cells_from_genotype(*(parse_edges(part) for part in parts))
 
 
-def random_cells(rng):
-    """Cells with two distinct states a node and an operation an edge, all drawn uniformly.
+def random_cells(rng: np.random.Generator) -> Cells:
+    """Sample cells uniformly: two distinct states per node and one operation per edge.
 
     Args:
-        rng: ``numpy.random.Generator``.
+        rng: NumPy random generator.
     """
     cells = []
     for _ in range(2):
@@ -71,27 +82,28 @@ def random_cells(rng):
         ]
         operations = rng.integers(len(OPERATIONS), size=len(states))
         cells.append([(OPERATIONS[o], s) for o, s in zip(operations, states, strict=True)])
-    return from_genotype(*cells)
+    return cells_from_genotype(*cells)
 
 
-def all_candidates():
-    """(2, 14, 12) ints: every operation on every edge."""
+def all_candidates() -> np.ndarray:
+    """Return candidates with every operation on every edge, (2, 14, 12) ints."""
     return np.tile(np.arange(len(OPERATIONS)), (2, len(EDGES), 1))
 
 
-def softmax(alphas):
-    """The shares of an edge's candidates, (..., k), of architecture parameters (eq. 2)."""
-    powers = np.exp(alphas - alphas.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+def softmax(alphas: np.ndarray) -> np.ndarray:
+    """Return the shares of the candidates of each edge, (..., k), by eq. 2."""
+    powers: np.ndarray = np.exp(alphas - alphas.max(axis=-1, keepdims=True))
+    shares: np.ndarray = powers / powers.sum(axis=-1, keepdims=True)
+    return shares
 
 
-def keep_strongest(alphas, candidates, k):
-    """The ``k`` candidates of each edge with the largest architecture parameters (section IV-C).
+def strongest_candidates(alphas: np.ndarray, candidates: np.ndarray, k: int) -> np.ndarray:
+    """Select the k candidates of each edge with the largest architecture parameters (IV-C).
 
     Args:
         alphas: (2, 14, n) floats.
         candidates: (2, 14, n) ints.
-        k: at most n.
+        k: number of candidates to select, at most n.
 
     Returns:
         (2, 14, k) ints, ascending on each edge.
@@ -100,51 +112,58 @@ def keep_strongest(alphas, candidates, k):
     return np.sort(np.take_along_axis(candidates, strongest, axis=-1), axis=-1)
 
 
-def derive(alphas, candidates, skip_limit=None):
-    """The cells that architecture parameters lead to.
+def derive_cells(
+    alphas: np.ndarray, candidates: np.ndarray, skip_limit: int | None = None
+) -> Cells:
+    """Derive cells from architecture parameters.
 
     The operation of an edge is its strongest candidate, and a node keeps the two edges whose
-    strongest candidates have the largest shares. If the normal cell then has more than
-    ``skip_limit`` identities, the one with the smallest share is struck out and the cell is derived
-    again, until it has not (P-DARTS, section 3.3).
+    strongest candidates have the largest shares. While the normal cell has more than ``skip_limit``
+    identities, the one with the smallest share is removed from the candidates of its edge, and the
+    cell is derived again (P-DARTS, section 3.3).
 
     Args:
         alphas: (2, 14, k) floats.
         candidates: (2, 14, k) ints.
-        skip_limit: identities that the normal cell may have; None for any number.
+        skip_limit: largest number of identities in the normal cell; None for no limit.
 
     Returns:
-        :class:`~moonas.spaces.genotype.Cells`, the edges of a node by ascending state.
+        Cells whose nodes have their edges in ascending order of the state.
     """
     shares = softmax(np.asarray(alphas, float))
     while True:
-        normal = _strongest_edges(shares[0], candidates[0])
-        skips = [edge for edge in normal if _operation(shares[0], candidates[0], edge) == SKIP]
+        normal = _strongest_edges(shares[0])
+        skips = [e for e in normal if _operation(shares[0], candidates[0], e) == SKIP]
         if skip_limit is None or len(skips) <= skip_limit:
             break
-        weakest = min(skips, key=lambda edge: shares[0, edge].max())
+        weakest = min(skips, key=lambda e: float(shares[0, e].max()))
         shares[0, weakest, candidates[0, weakest] == SKIP] = 0
-    chosen = normal, _strongest_edges(shares[1], candidates[1])
+    edges = normal, _strongest_edges(shares[1])
     return Cells(
         *(
             tuple(
                 (OPERATIONS[_operation(shares[kind], candidates[kind], e)], int(STATE_OF[e]))
-                for e in edges
+                for e in edges[kind]
             )
-            for kind, edges in enumerate(chosen)
+            for kind in range(2)
         )
     )
 
 
-def _operation(shares, candidates, edge):
-    return candidates[edge, shares[edge].argmax()]
+def _operation(shares: np.ndarray, candidates: np.ndarray, edge: int) -> int:
+    """Return the index of the strongest candidate of an edge in one cell."""
+    return int(candidates[edge, shares[edge].argmax()])
 
 
-def _strongest_edges(shares, candidates):
-    """Indices of the eight edges that stay, two a node."""
+def _strongest_edges(shares: np.ndarray) -> list[int]:
+    """Return the indices of the eight edges that one cell keeps, two per node.
+
+    Args:
+        shares: (14, k) shares of the candidates.
+    """
     strength = shares.max(axis=-1)
-    edges = []
+    edges: list[int] = []
     for node in range(N_NODES):
-        own = np.flatnonzero(node == NODE_OF)
-        edges += sorted(own[np.argsort(-strength[own], kind="stable")[:2]].tolist())
+        inputs = np.flatnonzero(node == NODE_OF)
+        edges += sorted(inputs[np.argsort(-strength[inputs], kind="stable")[:2]].tolist())
     return edges

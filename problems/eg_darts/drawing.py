@@ -1,4 +1,9 @@
-"""A picture of found cells, and of how the search for them went."""
+"""A picture of the cells that a search found, and of the course of the search."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -6,39 +11,41 @@ from matplotlib.figure import Figure
 from moonas.files import save_figure
 from moonas.views.drawing import ACCENT, INK, QUIET, draw_graph
 
+if TYPE_CHECKING:
+    from .cell_search import CellSearchResult
 
-def draw(found, path):
-    """Both cells, and loss and complexity by architecture step.
+
+def draw_search(result: CellSearchResult, path: Path) -> None:
+    """Draw both cells, and loss and complexity by architecture step.
 
     Args:
-        found: :class:`~moonas.problems.eg_darts.cell_search.FoundCells`.
-        path: of the PNG.
+        result: result of the search.
+        path: path of the PNG file.
     """
     figure = Figure(figsize=(11, 8), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=[3, 2])
-    for axes, graph in zip(top.subplots(1, 2), found.cells.graphs(), strict=True):
+    top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=[3, 2])[:, 0]
+    for axes, graph in zip(top.subplots(1, 2), result.cells.graphs(), strict=True):
         draw_graph(axes, graph)
     loss_axes, size_axes = bottom.subplots(1, 2, sharex=True)
-    periods = [epoch["period"] for epoch in found.epochs for _ in epoch["losses"]]
+    periods = np.array([epoch["period"] for epoch in result.epochs for _ in epoch["losses"]])
     columns = {
-        name: np.concatenate([epoch[name] for epoch in found.epochs])
+        name: np.concatenate([epoch[name] for epoch in result.epochs])
         for name in ("losses", "complexities", "reds")
     }
-    periods = np.array(periods)
     for period in np.unique(periods):
         size = columns["complexities"][periods == period]
         columns["complexities"][periods == period] = 100 * (size / size[0] - 1)
     steps, red = np.arange(len(periods)), columns["reds"].astype(bool)
     for axes, name, title in (
-        (loss_axes, "losses", "validation loss of a batch"),
-        (size_axes, "complexities", "expected parameters, since the period's first step (%)"),
+        (loss_axes, "losses", "validation loss per batch"),
+        (size_axes, "complexities", "change of expected parameters within a period (%)"),
     ):
         axes.scatter(steps[~red], columns[name][~red], s=9, color=QUIET, label="black gradient")
         axes.scatter(steps[red], columns[name][red], s=9, color=ACCENT, label="red gradient")
         for change in np.flatnonzero(np.diff(periods)):
             axes.axvline(change + 0.5, color=INK, lw=0.8, ls=":")
         axes.set_title(title, color=INK, loc="left")
-        axes.set_xlabel("architecture step; dotted: the next period", color=INK)
+        axes.set_xlabel("architecture step (dotted: start of a period)", color=INK)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     loss_axes.set_yscale("log")

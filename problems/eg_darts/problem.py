@@ -1,18 +1,27 @@
 """Stage 2 of EG-DARTS as a pymoo problem: depth and width of a network of given cells."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import numpy as np
+from pymoo.core.algorithm import Algorithm
 
 from moonas.algorithms import nsga2_by_rank
 from moonas.classifier import ClassifierProblem
 from moonas.nets.cell_network import CellNetwork
 from moonas.nets.cells import staged_layout
 from moonas.nets.counting import CellCosts
-from moonas.nets.parts import network_parts
+from moonas.nets.parts import Part, network_parts
 from moonas.operators import MixedCrossover, MixedMutation, MixedSampling, SameArchitecture
+from moonas.pareto import Row
+from moonas.run.candidates import Candidates
+from moonas.run.numbers import plural
+from moonas.spaces.genotype import Cells, Edge
+from moonas.spaces.graph import Graph
 
 from ..cars import zoo
 from . import cell_space
@@ -21,8 +30,8 @@ from .settings import DEFAULT_CELLS, NetworkSettings
 from .space import N_STAGES, Architecture, Space
 
 
-def build(**options):
-    """The problem; ``options`` are fields of :class:`NetworkSettings`."""
+def build(**options: Any) -> EGDarts:
+    """Return the problem; ``options`` are fields of :class:`NetworkSettings`."""
     settings = NetworkSettings(**options)
     if settings.from_run is not None:
         cells = read_cells(settings.from_run).text
@@ -30,64 +39,74 @@ def build(**options):
     return EGDarts(settings)
 
 
-def find_cells(words):
-    """The :class:`~moonas.spaces.genotype.Cells` of a name or a text; None is the default.
+def find_cells(text: str | None) -> Cells:
+    """Return the cells that a text describes.
+
+    Args:
+        text: name of published cells, or edges for :func:`.cell_space.cells_from_text`; P-DARTS's
+            cells by default.
 
     Raises:
-        ValueError: there are none of that name, or the text is no cells.
+        ValueError: the text is neither.
     """
     published = zoo.architectures()
-    words = words or DEFAULT_CELLS
-    if words in published:
-        cells = published[words]
-        return cell_space.from_genotype(cells.normal, cells.reduction)
-    if "@" not in words:
-        raise ValueError(f"cells={words!r} are not known; choose from {sorted(published)}.")
-    return cell_space.cells_of_text(words)
+    text = text or DEFAULT_CELLS
+    if text in published:
+        cells = published[text]
+        return cell_space.cells_from_genotype(cells.normal, cells.reduction)
+    if "@" not in text:
+        raise ValueError(f"cells={text!r} is unknown; choose from {sorted(published)}.")
+    return cell_space.cells_from_text(text)
 
 
 class EGDarts(ClassifierProblem):
-    """Depth and width of networks, by the error of proxies and their size.
+    """Search for depth and width of networks, by the error of proxies and by size.
+
+    Args:
+        settings: settings of the search.
 
     Attributes:
-        cells: that the networks are made of.
+        cells: cells of the networks.
     """
 
+    settings: NetworkSettings
+    space: Space
     architecture_title = "channels and cells of the three stages"
 
-    def __init__(self, settings):
+    def __init__(self, settings: NetworkSettings) -> None:
         s = settings
         self.cells = find_cells(s.cells)
-        self.space = Space(s.first_width, s.stage_cells, s.widening)
+        (v0, v0_max), (v1, v1_max), (v4, v4_max) = s.first_width, s.stage_cells, s.widening
+        self.space = Space((v0, v0_max), (v1, v1_max), (v4, v4_max))
         super().__init__(s, genes=self.space.genes)
 
     @property
-    def edges(self):
+    def edges(self) -> tuple[tuple[Edge, ...], tuple[Edge, ...]]:
         """Edges of the normal and of the reduction cell."""
         return self.cells.normal, self.cells.reduction
 
-    def count(self, candidates):
-        """Params and macs of the networks, (n, 2) ints."""
+    def count(self, candidates: Candidates) -> np.ndarray:
+        """Return params and macs of the networks, (n, 2) ints."""
+        shape = (1, 2, cell_space.N_NODES, 2)
         names = [[cell_space.OPERATIONS.index(name) for name, _ in cell] for cell in self.edges]
         states = [[state for _, state in cell] for cell in self.edges]
-        chosen = (np.reshape(genes, (1, 2, cell_space.N_NODES, 2)) for genes in (names, states))
-        names, states = chosen
+        genes = np.reshape(names, shape), np.reshape(states, shape)
         counts = [
-            CellCosts(cell_space.OPERATIONS, **self._shape(a)).count(names, states)[0]
-            for a in candidates
+            CellCosts(cell_space.OPERATIONS, **self._shape(a)).count(*genes)[0] for a in candidates
         ]
         return np.array(counts)
 
-    def _shape(self, architecture):
+    def _shape(self, architecture: Architecture) -> dict[str, Any]:
+        """Return the keyword arguments of the network of an architecture."""
         layout = staged_layout(architecture.widths, architecture.depths)
         return self.image_shape | dict(layout=layout)
 
-    def parts(self, architecture):
-        """The parts of a network, what its latency is the sum of where there is a table."""
+    def parts(self, architecture: Any) -> list[Part]:
+        """Return the parts of a network, whose latencies in a table add up to its latency."""
         return network_parts(*self.edges, **self._shape(architecture))
 
-    def operators(self):
-        """Sampling, crossover, mutation and duplicate elimination for any genetic algorithm."""
+    def operators(self) -> dict[str, Any]:
+        """Return sampling, crossover, mutation and duplicate elimination."""
         s = self.settings
         return dict(
             sampling=MixedSampling(),
@@ -96,17 +115,17 @@ class EGDarts(ClassifierProblem):
             eliminate_duplicates=SameArchitecture(self.space.decode),
         )
 
-    def algorithm(self):
-        """NSGA-II with tournaments by rank, then crowding (algorithm 1)."""
+    def algorithm(self) -> Algorithm:
+        """Return NSGA-II whose tournaments compare rank, then crowding distance (algorithm 1)."""
         return nsga2_by_rank(self)
 
-    def after_search(self, row):
-        """Train the picked network from scratch on all images to search with, and test it."""
+    def after_search(self, row: Row) -> list[str]:
+        """Train the picked network from scratch on the whole training set and test it."""
         s = self.settings
         if not s.final_epochs:
             return []
 
-        def test():
+        def test() -> dict[str, Any]:
             phase, total = "training the picked network", s.final_epochs
             final = self.scratch_evaluator(
                 epochs=total,
@@ -114,39 +133,41 @@ class EGDarts(ClassifierProblem):
                 on_epoch=lambda done: self.callbacks.on_progress(phase, done, total, "epochs"),
             )
             final.begin(self.session.seed)
-            return final.score(self.candidates([row.architecture]))
+            columns: dict[str, Any] = final.score(self.candidates([row.architecture]))
+            return columns
 
         columns = self.session.recorded("final test", {"x": row.x.tolist()}, test)
         name = next(c.name for c in self.columns if c.unit == "%")
-        tested, proxy = float(columns[name][0]), float(row.columns[name])
-        if not math.isfinite(tested):
-            return [f"Picked: {row.architecture}. Its training from scratch diverged; no test."]
+        final, proxy = float(columns[name][0]), float(row.columns[name])
+        picked = f"Picked: {row.architecture}."
+        if not math.isfinite(final):
+            return [f"{picked} The final training diverged, so there is no test {name}."]
         return [
-            f"Picked: {row.architecture}. Trained from scratch for {s.final_epochs} epochs on all "
-            f"images to search with, it has a test {name} of {tested:.2f} %; as a proxy, trained "
-            f"for {s.proxy_epochs}, its validation {name} was {proxy:.2f} %."
+            f"{picked} Test {name} after training from scratch on the whole training set for "
+            f"{plural(s.final_epochs, 'epoch')}: {final:.2f} %. Validation {name} of its proxy "
+            f"after {plural(s.proxy_epochs, 'epoch')}: {proxy:.2f} %."
         ]
 
-    def network(self, architecture, **shape):
-        """The stand-alone network, a ``CellNetwork``."""
+    def network(self, architecture: Any, **shape: Any) -> CellNetwork:
+        """Return the stand-alone network of an architecture, untrained."""
         return CellNetwork(*self.edges, **self._shape(architecture) | shape)
 
-    def graphs(self, architecture):
-        """Both cells, which all networks have."""
+    def graphs(self, architecture: Any) -> list[Graph]:
+        """Return the graphs of both cells, which are the same for all architectures."""
         return self.cells.graphs()
 
-    def operations(self):
-        """Every part at every shape that a network of the space can have.
+    def operations(self) -> list[Part]:
+        """Return every part at every shape that it can have in a network of the space.
 
-        A part depends on the widths of two stages at most, and on whether a stage has one, two or
+        A part depends on the widths of at most two stages, and on whether a stage has one, two or
         more cells.
         """
         fewest, most = self.space.cells
-        some = range(fewest, min(most, fewest + 2) + 1)
+        depths = range(fewest, min(most, fewest + 2) + 1)
         architectures = (
-            Architecture(widths, depths)
+            Architecture(widths, stage_depths)
             for widths in self.space.neighbouring_widths()
-            for depths in product(some, repeat=N_STAGES)
+            for stage_depths in product(depths, repeat=N_STAGES)
         )
         parts = (p for a in architectures for p in self.parts(a))
         return list(dict.fromkeys(parts))

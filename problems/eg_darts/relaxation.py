@@ -1,14 +1,19 @@
-"""Bilevel training of relaxed cells: weights and architecture parameters in turn (section III)."""
+"""Bilevel training of relaxed cells: steps of weights and alphas alternate (section III)."""
+
+from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Mapping
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from moonas.errors import SearchFailed
-from moonas.evaluators import Classification
+from moonas.evaluators.classification import Classification
 from moonas.nets.counting import CellCosts
 from moonas.nets.devices import repeatable
 from moonas.nets.randomness import generator, initial_weights
@@ -27,75 +32,95 @@ from . import cell_space
 from .gradient import enhancement, first_order, second_order
 from .relaxed_network import RelaxedNetwork
 
+if TYPE_CHECKING:
+    from .cell_search import CellSearch
+
 BETAS = (0.5, 0.999)  # of Adam for architecture parameters (P-DARTS)
-DROPOUT_DECAY = 0.2  # an epoch, of the exponent (P-DARTS's release)
-ADVICE = "A lower learning_rate or alpha_learning_rate may help."
+DROPOUT_DECAY = 0.2  # decay of the exponent per epoch (released code of P-DARTS)
+ADVICE = "Lower learning_rate or alpha_learning_rate."
 
 
 class Relaxation:
-    """The weights and architecture parameters of one period, and how they train.
+    """Weights and architecture parameters of one period, and their training.
 
     Args:
-        search: a :class:`~moonas.problems.eg_darts.cell_search.CellSearch`.
-        seed: of the run.
+        search: stage that runs the training.
+        seed: seed of the run.
+
+    Attributes:
+        net: proxy network of the period.
+        alphas: (2, 14, k) architecture parameters.
+        params: (2, 14, k) number of parameters of each candidate over all cells of its kind.
+        history: complexity and loss of the last architecture steps, at most ``history`` of them.
+        unseen: indices of the validation images that the current shuffle has left.
+        steps: complexity, loss, Phi and redness of each architecture step of the current epoch.
     """
 
-    def __init__(self, search, seed):
+    def __init__(self, search: CellSearch, seed: int) -> None:
         self.settings, self.shape, self.seed = search.settings, search.shape, seed
         self.device = search.device
         self.images = Classification(search.settings, search.info, search.device)
         self.images.load()
 
     def start(self, period: int, candidates: np.ndarray) -> None:
-        """Begin a period with fresh weights and architecture parameters.
+        """Start a period with new weights and architecture parameters.
 
         Args:
-            period: its number, from 0.
+            period: number of the period, from 0.
             candidates: (2, 14, k) ints.
         """
         s = self.settings
         self.period, self.epoch = period, 0
-        who = (self.seed, "cells", period)
-        with initial_weights(*who, "weights"):
+        purpose = (self.seed, "cells", period)
+        with initial_weights(*purpose, "weights"):
             net = RelaxedNetwork(candidates, layers=s.layers[period], **self.shape)
-        self.net = net.to(self.device, memory_format=torch.channels_last)
+        self.net = net.to(self.device).to(memory_format=torch.channels_last)
         self.weights = [p for p in self.net.parameters() if p.requires_grad]
-        self.rngs = {name: generator(*who, name) for name in ("batches", "validation", "dropout")}
+        streams = ("batches", "validation", "dropout")
+        self.rngs = {name: generator(*purpose, name) for name in streams}
         self.net.rng = self.rngs["dropout"]
         self.recipe = select(Recipe, s, horizon=s.epochs)
         self.optimizer = make_optimizer(self.net, self.recipe)
-        alphas = 1e-3 * torch.randn(candidates.shape, generator=generator(*who, "alphas"))
+        alphas = 1e-3 * torch.randn(candidates.shape, generator=generator(*purpose, "alphas"))
         self.alphas = alphas.to(self.device).requires_grad_()
-        rates = dict(lr=s.alpha_learning_rate, weight_decay=s.alpha_weight_decay)
+        lr, weight_decay = s.alpha_learning_rate, s.alpha_weight_decay
+        self.alpha_optimizer: torch.optim.Optimizer
         if s.alpha_optimizer == "adam":
-            self.alpha_optimizer = torch.optim.Adam([self.alphas], betas=BETAS, **rates)
+            self.alpha_optimizer = torch.optim.Adam(
+                [self.alphas], lr=lr, betas=BETAS, weight_decay=weight_decay
+            )
         else:
-            self.alpha_optimizer = torch.optim.SGD([self.alphas], **rates)
+            self.alpha_optimizer = torch.optim.SGD([self.alphas], lr=lr, weight_decay=weight_decay)
         costs = CellCosts(cell_space.OPERATIONS, layers=s.layers[period], **self.shape)
-        params = costs.table[..., 0][:, cell_space.STATE_OF]  # (2, 14, 12), over all cells
+        params = costs.table[..., 0][:, cell_space.STATE_OF]  # (2, 14, 12), summed over all cells
         self.params = np.take_along_axis(params, candidates, axis=-1)
-        self.trail = deque(maxlen=s.history)  # (complexity, loss) of the last m steps
-        self.unseen = torch.empty(0, dtype=torch.int64)  # validation images of this round
+        self.history: deque[tuple[float, float]] = deque(maxlen=s.history)
+        self.unseen = torch.empty(0, dtype=torch.int64)
+        self.steps: list[tuple[float, float, float, bool]] = []
 
-    def shares(self) -> torch.Tensor:
-        """(2, 14, k) shares of the candidates (eq. 2)."""
+    def shares(self) -> Tensor:
+        """Return the shares of the candidates, (2, 14, k), by eq. 2."""
         return self.alphas.softmax(-1)
 
     def complexity(self) -> float:
-        """Parameters of the edges of all cells, expected under the shares.
+        """Return the expected number of parameters of the edges of all cells under the shares.
 
-        The paper leaves open what the complexity of a relaxed cell is. This is the mean number of
-        trainable parameters over networks whose edges draw an operation each, with normalisations
-        as the derived network has them.
+        The paper does not define the complexity of a relaxed cell. This is the mean number of
+        trainable parameters over networks whose edges sample one operation each, with the
+        normalisations of the derived network.
         """
         return float((self.shares().detach().cpu().double().numpy() * self.params).sum())
 
-    def train(self) -> dict:
+    def train(self) -> dict[str, Any]:
         """Train for one epoch.
 
         Returns:
-            A dict: loss, steps, skipped of the weights; error, complexity and alphas at its end;
-            and of its architecture steps complexities, losses, phis and reds.
+            A dict with loss, steps and skipped of the weights; error, complexity and alphas at the
+            end of the epoch; and complexities, losses, phis and reds, one number per architecture
+            step.
+
+        Raises:
+            SearchFailed: no step had a finite loss, or the network diverged.
         """
         s = self.settings
         self.net.skip_dropout = skip_dropout(
@@ -118,8 +143,8 @@ class Relaxation:
             )
             shares = self.shares().detach()
             self.net.eval()
-            judged = self.images.evaluate(lambda images: self.net(images, shares))
-            error = float(self.images.columns([judged])[self.images.names[0]][0])
+            evaluation = self.images.evaluate(lambda images: self.net(images, shares))
+            error = float(self.images.columns([evaluation])[self.images.names[0]][0])
         require_a_step(report, advice=ADVICE)
         if not math.isfinite(error):
             raise SearchFailed(f"The proxy network diverges: its logits are not finite. {ADVICE}")
@@ -135,34 +160,46 @@ class Relaxation:
             "alphas": self.alphas.detach().cpu().double().numpy(),
         } | {name: np.array(c, float) for name, c in zip(names, columns, strict=True)}
 
-    def _architecture_step(self, images, labels):
-        """One step of the architecture parameters, before the weights' own on these images."""
+    def _architecture_step(self, images: Tensor, labels: Tensor) -> None:
+        """Update the architecture parameters, before the weights' step on the same batch.
+
+        Args:
+            images: batch of training images, which only the second-order gradient uses.
+            labels: labels of these images.
+        """
         s, loss_of = self.settings, self.images.loss
-        seen = self._validation_batch()
-        dropout = self.net.rng.get_state()
+        validation_batch = self._validation_batch()
+        dropout = self.rngs["dropout"].get_state()
 
-        def loss(batch):
-            self.net.rng.set_state(dropout)  # so that losses differ by weights alone
-            return loss_of(self.net(batch[0], self.shares()), batch[1])
+        def loss(batch: tuple[Tensor, Tensor]) -> Tensor:
+            self.rngs["dropout"].set_state(dropout)  # all losses of a step share a dropout mask
+            value: Tensor = loss_of(self.net(batch[0], self.shares()), batch[1])
+            return value
 
-        validation = partial(loss, seen)
+        validation = partial(loss, validation_batch)
         if s.order == "first":
-            value, gradient = first_order(validation, self.alphas)
+            loss_value, gradient = first_order(validation, self.alphas)
         else:
-            rate = self.optimizer.param_groups[0]["lr"]
+            learning_rate = self.optimizer.param_groups[0]["lr"]
             training = partial(loss, (images, labels))
-            value, gradient = second_order(validation, training, self.weights, self.alphas, rate)
-        value = float(value)
+            loss_value, gradient = second_order(
+                validation, training, self.weights, self.alphas, learning_rate
+            )
+        value = float(loss_value)
         if not (math.isfinite(value) and bool(gradient.isfinite().all())):
             return
-        self.trail.append((self.complexity(), value))
-        phi, red = enhancement(*zip(*self.trail, strict=True), s.limit)
-        self.steps.append((*self.trail[-1], phi, red))
+        self.history.append((self.complexity(), value))
+        complexities, losses = zip(*self.history, strict=True)
+        phi, red = enhancement(complexities, losses, s.limit)
+        self.steps.append((*self.history[-1], phi, red))
         self.alphas.grad = gradient * (1 + phi) if s.enhanced else gradient
         self.alpha_optimizer.step()
 
-    def _validation_batch(self):
-        """The next validation images; a shuffle begins when too few are left for a batch."""
+    def _validation_batch(self) -> tuple[Tensor, Tensor]:
+        """Return a batch of validation images and their labels, drawn without replacement.
+
+        The images are shuffled again once fewer than a batch are left.
+        """
         images, labels = self.images.validation
         size = min(self.settings.batch, len(images))
         if len(self.unseen) < size:
@@ -174,18 +211,18 @@ class Relaxation:
             x = self.images.augment(x, self.rngs["validation"])
         return x, y
 
-    def state(self) -> dict[str, torch.Tensor]:
-        """All that training changes, as a flat dict of tensors."""
-        tensors = training_state(self.net, self.optimizer)
+    def state(self) -> dict[str, Tensor]:
+        """Return everything that training changes, as a flat dict of tensors."""
+        tensors: dict[str, Tensor] = training_state(self.net, self.optimizer)
         tensors |= {f"rng.{name}": rng.get_state() for name, rng in self.rngs.items()}
         moments = self.alpha_optimizer.state.get(self.alphas, {})
         tensors |= {f"alpha.{k}": v for k, v in moments.items() if v is not None}
-        trail = torch.tensor(list(self.trail), dtype=torch.float64).reshape(-1, 2)
-        tensors |= {"alphas": self.alphas.detach(), "trail": trail, "unseen": self.unseen}
+        history = torch.tensor(list(self.history), dtype=torch.float64).reshape(-1, 2)
+        tensors |= {"alphas": self.alphas.detach(), "trail": history, "unseen": self.unseen}
         return tensors | {"at": torch.tensor([self.period, self.epoch])}
 
-    def load_state(self, state: dict[str, torch.Tensor]) -> None:
-        """Load what :meth:`state` gave; the state of an earlier period is ignored."""
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore what :meth:`state` returned; the state of another period is ignored."""
         period, epoch = state["at"].tolist()
         if period != self.period:
             return
@@ -201,19 +238,21 @@ class Relaxation:
                 name: tensor.clone() if name == "step" else tensor.to(self.device).clone()
                 for name, tensor in moments.items()
             }
-        self.trail.extend(map(tuple, state["trail"].tolist()))
+        self.history.extend((x, y) for x, y in state["trail"].tolist())
         self.unseen = state["unseen"]
 
 
 def skip_dropout(start: float, epoch: int, weight_epochs: int, epochs: int) -> float:
-    """Dropout behind identities in an epoch (P-DARTS's release): it falls along a line while the
-    weights train alone, begins again, and then falls exponentially.
+    """Return the dropout rate after identities in an epoch (released code of P-DARTS).
+
+    The rate falls linearly while only the weights train. It then starts again from ``start`` and
+    falls exponentially.
 
     Args:
-        start: at the start of a period.
-        epoch: from 0.
-        weight_epochs: epochs that train weights alone.
-        epochs: of the period.
+        start: rate at the start of a period, in [0, 1).
+        epoch: number of the epoch, from 0.
+        weight_epochs: number of epochs that train the weights alone.
+        epochs: number of epochs of the period.
     """
     if epoch < weight_epochs:
         return start * (epochs - epoch - 1) / epochs

@@ -1,18 +1,31 @@
-"""The proxy network of stage 1: every edge of its cells is a mixture of candidates (eq. 2)."""
+"""Proxy network of stage 1, in which each edge of a cell is a mixture of candidates (eq. 2)."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from moonas.nets.cells import CellNetworkShape, Stem, preprocess
+from moonas.nets.cells import CellNetworkShape, CellShape, Stem, preprocess
 from moonas.nets.operations import build_operation, nonaffine_batch_norm, use_batch_statistics
 
 from .cell_space import EDGES, N_NODES, OPERATIONS
 
-FREE = ("max_pool_3x3", "avg_pool_3x3")  # without weights: one output for all edges from a state
+WEIGHTLESS = ("max_pool_3x3", "avg_pool_3x3")  # edges from the same state share their outputs
 
 
-class _Cell(nn.Module):
-    def __init__(self, shape, candidates):
+class MixedCell(nn.Module):
+    """Cell whose edges are mixtures of candidate operations.
+
+    Args:
+        shape: channels, strides and inputs of the cell.
+        candidates: (14, k) ints, indices into ``OPERATIONS``.
+    """
+
+    def __init__(self, shape: CellShape, candidates: np.ndarray) -> None:
         super().__init__()
         self.shape = shape
         self.older, self.newer = preprocess(shape, nonaffine_batch_norm)
@@ -31,20 +44,33 @@ class _Cell(nn.Module):
             for names, (_, state) in zip(self.names, EDGES, strict=True)
         )
 
-    def forward(self, state0, state1, shares, drop):
-        states = [self.older(state0), self.newer(state1)]
-        free = {}
+    def forward(
+        self, state0: Tensor, state1: Tensor, shares: Tensor, drop: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """Compute the output of the cell.
+
+        Args:
+            state0: output of the cell before the previous one, (b, c, h, w).
+            state1: output of the previous cell.
+            shares: (14, k) shares of the candidates.
+            drop: dropout after identities.
+
+        Returns:
+            The concatenated nodes, (b, 4 c', h', w').
+        """
+        states: list[Any] = [self.older(state0), self.newer(state1)]
+        outputs: dict[tuple[str, int], Tensor] = {}
         for edge, (node, state) in enumerate(EDGES):
             if len(states) == node + 2:
                 states.append(0)
             x = states[state]
-            for k, (name, operation) in enumerate(
-                zip(self.names[edge], self.operations[edge], strict=True)
-            ):
-                if name in FREE:
-                    if (name, state) not in free:
-                        free[name, state] = operation(x)
-                    out = free[name, state]
+            operations = self.operations[edge]
+            assert isinstance(operations, nn.ModuleList)
+            for k, (name, operation) in enumerate(zip(self.names[edge], operations, strict=True)):
+                if name in WEIGHTLESS:
+                    if (name, state) not in outputs:
+                        outputs[name, state] = operation(x)
+                    out = outputs[name, state]
                 else:
                     out = operation(x)
                     if isinstance(operation, nn.Identity):
@@ -56,7 +82,7 @@ class _Cell(nn.Module):
 class RelaxedNetwork(nn.Module):
     """Stacked cells whose edges are mixtures of candidates, with a stem and a linear classifier.
 
-    Every normalisation is by the batch at hand, without scale and shift except in the stem.
+    All normalisations use batch statistics. Only those of the stem have scale and shift parameters.
 
     Args:
         candidates: (2, 14, k) ints, see :mod:`moonas.problems.eg_darts.cell_space`.
@@ -64,33 +90,45 @@ class RelaxedNetwork(nn.Module):
             n_classes, in_channels and image_size.
 
     Attributes:
-        skip_dropout: chance that a number behind an identity becomes zero in training; the others
-            are scaled up (P-DARTS, section 3.3).
-        rng: ``torch.Generator`` of the CPU for that; needed where ``skip_dropout`` is not zero.
+        skip_dropout: probability that dropout sets an output of an identity to zero in training
+            mode; the others are scaled up (P-DARTS, section 3.3).
+        rng: random generator of the dropout, on the CPU; required unless ``skip_dropout`` is 0.
     """
 
-    def __init__(self, candidates, **shape):
+    def __init__(self, candidates: np.ndarray, **shape: Any) -> None:
         super().__init__()
-        shape = CellNetworkShape(**shape)
-        shapes = shape.stack((N_NODES, N_NODES))
-        self.stem = Stem(shape.in_channels, shape.cells.stem, shape.image_size)
+        network = CellNetworkShape(**shape)
+        shapes = network.stack((N_NODES, N_NODES))
+        self.stem = Stem(network.in_channels, network.cells.stem, network.image_size)
         use_batch_statistics(self.stem)
-        self.cells = nn.ModuleList(_Cell(s, candidates[int(s.reduction)]) for s in shapes)
-        self.classifier = nn.Linear(N_NODES * shapes[-1].channels, shape.n_classes)
-        self.skip_dropout, self.rng = 0.0, None
+        self.cells = nn.ModuleList(MixedCell(s, candidates[int(s.reduction)]) for s in shapes)
+        self.classifier = nn.Linear(N_NODES * shapes[-1].channels, network.n_classes)
+        self.skip_dropout = 0.0
+        self.rng: torch.Generator | None = None
 
-    def forward(self, images, shares):
-        """(b, in_channels, h, w) images, (2, 14, k) shares of the candidates -> (b, n_classes)."""
+    def forward(self, images: Tensor, shares: Tensor) -> Tensor:
+        """Classify images.
+
+        Args:
+            images: (b, in_channels, h, w).
+            shares: (2, 14, k) shares of the candidates.
+
+        Returns:
+            (b, n_classes) logits.
+        """
         state0, state1 = self.stem(images)
         for cell in self.cells:
-            mixed = shares[int(cell.shape.reduction)]
-            state0, state1 = state1, cell(state0, state1, mixed, self._drop)
-        return self.classifier(state1.mean((2, 3)))
+            assert isinstance(cell, MixedCell)
+            cell_shares = shares[int(cell.shape.reduction)]
+            state0, state1 = state1, cell(state0, state1, cell_shares, self._drop)
+        logits: Tensor = self.classifier(state1.mean((2, 3)))
+        return logits
 
-    def _drop(self, x):
+    def _drop(self, x: Tensor) -> Tensor:
+        """Apply dropout to the output of an identity, in training mode."""
         if not self.training or not self.skip_dropout:
             return x
         if self.rng is None:
-            raise ValueError("skip_dropout needs a generator: set rng.")
-        kept = torch.rand(x.shape, generator=self.rng).to(x.device) >= self.skip_dropout
-        return x * kept / (1 - self.skip_dropout)
+            raise ValueError("skip_dropout requires a random generator: set rng.")
+        mask = torch.rand(x.shape, generator=self.rng).to(x.device) >= self.skip_dropout
+        return x * mask / (1 - self.skip_dropout)

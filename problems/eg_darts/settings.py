@@ -1,7 +1,9 @@
-"""Settings of both stages of EG-DARTS: the search for cells, and that for networks of them."""
+"""Settings of both stages of EG-DARTS: the search for cells and the search for networks."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from moonas.evaluators.settings import ProxySettings, TrainingSettings
 from moonas.settings import require, setting
@@ -15,10 +17,11 @@ DEFAULT_CELLS = "PDARTS"
 class CellSettings(TrainingSettings):
     """Settings of the search for cells. Defaults are small, for digits."""
 
-    PRESETS: ClassVar[dict[str, dict]] = {
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "digits": {},
-        # Table I for batch, weight decay, learning rate and epochs, section IV-C for depths and
-        # candidates; P-DARTS for channels, weight epochs, Adam and dropout, which are not printed.
+        # Batch size, weight decay, learning rate and epochs are from Table I, depths and candidates
+        # from section IV-C. Channels, weight epochs, Adam and dropout are from P-DARTS, because the
+        # paper does not print them.
         "paper": dict(
             data="cifar10",
             batch=96,
@@ -36,40 +39,60 @@ class CellSettings(TrainingSettings):
         ),
     }
 
-    batch: int = setting(64, "images a step, of the training and of the validation images", least=1)
+    batch: int = setting(64, "batch size for both training and validation images", least=1)
     channels: int = setting(8, "channels of the proxy network's first cell", least=1)
     layers: tuple[int, ...] = setting(
-        (3, 4, 5), "cells of the proxy network by period; two of them are reductions", least=3
+        (3, 4, 5), "cells of the proxy network in each period; two are reductions", least=3
     )
     candidates: tuple[int, ...] = setting(
-        (12, 8, 4), "operations of an edge by period, all 12 at first", least=2
+        (12, 8, 4), "candidate operations per edge in each period; first all 12", least=2
     )
-    epochs: int = setting(12, "epochs of a period", least=1)
-    weight_epochs: int = setting(4, "of these, the first ones, that train weights alone", least=0)
+    epochs: int = setting(12, "epochs per period", least=1)
+    weight_epochs: int = setting(
+        4, "epochs at the start of a period in which only the weights train", least=0
+    )
     order: str = setting("first", "order of the architecture gradient", ("first", "second"))
-    enhanced: bool = setting(True, "enhance the gradient where complexity falls (eqs. 5-10)")
-    history: int = setting(20, "m, steps that the line of loss over complexity fits", least=2)
-    limit: float = setting(1.0, "the largest Phi; a gradient grows by 1 + Phi at most", least=0)
-    alpha_optimizer: str = setting("sgd", "of the architecture parameters", ("sgd", "adam"))
-    alpha_learning_rate: float = setting(1.0, "of the architecture parameters", above=0)
-    alpha_weight_decay: float = setting(1e-3, "of the architecture parameters", least=0)
-    skip_dropout: tuple[float, ...] = setting(
-        (0.0, 0.2, 0.4), "dropout behind identities by period, at its start; it decays", least=0
+    enhanced: bool = setting(
+        True, "enhance the architecture gradient if complexity falls (eqs. 5-10)"
     )
-    skip_limit: int | None = setting(2, "identities of the normal cell; none: any number", least=0)
+    history: int = setting(
+        20, "architecture steps that the slope of loss over complexity is fitted to (m)", least=2
+    )
+    limit: float = setting(
+        1.0, "largest Phi; the enhanced gradient is multiplied by 1 + Phi", least=0
+    )
+    alpha_optimizer: str = setting(
+        "sgd", "optimiser of the architecture parameters", ("sgd", "adam")
+    )
+    alpha_learning_rate: float = setting(
+        1.0, "learning rate of the architecture parameters", above=0
+    )
+    alpha_weight_decay: float = setting(
+        1e-3, "weight decay of the architecture parameters", least=0
+    )
+    skip_dropout: tuple[float, ...] = setting(
+        (0.0, 0.2, 0.4),
+        "dropout rate after identities at the start of each period; it decays",
+        least=0,
+    )
+    skip_limit: int | None = setting(
+        2, "largest number of identities in the normal cell; none for no limit", least=0
+    )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
-        n = len(self.candidates)
-        require(n > 0, self, "candidates", "one number a period")
-        every = len(OPERATIONS)
-        falling = list(self.candidates) == sorted(self.candidates, reverse=True)
+        n, n_operations = len(self.candidates), len(OPERATIONS)
+        require(n > 0, self, "candidates", "one number per period")
+        descending = list(self.candidates) == sorted(self.candidates, reverse=True)
         require(
-            falling and self.candidates[0] == every, self, "candidates", f"falling from {every}"
+            descending and self.candidates[0] == n_operations,
+            self,
+            "candidates",
+            f"numbers in descending order that start with {n_operations}",
         )
         for name in ("layers", "skip_dropout"):
             same = len(getattr(self, name)) == n
-            require(same, self, name, f"{n} numbers, one a period, as candidates has")
+            require(same, self, name, f"{n} numbers, one per period, as in candidates")
         below = all(rate < 1 for rate in self.skip_dropout)
         require(below, self, "skip_dropout", "less than 1")
         shorter = self.weight_epochs < self.epochs
@@ -80,9 +103,10 @@ class CellSettings(TrainingSettings):
 class NetworkSettings(ProxySettings):
     """Settings of the search for depth and width. Defaults are small, for digits."""
 
-    PRESETS: ClassVar[dict[str, dict]] = {
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "digits": {},
-        # Table I; momentum and clipping are P-DARTS's, and are not printed.
+        # From Table I. Momentum and clipping are those of P-DARTS, because the paper does not print
+        # them.
         "paper": dict(
             data="cifar10",
             population=15,
@@ -100,27 +124,40 @@ class NetworkSettings(ProxySettings):
 
     cells: str | None = setting(
         None,
-        f"published cells by name, or edges as in sep3@0 skip@1 ... / ...; none: {DEFAULT_CELLS}'s",
+        "cells: the name of published ones, or edges such as sep3@0 skip@1 ... / ...; default: "
+        f"{DEFAULT_CELLS}",
     )
-    from_run: str | None = setting(None, "run folder of eg-darts-cells, whose cells to take")
+    from_run: str | None = setting(None, "run folder of eg-darts-cells, to use its cells")
     population: int = setting(15, "networks that survive a generation", least=1)
-    generations: int = setting(10, "generations to run", least=1)
-    crossover_eta: float = setting(15.0, "the larger, the nearer to their parents", least=0)
-    mutation_eta: float = setting(20.0, "the larger, the smaller mutations are", least=0)
-    first_width: tuple[int, ...] = setting((4, 12), "v0, least and most channels at first", least=1)
-    stage_cells: tuple[int, ...] = setting((1, 2), "v1 to v3, least and most cells", least=1)
-    widening: tuple[float, ...] = setting((1.0, 2.0), "v4 and v5, least and most", least=1)
-    final_epochs: int = setting(60, "epochs that the picked network trains in the end", least=0)
+    generations: int = setting(10, "number of generations", least=1)
+    crossover_eta: float = setting(
+        15.0, "distribution index of the crossover; larger: children closer to parents", least=0
+    )
+    mutation_eta: float = setting(
+        20.0, "distribution index of the mutation; larger: smaller changes", least=0
+    )
+    first_width: tuple[int, ...] = setting(
+        (4, 12), "smallest and largest number of channels of the first stage (v0)", least=1
+    )
+    stage_cells: tuple[int, ...] = setting(
+        (1, 2), "smallest and largest number of normal cells per stage (v1 to v3)", least=1
+    )
+    widening: tuple[float, ...] = setting(
+        (1.0, 2.0), "smallest and largest ratio of successive widths (v4 and v5)", least=1
+    )
+    final_epochs: int = setting(
+        60, "epochs of the final training of the picked network; 0: no training", least=0
+    )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         require(
             self.cells is None or self.from_run is None,
             self,
             "cells",
-            "none, since from_run brings cells; run --stage eg-darts alone to search with others",
+            "none, because from_run provides the cells; run --stage eg-darts alone to use others",
         )
         for name in ("first_width", "stage_cells", "widening"):
             bounds = getattr(self, name)
             ordered = len(bounds) == 2 and bounds[0] <= bounds[1]
-            require(ordered, self, name, "the least and the most, two numbers in order")
+            require(ordered, self, name, "two numbers, the smallest and the largest")

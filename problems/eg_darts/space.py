@@ -1,19 +1,23 @@
-"""The network level of EG-DARTS: what a vector of integers and real numbers means (Table I).
+"""Search space of the network level of EG-DARTS: how a vector encodes a network (Table I).
 
     v0          channels of the first stage
-    v1, v2, v3  normal cells of the three stages
-    v4, v5      how much wider the second stage is than the first, and the third than the second
+    v1, v2, v3  number of normal cells in each of the three stages
+    v4, v5      width of the second stage relative to the first, and of the third to the second
 
-v0 to v3 are integers, v4 and v5 real. Between stages stands a reduction cell, as wide as the stage
-behind it; it is not one of the cells that are counted, and so the column "depth" of the paper's
-Table III is v1 + v2 + v3, in all of its 30 rows. Widths are cumulative: C2 = v0 v4 and C3 = C2 v5,
-rounded to the nearest even number (what halves the side does so in two halves of the channels).
+v0 to v3 are integers, v4 and v5 are real numbers. There is a reduction cell between two stages,
+which is as wide as the stage after it. Reduction cells are not counted in v1 to v3: the column
+"depth" of Table III equals v1 + v2 + v3 in all of its 30 rows. Widths are cumulative: C2 = v0 v4
+and C3 = C2 v5, rounded to the nearest even number, because reductions split the channels in halves.
 
-Several vectors mean one network, since widths are rounded: ``decode`` after ``encode`` gives the
-same architecture, ``encode`` after ``decode`` a vector of the same network.
+Because widths are rounded, several vectors encode the same network: ``decode(encode(a)) == a`` for
+each architecture a, but ``encode(decode(x))`` may differ from x.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -24,22 +28,25 @@ N_STAGES = 3
 
 @dataclass(frozen=True)
 class Architecture:
-    """Three stages of cells."""
+    """Width and depth of a network of three stages.
 
-    widths: tuple[int, int, int]  # channels of a node
-    depths: tuple[int, int, int]  # normal cells
+    Args:
+        widths: channels of a node in each stage.
+        depths: number of normal cells in each stage.
+    """
+
+    widths: tuple[int, ...]
+    depths: tuple[int, ...]
 
     @property
-    def depth(self):
-        """Normal cells of all stages."""
+    def depth(self) -> int:
+        """Number of normal cells of all stages."""
         return sum(self.depths)
 
-    def __str__(self):
-        """In words, as ``12-18-24 channels, 2-1-1 cells``."""
-        return " ".join(
-            f"{'-'.join(map(str, numbers))} {what}"
-            for numbers, what in ((self.widths, "channels,"), (self.depths, "cells"))
-        )
+    def __str__(self) -> str:
+        """Return a text such as ``12-18-24 channels, 2-1-1 cells``."""
+        widths, depths = ("-".join(map(str, numbers)) for numbers in (self.widths, self.depths))
+        return f"{widths} channels, {depths} cells"
 
 
 @dataclass(frozen=True)
@@ -47,9 +54,9 @@ class Space:
     """Bounds of the vector; each pair is the smallest and the largest value.
 
     Args:
-        first_width: of v0.
-        cells: of v1, v2 and v3.
-        widening: of v4 and v5.
+        first_width: bounds of v0.
+        cells: bounds of v1, v2 and v3.
+        widening: bounds of v4 and v5.
     """
 
     first_width: tuple[int, int] = (8, 60)
@@ -57,72 +64,80 @@ class Space:
     widening: tuple[float, float] = (1.0, 3.0)
 
     @property
-    def genes(self):
-        """The :class:`~moonas.spaces.genes.Genes` of a vector."""
+    def genes(self) -> Genes:
+        """Bounds and types of the six genes."""
         pairs = [self.first_width, *[self.cells] * N_STAGES, *[self.widening] * (N_STAGES - 1)]
-        low, high = zip(*pairs, strict=True)
-        return Genes(low, high, [False] * (1 + N_STAGES) + [True] * (N_STAGES - 1))
+        low, high = (np.array(bounds) for bounds in zip(*pairs, strict=True))
+        return Genes(low, high, np.array([False] * (1 + N_STAGES) + [True] * (N_STAGES - 1)))
 
-    def decode(self, x):
-        """The architecture of one row, (6,)."""
+    def decode(self, x: Sequence[float] | np.ndarray) -> Architecture:
+        """Return the architecture that a vector, (6,), encodes."""
         widths = [int(x[0])]
         for factor in x[1 + N_STAGES :]:
-            widths.append(even(widths[-1] * float(factor)))
+            widths.append(round_to_even(widths[-1] * float(factor)))
         return Architecture(tuple(widths), tuple(int(v) for v in x[1 : 1 + N_STAGES]))
 
-    def encode(self, architecture):
-        """A row, (6,) float64, of an architecture."""
-        first, *others = architecture.widths
+    def encode(self, architecture: Architecture) -> np.ndarray:
+        """Return a vector, (6,) float64, that encodes an architecture."""
+        first, *later = architecture.widths
         factors = [
             np.clip(wider / width, *self.widening)
-            for width, wider in zip(architecture.widths, others, strict=False)
+            for width, wider in zip(architecture.widths, later, strict=False)
         ]
         return np.array([first, *architecture.depths, *factors], dtype=float)
 
-    def widest(self):
-        """The architecture that is widest and deepest."""
+    def widest(self) -> Architecture:
+        """Return the widest and deepest architecture."""
         return self.decode(self.genes.high)
 
-    def neighbouring_widths(self):
-        """Triples of widths that hold every pair of widths which two stages can have in a row."""
+    def neighbouring_widths(self) -> list[tuple[int, int, int]]:
+        """Return widths of three stages that cover every pair of widths of successive stages."""
         low, high = self.widening
 
-        def behind(width):
-            return range(even(width * low), even(width * high) + 1, 2)
+        def next_widths(width: int) -> range:
+            return range(round_to_even(width * low), round_to_even(width * high) + 1, 2)
 
-        first, last = self.first_width
-        second = {w for width in range(first, last + 1) for w in behind(width)}
-        pairs = [(w, v, behind(v)[0]) for w in range(first, last + 1) for v in behind(w)]
+        smallest, largest = self.first_width
+        first = range(smallest, largest + 1)
+        second = {w for width in first for w in next_widths(width)}
+        triples = [(w, v, next_widths(v)[0]) for w in first for v in next_widths(w)]
         for v in sorted(second):
-            before = next(w for w in range(first, last + 1) if v in behind(w))
-            pairs += [(before, v, third) for third in behind(v)]
-        return pairs
+            w = next(w for w in first if v in next_widths(w))
+            triples += [(w, v, third) for third in next_widths(v)]
+        return triples
 
-    def to_json(self, architecture):
-        """A dict that JSON can hold: {"widths": [...], "depths": [...]}."""
+    def to_json(self, architecture: Architecture) -> dict[str, list[int]]:
+        """Return an architecture as a dict that JSON can store."""
         return {"widths": list(architecture.widths), "depths": list(architecture.depths)}
 
-    def from_json(self, value):
-        """The architecture of such a dict; else a ``ValueError`` says what is wrong with it."""
+    def from_json(self, value: Any) -> Architecture:
+        """Return the architecture that :meth:`to_json` stored.
+
+        Raises:
+            ValueError: the value is not an architecture of this space.
+        """
         keys = ("widths", "depths")
         if not isinstance(value, dict) or not set(keys) <= set(value):
-            raise ValueError(f"An architecture has the keys 'widths' and 'depths'; got {value!r}.")
+            raise ValueError(f"Expected a dict with the keys 'widths' and 'depths'; got {value!r}.")
         for key in keys:
             numbers = value[key]
-            whole = isinstance(numbers, list) and all(type(n) is int and n > 0 for n in numbers)
-            if not whole or len(numbers) != N_STAGES:
-                raise ValueError(f"{key}={numbers!r} will not do: three whole numbers above 0.")
+            positive = isinstance(numbers, list) and all(type(n) is int and n > 0 for n in numbers)
+            if not positive or len(numbers) != N_STAGES:
+                raise ValueError(
+                    f"{key}={numbers!r} is invalid: expected {N_STAGES} whole numbers of at least "
+                    "1."
+                )
         architecture = Architecture(*(tuple(value[key]) for key in keys))
         row = self.encode(architecture)
         self.genes.check(row)
         if self.decode(row) != architecture:
             raise ValueError(
-                f"widths={value['widths']!r} will not do: behind the first one they are even, each "
-                f"{self.widening[0]:g} to {self.widening[1]:g} times the one before."
+                f"widths={value['widths']!r} is invalid: expected even widths after the first one, "
+                f"each {self.widening[0]:g} to {self.widening[1]:g} times the previous one."
             )
         return architecture
 
 
-def even(width):
-    """The nearest even number, the larger one of two; 2 at least."""
+def round_to_even(width: float) -> int:
+    """Return the nearest even number, at least 2; odd integers are rounded up."""
     return max(2, 2 * int(np.floor(width / 2 + 0.5)))

@@ -5,10 +5,10 @@ import pytest
 import torch
 from moonas.problems.eagan.generation import (
     CEILINGS,
-    Generation,
-    generation_columns,
+    ImageQuality,
+    quality_columns,
 )
-from moonas.problems.eagan.settings import GenerationSettings
+from moonas.problems.eagan.settings import ImageQualitySettings
 
 from moonas.data import describe, load
 from moonas.data.images import DataInfo
@@ -17,30 +17,30 @@ from moonas.metrics.frechet import FrechetDistance, moments
 from moonas.nets.devices import resolve_device
 from moonas.nets.randomness import generator
 
-N = 300  # images that are judged
+N = 300  # images per evaluation
 
 
 @pytest.fixture(scope="module")
 def settings(tiny):
-    return GenerationSettings(score_images=N, device=tiny["device"])
+    return ImageQualitySettings(score_images=N, device=tiny["device"])
 
 
 @pytest.fixture(scope="module")
-def generation(settings):
-    return loaded(settings)
+def quality(settings):
+    return load_quality(settings)
 
 
-def loaded(settings, **options):
-    found = Generation(settings, describe("digits"), resolve_device(settings.device), **options)
-    found.load()
-    return found
+def load_quality(settings, **options):
+    quality = ImageQuality(settings, describe("digits"), resolve_device(settings.device), **options)
+    quality.load()
+    return quality
 
 
-def judge(generation, images):
-    """The scores of a 'generator' whose latent vectors are the numbers of its images."""
-    images = images.to(generation.device)
-    rows = torch.arange(len(images), dtype=torch.float32, device=generation.device)[:, None]
-    return generation.evaluate(lambda z: images[z[:, 0].long()], rows)
+def evaluate(quality, images):
+    """Evaluate a 'generator' whose latent vectors are the indices of these images."""
+    images = images.to(quality.device)
+    rows = torch.arange(len(images), dtype=torch.float32, device=quality.device)[:, None]
+    return quality.evaluate(lambda z: images[z[:, 0].long()], rows)
 
 
 def noise(n=N):
@@ -48,143 +48,142 @@ def noise(n=N):
 
 
 def unseen():
-    """The images for the test, in [-1, 1]."""
+    """Images of the test set, in [-1, 1]."""
     data = load("digits")
     return 2 * pixels_of(data, data.test_images) - 1
 
 
-def test_images_to_train_on_are_all_those_to_search_with_from_minus_1_to_1(generation):
-    images, data = generation.images.cpu(), load("digits")
-    assert images.shape == (1437, 1, 8, 8) and generation.classes == data.classes
+def test_images_are_the_whole_training_set_in_minus_1_to_1(quality):
+    images, data = quality.images.cpu(), load("digits")
+    assert images.shape == (1437, 1, 8, 8) and quality.classes == data.classes
     assert images.min() == -1 and images.max() == 1
     torch.testing.assert_close(((images + 1) / 2 - data.mean) / data.std, data.images)
 
 
-def test_the_real_images_themselves_are_at_0(generation):
-    found = judge(generation, generation.images)
-    assert 0 <= found["fid"] < 1e-3
+def test_the_training_images_have_an_fid_of_0(quality):
+    scores = evaluate(quality, quality.images)
+    assert 0 <= scores["fid"] < 1e-3
     counts = torch.bincount(load("digits").labels) / 1437
-    np.testing.assert_allclose(found["shares"], counts, atol=0.01)
-    assert 1 / found["inverse_is"] > 8  # of 10 classes
+    np.testing.assert_allclose(scores["shares"], counts, atol=0.01)
+    assert 1 / scores["inverse_is"] > 8  # of 10 classes
 
 
-def test_other_real_images_are_nearer_the_less_noise_is_in_them(generation):
+def test_fid_grows_with_noise(quality):
     mixed = [unseen() + share * (noise(360) - unseen()) for share in (0, 0.1, 0.2, 0.4)]
-    fids = [judge(generation, images)["fid"] for images in mixed]
+    fids = [evaluate(quality, images)["fid"] for images in mixed]
     assert fids == sorted(fids) and fids[0] < 1 and fids[-1] > 10
 
 
-def test_images_of_fewer_classes_are_farther(generation):
-    images, labels = generation.images.cpu(), load("digits").labels
-    fids = [judge(generation, images[labels < k])["fid"] for k in (9, 5, 2, 1)]
+def test_fid_grows_if_classes_are_missing(quality):
+    images, labels = quality.images.cpu(), load("digits").labels
+    fids = [evaluate(quality, images[labels < k])["fid"] for k in (9, 5, 2, 1)]
     assert fids == sorted(fids) and fids[-1] > 10
 
 
-def test_fid_is_to_all_real_images_with_the_features_of_the_extractor(generation):
-    features, _ = generation.extract((generation.images + 1) / 2)
-    generated, _ = generation.extract((noise().to(generation.device) + 1) / 2)
+def test_fid_equals_that_of_the_extractors_features(quality):
+    features, _ = quality.extract((quality.images + 1) / 2)
+    generated, _ = quality.extract((noise().to(quality.device) + 1) / 2)
     expected = min(FrechetDistance(moments(features))(generated), CEILINGS["classifier"])
-    assert judge(generation, noise())["fid"] == pytest.approx(expected, rel=1e-3)
+    assert evaluate(quality, noise())["fid"] == pytest.approx(expected, rel=1e-3)
 
 
-def test_one_image_again_and_again_is_no_number(generation):
-    found = judge(generation, generation.images[:1].repeat(N, 1, 1, 1))
-    assert np.isnan(found["fid"]) and np.isnan(found["inverse_is"])
+def test_identical_images_have_nan_scores(quality):
+    scores = evaluate(quality, quality.images[:1].repeat(N, 1, 1, 1))
+    assert np.isnan(scores["fid"]) and np.isnan(scores["inverse_is"])
 
 
-def test_almost_one_image_scores_1_and_is_of_one_class(generation):
-    found = judge(generation, generation.images[:1].cpu() + 0.02 * noise())
-    assert found["inverse_is"] == pytest.approx(1, abs=1e-4)
-    assert sorted(found["shares"])[-2:] == [0, 1]
-    assert judge(generation, unseen())["fid"] < found["fid"] <= CEILINGS["classifier"]
+def test_nearly_identical_images_have_an_inception_score_of_1_and_one_class(quality):
+    scores = evaluate(quality, quality.images[:1].cpu() + 0.02 * noise())
+    assert scores["inverse_is"] == pytest.approx(1, abs=1e-4)
+    assert sorted(scores["shares"])[-2:] == [0, 1]
+    assert evaluate(quality, unseen())["fid"] < scores["fid"] <= CEILINGS["classifier"]
 
 
-def test_fid_stops_at_its_ceiling(generation):
-    assert judge(generation, 1e4 * noise())["fid"] == CEILINGS["classifier"]
+def test_fid_is_limited_to_its_ceiling(quality):
+    assert evaluate(quality, 1e4 * noise())["fid"] == CEILINGS["classifier"]
 
 
-def test_shares_are_of_all_classes_and_add_to_1(generation):
+def test_shares_of_all_classes_sum_to_1(quality):
     for images in (unseen(), noise(), noise(2)):
-        shares = judge(generation, images)["shares"]
+        shares = evaluate(quality, images)["shares"]
         assert shares.shape == (10,) and shares.sum() == pytest.approx(1)
 
 
-@pytest.mark.parametrize("value", [torch.nan, torch.inf, 3e38])  # the last is too much for features
-def test_one_image_that_is_not_finite_makes_the_scores_nan(generation, value):
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, 3e38])  # features overflow at 3e38
+def test_a_single_image_that_is_not_finite_makes_the_scores_nan(quality, value):
     images = noise()
     images[7] = value
-    found = judge(generation, images)
-    assert np.isnan([found["fid"], found["inverse_is"]]).all() and len(found["shares"]) == 0
+    scores = evaluate(quality, images)
+    assert np.isnan([scores["fid"], scores["inverse_is"]]).all() and len(scores["shares"]) == 0
 
 
-def test_batches_change_no_score(settings, generation):
-    in_sevens = loaded(replace(settings, score_batch=7))
-    one, other = judge(generation, unseen()), judge(in_sevens, unseen())
+def test_scores_do_not_depend_on_the_batch_size(settings, quality):
+    in_sevens = load_quality(replace(settings, score_batch=7))
+    one, other = evaluate(quality, unseen()), evaluate(in_sevens, unseen())
     assert one["fid"] == pytest.approx(other["fid"], rel=1e-4)
     assert one["inverse_is"] == pytest.approx(other["inverse_is"], rel=1e-4)
 
 
-def test_inception_scores_are_means_over_the_splits(settings, generation):
-    by_class = generation.images.cpu()[load("digits").labels.argsort()][
-        :N
-    ]  # zeros, ones, some twos
-    whole = judge(generation, by_class)["inverse_is"]
-    parts = judge(loaded(replace(settings, is_splits=3)), by_class)["inverse_is"]
-    assert whole < parts  # a part holds fewer classes
+def test_inception_scores_are_means_over_the_splits(settings, quality):
+    # zeros, ones and some twos
+    by_class = quality.images.cpu()[load("digits").labels.argsort()][:N]
+    one_split = evaluate(quality, by_class)["inverse_is"]
+    three_splits = evaluate(load_quality(replace(settings, is_splits=3)), by_class)["inverse_is"]
+    assert one_split < three_splits  # each split has fewer classes
 
 
-def test_the_final_test_compares_with_the_images_for_it_and_trains_on_the_others(
-    settings, generation
+def test_the_final_evaluation_compares_with_the_test_set_but_trains_on_the_training_set(
+    settings, quality
 ):
-    final = loaded(settings, final=True)
-    assert judge(final, unseen())["fid"] < 1e-3 < judge(generation, unseen())["fid"]
-    assert torch.equal(final.images, generation.images)
+    final = load_quality(settings, final=True)
+    assert evaluate(final, unseen())["fid"] < 1e-3 < evaluate(quality, unseen())["fid"]
+    assert torch.equal(final.images, quality.images)
 
 
-def test_loading_again_loads_nothing(generation):
-    images, distance = generation.images, generation.distance
-    generation.load()
-    assert generation.images is images and generation.distance is distance
+def test_loading_twice_loads_once(quality):
+    images, distance = quality.images, quality.distance
+    quality.load()
+    assert quality.images is images and quality.distance is distance
 
 
-def test_scores_of_other_features_are_refused(settings, generation):
-    mark = loaded(settings).fingerprint
-    assert mark.dtype == torch.uint8 and mark.shape == (32,)
-    generation.check_fingerprint(mark)
-    mark[0] ^= 1
-    with pytest.raises(ValueError, match="scored with another digits classifier"):
-        generation.check_fingerprint(mark)
+def test_fingerprints_of_other_features_are_rejected(settings, quality):
+    fingerprint = quality.fingerprint
+    assert fingerprint.dtype == torch.uint8 and fingerprint.shape == (32,)
+    quality.check_fingerprint(fingerprint)
+    fingerprint[0] ^= 1
+    with pytest.raises(ValueError, match="evaluated with another digits classifier"):
+        quality.check_fingerprint(fingerprint)
 
 
 @pytest.mark.parametrize("name", ["digits", "/data/of mine/cells", "/data/of mine/cells/"])
-def test_columns_name_the_features_and_end_at_what_a_failure_gets(name):
+def test_columns_name_the_features_and_have_the_worst_value_as_upper_bound(name):
     info = DataInfo(name, 10, 1, 8 if name == "digits" else 32)
-    fid, inverse_is = generation_columns(GenerationSettings(), info)
-    words = "digits classifier" if name == "digits" else "cells classifier"
+    fid, inverse_is = quality_columns(ImageQualitySettings(), info)
+    unit = "digits classifier" if name == "digits" else "cells classifier"
     assert (fid.name, fid.unit, inverse_is.name, inverse_is.unit) == (
-        *("fid", words),
-        *("inverse_is", words),
+        *("fid", unit),
+        *("inverse_is", unit),
     )
     assert (fid.worst, fid.bounds) == (200, (0, 200))
     assert (inverse_is.worst, inverse_is.bounds) == (1, (0, 1))
-    fid, inverse_is = generation_columns(GenerationSettings(features="inception"), info)
+    fid, inverse_is = quality_columns(ImageQualitySettings(features="inception"), info)
     assert fid.unit == inverse_is.unit == "inception" and fid.worst == 1000
 
 
 def test_columns_name_the_size_of_resized_images():
-    for name, side, words in (("digits", 16, "digits 16x16"), ("/some/cells", 8, "cells 8x8")):
-        fid, _ = generation_columns(GenerationSettings(), DataInfo(name, 10, 1, side))
-        assert fid.unit == f"{words} classifier"
+    for name, side, text in (("digits", 16, "digits 16x16"), ("/some/cells", 8, "cells 8x8")):
+        fid, _ = quality_columns(ImageQualitySettings(), DataInfo(name, 10, 1, side))
+        assert fid.unit == f"{text} classifier"
 
 
-def test_the_features_call_themselves_as_the_columns_do(settings, generation):
-    assert generation_columns(settings, generation.info)[0].unit == generation.extract.name
+def test_extractor_and_columns_have_the_same_name(settings, quality):
+    assert quality_columns(settings, quality.info)[0].unit == quality.extract.name
 
 
 @pytest.mark.parametrize(
-    "options, words",
+    "options, message",
     [
-        (dict(score_images=19, is_splits=10), "score_images=19 is invalid: expected 20 or more"),
+        (dict(score_images=19, is_splits=10), "score_images=19 is invalid: expected at least 20"),
         (dict(score_images=1), "score_images=1 is invalid"),
         (dict(score_batch=1), "score_batch=1 is invalid"),
         (dict(is_splits=0), "is_splits=0 is invalid"),
@@ -192,7 +191,7 @@ def test_the_features_call_themselves_as_the_columns_do(settings, generation):
         (dict(features="vgg"), "features='vgg' is unknown; choose from"),
     ],
 )
-def test_settings_that_cannot_be_are_refused_by_name(options, words):
-    with pytest.raises(ValueError, match=words):
-        GenerationSettings(**options)
-    GenerationSettings(score_images=20, is_splits=10)
+def test_invalid_settings_are_rejected_by_name(options, message):
+    with pytest.raises(ValueError, match=message):
+        ImageQualitySettings(**options)
+    ImageQualitySettings(score_images=20, is_splits=10)

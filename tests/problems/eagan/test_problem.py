@@ -8,13 +8,12 @@ import pytest
 import torch
 from moonas.problems.eagan import zoo
 from moonas.problems.eagan.discriminator_net import SimpleDiscriminator
-from moonas.problems.eagan.final_training import _Gan, build
+from moonas.problems.eagan.final_training import GanTrainer, build
 from moonas.problems.eagan.gan_file import read_trained_gan
-from moonas.problems.eagan.operations import own_weights
+from moonas.problems.eagan.operations import inherit_weights
 from moonas.problems.eagan.space import DiscriminatorSpace, GeneratorSpace
 from moonas.problems.eagan.training import AdversarialReport
 from pymoo.algorithms.moo.nsga2 import NSGA2
-from pymoo.optimize import minimize
 from searches import TINY, rows, run, words
 
 import moonas
@@ -30,98 +29,104 @@ from moonas.training.sgd import training_state
 STAGES = ("eagan-generator", "eagan-discriminator")
 
 
-@pytest.fixture
-def load(tiny_of):
-    """Name of a stage, options -> the problem, of a size that takes seconds."""
+@pytest.fixture(scope="module")
+def load(tiny_of, few_digits):
+    """Function of a stage and its options that loads a problem whose search takes a second."""
+    few = dict(data=few_digits, batch=50)  # two steps per epoch
 
-    def made(name, **options):
-        return moonas.load_problem(name, **tiny_of(name) | options)
+    def load(name, **options):
+        return moonas.load_problem(name, **tiny_of(name) | few | options)
 
-    return made
-
-
-def bits(own):
-    return fingerprint(training_state(own.net, own.optimizer))
+    return load
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_round_trains_and_scores_parents_and_offspring(stage, load, tmp_path):
-    problem = load(stage, journal=tmp_path / "run")
+@pytest.fixture(scope="module", params=STAGES)
+def searched(request, load, tmp_path_factory):
+    """A problem, the result of its search over three generations, and the recorded calls."""
+    folder = tmp_path_factory.mktemp(request.param) / "run"
+    problem = load(request.param, journal=folder, population=8)
     result = run(problem)
-    calls = read_run(tmp_path / "run")[1]
+    return problem, result, read_run(folder)[1]
+
+
+def fingerprint_of(generator):
+    """Fingerprint of a generator's weights and its optimiser's state."""
+    return fingerprint(training_state(generator.net, generator.optimizer))
+
+
+def test_each_generation_trains_and_scores_parents_and_offspring_together(searched):
+    _, result, calls = searched
     assert [c["kind"] for c in calls] == ["train", "score", *["train", "score"] * 2]
     for train, score in zip(calls[2::2], calls[3::2], strict=True):
-        assert len(train["request"]["who"]) == 12  # 6 parents, 6 offspring
+        assert len(train["request"]["who"]) == 16  # 8 parents, 8 offspring
         assert train["request"]["who"] == score["request"]["x"]
-    assert len(result.pop) == 6
+    assert len(result.pop) == 8
 
 
-def test_offspring_differ_from_a_parent_in_few_edges(load, tmp_path):
-    problem = load("eagan-generator", journal=tmp_path / "run", population=16)
-    run(problem, generations=2)
-    who = np.array(read_run(tmp_path / "run")[1][2]["request"]["who"])
-    parents, offspring = who[:16], who[16:]
-    apart = (offspring[:, None] != parents[None]).sum(axis=2).min(axis=1)
-    # one edge crossed, one mutated, and what a rule then adds
-    assert apart.min() >= 1 and apart.max() <= 4
+def test_offspring_differ_from_a_parent_in_few_edges(searched):
+    for call in searched[2][2::2]:
+        rows_ = np.array(call["request"]["who"])
+        parents, offspring = rows_[:8], rows_[8:]
+        distances = (offspring[:, None] != parents[None]).sum(axis=2).min(axis=1)
+        # one edge crossed, one edge mutated, and at most two more that the rules change
+        assert distances.min() >= 1 and distances.max() <= 4
 
 
-def test_all_rows_stand_for_their_architecture(load):
-    for stage in STAGES:
-        problem = load(stage)
-        for x in run(problem, generations=2).pop.get("X"):
-            assert np.array_equal(problem.encode(problem.decode(x)), x)
+def test_all_rows_of_a_population_are_canonical(searched):
+    problem, result, _ = searched
+    for x in result.pop.get("X"):
+        assert np.array_equal(problem.encode(problem.decode(x)), x)
 
 
-def shares_of(space):
-    """Chance of each operation on each edge of a cell, for uniform genes: rules add identities."""
-    shares = [dict.fromkeys(choices, 1 / len(choices)) for choices in space.edges]
-    starving = {2: 1 / 49, 4: 1 / 49}
+def operation_probabilities(space):
+    """Probability of each operation on each edge if genes are uniform and rules add identities."""
+    probabilities = [dict.fromkeys(choices, 1 / len(choices)) for choices in space.edges]
+    rule_applies = {2: 1 / 49, 4: 1 / 49}
     if isinstance(space, GeneratorSpace):
-        starving = {3: 1 / 49, 6: 1 / 343}
-    for e, chance in starving.items():
-        shares[e]["none"] -= chance
-        shares[e]["skip_connect"] += chance
-    return shares
+        rule_applies = {3: 1 / 49, 6: 1 / 343}
+    for e, p in rule_applies.items():
+        probabilities[e]["none"] -= p
+        probabilities[e]["skip_connect"] += p
+    return probabilities
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_warm_up_visits_the_operations_of_every_edge_alike(stage, load, monkeypatch):
+def test_the_warm_up_samples_operations_uniformly(stage, load, monkeypatch):
     problem = load(stage, image_size=32 if stage == "eagan-discriminator" else None)
     evaluator, n, drawn = problem.evaluator, 4000, []
 
-    def spy(images, draw, *args, **told):
+    def sample_pairs(images, draw, *args, **kwargs):
         pairs = [draw() for _ in range(n)]
         paths = [p.generate if stage == "eagan-generator" else p.score for p in pairs]
-        if isinstance(paths[0], partial):  # in stage 2 the generator has trained before
+        if isinstance(paths[0], partial):  # not the first training of the generator in stage 2
             drawn.extend(path.keywords["architecture"] for path in paths)
-        return AdversarialReport.of([0.0], [])
+        return AdversarialReport.from_losses([0.0], [])
 
-    monkeypatch.setattr("moonas.problems.eagan.evaluators.train_adversarially", spy)
-    monkeypatch.setattr(evaluator.generation, "load", lambda: None)
+    monkeypatch.setattr("moonas.problems.eagan.evaluators.train_adversarially", sample_pairs)
+    evaluator.quality.images = torch.empty(0)  # nothing is loaded
     evaluator.begin(1)
     evaluator.warm_up()
     assert len(drawn) == n
     for cell in range(3):
-        for e, shares in enumerate(shares_of(problem.space)):
+        for e, probabilities in enumerate(operation_probabilities(problem.space)):
             if stage == "eagan-discriminator" and e in (5, 6):
-                continue  # E6 follows E5
-            for name, p in shares.items():
+                continue  # E6 depends on E5
+            for name, p in probabilities.items():
                 share = np.mean([a.cells[cell][e] == name for a in drawn])
                 assert abs(share - p) < 4 * math.sqrt(p * (1 - p) / n), (cell, e, name)
 
 
-def test_each_step_of_a_round_draws_one_of_its_generators_uniformly(load):
+def test_training_samples_candidates_uniformly(load):
     problem = load("eagan-generator")
     problem.evaluate(rows(problem, 1))
-    drawn = [problem.evaluator.one_of(list("abcd")) for _ in range(4000)]
-    shares = np.array([drawn.count(letter) for letter in "abcd"]) / 4000
+    drawn = [problem.evaluator.sample_index(4) for _ in range(4000)]
+    shares = np.bincount(drawn, minlength=4) / 4000
     assert np.abs(shares - 1 / 4).max() < 4 * math.sqrt(3 / 16 / 4000)
 
 
 def one_to_one(load, **options):
-    """Stage 2 after warming up and one round of four discriminators."""
-    problem = load("eagan-discriminator", **options)
+    """Stage 2 after the warm-up, its evaluator, and four discriminators."""
+    problem = load("eagan-discriminator", batch=20, **options)  # 5 steps, so that all may train
     problem.evaluate(rows(problem, 1))
     evaluator = problem.evaluator
     evaluator.warm_up()
@@ -129,52 +134,52 @@ def one_to_one(load, **options):
     return problem, evaluator, architectures
 
 
-def test_warming_up_stage_2_trains_discriminators_and_leaves_the_generator(load):
+def test_the_warm_up_of_stage_2_trains_discriminators_but_not_the_generator(load):
     problem = load("eagan-discriminator", generator_epochs=0)
     problem.evaluate(rows(problem, 1))
     evaluator = problem.evaluator
-    before = bits(evaluator.best), fingerprint(evaluator.D.state_dict())
+    before = fingerprint_of(evaluator.best), fingerprint(evaluator.D.state_dict())
     evaluator.warm_up()
-    assert bits(evaluator.best) == before[0]
+    assert fingerprint_of(evaluator.best) == before[0]
     assert fingerprint(evaluator.D.state_dict()) != before[1]
 
 
-def test_training_one_gan_leaves_the_generators_of_the_others_their_bits(load):
+def test_training_one_gan_does_not_change_the_generators_of_the_others(load):
     problem, evaluator, architectures = one_to_one(load)
     evaluator.train(problem.candidates(architectures))
-    owners = list(evaluator.owners.values())
-    before = [bits(own) for own in owners]
-    first = evaluator._drawn(owners[0], partial(evaluator.D, architecture=architectures[0]))
+    copies = list(evaluator.generators.values())
+    before = [fingerprint_of(copy) for copy in copies]
+    first = evaluator.training_pair(copies[0], partial(evaluator.D, architecture=architectures[0]))
     evaluator.run_epochs("one", 1, lambda: first, evaluator.D, evaluator.d_optimizer)
-    after = [bits(own) for own in owners]
+    after = [fingerprint_of(copy) for copy in copies]
     assert after[0] != before[0] and after[1:] == before[1:]
-    storages = {p.data_ptr() for own in owners for p in own.weights}
-    assert len(storages) == sum(len(own.weights) for own in owners)
-    moments = {m["exp_avg_sq"].data_ptr() for own in owners for m in own.optimizer.state.values()}
-    assert len(moments) == sum(len(own.optimizer.state) for own in owners)
+    storages = {p.data_ptr() for copy in copies for p in copy.weights}
+    assert len(storages) == sum(len(copy.weights) for copy in copies)
+    moments = {m["exp_avg_sq"].data_ptr() for c in copies for m in c.optimizer.state.values()}
+    assert len(moments) == sum(len(copy.optimizer.state) for copy in copies)
 
 
-def test_weight_resetting_begins_a_round_with_copies_of_the_generator_of_the_lowest_fid(load):
+def test_weight_resetting_copies_the_generator_with_the_lowest_fid(load):
     problem, evaluator, architectures = one_to_one(load)
     evaluator.train(problem.candidates(architectures))
-    best = min(evaluator.found, key=lambda key: evaluator.found[key][0])
-    wanted = bits(evaluator.owners[best])
-    assert len({bits(own) for own in evaluator.owners.values()}) == 4
-    evaluator._hand_out([evaluator.key(a) for a in architectures])
-    assert {bits(own) for own in evaluator.owners.values()} == {wanted}
+    best = min(evaluator.scores, key=lambda key: evaluator.scores[key][0])
+    expected = fingerprint_of(evaluator.generators[best])
+    assert len({fingerprint_of(copy) for copy in evaluator.generators.values()}) == 4
+    evaluator.assign_generators([evaluator.key(a) for a in architectures])
+    assert {fingerprint_of(copy) for copy in evaluator.generators.values()} == {expected}
 
 
-def test_without_resetting_survivors_keep_their_generators_and_new_ones_inherit(load):
+def test_without_resetting_survivors_keep_their_generators_and_offspring_inherit_one(load):
     problem, evaluator, architectures = one_to_one(load, weight_resetting=False)
     evaluator.train(problem.candidates(architectures))
     keys = [evaluator.key(a) for a in architectures]
-    old = {key: bits(evaluator.owners[key]) for key in keys}
+    old = {key: fingerprint_of(evaluator.generators[key]) for key in keys}
     new = evaluator.key(problem.decode(rows(problem, 5)[4]))
-    evaluator._hand_out([keys[2], keys[0], new])
-    found = {key: bits(own) for key, own in evaluator.owners.items()}
-    assert found[keys[0]] == old[keys[0]] and found[keys[2]] == old[keys[2]]
-    assert found[new] == old[keys[1]]  # the first that nobody owns any more
-    assert len(evaluator.owners) == 3
+    evaluator.assign_generators([keys[2], keys[0], new])
+    assigned = {key: fingerprint_of(copy) for key, copy in evaluator.generators.items()}
+    assert assigned[keys[0]] == old[keys[0]] and assigned[keys[2]] == old[keys[2]]
+    assert assigned[new] == old[keys[1]]  # the first discriminator that was dropped
+    assert len(evaluator.generators) == 3
 
 
 def test_stage_2_scores_a_discriminator_by_its_own_generator(load):
@@ -182,13 +187,13 @@ def test_stage_2_scores_a_discriminator_by_its_own_generator(load):
     evaluator.train(problem.candidates(architectures))
     columns = evaluator.score(problem.candidates(architectures))
     for i, a in enumerate(architectures):
-        judged = evaluator.generation.evaluate(evaluator.pair(a)[0], evaluator.latents)
-        assert columns["fid"][i] == judged["fid"]
+        scores = evaluator.quality.evaluate(evaluator.pair(a)[0], evaluator.latents)
+        assert columns["fid"][i] == scores["fid"]
     assert len(set(columns["fid"])) == 4
-    stranger = problem.decode(rows(problem, 5)[4])
-    best = evaluator.generation.evaluate(evaluator.best.net, evaluator.latents)
+    untrained = problem.decode(rows(problem, 5)[4])
+    best = evaluator.quality.evaluate(evaluator.best.net, evaluator.latents)
     assert (
-        evaluator.score(problem.candidates([stranger]))["fid"][0]
+        evaluator.score(problem.candidates([untrained]))["fid"][0]
         == best["fid"]
         == min(columns["fid"])
     )
@@ -201,34 +206,30 @@ def test_stage_2_scores_a_discriminator_by_its_own_generator(load):
         ("eagan-discriminator", {"weight_resetting": False}),
     ],
 )
-def test_a_run_stopped_at_any_call_ends_with_the_same_bits(
-    stage, options, load, few_digits, tmp_path
-):
-    few = dict(data=few_digits, batch=50)  # two steps an epoch
-
+def test_a_resumed_run_equals_an_uninterrupted_one(stage, options, load, tmp_path):
     def search(problem):
-        result = run(problem)
+        result = run(problem, generations=2)
         return result.pop.get("F").tolist(), fingerprint(problem.evaluator.state())
 
-    straight, stopped = check_resume(lambda: load(stage, **few, **options), search, tmp_path)
+    straight, stopped = check_resume(lambda: load(stage, population=3, **options), search, tmp_path)
     assert stopped == straight
 
 
-def test_going_on_with_a_longer_stage_1_replaces_its_gan(load, tmp_path):
+def test_continuing_stage_1_replaces_its_gan(load, tmp_path):
     from moonas.run.search import search
 
     for generations in (1, 2):
         problem = load("eagan-generator", journal=tmp_path / "g")
-        found = search(problem, problem.algorithm(), seed=1, generations=generations)
+        result = search(problem, problem.algorithm(), seed=1, generations=generations)
         problem.journal.close()
         gan = json.loads((tmp_path / "g" / "gan.json").read_text())
-        assert gan["fid"] == found.rows[found.picked].columns["fid"]
+        assert gan["fid"] == result.rows[result.picked].columns["fid"]
         assert gan["calls"] == 2 * generations
 
 
-def test_stage_2_takes_the_generator_and_its_weights_from_stage_1(load, tmp_path):
+def test_stage_2_starts_from_the_generator_of_stage_1_and_its_weights(load, tmp_path):
     first = load("eagan-generator", journal=tmp_path / "g")
-    result = run(first)
+    result = run(first, generations=2)
     rows_ = moonas.front(result)
     picked = rows_[first.pick(rows_)]
     first.after_search(picked)
@@ -238,18 +239,18 @@ def test_stage_2_takes_the_generator_and_its_weights_from_stage_1(load, tmp_path
     assert second.generator == picked.architecture
     assert second.settings.from_run is None
     second.evaluate(rows(second, 1))
-    wanted = own_weights(first.network(picked.architecture, running=False), first.evaluator.G)
-    assert fingerprint(second.evaluator.best.net.state_dict()) == fingerprint(wanted.state_dict())
-    taken = first.evaluator.optimizer_of(wanted).state_dict()["state"]
-    found = second.evaluator.best.optimizer.state_dict()["state"]
-    assert taken.keys() == found.keys() and taken
-    for i, memory in taken.items():
-        assert all(torch.equal(memory[k], found[i][k]) for k in memory)
-    # the same latent vectors are scored in both stages, so the generator has the same FID
+    expected = inherit_weights(first.network(picked.architecture, running=False), first.evaluator.G)
+    assert fingerprint(second.evaluator.best.net.state_dict()) == fingerprint(expected.state_dict())
+    states = first.evaluator.optimizer_of(expected).state_dict()["state"]
+    states_2 = second.evaluator.best.optimizer.state_dict()["state"]
+    assert states.keys() == states_2.keys() and states
+    for i, state in states.items():
+        assert all(torch.equal(state[k], states_2[i][k]) for k in state)
+    # both stages evaluate with the same latent vectors, so the generator has the same FID
     assert set(run(second, generations=1).pop.get("F")[:, 0]) == {picked.columns["fid"]}
 
 
-def test_a_generator_of_another_shape_is_refused(load, tmp_path):
+def test_a_generator_of_another_shape_is_rejected(load, tmp_path):
     first = load("eagan-generator", journal=tmp_path / "g")
     first.after_search(moonas.front(run(first, generations=1))[0])
     with pytest.raises(ValueError, match="'channels': 2.*'channels': 3"):
@@ -261,29 +262,29 @@ def test_a_generator_of_another_shape_is_refused(load, tmp_path):
         load("eagan-discriminator", from_run=tmp_path)
 
 
-def test_the_first_discriminator_is_a_setting(load):
-    def made(text):
+def test_the_setting_initial_discriminator_takes_names_and_edges(load):
+    def build_from(text):
         problem = load("eagan-generator", initial_discriminator=text)
-        return problem.first_discriminator()
+        return problem.build_discriminator()
 
-    assert made(None).architecture == zoo.discriminator("EAGAN_D_C", 8)
-    assert made("EAGAN_D_S").architecture == zoo.discriminator("EAGAN_D_S", 8)
-    assert isinstance(made("simple"), SimpleDiscriminator)
+    assert build_from(None).architecture == zoo.discriminator("EAGAN_D_C", 8)
+    assert build_from("EAGAN_D_S").architecture == zoo.discriminator("EAGAN_D_S", 8)
+    assert isinstance(build_from("simple"), SimpleDiscriminator)
     text = "3 0 3 0 2 0 0 / 4 0 3 0 1 -1 -1 / 3 0 3 0 1 -1 -1"
-    assert made(text).architecture == DiscriminatorSpace(8).of_text(text)
-    with pytest.raises(ValueError, match="No discriminator 'nosuch'.*EAGAN_D_C"):
+    assert build_from(text).architecture == DiscriminatorSpace(8).from_text(text)
+    with pytest.raises(ValueError, match="Unknown discriminator 'nosuch'.*EAGAN_D_C"):
         load("eagan-generator", initial_discriminator="nosuch")
-    with pytest.raises(ValueError, match="No generator 'nosuch'.*EAGAN_G"):
+    with pytest.raises(ValueError, match="Unknown generator 'nosuch'.*EAGAN_G"):
         load("eagan-discriminator", generator="nosuch")
 
 
-def test_settings_that_contradict_each_other_are_refused(load):
+def test_contradictory_settings_are_rejected(load):
     for options, message in (
         (dict(coupled=True, initial_discriminator="simple"), "initial_discriminator='simple'"),
         (dict(coupled=True, repeat=2), "repeat=2"),
         (dict(coupled=True, from_run="nowhere"), "from_run='nowhere'"),
         (dict(latent=10), "latent=10 is invalid: expected a multiple of 3"),
-        (dict(score_images=2, is_splits=2), "score_images=2.*4 or more"),
+        (dict(score_images=2, is_splits=2), "score_images=2.*at least 4"),
         (dict(objectives=("fid", "error")), "Unknown objective 'error'"),
         (dict(image_size=12), "multiple of 8"),
     ):
@@ -291,103 +292,98 @@ def test_settings_that_contradict_each_other_are_refused(load):
             load("eagan-generator", **options)
 
 
-def test_units_say_what_the_features_are_of(load):
+def test_units_name_the_feature_network(load):
     for name in ("fid", "inverse_is"):
-        assert load("eagan-generator").column(name).unit == "digits classifier"
+        problem = load("eagan-generator", data="digits")
+        assert problem.column(name).unit == "digits classifier"
         assert load("eagan-generator", features="inception").column(name).unit == "inception"
 
 
 @pytest.mark.parametrize("fault", [math.nan, 0.0])
-def test_a_gan_that_diverges_or_collapses_is_flagged_and_the_search_goes_on(fault, load, tmp_path):
-    # one operation's weights break: every generator that uses it gives no number, or one image
+def test_a_gan_that_diverges_or_collapses_gets_the_worst_scores(fault, load, tmp_path):
+    # the weights of one operation break: generators that use it produce NaN, or identical images
     problem = load("eagan-generator", journal=tmp_path / "run", population=8)
     text = "near near c3 - c1 - c1 / near near c3 - c1 - c1 / near near c3 - c1 - c5"
-    marked = problem.space.of_text(text)
+    broken = problem.space.from_text(text)
     problem.evaluate(rows(problem, 1))
-    real = problem.evaluator.evaluate_generators
+    evaluate = problem.evaluator.evaluate_generators
 
-    def breaking(generators):
-        broken = [g.keywords["architecture"].cells[2][6] == "conv_5x5" for g in generators]
+    def evaluate_with_fault(generators):
+        uses_it = [g.keywords["architecture"].cells[2][6] == "conv_5x5" for g in generators]
         state = {k: v.clone() for k, v in problem.evaluator.G.state_dict().items()}
-        columns = real(generators)
+        columns = evaluate(generators)
         with torch.no_grad():
             for name, p in problem.evaluator.G.named_parameters():
                 if fault == 0 or "conv_5x5" in name:
                     p.fill_(fault)
-        again = real(generators)
+        faulty = evaluate(generators)
         problem.evaluator.G.load_state_dict(state)
-        return {k: np.where(broken, again[k], columns[k]) for k in columns}
+        return {k: np.where(uses_it, faulty[k], columns[k]) for k in columns}
 
-    problem.evaluator.evaluate_generators = breaking
-    first = np.vstack([problem.encode(marked), rows(problem, 7)])
+    problem.evaluator.evaluate_generators = evaluate_with_fault
+    first = np.vstack([problem.encode(broken), rows(problem, 7)])
     algorithm = moonas.algorithm("nsga2", problem, sampling=first)
-    result = run(problem, generations=3, algorithm=algorithm)
+    result = run(problem, generations=2, algorithm=algorithm)
     call = read_run(tmp_path / "run")[1][1]["result"]
     assert call["failed"][0] and not all(call["failed"])
     worst = np.array(call["fid"])[call["failed"]]
     assert (worst == 200).all() and call["inverse_is"][0] == 1
-    assert result.algorithm.n_gen >= 3 and np.isfinite(result.pop.get("F")).all()
+    assert result.algorithm.n_gen >= 2 and np.isfinite(result.pop.get("F")).all()
 
 
-def test_a_broken_generator_is_healed_by_weight_resetting(load, monkeypatch):
+def test_weight_resetting_replaces_a_broken_generator(load, monkeypatch):
     problem = load("eagan-discriminator")
-    algorithm = problem.algorithm()
-    broken = []
+    problem.evaluate(rows(problem, 1))
+    evaluator, finite = problem.evaluator, []
+    train = evaluator.train
 
-    def breaking(architectures, real=None):
-        report = real(architectures)
-        evaluator = problem.evaluator
-        if not broken:
-            key = next(k for k in evaluator.owners if evaluator.found[k] != evaluator.best_found)
-            evaluator.owners[key].weights[0].data.fill_(math.nan)
-            evaluator.found[key] = (math.nan, math.nan)
-            broken.append(key)
+    def train_and_break(candidates):
+        report = train(candidates)
+        weights = [p for g in evaluator.generators.values() for p in g.weights]
+        finite.append(all(bool(p.isfinite().all()) for p in weights))
+        if len(finite) == 1:
+            scores, best = evaluator.scores, evaluator.best_scores
+            key = next(k for k in evaluator.generators if scores[k] != best)
+            evaluator.generators[key].weights[0].data.fill_(math.nan)
+            scores[key] = (math.nan, math.nan)
         return report
 
-    problem.evaluate(rows(problem, 1))
-    monkeypatch.setattr(problem.evaluator, "train", partial(breaking, real=problem.evaluator.train))
-    seen = []
-    result = minimize(
-        problem,
-        algorithm,
-        ("n_gen", 4),
-        seed=1,
-        callback=lambda a: seen.append(int(a.off.get("failed").sum()) if a.off is not None else 0),
-    )
-    assert broken and np.isfinite(result.pop.get("F")).all()
+    monkeypatch.setattr(evaluator, "train", train_and_break)
+    result = run(problem)
+    assert finite == [True, True]
+    assert np.isfinite(result.pop.get("F")).all()
     assert not result.pop.get("failed").astype(bool).any()
 
 
-def test_a_learning_rate_far_too_high_fails_with_advice(load):
-    # the generator's first step makes its weights infinite; nothing is finite afterwards
+def test_an_excessive_learning_rate_fails_with_advice(load):
+    # the generator's first step makes its weights infinite, and no later step is finite
     problem = load("eagan-generator", learning_rate=1e38, d_learning_rate=1e38)
     with pytest.raises(SearchFailed, match="learning_rate"):
         run(problem)
 
 
-def test_any_other_genetic_algorithm_may_search(load):
-    for stage in STAGES:
-        problem = load(stage)
-        result = run(problem, NSGA2(pop_size=5, **problem.operators()), generations=2)
-        assert len(result.pop) == 5
-        assert moonas.front(run(problem, "nsga3", generations=2))
+def test_other_genetic_algorithms_can_search(load):
+    problem = load("eagan-generator")
+    result = run(problem, NSGA2(pop_size=5, **problem.operators()), generations=2)
+    assert len(result.pop) == 5
+    assert moonas.front(run(load("eagan-discriminator"), "nsga3", generations=2))
 
 
-def test_the_zoo_counts_as_the_papers_do():
-    zoo_ = moonas.zoo()
-    counts = zoo_["EAGAN_G"].counts
+def test_the_zoo_has_the_counts_of_the_papers(load):
+    zoos = [{item.name: item for item in load(stage).zoo()} for stage in STAGES]
+    counts = zoos[0]["EAGAN_G"].counts
     assert counts["generators of 32 pixels, 256 channels"] == (7_142_403, 1_889_566_720)
     assert counts["generators of 48 pixels, 256 channels"] == (11_550_723, 4_251_525_120)
-    counts = zoo_["EAGAN_D_S"].counts
+    counts = zoos[1]["EAGAN_D_S"].counts
     assert counts["discriminators of 48 pixels, 128 channels"] == (1_578_112, 687_661_184)
 
 
 @pytest.mark.parametrize("side", [8, 32])
 @pytest.mark.parametrize("stage", STAGES)
-def test_no_network_of_the_space_is_larger_than_the_bounds(stage, side, load):
+def test_the_bounds_are_the_size_of_the_largest_networks(stage, side, load):
     problem = load(stage, image_size=side)
     high = [problem.column(name).bounds[1] for name in ("params", "macs")]
-    # what costs most on every edge, with every way to halve; macs and params each reach their bound
+    # the most expensive operation on each edge, and every choice where params and macs disagree
     largest = {c: len(c) - 1 for c in (*GeneratorSpace.edges, *DiscriminatorSpace.edges)}
     largest |= {c: c.index("conv_5x5") for c in largest if "conv_5x5" in c}
     cell = [[largest[choices]] for choices in problem.space.edges[:7]]
@@ -403,34 +399,34 @@ def test_no_network_of_the_space_is_larger_than_the_bounds(stage, side, load):
     assert sizes.max(axis=0).tolist() == high
 
 
-SIZES = ("population", "generations")  # options of their own in LINE
-WORDS = words({k: v for k, v in TINY["eagan-generator"].items() if k not in SIZES})
-LINE = ["search", "eagan", "--population", "4", "--generations", "2", "--out", "run", "--set"]
-
-
 @pytest.fixture
-def elsewhere(tmp_path, monkeypatch):
+def command(tmp_path, monkeypatch, few_digits):
+    """Arguments of a search in ``run`` below an empty working directory; options may follow."""
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    options = TINY["eagan-generator"] | dict(data=few_digits, batch=50)
+    del options["population"], options["generations"]
+    sizes = ["--population", "2", "--generations", "1"]
+    return ["search", "eagan", *sizes, "--out", "run", "--set", *words(options)]
 
 
-def test_the_pipeline_from_a_shell_ends_with_a_trained_gan(elsewhere, capsys):
-    assert main([*LINE, *WORDS]) == 0
+def test_search_and_train_end_with_a_trained_gan(command, tmp_path, capsys):
+    command[command.index("--generations") + 1] = "2"
+    assert main(command) == 0
     out = capsys.readouterr().out
-    assert "FID (digits classifier)" in out and "* picked: the lowest fid" in out
+    assert "FID (digits 8x8 classifier)" in out and "* picked: the lowest fid" in out
     for stage in STAGES:
-        names = {p.name for p in (elsewhere / "run" / stage).iterdir()}
+        names = {p.name for p in (tmp_path / "run" / stage).iterdir()}
         assert {"gan.json", "gan.pt", "front.csv", "images-001.png", "images-002.png"} <= names
-    assert main([*LINE, *WORDS]) == 0
+    assert main(command) == 0
     assert capsys.readouterr().out.count("This run is complete") == 2
-    train = ["train", "run", "--set", "epochs=3", "score_images=60"]
+    train = ["train", "run", "--set", "epochs=2", "score_images=60"]
     assert main(train) == 0
     out = capsys.readouterr().out
-    assert "to those for the final test" in out and "Shares of the 10 classes" in out
-    folder = elsewhere / "run" / "training"
+    assert "to the test set" in out and "Shares of the 10 classes" in out
+    folder = tmp_path / "run" / "training"
     assert [path.name for path in folder.glob("*.pt") if "weights" not in path.name] == ["model.pt"]
     trained = read_trained_gan(folder)
-    stage_2 = json.loads((elsewhere / "run" / "eagan-discriminator" / "gan.json").read_text())
+    stage_2 = json.loads((tmp_path / "run" / "eagan-discriminator" / "gan.json").read_text())
     assert str(trained.generator.architecture) == stage_2["generator"]
     assert str(trained.discriminator.architecture) == stage_2["discriminator"]
     assert trained.about["shape"] == stage_2["generator_shape"]
@@ -443,42 +439,48 @@ def test_the_pipeline_from_a_shell_ends_with_a_trained_gan(elsewhere, capsys):
     assert "This run is complete" in capsys.readouterr().out
 
 
-def test_repeating_gives_the_second_stage_1_the_first_ones_discriminator(elsewhere):
-    assert main([*LINE, *WORDS, "repeat=2", "initial_discriminator=simple"]) == 0
-    folders = {p.name for p in (elsewhere / "run").iterdir()}
-    assert folders == {name + end for name in STAGES for end in ("", "-2")}
-    first = json.loads((elsewhere / "run/eagan-discriminator/gan.json").read_text())
-    again = read_run(elsewhere / "run/eagan-generator-2")[0]["settings"]
-    assert again["initial_discriminator"] == first["discriminator"]
-    assert last_run(elsewhere / "run")[0].name == "eagan-discriminator-2"
+def test_repeat_passes_the_discriminator_of_stage_2_to_the_next_stage_1(command, tmp_path):
+    assert main([*command, "repeat=2", "initial_discriminator=simple"]) == 0
+    folders = {p.name for p in (tmp_path / "run").iterdir()}
+    assert folders == {name + suffix for name in STAGES for suffix in ("", "-2")}
+    first = json.loads((tmp_path / "run/eagan-discriminator/gan.json").read_text())
+    second = read_run(tmp_path / "run/eagan-generator-2")[0]["settings"]
+    assert second["initial_discriminator"] == first["discriminator"]
+    assert last_run(tmp_path / "run")[0].name == "eagan-discriminator-2"
 
 
-def test_a_coupled_search_has_one_stage_and_trains_both_of_its_pick(elsewhere, capsys):
-    assert main([*LINE, *WORDS, "coupled=true"]) == 0
-    assert {p.name for p in (elsewhere / "run").iterdir()} == {"eagan-generator"}
-    gan = json.loads((elsewhere / "run/eagan-generator/gan.json").read_text())
-    DiscriminatorSpace(8).of_text(gan["discriminator"])
+def test_a_coupled_search_has_one_stage_and_its_pick_can_be_trained(command, tmp_path):
+    assert main([*command, "coupled=true"]) == 0
+    assert {p.name for p in (tmp_path / "run").iterdir()} == {"eagan-generator"}
+    gan = json.loads((tmp_path / "run/eagan-generator/gan.json").read_text())
+    DiscriminatorSpace(8).from_text(gan["discriminator"])
     assert main(["train", "run", "--set", "epochs=1", "score_images=60"]) == 0
 
 
-def test_a_training_stopped_after_any_epoch_ends_with_the_same_bits(tmp_path, device):
-    options = dict(channels=2, d_channels=2, latent=3, batch=240, score_images=60, epochs=3)
+@pytest.fixture(scope="module")
+def training(few_digits):
+    """Options of a full training that takes a second."""
+    return dict(
+        **dict(data=few_digits, image_size=8, channels=2, d_channels=2, latent=3, batch=50),
+        **dict(score_images=60, epochs=2, device=TINY["eagan-generator"]["device"]),
+    )
 
+
+def test_a_resumed_training_equals_an_uninterrupted_one(training, tmp_path):
     def train(stage):
         trained = stage.run(seed=1)
         nets = trained.generator, trained.discriminator
         return trained.scores["fid"], [fingerprint(net.state_dict()) for net in nets]
 
-    straight, stopped = check_resume(partial(build, device=device, **options), train, tmp_path)
+    straight, stopped = check_resume(partial(build, **training), train, tmp_path)
     assert stopped == straight
 
 
-@pytest.mark.slow  # the classifier of larger images takes half a minute
-def test_a_found_gan_trains_at_another_image_size(elsewhere):
-    assert main([*LINE, *WORDS, "--stage", "eagan-generator"]) == 0
+def test_a_gan_can_train_at_another_image_size(command, tmp_path):
+    assert main([*command, "--stage", "eagan-generator"]) == 0
     larger = ["--set", "image_size=16", "epochs=1", "score_images=60", "--out", "large"]
     assert main(["train", "run/eagan-generator", *larger]) == 0
-    assert read_trained_gan(elsewhere / "large").about["shape"]["side"] == 16
+    assert read_trained_gan(tmp_path / "large").about["shape"]["side"] == 16
 
 
 def load_training(journal, **options):
@@ -487,34 +489,33 @@ def load_training(journal, **options):
     return stage
 
 
-def test_the_average_follows_its_definition(tiny_of):
-    options = dict(channels=2, d_channels=2, latent=3, batch=240, average=0.9)
-    gan = _Gan(build(device="cpu", **options), seed=1)
-    seen, real = [], gan.average.update_parameters
+def test_the_moving_average_is_exponential(training):
+    gan = GanTrainer(build(**training | dict(average=0.9, batch=20)), seed=1)
+    biases, update = [], gan.average.update_parameters
 
-    def watched(net):
-        seen.append(net.to_image.bias.detach().clone())
-        real(net)
+    def record_and_update(net):
+        biases.append(net.to_image.bias.detach().clone())
+        update(net)
 
-    gan.average.update_parameters = watched
+    gan.average.update_parameters = record_and_update
     gan.train(0)
-    wanted = seen[0]
-    for value in seen[1:]:
-        wanted = 0.9 * wanted + 0.1 * value
-    assert len(seen) == 5
-    assert torch.allclose(gan.average.module.to_image.bias, wanted, atol=1e-7)
+    expected = biases[0]
+    for bias in biases[1:]:
+        expected = 0.9 * expected + 0.1 * bias
+    assert len(biases) == 5
+    assert torch.allclose(gan.average.module.to_image.bias, expected, atol=1e-7)
 
 
-def test_weights_of_a_run_scored_by_other_features_are_refused(load, tmp_path):
+def test_weights_of_a_run_with_other_features_are_rejected(load):
     problem = load("eagan-generator")
     problem.evaluate(rows(problem, 1))
     state = problem.evaluator.state()
     state["features"] = torch.zeros(32, dtype=torch.uint8)
-    with pytest.raises(ValueError, match="another digits classifier"):
+    with pytest.raises(ValueError, match="another digits 8x8 classifier"):
         problem.evaluator.load_state(state)
 
 
-def test_a_run_with_other_features_is_refused_by_name(load, tmp_path):
+def test_resuming_with_other_features_is_rejected(load, tmp_path):
     first = load("eagan-generator", journal=tmp_path / "run")
     run(first, generations=1)
     first.journal.close()
@@ -522,9 +523,8 @@ def test_a_run_with_other_features_is_refused_by_name(load, tmp_path):
         load("eagan-generator", journal=tmp_path / "run", features="inception")
 
 
-def test_stage_2_may_begin_with_a_generator_that_was_fully_trained(load, tmp_path):
-    options = dict(channels=2, d_channels=2, latent=3, batch=240, score_images=60, epochs=1)
-    stage = load_training(tmp_path / "t", device=load("eagan-generator").settings.device, **options)
+def test_stage_2_can_start_from_a_fully_trained_generator(load, training, tmp_path):
+    stage = load_training(tmp_path / "t", **training)
     trained = stage.run(seed=1)
     stage.report(trained, tmp_path / "t")
     problem = load("eagan-discriminator", from_run=tmp_path / "t")
@@ -534,21 +534,22 @@ def test_stage_2_may_begin_with_a_generator_that_was_fully_trained(load, tmp_pat
     )
 
 
-def test_more_steps_of_d_than_an_epoch_has_are_refused(load):
-    with pytest.raises(ValueError, match="d_steps=7.*5 steps an epoch"):
+def test_d_steps_cannot_exceed_the_steps_of_an_epoch(load):
+    with pytest.raises(ValueError, match="d_steps=7.*2 steps per epoch"):
         run(load("eagan-generator", d_steps=7))
 
 
-def test_threads_and_where_inceptions_weights_are_may_change(load, tmp_path):
-    first = load("eagan-generator", journal=tmp_path / "run")
+def test_threads_and_inception_weights_may_change_when_a_run_resumes(load, tmp_path):
+    first = load("eagan-generator", journal=tmp_path / "run", population=2)
     run(first, generations=1)
     first.journal.close()
+    free = dict(threads=2, inception_weights="x")
     with pytest.warns(UserWarning, match="threads"):  # the last bits may change
-        second = load("eagan-generator", journal=tmp_path / "run", threads=2, inception_weights="x")
-        run(second, generations=2)
+        second = load("eagan-generator", journal=tmp_path / "run", population=2, **free)
+        run(second, generations=1)
 
 
-def test_damage_to_stage_1s_weights_is_noticed(load, tmp_path):
+def test_damaged_or_replaced_weights_of_stage_1_are_rejected(load, tmp_path):
     first = load("eagan-generator", journal=tmp_path / "g")
     first.after_search(moonas.front(run(first, generations=1))[0])
     second = load("eagan-discriminator", from_run=tmp_path / "g", journal=tmp_path / "d")
@@ -558,5 +559,5 @@ def test_damage_to_stage_1s_weights_is_noticed(load, tmp_path):
     (tmp_path / "g" / "gan.pt").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="gan.pt does not contain weights of a GAN"):
         problem.evaluate(rows(problem, 1))
-    with pytest.raises(RunMismatch, match="inputs"):  # nor does a run go on with other weights
+    with pytest.raises(RunMismatch, match="inputs"):  # a run does not resume with other weights
         load("eagan-discriminator", from_run=tmp_path / "g", journal=tmp_path / "d")
