@@ -9,7 +9,7 @@ from moonas.cli import bars
 
 
 @pytest.fixture
-def format_duration(monkeypatch):
+def clock(monkeypatch):
     """A clock that stands still; its only element is the current time in seconds."""
     now = [0.0]
     monkeypatch.setattr(bars.time, "perf_counter", lambda: now[0])

@@ -21,7 +21,7 @@ class Slow(nn.Module):
 
 
 @pytest.fixture
-def format_duration(monkeypatch):
+def clock(monkeypatch):
     """Replace measurements by latencies that modules name, and double those of networks."""
 
     def fake_passes(module, shape, device, batch, repeats):
