@@ -13,11 +13,11 @@ from .data import describe
 from .evaluators.classification import quality_columns
 from .evaluators.costs import NetworkCosts
 from .evaluators.scratch import ScratchEvaluator
-from .evaluators.settings import ClassifierSettings
+from .evaluators.settings import ClassifierSettings, SupernetSettings
 from .evaluators.supernet import SupernetEvaluator
 from .nets.devices import resolve_device
-from .problem import Column, Evaluator
-from .spaces.genes import Genes, categorical_genes
+from .problem import Column, Evaluator, choose_genes
+from .spaces.genes import Genes
 from .weight_sharing import WeightSharingProblem
 
 
@@ -64,7 +64,7 @@ class ClassifierProblem(WeightSharingProblem):
         self.input_shape = (self.info.channels, self.info.side, self.info.side)
         qualities = quality_columns(settings.objectives, self.info)
         resolve_device(settings.device)  # raises early if the name is invalid
-        genes = categorical_genes(n_choices) if genes is None else genes
+        genes = choose_genes(n_choices, genes)
         self.set_genes(genes, nodes, blocks)
         self.network_costs = NetworkCosts(self, settings, self.info)
         self.inputs = self.network_costs.inputs
@@ -139,6 +139,11 @@ class ClassifierProblem(WeightSharingProblem):
             make_net: class of the supernet, called with :attr:`trained_shape`; its ``forward``
                 takes images and an architecture.
         """
+        if not isinstance(self.settings, SupernetSettings):
+            raise TypeError(
+                f"{type(self.settings).__name__} is invalid for a supernet: derive it from "
+                "moonas.evaluators.settings.SupernetSettings."
+            )
         return SupernetEvaluator(
             self.settings,
             self.info,

@@ -13,6 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -240,7 +241,7 @@ class ArchitectureProblem(Problem, ABC):
         self.settings = settings
         self.columns = tuple(columns)
         self.objectives = settings.objectives
-        self.set_genes(categorical_genes(n_choices) if genes is None else genes, nodes, blocks)
+        self.set_genes(choose_genes(n_choices, genes), nodes, blocks)
         self.session = SearchSession(self)
         super().__init__(
             n_var=len(self.genes.low),
@@ -405,7 +406,7 @@ class ArchitectureProblem(Problem, ABC):
             )
         from .nets.counting import count_network
 
-        counts = [count_network(lambda a=a: self.network(a), self.input_shape) for a in candidates]
+        counts = [count_network(partial(self.network, a), self.input_shape) for a in candidates]
         return np.array(counts)
 
     def parts(self, architecture: Any) -> list[Part]:
@@ -575,6 +576,19 @@ class ArchitectureProblem(Problem, ABC):
                 f"Objective {name!r} is not finite, and its column defines no worst value."
             )
         return F
+
+
+def choose_genes(n_choices: Sequence[int] | np.ndarray | None, genes: Genes | None) -> Genes:
+    """Return ``genes``, or categorical genes with ``n_choices``, (n_var,), if they are None.
+
+    Raises:
+        TypeError: if both are None.
+    """
+    if genes is not None:
+        return genes
+    if n_choices is None:
+        raise TypeError("The problem has no variables: pass n_choices or genes.")
+    return categorical_genes(n_choices)
 
 
 _BASE_DECODE, _BASE_ENCODE = ArchitectureProblem.decode, ArchitectureProblem.encode

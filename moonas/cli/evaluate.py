@@ -44,7 +44,12 @@ def run(args: argparse.Namespace) -> int:
             for path in args.models
         }
         first, root = next(iter(models.values())), args.root
-        images = robustness.test_images(args.data or first.about.get("data"), first, root=root)
+        data = args.data or first.about.get("data")
+        if data is None:
+            raise ValueError(
+                f"{args.models[0]} does not name its data set: choose one with --data."
+            )
+        images = robustness.test_images(data, first, root=root)
         also = args.also and robustness.test_images(args.also, first, everything=True, root=root)
         with progress_bar(console) as bar:
             evaluation = robustness.evaluate(

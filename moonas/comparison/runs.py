@@ -264,7 +264,7 @@ def run_nonstationary(
     if "pick" in names_of(training_settings_class(last_run(folder)[1])):
         trainings = [(i, {"pick": str(i)}) for i in evenly_spaced_rows(len(result.rows), n_picks)]
     else:  # only the network that the search picked can be trained
-        trainings = [(result.picked, {})]
+        trainings = [] if result.picked is None else [(result.picked, {})]
     picks, scores = [], []
     for i, options in trainings:
         row = result.rows[i]

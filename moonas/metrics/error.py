@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
+import numpy as np
 import torch
+
+Numbers = TypeVar("Numbers", float, np.ndarray)
 
 
 @torch.no_grad()
@@ -39,11 +43,11 @@ def count_wrong(
     return wrong, finite
 
 
-def error_percent(wrong: float, n: int) -> float:
+def error_percent(wrong: Numbers, n: int) -> Numbers:
     """Return the classification error in percent, in [0, 100].
 
     Args:
-        wrong: number of wrong predictions.
+        wrong: number of wrong predictions, or an array of them.
         n: number of images.
     """
     return 100.0 * wrong / n

@@ -12,20 +12,20 @@ import torch
 _global_state = threading.RLock()
 
 
-def derived_seed(seed: int, *purpose: object) -> int:
+def derived_seed(seed: int | str, *purpose: object) -> int:
     """Return a seed in [0, 2**63) for one purpose of a run.
 
     Seeds for different purposes are statistically independent.
 
     Args:
-        seed: seed of the run.
+        seed: seed of the run, or a name for what belongs to no run.
         purpose: words and numbers that identify the purpose.
     """
     text = "/".join(str(part) for part in (seed, *purpose))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-def generator(seed: int, *purpose: object) -> torch.Generator:
+def generator(seed: int | str, *purpose: object) -> torch.Generator:
     """Return a generator for one purpose of a run, see :func:`derived_seed`.
 
     It is always on the CPU, so that random numbers do not depend on the device of the networks.
@@ -34,7 +34,7 @@ def generator(seed: int, *purpose: object) -> torch.Generator:
 
 
 @contextmanager
-def initial_weights(seed: int, *purpose: object) -> Iterator[None]:
+def initial_weights(seed: int | str, *purpose: object) -> Iterator[None]:
     """Initialise modules that are built in this context from ``derived_seed(seed, *purpose)``.
 
     The state of PyTorch's global CPU generator is restored on exit. Because all threads share that

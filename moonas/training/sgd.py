@@ -103,7 +103,7 @@ def train_epoch(
     order = torch.randperm(len(images), generator=rng).to(images.device)
     losses: list[Tensor] = []
     skipped = 0
-    for rows in order[: len(order) // size * size].split(size):
+    for rows in torch.split(order[: len(order) // size * size], size):
         x, y = images[rows], labels[rows]
         if augment is not None:
             x = augment(x, rng)
@@ -114,7 +114,7 @@ def train_epoch(
         total = torch.zeros((), device=x.device)
         for forward in networks:
             loss = loss_function(forward(x), y) / len(networks)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]  # torch has no types for it
             total = total + loss.detach()
         norm = torch.nn.utils.clip_grad_norm_(net.parameters(), recipe.clip)
         if math.isfinite(norm) and math.isfinite(total):

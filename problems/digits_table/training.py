@@ -69,7 +69,7 @@ def train(
             rate = cosine(epoch, RECIPE.horizon, RECIPE.learning_rate, RECIPE.learning_rate_end)
             optimizer.param_groups[0]["lr"] = rate
             orders = torch.stack([torch.randperm(n, generator=rng) for rng in rngs])
-            for rows in orders[:, : n // batch * batch].split(batch, dim=1):
+            for rows in torch.split(orders[:, : n // batch * batch], batch, dim=1):
                 x, y = images[rows], labels[rows]  # (copies, b, c, h, w) and (copies, b)
                 logits = stacked(x.transpose(0, 1).flatten(1, 2))
                 loss = F.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="sum") / batch

@@ -120,7 +120,7 @@ class FinalTraining(EpochTraining):
         )
 
     @property
-    def n_epochs(self) -> int:  # type: ignore[override]  # the base class has an attribute
+    def n_epochs(self) -> int:
         """Number of epochs."""
         return self.settings.epochs
 

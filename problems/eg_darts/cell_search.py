@@ -83,7 +83,7 @@ class CellSearch(TrainingStage):
         self.info = describe(settings.data, settings.image_size)
         self.inputs = checksums(self.info)
         self.device = resolve_device(settings.device)
-        self.shape = dict(
+        self.shape: dict[str, Any] = dict(
             channels=settings.channels,
             n_classes=self.info.n_classes,
             in_channels=self.info.channels,

@@ -132,6 +132,7 @@ class EGDarts(ClassifierProblem):
                 final=True,
                 on_epoch=lambda done: self.callbacks.on_progress(phase, done, total, "epochs"),
             )
+            assert self.session.seed is not None, "the search has begun"
             final.begin(self.session.seed)
             columns: dict[str, Any] = final.score(self.candidates([row.architecture]))
             return columns

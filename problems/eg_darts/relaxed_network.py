@@ -31,18 +31,15 @@ class MixedCell(nn.Module):
         self.older, self.newer = preprocess(shape, nonaffine_batch_norm)
         self.names = [[OPERATIONS[i] for i in edge] for edge in candidates]
         self.operations = nn.ModuleList(
-            nn.ModuleList(
-                build_operation(
-                    name,
-                    shape.channels,
-                    shape.stride(state),
-                    nonaffine_batch_norm,
-                    nonaffine_batch_norm,
-                )
-                for name in names
-            )
+            nn.ModuleList(self._build(name, state) for name in names)
             for names, (_, state) in zip(self.names, EDGES, strict=True)
         )
+
+    def _build(self, name: str, state: int) -> nn.Module:
+        stride, norm = self.shape.stride(state), nonaffine_batch_norm
+        operation = build_operation(name, self.shape.channels, stride, norm, norm)
+        assert operation is not None, "no candidate is the zero operation"
+        return operation
 
     def forward(
         self, state0: Tensor, state1: Tensor, shares: Tensor, drop: Callable[[Tensor], Tensor]
