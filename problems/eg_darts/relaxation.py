@@ -127,6 +127,7 @@ class Relaxation:
             s.skip_dropout[self.period], self.epoch, s.weight_epochs, s.epochs
         )
         self.steps = []
+        assert self.images.train is not None  # loaded
         with repeatable(s.threads):
             report = train_epochs(
                 self.net,
@@ -200,6 +201,7 @@ class Relaxation:
 
         The images are shuffled again once fewer than a batch are left.
         """
+        assert self.images.validation is not None  # loaded
         images, labels = self.images.validation
         size = min(self.settings.batch, len(images))
         if len(self.unseen) < size:
