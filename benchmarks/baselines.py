@@ -13,7 +13,7 @@ crossover (probability 0.9 per pair, 0.5 per gene) and mutUniformInt (on average
 child). An evaluation is a table look-up; repeated evaluations count again, and evaluations of the
 last generation beyond the budget do not count. Each run has one seed, for pymoo, Optuna's sampler
 or random.seed (DEAP uses Python's global generator); run i of every baseline has the same seed. The
-hypervolume includes everything that a run evaluated and is normalised by the bounds of the problem.
+hypervolume includes everything that a run evaluated and is normalized by the bounds of the problem.
 "log10 gap" is the logarithm of the difference to the true front's hypervolume, and "to 99 %" the
 number of evaluations after which a run reaches 99 % of it; both are medians. A12 is the probability
 that a run of NSGA-II with moonas's operators is better than a run of the baseline; p is that of a
@@ -322,8 +322,8 @@ def run_all(problems, descriptions, baselines, args):
     return sorted(runs, key=lambda run: run["seed"])
 
 
-def summarise(runs, true):
-    """Summarise the runs of a baseline on a problem, or how often and why they failed."""
+def summarize(runs, true):
+    """Summarize the runs of a baseline on a problem, or how often and why they failed."""
     failed = [run["failed"] for run in runs if "failed" in run]
     if failed:
         return {"failed": len(failed), "reason": failed[0]}
@@ -413,7 +413,7 @@ def report(name, description, runs, baselines, seeds):
     """Print the results of a problem and return them."""
     true = description["true_hypervolume"]
     by_label = {label: [run for run in runs if run["baseline"] == label] for label in baselines}
-    rows = {label: summarise(own, true) for label, own in by_label.items()}
+    rows = {label: summarize(own, true) for label, own in by_label.items()}
     add_tests(rows)
     print(f"\n## {name}\n\n{description['evaluations']} evaluations per run, population ", end="")
     print(

@@ -142,7 +142,7 @@ def evaluate(label, seed, runs, searched):
     }
 
 
-def summarise(rows):
+def summarize(rows):
     """Return size, loss, accuracies and FIDs of a variant, each a list over seeds."""
     table = {
         "size": [float(np.mean(row["size"])) for row in rows],
@@ -201,7 +201,7 @@ def main():
     rows = pool(delayed(evaluate)(label, s, args.runs, by_seed[s]) for label, s in keys)
     rows = dict(zip(keys, rows, strict=True))
     by_label = {label: [rows[label, s] for s in seeds] for label in ("original", *VARIANTS)}
-    table = {label: summarise(rows) for label, rows in by_label.items()}
+    table = {label: summarize(rows) for label, rows in by_label.items()}
     result = {
         "command": f"python benchmarks/cyclegan_pruning.py --seeds {args.seeds}",
         "torch": torch.__version__,

@@ -92,8 +92,8 @@ def run_all(seed, runs):
     return {label: run(label, seed, runs) for label in SEARCHES}
 
 
-def summarise(fids):
-    """Summarise the FIDs of each variant.
+def summarize(fids):
+    """Summarize the FIDs of each variant.
 
     Args:
         fids: results of :func:`run_all`, one per seed.
@@ -168,7 +168,7 @@ def main():
     )
     args = parser.parse_args()
     seeds = range(1, args.seeds + 1)
-    table = summarise(Parallel(2)(delayed(run_all)(seed, args.runs) for seed in seeds))
+    table = summarize(Parallel(2)(delayed(run_all)(seed, args.runs) for seed in seeds))
     first = "decoupled (GD1)"
     lower = {other: compare(table, first, other) for other in VARIANTS if other != first}
     result = {

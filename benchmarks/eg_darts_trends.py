@@ -7,7 +7,7 @@ the picked network smaller with the cells of stage 1 than with those of P-DARTS 
 Method: searches with the digits preset, but with 15 generations of 15 networks. Latency is measured
 for one image on one thread: the minimum of five rounds, each the median of 15 passes. Depth is the
 number of normal cells. The front after some generations consists of all networks evaluated until
-then. Its hypervolume is normalised by the rectangle from zero to 100 % error and to the largest
+then. Its hypervolume is normalized by the rectangle from zero to 100 % error and to the largest
 network of the search. Picks are knees (algorithm 2).
 
 Command: python benchmarks/eg_darts_trends.py        (2 CPU cores, about 40 minutes)
@@ -96,7 +96,7 @@ def correlations(rows):
     }
 
 
-def analyse(problem, final, X, F):
+def analyze(problem, final, X, F):
     """Return fronts, correlations and measurements of one search; see :func:`search`."""
     fronts = {}
     for n in CHECKPOINTS:
@@ -179,7 +179,7 @@ def main():
     )
     args = parser.parse_args()
     runs_by_cells = {
-        kind: [analyse(*search(seed, kind, args.runs)) for seed in range(1, args.seeds + 1)]
+        kind: [analyze(*search(seed, kind, args.runs)) for seed in range(1, args.seeds + 1)]
         for kind in CELLS
     }
     result = {

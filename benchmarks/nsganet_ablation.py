@@ -1,7 +1,7 @@
 """Do offspring from a Bayesian network help, and from when on? (NSGANetV1, figures 8a and 26)
 
 Question: with equal budgets of 40 x 30 architectures in the encoding of NSGANet, how does the
-normalised hypervolume grow for random search; NSGA-II with its usual operators, rounded (SBX and
+normalized hypervolume grow for random search; NSGA-II with its usual operators, rounded (SBX and
 polynomial mutation); NSGA-II with the operators of NSGANet, without exploitation; the same with the
 Bayesian network from 1/3, 1/2, 2/3 or 3/4 of the budget on; and the same without exploitation but
 with one mutated gene per child instead of four? And do the errors in this experiment rank
@@ -10,7 +10,7 @@ architectures like training from scratch?
 Method: the error is that under the weights of a single supernet, trained for long and then frozen,
 on the validation set of digits; the second objective is multiply-adds. All variants of a seed start
 from the same population, and each row is evaluated once. Hypervolumes include all evaluated
-architectures and are normalised by the rectangle up to 100 % error and the most expensive network
+architectures and are normalized by the rectangle up to 100 % error and the most expensive network
 of the space. For the rank correlation, 60 random architectures of the shape of the supernet are
 trained from scratch five times each.
 
@@ -223,7 +223,7 @@ def correlation(args):
     }
 
 
-def summarise(searches):
+def summarize(searches):
     """Return quartiles of the final hypervolume and paired tests against no exploitation."""
     last = {
         v: np.array([s["hypervolume"][-1] for s in searches if s["variant"] == v]) for v in VARIANTS
@@ -254,7 +254,7 @@ def draw(searches, ranks, path):
         curves.fill_between(x, low, high, color=color, alpha=0.18, lw=0)
     curves.set(
         xlabel="architectures evaluated",
-        ylabel="normalised hypervolume: median, quartiles",
+        ylabel="normalized hypervolume: median, quartiles",
         title="Figure 8a, small scale",
     )
     early = [s["hypervolume"][3] for s in searches if s["variant"] == RANDOM]
@@ -314,7 +314,7 @@ def main():
     searches = [search for results in by_seed for search in results]
     budgets = {s["evaluations"] for s in searches}
     assert budgets == {POPULATION * GENERATIONS}, budgets
-    table = summarise(searches)
+    table = summarize(searches)
     result = {
         "command": f"python benchmarks/nsganet_ablation.py --seeds {args.seeds} "
         f"--epochs {args.epochs} --scratch-epochs {args.scratch_epochs}",

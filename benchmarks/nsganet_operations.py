@@ -60,7 +60,7 @@ def shares(X):
     return np.array([np.bincount(o.ravel(), minlength=12) for o in operations]) / 20
 
 
-def analyse(searches):
+def analyze(searches):
     """Return frequencies of operations by group, and errors by number of concatenated nodes."""
     X = np.vstack([X for X, _ in searches])
     F = np.vstack([F for _, F in searches])
@@ -172,7 +172,7 @@ def main():
         "command": f"python benchmarks/nsganet_operations.py --seeds {args.seeds} "
         f"--generations {args.generations}",
         "torch": torch.__version__,
-        **analyse(searches),
+        **analyze(searches),
     }
     args.out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
     draw(result, args.out.with_suffix(".png"))

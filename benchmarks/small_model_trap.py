@@ -106,7 +106,7 @@ def train_network(name, quantile, seed):
     return {"name": name, "params": int(params[chosen]), "seed": seed, "error": curve}
 
 
-def summarise(searches):
+def summarize(searches):
     """Return sizes, best errors and hypervolumes of the last populations, by survival rule."""
     table = {}
     for rule in RULES:
@@ -206,7 +206,7 @@ def main():
         for seed in seeds
         for name, quantile in NETWORKS.items()
     )
-    table = summarise(searches)
+    table = summarize(searches)
     result = {
         "command": f"python benchmarks/small_model_trap.py --seeds {args.seeds} "
         f"--generations {args.generations}",

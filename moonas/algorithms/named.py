@@ -92,7 +92,7 @@ def _make_moead(
     eliminate_duplicates: DuplicateElimination,
     **options: Any,
 ) -> Algorithm:
-    """Make MOEA/D without duplicate elimination, since it replaces neighbours by copies.
+    """Make MOEA/D without duplicate elimination, since it replaces neighbors by copies.
 
     Its weights are meaningful only if all objectives have the same scale, so objectives are scaled
     by their bounds.

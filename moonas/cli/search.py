@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="algorithm: nsga2, moead, random, ... (default: the paper's own)",
     )
-    add("--objectives", metavar="NAME", nargs="+", help="columns to minimise")
+    add("--objectives", metavar="NAME", nargs="+", help="columns to minimize")
     add("--population", metavar="N", help="candidates that survive each generation")
     add("--generations", metavar="N", help="generations to run")
     add("--stage", metavar="NAME", help="run only this stage of a task with several stages")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def color_of(comparison: Comparison) -> dict[str, str]:
-    """Return algorithm -> colour; colours repeat after twelve algorithms."""
+    """Return algorithm -> color; colors repeat after twelve algorithms."""
     names = list(comparison.plan.algorithms)
     return {name: COLORS[i % len(COLORS)] for i, name in enumerate(names)}
 
@@ -127,7 +127,7 @@ def critical_difference(values: Mapping[str, np.ndarray], colors: Mapping[str, s
 
     Args:
         values: algorithm -> (n,) paired values, higher is better; at least two algorithms.
-        colors: algorithm -> colour.
+        colors: algorithm -> color.
     """
     names, table = list(values), np.column_stack(list(values.values()))
     mean = statistics.ranks(table).mean(axis=0)

@@ -72,7 +72,7 @@ def _format(row: Mapping[str, Any], name: str) -> str:
 
 
 def summary(comparison: Comparison, problem: str) -> list[str]:
-    """Summarise the results of a problem in plain text.
+    """Summarize the results of a problem in plain text.
 
     Args:
         comparison: the comparison.

@@ -58,7 +58,7 @@ def crop_and_flip(
 def cutout(images: torch.Tensor, rng: torch.Generator, size: int) -> torch.Tensor:
     """Set a random square of each image to zero, the mean of normalized images.
 
-    The centre of the square is uniform in the image, so the square may extend beyond the image
+    The center of the square is uniform in the image, so the square may extend beyond the image
     (DeVries and Taylor, 2017).
 
     Args:
@@ -72,8 +72,8 @@ def cutout(images: torch.Tensor, rng: torch.Generator, size: int) -> torch.Tenso
     b, _, h, w = images.shape
     inside = []
     for side in (h, w):
-        centre = torch.randint(0, side, (b, 1), generator=rng).to(images.device)
+        center = torch.randint(0, side, (b, 1), generator=rng).to(images.device)
         position = torch.arange(side, device=images.device)
-        inside.append((position >= centre - size // 2) & (position < centre + size // 2))
+        inside.append((position >= center - size // 2) & (position < center + size // 2))
     hole = inside[0][:, None, :, None] & inside[1][:, None, None, :]
     return images.masked_fill(hole, 0)

@@ -1,4 +1,4 @@
-"""Labelled images by name of a data set, or from a folder.
+"""Labeled images by name of a data set, or from a folder.
 
 A folder contains a subfolder of images per class, or images and a CSV file of labels.
 """
@@ -104,7 +104,7 @@ def describe(name: str, image_size: int | None = None) -> DataInfo:
         image_size: side length in pixels that replaces the data set's own.
 
     Raises:
-        ValueError: if the data set is unknown, the folder contains no labelled images, or the image
+        ValueError: if the data set is unknown, the folder contains no labeled images, or the image
             size is invalid.
     """
     info = DATA_SETS[name] if name in DATA_SETS else _describe_folder(Path(name))
@@ -144,7 +144,7 @@ def _describe_folder(folder: Path) -> DataInfo:
     table = tables.find_table(folder)
     if table is None:
         raise ValueError(
-            f"{folder} contains no labelled images: expected a subfolder of images for each class, "
+            f"{folder} contains no labeled images: expected a subfolder of images for each class, "
             "train/ and test/ with such subfolders, or images and a CSV file of their labels; got "
             f"{len(classes)} such subfolders and no CSV file."
         )

@@ -1,4 +1,4 @@
-"""Readers of labelled images: digits, torchvision's data sets, folders, and CSV files of labels.
+"""Readers of labeled images: digits, torchvision's data sets, folders, and CSV files of labels.
 
 Images are float32 (n, c, h, w) with pixels in [0, 1]. Readers return ``Parts``, a list of four
 tensors: training images, training labels, test images and test labels.
@@ -33,7 +33,7 @@ Parts = list[torch.Tensor]
 def read_digits() -> tuple[Parts, tuple[str, ...]]:
     """Read scikit-learn's digits, 8x8 pixels; return the parts and the class names."""
     digits = load_digits()
-    images = torch.tensor(digits.images, dtype=torch.float32)[:, None] / 16  # grey values 0 to 16
+    images = torch.tensor(digits.images, dtype=torch.float32)[:, None] / 16  # gray values 0 to 16
     labels = torch.tensor(digits.target, dtype=torch.int64)
     train, test = split(labels, len(labels) - N_TEST_DIGITS)
     parts = [images[train], labels[train], images[test], labels[test]]
@@ -69,7 +69,7 @@ def read_torchvision(
                 f"torchvision's error: {error}"
             ) from None
         images = torch.as_tensor(np.asarray(data.data))
-        if images.ndim == 3:  # greyscale images, (n, h, w)
+        if images.ndim == 3:  # grayscale images, (n, h, w)
             images = images[:, None]
         elif images.shape[-1] == 3:  # CIFAR, (n, h, w, c)
             images = images.permute(0, 3, 1, 2)

@@ -32,7 +32,7 @@ from .settings import SupernetSettings
 class SupernetEvaluator(Evaluator):
     """Trains a supernet and evaluates candidates with its shared weights.
 
-    Candidates are evaluated on the validation images. Each path is normalised by its own batch
+    Candidates are evaluated on the validation images. Each path is normalized by its own batch
     statistics, in batches of at most ``score_batch`` images that are always the same, so a score
     does not depend on which other candidates are evaluated.
 
@@ -71,9 +71,9 @@ class SupernetEvaluator(Evaluator):
         self._warm: dict[str, Any] | None = None  # training report of frozen weights
 
     def begin(self, seed: int) -> None:
-        """Initialise the supernet for a run.
+        """Initialize the supernet for a run.
 
-        Frozen weights are initialised from ``settings.supernet_seed`` instead, and if they are
+        Frozen weights are initialized from ``settings.supernet_seed`` instead, and if they are
         already trained, they are not changed.
         """
         if self._warm is not None:

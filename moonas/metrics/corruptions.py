@@ -66,8 +66,8 @@ def _contrast(images: Tensor, rng: Generator, factor: float) -> Tensor:
 
 
 def _saturate(images: Tensor, rng: Generator, factor: float) -> Tensor:
-    grey = images.mean(1, keepdim=True)
-    return grey + factor * (images - grey)
+    gray = images.mean(1, keepdim=True)
+    return gray + factor * (images - gray)
 
 
 def _jpeg(images: Tensor, rng: Generator, quality: float) -> Tensor:

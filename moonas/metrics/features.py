@@ -189,7 +189,7 @@ class Inception(nn.Module):
     """pytorch-fid's Inception, with 2,048 features and logits without bias.
 
     The logits have no bias because the original implementation of the Inception Score omits it, as
-    do the scores in the literature. The channel of greyscale images is repeated three times.
+    do the scores in the literature. The channel of grayscale images is repeated three times.
 
     Args:
         inception: the network that ``pytorch_fid.inception.fid_inception_v3`` returns.

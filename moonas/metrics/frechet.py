@@ -4,7 +4,7 @@ The squared distance of two normal distributions is
 |m1 - m2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2). The square root R of the real covariance S1 is
 computed once. Then the last trace is the sum of the square roots of the eigenvalues of the
 symmetric matrix R S2 R. If a candidate has fewer images n than features d, the nonzero eigenvalues
-are also those of the smaller n x n matrix X S1 X' / (n - 1), where X are its centred features.
+are also those of the smaller n x n matrix X S1 X' / (n - 1), where X are its centered features.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def check_features(features: ArrayLike) -> np.ndarray:
 def moments(features: ArrayLike) -> Moments:
     """Compute the :class:`Moments` of features, (n, d)."""
     features = check_features(features)
-    centred = features - features.mean(axis=0)
-    covariance = centred.T @ centred / (len(features) - 1)
+    centered = features - features.mean(axis=0)
+    covariance = centered.T @ centered / (len(features) - 1)
     return Moments(features.mean(axis=0), covariance, len(features))
 
 

@@ -146,7 +146,7 @@ def compare_with_networks(
 
 
 def summary(table: Mapping[str, Any]) -> list[str]:
-    """Summarise a latency table.
+    """Summarize a latency table.
 
     Args:
         table: the result of :func:`measure_parts`; optionally with the result of

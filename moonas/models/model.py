@@ -1,6 +1,6 @@
 """Model files: trained networks with their weights and a description, read without running code.
 
-A :class:`Model` includes the normalisation of its inputs, so it takes pixels in [0, 1] or latent
+A :class:`Model` includes the normalization of its inputs, so it takes pixels in [0, 1] or latent
 vectors and can be used without knowledge of how it was trained.
 """
 
@@ -45,10 +45,10 @@ class Model(nn.Module):
 
 
 class Classifier(Model):
-    """An image classifier, which normalises its inputs.
+    """An image classifier, which normalizes its inputs.
 
     Args:
-        network: the network, which takes normalised images.
+        network: the network, which takes normalized images.
         about: description of the model, see :func:`write_model`.
 
     Attributes:

@@ -40,7 +40,7 @@ FILE_NAMES = ("evaluation.json", "evaluation.png")
 
 @dataclass(frozen=True)
 class Images:
-    """Labelled images.
+    """Labeled images.
 
     Args:
         pixels: (n, c, side, side), in [0, 1].
@@ -193,7 +193,7 @@ def _error(model: Classifier, images: Images, batch: int) -> float:
 def _adversarial_errors(model: Classifier, images: Images, batch: int) -> dict[str, float]:
     """Return attack strength -> error in percent."""
     pixels, labels = _on_device_of(model, images)
-    # The model normalises its inputs, so they have mean 0 and standard deviation 1 here.
+    # The model normalizes its inputs, so they have mean 0 and standard deviation 1 here.
     zero = torch.zeros(1, pixels.shape[1], 1, 1, device=pixels.device)
     correct, finite = count_correct_under_attack(model, pixels, labels, batch, zero, zero + 1)
     correct = torch.where(finite, correct, 0)
@@ -256,7 +256,7 @@ def errors_table(evaluation: Mapping[str, Any]) -> Table:
 
 
 def summary(evaluation: Mapping[str, Any]) -> list[str]:
-    """Summarise what the table of an evaluation does not show.
+    """Summarize what the table of an evaluation does not show.
 
     Args:
         evaluation: the result of :func:`evaluate`.

@@ -95,7 +95,7 @@ class CellNetwork(nn.Module):
             In training mode, the network then returns (logits, auxiliary logits).
         concat: edges of a cell -> states of the nodes that it concatenates; by default all nodes.
         squeeze: whether to apply squeeze-and-excitation to the output of each cell.
-        last_norm: whether to append normalisation to operations that end without it (pooling,
+        last_norm: whether to append normalization to operations that end without it (pooling,
             attention, local binary convolutions), as in supernets.
         shape: keyword arguments of :class:`~moonas.nets.cells.CellNetworkShape`.
 
@@ -164,7 +164,7 @@ class CellNetwork(nn.Module):
 def _auxiliary_head(c_in: int, side: int, n_classes: int, image_size: int) -> nn.Sequential:
     """Build the auxiliary classifier of DARTS for (b, c_in, side, side) inputs.
 
-    As in DARTS, the ImageNet variant has no normalisation after the 2x2 convolution.
+    As in DARTS, the ImageNet variant has no normalization after the 2x2 convolution.
     """
     imagenet = image_size >= IMAGENET_SIDE
     stride = 2 if imagenet else 3

@@ -89,7 +89,7 @@ def _candidates(operations: Iterable[str], channels: int, stride: int) -> nn.Mod
 class CellSupernet(nn.Module):
     """A supernet with one module per operation and possible edge of each cell.
 
-    All normalisation layers use batch statistics, in training and evaluation; outside the stem they
+    All normalization layers use batch statistics, in training and evaluation; outside the stem they
     have no scale and no shift. If an architecture concatenates only some nodes of a cell, the
     layers that read the cell use the weights that belong to these nodes, regardless of the position
     of the nodes in the concatenation.
@@ -163,7 +163,7 @@ class CellSupernet(nn.Module):
         """Copy the weights of a path to a stand-alone network of the same shape.
 
         Args:
-            network: the network to change. Its normalisation layers keep their scale, shift and
+            network: the network to change. Its normalization layers keep their scale, shift and
                 running statistics where the supernet has none.
             architecture: the architecture of the network.
         """

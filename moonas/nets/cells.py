@@ -249,7 +249,7 @@ def preprocess(
 
     Args:
         shape: shape of the cell.
-        norm: number of channels -> normalisation layer.
+        norm: number of channels -> normalization layer.
 
     Returns:
         The modules for states 0 and 1.

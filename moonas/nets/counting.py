@@ -79,7 +79,7 @@ class CellCosts:
 
     Args:
         operations: names of the operations, in the order of the indices passed to :meth:`count`.
-        last_norm: whether affine normalisation follows operations that end without it.
+        last_norm: whether affine normalization follows operations that end without it.
         squeeze: whether squeeze-and-excitation is applied to the output of each cell.
         n_nodes: number of nodes per cell.
         shape: keyword arguments of :class:`~moonas.nets.cells.CellNetworkShape`.

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-MakeNorm = Callable[[int], nn.Module]  # number of channels -> normalisation layer
+MakeNorm = Callable[[int], nn.Module]  # number of channels -> normalization layer
 
 _CONVOLUTION = re.compile(r"(sep_conv|dil_conv|lbc)_(\d)x\2")
 SE_REDUCTION = 16  # reduction ratio of squeeze-and-excitation
@@ -22,7 +22,7 @@ LBC_DENSITY = 0.5  # fraction of non-zero weights in the fixed kernel of a local
 
 
 def affine_batch_norm(channels: int) -> nn.BatchNorm2d:
-    """Return batch normalisation with scale, shift and running statistics.
+    """Return batch normalization with scale, shift and running statistics.
 
     Stand-alone networks use it.
     """
@@ -30,15 +30,15 @@ def affine_batch_norm(channels: int) -> nn.BatchNorm2d:
 
 
 def nonaffine_batch_norm(channels: int) -> nn.BatchNorm2d:
-    """Return batch normalisation by batch statistics, without scale, shift or running statistics.
+    """Return batch normalization by batch statistics, without scale, shift or running statistics.
 
-    Supernets use it: each path is normalised by its own statistics, in training and evaluation.
+    Supernets use it: each path is normalized by its own statistics, in training and evaluation.
     """
     return nn.BatchNorm2d(channels, affine=False, track_running_stats=False)
 
 
 def use_batch_statistics(module: nn.Module) -> None:
-    """Make every 2D batch normalisation in a module use batch statistics, even in evaluation mode.
+    """Make every 2D batch normalization in a module use batch statistics, even in evaluation mode.
 
     Running statistics are removed; scale and shift remain.
     """
@@ -71,12 +71,12 @@ def _convolve(conv: nn.Conv2d, x: Tensor, channels: Sequence[slice] | None) -> T
 
 
 class ReluConvNorm(nn.Sequential):
-    """ReLU, 1x1 convolution without bias, normalisation.
+    """ReLU, 1x1 convolution without bias, normalization.
 
     Args:
         c_in: number of input channels.
         c_out: number of output channels.
-        norm: number of channels -> normalisation layer.
+        norm: number of channels -> normalization layer.
     """
 
     def __init__(self, c_in: int, c_out: int, norm: MakeNorm) -> None:
@@ -107,7 +107,7 @@ class FactorizedReduce(nn.Module):
     Args:
         c_in: number of input channels.
         c_out: number of output channels.
-        norm: number of channels -> normalisation layer.
+        norm: number of channels -> normalization layer.
     """
 
     def __init__(self, c_in: int, c_out: int, norm: MakeNorm) -> None:
@@ -117,7 +117,7 @@ class FactorizedReduce(nn.Module):
         self.norm = norm(c_out)
 
     def forward(self, x: Tensor, channels: Sequence[slice] | None = None) -> Tensor:
-        """Apply the ReLU, both convolutions and the normalisation.
+        """Apply the ReLU, both convolutions and the normalization.
 
         Args:
             x: (b, c_in, h, w), or fewer channels if ``channels`` is given.
@@ -173,7 +173,7 @@ class EfficientChannelAttention(nn.Module):
 def local_binary_conv(channels: int, kernel: int, stride: int, norm: MakeNorm) -> nn.Sequential:
     """Build a local binary convolution (Juefei-Xu et al., 2017).
 
-    It consists of normalisation, a convolution with fixed random weights (+1 and -1 with
+    It consists of normalization, a convolution with fixed random weights (+1 and -1 with
     probability 1/4 each, otherwise 0), ReLU, and a trainable 1x1 convolution. The fixed weights are
     in the state dict but do not count as parameters; their multiply-adds count like any others.
 
@@ -181,7 +181,7 @@ def local_binary_conv(channels: int, kernel: int, stride: int, norm: MakeNorm) -
         channels: number of input and output channels.
         kernel: side of the fixed kernel, odd.
         stride: stride of the fixed convolution.
-        norm: number of channels -> normalisation layer.
+        norm: number of channels -> normalization layer.
     """
     fixed = nn.Conv2d(channels, channels, kernel, stride, kernel // 2, bias=False)
     uniform = torch.rand_like(fixed.weight)
@@ -195,7 +195,7 @@ def local_binary_conv(channels: int, kernel: int, stride: int, norm: MakeNorm) -
 def _separable(
     channels: int, kernel: int, stride: int, dilation: int, norm: MakeNorm
 ) -> nn.Sequential:
-    """Build ReLU, a depthwise convolution, a 1x1 convolution and normalisation."""
+    """Build ReLU, a depthwise convolution, a 1x1 convolution and normalization."""
     padding = dilation * (kernel // 2)
     return nn.Sequential(
         nn.ReLU(),
@@ -219,8 +219,8 @@ def build_operation(
             operations ``squeeze_excitation`` and ``eca_3x3``.
         channels: number of input and output channels.
         stride: 1 or 2.
-        norm: number of channels -> normalisation layer.
-        last_norm: the same, for the layer appended to operations that end without normalisation:
+        norm: number of channels -> normalization layer.
+        last_norm: the same, for the layer appended to operations that end without normalization:
             pooling, attention and local binary convolutions. Supernets pass it to bring all paths
             to the same scale. None appends nothing, as in the final networks of DARTS.
 
@@ -235,9 +235,9 @@ def build_operation(
         return None
     if name == "skip_connect":
         return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels, norm)
-    unnormalised = _without_last_norm(name, channels, stride, norm)
-    if unnormalised is not None:
-        return nn.Sequential(unnormalised, last_norm(channels)) if last_norm else unnormalised
+    unnormalized = _without_last_norm(name, channels, stride, norm)
+    if unnormalized is not None:
+        return nn.Sequential(unnormalized, last_norm(channels)) if last_norm else unnormalized
     if name == "conv_1x7_7x1":
         return nn.Sequential(
             nn.ReLU(),
@@ -254,7 +254,7 @@ def build_operation(
 
 
 def _without_last_norm(name: str, channels: int, stride: int, norm: MakeNorm) -> nn.Module | None:
-    """Build an operation that ends without normalisation; return None for all other names."""
+    """Build an operation that ends without normalization; return None for all other names."""
     average = nn.AvgPool2d(3, stride, 1, count_include_pad=False)
     if name == "max_pool_3x3":
         return nn.MaxPool2d(3, stride, 1)
@@ -286,8 +286,8 @@ def operation_cost(
         channels: number of input and output channels.
         stride: 1 or 2.
         side: side length of the input in pixels.
-        affine: whether normalisation layers have a scale and a shift, 2 parameters per channel.
-        last_norm: whether operations that end without normalisation are followed by one.
+        affine: whether normalization layers have a scale and a shift, 2 parameters per channel.
+        last_norm: whether operations that end without normalization are followed by one.
 
     Returns:
         (params, macs).

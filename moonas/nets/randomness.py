@@ -35,7 +35,7 @@ def generator(seed: int | str, *purpose: object) -> torch.Generator:
 
 @contextmanager
 def initial_weights(seed: int | str, *purpose: object) -> Iterator[None]:
-    """Initialise modules that are built in this context from ``derived_seed(seed, *purpose)``.
+    """Initialize modules that are built in this context from ``derived_seed(seed, *purpose)``.
 
     The state of PyTorch's global CPU generator is restored on exit. Because all threads share that
     generator, only one thread at a time can be in this context.

@@ -1,4 +1,4 @@
-"""Polynomial mutation of ordered genes, which prefers neighbouring values."""
+"""Polynomial mutation of ordered genes, which prefers neighboring values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def transition_probabilities(k: int, eta: float) -> np.ndarray:
 
     This is Deb's bounded polynomial mutation on [-0.5, k - 0.5], rounded, conditional on a change
     of the value. Each value covers an interval of length one, so that the two ends are not
-    favoured. A gene with two values always changes, whereas the rounded operator rarely changes it.
+    favored. A gene with two values always changes, whereas the rounded operator rarely changes it.
 
     Args:
         k: number of values, at least 1.

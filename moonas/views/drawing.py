@@ -1,4 +1,4 @@
-"""Common style of all figures: colours, axes, and drawings of architectures as graphs."""
+"""Common style of all figures: colors, axes, and drawings of architectures as graphs."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """HTML pages: self-contained files that can be read offline, in light and in dark mode.
 
-Matplotlib figures are embedded as SVG, and their ink takes the colour of the page's text. Points of
+Matplotlib figures are embedded as SVG, and their ink takes the color of the page's text. Points of
 a figure show a tooltip when they are hovered over or touched.
 """
 
@@ -135,7 +135,7 @@ def picture(figure: Figure, caption: str, points: Sequence[Point] = ()) -> str:
     """Return a matplotlib figure with a caption, as HTML.
 
     Args:
-        figure: the figure; black and ``moonas.views.drawing.INK`` become the colour of the page's
+        figure: the figure; black and ``moonas.views.drawing.INK`` become the color of the page's
             text.
         caption: caption, as plain text.
         points: points with a tooltip.

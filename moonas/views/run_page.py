@@ -194,7 +194,7 @@ def _progress(problem: ArchitectureProblem, folder: Path, scores: Sequence[Score
     save_figure(figure, folder / "population.png", dpi=150)
     subject = "Parents and offspring" if problem.nonstationary else "Candidates"
     candidates = page.picture(
-        figure, f"{subject}, coloured by evaluation batch, from the first to the last."
+        figure, f"{subject}, colored by evaluation batch, from the first to the last."
     )
 
     bounds, values = problem.objective_bounds(), []

@@ -1,7 +1,7 @@
 """Channel dependencies of a network, read from its graph, and structured pruning.
 
 Channels that must be kept or removed together form a *group*: the outputs of a convolution and of
-all convolutions whose outputs are added to them. Layers that do not mix channels (normalisation
+all convolutions whose outputs are added to them. Layers that do not mix channels (normalization
 without parameters, activations, padding) pass a group on unchanged. A mask with one bit per channel
 of each group therefore selects the filters to keep, and pruning the others yields a network with
 the same graph and fewer channels.
@@ -43,7 +43,7 @@ class Group:
         producers: names of the convolutions that output these channels, in order; empty for the
             input of the network.
         consumers: names of the convolutions that take these channels as input, in order.
-        norms: names of the normalisation layers that these channels pass through.
+        norms: names of the normalization layers that these channels pass through.
         fixed: whether these channels are the input or the output of the network, which cannot be
             pruned.
     """
@@ -60,7 +60,7 @@ def channel_groups(module: nn.Module, in_channels: int) -> list[Group]:
 
     Args:
         module: network with one input and one output tensor. It may contain convolutions with
-            ``groups=1``, instance normalisation without parameters, channel-wise modules and
+            ``groups=1``, instance normalization without parameters, channel-wise modules and
             additions.
         in_channels: number of channels of the input.
 
@@ -265,7 +265,7 @@ class ChannelCosts:
 def prune(module: nn.Module, groups: Sequence[Group], masks: Masks) -> nn.Module:
     """Return a smaller copy of a network that has only the channels that the masks keep.
 
-    With instance normalisation it computes the same function as :func:`zero_pruned_channels`.
+    With instance normalization it computes the same function as :func:`zero_pruned_channels`.
 
     Args:
         module: network before pruning; it is not changed.
@@ -292,7 +292,7 @@ def zero_pruned_channels(module: nn.Module, groups: Sequence[Group], masks: Mask
     """Return a copy of a network, of the same size, whose pruned channels are zero.
 
     The filters and biases that produce these channels and the weights that read them are set to
-    zero. With instance normalisation their gradient is zero as well, so they stay zero in training.
+    zero. With instance normalization their gradient is zero as well, so they stay zero in training.
 
     Args:
         module: network before pruning; it is not changed.

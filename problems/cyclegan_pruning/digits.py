@@ -1,9 +1,9 @@
-"""Two domains made from digits: white on black, and outlines on a coloured texture.
+"""Two domains made from digits: white on black, and outlines on a colored texture.
 
 A correct translation preserves the digit, so translations can be scored. An outline marks where a
-stroke begins or ends and is a few pixels wide. A generator must therefore look at the neighbourhood
+stroke begins or ends and is a few pixels wide. A generator must therefore look at the neighborhood
 of every pixel in both directions; no pointwise map suffices, although no content changes its
-position. Outline and background have random colours, and the background a random texture. The
+position. Outline and background have random colors, and the background a random texture. The
 reverse translation cannot recover these, only the digit.
 """
 
@@ -21,31 +21,31 @@ def white_on_black(digits: torch.Tensor, side: int = SIDE) -> torch.Tensor:
     """Render images of domain A.
 
     Args:
-        digits: (n, 1, 8, 8) grey values in [0, 1].
+        digits: (n, 1, 8, 8) gray values in [0, 1].
         side: side length of the images in pixels.
 
     Returns:
         (n, 3, side, side) images in [-1, 1].
     """
-    grey = F.interpolate(digits, (side, side), mode="bilinear", antialias=True)
-    return (2 * grey.clamp(0, 1) - 1).expand(-1, 3, -1, -1).contiguous()
+    gray = F.interpolate(digits, (side, side), mode="bilinear", antialias=True)
+    return (2 * gray.clamp(0, 1) - 1).expand(-1, 3, -1, -1).contiguous()
 
 
 def outlines(digits: torch.Tensor, seed: int, side: int = SIDE) -> torch.Tensor:
     """Render images of domain B.
 
     Args:
-        digits: (n, 1, 8, 8) grey values in [0, 1].
-        seed: seed of colours and textures.
+        digits: (n, 1, 8, 8) gray values in [0, 1].
+        seed: seed of colors and textures.
         side: side length of the images in pixels.
 
     Returns:
         (n, 3, side, side) images in [-1, 1].
     """
     n, rng = len(digits), generator(seed, "outlines")
-    grey = F.interpolate(digits, (side, side), mode="bilinear", antialias=True).clamp(0, 1)
-    dilated = F.max_pool2d(grey, 3, 1, 1)
-    eroded = -F.max_pool2d(-grey, 3, 1, 1)
+    gray = F.interpolate(digits, (side, side), mode="bilinear", antialias=True).clamp(0, 1)
+    dilated = F.max_pool2d(gray, 3, 1, 1)
+    eroded = -F.max_pool2d(-gray, 3, 1, 1)
     edge = ((dilated - eroded) * 1.5).clamp(0, 1)  # (n, 1, side, side)
     hue = torch.rand(n, 3, 1, 1, generator=rng)
     texture = torch.rand(n, 3, side // 4, side // 4, generator=rng) - 0.5

@@ -25,7 +25,7 @@ class Domain:
         train: training set; larger by a margin, for random crops.
         validation: validation set, which candidates are evaluated on; larger by the same margin.
         test: test set, which no search uses.
-        known: labelled images of the domain, for training a classifier; None without labels.
+        known: labeled images of the domain, for training a classifier; None without labels.
         labels: int64 (n,) labels of ``known``.
         test_labels: int64 (n,) labels of ``test``, which a correct translation preserves; or None.
         test_maps: uint8 (n, side, side) class of each pixel of a correct translation of the test

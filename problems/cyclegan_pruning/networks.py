@@ -19,7 +19,7 @@ def generator(
     """Build a generator: (b, in_channels, h, w) -> (b, out_channels, h, w) in [-1, 1].
 
     It consists of a 7x7 convolution, two convolutions of stride 2, residual blocks, two transposed
-    convolutions and a 7x7 convolution, with reflection padding and with instance normalisation
+    convolutions and a 7x7 convolution, with reflection padding and with instance normalization
     without parameters. The spatial size of the images must be a multiple of 4 and at least 8
     pixels.
 
@@ -39,7 +39,7 @@ def generator(
         *(nn.ConvTranspose2d(2 * w, w, 3, 2, 1, 1), nn.InstanceNorm2d(w), nn.ReLU()),
         *(nn.ReflectionPad2d(3), nn.Conv2d(w, out_channels, 7), nn.Tanh()),
     ]
-    return _initialise(nn.Sequential(*layers))
+    return _initialize(nn.Sequential(*layers))
 
 
 class Residual(nn.Module):
@@ -84,7 +84,7 @@ def discriminator(in_channels: int = 3, *, width: int = 64, layers: int = 3) -> 
             *(nn.Conv2d(c_in, c_out, 4, stride, 1), nn.InstanceNorm2d(c_out), nn.LeakyReLU(0.2))
         ]
         c_in = c_out
-    return _initialise(nn.Sequential(*modules, nn.Conv2d(c_in, 1, 4, 1, 1)))
+    return _initialize(nn.Sequential(*modules, nn.Conv2d(c_in, 1, 4, 1, 1)))
 
 
 def n_patches(width: int, layers: int, side: int) -> int:
@@ -109,7 +109,7 @@ def n_patches(width: int, layers: int, side: int) -> int:
             ) from None
 
 
-def _initialise(net: nn.Sequential) -> nn.Sequential:
+def _initialize(net: nn.Sequential) -> nn.Sequential:
     """Sample weights from N(0, 0.02^2) and set biases to zero, as in CycleGAN."""
     for layer in net.modules():
         if isinstance(layer, Convolution):

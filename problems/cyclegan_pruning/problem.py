@@ -82,7 +82,7 @@ class KeepOne(Repair):
 class CycleGANPruning(ArchitectureProblem):
     """Pairs of pruned generators, by their sizes and by how much they lose.
 
-    A row is (p | q), one bit per filter of each generator. Columns, all to be minimised:
+    A row is (p | q), one bit per filter of each generator. Columns, all to be minimized:
 
     - ``size_a`` and ``size_b``: N of eq. 10, the share of its weights that a generator keeps;
       ``size`` is their mean;
@@ -151,7 +151,7 @@ class CycleGANPruning(ArchitectureProblem):
     def max_loss(self) -> float:
         """Losses are cut at this value.
 
-        It is the loss of uniformly grey images with a discriminator that is wrong by 1 everywhere.
+        It is the loss of uniformly gray images with a discriminator that is wrong by 1 everywhere.
         """
         s = self.settings
         if s.norm == "mean":

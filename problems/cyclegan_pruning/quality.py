@@ -62,7 +62,7 @@ class Quality:
         self.segment: nn.Module | None = None
         if info.n_classes is not None:
             for k, domain in data.items():
-                # domains with classes have labelled images
+                # domains with classes have labeled images
                 assert domain.known is not None and domain.labels is not None
                 known = domain.known.float() / 255
                 name = f"classifier of {info.name}, domain {k.upper()}"

@@ -131,7 +131,7 @@ class PruningSettings(CycleSettings, SearchSettings):
     }
 
     objectives: tuple[str, ...] = setting(
-        ("loss", "size"), f"columns to minimise; one or more of {', '.join(OBJECTIVES)}"
+        ("loss", "size"), f"columns to minimize; one or more of {', '.join(OBJECTIVES)}"
     )
     population: int = setting(16, "candidates per generator (K)", least=2)
     generations: int = setting(16, "number of iterations (T + 1)", least=1)

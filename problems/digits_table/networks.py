@@ -1,7 +1,7 @@
 """The networks of digits-table; several networks of one architecture can train in parallel.
 
 With ``copies`` networks in one module, every convolution has that many groups. The copies are
-independent of each other: no sum runs across them, batch normalisation is per channel, and SGD
+independent of each other: no sum runs across them, batch normalization is per channel, and SGD
 updates each parameter by itself.
 """
 
@@ -21,7 +21,7 @@ from .space import Architecture
 
 
 def layer(operation: str, c_in: int, c_out: int, stride: int, copies: int = 1) -> nn.Module:
-    """Build a layer: convolution, batch normalisation and ReLU.
+    """Build a layer: convolution, batch normalization and ReLU.
 
     Args:
         operation: ``conv1``, ``conv3`` or ``conv5``, a convolution with that kernel size; ``sep3``,
@@ -172,7 +172,7 @@ def extract_copy(
     for (name, target), values in zip(
         single.state_dict().items(), network.state_dict().values(), strict=True
     ):
-        if target.ndim == 0:  # the step counter of a batch normalisation
+        if target.ndim == 0:  # the step counter of a batch normalization
             state[name] = values
         else:
             state[name] = values.reshape(network.copies, *target.shape)[index]

@@ -44,7 +44,7 @@ def generator_cost(
     """Return (params, macs) of a generator; see :class:`.generator_net.Generator` for the shape."""
     costs = [
         convolution_cost(channels, in_channels, 3, side),
-        (2 * channels, 0),  # batch normalisation
+        (2 * channels, 0),  # batch normalization
     ]
     part = latent // LATENT_PARTS
     for i, cell in enumerate(architecture.cells):

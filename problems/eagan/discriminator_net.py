@@ -14,7 +14,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from .operations import (
     Candidates,
-    Normalisation,
+    Normalization,
     add_inputs,
     apply_edge,
     convolution,
@@ -33,10 +33,10 @@ class FirstBlock(nn.Module):
     Args:
         c_in: number of channels of the images.
         channels: number of output channels.
-        norm: weight normalisation, see :func:`.operations.convolution`.
+        norm: weight normalization, see :func:`.operations.convolution`.
     """
 
-    def __init__(self, c_in: int, channels: int, norm: Normalisation | None) -> None:
+    def __init__(self, c_in: int, channels: int, norm: Normalization | None) -> None:
         super().__init__()
         self.first = convolution(c_in, channels, 3, norm=norm)
         self.second = convolution(channels, channels, 3, norm=norm)
@@ -54,11 +54,11 @@ class DownCell(nn.Module):
     Args:
         candidates: names of the candidate operations of each of the seven edges.
         channels: number of channels.
-        norm: weight normalisation, see :func:`.operations.convolution`.
+        norm: weight normalization, see :func:`.operations.convolution`.
     """
 
     def __init__(
-        self, candidates: Sequence[Sequence[str]], channels: int, norm: Normalisation | None
+        self, candidates: Sequence[Sequence[str]], channels: int, norm: Normalization | None
     ) -> None:
         super().__init__()
 
@@ -171,16 +171,16 @@ class Discriminator(BaseDiscriminator):
 class SimpleDiscriminator(nn.Module):
     """Five 4x4 convolutions of stride 2 and a linear layer: the first discriminator of EAGAN-GD2.
 
-    As in the released code, batch normalisation and a leaky ReLU (0.2) follow the first, third and
+    As in the released code, batch normalization and a leaky ReLU (0.2) follow the first, third and
     fifth convolution, features are summed over pixels, and only the linear layer has spectral
-    normalisation. For images of fewer than 32 pixels, convolutions that would halve a single pixel
+    normalization. For images of fewer than 32 pixels, convolutions that would halve a single pixel
     are omitted; at least one convolution always remains.
 
     Args:
         side: side length of the images in pixels.
         channels: number of channels of each convolution but the first, which has half as many.
         in_channels: number of channels of the images.
-        spectral: whether the linear layer has spectral normalisation.
+        spectral: whether the linear layer has spectral normalization.
         scale: factor that multiplies the output.
     """
 

@@ -90,7 +90,7 @@ class GanEvaluator(Evaluator):
 
     @property
     def trained(self) -> dict[str, tuple[nn.Module, torch.optim.Optimizer]]:
-        """Networks and their optimisers, by the name that their state is stored under."""
+        """Networks and their optimizers, by the name that their state is stored under."""
         raise NotImplementedError
 
     def sample(self, generator: Generate, n: int) -> Tensor:
@@ -134,7 +134,7 @@ class GanEvaluator(Evaluator):
             epochs: number of epochs.
             draw: function that returns the pair of the next steps.
             discriminator: module whose parameters ``d_optimizer`` updates.
-            d_optimizer: optimiser of the discriminators.
+            d_optimizer: optimizer of the discriminators.
 
         Returns:
             The report, a dict that JSON can store.
@@ -219,9 +219,9 @@ class ManyToOne(GanEvaluator):
         return partial(self.G, architecture=architecture), self.D
 
     def optimizer_of(self, generator: Generator) -> torch.optim.Optimizer:
-        """Return an optimiser for a stand-alone generator.
+        """Return an optimizer for a stand-alone generator.
 
-        Its state is copied from that of the supernet's optimiser for the generator's path.
+        Its state is copied from that of the supernet's optimizer for the generator's path.
         """
         optimizer = self.recipe.optimizer(generator)
         state = training_state(self.G, self.optimizer)
@@ -262,7 +262,7 @@ def load_path_state(
 
     Args:
         net: stand-alone network.
-        optimizer: optimiser of the network.
+        optimizer: optimizer of the network.
         state: state of the supernet, see :func:`moonas.training.sgd.training_state`.
 
     Raises:
@@ -284,14 +284,14 @@ def load_path_state(
 
 
 class GeneratorCopy:
-    """A generator with an optimiser of its own, which shares no weights.
+    """A generator with an optimizer of its own, which shares no weights.
 
     Args:
         net: generator.
         recipe: hyperparameters.
 
     Attributes:
-        optimizer: optimiser of the generator.
+        optimizer: optimizer of the generator.
         weights: parameters of the generator.
     """
 
@@ -311,7 +311,7 @@ class OneToOne(GanEvaluator):
     Args:
         problem: problem that uses the evaluator.
         architecture: architecture of all generators.
-        read_state: function that returns the first state of the generator and its optimiser, see
+        read_state: function that returns the first state of the generator and its optimizer, see
             :func:`moonas.training.sgd.training_state`; None to train the generator during the
             warm-up, against ``build_discriminator()``.
         build_discriminator: function that returns an untrained discriminator.
@@ -353,7 +353,7 @@ class OneToOne(GanEvaluator):
         return GeneratorCopy(self.to_device(net), self.recipe)
 
     def copy(self, generator: GeneratorCopy) -> GeneratorCopy:
-        """Return a generator with the same weights and the same state of its optimiser."""
+        """Return a generator with the same weights and the same state of its optimizer."""
         copy = self._untrained_generator()
         state = training_state(generator.net, generator.optimizer)
         load_training_state(copy.net, copy.optimizer, state)

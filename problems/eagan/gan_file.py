@@ -44,7 +44,7 @@ def write_gan(
         generator: stand-alone generator.
         discriminator: stand-alone discriminator.
         folder: folder to write into.
-        optimizer: optimiser of the generator, whose state is stored too.
+        optimizer: optimizer of the generator, whose state is stored too.
         entries: additional entries of gan.json.
     """
     tensors = training_state(generator, optimizer, "generator.")

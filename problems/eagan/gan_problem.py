@@ -50,7 +50,7 @@ class GanProblem(WeightSharingProblem):
     - ``cost(architecture)``, (params, macs) of the network of an architecture;
     - ``largest()``, architectures whose costs bound those of all others;
     - ``gan(architecture)``, stand-alone generator and discriminator with the weights of the search,
-      and the optimiser of the generator.
+      and the optimizer of the generator.
     """
 
     settings: GanSearchSettings
@@ -86,7 +86,7 @@ class GanProblem(WeightSharingProblem):
         """Return the GAN of an architecture with the weights of the search.
 
         Returns:
-            Stand-alone generator, stand-alone discriminator, and the optimiser of the generator.
+            Stand-alone generator, stand-alone discriminator, and the optimizer of the generator.
         """
         raise NotImplementedError
 

@@ -98,7 +98,7 @@ class BaseGenerator(nn.Module):
         latent: length of a latent vector, a multiple of 3.
         side: side length of the images in pixels, a multiple of 8.
         in_channels: number of channels of the images.
-        running: whether the batch normalisation keeps running statistics. Without them, as in a
+        running: whether the batch normalization keeps running statistics. Without them, as in a
             search, it uses batch statistics in evaluation mode as well.
     """
 

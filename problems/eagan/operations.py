@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from .space import NORMAL, Architecture
 
 Module = TypeVar("Module", bound=nn.Module)
-Normalisation = Callable[[nn.Module], nn.Module]
+Normalization = Callable[[nn.Module], nn.Module]
 Candidates = Sequence[Sequence[Sequence[str]]]  # names of operations by cell and edge
 
 INTERPOLATIONS = ("nearest", "bilinear")
@@ -41,7 +41,7 @@ def convolution(
     *,
     stride: int = 1,
     dilation: int = 1,
-    norm: Normalisation | None = None,
+    norm: Normalization | None = None,
 ) -> nn.Module:
     """Return a convolution with bias that keeps the spatial size, or halves it with stride 2.
 
@@ -50,8 +50,8 @@ def convolution(
         c_out: number of output channels.
         kernel: side length of the kernel.
         stride: 1 or 2.
-        dilation: distance in pixels between neighbouring elements of the kernel.
-        norm: weight normalisation such as ``spectral_norm``; None for no normalisation.
+        dilation: distance in pixels between neighboring elements of the kernel.
+        norm: weight normalization such as ``spectral_norm``; None for no normalization.
     """
     padding = dilation * (kernel - 1) // 2
     layer = nn.Conv2d(c_in, c_out, kernel, stride, padding, dilation)
@@ -67,7 +67,7 @@ class Convolve(nn.Module):
         name: a key of ``CONVOLUTIONS``.
         stride: 1 or 2.
         relu: whether the ReLU comes first.
-        norm: weight normalisation, see :func:`convolution`.
+        norm: weight normalization, see :func:`convolution`.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Convolve(nn.Module):
         *,
         stride: int = 1,
         relu: bool = True,
-        norm: Normalisation | None = None,
+        norm: Normalization | None = None,
     ) -> None:
         super().__init__()
         kernel, dilation = CONVOLUTIONS[name]

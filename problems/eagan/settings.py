@@ -75,7 +75,7 @@ class GanSettings(ImageQualitySettings):
     channels: int = setting(16, "channels of a generator", least=1)
     d_channels: int = setting(32, "channels of a discriminator", least=2)
     latent: int = setting(48, "length of a latent vector, a multiple of 3", least=3)
-    spectral: bool = setting(True, "use spectral normalisation in discriminators")
+    spectral: bool = setting(True, "use spectral normalization in discriminators")
     scale: float = setting(10.0, "factor that multiplies a discriminator's output", above=0)
     batch: int = setting(32, "real images per discriminator step", least=2)
     generator_batch: int = setting(32, "generated images per generator step", least=2)
@@ -106,7 +106,7 @@ class GanSearchSettings(SearchSettings, GanSettings):
 
     objectives: tuple[str, ...] = setting(
         ("fid", "inverse_is"),
-        f"columns to minimise, two or more of {', '.join(GAN_OBJECTIVES)}",
+        f"columns to minimize, two or more of {', '.join(GAN_OBJECTIVES)}",
     )
     population: int = setting(
         8,

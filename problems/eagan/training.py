@@ -20,7 +20,7 @@ ADVICE = "Lower learning_rate and d_learning_rate, or set clip."
 
 Generate = Callable[[Tensor], Tensor]  # latent vectors (b, latent) -> images (b, c, h, w)
 Score = Callable[[Tensor], Tensor]  # images (b, c, h, w) -> (b,), positive for real images
-Trained = Mapping[str, tuple[nn.Module, torch.optim.Optimizer]]  # name -> network, its optimiser
+Trained = Mapping[str, tuple[nn.Module, torch.optim.Optimizer]]  # name -> network, its optimizer
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ class TrainingPair:
     Args:
         generate: function from latent vectors (b, latent) to images (b, c, h, w).
         score: function from images to scores (b,), which are positive for real images.
-        optimizer: optimiser of the generator; None if the generator stays fixed.
-        weights: parameters of the generator that the optimiser updates.
+        optimizer: optimizer of the generator; None if the generator stays fixed.
+        weights: parameters of the generator that the optimizer updates.
     """
 
     generate: Generate
@@ -112,10 +112,10 @@ class RandomStreams:
 
 
 def adversarial_state(trained: Trained, streams: RandomStreams) -> dict[str, Tensor]:
-    """Return networks, optimisers and random streams as a flat dict of tensors.
+    """Return networks, optimizers and random streams as a flat dict of tensors.
 
     Args:
-        trained: network and optimiser by name.
+        trained: network and optimizer by name.
         streams: random streams of the run.
     """
     tensors = streams.state()
@@ -196,7 +196,7 @@ def train_adversarially(
         images: (n, c, h, w) real images in [-1, 1], on the device of the networks.
         draw: function that returns the :class:`TrainingPair` of the next steps.
         discriminator: module whose parameters ``d_optimizer`` updates.
-        d_optimizer: optimiser of the discriminators.
+        d_optimizer: optimizer of the discriminators.
         recipe: hyperparameters.
         streams: random streams.
         epochs: number of epochs.
@@ -251,7 +251,7 @@ def train_adversarially(
 def shift_images(images: Tensor, recipe: Recipe, streams: RandomStreams) -> Tensor:
     """Shift each image at random by up to ``recipe.shift`` pixels; black pixels fill the border.
 
-    Real and generated images are shifted alike, so discriminators cannot memorise a small training
+    Real and generated images are shifted alike, so discriminators cannot memorize a small training
     set and generators do not learn to shift their images (Zhao et al., NeurIPS 2020).
 
     Args:
@@ -270,7 +270,7 @@ def score_both(
 ) -> Sequence[Tensor]:
     """Return the scores of real images and those of generated images.
 
-    A single forward pass computes both, unless the discriminator has batch normalisation, with
+    A single forward pass computes both, unless the discriminator has batch normalization, with
     which a score depends on the other images of its batch.
     """
     if any(isinstance(m, nn.BatchNorm2d) for m in discriminator.modules()):

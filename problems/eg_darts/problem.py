@@ -167,7 +167,7 @@ class EGDarts(ClassifierProblem):
         depths = range(fewest, min(most, fewest + 2) + 1)
         architectures = (
             Architecture(widths, stage_depths)
-            for widths in self.space.neighbouring_widths()
+            for widths in self.space.neighboring_widths()
             for stage_depths in product(depths, repeat=N_STAGES)
         )
         parts = (p for a in architectures for p in self.parts(a))

@@ -107,7 +107,7 @@ class Relaxation:
 
         The paper does not define the complexity of a relaxed cell. This is the mean number of
         trainable parameters over networks whose edges sample one operation each, with the
-        normalisations of the derived network.
+        normalizations of the derived network.
         """
         return float((self.shares().detach().cpu().double().numpy() * self.params).sum())
 

@@ -79,7 +79,7 @@ class MixedCell(nn.Module):
 class RelaxedNetwork(nn.Module):
     """Stacked cells whose edges are mixtures of candidates, with a stem and a linear classifier.
 
-    All normalisations use batch statistics. Only those of the stem have scale and shift parameters.
+    All normalizations use batch statistics. Only those of the stem have scale and shift parameters.
 
     Args:
         candidates: (2, 14, k) ints, see :mod:`moonas.problems.eg_darts.cell_space`.

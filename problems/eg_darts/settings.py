@@ -62,7 +62,7 @@ class CellSettings(TrainingSettings):
         1.0, "largest Phi; the enhanced gradient is multiplied by 1 + Phi", least=0
     )
     alpha_optimizer: str = setting(
-        "sgd", "optimiser of the architecture parameters", ("sgd", "adam")
+        "sgd", "optimizer of the architecture parameters", ("sgd", "adam")
     )
     alpha_learning_rate: float = setting(
         1.0, "learning rate of the architecture parameters", above=0

@@ -90,7 +90,7 @@ class Space:
         """Return the widest and deepest architecture."""
         return self.decode(self.genes.high)
 
-    def neighbouring_widths(self) -> list[tuple[int, int, int]]:
+    def neighboring_widths(self) -> list[tuple[int, int, int]]:
         """Return widths of three stages that cover every pair of widths of successive stages."""
         low, high = self.widening
 

@@ -50,7 +50,7 @@ class Settings(ProxySettings, SupernetSettings):
     }
 
     objectives: tuple[str, ...] = setting(
-        ("error", "macs"), f"columns to minimise, two or more of {', '.join(OBJECTIVES)}"
+        ("error", "macs"), f"columns to minimize, two or more of {', '.join(OBJECTIVES)}"
     )
     evaluator: str = setting(
         "proxy",

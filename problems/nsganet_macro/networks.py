@@ -14,7 +14,7 @@ from .space import Architecture, Phase
 
 
 def _node(channels: int) -> nn.Sequential:
-    """3x3 convolution, ReLU and batch normalisation (NSGANetV1, section G.3)."""
+    """3x3 convolution, ReLU and batch normalization (NSGANetV1, section G.3)."""
     return nn.Sequential(
         nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.ReLU(), nn.BatchNorm2d(channels)
     )
@@ -48,7 +48,7 @@ class _Phase(nn.Module):
 class MacroNetwork(nn.Module):
     """A 3x3 convolution, three phases with max-pools between them, and a linear classifier.
 
-    The inputs of a node are summed, as in Genetic CNN. Each phase ends with batch normalisation and
+    The inputs of a node are summed, as in Genetic CNN. Each phase ends with batch normalization and
     ReLU. Max-pooling halves the side length, rounding up.
 
     Args:

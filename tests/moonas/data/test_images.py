@@ -85,7 +85,7 @@ def test_cutout_sets_a_square_with_a_uniform_centre_to_zero():
     out = cutout(torch.ones(n, 2, side, side), generator(0), size)
     assert torch.equal(out[:, 0], out[:, 1])
     holes = out[:, 0] == 0
-    # the centre c in [0, 6) erases pixels c - 2 to c + 1, so pixel 0 is erased if c is 0, 1 or 2
+    # the center c in [0, 6) erases pixels c - 2 to c + 1, so pixel 0 is erased if c is 0, 1 or 2
     p = torch.tensor([3, 4, 4, 4, 3, 2]) / side
     expected = p[:, None] * p
     frequency = holes.float().mean(0)
@@ -143,7 +143,7 @@ def test_a_class_with_four_images_is_rejected(tmp_path):
 
 
 def test_an_empty_folder_is_rejected(tmp_path):
-    with pytest.raises(ValueError, match="contains no labelled images: .* got 0 such subfolders"):
+    with pytest.raises(ValueError, match="contains no labeled images: .* got 0 such subfolders"):
         load(str(tmp_path))
 
 

@@ -11,7 +11,7 @@ CHEST = "Image Index,Finding Labels,Patient ID\n"
 
 
 def write(folder, text, n=20, subfolders=("",)):
-    """Write ``n`` uniform grey images, 0.png to (n - 1).png, and a CSV file."""
+    """Write ``n`` uniform gray images, 0.png to (n - 1).png, and a CSV file."""
     for i in range(n):
         subfolder = folder / subfolders[i % len(subfolders)]
         subfolder.mkdir(parents=True, exist_ok=True)
@@ -20,7 +20,7 @@ def write(folder, text, n=20, subfolders=("",)):
 
 
 def numbers_of(images, data):
-    """The number of each image, from its grey value."""
+    """The number of each image, from its gray value."""
     pixels = images * data.std + data.mean
     return (pixels[:, 0, 0, 0] * 25.5).round().int().tolist()
 

@@ -25,7 +25,7 @@ def patients(tmp_path_factory):
     folder, rng = tmp_path_factory.mktemp("patients"), np.random.default_rng(0)
     lines = ["Image Index,Finding Labels,Patient ID"]
     for i in range(30):
-        pixels = np.full((8, 8), 8 * (i // 3), dtype=np.uint8)  # the patient as a grey level
+        pixels = np.full((8, 8), 8 * (i // 3), dtype=np.uint8)  # the patient as a gray level
         Image.fromarray(pixels).save(folder / f"{i}.png")
         lines.append(f"{i}.png,{rng.choice(['Mass', 'Effusion', 'Mass|Effusion'])},{i // 3}")
     (folder / "labels.csv").write_text("\n".join(lines) + "\n")

@@ -99,8 +99,8 @@ def test_training_is_deterministic_and_independent_of_the_global_random_state(fe
 
 def test_classifiers_of_different_images_or_labels_differ(few, trained, folder):
     flipped = classifier(replace(few, images=few.images.flip(3)), CPU)
-    relabelled = classifier(replace(few, labels=few.labels.flip(0)), CPU)
-    assert len({trained[0], flipped.fingerprint, relabelled.fingerprint}) == 3
+    relabeled = classifier(replace(few, labels=few.labels.flip(0)), CPU)
+    assert len({trained[0], flipped.fingerprint, relabeled.fingerprint}) == 3
     assert len({trained[1].name, *(file.name for file in folder.iterdir())}) == 3
 
 
@@ -165,7 +165,7 @@ def test_inception_has_the_features_of_pytorch_fid_and_logits_without_bias(tmp_p
             return [torch.zeros(len(x), 2048, 1, 1)]
 
     extract.net.body = Body()
-    extract(images[:, :1])  # greyscale
+    extract(images[:, :1])  # grayscale
     torch.testing.assert_close(inputs[0], images[:, :1].repeat(1, 3, 1, 1))
 
 

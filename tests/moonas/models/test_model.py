@@ -100,7 +100,7 @@ def path(tmp_path_factory):
     return path
 
 
-def test_a_classifier_applies_its_network_to_normalised_pixels(tmp_path):
+def test_a_classifier_applies_its_network_to_normalized_pixels(tmp_path):
     network = write_classifier("cars", tmp_path / "model.pt", channels=4, layers=3)
     model = moonas.load_model(tmp_path)  # a folder with one model file
     pixels = torch.rand(3, 3, 16, 16)

@@ -155,7 +155,7 @@ def test_rankings_on_two_test_sets_are_compared():
     assert not ranking["same_order"] and ranking["rank_correlation"] == pytest.approx(0.5)
 
 
-def test_an_evaluation_is_written_plotted_and_summarised(evaluated, tmp_path):
+def test_an_evaluation_is_written_plotted_and_summarized(evaluated, tmp_path):
     evaluation = evaluated[-1]
     robustness.write_evaluation(evaluation, tmp_path)
     assert json.loads((tmp_path / "evaluation.json").read_text()) == evaluation

@@ -9,7 +9,7 @@ def test_seeds_depend_on_the_purpose_and_are_reproducible():
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 
-def test_seeded_initialisation_is_reproducible_and_restores_the_global_state():
+def test_seeded_initialization_is_reproducible_and_restores_the_global_state():
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)

@@ -154,8 +154,8 @@ def test_the_model_file_excludes_the_auxiliary_classifier(stage, tmp_path):
     model = moonas.load_model(tmp_path)
     assert not any("auxiliary" in name for name in model.state_dict())
     pixels = model.example(4)
-    normalised = (pixels - model.mean) / model.std
-    assert torch.allclose(model(pixels), result.network.eval()(normalised), atol=1e-5)
+    normalized = (pixels - model.mean) / model.std
+    assert torch.allclose(model(pixels), result.network.eval()(normalized), atol=1e-5)
     params = sum(p.numel() for p in model.parameters())
     assert f"{params:,} params" in lines[0]
 

@@ -94,7 +94,7 @@ def test_a_point_is_at_the_position_where_matplotlib_draws_it(layout, dpi):
             assert float(circle[f"c{key}"]) == pytest.approx(float(marker[key]), abs=0.06)
 
 
-def test_ink_takes_the_colour_of_the_text_and_white_that_of_the_surface(complex_svg):
+def test_ink_takes_the_color_of_the_text_and_white_that_of_the_surface(complex_svg):
     text = complex_svg
     for color in (INK, "#000000", ": black", "#ffffff", "white"):
         assert color not in text

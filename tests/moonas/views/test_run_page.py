@@ -172,7 +172,7 @@ def marks(svg, style):
 
 def test_the_figure_of_the_population_has_a_point_per_scored_candidate(run):
     n = sum(not row[3] for call in recorded_scores(run.folder) for row in call)
-    svg = figure_of(run.text, "coloured by evaluation batch")
+    svg = figure_of(run.text, "colored by evaluation batch")
     assert len(marks(svg, "opacity: 0.9")) == n
 
 

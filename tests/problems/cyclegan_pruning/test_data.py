@@ -70,7 +70,7 @@ def test_data_that_are_neither_digits_nor_a_folder_are_refused():
 
 
 def test_domain_a_is_white_on_black():
-    grey = load("digits").images[:1] * 0 + torch.linspace(0, 1, 64).reshape(1, 1, 8, 8)
-    image = digits.white_on_black(grey, 8)
+    gray = load("digits").images[:1] * 0 + torch.linspace(0, 1, 64).reshape(1, 1, 8, 8)
+    image = digits.white_on_black(gray, 8)
     assert image.shape == (1, 3, 8, 8)
-    assert torch.allclose(image, 2 * grey.expand(1, 3, 8, 8) - 1, atol=1e-6)
+    assert torch.allclose(image, 2 * gray.expand(1, 3, 8, 8) - 1, atol=1e-6)

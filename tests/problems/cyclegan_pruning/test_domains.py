@@ -27,7 +27,7 @@ def subfolder(folder, layout, domain, part):
 
 
 def write(folder, layout="nested", side=8):
-    """Write uniformly grey images, each with a shade of its own, and return the folder."""
+    """Write uniformly gray images, each with a shade of its own, and return the folder."""
     for key in PARTS:
         here = subfolder(folder, layout, *key)
         here.mkdir(parents=True)
@@ -47,7 +47,7 @@ def write_maps(folder, layout, domain, maps):
 
 
 def shades(images):
-    """Return the shade of each uniformly grey image."""
+    """Return the shade of each uniformly gray image."""
     assert (images == images[:, :1, :1, :1]).all()
     return images[:, 0, 0, 0].tolist()
 

@@ -77,7 +77,7 @@ def test_a_step_equals_one_written_out_term_by_term(identity):
     assert report.steps == 1 and not report.skipped
     for name, tensor in run.gan.state_dict().items():
         change = (tensor - before[name]).abs().max()
-        # The gradient of a bias before a normalisation is rounding error, which Adam scales up.
+        # The gradient of a bias before a normalization is rounding error, which Adam scales up.
         if name.endswith("weight"):
             assert change > 1e-4
             assert torch.allclose(tensor, plain.state_dict()[name], atol=1e-9), name

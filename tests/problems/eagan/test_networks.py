@@ -83,7 +83,7 @@ def test_supernets_have_the_expected_size():
         assert count_params(SuperDiscriminator(spectral=False)) == 23_806_592
 
 
-def test_spectral_normalisation_adds_no_parameters():
+def test_spectral_normalization_adds_no_parameters():
     with_norm = Discriminator(zoo.discriminator("EAGAN_D_C"), channels=4)
     without = Discriminator(zoo.discriminator("EAGAN_D_C"), channels=4, spectral=False)
     assert count_params(with_norm) == count_params(without)
@@ -231,7 +231,7 @@ def test_sides_that_are_no_multiple_of_8_are_rejected():
             Generator(zoo.generator("EAGAN_G"), side=side)
 
 
-def test_convolutions_have_xavier_initialisation():
+def test_convolutions_have_xavier_initialization():
     net = Generator(zoo.generator("EAGAN_G"), channels=32, side=8)
     weight = net.cells[1].edges[4]["conv_3x3"].conv.weight
     bound = (6 / (2 * 9 * 32)) ** 0.5

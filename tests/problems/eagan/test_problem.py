@@ -50,7 +50,7 @@ def searched(request, load, tmp_path_factory):
 
 
 def fingerprint_of(generator):
-    """Fingerprint of a generator's weights and its optimiser's state."""
+    """Fingerprint of a generator's weights and its optimizer's state."""
     return fingerprint(training_state(generator.net, generator.optimizer))
 
 

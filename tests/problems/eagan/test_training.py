@@ -135,10 +135,10 @@ def test_callbacks_are_called_for_each_epoch_and_generator_step():
     assert done == [0, 1, 2, 3] and len(steps) == 6
 
 
-def test_real_and_generated_images_share_a_pass_unless_there_is_batch_normalisation():
+def test_real_and_generated_images_share_a_pass_unless_there_is_batch_normalization():
     real, fake = torch.zeros(2, 1, 4, 4), torch.ones(3, 1, 4, 4)
-    normalised = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
-    for net, passes in ((nn.Conv2d(1, 2, 1), [5]), (normalised, [2, 3])):
+    normalized = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
+    for net, passes in ((nn.Conv2d(1, 2, 1), [5]), (normalized, [2, 3])):
         batches = []
 
         def score(images, net=net, batches=batches):

@@ -107,8 +107,8 @@ def test_json_that_describes_no_architecture_is_rejected(value, message):
         PAPER.from_json(value)
 
 
-def test_neighbouring_widths_cover_every_pair():
-    pairs = {p for w in SMALL.neighbouring_widths() for p in ((0, w[0], w[1]), (1, w[1], w[2]))}
+def test_neighboring_widths_cover_every_pair():
+    pairs = {p for w in SMALL.neighboring_widths() for p in ((0, w[0], w[1]), (1, w[1], w[2]))}
     rng = np.random.default_rng(2)
     for x in rng.uniform(SMALL.genes.low, SMALL.genes.high, size=(300, 6)):
         x[:4] = np.round(x[:4])
