@@ -94,7 +94,7 @@ def test_invalid_arguments_of_train_exit_with_status_2(tmp_path, capsys):
             ["train", "--architecture", "EAGAN_G"],
             "EAGAN_G' is invalid: expected the name of a classifier",
         ),
-        (["train", str(tmp_path)], "holds no run"),
+        (["train", str(tmp_path)], "contains no run"),
     ):
         assert main(line) == 2
         assert message in capsys.readouterr().err

@@ -41,7 +41,7 @@ class Skip(nn.Module):
 
     def forward(self, x: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
         """Resize x, (b, c, h, w), to a spatial size (h', w') and convolve it."""
-        out: torch.Tensor = self.conv(F.interpolate(x, size=tuple(size), mode=self.mode))
+        out: torch.Tensor = self.conv(F.interpolate(x, size=size, mode=self.mode))
         return out
 
 

@@ -132,7 +132,7 @@ def test_the_next_stage_reads_the_gan_of_a_search():
 
 
 def test_a_classifier_cannot_be_read_as_a_gan():
-    with pytest.raises(ValueError, match=r"model\.pt holds no GAN of a training"):
+    with pytest.raises(ValueError, match=r"model\.pt does not contain a GAN of a training"):
         read_trained_gan(OLD / "model.pt")
 
 

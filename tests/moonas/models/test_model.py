@@ -232,17 +232,17 @@ def test_damaged_and_foreign_files_are_refused_without_running_code(path, tmp_pa
             load_model(bad)
         assert str(bad) in str(caught.value)
 
-    assert_refused("model of moonas", raw=b"nothing")
-    assert_refused("model of moonas", raw=path.read_bytes()[:2000])
-    assert_refused("model of moonas", {"weights": torch.zeros(3)})
-    assert_refused("model of moonas", Malicious())
+    assert_refused("a moonas model", raw=b"nothing")
+    assert_refused("a moonas model", raw=path.read_bytes()[:2000])
+    assert_refused("a moonas model", {"weights": torch.zeros(3)})
+    assert_refused("a moonas model", Malicious())
     assert not Path("created").exists()
     assert_refused("format 9", good | {"format": 9})
     changed = {k: v + 1 for k, v in good["tensors"].items()}
     assert_refused("is damaged", good | {"tensors": changed})
     about = json.loads(good["about"])
     for key, value in (("problem", "nothing"), ("kind", "cat"), ("architecture", {"normal": []})):
-        assert_refused("model of moonas", good | {"about": json.dumps(about | {key: value})})
+        assert_refused("a moonas model", good | {"about": json.dumps(about | {key: value})})
     fewer = json.dumps(about | {"shape": about["shape"] | {"n_classes": 5}})
     assert_refused("loading state_dict", good | {"about": fewer})
 

@@ -271,5 +271,5 @@ def test_networks_of_other_problems_can_be_trained(name, more, tiny_of, few_digi
 
 
 def test_a_stage_without_a_training_raises_an_error(tmp_path):
-    with pytest.raises(ValueError, match="eg-darts-cells has no full training"):
+    with pytest.raises(ValueError, match="eg-darts-cells has no training from scratch"):
         training_module("eg-darts-cells")

@@ -82,7 +82,7 @@ def test_cars_a_is_the_cell_that_its_authors_printed():
     ("edge", "message"),
     [
         (("sep_conv_9x9", 0), "Unknown operation 'sep_conv_9x9' in node 0 of the normal cell"),
-        (("skip_connect", 2), "starts from state 2; it can start from 0 to 1"),
+        (("skip_connect", 2), "starts from state 2; expected a state from 0 to 1"),
         (("skip_connect", 1), "start from state 1"),
     ],
 )

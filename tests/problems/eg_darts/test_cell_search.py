@@ -328,7 +328,7 @@ def test_invalid_settings_are_rejected(load, options, message):
 
 def test_the_first_stage_is_not_a_problem():
     assert "eg-darts-cells" not in moonas.problem_names()
-    with pytest.raises(ValueError, match="stage that prepares one.*load_stage"):
+    with pytest.raises(ValueError, match="stage that runs before one.*load_stage"):
         moonas.load_problem("eg-darts-cells")
 
 

@@ -44,7 +44,7 @@ def test_counts_equal_those_of_the_networks(load, cells):
     for x, expected in zip(X, counts, strict=True):
         network = problem.network(problem.decode(x))
         assert (count_params(network), count_macs(network, *problem.input_shape)) == tuple(expected)
-    assert problem.network_costs.counted(candidates)["params"].tolist() == counts[:, 0].tolist()
+    assert problem.network_costs.count(candidates)["params"].tolist() == counts[:, 0].tolist()
     assert (counts <= problem.count(problem.candidates([problem.space.widest()]))).all()
 
 
@@ -84,7 +84,7 @@ def test_cells_of_a_run_are_copied_into_the_settings(load, tmp_path):
     assert problem.settings.cells == TEXT and problem.settings.from_run is None
     with pytest.raises(ValueError, match="none, because from_run provides the cells"):
         load(from_run=tmp_path, cells="PDARTS")
-    with pytest.raises(ValueError, match="no run of eg-darts-cells"):
+    with pytest.raises(ValueError, match="not the run folder of eg-darts-cells"):
         load(from_run=tmp_path / "elsewhere")
 
 
@@ -227,7 +227,7 @@ def test_the_second_stage_alone_uses_the_cells_in_the_same_folder(copied, capsys
     assert main([*networks, "mutation=0.2", "--stage", "eg-darts"]) == 2
     (copied / "eg-darts-cells" / "cells.json").unlink()
     assert main([*networks, "--stage", "eg-darts"]) == 2
-    assert "or that has not ended" in capsys.readouterr().err
+    assert "or that run has not ended" in capsys.readouterr().err
 
 
 def test_an_incompatible_second_stage_is_noticed_before_the_first_one_runs(
@@ -240,14 +240,19 @@ def test_an_incompatible_second_stage_is_noticed_before_the_first_one_runs(
     settings = read_run(working_directory / RUN / "eg-darts")[0]["settings"]
     assert settings["cells"] == "CARS_A"
     assert main(command) == 2
-    assert "holds a run with population=2; this one has population=3" in capsys.readouterr().err
+    assert (
+        "contains a run with population=2, but this run has population=3" in capsys.readouterr().err
+    )
     assert [p.name for p in (working_directory / RUN).iterdir()] == ["eg-darts"]
 
 
 def test_the_first_stage_takes_no_algorithm(working_directory, capsys):
     search = ["search", "eg-darts", "--stage", "eg-darts-cells", "--algorithm", "nsga2"]
     assert main(search) == 2
-    assert "algorithm='nsga2' is invalid: eg-darts-cells takes none" in capsys.readouterr().err
+    assert (
+        "algorithm='nsga2' is invalid: eg-darts-cells does not use an algorithm"
+        in capsys.readouterr().err
+    )
 
 
 def test_no_network_is_trained_twice(load):

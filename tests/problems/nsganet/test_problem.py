@@ -284,14 +284,14 @@ def test_an_objective_that_the_data_set_lacks_is_refused(chest, small):
 
 def test_latency_is_measured_once_per_architecture_and_not_by_the_workers(fewer, monkeypatch):
     measured, threads = [], set()
-    original = NetworkCosts.measured
+    original = NetworkCosts.measure
 
     def spy(self, candidates):
         measured.extend(candidates)
         threads.add(threading.current_thread())
         return original(self, candidates)
 
-    monkeypatch.setattr(NetworkCosts, "measured", spy)
+    monkeypatch.setattr(NetworkCosts, "measure", spy)
     options = fewer | dict(objectives=("error", "latency_ms"), proxy_epochs=2)
     problem = moonas.load_problem("nsganet", **options)
     with joblib.parallel_config(backend="threading", n_jobs=2):
