@@ -62,3 +62,14 @@ def test_efficient_channel_attention_equals_a_computation_by_hand():
     padded = torch.cat([torch.zeros(2, 1), means, torch.zeros(2, 1)], 1)
     gate = torch.sigmoid(padded[:, :-2] - 2 * padded[:, 2:])
     assert torch.allclose(module(x), x * gate[:, :, None, None])
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_the_1x7_7x1_convolution_equals_relu_two_convolutions_and_normalization(stride):
+    operation = build_operation("conv_1x7_7x1", 2, stride, affine_batch_norm).eval()
+    convs = [module for module in operation.modules() if isinstance(module, nn.Conv2d)]
+    x = torch.randn(3, 2, 8, 8, generator=torch.Generator().manual_seed(0))
+    y = nn.functional.conv2d(x.clamp(min=0), convs[0].weight, None, (1, stride), (0, 3))
+    y = nn.functional.conv2d(y, convs[1].weight, None, (stride, 1), (3, 0))
+    expected = y / (1 + 1e-5) ** 0.5  # running mean 0 and variance 1
+    assert torch.allclose(operation(x), expected, atol=1e-6)

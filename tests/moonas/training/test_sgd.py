@@ -11,6 +11,7 @@ from moonas.training.sgd import (
     cosine,
     load_training_state,
     make_optimizer,
+    step_if_finite,
     train_epoch,
     training_state,
 )
@@ -152,3 +153,18 @@ def test_loading_a_training_state_discards_the_earlier_optimizer_state():
     train_epoch(loaded, data(), lambda: networks(loaded, 1), second, RECIPE, generator(1))
     load_training_state(loaded, second, training_state(saved, first))
     assert set(second.state) == set(loaded.layers[0].parameters())
+
+
+@pytest.mark.parametrize(
+    ("loss_of", "skipped"),
+    [
+        (lambda w: (w * torch.ones(3)).sum(), False),
+        (lambda w: w.abs().sqrt().sum(), True),  # loss 0, infinite gradient at 0
+        (lambda w: (w * torch.ones(3)).sum() + math.inf, True),  # infinite loss, gradient 1
+    ],
+)
+def test_a_step_is_skipped_if_the_loss_or_the_gradient_is_not_finite(loss_of, skipped):
+    weight = nn.Parameter(torch.zeros(3))
+    value = step_if_finite(loss_of(weight), torch.optim.SGD([weight], 0.1), [weight])
+    assert (value is None) == skipped
+    assert torch.equal(weight.detach(), torch.full((3,), 0.0 if skipped else -0.1))
