@@ -240,3 +240,17 @@ def test_a_process_locks_its_run_folder_and_exits_on_an_interrupt(
         assert "Interrupted. Run the same command again to resume." in message
     finally:
         process.kill()
+
+
+def test_the_help_of_train_without_a_run_says_how_to_list_the_settings(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    assert "Run moonas train RUN --help to list the settings" in " ".join(
+        capsys.readouterr().out.split()
+    )
+
+
+def test_the_help_of_train_with_a_published_architecture_lists_the_settings(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--architecture", "CARS_A", "--help"])
+    assert "drop_path" in capsys.readouterr().out

@@ -125,13 +125,17 @@ def test_the_loss_covers_both_classifiers_with_smoothed_labels(stage):
     assert torch.allclose(trainer._loss(logits, labels), smoothed(logits))
 
 
-def test_path_dropout_increases_linearly_to_its_rate_in_the_last_epoch(stage):
-    trainer, rates = stage.start(1), []
+@pytest.mark.parametrize("rates", [[0, 0.3], [0, 0.15, 0.3]])
+def test_path_dropout_increases_linearly_to_its_rate_in_the_last_epoch(few_digits, rates):
+    options = EVERYTHING | dict(epochs=len(rates), architecture="CARS_A", image_size=32)
+    trainer, recorded = build(data=few_digits, **options).start(1), []
     set_drop_path = trainer.network.set_drop_path
-    trainer.network.set_drop_path = lambda rate, rng: rates.append(rate) or set_drop_path(rate, rng)
-    for epoch in range(3):
+    trainer.network.set_drop_path = lambda rate, rng: (
+        recorded.append(rate) or set_drop_path(rate, rng)
+    )
+    for epoch in range(len(rates)):
         trainer.train(epoch)
-    assert np.allclose(rates, [0, 0.15, 0.3])
+    assert np.allclose(recorded, rates)
 
 
 def test_a_resumed_training_with_all_options_equals_an_uninterrupted_one(few_digits, tmp_path):
