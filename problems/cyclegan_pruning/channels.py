@@ -1,10 +1,10 @@
-"""Channel dependencies of a network, read from its graph, and structured pruning.
+"""Channel dependencies, derived from the graph of a network, and structured pruning.
 
 Channels that must be kept or removed together form a *group*: the outputs of a convolution and of
 all convolutions whose outputs are added to them. Layers that do not mix channels (normalization
-without parameters, activations, padding) pass a group on unchanged. A mask with one bit per channel
-of each group therefore selects the filters to keep, and pruning the others yields a network with
-the same graph and fewer channels.
+without parameters, activations, padding) do not change the group. Therefore, a mask with one bit
+per channel of each group selects the filters to keep. Pruning all other filters yields a network
+with the same graph and fewer channels.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import torch
 from torch import fx, nn
 
 Convolution = nn.Conv2d | nn.ConvTranspose2d
-Masks = Sequence[np.ndarray | Sequence[bool]]  # one per group that is not fixed, in order
+Masks = Sequence[np.ndarray | Sequence[bool]]  # one per group that is not fixed, in the same order
 
 CHANNELWISE = (
     nn.ReLU,
@@ -42,10 +42,10 @@ class Group:
         size: number of channels.
         producers: names of the convolutions that output these channels, in order; empty for the
             input of the network.
-        consumers: names of the convolutions that take these channels as input, in order.
+        consumers: names of the convolutions whose input channels these are, in order.
         norms: names of the normalization layers that these channels pass through.
-        fixed: whether these channels are the input or the output of the network, which cannot be
-            pruned.
+        fixed: whether these channels cannot be pruned because they are the input or the output of
+            the network.
     """
 
     size: int
@@ -56,7 +56,7 @@ class Group:
 
 
 def channel_groups(module: nn.Module, in_channels: int) -> list[Group]:
-    """Return the channel groups of a network, in the order in which their first producers run.
+    """Return the channel groups of a network, in the order in which their first convolutions run.
 
     Args:
         module: network with one input and one output tensor. It may contain convolutions with
@@ -65,10 +65,10 @@ def channel_groups(module: nn.Module, in_channels: int) -> list[Group]:
         in_channels: number of channels of the input.
 
     Raises:
-        ValueError: the network contains any other operation.
+        ValueError: the network contains an unsupported operation.
     """
     graph, modules = fx.symbolic_trace(module), dict(module.named_modules())
-    # Union-find over nodes of the graph: the root of each set stands for a group.
+    # Union-find over the nodes of the graph: the root of each set represents a group.
     parent: dict[fx.Node, fx.Node] = {}
     size: dict[fx.Node, int] = {}
     producers: dict[fx.Node, list[str]] = {}
@@ -99,7 +99,7 @@ def channel_groups(module: nn.Module, in_channels: int) -> list[Group]:
             names[a] += names.pop(b)
         return a
 
-    group_of: dict[Any, fx.Node] = {}  # node of the graph -> a node of its output's group
+    group_of: dict[Any, fx.Node] = {}  # node -> a node in the group of its output
     for node in graph.graph.nodes:
         if node.op == "placeholder":
             add_group(node, in_channels)
@@ -138,8 +138,9 @@ def channel_groups(module: nn.Module, in_channels: int) -> list[Group]:
 def merge_residual_groups(groups: Sequence[Group]) -> list[Group]:
     """Merge the groups inside residual blocks with the group of the trunk.
 
-    The group between the two convolutions of a residual block reads from the trunk and is read back
-    into it. After merging, all channels of a residual block share one mask.
+    The trunk is the group of channels to which all residual blocks add their outputs. Each residual
+    block has another group between its two convolutions. After merging, all residual blocks and the
+    trunk share one mask.
 
     Args:
         groups: result of :func:`channel_groups`.
@@ -148,20 +149,20 @@ def merge_residual_groups(groups: Sequence[Group]) -> list[Group]:
     consumer_group = {name: group for group in groups for name in group.consumers}
 
     def trunk(group: Group) -> Group | None:
-        """Return the trunk if ``group`` lies inside a residual block, else None."""
-        neighbours = {id(g): g for g in (consumer_group[name] for name in group.producers)}
-        neighbours |= {id(g): g for g in (producer_group[name] for name in group.consumers)}
-        if len(neighbours) != 1:
+        """Return the trunk if ``group`` is inside a residual block, else None."""
+        neighbors = {id(g): g for g in (consumer_group[name] for name in group.producers)}
+        neighbors |= {id(g): g for g in (producer_group[name] for name in group.consumers)}
+        if len(neighbors) != 1:
             return None
-        (other,) = neighbours.values()
-        inside = other is not group and other.size == group.size and not other.fixed
-        return other if inside else None
+        (neighbor,) = neighbors.values()
+        inside = neighbor is not group and neighbor.size == group.size and not neighbor.fixed
+        return neighbor if inside else None
 
     trunks = [None if group.fixed else trunk(group) for group in groups]
     merged = {id(g): [g] for g, t in zip(groups, trunks, strict=True) if t is None}
-    for group, other in zip(groups, trunks, strict=True):
-        if other is not None:
-            merged[id(other)].append(group)
+    for group, group_trunk in zip(groups, trunks, strict=True):
+        if group_trunk is not None:
+            merged[id(group_trunk)].append(group)
     return [
         Group(
             parts[0].size,
@@ -176,14 +177,14 @@ def merge_residual_groups(groups: Sequence[Group]) -> list[Group]:
 
 @dataclass(frozen=True)
 class _LayerCost:
-    """What the cost of one convolution depends on.
+    """Properties of a convolution that determine its cost.
 
     Args:
-        group_in: index of the group of its input channels.
-        group_out: index of the group of its output channels.
-        kernel: number of weights of its kernel per pair of channels.
-        bias: whether it has a bias.
-        positions: number of positions at which its kernel is applied, 0 if unknown.
+        group_in: index of the group of input channels.
+        group_out: index of the group of output channels.
+        kernel: number of weights per pair of an input and an output channel.
+        bias: whether the convolution has a bias.
+        positions: number of positions at which the kernel is applied; 0 if unknown.
     """
 
     group_in: int
@@ -194,20 +195,20 @@ class _LayerCost:
 
 
 class ChannelCosts:
-    """Costs of a pruned network in closed form, without building it.
+    """Computes the size and multiply-adds of a pruned network without building the network.
 
     Args:
         module: network before pruning; may be on the meta device.
         groups: result of :func:`channel_groups`, including fixed groups.
-        shape: shape of an input without the batch dimension. Without it, multiply-adds are 0.
+        shape: shape of an input without the batch dimension. If omitted, multiply-adds are 0.
 
     Attributes:
-        total: (weights, params, macs) of the network before pruning.
+        total: result of :meth:`count` for the network before pruning.
     """
 
     def __init__(self, module: nn.Module, groups: Sequence[Group], *shape: int) -> None:
         self.groups = groups
-        positions: dict[str, int] = {}  # by name of the layer
+        positions: dict[str, int] = {}  # layer name -> number of kernel positions
 
         def count_positions(name: str) -> Callable[[nn.Module, Any, torch.Tensor], None]:
             def hook(layer: nn.Module, inputs: Any, output: torch.Tensor) -> None:
@@ -242,8 +243,8 @@ class ChannelCosts:
     def count(self, masks: Masks) -> tuple[int, int, int]:
         """Return (weights, params, macs) of the pruned network.
 
-        ``weights`` counts weights of convolutions without biases (eq. 10 of Shu et al., 2019),
-        ``params`` all parameters, and ``macs`` multiply-adds.
+        ``weights`` is the number of convolution weights without biases (eq. 10 of Shu et al.,
+        2019), ``params`` the number of all parameters, and ``macs`` the number of multiply-adds.
 
         Args:
             masks: one bool array per group that is not fixed, in order.
@@ -263,14 +264,15 @@ class ChannelCosts:
 
 
 def prune(module: nn.Module, groups: Sequence[Group], masks: Masks) -> nn.Module:
-    """Return a smaller copy of a network that has only the channels that the masks keep.
+    """Return a copy of a network that contains only the channels that the masks keep.
 
-    With instance normalization it computes the same function as :func:`zero_pruned_channels`.
+    With instance normalization, the copy computes the same function as the result of
+    :func:`zero_pruned_channels`.
 
     Args:
-        module: network before pruning; it is not changed.
+        module: network before pruning, which is not modified.
         groups: result of :func:`channel_groups`, including fixed groups.
-        masks: one bool array per group that is not fixed, in order; each keeps at least one
+        masks: one bool array per group that is not fixed, in order; each must keep at least one
             channel.
 
     Raises:
@@ -289,13 +291,14 @@ def prune(module: nn.Module, groups: Sequence[Group], masks: Masks) -> nn.Module
 
 
 def zero_pruned_channels(module: nn.Module, groups: Sequence[Group], masks: Masks) -> nn.Module:
-    """Return a copy of a network, of the same size, whose pruned channels are zero.
+    """Return a copy of a network, with the same shape, whose pruned channels are zero.
 
-    The filters and biases that produce these channels and the weights that read them are set to
-    zero. With instance normalization their gradient is zero as well, so they stay zero in training.
+    The filters and biases that produce the pruned channels, and the weights that multiply them, are
+    set to zero. With instance normalization, their gradients are zero as well, so all of them
+    remain zero during training.
 
     Args:
-        module: network before pruning; it is not changed.
+        module: network before pruning, which is not modified.
         groups: result of :func:`channel_groups`, including fixed groups.
         masks: as in :func:`prune`.
     """
@@ -303,21 +306,21 @@ def zero_pruned_channels(module: nn.Module, groups: Sequence[Group], masks: Mask
     layers = dict(masked.named_modules())
     with torch.no_grad():
         for kept, group in _kept_channels(groups, masks):
-            off = torch.ones(group.size, dtype=torch.bool)
-            off[kept] = False
+            is_pruned = torch.ones(group.size, dtype=torch.bool)
+            is_pruned[kept] = False
             for name in group.producers:
                 layer = _convolution(layers, name)
-                layer.weight.movedim(channel_axis(layer, out=True), 0)[off] = 0
+                layer.weight.movedim(channel_axis(layer, out=True), 0)[is_pruned] = 0
                 if layer.bias is not None:
-                    layer.bias[off] = 0
+                    layer.bias[is_pruned] = 0
             for name in group.consumers:
                 layer = _convolution(layers, name)
-                layer.weight.movedim(channel_axis(layer, out=False), 0)[off] = 0
+                layer.weight.movedim(channel_axis(layer, out=False), 0)[is_pruned] = 0
     return masked
 
 
 def channel_axis(layer: Convolution, *, out: bool) -> int:
-    """Return the axis of a convolution's weight for its output (or input) channels."""
+    """Return the axis of the output (or input) channels in the weight of a convolution."""
     return int(isinstance(layer, nn.ConvTranspose2d) == out)
 
 
@@ -325,15 +328,19 @@ def _kept_channels(groups: Sequence[Group], masks: Masks) -> Iterator[tuple[torc
     """Yield the indices of the kept channels of each group that is not fixed, with the group."""
     free = [group for group in groups if not group.fixed]
     if len(free) != len(masks):
-        raise ValueError(f"Expected {len(free)} masks, one per group; got {len(masks)}.")
+        raise ValueError(
+            f"Expected {len(free)} masks, one per group of channels; got {len(masks)}."
+        )
     for group, bits in zip(free, masks, strict=True):
         mask = torch.as_tensor(bits, dtype=torch.bool)
         if mask.shape != (group.size,):
             raise ValueError(
-                f"Expected a mask of {group.size} bits; got one of shape {tuple(mask.shape)}."
+                f"Expected a mask of {group.size} bits; got a mask of shape {tuple(mask.shape)}."
             )
         if not mask.any():
-            raise ValueError(f"A mask keeps no channel of {group.producers[0]}.")
+            raise ValueError(
+                f"A mask keeps no output channel of the convolution {group.producers[0]!r}."
+            )
         yield mask.nonzero()[:, 0], group
 
 
@@ -349,7 +356,7 @@ def _select_channels(layer: Convolution, kept: torch.Tensor, *, out: bool) -> No
     Args:
         layer: the convolution.
         kept: indices of the channels to keep.
-        out: whether to select output channels.
+        out: whether to select output channels instead of input channels.
     """
     with torch.no_grad():
         axis = channel_axis(layer, out=out)

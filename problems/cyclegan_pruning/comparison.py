@@ -1,4 +1,4 @@
-"""Comparison of original and compressed generators: images, scores, sizes and latencies."""
+"""Comparison of original and compressed generators by images, scores, sizes and latencies."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import Any
 
 from moonas.files import write_json
 
-from .drawing import draw_strips, measure_sizes, score_lines, size_table
+from .drawing import draw_translations, measure_sizes, score_lines, size_table
 from .quality import Generators, Quality
 from .settings import CycleSettings
 
-STRIPS, NUMBERS = "translations.png", "comparison.json"
+TRANSLATIONS_FILE, COMPARISON_FILE = "translations.png", "comparison.json"
 
 
 def compare(
     quality: Quality, originals: Generators, compressed: Generators, settings: CycleSettings
 ) -> dict[str, Any]:
-    """Score and measure original and compressed generators.
+    """Compute the scores, sizes and latencies of original and compressed generators.
 
     Args:
         quality: scores generators on the test set.
         originals: original generators by source domain, "a" and "b".
         compressed: compressed generators by source domain.
-        settings: settings of the stage.
+        settings: settings of the stage; ``threads`` applies to latencies.
 
     Returns:
         A dict of JSON values: "side" (side length of the images in pixels), and "scores" and
@@ -41,7 +41,7 @@ def compare(
 
 
 def write_comparison(
-    numbers: dict[str, Any],
+    comparison: dict[str, Any],
     quality: Quality,
     originals: Generators,
     compressed: Generators,
@@ -50,17 +50,17 @@ def write_comparison(
     """Write comparison.json and translations.png.
 
     Args:
-        numbers: result of :func:`compare`.
+        comparison: result of :func:`compare`.
         quality: scores generators on the test set.
         originals: original generators by source domain.
         compressed: compressed generators by source domain.
         folder: folder to write to.
     """
-    write_json(folder / NUMBERS, numbers)
-    draw_strips(quality, originals, compressed, folder / STRIPS)
+    write_json(folder / COMPARISON_FILE, comparison)
+    draw_translations(quality, originals, compressed, folder / TRANSLATIONS_FILE)
 
 
-def comparison_lines(numbers: dict[str, Any]) -> list[str]:
+def comparison_lines(comparison: dict[str, Any]) -> list[str]:
     """Format the result of :func:`compare` as lines of text."""
-    originals, compressed = numbers["sizes"].values()
-    return size_table(originals, compressed, numbers["side"]) + score_lines(numbers["scores"])
+    originals, compressed = comparison["sizes"].values()
+    return size_table(originals, compressed, comparison["side"]) + score_lines(comparison["scores"])

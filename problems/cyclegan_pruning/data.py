@@ -1,4 +1,4 @@
-"""Images of a task: two domains, made from digits or read from a folder."""
+"""Images of two domains, rendered from digits or read from a folder."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from .domains import Domain, domain_folders, load_domains
 from .settings import CycleSettings
 
 FOLDER_SIDE = 256  # default side length of images from a folder, in pixels
-TEXTURE_SEEDS = {"search": 1, "test": 2}  # of domain B; the same in all runs
-MIN_IMAGES = 10  # of each split of the digits: one per class
+TEXTURE_SEEDS = {"search": 1, "test": 2}  # textures of domain B are the same in all runs
+MIN_IMAGES = 10  # per domain and split of the digits: one per class
 
 
 @dataclass(frozen=True)
 class DomainsInfo:
-    """Description of two domains that needs no loaded images.
+    """Properties of two domains that are known before their images are loaded.
 
     Args:
         name: name of the data set.
         side: side length of the images in pixels.
-        n_classes: number of classes that a correct translation preserves; None without labels.
+        n_classes: number of classes of the images; a correct translation preserves the class. None
+            if the images have no labels.
     """
 
     name: str
@@ -38,7 +39,7 @@ class DomainsInfo:
 
 
 def describe(settings: CycleSettings) -> DomainsInfo:
-    """Return the :class:`DomainsInfo` for some settings.
+    """Return the properties of the two domains that the settings select.
 
     Raises:
         ValueError: ``data`` is neither ``digits`` nor a folder of two domains.
@@ -54,19 +55,20 @@ def describe(settings: CycleSettings) -> DomainsInfo:
 def load_data(settings: CycleSettings, info: DomainsInfo) -> dict[str, Domain]:
     """Load both domains.
 
-    One half of the digits for training and validation becomes domain A and the other half domain B,
-    so no digit occurs in both. All test digits occur in both domains. The classifier of a domain
-    may train on all digits for training and validation, rendered in the style of that domain.
+    Half of the training and validation digits are rendered for domain A and the other half for
+    domain B, so no digit occurs in both domains. All test digits occur in both domains. The
+    classifier of a domain is trained on all training and validation digits, rendered in the style
+    of that domain.
 
     Args:
         settings: settings of the stage.
         info: result of :func:`describe`.
 
     Returns:
-        The domains by name, "a" and "b".
+        A dict from the names of the domains, "a" and "b", to their images.
 
     Raises:
-        ValueError: an image cannot be read, or there are too few of them.
+        ValueError: an image cannot be read, or a set of images is too small.
     """
     if settings.data != "digits":
         a, b = load_domains(
@@ -74,19 +76,20 @@ def load_data(settings: CycleSettings, info: DomainsInfo) -> dict[str, Domain]:
         )
         return {"a": a, "b": b}
     data = load("digits")
-    first, second = split(data.labels, len(data.labels) // 2)
+    rows_a, rows_b = split(data.labels, len(data.labels) // 2)
 
     def domain(rows: np.ndarray, render: Callable[[torch.Tensor, int], torch.Tensor]) -> Domain:
         rendered = _to_bytes(render(pixels_of(data, data.images), TEXTURE_SEEDS["search"]))
-        n = round(settings.train_share * len(rows))
-        enough = MIN_IMAGES <= n <= len(rows) - MIN_IMAGES
+        n_train = round(settings.train_share * len(rows))
+        enough = MIN_IMAGES <= n_train <= len(rows) - MIN_IMAGES
         require(
             enough,
             settings,
             "train_share",
-            f"at least {MIN_IMAGES} images for training and {MIN_IMAGES} for validation",
+            f"a share that leaves at least {MIN_IMAGES} training images and {MIN_IMAGES} "
+            "validation images per domain",
         )
-        train, validation = split(data.labels[rows], n)
+        train, validation = split(data.labels[rows], n_train)
         return Domain(
             rendered[rows[train]],
             rendered[rows[validation]],
@@ -97,8 +100,8 @@ def load_data(settings: CycleSettings, info: DomainsInfo) -> dict[str, Domain]:
         )
 
     return {
-        "a": domain(first, lambda images, _: digits.white_on_black(images, info.side)),
-        "b": domain(second, lambda images, seed: digits.outlines(images, seed, info.side)),
+        "a": domain(rows_a, lambda images, _: digits.white_on_black(images, info.side)),
+        "b": domain(rows_b, lambda images, seed: digits.outlines(images, seed, info.side)),
     }
 
 

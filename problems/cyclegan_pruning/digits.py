@@ -1,10 +1,11 @@
-"""Two domains made from digits: white on black, and outlines on a colored texture.
+"""Two domains of digits: white strokes on black, and outlines on a colored texture.
 
-A correct translation preserves the digit, so translations can be scored. An outline marks where a
-stroke begins or ends and is a few pixels wide. A generator must therefore look at the neighborhood
-of every pixel in both directions; no pointwise map suffices, although no content changes its
-position. Outline and background have random colors, and the background a random texture. The
-reverse translation cannot recover these, only the digit.
+A correct translation preserves the digit, so translations can be scored with a classifier. An
+outline is a few pixels wide and follows the edge of a stroke. Whether a pixel belongs to an outline
+depends on neighboring pixels. Therefore, no generator can translate each pixel independently, in
+either direction, even though nothing moves. The outline and the background have random colors, and
+the background has a random texture. The translation from A to B can preserve the digit, but it
+cannot predict these colors and textures.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ SIDE = 16  # default side length of the images, in pixels
 
 
 def white_on_black(digits: torch.Tensor, side: int = SIDE) -> torch.Tensor:
-    """Render images of domain A.
+    """Render images of domain A, white strokes on black.
 
     Args:
         digits: (n, 1, 8, 8) gray values in [0, 1].
@@ -32,7 +33,7 @@ def white_on_black(digits: torch.Tensor, side: int = SIDE) -> torch.Tensor:
 
 
 def outlines(digits: torch.Tensor, seed: int, side: int = SIDE) -> torch.Tensor:
-    """Render images of domain B.
+    """Render images of domain B, outlines on a colored texture.
 
     Args:
         digits: (n, 1, 8, 8) gray values in [0, 1].

@@ -13,8 +13,8 @@ from moonas.data.readers import is_image, open_image, read_image
 from moonas.data.splits import split
 from moonas.run.numbers import plural
 
-IGNORED = 255  # class of pixels that segmentation scores ignore
-MAPS_FOLDER = "test_labels"  # folder of a domain's label maps
+IGNORED = 255  # class in a label map that excludes a pixel from segmentation scores
+MAPS_FOLDER = "test_labels"  # folder with the label maps of the test images of a domain
 
 
 @dataclass(frozen=True)
@@ -22,20 +22,20 @@ class Domain:
     """Images of one domain, uint8 (n, 3, side, side).
 
     Args:
-        train: training set; larger by a margin, for random crops.
-        validation: validation set, which candidates are evaluated on; larger by the same margin.
-        test: test set, which no search uses.
-        known: labeled images of the domain, for training a classifier; None without labels.
-        labels: int64 (n,) labels of ``known``.
-        test_labels: int64 (n,) labels of ``test``, which a correct translation preserves; or None.
-        test_maps: uint8 (n, side, side) class of each pixel of a correct translation of the test
-            images, ``IGNORED`` for pixels without one; or None.
+        train: training set. The side length includes a margin for random crops.
+        validation: validation set, on which candidates are evaluated, with the same margin.
+        test: test set, without a margin. The search does not use it.
+        labeled: images for training a classifier of this domain; None if there are no labels.
+        labels: int64 (n,) labels of ``labeled``, or None.
+        test_labels: int64 (n,) labels of ``test``, which a correct translation preserves, or None.
+        test_maps: uint8 (n, side, side) class of each pixel in a correct translation of ``test``
+            (``IGNORED`` for pixels without a class), or None.
     """
 
     train: torch.Tensor
     validation: torch.Tensor
     test: torch.Tensor
-    known: torch.Tensor | None = None
+    labeled: torch.Tensor | None = None
     labels: torch.Tensor | None = None
     test_labels: torch.Tensor | None = None
     test_maps: torch.Tensor | None = None
@@ -68,20 +68,21 @@ def load_domains(
 ) -> tuple[Domain, Domain]:
     """Read both domains of a folder.
 
-    Test images may have label maps: single-channel PNG files that hold the class of each pixel,
-    with the names of the images, in a folder ``test_labels`` next to ``test`` (``test_labelsA``
-    next to ``testA``).
+    Test images may have label maps: single-channel PNG files that contain the class of each pixel.
+    They have the names of the images and are in a folder ``test_labels`` next to ``test`` (or
+    ``test_labelsA`` next to ``testA``).
 
     Args:
         folder: see :func:`domain_folders`.
-        side: side length that images are resized to, in pixels.
-        margin: number of pixels by which training and validation images are larger.
-        train_share: share of the images in ``train`` that become the training set; the rest become
-            the validation set.
+        side: side length to which test images are resized, in pixels.
+        margin: number of pixels by which the side length of training and validation images exceeds
+            ``side``.
+        train_share: share of the images in ``A/train`` and ``B/train`` that form the training set;
+            the rest form the validation set.
 
     Raises:
-        ValueError: a folder or a label map is missing, an image cannot be read, or there are too
-            few images.
+        ValueError: a folder or a label map is missing, an image cannot be read, or a
+            folder contains too few images.
     """
     folders = domain_folders(folder)
     a, b = (_read_domain(folders, domain, side, margin, train_share) for domain in "AB")
@@ -102,18 +103,18 @@ def _read_domain(
     n_train = round(train_share * len(paths))
     if not 1 <= n_train < len(paths):
         raise ValueError(
-            f"{train_folder} contains {plural(len(paths), 'image')}, too few to train on a share "
-            f"of {train_share:g} of them and validate on the rest."
+            f"{train_folder} contains {plural(len(paths), 'image')}, too few to split into a "
+            f"training set and a validation set with train_share={train_share:g}."
         )
-    rows = torch.arange(len(paths))[:, None]  # without classes, so the split is not stratified
-    first, second = split(rows, n_train)
+    rows = torch.arange(len(paths))[:, None]  # no class labels, so the split is not stratified
+    train_rows, validation_rows = split(rows, n_train)
     test = _image_paths(test_folder)
     if not test:
         raise ValueError(f"{test_folder} contains no images.")
     maps = test_folder.with_name(test_folder.name.replace("test", MAPS_FOLDER))
     return Domain(
-        _read_images([paths[i] for i in first], side + margin),
-        _read_images([paths[i] for i in second], side + margin),
+        _read_images([paths[i] for i in train_rows], side + margin),
+        _read_images([paths[i] for i in validation_rows], side + margin),
         _read_images(test, side),
         test_maps=_read_maps(maps, test, side) if maps.is_dir() else None,
     )
@@ -131,7 +132,7 @@ def _read_images(paths: Sequence[Path], side: int) -> torch.Tensor:
 
 
 def _read_maps(folder: Path, images: Sequence[Path], side: int) -> torch.Tensor:
-    """Read the label maps of some images, resized by nearest-neighbor interpolation."""
+    """Read the label maps of images and resize them by nearest-neighbor interpolation."""
     from PIL import Image
 
     maps = []
@@ -144,7 +145,7 @@ def _read_maps(folder: Path, images: Sequence[Path], side: int) -> torch.Tensor:
             maps.append(np.array(file.resize((side, side), Image.Resampling.NEAREST)))
         if mode not in ("L", "P"):
             raise ValueError(
-                f"{path} is not a label map: expected one 8-bit channel that holds the class of "
+                f"{path} is not a label map: expected one 8-bit channel with the class of "
                 f"each pixel; got mode {mode}."
             )
     return torch.from_numpy(np.stack(maps))

@@ -1,4 +1,4 @@
-"""Figures of translated images, and tables of sizes and scores as text."""
+"""Figures of translated images, and text tables of sizes and scores."""
 
 from __future__ import annotations
 
@@ -16,47 +16,47 @@ from moonas.nets.devices import repeatable
 from moonas.run.numbers import short_number
 from moonas.views.drawing import INK
 
-from .masks import CHANNELS
+from .masks import IMAGE_CHANNELS
 from .quality import Generators, Quality
 from .training import TARGET
 
-COLUMNS = 10  # images per strip
-LABEL_WIDTH = 1.3  # inches, left of the strips
+IMAGES_PER_ROW = 10
+LABEL_WIDTH = 1.3  # inches, left of the images
 DIRECTIONS = {"a": "A to B", "b": "B to A"}
-MIB = 2**20  # bytes
+MIB = 2**20  # number of bytes
 
 
-def draw_strips(
+def draw_translations(
     quality: Quality, originals: Generators, compressed: Generators | None, path: Path
 ) -> None:
-    """Draw test images next to their translations and write the figure as a PNG file.
+    """Write a PNG file that shows test images above their translations.
 
     Args:
-        quality: translates images; it also has the test set.
+        quality: translates the images of its test set.
         originals: original generators by source domain, "a" and "b".
-        compressed: compressed generators by source domain. If None, the figure shows the
-            translations after they are translated back by the other original generator.
+        compressed: compressed generators by source domain. If None, the figure shows how the other
+            original generator translates the translations back.
         path: path of the PNG file.
     """
-    strips = []
+    image_rows = []
     for k, domain in quality.data.items():
-        images = domain.test[:COLUMNS]
+        images = domain.test[:IMAGES_PER_ROW]
         translated = quality.translate(originals[k], images)
-        strips.append(("input", images.float() / 255))
-        strips.append((f"original, {DIRECTIONS[k]}", translated))
+        image_rows.append(("input", images.float() / 255))
+        image_rows.append((f"original, {DIRECTIONS[k]}", translated))
         if compressed is None:
             back = quality.translate(originals[TARGET[k]], (255 * translated).round().byte())
-            strips.append(("and back", back))
+            image_rows.append(("translated back", back))
         else:
-            strips.append(("compressed", quality.translate(compressed[k], images)))
-    n = len(strips[0][1])
+            image_rows.append(("compressed", quality.translate(compressed[k], images)))
+    n = len(image_rows[0][1])
     width = LABEL_WIDTH + 0.75 * n
-    figure = Figure(figsize=(width, 0.75 * len(strips)))
+    figure = Figure(figsize=(width, 0.75 * len(image_rows)))
     figure.subplots_adjust(LABEL_WIDTH / width, 0.01, 0.995, 0.99, hspace=0.05)
-    grid = figure.subplots(len(strips), 1)
-    for axes, (name, images) in zip(grid, strips, strict=True):
-        strip = torch.cat([_add_border(image) for image in images.cpu()], dim=-1)
-        axes.imshow(strip.permute(1, 2, 0).clamp(0, 1).numpy(), interpolation="nearest")
+    grid = figure.subplots(len(image_rows), 1)
+    for axes, (name, images) in zip(grid, image_rows, strict=True):
+        pixels = torch.cat([_add_border(image) for image in images.cpu()], dim=-1)
+        axes.imshow(pixels.permute(1, 2, 0).clamp(0, 1).numpy(), interpolation="nearest")
         axes.set_ylabel(name, rotation=0, ha="right", va="center", color=INK)
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
@@ -74,22 +74,22 @@ def measure_sizes(generators: Generators, side: int, threads: int) -> dict[str, 
 
     Args:
         generators: generators by source domain, "a" and "b".
-        side: side length of the input image in pixels.
+        side: side length of the images in pixels.
         threads: number of torch threads during the measurement.
 
     Returns:
-        A dict by source domain with the keys "params", "memory_mb" (in units of 2**20 bytes, with
-        4 bytes per parameter), "macs" and "cpu_ms" (for a single image).
+        A dict from each source domain to a dict with the keys "params", "memory_mb" (in units of
+        2**20 bytes, with 4 bytes per parameter), "macs" and "cpu_ms" (latency for a single image).
     """
     sizes = {}
     for k, generator in generators.items():
         with repeatable(threads):
-            ms = measure_latency(copy.deepcopy(generator), (CHANNELS, side, side), "cpu")
+            ms = measure_latency(copy.deepcopy(generator), (IMAGE_CHANNELS, side, side), "cpu")
         params = count_params(generator)
         sizes[k] = {
             "params": params,
             "memory_mb": 4 * params / MIB,
-            "macs": count_macs(generator, CHANNELS, side, side),
+            "macs": count_macs(generator, IMAGE_CHANNELS, side, side),
             "cpu_ms": ms,
         }
     return sizes
@@ -100,7 +100,7 @@ def size_table(
     compressed: Mapping[str, Mapping[str, float]],
     side: int,
 ) -> list[str]:
-    """Format sizes as lines of text, like Table 1 of the paper, with CPU latencies.
+    """Format sizes as a text table, like Table 1 of the paper but with CPU latencies.
 
     Args:
         originals: result of :func:`measure_sizes` for the original generators.
@@ -110,15 +110,15 @@ def size_table(
     title = f"{side}x{side} pixels"
     lines = [f"{title:<16}{'memory':>10}{'ratio':>8}{'macs':>9}{'ratio':>8}{'CPU':>10}{'ratio':>8}"]
     for k in originals:
-        old, new = originals[k], compressed[k]
-        ratios = {key: f"{old[key] / new[key]:.2f}x" for key in old}
-        lines.append(_size_row(f"{DIRECTIONS[k]}, original", old, dict.fromkeys(old, "")))
-        lines.append(_size_row("  compressed", new, ratios))
+        original, pruned = originals[k], compressed[k]
+        ratios = {key: f"{original[key] / pruned[key]:.2f}x" for key in original}
+        lines.append(_size_row(f"{DIRECTIONS[k]}, original", original, dict.fromkeys(original, "")))
+        lines.append(_size_row("  compressed", pruned, ratios))
     return lines
 
 
 def _size_row(name: str, sizes: Mapping[str, float], ratios: Mapping[str, str]) -> str:
-    """Format the sizes of one generator, with their ratios, as a row of the table."""
+    """Format the sizes of one generator, and their ratios to the original, as a table row."""
     memory, macs = f"{sizes['memory_mb']:.2f} MB", short_number(sizes["macs"])
     latency = f"{sizes['cpu_ms']:.2f} ms"
     return (
@@ -128,11 +128,11 @@ def _size_row(name: str, sizes: Mapping[str, float], ratios: Mapping[str, str]) 
 
 
 def score_lines(scores: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Format the scores of generators as one line of text per direction.
+    """Format the scores of generators as one line of text per direction of translation.
 
     Args:
-        scores: results of :meth:`.Quality.evaluate` by the name of the pair of generators, in the
-            order in which they are printed.
+        scores: dict from the name of each pair of generators to its scores, which
+            :meth:`.Quality.evaluate` returned, in the order in which they are printed.
     """
     lines = []
     columns = dict.fromkeys(key[:-2] for values in scores.values() for key in values)

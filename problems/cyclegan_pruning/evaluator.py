@@ -1,4 +1,4 @@
-"""Losses of compressed generators (eqs. 4, 5 and 6), after fine-tuning on a part of the images."""
+"""Losses of compressed generators (eqs. 4 to 6) after fine-tuning on part of the training set."""
 
 from __future__ import annotations
 
@@ -39,23 +39,23 @@ if TYPE_CHECKING:
 
 
 class PruningEvaluator(Evaluator):
-    """Fine-tunes pruned generators for some steps and measures how much they have lost.
+    """Fine-tunes pruned generators for a few steps and computes their losses (eqs. 4 to 6).
 
-    The images for fine-tuning and their order depend on the seed of the run only, so candidates
-    differ by their masks alone, and scores depend neither on the order of the candidates nor on the
+    The images for fine-tuning and their order depend only on the seed of the run, so candidates
+    differ only in their masks. Scores depend neither on the order of the candidates nor on the
     number of processes.
 
     Args:
         problem: the problem whose candidates to evaluate.
-        read: function that returns the CycleGAN to compress. Without it, a CycleGAN is trained at
-            the start of the run.
+        load_original: function that returns the CycleGAN to compress. If omitted, a CycleGAN is
+            trained at the start of the run.
 
     Attributes:
-        original: CycleGAN to compress; None before it has been read or trained.
-        data: images of both domains, "a" and "b"; None before :meth:`load`.
+        original: CycleGAN to compress; None until it has been read or trained.
+        data: images of both domains, "a" and "b"; None until :meth:`load` reads them.
         train_images: training set of each domain, on the device.
         validation: validation set of each domain, on the device.
-        subset: images of each domain for fine-tuning candidates, on the device.
+        tuning_images: images of each domain for fine-tuning candidates, on the device.
     """
 
     trains = True  # the CycleGAN, before the first candidates are evaluated
@@ -63,9 +63,10 @@ class PruningEvaluator(Evaluator):
     phase = "fine-tuning"
 
     def __init__(
-        self, problem: CycleGANPruning, read: Callable[[], CycleGAN] | None = None
+        self, problem: CycleGANPruning, load_original: Callable[[], CycleGAN] | None = None
     ) -> None:
-        self.problem, self.settings, self.read = problem, problem.settings, read
+        self.problem, self.settings = problem, problem.settings
+        self.load_original = load_original
         self.device: torch.device = resolve_device(self.settings.device)
         s = self.settings
         self.recipe = select(Recipe, s)
@@ -78,7 +79,7 @@ class PruningEvaluator(Evaluator):
         self.data: dict[str, Domain] | None = None
         self.train_images: dict[str, torch.Tensor] = {}
         self.validation: dict[str, torch.Tensor] = {}
-        self.subset: dict[str, torch.Tensor] = {}
+        self.tuning_images: dict[str, torch.Tensor] = {}
         self.original_outputs: dict[str, list[torch.Tensor]] = {}
 
     def load(self) -> dict[str, Domain]:
@@ -92,25 +93,25 @@ class PruningEvaluator(Evaluator):
         return self.data
 
     def begin(self, seed: int) -> None:
-        """Start a run: forget the CycleGAN and sample the images for fine-tuning."""
+        """Start a run: discard the previous CycleGAN and sample the images for fine-tuning."""
         self.load()
         self.seed, self.original = seed, None
-        self.subset = {}
+        self.tuning_images = {}
         for k, images in self.train_images.items():
             n = max(1, round(self.settings.tune_share * len(images)))
             rng = seeded_generator(seed, "subset", k)
             chosen = torch.randperm(len(images), generator=rng)[:n]
-            self.subset[k] = images[chosen.sort().values.to(self.device)]
+            self.tuning_images[k] = images[chosen.sort().values.to(self.device)]
 
     def warm_up(self) -> dict[str, Any]:
-        """Read the CycleGAN from its file, or train one.
+        """Read the CycleGAN to compress, or train one.
 
         Returns:
             A report with the number of training steps, "steps".
         """
         s = self.settings
-        if self.read is not None:
-            self._set_original(self.read().to(self.device))
+        if self.load_original is not None:
+            self._set_original(self.load_original().to(self.device))
             return {"steps": 0}
         gan = new_gan(self.seed, self.device, **s.network_shape)
         side = self.problem.info.side
@@ -129,14 +130,14 @@ class PruningEvaluator(Evaluator):
         return {"steps": steps}
 
     def _set_original(self, gan: CycleGAN) -> None:
-        """Set the CycleGAN to compress and compute what candidates are compared with."""
+        """Set the CycleGAN to compress and compute its outputs for the validation set."""
         self.original = gan.eval()
         with torch.inference_mode(), repeatable(self.settings.threads):
-            self.original_outputs = {k: self._outputs(k, gan) for k in "ab"}
+            self.original_outputs = {k: self._outputs_to_compare(k, gan) for k in "ab"}
 
     def require_original(self) -> CycleGAN:
-        """Return the CycleGAN to compress, which has been read or trained."""
-        assert self.original is not None, "warm_up() or load_state() comes first"
+        """Return the CycleGAN to compress, which must have been read or trained before."""
+        assert self.original is not None, "call warm_up() or load_state() first"
         return self.original
 
     def state(self) -> dict[str, torch.Tensor]:
@@ -144,7 +145,7 @@ class PruningEvaluator(Evaluator):
         return {f"weights.{k}": v for k, v in self.require_original().state_dict().items()}
 
     def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Restore what :meth:`state` returned."""
+        """Restore the CycleGAN from the result of :meth:`state`."""
         with torch.device("meta"):
             gan = CycleGAN(**self.settings.network_shape)
         weights = part_of_state(state, "weights")
@@ -152,20 +153,20 @@ class PruningEvaluator(Evaluator):
         self._set_original(gan.requires_grad_(True).to(self.device))
 
     def compress(self, architecture: Architecture) -> CycleGAN:
-        """Return a CycleGAN with pruned generators, fine-tuned as when its losses are computed."""
+        """Return a CycleGAN with pruned generators, fine-tuned exactly as for an evaluation."""
         s = self.settings
         gan = compress(self.require_original(), architecture, self.problem.groups)
         if s.tune_steps:
             side = self.problem.info.side
             training = Training(
-                gan, self.subset, side, self.tuning_recipe, self.seed, "fine-tuning"
+                gan, self.tuning_images, side, self.tuning_recipe, self.seed, "fine-tuning"
             )
             with repeatable(s.threads):
                 training.run(s.tune_steps)
         return gan.eval()
 
     def score(self, candidates: Candidates) -> dict[str, np.ndarray]:
-        """Return every column, (n,) each."""
+        """Return the values of all columns, an (n,) array per column."""
         scores = [self._score(architecture) for architecture in candidates]
         return {name: np.array([row[name] for row in scores]) for name in scores[0]}
 
@@ -175,39 +176,41 @@ class PruningEvaluator(Evaluator):
             losses = {k: self._loss(k, gan) for k in "ab"}
         return self.problem.columns_of(architecture, losses)
 
-    def _outputs(self, k: str, gan: CycleGAN) -> list[torch.Tensor]:
-        """Return what eq. 4 or 5 compares, for each batch of the validation set of domain k."""
-        parts = torch.split(self.validation[k], self.settings.score_batch)
-        return [self._compared(k, gan.generators[k](scale_pixels(part))) for part in parts]
+    def _outputs_to_compare(self, k: str, gan: CycleGAN) -> list[torch.Tensor]:
+        """Return the tensors that eq. 4 or 5 compares, one per batch of images of domain k."""
+        batches = torch.split(self.validation[k], self.settings.score_batch)
+        return [
+            self._output_to_compare(k, gan.generators[k](scale_pixels(batch))) for batch in batches
+        ]
 
-    def _compared(self, k: str, translated: torch.Tensor) -> torch.Tensor:
-        """Return the translated images (eq. 4), or the original discriminator's output (eq. 5)."""
+    def _output_to_compare(self, k: str, translated: torch.Tensor) -> torch.Tensor:
+        """Return the translated images (eq. 4), or the original discriminator's scores (eq. 5)."""
         if self.settings.loss == "generator":
             return translated
         output: torch.Tensor = self.require_original().discriminators[k](translated)
         return output
 
     def _loss(self, k: str, gan: CycleGAN) -> float:
-        """Return L_DisA (or L_GenA) plus lambda L_cyc of the generator of domain k."""
+        """Return L_DisA (or L_GenA) + lambda L_cyc for the generator with source domain k."""
         s = self.settings
         generator, back = gan.generators[k], gan.generators[TARGET[k]]
         distance = cycle = 0.0
-        parts = torch.split(self.validation[k], s.score_batch)
-        for part, output in zip(parts, self.original_outputs[k], strict=True):
-            images = scale_pixels(part)
+        batches = torch.split(self.validation[k], s.score_batch)
+        for batch, output in zip(batches, self.original_outputs[k], strict=True):
+            images = scale_pixels(batch)
             translated = generator(images)
-            distance += _squared_distance(self._compared(k, translated), output, s.norm)
+            distance += _squared_distance(self._output_to_compare(k, translated), output, s.norm)
             cycle += _squared_distance(back(translated), images, s.norm)
         return (distance + s.cycle_weight * cycle) / len(self.validation[k])
 
 
 def _squared_distance(x: torch.Tensor, y: torch.Tensor, norm: str) -> float:
-    """Return the squared l2 distance of two batches, summed over the batch.
+    """Return the squared l2 distance between corresponding samples, summed over the batch.
 
     Args:
         x: (n, ...) batch.
         y: (n, ...) batch.
-        norm: "mean" or "sum" over the elements of each sample.
+        norm: whether the "mean" or the "sum" of squares is taken over the elements of each sample.
     """
     squares = (x.double() - y.double()).square().flatten(1)
     distances = squares.mean(1) if norm == "mean" else squares.sum(1)

@@ -27,19 +27,19 @@ def build(from_run: str | Path | None = None, **options: Any) -> FineTuning:
     """Return the fine-tuning stage.
 
     Args:
-        from_run: run folder of the search whose picked generators to fine-tune. Settings that are
-            not among ``options`` take their values from that run.
+        from_run: run folder of the search whose picked generators are fine-tuned. Settings that are
+            not in ``options`` have the values that the search used.
         options: fields of :class:`FineTuningSettings`.
     """
     if from_run is None:
         return FineTuning(FineTuningSettings(**options))
-    searched = read_run(from_run)[0]["settings"]
-    recorded = recorded_options(FineTuningSettings, searched, without=["weights"])
+    search_settings = read_run(from_run)[0]["settings"]
+    recorded = recorded_options(FineTuningSettings, search_settings, without=["weights"])
     return FineTuning(FineTuningSettings(**recorded | {"weights": str(from_run)} | options))
 
 
 def build_network(about: dict[str, Any]) -> nn.Module:
-    """Build the untrained generator of a model file that :class:`FineTuning` wrote.
+    """Build the network of a model file that :class:`FineTuning` wrote, with untrained weights.
 
     Args:
         about: header of the model file.
@@ -51,23 +51,24 @@ def build_network(about: dict[str, Any]) -> nn.Module:
 
 
 class FineTuning(CycleStage):
-    """Trains compressed generators, starting from the weights and discriminators of the original.
+    """Trains compressed generators, starting from the weights of the original CycleGAN.
 
-    The weights that the search obtained by fine-tuning the candidate are discarded.
+    The discriminators are also those of the original CycleGAN. The weights that the search obtained
+    by fine-tuning the picked candidate are discarded.
 
     Args:
         settings: settings of the stage.
 
     Raises:
         ValueError: the folder does not contain the files of a finished search, or ``image_size``
-            differs from that of the search.
+            differs from the image size of the search.
     """
 
     description = "fine-tuning compressed generators"
     phase = "fine-tuning"
 
     def __init__(self, settings: FineTuningSettings) -> None:
-        assert settings.weights is not None  # the settings require it
+        assert settings.weights is not None  # checked by the settings
         folder = Path(settings.weights)
         paths = {name: folder / name for name in (COMPRESSED_FILE, ORIGINAL_FILE)}
         missing = [name for name, path in paths.items() if not path.exists()]
@@ -87,21 +88,21 @@ class FineTuning(CycleStage):
         if compressed.about["side"] != self.info.side:
             raise ValueError(
                 f"image_size={self.info.side} is invalid: expected {compressed.about['side']}, the "
-                "side length of the images that these generators were compressed for."
+                "image size of the search that compressed these generators."
             )
         self.inputs = {name: sha256(path) for name, path in paths.items()}
 
     def initial_gan(self, seed: int) -> CycleGAN:
-        """Return the original CycleGAN without the pruned filters."""
+        """Return a copy of the original CycleGAN without the pruned filters."""
         groups = filter_groups(self.original.generators["a"], self.encoding)
         return compress(self.original, self.architecture, groups).to(self.device)
 
-    def images(self, domain: Domain) -> torch.Tensor:
-        """Return the training and validation sets, joined."""
+    def training_images(self, domain: Domain) -> torch.Tensor:
+        """Return the training and validation images of a domain in one tensor."""
         return torch.cat([domain.train, domain.validation])
 
     def start(self, seed: int) -> StageTraining:
-        """Return the trainer; its evaluation compares compressed and original generators."""
+        """Return a trainer whose evaluation compares compressed and original generators."""
         return _FineTuningTraining(self, seed)
 
     def report(self, result: Trained, folder: Path) -> list[str]:
@@ -118,7 +119,7 @@ class FineTuning(CycleStage):
 
 
 class _FineTuningTraining(StageTraining):
-    """Fine-tuning whose evaluation compares the compressed with the original generators."""
+    """Fine-tuning whose evaluation compares compressed and original generators."""
 
     def __init__(self, stage: FineTuning, seed: int) -> None:
         super().__init__(stage, seed)

@@ -1,4 +1,4 @@
-"""Pruning of both generators of a CycleGAN, and masks from the norms of filters."""
+"""Pruning of both generators of a CycleGAN, and selection of filters by their norms."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .channels import Convolution, Group, channel_axis, channel_groups, merge_re
 from .space import Architecture
 from .training import CycleGAN
 
-CHANNELS = 3  # of all images
+IMAGE_CHANNELS = 3  # red, green and blue
 
 
 def filter_groups(generator: nn.Module, encoding: str) -> list[Group]:
@@ -20,43 +20,43 @@ def filter_groups(generator: nn.Module, encoding: str) -> list[Group]:
 
     Args:
         generator: generator before pruning.
-        encoding: "filters" for one bit per filter that can be pruned independently, where filters
-            whose outputs are added share a bit; or "released", where the filters inside residual
-            blocks share the mask of the trunk as well.
+        encoding: "filters" for one bit per filter, shared by filters whose outputs are added; or
+            "released", where the filters inside residual blocks also share the mask of the residual
+            additions.
     """
-    groups = channel_groups(generator, CHANNELS)
+    groups = channel_groups(generator, IMAGE_CHANNELS)
     return merge_residual_groups(groups) if encoding == "released" else groups
 
 
 def compress(gan: CycleGAN, architecture: Architecture, groups: Sequence[Group]) -> CycleGAN:
-    """Return a copy of a CycleGAN whose generators have only the filters of an architecture.
+    """Return a copy of a CycleGAN whose generators have only the filters that the masks keep.
 
     Args:
-        gan: CycleGAN before pruning; it is not changed.
+        gan: CycleGAN before pruning, which is not modified.
         architecture: masks of both generators.
         groups: result of :func:`filter_groups` for either generator.
     """
     pruned = {k: prune(gan.generators[k], groups, architecture.masks(k)) for k in "ab"}
-    # deepcopy takes the copy of the generators from its memo instead of copying them in full
+    # the memo makes deepcopy use the pruned generators instead of copies of the originals
     return copy.deepcopy(gan, {id(gan.generators): nn.ModuleDict(pruned)})
 
 
 def select_by_norm(gan: CycleGAN, groups: Sequence[Group], share: float) -> Architecture:
-    """Return the architecture that keeps the filters with the largest L1 norms.
+    """Return the architecture that keeps the filters with the largest L1 norms in each mask.
 
-    After Li et al., *Pruning filters for efficient ConvNets* (ICLR 2017). If several convolutions
-    share a mask, they have equal influence: the norm of each filter is averaged over its weights,
-    then summed over the convolutions.
+    The method is described by Li et al., *Pruning filters for efficient ConvNets* (ICLR 2017). If
+    several convolutions share a mask, they have equal influence: the norm of each filter is divided
+    by the number of its weights and then summed over the convolutions.
 
     Args:
         gan: CycleGAN before pruning.
         groups: result of :func:`filter_groups` for either generator.
-        share: share of the filters that each mask keeps; each keeps at least one.
+        share: share of its filters that each mask keeps, but at least one filter.
     """
 
     def masks(generator: nn.Module) -> tuple[str, ...]:
         layers = dict(generator.named_modules())
-        texts = []
+        mask_strings = []
         for group in groups:
             if group.fixed:
                 continue
@@ -69,7 +69,7 @@ def select_by_norm(gan: CycleGAN, groups: Sequence[Group], share: float) -> Arch
                 norms += weight.abs().mean(1).cpu().double().numpy()
             n_kept = max(1, round(share * group.size))
             kept = set(np.argsort(-norms, kind="stable")[:n_kept].tolist())
-            texts.append("".join("1" if i in kept else "0" for i in range(group.size)))
-        return tuple(texts)
+            mask_strings.append("".join("1" if i in kept else "0" for i in range(group.size)))
+        return tuple(mask_strings)
 
     return Architecture(masks(gan.generators["a"]), masks(gan.generators["b"]))

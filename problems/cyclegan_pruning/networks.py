@@ -1,4 +1,4 @@
-"""Generator and discriminator of CycleGAN (Zhu et al., ICCV 2017), as plain modules."""
+"""Generator and discriminator of CycleGAN (Zhu et al., ICCV 2017)."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ def generator(
 ) -> nn.Sequential:
     """Build a generator: (b, in_channels, h, w) -> (b, out_channels, h, w) in [-1, 1].
 
-    It consists of a 7x7 convolution, two convolutions of stride 2, residual blocks, two transposed
-    convolutions and a 7x7 convolution, with reflection padding and with instance normalization
-    without parameters. The spatial size of the images must be a multiple of 4 and at least 8
-    pixels.
+    The network consists of a 7x7 convolution, two convolutions of stride 2, residual blocks, two
+    transposed convolutions and a 7x7 convolution, with reflection padding and with instance
+    normalization without parameters. The side lengths of the images must be
+    multiples of 4 and at least 8 pixels.
 
     Args:
         in_channels: number of channels of the input images.
         out_channels: number of channels of the translated images.
-        width: number of filters of the first convolution; residual blocks have four times as many.
+        width: number of filters of the first convolution; the convolutions of residual
+            blocks have four times as many.
         blocks: number of residual blocks.
     """
     w = width
@@ -59,7 +60,7 @@ class Residual(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the sum of the input and the output of the convolutions, (b, channels, h, w)."""
+        """Return the sum of the input and the convolution output, (b, channels, h, w)."""
         out: torch.Tensor = x + self.body(x)
         return out
 
@@ -67,13 +68,15 @@ class Residual(nn.Module):
 def discriminator(in_channels: int = 3, *, width: int = 64, layers: int = 3) -> nn.Sequential:
     """Build a PatchGAN discriminator: (b, in_channels, h, w) -> (b, 1, h', w').
 
-    The output has one score per patch: near 1 for real patches, near 0 for generated ones.
+    The output contains one score per patch. Training moves the scores of real patches towards 1 and
+    the scores of generated patches towards 0.
 
     Args:
         in_channels: number of channels of the images.
         width: number of filters of the first convolution; the number doubles with each layer up to
             eight times ``width``.
-        layers: number of convolutions of stride 2; with three, patches have 70x70 pixels.
+        layers: number of convolutions of stride 2; with three of them, each patch has 70x70
+            pixels.
     """
     modules: list[nn.Module] = [nn.Conv2d(in_channels, width, 4, 2, 1), nn.LeakyReLU(0.2)]
     c_in = width
@@ -96,7 +99,7 @@ def n_patches(width: int, layers: int, side: int) -> int:
         side: side length of the image in pixels.
 
     Raises:
-        ValueError: the image is too small for such a discriminator.
+        ValueError: the image is too small for this discriminator.
     """
     with torch.device("meta"):
         net = discriminator(width=width, layers=layers)
@@ -105,12 +108,12 @@ def n_patches(width: int, layers: int, side: int) -> int:
         except (RuntimeError, ValueError):
             raise ValueError(
                 f"d_layers={layers} is invalid: images of {side}x{side} pixels are too small for "
-                "such a discriminator. Lower d_layers."
+                "this discriminator. Lower d_layers."
             ) from None
 
 
 def _initialize(net: nn.Sequential) -> nn.Sequential:
-    """Sample weights from N(0, 0.02^2) and set biases to zero, as in CycleGAN."""
+    """Sample weights from N(0, 0.02^2) and set biases to zero, as CycleGAN does."""
     for layer in net.modules():
         if isinstance(layer, Convolution):
             nn.init.normal_(layer.weight, 0.0, 0.02)
@@ -140,11 +143,11 @@ def convolutions(net: nn.Module, side: int) -> list[Part]:
 
 
 def _convolution_part(layer: Convolution, side: int) -> Part:
-    """Return a convolution as a :class:`Part`.
+    """Describe a convolution as a :class:`Part`.
 
     Args:
         layer: the convolution.
-        side: side length of its input, including padding by earlier layers.
+        side: side length of the input, including padding by earlier layers.
     """
     kernel, stride, padding = layer.kernel_size[0], layer.stride[0], layer.padding[0]
     options: dict[str, Any] = dict(kernel_size=kernel, stride=stride, padding=padding)

@@ -1,4 +1,4 @@
-"""Stage 1: training of the CycleGAN whose generators are pruned afterwards."""
+"""Stage 1: training of the CycleGAN whose generators are pruned in the search."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from moonas.training.report import require_a_step
 
 from .data import describe, load_data
 from .domains import Domain
-from .drawing import draw_strips, score_lines
+from .drawing import draw_translations, score_lines
 from .networks import n_patches
 from .quality import Quality, check_quality
 from .settings import EpochSettings, PretrainingSettings
@@ -35,14 +35,14 @@ def build(**options: Any) -> Pretraining:
 class CycleStage(EpochTraining):
     """Stage that trains a CycleGAN; ``run(seed)`` returns a :class:`Trained`.
 
-    A subclass defines :meth:`initial_gan` and :meth:`images`.
+    A subclass must define :meth:`initial_gan` and :meth:`training_images`.
 
     Args:
         settings: settings of the stage.
 
     Attributes:
         info: description of the two domains.
-        quality: scores generators on the test set; set when the training starts.
+        quality: scores generators on the test set; available once the training has started.
     """
 
     phase = "training the CycleGAN"
@@ -58,15 +58,15 @@ class CycleStage(EpochTraining):
 
     @property
     def n_epochs(self) -> int:
-        """Number of epochs, including those with a decaying learning rate."""
+        """Number of epochs with a constant or a decaying learning rate."""
         return self.settings.epochs + self.settings.decay_epochs
 
     def initial_gan(self, seed: int) -> CycleGAN:
-        """Return the CycleGAN from which the training starts, on the device."""
+        """Return the CycleGAN, on the device, with the weights from which the training starts."""
         raise NotImplementedError
 
-    def images(self, domain: Domain) -> torch.Tensor:
-        """Return the images of a domain to train on."""
+    def training_images(self, domain: Domain) -> torch.Tensor:
+        """Return the images of a domain on which the CycleGAN is trained."""
         raise NotImplementedError
 
     def start(self, seed: int) -> StageTraining:
@@ -85,10 +85,10 @@ class CycleStage(EpochTraining):
 
 
 class StageTraining(Training):
-    """Training of the CycleGAN of a stage, with its evaluation.
+    """Trains the CycleGAN of a stage and evaluates it on the test set.
 
     Args:
-        stage: the stage.
+        stage: stage that defines the settings, the images and the initial CycleGAN.
         seed: seed of the run.
     """
 
@@ -96,7 +96,7 @@ class StageTraining(Training):
         self.settings = stage.settings
         data = load_data(stage.settings, stage.info)
         self.quality = stage.quality = Quality(stage.settings, stage.info, data, stage.device)
-        images = {k: stage.images(domain).to(stage.device) for k, domain in data.items()}
+        images = {k: stage.training_images(domain).to(stage.device) for k, domain in data.items()}
         gan, recipe = stage.initial_gan(seed), select(Recipe, stage.settings)
         super().__init__(gan, images, stage.info.side, recipe, seed, stage.phase)
 
@@ -115,11 +115,11 @@ class StageTraining(Training):
 
 @dataclass(frozen=True)
 class Trained:
-    """Result of a training.
+    """Result of training a CycleGAN.
 
     Args:
         gan: the trained CycleGAN.
-        scores: scores of its generators, see :meth:`.Quality.evaluate`; after fine-tuning, the
+        scores: result of :meth:`.Quality.evaluate` for its generators; after fine-tuning, the
             result of :func:`.comparison.compare`.
     """
 
@@ -128,7 +128,7 @@ class Trained:
 
 
 class Pretraining(CycleStage):
-    """Training of a CycleGAN from scratch."""
+    """Trains a CycleGAN from scratch."""
 
     description = "training a CycleGAN"
 
@@ -136,8 +136,8 @@ class Pretraining(CycleStage):
         """Return an untrained CycleGAN."""
         return new_gan(seed, self.device, **self.settings.network_shape)
 
-    def images(self, domain: Domain) -> torch.Tensor:
-        """Return the training set; the search needs the validation set."""
+    def training_images(self, domain: Domain) -> torch.Tensor:
+        """Return the training images; the validation images are reserved for the search."""
         return domain.train
 
     def report(self, result: Trained, folder: Path) -> list[str]:
@@ -147,5 +147,5 @@ class Pretraining(CycleStage):
             The lines to print.
         """
         write_gan(folder / ORIGINAL_FILE, result.gan, self.settings, self.info)
-        draw_strips(self.quality, result.gan.generators, None, folder / "translations.png")
+        draw_translations(self.quality, result.gan.generators, None, folder / "translations.png")
         return score_lines({"original": result.scores})

@@ -1,4 +1,4 @@
-"""Co-evolutionary compression as a pymoo problem: which filters two generators keep."""
+"""Co-evolutionary compression of a CycleGAN as a pymoo problem."""
 
 from __future__ import annotations
 
@@ -24,10 +24,16 @@ from moonas.spaces.genes import bit_genes
 
 from . import networks
 from .channels import ChannelCosts
-from .comparison import NUMBERS, STRIPS, compare, comparison_lines, write_comparison
+from .comparison import (
+    COMPARISON_FILE,
+    TRANSLATIONS_FILE,
+    compare,
+    comparison_lines,
+    write_comparison,
+)
 from .data import describe
 from .evaluator import PruningEvaluator
-from .masks import CHANNELS, compress, filter_groups
+from .masks import IMAGE_CHANNELS, compress, filter_groups
 from .quality import Quality, check_quality
 from .settings import PruningSettings
 from .space import Architecture, Space
@@ -47,7 +53,8 @@ def build(**options: Any) -> CycleGANPruning:
         options: fields of :class:`PruningSettings`.
 
     Raises:
-        ValueError: an option is invalid, or ``from_run`` is not a finished pretraining.
+        ValueError: an option is invalid, or ``from_run`` is not the folder of a finished
+            pretraining.
     """
     settings = PruningSettings(**options)
     if settings.from_run is not None:
@@ -62,7 +69,7 @@ def build(**options: Any) -> CycleGANPruning:
 
 
 class KeepOne(Repair):
-    """Repair that adds one filter, sampled uniformly, to each mask that keeps none."""
+    """Repair that adds one uniformly sampled filter to each mask that keeps no filter."""
 
     def _do(
         self,
@@ -80,17 +87,18 @@ class KeepOne(Repair):
 
 
 class CycleGANPruning(ArchitectureProblem):
-    """Pairs of pruned generators, by their sizes and by how much they lose.
+    """Searches for the filters that both generators of a CycleGAN keep.
 
-    A row is (p | q), one bit per filter of each generator. Columns, all to be minimized:
+    A row is (p | q), where p and q contain one bit per filter of generators A to B and B to A. All
+    columns are minimized:
 
-    - ``size_a`` and ``size_b``: N of eq. 10, the share of its weights that a generator keeps;
-      ``size`` is their mean;
+    - ``size_a`` and ``size_b``: N(p) and N(q) (eq. 10), the share of convolution weights that each
+      generator keeps; ``size`` is their mean;
     - ``loss_a`` and ``loss_b``: L_DisA + lambda L_cyc (eqs. 5 and 6), or L_GenA + lambda L_cyc
       (eqs. 4 and 6); ``loss`` is their mean;
-    - ``fitness_a`` and ``fitness_b``: the denominators of eqs. 11 and 13; ``fitness`` is their sum,
-      eq. 8;
-    - ``params`` and ``macs``: parameters and multiply-adds of both generators.
+    - ``fitness_a`` and ``fitness_b``: size + gamma loss of each generator (the denominators of eqs.
+      11 and 13); ``fitness`` is their sum (eq. 8);
+    - ``params`` and ``macs``: parameters and multiply-adds of both generators together.
 
     Args:
         settings: settings of the search.
@@ -104,21 +112,21 @@ class CycleGANPruning(ArchitectureProblem):
     evaluator: PruningEvaluator
     space: Space
     secondary_column = "size"
-    pick_description = "the lowest fitness (eq. 8) of the front"
-    architecture_title = "filters of each mask"
+    pick_description = "the row with the lowest fitness (eq. 8) on the front"
+    architecture_title = "number of filters per mask"
 
     def __init__(self, settings: PruningSettings) -> None:
         self.settings, self.info = settings, describe(settings)
         resolve_device(settings.device)
         if settings.weights is not None:
-            read_original(settings.weights, settings, self.info)  # raises now if it is unsuitable
+            read_original(settings.weights, settings, self.info)  # fails early
             self.inputs = {"weights": sha256(settings.weights)}
         check_quality(settings)
         self.n_patches = networks.n_patches(settings.d_width, settings.d_layers, self.info.side)
         with torch.device("meta"):
             net = networks.generator(width=settings.width, blocks=settings.blocks)
         self.groups = filter_groups(net, settings.encoding)
-        shape = (CHANNELS, self.info.side, self.info.side)
+        shape = (IMAGE_CHANNELS, self.info.side, self.info.side)
         self.costs = ChannelCosts(net, self.groups, *shape)
         self.space = Space([group.size for group in self.groups if not group.fixed])
         self.species_bits = (self.space.n_bits, self.space.n_bits)
@@ -143,25 +151,26 @@ class CycleGANPruning(ArchitectureProblem):
         super().__init__(settings, columns=columns, genes=bit_genes(2 * self.space.n_bits))
 
     def count(self, candidates: Candidates) -> np.ndarray:
-        """Return params and macs of both generators, (n, 2) ints."""
+        """Return the parameters and multiply-adds of both generators together, (n, 2) ints."""
         counts = [[self.costs.count(a.masks(k))[1:] for k in "ab"] for a in candidates]
         return np.asarray(np.sum(counts, axis=1))
 
     @property
     def max_loss(self) -> float:
-        """Losses are cut at this value.
+        """Value at which losses are clipped.
 
-        It is the loss of uniformly gray images with a discriminator that is wrong by 1 everywhere.
+        It corresponds to a squared error of 1 for each pixel of the reconstructed image and for
+        each score (or pixel) that is compared with an output of the original CycleGAN.
         """
         s = self.settings
         if s.norm == "mean":
             return 1 + s.cycle_weight
-        n_pixels = CHANNELS * self.info.side**2
+        n_pixels = IMAGE_CHANNELS * self.info.side**2
         n_compared = self.n_patches if s.loss == "discriminator" else n_pixels
         return float(n_compared + s.cycle_weight * n_pixels)
 
     def check_rows(self, X: np.ndarray) -> np.ndarray:
-        """Return X as bits.
+        """Return X as a bool array.
 
         Raises:
             ValueError: a row is invalid, or one of its masks keeps no filter.
@@ -176,11 +185,11 @@ class CycleGANPruning(ArchitectureProblem):
     def columns_of(
         self, architecture: Architecture, losses: Mapping[str, float]
     ) -> dict[str, float]:
-        """Return every column of one architecture.
+        """Return the values of all columns for one architecture.
 
         Args:
             architecture: masks of both generators.
-            losses: loss of each generator, "a" and "b". If one is not finite, the columns that
+            losses: loss of each generator, "a" and "b". If a loss is not finite, the columns that
                 depend on it are NaN.
         """
         counts = {k: self.costs.count(architecture.masks(k)) for k in "ab"}
@@ -202,11 +211,11 @@ class CycleGANPruning(ArchitectureProblem):
         return columns
 
     def make_evaluator(self) -> PruningEvaluator:
-        """Return the evaluator; it reads the images when a run begins."""
-        s, read = self.settings, None
+        """Return the evaluator, which reads the images when a run begins."""
+        s, load_original = self.settings, None
         if s.weights is not None:
-            read = partial(read_original, s.weights, s, self.info)
-        return PruningEvaluator(self, read)
+            load_original = partial(read_original, s.weights, s, self.info)
+        return PruningEvaluator(self, load_original)
 
     def operators(self) -> dict[str, Any]:
         """Return sampling, crossover, mutation, repair and duplicate elimination."""
@@ -220,7 +229,7 @@ class CycleGANPruning(ArchitectureProblem):
         )
 
     def algorithm(self) -> Coevolution:
-        """Return algorithm 1: two populations, each evaluated against the best of the other."""
+        """Return algorithm 1, which evolves one population per generator."""
         s = self.settings
         return Coevolution(
             pop_size=s.population,
@@ -233,59 +242,64 @@ class CycleGANPruning(ArchitectureProblem):
         )
 
     def pick(self, rows: Sequence[Row]) -> int | None:
-        """Return the index of the row with the lowest fitness, or None if there are no rows."""
+        """Return the index of the row with the lowest fitness, or None if ``rows`` is empty."""
         if not rows:
             return None
         return int(np.argmin([row.columns["fitness"] for row in rows]))
 
     def network(self, architecture: Architecture, **shape: Any) -> nn.ModuleDict:
-        """Return both untrained generators with the filters of an architecture.
+        """Return both generators, untrained, with only the filters that the masks keep.
 
         Args:
             architecture: masks of both generators.
-            shape: arguments of :class:`.CycleGAN` that replace the settings.
+            shape: arguments of :class:`.CycleGAN` that override the settings.
         """
         gan = CycleGAN(**self.settings.network_shape | shape)
         return compress(gan, architecture, self.groups).generators
 
     def operations(self) -> list[Part]:
-        """Return the convolutions of a generator before pruning."""
+        """Return the distinct convolutions of a generator before pruning."""
         with torch.device("meta"):
             net = networks.generator(width=self.settings.width, blocks=self.settings.blocks)
         return networks.convolutions(net, self.info.side)
 
     def after_search(self, row: Row) -> list[str]:
-        """Write the picked generators, as evaluated, and their comparison with the original.
+        """Write the picked generators, as evaluated, and compare them with the original generators.
 
         Args:
             row: the picked row.
 
         Returns:
-            Lines with sizes and scores, to print.
+            Lines of text to print, with sizes and scores.
         """
         evaluator, s = self.evaluator, self.settings
         assert self.journal is not None  # only a recorded search calls this
         folder = self.journal.folder
 
-        def picked() -> tuple[Quality, CycleGAN, CycleGAN]:
+        def picked_gan() -> tuple[Quality, CycleGAN, CycleGAN]:
             compressed = evaluator.compress(row.architecture)
             quality = Quality(s, self.info, evaluator.load(), evaluator.device)
             return quality, evaluator.require_original(), compressed
 
         def final_test() -> dict[str, Any]:
-            quality, original, compressed = picked()
+            quality, original, compressed = picked_gan()
             return compare(quality, original.generators, compressed.generators, s)
 
         request = {"x": self.genes.to_json(row.x)}
-        numbers = self.session.recorded("final test", request, final_test, evaluator)
-        files = [folder / name for name in (ORIGINAL_FILE, COMPRESSED_FILE, STRIPS, NUMBERS)]
+        comparison = self.session.recorded("final test", request, final_test, evaluator)
+        files = [
+            folder / name
+            for name in (ORIGINAL_FILE, COMPRESSED_FILE, TRANSLATIONS_FILE, COMPARISON_FILE)
+        ]
         if not all(path.exists() for path in files):
             self.journal.restore(evaluator)
-            quality, original, compressed = picked()
+            quality, original, compressed = picked_gan()
             write_gan(files[0], original, s, self.info)
             write_gan(files[1], compressed, s, self.info, row.architecture, s.encoding)
-            write_comparison(numbers, quality, original.generators, compressed.generators, folder)
-        return comparison_lines(numbers)
+            write_comparison(
+                comparison, quality, original.generators, compressed.generators, folder
+            )
+        return comparison_lines(comparison)
 
 
 __all__ = ["CycleGANPruning", "PruningSettings", "build"]

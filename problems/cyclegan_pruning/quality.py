@@ -1,4 +1,4 @@
-"""Quality of translations: accuracy or FCN-scores, and FID."""
+"""Scores of translated images: accuracy or FCN-scores, and FID."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ class Quality:
     """Scores generators on the test set.
 
     For digits, ``accuracy`` (%) is the share of translated images that a classifier of the target
-    domain assigns to the correct digit, and ``fid`` is the Frechet distance between the features of
-    the translated images and those of the test images of the target domain, both from that
-    classifier. For images from a folder, ``pixel_accuracy``, ``class_accuracy`` and ``mean_iou``
-    (%) are FCN-scores, given label maps and a segmentation network; ``fid`` requires the weights of
-    Inception.
+    domain assigns to the correct digit. ``fid`` is the Frechet distance between the features that
+    this classifier computes for translated images and for real test images of the target domain.
+
+    For images from a folder, the FCN-scores ``pixel_accuracy``, ``class_accuracy`` and ``mean_iou``
+    (%) require label maps and a segmentation network; ``fid`` requires the weights of Inception.
 
     Args:
         settings: settings of the stage.
         info: description of the two domains.
         data: images of both domains, "a" and "b".
-        device: device of the generators.
+        device: device of the generators and of the networks that compute scores.
 
     Raises:
         ValueError: the segmentation network cannot be built.
@@ -62,12 +62,12 @@ class Quality:
         self.segment: nn.Module | None = None
         if info.n_classes is not None:
             for k, domain in data.items():
-                # domains with classes have labeled images
-                assert domain.known is not None and domain.labels is not None
-                known = domain.known.float() / 255
+                # all domains with classes have labeled images
+                assert domain.labeled is not None and domain.labels is not None
+                pixels = domain.labeled.float() / 255
                 name = f"classifier of {info.name}, domain {k.upper()}"
                 self.extract[k] = classifier_from_pixels(
-                    known, domain.labels, info.n_classes, name, device
+                    pixels, domain.labels, info.n_classes, name, device
                 )
         elif settings.inception_weights is not None:
             extract = inception(device, settings.inception_weights)
@@ -83,26 +83,26 @@ class Quality:
         """Translate images.
 
         Args:
-            generator: on the device.
-            images: (n, 3, side, side) uint8.
+            generator: generator on the device.
+            images: (n, 3, side, side) uint8 pixels.
 
         Returns:
             (n, 3, side, side) pixels in [0, 1], on the device.
         """
-        parts = torch.split(images, self.settings.score_batch)
+        batches = torch.split(images, self.settings.score_batch)
         with torch.inference_mode():
-            translated = [generator(scale_pixels(part.to(self.device))) for part in parts]
+            translated = [generator(scale_pixels(batch.to(self.device))) for batch in batches]
             return (torch.cat(translated) + 1) / 2
 
     def evaluate(self, generators: Generators) -> dict[str, float]:
-        """Score both generators.
+        """Score both generators on the test set.
 
         Args:
             generators: generators by source domain.
 
         Returns:
-            Scores by name and source domain, such as ``accuracy_a``. A generator whose output is
-            not finite has no scores.
+            Scores by name and source domain, such as ``accuracy_a``. There are no scores for a
+            generator that returns non-finite pixels.
         """
         scores = {}
         with repeatable(self.settings.threads):
@@ -118,7 +118,7 @@ class Quality:
         Args:
             translated: (n, 3, side, side) pixels in [0, 1].
             source: domain of the images before translation.
-            target: name of the domain that they are translated to.
+            target: name of the domain to which the images are translated.
         """
         scores: dict[str, float] = {}
         if not bool(translated.isfinite().all()):
@@ -131,12 +131,12 @@ class Quality:
                 scores["accuracy"] = 100 * float(correct.mean())
         if self.segment is not None and source.test_maps is not None:
             counts = []
-            n = self.settings.score_batch
-            for part, maps in zip(
-                torch.split(translated, n), torch.split(source.test_maps, n), strict=True
+            size = self.settings.score_batch
+            for batch, maps in zip(
+                torch.split(translated, size), torch.split(source.test_maps, size), strict=True
             ):
                 with torch.inference_mode():
-                    logits = self.segment(part)
+                    logits = self.segment(batch)
                 counts.append(count_pixels(logits, maps.to(self.device), IGNORED))
             scores |= segmentation_scores(torch.stack(counts).sum(0))
         return scores
@@ -146,14 +146,14 @@ def segmentation_network(function: str) -> nn.Module:
     """Build a segmentation network.
 
     Args:
-        function: function that returns the network, as ``package.module:function`` or
-            ``file.py:function``.
+        function: location of a function without arguments that returns the network, as
+            ``package.module:function`` or ``file.py:function``.
 
     Returns:
         A network that maps (b, 3, h, w) pixels in [0, 1] to (b, n_classes, h, w) logits.
 
     Raises:
-        ValueError: there is no such function, it fails, or it does not return a network.
+        ValueError: the function does not exist, fails, or does not return a network.
     """
     location, _, name = function.rpartition(":")
     try:
@@ -161,12 +161,12 @@ def segmentation_network(function: str) -> nn.Module:
     except (ImportError, OSError, AttributeError, TypeError, ValueError) as error:
         raise ValueError(
             f"segmentation={function!r} is invalid: expected package.module:function or "
-            f"file.py:function, whose function returns a network ({error})."
+            f"file.py:function, where the function returns a network ({error})."
         ) from None
     if not isinstance(network, nn.Module):
         raise ValueError(
             f"segmentation={function!r} is invalid: expected a function that returns a network; "
-            f"it returns a {type(network).__name__}."
+            f"the function returned a {type(network).__name__}."
         )
     return network
 

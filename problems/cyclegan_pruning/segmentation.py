@@ -1,4 +1,4 @@
-"""FCN-scores of a segmentation network (Long et al., CVPR 2015)."""
+"""FCN-scores (Long et al., CVPR 2015) from the predictions of a segmentation network."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ SCORES = ("pixel_accuracy", "class_accuracy", "mean_iou")
 
 
 def count_pixels(logits: torch.Tensor, maps: torch.Tensor, ignored: int) -> torch.Tensor:
-    """Return the confusion matrix of a segmentation network.
+    """Return the confusion matrix between label maps and predicted classes.
 
     Args:
         logits: (n, n_classes, h, w) output of the network.
-        maps: (n, h, w) ints, the class of each pixel.
-        ignored: class of pixels that are not counted.
+        maps: (n, h, w) ints, the correct class of each pixel.
+        ignored: class in the maps of pixels that are not counted.
 
     Returns:
-        (n_classes, n_classes) int64 on the CPU; rows are classes of the maps, columns predictions.
+        (n_classes, n_classes) int64 on the CPU. Rows are correct classes; columns are predicted
+        classes.
 
     Raises:
-        ValueError: the maps do not have the shape of the output, or contain an unknown class.
+        ValueError: the maps do not have the shape (n, h, w), or contain an unknown class.
     """
     n_classes = logits.shape[1]
     if maps.shape != (len(logits), *logits.shape[2:]):
         raise ValueError(
-            f"Expected label maps of shape {(len(logits), *logits.shape[2:])}, that of the "
-            f"network's output; got {tuple(maps.shape)}."
+            f"Expected label maps of shape {(len(logits), *logits.shape[2:])} to match the output "
+            f"of the network; got {tuple(maps.shape)}."
         )
     counted = maps != ignored
     targets, predictions = maps[counted].long(), logits.detach().argmax(1)[counted]
@@ -43,14 +44,16 @@ def count_pixels(logits: torch.Tensor, maps: torch.Tensor, ignored: int) -> torc
 def segmentation_scores(counts: torch.Tensor | np.ndarray) -> dict[str, float]:
     """Compute FCN-scores in percent, in [0, 100].
 
-    Means over classes include only classes that occur in the maps. Pixels that are wrongly
-    predicted as another class still enter the union of their own class.
+    Means over classes include only classes that occur in the label maps. A wrongly
+    predicted pixel counts in the union of its correct class even if the predicted class does not
+    occur in the maps.
 
     Args:
-        counts: (n_classes, n_classes) confusion matrix of :func:`count_pixels`.
+        counts: (n_classes, n_classes) confusion matrix, see :func:`count_pixels`.
 
     Returns:
-        ``pixel_accuracy``, ``class_accuracy`` and ``mean_iou``; NaN if no pixel is counted.
+        ``pixel_accuracy``, ``class_accuracy`` and ``mean_iou``; all are NaN if no pixel was
+        counted.
     """
     counts = np.asarray(counts, dtype=float)
     correct, actual, predicted = np.diag(counts), counts.sum(1), counts.sum(0)

@@ -1,4 +1,4 @@
-"""Settings of all stages: pretraining of a CycleGAN, the search, and the final fine-tuning."""
+"""Settings of pretraining, search and final fine-tuning."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _CYCLEGAN = dict(
 
 @dataclass(frozen=True, kw_only=True)
 class CycleSettings(RunSettings):
-    """Settings of the domains, networks and training of a CycleGAN. Defaults suit digits."""
+    """Settings of the images, networks and training of a CycleGAN. Defaults suit digits."""
 
     data: str = setting(
         "digits",
@@ -42,7 +42,7 @@ class CycleSettings(RunSettings):
         least=8,
     )
     margin: int = setting(
-        0, "pixels by which images of a folder are larger before random cropping", least=0
+        0, "number of pixels by which images of a folder are larger before random cropping", least=0
     )
     flip: bool = setting(False, "mirror half of the training images")
     train_share: float = setting(
@@ -65,7 +65,7 @@ class CycleSettings(RunSettings):
         None,
         "package.module:function or file.py:function that returns a segmentation network for "
         "FCN-scores of test images with label maps",
-        free=True,  # no column of a search depends on it
+        free=True,  # no column of a search depends on this setting
     )
     inception_weights: str | None = setting(
         None, "file with the Inception weights of pytorch-fid, for FID on a folder", free=True
@@ -123,7 +123,7 @@ class PruningSettings(CycleSettings, SearchSettings):
             generations=101,
             gamma=10.0,
             cycle_weight=10.0,
-            tune_steps=100,  # the paper gives no number
+            tune_steps=100,  # the paper does not state the number of steps
             tune_batch=None,
             tune_learning_rate=None,
             pretrain_epochs=200,
@@ -143,17 +143,19 @@ class PruningSettings(CycleSettings, SearchSettings):
     )
     loss: str = setting(
         "discriminator",
-        "compare translations with those of the original by the outputs of its discriminator "
-        "(eq. 5) or by pixels (generator, eq. 4)",
+        "distance between the translations of original and compressed generators: between scores "
+        "of the original discriminator (discriminator, eq. 5) or between pixels (generator, eq. 4)",
         ("discriminator", "generator"),
     )
     norm: str = setting(
-        "mean", "average or sum of squared errors over pixels and patches", ("mean", "sum")
+        "mean",
+        "whether squared errors are averaged or summed over pixels and patches",
+        ("mean", "sum"),
     )
     encoding: str = setting(
         "filters",
-        "one bit per filter, shared by filters whose outputs are added; or, as in the released "
-        "code, one mask for all residual blocks",
+        "filters: one bit per filter, shared by filters whose outputs are added; released: one "
+        "mask for all residual blocks, as in the released code",
         ENCODINGS,
     )
     density: float = setting(0.5, "initial probability that a filter is kept", above=0, most=1)
@@ -167,32 +169,34 @@ class PruningSettings(CycleSettings, SearchSettings):
     separate: bool = setting(
         False, "evaluate each population with the uncompressed generator of the other direction"
     )
-    tune_steps: int = setting(20, "training steps of a candidate before its evaluation", least=0)
-    tune_share: float = setting(0.1, "share of the training set for these steps", above=0, most=1)
+    tune_steps: int = setting(20, "fine-tuning steps before the evaluation of a candidate", least=0)
+    tune_share: float = setting(
+        0.1, "share of the training set on which candidates are fine-tuned", above=0, most=1
+    )
     tune_batch: int | None = setting(
-        8, "batch size of these steps, per domain; none: that of batch", least=1
+        8, "batch size for fine-tuning candidates, per domain; none: the value of batch", least=1
     )
     tune_learning_rate: float | None = setting(
-        1e-3, "learning rate of these steps; none: that of learning_rate", above=0
+        1e-3, "learning rate for fine-tuning candidates; none: the value of learning_rate", above=0
     )
     weights: str | None = setting(
         None,
-        "file of a trained CycleGAN (cyclegan.pt); none: train one first",
-        free=True,  # a checksum of its content is recorded
+        "file of a trained CycleGAN (cyclegan.pt); none: train a CycleGAN first",
+        free=True,  # a checksum of the file is recorded
     )
     from_run: str | None = setting(
-        None, "run folder of cyclegan-pretraining whose CycleGAN to compress"
+        None, "folder of a finished run of cyclegan-pretraining whose CycleGAN is compressed"
     )
     pretrain_epochs: int = setting(
         20,
-        "epochs of training a CycleGAN if none is given; the learning rate decays in the second "
-        "half",
+        "epochs of training a CycleGAN if neither weights nor from_run is set; the learning rate "
+        "decays in the second half",
         least=0,
     )
 
     @property
     def needs_no_stage_before(self) -> bool:
-        """Whether ``weights`` names a trained CycleGAN, so that no pretraining is needed."""
+        """Whether pretraining is unnecessary because ``weights`` names a trained CycleGAN."""
         return self.weights is not None
 
     def __post_init__(self) -> None:
@@ -201,24 +205,24 @@ class PruningSettings(CycleSettings, SearchSettings):
         possible = self.copy + self.crossover <= 1
         require(possible, self, "crossover", f"at most 1 - copy, with copy={self.copy:g}")
         single = self.weights is None or self.from_run is None
-        require(single, self, "weights", "none, because from_run already gives the weights")
+        require(single, self, "weights", "none, because from_run already provides the weights")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FineTuningSettings(EpochSettings):
     """Settings of the final fine-tuning. Settings shared with the search default to its values.
 
-    ``width``, ``blocks``, ``d_width`` and ``d_layers`` are always those of the networks in the
-    folder.
+    The values of ``width``, ``blocks``, ``d_width`` and ``d_layers`` are always read from the files
+    in the folder.
     """
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "digits": {},
-        # Released code: 201 epochs in batches of 8; the learning rate decays in the last 100.
+        # Released code: 201 epochs with batch size 8; the learning rate decays in the last 100.
         "paper": _CYCLEGAN | dict(epochs=101, decay_epochs=100, batch=8),
     }
 
-    weights: str | None = setting(  # the names are defined in weights_file
+    weights: str | None = setting(  # weights_file defines the file names
         None, "folder with compressed.pt and cyclegan.pt", free=True
     )
 

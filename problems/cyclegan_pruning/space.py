@@ -1,4 +1,4 @@
-"""Search space: one bit per filter of two generators, with filters grouped into masks."""
+"""Search space: masks with one bit per filter of two generators."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Architecture:
-    """Masks of both generators, each a string of ones (filters to keep) and zeros.
+    """Masks of both generators. A mask is a string of ones (kept filters) and zeros (pruned).
 
     Args:
-        a: masks of the generator that translates images of domain A, in the order of the encoding.
-        b: masks of the generator that translates images of domain B.
+        a: masks of the generator from A to B, in the order of the encoding.
+        b: masks of the generator from B to A.
     """
 
     a: tuple[str, ...]
@@ -38,14 +38,14 @@ class Architecture:
 
 
 class Space:
-    """Architecture encoding: rows of bits, (p | q), one half per generator.
+    """Encoding of architectures as rows of bits, (p | q), with one half per generator.
 
     Args:
-        sizes: number of filters of each mask of one generator.
+        sizes: number of bits of each mask of one generator.
 
     Attributes:
         n_bits: number of bits of one generator.
-        slices: slice of each mask in a row, first those of generator a.
+        slices: position of each mask in a row; the masks of generator a come first.
     """
 
     def __init__(self, sizes: Iterable[int]) -> None:
@@ -55,10 +55,10 @@ class Space:
         self.slices = [slice(stop - n, stop) for n, stop in zip(self.sizes * 2, stops, strict=True)]
 
     def decode(self, x: np.ndarray) -> Architecture:
-        """Return the architecture that a row, (2 n_bits,), encodes.
+        """Return the architecture that is encoded by a row, (2 n_bits,).
 
         Raises:
-            ValueError: the row has another length, or a mask keeps no filter.
+            ValueError: the row has the wrong length, or a mask keeps no filter.
         """
         x = np.asarray(x).astype(bool)
         if x.shape != (2 * self.n_bits,):
@@ -76,8 +76,8 @@ class Space:
         """Return an architecture that keeps the same share of filters in every mask.
 
         Args:
-            share: share of the filters that each mask keeps; each keeps at least one.
-            rng: random number generator that selects the filters. Without it, each mask keeps its
+            share: share of its filters that each mask keeps, but at least one filter.
+            rng: random number generator that selects the filters. If omitted, each mask keeps its
                 first filters.
         """
 
@@ -101,7 +101,7 @@ class Space:
         return {"a": list(architecture.a), "b": list(architecture.b)}
 
     def from_json(self, value: Any) -> Architecture:
-        """Return the architecture that :meth:`to_json` converted.
+        """Return the architecture from the result of :meth:`to_json`.
 
         Raises:
             ValueError: the value is not an architecture of this space.
@@ -114,7 +114,7 @@ class Space:
             ) from None
 
     def _checked(self, architecture: Architecture) -> Architecture:
-        """Return the architecture if it belongs to this space, else raise a ``ValueError``."""
+        """Return the architecture, or raise a ``ValueError`` if it is not in this space."""
         for name in "ab":
             masks = getattr(architecture, name)
             if set("".join(masks)) - {"0", "1"}:

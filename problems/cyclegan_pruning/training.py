@@ -25,12 +25,12 @@ from . import networks
 
 LOSSES = ("gan_loss", "cycle_loss", "identity_loss", "d_loss")
 TARGET = {"a": "b", "b": "a"}  # target domain by source domain
-ADVICE = "Lower learning_rate."  # if no training step has a finite loss
+ADVICE = "Lower learning_rate."  # for errors: no training step had a finite loss
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Hyperparameters of the training of generators and discriminators.
+    """Hyperparameters for training the generators and discriminators.
 
     Args:
         batch: batch size, per domain.
@@ -39,7 +39,7 @@ class Recipe:
         beta2: decay rate of Adam's mean of squared gradients.
         cycle: weight of the cycle loss.
         identity: weight of the identity loss.
-        pool: size of the buffer of generated images for each discriminator; 0 for none.
+        pool: number of earlier generated images that are stored for each discriminator; 0 for none.
         flip: whether to mirror each image with probability 0.5.
     """
 
@@ -54,10 +54,10 @@ class Recipe:
 
 
 class CycleGAN(nn.Module):
-    """Two generators and their discriminators, by the source domain of the translation.
+    """Two generators and their discriminators, by the source domain of the generator.
 
     ``generators["a"]`` is G_1, which translates from A to B; ``discriminators["a"]`` is D_1, which
-    takes images of B.
+    scores images of B.
 
     Args:
         width: number of filters of the first convolution of a generator.
@@ -66,7 +66,7 @@ class CycleGAN(nn.Module):
         d_layers: number of convolutions of stride 2 per discriminator.
 
     Attributes:
-        shape: the arguments.
+        shape: the arguments as a dict.
     """
 
     def __init__(self, *, width: int, blocks: int, d_width: int, d_layers: int) -> None:
@@ -84,8 +84,8 @@ def new_gan(seed: int, device: torch.device | str, **shape: int) -> CycleGAN:
     """Return an untrained CycleGAN.
 
     Args:
-        seed: seed of its weights.
-        device: device to move it to.
+        seed: seed of the initial weights.
+        device: device of the CycleGAN.
         shape: arguments of :class:`CycleGAN`.
     """
     with initial_weights(seed, "CycleGAN"):
@@ -99,18 +99,18 @@ def scale_pixels(images: torch.Tensor) -> torch.Tensor:
 
 
 class Training:
-    """A CycleGAN in training.
+    """Trains a CycleGAN.
 
     Args:
-        gan: CycleGAN on the device; it is trained in place.
+        gan: CycleGAN on the device, which is trained in place.
         images: uint8 (n, 3, s, s) training images by domain, "a" and "b", on the device.
-        side: side length in pixels; larger images are cropped at random.
+        side: side length of training samples in pixels; larger images are cropped at random.
         recipe: hyperparameters.
         seed: seed of the run.
-        purpose: together with the seed, determines the random numbers.
+        purpose: names that determine the random numbers together with the seed.
 
     Attributes:
-        pools: buffer of generated images by source domain.
+        pools: earlier generated images by source domain.
         batch: batch size, per domain; at most the number of images of the smaller domain.
     """
 
@@ -133,7 +133,7 @@ class Training:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Number of steps in which the larger domain is seen once, without an incomplete batch."""
+        """Number of full batches in the larger domain, at least 1."""
         n = max(len(images) for images in self.images.values())
         return max(1, n // self.batch)
 
@@ -146,15 +146,15 @@ class Training:
         return self.run(self.steps_per_epoch, factor)
 
     def run(self, steps: int, factor: float = 1.0) -> TrainingReport:
-        """Train for some steps on shuffled images.
+        """Train for a number of steps on shuffled images.
 
         Args:
             steps: number of steps.
             factor: factor of the learning rate, in [0, 1].
 
         Returns:
-            The means of ``LOSSES``. A step counts as skipped if the loss or gradient of the
-            generators or of the discriminators was not finite.
+            The means of ``LOSSES`` over the steps. A step counts as skipped if a loss or a gradient
+            of the generators or discriminators was not finite.
         """
         for optimizer in (self.optimizer, self.d_optimizer):
             for group in optimizer.param_groups:
@@ -171,9 +171,9 @@ class Training:
         return TrainingReport(by_name, len(finite), steps - len(finite))
 
     def _order(self, n: int, length: int) -> torch.Tensor:
-        """Return ``length`` indices in [0, n): as many random permutations as needed."""
-        rounds = [torch.randperm(n, generator=self.rng) for _ in range(-(-length // n))]
-        return torch.cat(rounds or [torch.empty(0, dtype=torch.int64)])[:length]
+        """Return ``length`` indices in [0, n) from consecutive random permutations."""
+        permutations = [torch.randperm(n, generator=self.rng) for _ in range(-(-length // n))]
+        return torch.cat(permutations or [torch.empty(0, dtype=torch.int64)])[:length]
 
     def _batch(self, domain: str, rows: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Return a batch of images of a domain in [-1, 1], cropped and mirrored at random.
@@ -190,7 +190,7 @@ class Training:
         return scale_pixels(images)
 
     def _step(self, a: torch.Tensor, b: torch.Tensor) -> list[float] | None:
-        """Train the generators, then the discriminators, for one step.
+        """Make one training step of the generators and then of the discriminators.
 
         Args:
             a: batch of images of domain A.
@@ -200,7 +200,7 @@ class Training:
             The values of ``LOSSES``, or None if a loss or a gradient was not finite.
         """
         r, generators, discriminators = self.recipe, self.gan.generators, self.gan.discriminators
-        # One pass per generator for the images to translate and those for the identity loss.
+        # One forward pass per generator includes the images for the identity loss.
         fake_b, same_b = _translate(generators["a"], a, b, r.identity)
         fake_a, same_a = _translate(generators["b"], b, a, r.identity)
         gan = ((discriminators["a"](fake_b) - 1) ** 2).mean()
@@ -212,9 +212,11 @@ class Training:
         loss = gan + r.cycle * cycle + r.identity * identity
         weights = list(generators.parameters())
         finite = step_if_finite(loss, self.optimizer, weights) is not None
-        d_loss = _discriminator_loss(discriminators["a"], b, self._pooled("a", fake_b.detach()))
+        d_loss = _discriminator_loss(
+            discriminators["a"], b, self._mix_with_earlier_images("a", fake_b.detach())
+        )
         d_loss = d_loss + _discriminator_loss(
-            discriminators["b"], a, self._pooled("b", fake_a.detach())
+            discriminators["b"], a, self._mix_with_earlier_images("b", fake_a.detach())
         )
         weights = list(discriminators.parameters())
         d_finite = step_if_finite(d_loss, self.d_optimizer, weights) is not None
@@ -222,14 +224,14 @@ class Training:
             return None
         return [float(v.detach()) for v in (gan, cycle, identity, d_loss)]
 
-    def _pooled(self, domain: str, images: torch.Tensor) -> torch.Tensor:
-        """Return generated images for a discriminator, half of them from earlier steps.
+    def _mix_with_earlier_images(self, domain: str, images: torch.Tensor) -> torch.Tensor:
+        """Replace about half of the generated images by generated images from earlier steps.
 
-        While the buffer is not full, all images are new.
+        While the buffer is not full, no image is replaced.
 
         Args:
             domain: source domain of the generator.
-            images: its latest images.
+            images: (n, 3, s, s) images that the generator has just generated.
         """
         pool, chosen = self.pools[domain], []
         if not self.recipe.pool:
@@ -244,14 +246,14 @@ class Training:
         return torch.stack(chosen)
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Return everything that training changes, as a flat dict of tensors."""
+        """Return the complete state of the training as a flat dict of tensors."""
         tensors = training_state(self.gan.generators, self.optimizer, "generators.")
         tensors |= training_state(self.gan.discriminators, self.d_optimizer, "discriminators.")
         pools = {f"pool.{k}": torch.stack(pool) for k, pool in self.pools.items() if pool}
         return tensors | pools | {"rng": self.rng.get_state()}
 
     def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Restore what :meth:`state` returned."""
+        """Restore the training from the result of :meth:`state`."""
         load_training_state(self.gan.generators, self.optimizer, state, "generators.")
         load_training_state(self.gan.discriminators, self.d_optimizer, state, "discriminators.")
         device = next(self.gan.parameters()).device
@@ -263,7 +265,7 @@ class Training:
 def _translate(
     generator: nn.Module, images: torch.Tensor, targets: torch.Tensor, identity: float
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Translate images and, if ``identity`` is not 0, images of the target domain as well.
+    """Translate images and, if ``identity`` is not 0, apply the generator to ``targets`` as well.
 
     Args:
         generator: the generator.
@@ -272,7 +274,7 @@ def _translate(
         identity: weight of the identity loss.
 
     Returns:
-        The translated images, and the outputs for ``targets`` or None.
+        The translated images, and the outputs for ``targets`` (None if ``identity`` is 0).
     """
     if not identity:
         return generator(images), None
@@ -284,18 +286,18 @@ def _translate(
 def _discriminator_loss(
     discriminator: nn.Module, real: torch.Tensor, fake: torch.Tensor
 ) -> torch.Tensor:
-    """Return the least-squares loss, averaged over real (target 1) and generated (0) images."""
+    """Return the mean of the squared errors for real (target 1) and generated (target 0) images."""
     scores = discriminator(torch.cat([real, fake])).split([len(real), len(fake)])
     loss: torch.Tensor = (((scores[0] - 1) ** 2).mean() + (scores[1] ** 2).mean()) / 2
     return loss
 
 
 def learning_rate_factor(epoch: int, constant: int, decaying: int) -> float:
-    """Return the factor of the learning rate: 1 at first, then decaying linearly towards 0.
+    """Return the factor of the learning rate: 1 at first, with a linear decay afterwards.
 
     Args:
-        epoch: index of the epoch, from 0.
+        epoch: index of the epoch, starting at 0.
         constant: number of epochs with factor 1.
-        decaying: number of epochs after them.
+        decaying: number of subsequent epochs, with a decaying factor.
     """
     return 1 - max(0, epoch + 1 - constant) / (decaying + 1)

@@ -24,19 +24,19 @@ from .space import Architecture
 from .training import CycleGAN
 
 ORIGINAL_FILE, COMPRESSED_FILE = "cyclegan.pt", "compressed.pt"
-CONTENT = "weights of a CycleGAN"
+CONTENT_DESCRIPTION = "weights of a CycleGAN"
 
 
 @dataclass(frozen=True)
-class Saved:
-    """Content of a file with a CycleGAN.
+class SavedGAN:
+    """A CycleGAN with the description that was saved with it.
 
     Args:
         gan: the CycleGAN, on the CPU.
-        about: description of the CycleGAN: "shape" (arguments of the original CycleGAN), "side"
-            (side length of its images in pixels), "data" (name of the data set), "settings" of the
-            stage that wrote the file, and "encoding" and "masks" of compressed generators (None for
-            an original).
+        about: description of the CycleGAN, with the keys "shape" (arguments of :class:`.CycleGAN`
+            before pruning), "side" (side length of the images in pixels), "data" (name of the data
+            set), "settings" (settings of the stage that wrote the file), and "encoding" and "masks"
+            of the compressed generators (None for an original CycleGAN).
     """
 
     gan: CycleGAN
@@ -44,7 +44,7 @@ class Saved:
 
     @property
     def architecture(self) -> Architecture | None:
-        """Masks of compressed generators; None for an original CycleGAN."""
+        """Masks of the compressed generators; None for an original CycleGAN."""
         return _architecture(self.about)
 
 
@@ -55,22 +55,22 @@ def describe_gan(
     architecture: Architecture | None = None,
     encoding: str | None = None,
 ) -> dict[str, Any]:
-    """Return the description of a CycleGAN, see :class:`Saved`.
+    """Return the description of a CycleGAN, see :class:`SavedGAN`.
 
     Args:
         gan: the CycleGAN.
         settings: settings of the stage that trained it.
         info: description of the two domains.
-        architecture: masks of compressed generators; None for an original CycleGAN.
-        encoding: encoding of these masks.
+        architecture: masks of the compressed generators; None for an original CycleGAN.
+        encoding: encoding of the masks; None for an original CycleGAN.
     """
     masks = None if architecture is None else {"a": architecture.a, "b": architecture.b}
-    free = free_names(settings)  # such as paths and devices
+    excluded = free_names(settings)  # such as paths and devices
     return {
         "shape": gan.shape,
         "side": info.side,
         "data": info.name,
-        "settings": {k: v for k, v in to_json(settings).items() if k not in free},
+        "settings": {k: v for k, v in to_json(settings).items() if k not in excluded},
         "encoding": encoding,
         "masks": masks,
     }
@@ -91,30 +91,30 @@ def write_gan(
         gan: the CycleGAN.
         settings: settings of the stage that trained it.
         info: description of the two domains.
-        architecture: masks of compressed generators; None for an original CycleGAN.
-        encoding: encoding of these masks.
+        architecture: masks of the compressed generators; None for an original CycleGAN.
+        encoding: encoding of the masks; None for an original CycleGAN.
     """
     about = describe_gan(gan, settings, info, architecture, encoding)
     write_tensors(path, gan.state_dict(), about)
 
 
-def read_gan(path: str | Path) -> Saved:
-    """Read the CycleGAN of a file. This executes no code from the file.
+def read_gan(path: str | Path) -> SavedGAN:
+    """Read a CycleGAN from a file, without executing code from the file.
 
     Raises:
         ValueError: the file is missing or damaged, or does not contain a CycleGAN.
     """
-    about, tensors = read_tensors(path, content=CONTENT)
-    return _built(path, about, tensors)
+    about, tensors = read_tensors(path, content=CONTENT_DESCRIPTION)
+    return _build(path, about, tensors)
 
 
 def model_path(folder: str | Path, domain: str) -> Path:
-    """Return the path of the model file of the generator with a source domain, "a" or "b"."""
+    """Return the path of the model file of the generator from domain "a" or "b"."""
     return Path(folder) / f"model-{domain}.pt"
 
 
 def write_models(folder: str | Path, gan: CycleGAN, about: dict[str, Any]) -> None:
-    """Write a model file per compressed generator, with its discriminator.
+    """Write one model file per compressed generator, together with its discriminator.
 
     Args:
         folder: folder to write to.
@@ -137,10 +137,10 @@ def write_models(folder: str | Path, gan: CycleGAN, about: dict[str, Any]) -> No
         )
 
 
-def read_models(folder: str | Path) -> Saved:
+def read_models(folder: str | Path) -> SavedGAN:
     """Read the compressed CycleGAN that ``moonas train`` wrote to a folder as two model files.
 
-    :func:`moonas.load_model` reads a single generator as a model from pixels to pixels.
+    To load a single generator as a model from pixels to pixels, use :func:`moonas.load_model`.
 
     Raises:
         ValueError: a file is missing or damaged, or does not contain a generator with its
@@ -157,10 +157,10 @@ def read_models(folder: str | Path) -> Saved:
         headers.append({key: value for key, value in about.items() if key != "from_domain"})
     if headers[0] != headers[1]:
         raise ValueError(f"The two model files in {folder} come from different runs.")
-    return _built(path, headers[0], tensors)
+    return _build(path, headers[0], tensors)
 
 
-def _built(path: str | Path, about: dict[str, Any], tensors: dict[str, Tensor]) -> Saved:
+def _build(path: str | Path, about: dict[str, Any], tensors: dict[str, Tensor]) -> SavedGAN:
     """Build the CycleGAN from the description and the tensors in a file."""
     try:
         with torch.device("meta"):
@@ -171,8 +171,8 @@ def _built(path: str | Path, about: dict[str, Any], tensors: dict[str, Tensor]) 
             gan = compress(gan, architecture, groups)
         gan.load_state_dict(tensors, assign=True)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        raise unreadable_file_error(path, CONTENT, error) from None
-    return Saved(gan.requires_grad_(True), about)
+        raise unreadable_file_error(path, CONTENT_DESCRIPTION, error) from None
+    return SavedGAN(gan.requires_grad_(True), about)
 
 
 def _architecture(about: dict[str, Any]) -> Architecture | None:
@@ -189,19 +189,21 @@ def read_original(path: str | Path, settings: CycleSettings, info: DomainsInfo) 
         info: description of the two domains.
 
     Raises:
-        ValueError: the CycleGAN is compressed already, or its networks, image size or data set
-            differ from the settings; see also :func:`read_gan`.
+        ValueError: the CycleGAN is already compressed, or its networks, image size or data set
+            differ from the settings; for other errors, see :func:`read_gan`.
     """
     saved = read_gan(path)
     if saved.architecture is not None:
-        raise ValueError(f"The generators in {path} are compressed already.")
+        raise ValueError(f"The generators in {path} are already compressed.")
     expected = settings.network_shape | {"image_size": info.side, "data": info.name}
     actual = saved.about["shape"] | {"image_size": saved.about["side"], "data": saved.about["data"]}
     names = [name for name in expected if expected[name] != actual[name]]
     if names:
-        ours, theirs = (", ".join(f"{k}={v[k]!r}" for k in names) for v in (expected, actual))
+        expected_text, actual_text = (
+            ", ".join(f"{k}={v[k]!r}" for k in names) for v in (expected, actual)
+        )
         raise ValueError(
-            f"The CycleGAN in {path} does not match the settings: expected {ours}, got {theirs}. "
-            "Use the settings with which it was trained."
+            f"The CycleGAN in {path} does not match the settings: expected {expected_text}, "
+            f"got {actual_text}. Use the settings with which it was trained."
         )
     return saved.gan

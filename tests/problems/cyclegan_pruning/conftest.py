@@ -16,13 +16,13 @@ from moonas.data import load
 
 @pytest.fixture(scope="session")
 def domains(tmp_path_factory):
-    """A folder with a few random images of two domains."""
+    """Folder with a few random images of two domains."""
     return write_domains(tmp_path_factory.mktemp("domains") / "noise")
 
 
 @pytest.fixture(scope="session")
 def weights(domains, tmp_path_factory):
-    """A file with a CycleGAN whose weights are large, so that its translations differ."""
+    """File with a CycleGAN whose weights are large enough for its translations to differ."""
     settings = PruningSettings(**SMALL, data=domains)
     gan = new_gan(1, "cpu", **settings.network_shape)
     with torch.no_grad():
@@ -34,8 +34,8 @@ def weights(domains, tmp_path_factory):
 
 
 @pytest.fixture
-def make(domains, weights):
-    """A function from options to the problem that compresses the CycleGAN in ``weights``."""
+def make_problem(domains, weights):
+    """Function from settings to the problem that compresses the CycleGAN in ``weights``."""
 
     def build(**options):
         defaults = PRUNING | dict(data=domains, weights=weights)
@@ -45,15 +45,15 @@ def make(domains, weights):
 
 
 @pytest.fixture(scope="module")
-def few_of_digits():
-    """Replace the digits by 20 images for training and validation and 4 test images per class."""
+def reduced_digits():
+    """Reduce the digits to 20 training and validation images and 4 test images per class."""
     digits = load("digits")
 
-    def first(labels, n):
+    def first_rows(labels, n):
         return np.concatenate([np.flatnonzero(labels == c)[:n] for c in range(10)])
 
-    rows, test_rows = first(digits.labels, 20), first(digits.test_labels, 4)
-    few = replace(
+    rows, test_rows = first_rows(digits.labels, 20), first_rows(digits.test_labels, 4)
+    reduced = replace(
         digits,
         images=digits.images[rows],
         labels=digits.labels[rows],
@@ -61,5 +61,5 @@ def few_of_digits():
         test_labels=digits.test_labels[test_rows],
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(data, "load", lambda name: few)
-        yield few
+        patch.setattr(data, "load", lambda name: reduced)
+        yield reduced

@@ -16,17 +16,18 @@ from torch import nn
 from moonas.nets.counting import count_macs, count_params
 
 
-def masks_of(groups, seed=0, density=0.5):
+def random_masks(groups, seed=0, density=0.5):
+    """Sample a mask per prunable group; each mask keeps at least one channel."""
     rng = np.random.default_rng(seed)
-    free = [group for group in groups if not group.fixed]
-    masks = [rng.random(group.size) < density for group in free]
+    prunable = [group for group in groups if not group.fixed]
+    masks = [rng.random(group.size) < density for group in prunable]
     for mask in masks:
         mask[rng.integers(len(mask))] = True
     return masks
 
 
 def randomized(net, seed=0):
-    """Replace all weights and biases of a network by standard normal samples and return it."""
+    """Return the network with standard normal samples as its weights and biases."""
     rng = torch.Generator().manual_seed(seed)
     for p in net.parameters():
         p.data = torch.randn(p.shape, generator=rng)
@@ -38,7 +39,9 @@ def images(side=16, n=2):
 
 
 @pytest.mark.parametrize(("blocks", "width"), [(9, 64), (2, 3)])
-def test_additions_join_the_trunk_and_each_residual_block_has_a_group_of_its_own(blocks, width):
+def test_residual_additions_share_one_group_and_each_residual_block_has_another_group(
+    blocks, width
+):
     with torch.device("meta"):
         groups = channel_groups(generator(width=width, blocks=blocks), 3)
     w = width
@@ -50,13 +53,13 @@ def test_additions_join_the_trunk_and_each_residual_block_has_a_group_of_its_own
     assert [g.fixed for g in groups] == [True, *[False] * (blocks + 5), True]
 
 
-def test_the_published_generator_has_2944_bits_or_640_with_merged_residual_blocks():
+def test_the_published_generator_has_2944_bits_or_640_bits_with_merged_residual_groups():
     with torch.device("meta"):
         groups = channel_groups(generator(), 3)
     assert sum(g.size for g in groups if not g.fixed) == 2944
-    joined = merge_residual_groups(groups)
-    assert sum(g.size for g in joined if not g.fixed) == 640
-    assert [len(g.producers) for g in joined] == [0, 1, 1, 19, 1, 1, 1]
+    merged = merge_residual_groups(groups)
+    assert sum(g.size for g in merged if not g.fixed) == 640
+    assert [len(g.producers) for g in merged] == [0, 1, 1, 19, 1, 1, 1]
 
 
 def test_every_convolution_has_one_input_and_one_output_group():
@@ -64,62 +67,64 @@ def test_every_convolution_has_one_input_and_one_output_group():
     names = {n for n, m in net.named_modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)}
     for groups in (channel_groups(net, 3), merge_residual_groups(channel_groups(net, 3))):
         for kind in ("producers", "consumers"):
-            found = [name for g in groups for name in getattr(g, kind)]
-            assert len(found) == len(names) and set(found) == names
+            grouped = [name for g in groups for name in getattr(g, kind)]
+            assert len(grouped) == len(names) and set(grouped) == names
 
 
-@pytest.mark.parametrize("joined", [False, True])
+@pytest.mark.parametrize("merge", [False, True])
 @pytest.mark.parametrize(("blocks", "width", "side"), [(1, 4, 8), (3, 5, 16), (2, 8, 32)])
 @pytest.mark.parametrize("seed", range(2))
-def test_pruned_and_masked_networks_compute_the_same_function(joined, blocks, width, side, seed):
+def test_pruned_networks_and_networks_with_zeroed_channels_compute_the_same_function(
+    merge, blocks, width, side, seed
+):
     net = randomized(generator(width=width, blocks=blocks)).double()
     groups = channel_groups(net, 3)
-    groups = merge_residual_groups(groups) if joined else groups
-    masks = masks_of(groups, seed)
-    small, masked = prune(net, groups, masks), zero_pruned_channels(net, groups, masks)
+    groups = merge_residual_groups(groups) if merge else groups
+    masks = random_masks(groups, seed)
+    pruned, masked = prune(net, groups, masks), zero_pruned_channels(net, groups, masks)
     x = images(side).double()
     with torch.no_grad():
-        assert torch.allclose(small(x), masked(x), atol=1e-9)
-        assert not torch.allclose(small(x), net(x), atol=1e-2)
-    assert count_params(small) < count_params(net)
+        assert torch.allclose(pruned(x), masked(x), atol=1e-9)
+        assert not torch.allclose(pruned(x), net(x), atol=1e-2)
+    assert count_params(pruned) < count_params(net)
 
 
-def test_pruned_and_masked_networks_agree_to_1e_5_in_single_precision():
+def test_pruned_networks_and_networks_with_zeroed_channels_agree_to_1e_5_in_single_precision():
     net = generator(width=8, blocks=3)
     for name, p in net.named_parameters():
         if name.endswith("bias"):
             torch.nn.init.normal_(p, 0, 0.1)
     groups = channel_groups(net, 3)
-    masks = masks_of(groups)
-    small, masked = prune(net, groups, masks), zero_pruned_channels(net, groups, masks)
+    masks = random_masks(groups)
+    pruned, masked = prune(net, groups, masks), zero_pruned_channels(net, groups, masks)
     with torch.no_grad():
-        assert torch.allclose(small(images()), masked(images()), atol=1e-5)
+        assert torch.allclose(pruned(images()), masked(images()), atol=1e-5)
 
 
-@pytest.mark.parametrize("joined", [False, True])
+@pytest.mark.parametrize("merge", [False, True])
 @pytest.mark.parametrize("seed", range(2))
-def test_costs_are_those_of_the_pruned_network(joined, seed):
+def test_costs_equal_the_counts_of_the_pruned_network(merge, seed):
     net = generator(width=6, blocks=3)
     groups = channel_groups(net, 3)
-    groups = merge_residual_groups(groups) if joined else groups
-    masks = masks_of(groups, seed, density=0.3)
+    groups = merge_residual_groups(groups) if merge else groups
+    masks = random_masks(groups, seed, density=0.3)
 
-    def weights(net):
+    def n_weights(net):
         return sum(
             m.weight.numel() for m in net.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)
         )
 
     costs = ChannelCosts(net, groups, 3, 16, 16)
-    small = prune(net, groups, masks)
-    sizes = [(weights(n), count_params(n), count_macs(n, 3, 16, 16)) for n in (small, net)]
+    pruned = prune(net, groups, masks)
+    sizes = [(n_weights(n), count_params(n), count_macs(n, 3, 16, 16)) for n in (pruned, net)]
     assert [costs.count(masks), costs.total] == sizes
 
 
-def test_masks_of_ones_change_nothing():
+def test_pruning_with_masks_of_ones_keeps_all_weights():
     net = randomized(generator(width=4, blocks=2))
     groups = channel_groups(net, 3)
-    small = prune(net, groups, [np.ones(g.size, bool) for g in groups if not g.fixed])
-    for (name, a), (_, b) in zip(net.named_parameters(), small.named_parameters(), strict=True):
+    pruned = prune(net, groups, [np.ones(g.size, bool) for g in groups if not g.fixed])
+    for (name, a), (_, b) in zip(net.named_parameters(), pruned.named_parameters(), strict=True):
         assert torch.equal(a, b), name
 
 
@@ -127,17 +132,17 @@ def test_pruning_does_not_change_the_original_network():
     net = generator(width=4, blocks=2)
     before = copy.deepcopy(net.state_dict())
     groups = channel_groups(net, 3)
-    small = prune(net, groups, masks_of(groups))
+    pruned = prune(net, groups, random_masks(groups))
     with torch.no_grad():
-        for p in small.parameters():
+        for p in pruned.parameters():
             p.fill_(7)
     assert all(torch.equal(before[k], v) for k, v in net.state_dict().items())
 
 
-def test_masked_filters_have_zero_gradients_and_stay_zero_in_training():
+def test_filters_that_are_set_to_zero_remain_zero_during_training():
     net = randomized(generator(width=4, blocks=2))
     groups = channel_groups(net, 3)
-    masks = masks_of(groups)
+    masks = random_masks(groups)
     masked = zero_pruned_channels(net, groups, masks)
     optimizer = torch.optim.SGD(masked.parameters(), lr=0.1, momentum=0.9)
     for _ in range(3):
@@ -145,23 +150,23 @@ def test_masked_filters_have_zero_gradients_and_stay_zero_in_training():
         masked(images()).square().mean().backward()
         optimizer.step()
     layers = dict(masked.named_modules())
-    free = [g for g in groups if not g.fixed]
-    for group, mask in zip(free, masks, strict=True):
+    prunable = [g for g in groups if not g.fixed]
+    for group, mask in zip(prunable, masks, strict=True):
         for name in group.producers:
             layer = layers[name]
             axis = int(isinstance(layer, nn.ConvTranspose2d))
-            off = layer.weight.movedim(axis, 0)[torch.tensor(~mask)]
-            assert not off.any() and not layer.bias[torch.tensor(~mask)].any()
+            pruned_weights = layer.weight.movedim(axis, 0)[torch.tensor(~mask)]
+            assert not pruned_weights.any() and not layer.bias[torch.tensor(~mask)].any()
 
 
-def test_pruning_a_chain_of_convolutions_by_hand():
+def test_pruning_two_convolutions_matches_a_calculation_by_hand():
     net = nn.Sequential(nn.Conv2d(1, 3, 1), nn.ReLU(), nn.Conv2d(3, 1, 1, bias=False))
     net[0].weight.data = torch.tensor([1.0, 2.0, 3.0]).view(3, 1, 1, 1)
     net[0].bias.data = torch.tensor([0.0, 1.0, 0.0])
     net[2].weight.data = torch.tensor([10.0, 100.0, 1000.0]).view(1, 3, 1, 1)
     groups = channel_groups(net, 1)
-    small = prune(net, groups, [[True, False, True]])
-    assert small(torch.ones(1, 1, 1, 1)).item() == 10 + 3000
+    pruned = prune(net, groups, [[True, False, True]])
+    assert pruned(torch.ones(1, 1, 1, 1)).item() == 10 + 3000
     costs = ChannelCosts(net, groups)
     assert (costs.count([[True, False, True]])[0], costs.total[0]) == (4, 6)
 
@@ -179,18 +184,18 @@ def test_a_discriminator_has_one_group_per_convolution():
         (nn.Sequential(nn.Flatten()), "Flatten"),
     ],
 )
-def test_a_network_with_an_unsupported_layer_is_refused(net, message):
+def test_a_network_with_an_unsupported_layer_raises_an_error(net, message):
     with pytest.raises(ValueError, match=f"cannot be traced.*{message}"):
         channel_groups(net, 3)
 
 
-def test_masks_of_the_wrong_number_or_size_are_refused():
+def test_missing_masks_and_masks_of_the_wrong_length_or_without_ones_raise_an_error():
     net = generator(width=4, blocks=1)
     groups = channel_groups(net, 3)
-    masks = masks_of(groups)
+    masks = random_masks(groups)
     with pytest.raises(ValueError, match="6 masks.*got 5"):
         prune(net, groups, masks[1:])
     with pytest.raises(ValueError, match="4 bits.*3"):
         prune(net, groups, [masks[0][:3], *masks[1:]])
-    with pytest.raises(ValueError, match="keeps no channel of"):
+    with pytest.raises(ValueError, match="keeps no output channel of the convolution"):
         prune(net, groups, [np.zeros(4, bool), *masks[1:]])

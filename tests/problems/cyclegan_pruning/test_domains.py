@@ -17,33 +17,33 @@ from moonas.run.numbers import plural
 
 PARTS = [(domain, part) for domain in "AB" for part in ("train", "test")]
 LAYOUTS = {"nested": "{domain}/{part}", "flat": "{part}{domain}"}
-MAPS = {"nested": "{domain}/test_labels", "flat": "test_labels{domain}"}
-N = {("A", "train"): 10, ("A", "test"): 3, ("B", "train"): 5, ("B", "test"): 4}
-FIRST = {("A", "train"): 0, ("A", "test"): 50, ("B", "train"): 100, ("B", "test"): 150}
+LABEL_MAP_FOLDERS = {"nested": "{domain}/test_labels", "flat": "test_labels{domain}"}
+N_IMAGES = {("A", "train"): 10, ("A", "test"): 3, ("B", "train"): 5, ("B", "test"): 4}
+FIRST_SHADE = {("A", "train"): 0, ("A", "test"): 50, ("B", "train"): 100, ("B", "test"): 150}
 
 
 def subfolder(folder, layout, domain, part):
     return folder / LAYOUTS[layout].format(domain=domain, part=part)
 
 
-def write(folder, layout="nested", side=8):
-    """Write uniformly gray images, each with a shade of its own, and return the folder."""
+def write_images(folder, layout="nested", side=8):
+    """Write uniformly gray images, each with a different shade, and return the folder."""
     for key in PARTS:
-        here = subfolder(folder, layout, *key)
-        here.mkdir(parents=True)
-        for i in reversed(range(N[key])):
-            Image.new("L", (side, side), FIRST[key] + i).save(here / f"{i}.png")
+        images_folder = subfolder(folder, layout, *key)
+        images_folder.mkdir(parents=True)
+        for i in reversed(range(N_IMAGES[key])):
+            Image.new("L", (side, side), FIRST_SHADE[key] + i).save(images_folder / f"{i}.png")
     return folder
 
 
 def write_maps(folder, layout, domain, maps):
     """Write arrays or images as 0.png, 1.png, ... and return their folder."""
-    here = folder / MAPS[layout].format(domain=domain)
-    here.mkdir(parents=True)
+    images_folder = folder / LABEL_MAP_FOLDERS[layout].format(domain=domain)
+    images_folder.mkdir(parents=True)
     for i, pixels in enumerate(maps):
         image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
-        image.save(here / f"{i}.png")
-    return here
+        image.save(images_folder / f"{i}.png")
+    return images_folder
 
 
 def shades(images):
@@ -57,32 +57,32 @@ def splits(domain):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_both_layouts_are_read(tmp_path, layout):
-    write(tmp_path, layout)
+def test_folders_in_both_layouts_are_read(tmp_path, layout):
+    write_images(tmp_path, layout)
     folders = domain_folders(tmp_path)
     assert folders == {key: subfolder(tmp_path, layout, *key) for key in PARTS}
     for name, domain in zip("AB", load_domains(str(tmp_path), 8), strict=True):
-        first, n = FIRST[name, "train"], N[name, "train"]
-        found = shades(domain.train) + shades(domain.validation)
-        assert sorted(found) == list(range(first, first + n))
-        first, n = FIRST[name, "test"], N[name, "test"]
+        first, n = FIRST_SHADE[name, "train"], N_IMAGES[name, "train"]
+        loaded = shades(domain.train) + shades(domain.validation)
+        assert sorted(loaded) == list(range(first, first + n))
+        first, n = FIRST_SHADE[name, "test"], N_IMAGES[name, "test"]
         assert shades(domain.test) == list(range(first, first + n))
         assert domain.labels is domain.test_labels is domain.test_maps is None
 
 
-def test_training_and_validation_images_are_larger_by_the_margin(tmp_path):
-    write(tmp_path, side=9)
+def test_the_side_of_training_and_validation_images_includes_the_margin(tmp_path):
+    write_images(tmp_path, side=9)
     for margin in (0, 3):
         for name, domain in zip("AB", load_domains(tmp_path, 6, margin=margin), strict=True):
             side, n_train = 6 + margin, 8 if name == "A" else 4
             assert domain.train.shape == (n_train, 3, side, side)
-            assert domain.validation.shape == (N[name, "train"] - n_train, 3, side, side)
-            assert domain.test.shape == (N[name, "test"], 3, 6, 6)
+            assert domain.validation.shape == (N_IMAGES[name, "train"] - n_train, 3, side, side)
+            assert domain.test.shape == (N_IMAGES[name, "test"], 3, 6, 6)
             assert all(images.dtype == torch.uint8 for images in splits(domain))
 
 
-def test_images_of_the_right_size_keep_their_exact_pixels(tmp_path):
-    write(tmp_path, side=16)
+def test_images_of_the_requested_size_keep_their_exact_pixels(tmp_path):
+    write_images(tmp_path, side=16)
     values = np.arange(256, dtype=np.uint8)
     pixels = np.stack([values, values[::-1], np.roll(values, 99)], axis=-1).reshape(16, 16, 3)
     for key in PARTS:
@@ -95,16 +95,18 @@ def test_images_of_the_right_size_keep_their_exact_pixels(tmp_path):
 
 
 def test_resized_pixels_are_rounded_and_images_need_not_be_square(tmp_path):
-    write(tmp_path)
-    here = subfolder(tmp_path, "nested", "A", "test")
-    Image.fromarray(np.array([[10, 11], [11, 11]], np.uint8)).save(here / "0.png")  # mean 10.75
-    Image.new("RGB", (4, 2), (3, 200, 255)).save(here / "1.png")
+    write_images(tmp_path)
+    images_folder = subfolder(tmp_path, "nested", "A", "test")
+    Image.fromarray(np.array([[10, 11], [11, 11]], np.uint8)).save(
+        images_folder / "0.png"
+    )  # mean 10.75
+    Image.new("RGB", (4, 2), (3, 200, 255)).save(images_folder / "1.png")
     test = load_domains(tmp_path, 1)[0].test
     assert test[:2].reshape(2, 3).tolist() == [[11, 11, 11], [3, 200, 255]]
 
 
-def test_files_that_are_no_images_are_ignored(tmp_path):
-    write(tmp_path)
+def test_files_other_than_images_are_ignored(tmp_path):
+    write_images(tmp_path)
     for key in PARTS:
         (subfolder(tmp_path, "nested", *key) / "Thumbs.db").write_text("no image")
     assert [len(domain.test) for domain in load_domains(tmp_path, 8)] == [3, 4]
@@ -112,29 +114,32 @@ def test_files_that_are_no_images_are_ignored(tmp_path):
 
 @pytest.mark.parametrize(("share", "n_train"), [(0.8, (8, 4)), (0.5, (5, 2)), (0.24, (2, 1))])
 def test_the_images_are_split_into_training_and_validation_sets(tmp_path, share, n_train):
-    write(tmp_path)
+    write_images(tmp_path)
     domains = load_domains(tmp_path, 8, train_share=share)
     for name, domain, n in zip("AB", domains, n_train, strict=True):
         train, validation = shades(domain.train), shades(domain.validation)
-        first = FIRST[name, "train"]
+        first = FIRST_SHADE[name, "train"]
         assert len(train) == n and not set(train) & set(validation)
-        assert sorted(train + validation) == list(range(first, first + N[name, "train"]))
+        assert sorted(train + validation) == list(range(first, first + N_IMAGES[name, "train"]))
 
 
-def test_the_split_is_shuffled_and_always_the_same(tmp_path):
-    write(tmp_path / "one")
-    write(tmp_path / "two", "flat")
-    one, again = load_domains(tmp_path / "one", 8), load_domains(tmp_path / "one", 8)
-    two = load_domains(tmp_path / "two", 8)
-    for a, b, c in zip(one, again, two, strict=True):
+def test_the_split_is_shuffled_and_reproducible(tmp_path):
+    write_images(tmp_path / "nested")
+    write_images(tmp_path / "flat", "flat")
+    nested, nested_again = (
+        load_domains(tmp_path / "nested", 8),
+        load_domains(tmp_path / "nested", 8),
+    )
+    flat = load_domains(tmp_path / "flat", 8)
+    for a, b, c in zip(nested, nested_again, flat, strict=True):
         for x, y, z in zip(splits(a), splits(b), splits(c), strict=True):
             assert torch.equal(x, y) and torch.equal(x, z)
-    assert shades(one[0].train) != list(range(8))
+    assert shades(nested[0].train) != list(range(8))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_each_test_image_has_the_label_map_of_its_name(tmp_path, layout):
-    write(tmp_path, layout)
+def test_label_maps_are_matched_to_test_images_by_name(tmp_path, layout):
+    write_images(tmp_path, layout)
     test = subfolder(tmp_path, layout, "A", "test")
     Image.open(test / "1.png").save(test / "1.jpg", quality=100)
     (test / "1.png").unlink()
@@ -146,8 +151,8 @@ def test_each_test_image_has_the_label_map_of_its_name(tmp_path, layout):
     assert b.test_maps is None
 
 
-def test_label_maps_with_a_palette_hold_classes(tmp_path):
-    write(tmp_path)
+def test_label_maps_with_a_palette_are_read_as_classes(tmp_path):
+    write_images(tmp_path)
     pixels = np.random.default_rng(0).integers(0, 19, (8, 8), dtype=np.uint8)
     image = Image.fromarray(pixels)
     image.putpalette(np.random.default_rng(1).integers(0, 256, 768, dtype=np.uint8).tobytes())
@@ -157,8 +162,8 @@ def test_label_maps_with_a_palette_hold_classes(tmp_path):
     assert torch.equal(maps, torch.from_numpy(pixels).expand(3, 8, 8))
 
 
-def test_label_maps_are_resized_to_the_nearest_pixel(tmp_path):
-    write(tmp_path)
+def test_label_maps_are_resized_by_nearest_neighbor_interpolation(tmp_path):
+    write_images(tmp_path)
     rng = np.random.default_rng(0)
     small, large, odd = (
         rng.choice([0, 7, IGNORED], size=shape).astype(np.uint8)
@@ -173,7 +178,7 @@ def test_label_maps_are_resized_to_the_nearest_pixel(tmp_path):
     assert set(np.unique(maps[2])) <= {0, 7, IGNORED}
 
 
-def test_a_centre_crop_has_the_same_distance_from_all_edges():
+def test_a_center_crop_has_the_same_distance_from_all_edges():
     images = torch.arange(2 * 3 * 8 * 8).reshape(2, 3, 8, 8)
     assert torch.equal(center_crop(images, 4), images[:, :, 2:6, 2:6])
     assert torch.equal(center_crop(images, 8), images)
@@ -182,15 +187,15 @@ def test_a_centre_crop_has_the_same_distance_from_all_edges():
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize(("domain", "part"), PARTS)
-def test_each_of_the_four_folders_is_required(tmp_path, layout, domain, part):
-    write(tmp_path, layout)
+def test_a_missing_subfolder_raises_an_error(tmp_path, layout, domain, part):
+    write_images(tmp_path, layout)
     shutil.rmtree(subfolder(tmp_path, layout, domain, part))
     with pytest.raises(ValueError, match=r"expected the subfolders A/train, .* \(or trainA, "):
         load_domains(tmp_path, 8)
 
 
-def test_a_mixture_of_both_layouts_is_refused(tmp_path):
-    write(tmp_path)
+def test_a_mixture_of_both_layouts_raises_an_error(tmp_path):
+    write_images(tmp_path)
     for part in ("train", "test"):
         (tmp_path / "B" / part).rename(tmp_path / f"{part}B")
     with pytest.raises(ValueError, match="not a folder of two domains"):
@@ -198,19 +203,19 @@ def test_a_mixture_of_both_layouts_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(("n", "share"), [(0, 0.8), (1, 0.8), (3, 0.9), (4, 0.1)])
-def test_too_few_images_for_training_and_validation_are_refused(tmp_path, n, share):
-    write(tmp_path)
-    here = subfolder(tmp_path, "nested", "B", "train")
-    for path in sorted(here.iterdir())[n:]:
+def test_too_few_images_for_a_training_and_a_validation_set_raise_an_error(tmp_path, n, share):
+    write_images(tmp_path)
+    images_folder = subfolder(tmp_path, "nested", "B", "train")
+    for path in sorted(images_folder.iterdir())[n:]:
         path.unlink()
     with pytest.raises(
-        ValueError, match=f"train contains {plural(n, 'image')}, too few .* {share:g}"
+        ValueError, match=f"train contains {plural(n, 'image')}, too few .*train_share={share:g}"
     ):
         load_domains(tmp_path, 8, train_share=share)
 
 
-def test_a_domain_without_test_images_is_refused(tmp_path):
-    write(tmp_path)
+def test_a_domain_without_test_images_raises_an_error(tmp_path):
+    write_images(tmp_path)
     for path in subfolder(tmp_path, "nested", "B", "test").iterdir():
         path.rename(path.with_suffix(".txt"))
     with pytest.raises(ValueError, match="test contains no images"):
@@ -218,30 +223,30 @@ def test_a_domain_without_test_images_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(("domain", "part"), PARTS)
-def test_an_image_that_cannot_be_read_is_named(tmp_path, domain, part):
-    write(tmp_path)
+def test_the_error_for_an_unreadable_image_contains_the_file_name(tmp_path, domain, part):
+    write_images(tmp_path)
     (subfolder(tmp_path, "nested", domain, part) / "2.png").write_bytes(b"no image")
     with pytest.raises(ValueError, match="2.png cannot be read as an image"):
         load_domains(tmp_path, 8)
 
 
-def test_a_test_image_without_a_label_map_is_named(tmp_path):
-    write(tmp_path)
+def test_the_error_for_a_missing_label_map_contains_the_file_name(tmp_path):
+    write_images(tmp_path)
     write_maps(tmp_path, "nested", "B", np.zeros((3, 8, 8), np.uint8))
     with pytest.raises(ValueError, match="3.png is missing: 3.png has no label map"):
         load_domains(tmp_path, 8)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "1", "I;16"])
-def test_a_label_map_that_is_not_one_channel_of_8_bits_is_refused(tmp_path, mode):
-    write(tmp_path)
+def test_a_label_map_without_exactly_one_8_bit_channel_raises_an_error(tmp_path, mode):
+    write_images(tmp_path)
     write_maps(tmp_path, "nested", "A", [Image.new(mode, (8, 8))] * 3)
     with pytest.raises(ValueError, match=f"0.png is not a label map: .* got mode {mode}"):
         load_domains(tmp_path, 8)
 
 
-def test_a_label_map_that_cannot_be_read_is_named(tmp_path):
-    write(tmp_path)
+def test_the_error_for_an_unreadable_label_map_contains_the_file_name(tmp_path):
+    write_images(tmp_path)
     write_maps(tmp_path, "nested", "A", np.zeros((3, 8, 8), np.uint8))
     (tmp_path / "A" / "test_labels" / "2.png").write_bytes(b"no image")
     with pytest.raises(ValueError, match="2.png cannot be read as an image"):

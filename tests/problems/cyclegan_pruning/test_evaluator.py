@@ -20,16 +20,16 @@ def n_weights(net):
 
 
 def losses_and_sizes(problem, gan):
-    """Losses (eqs. 4 to 6) and sizes (eq. 10) of generators, computed image by image."""
+    """Return the losses (eqs. 4 to 6) and sizes (eq. 10) of generators, image by image."""
     s, original = problem.settings, read_gan(problem.settings.weights).gan
     data = load_data(s, problem.info)
     losses, sizes = {}, {}
-    for k, other in TARGET.items():
+    for k, target in TARGET.items():
         total = 0.0
         for image in scale_pixels(data[k].validation):
             before = original.generators[k](image[None])
             after = gan.generators[k](image[None])
-            back = gan.generators[other](after)
+            back = gan.generators[target](after)
             if s.loss == "discriminator":
                 before, after = (original.discriminators[k](x) for x in (before, after))
             distance, cycle = (before - after) ** 2, (back - image) ** 2
@@ -44,8 +44,8 @@ def losses_and_sizes(problem, gan):
     ("loss", "norm"), [("discriminator", "mean"), ("discriminator", "sum"), ("generator", "mean")]
 )
 @torch.no_grad()
-def test_columns_follow_the_equations(make, loss, norm):
-    problem = make(loss=loss, norm=norm, gamma=0.3, cycle_weight=4.0, score_batch=2)
+def test_columns_equal_the_equations_of_the_paper(make_problem, loss, norm):
+    problem = make_problem(loss=loss, norm=norm, gamma=0.3, cycle_weight=4.0, score_batch=2)
     original = read_gan(problem.settings.weights).gan
     X = rows(problem, 3)
     columns = problem.evaluate(X, return_as_dictionary=True)
@@ -67,45 +67,47 @@ def test_columns_follow_the_equations(make, loss, norm):
         assert columns["macs"][i] == sum(count_macs(net, 3, 8, 8) for net in generators)
 
 
-def test_without_pruning_and_fine_tuning_only_the_cycle_loss_remains(make):
-    problem = make(cycle_weight=0.0)
+def test_the_loss_of_uncompressed_generators_is_only_their_cycle_loss(make_problem):
+    problem = make_problem(cycle_weight=0.0)
     columns = problem.evaluate(np.ones(problem.n_var, dtype=bool), return_as_dictionary=True)
     assert columns["loss"] == 0 and columns["size"] == 1
-    assert make().evaluate(np.ones(problem.n_var, dtype=bool))[0] > 0
+    assert make_problem().evaluate(np.ones(problem.n_var, dtype=bool))[0] > 0
 
 
-def test_fine_tuning_changes_losses_and_depends_on_the_seed_of_the_run(make):
-    problem = make(tune_steps=2)
+def test_fine_tuning_changes_the_losses_and_depends_on_the_seed_of_the_run(make_problem):
+    problem = make_problem(tune_steps=2)
     X = rows(problem, 2)
-    before, after = make().evaluate(X), problem.evaluate(X)
+    before, after = make_problem().evaluate(X), problem.evaluate(X)
     assert (before[:, 0] != after[:, 0]).all() and (before[:, 1] == after[:, 1]).all()
     assert np.array_equal(problem.evaluate(X[::-1])[::-1], after)
     evaluator = problem.evaluator
     state = evaluator.state()
     evaluator.begin(2)
     evaluator.load_state(state)
-    other = evaluator.score(problem.session.candidates(X))
-    assert (other["loss"] != after[:, 0]).all()
+    columns = evaluator.score(problem.session.candidates(X))
+    assert (columns["loss"] != after[:, 0]).all()
 
 
-def test_fine_tuning_has_its_own_batch_size_and_learning_rate(make):
+def test_fine_tuning_uses_tune_batch_and_tune_learning_rate_unless_they_are_none(make_problem):
     options = dict(batch=5, learning_rate=1e-3)
-    recipe = make(tune_batch=2, tune_learning_rate=0.1, **options).evaluator.tuning_recipe
+    recipe = make_problem(tune_batch=2, tune_learning_rate=0.1, **options).evaluator.tuning_recipe
     assert (recipe.batch, recipe.learning_rate) == (2, 0.1)
-    recipe = make(tune_batch=None, tune_learning_rate=None, **options).evaluator.tuning_recipe
+    recipe = make_problem(
+        tune_batch=None, tune_learning_rate=None, **options
+    ).evaluator.tuning_recipe
     assert (recipe.batch, recipe.learning_rate) == (5, 1e-3)
 
 
 @pytest.mark.parametrize("backend", ["threading", pytest.param("loky", marks=pytest.mark.slow)])
-def test_scores_do_not_depend_on_the_number_of_workers(make, backend):
-    X = rows(make(), 4)
-    expected = make(tune_steps=1).evaluate(X)
+def test_scores_do_not_depend_on_the_number_of_workers(make_problem, backend):
+    X = rows(make_problem(), 4)
+    expected = make_problem(tune_steps=1).evaluate(X)
     with joblib.parallel_config(backend, n_jobs=2):
-        assert np.array_equal(make(tune_steps=1).evaluate(X), expected)
+        assert np.array_equal(make_problem(tune_steps=1).evaluate(X), expected)
 
 
-def test_an_unpickled_problem_gives_the_same_scores(make):
-    problem = make(tune_steps=1, weights=None, pretrain_epochs=1)
+def test_an_unpickled_problem_computes_the_same_scores(make_problem):
+    problem = make_problem(tune_steps=1, weights=None, pretrain_epochs=1)
     X = rows(problem, 2)
     expected = problem.evaluate(X)
     copy = pickle.loads(pickle.dumps(problem))
@@ -115,18 +117,20 @@ def test_an_unpickled_problem_gives_the_same_scores(make):
     assert np.array_equal(columns["loss"], expected[:, 0])
 
 
-def test_all_candidates_are_fine_tuned_on_the_same_share_of_the_training_set(make):
-    evaluator = make(tune_share=0.25).evaluator
+def test_all_candidates_are_fine_tuned_on_the_same_share_of_the_training_set(make_problem):
+    evaluator = make_problem(tune_share=0.25).evaluator
     evaluator.begin(5)
-    for k, subset in evaluator.subset.items():
+    for k, subset in evaluator.tuning_images.items():
         train = evaluator.train_images[k]
         assert (len(train), len(subset)) == (12, 3)
         assert all(any(torch.equal(image, t) for t in train) for image in subset)
         assert len(torch.unique(subset, dim=0)) == 3
 
 
-def test_a_candidate_that_diverges_gets_the_worst_loss_and_is_marked_as_failed(make, monkeypatch):
-    problem = make()
+def test_a_candidate_with_a_non_finite_loss_has_the_worst_loss_and_is_marked_as_failed(
+    make_problem, monkeypatch
+):
+    problem = make_problem()
     X = rows(problem, 2)
     losses = iter([np.nan, 0.1, 0.2, 0.3])
     monkeypatch.setattr(type(problem.evaluator), "_loss", lambda self, k, gan: next(losses))
@@ -137,13 +141,15 @@ def test_a_candidate_that_diverges_gets_the_worst_loss_and_is_marked_as_failed(m
     assert columns["loss"][1] == pytest.approx(0.25)
 
 
-def test_images_with_a_margin_are_cropped_to_the_centre_for_validation(make, domains):
-    problem = make(weights=None, margin=2, flip=True, batch=2, pretrain_epochs=1, tune_steps=1)
+def test_validation_images_with_a_margin_are_cropped_to_the_center(make_problem, domains):
+    problem = make_problem(
+        weights=None, margin=2, flip=True, batch=2, pretrain_epochs=1, tune_steps=1
+    )
     F = problem.evaluate(rows(problem, 3))
     low, high = problem.objective_bounds()
     assert ((low <= F) & (high >= F)).all() and len(np.unique(F, axis=0)) > 1
     evaluator = problem.evaluator
     assert evaluator.train_images["a"].shape == (12, 3, 10, 10)
     assert evaluator.validation["a"].shape == (3, 3, 8, 8)
-    whole = evaluator.load()["a"].validation
-    assert torch.equal(evaluator.validation["a"], whole[..., 1:9, 1:9])
+    uncropped = evaluator.load()["a"].validation
+    assert torch.equal(evaluator.validation["a"], uncropped[..., 1:9, 1:9])

@@ -10,12 +10,12 @@ from moonas.problems.cyclegan_pruning.space import Space
 from moonas.problems.cyclegan_pruning.training import CycleGAN, new_gan
 from torch import nn
 
-SHAPE = dict(width=4, blocks=2, d_width=2, d_layers=1)
+NETWORK_SHAPE = dict(width=4, blocks=2, d_width=2, d_layers=1)
 
 
-def gan_of(device, seed=0):
+def gan_with_biases(device, seed=0):
     """Return a small CycleGAN whose biases are not zero."""
-    gan = new_gan(seed, device, **SHAPE)
+    gan = new_gan(seed, device, **NETWORK_SHAPE)
     rng = torch.Generator().manual_seed(seed)
     for name, p in gan.named_parameters():
         if name.endswith("bias"):
@@ -23,16 +23,16 @@ def gan_of(device, seed=0):
     return gan
 
 
-def free_groups(generator, encoding):
+def prunable_groups(generator, encoding):
     return [group for group in filter_groups(generator, encoding) if not group.fixed]
 
 
 def space_of(gan, encoding):
-    return Space([group.size for group in free_groups(gan.generators["a"], encoding)])
+    return Space([group.size for group in prunable_groups(gan.generators["a"], encoding)])
 
 
 def random_architecture(space, seed, density=0.5):
-    """Sample masks of a density; each keeps at least one filter."""
+    """Sample masks that keep a filter with probability ``density``, and at least one filter."""
     rng = np.random.default_rng(seed)
     x = rng.random(2 * space.n_bits) < density
     for part in space.slices:
@@ -41,7 +41,7 @@ def random_architecture(space, seed, density=0.5):
 
 
 def filters(layer):
-    """Return a writable view of the weight of a convolution, (filters, ...)."""
+    """Return the weight of a convolution as a writable view with shape (filters, ...)."""
     return layer.weight.data.movedim(int(isinstance(layer, nn.ConvTranspose2d)), 0)
 
 
@@ -50,11 +50,11 @@ def images(device):
     return torch.randn(2, 3, 16, 16, generator=rng).to(device)
 
 
-def test_the_published_network_has_the_masks_and_bits_of_the_paper_and_the_release():
+def test_the_published_network_has_the_published_mask_sizes_in_both_encodings():
     with torch.device("meta"):
         gan = CycleGAN(width=64, blocks=9, d_width=64, d_layers=3)
     sizes = {
-        "filters": [64, 128, 256, *[256] * 9, 128, 64],  # each residual block has a mask
+        "filters": [64, 128, 256, *[256] * 9, 128, 64],  # one mask per residual block
         "released": [64, 128, 256, 128, 64],
     }
     n_bits = {"filters": 2944, "released": 640}
@@ -70,55 +70,55 @@ def test_the_published_network_has_the_masks_and_bits_of_the_paper_and_the_relea
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("share", [0.01, 0.25, 1.0])
 def test_filters_with_the_largest_absolute_weights_are_kept(encoding, share, device):
-    gan, rng, expected = gan_of(device), np.random.default_rng(0), []
+    gan, rng, expected = gan_with_biases(device), np.random.default_rng(0), []
     for generator in gan.generators.values():
         layers = dict(generator.named_modules())
-        half = []
-        for group in free_groups(generator, encoding):
-            size = rng.permutation(group.size) + 1  # of the weights of each filter
+        masks = []
+        for group in prunable_groups(generator, encoding):
+            magnitudes = rng.permutation(group.size) + 1  # of the weights of each filter
             for name in group.producers:
-                for weights, value in zip(filters(layers[name]), size, strict=True):
+                for weights, value in zip(filters(layers[name]), magnitudes, strict=True):
                     signs = torch.from_numpy(rng.choice([-1.0, 1.0], size=weights.shape))
                     weights.copy_(float(value) * signs)
             n_kept = max(1, round(share * group.size))
-            half.append("".join("1" if s > group.size - n_kept else "0" for s in size))
-        expected.append(tuple(half))
-    found = select_by_norm(gan, filter_groups(gan.generators["a"], encoding), share)
-    assert [found.a, found.b] == expected
+            masks.append("".join("1" if m > group.size - n_kept else "0" for m in magnitudes))
+        expected.append(tuple(masks))
+    selected = select_by_norm(gan, filter_groups(gan.generators["a"], encoding), share)
+    assert [selected.a, selected.b] == expected
     space = space_of(gan, encoding)
-    assert space.decode(space.encode(found)) == found
+    assert space.decode(space.encode(selected)) == selected
 
 
-def test_norms_are_l1_norms(device):
-    gan = gan_of(device)
+def test_filters_are_selected_by_l1_norms_instead_of_l2_norms(device):
+    gan = gan_with_biases(device)
     first = gan.generators["a"][1]
     weights = filters(first).zero_()
     weights[1, 0, 0, 0] = 50
-    weights[2] = -1  # 147 weights: l1 norm 147 beats 50, l2 norm 12.1 does not
+    weights[2] = -1  # 147 weights: the L1 norm, 147, exceeds 50; the L2 norm, 12.1, does not
     assert select_by_norm(gan, filter_groups(gan.generators["a"], "filters"), 0.25).a[0] == "0010"
 
 
-@pytest.mark.parametrize("which", [0, 1])
-def test_filters_of_transposed_convolutions_are_along_the_second_axis(which, device):
-    gan = gan_of(device)
-    found = [m for m in gan.generators["b"].modules() if isinstance(m, nn.ConvTranspose2d)]
-    weight = found[which].weight.data
+@pytest.mark.parametrize("index", [0, 1])
+def test_the_second_weight_axis_of_transposed_convolutions_indexes_filters(index, device):
+    gan = gan_with_biases(device)
+    layers = [m for m in gan.generators["b"].modules() if isinstance(m, nn.ConvTranspose2d)]
+    weight = layers[index].weight.data
     n_in, n_out = weight.shape[:2]
     weight.fill_(0.01)
     weight[0] = 1  # an input channel, not a filter
     weight[:, n_out - 1] = 2
-    assert len(found) == 2 and n_in > n_out
+    assert len(layers) == 2 and n_in > n_out
     assert (
-        select_by_norm(gan, filter_groups(gan.generators["a"], "filters"), 0.01).b[which - 2]
+        select_by_norm(gan, filter_groups(gan.generators["a"], "filters"), 0.01).b[index - 2]
         == "0" * (n_out - 1) + "1"
     )
 
 
-def test_a_filter_of_the_trunk_has_the_norms_of_all_convolutions_that_add_to_it(device):
-    gan = gan_of(device)
+def test_norms_of_convolutions_whose_outputs_are_added_are_summed(device):
+    gan = gan_with_biases(device)
     generator = gan.generators["a"]
     layers = dict(generator.named_modules())
-    trunk = free_groups(generator, "filters")[2]
+    trunk = prunable_groups(generator, "filters")[2]
     assert len(trunk.producers) == 3
     for i, name in enumerate(trunk.producers):
         weights = filters(layers[name]).zero_()
@@ -131,8 +131,8 @@ def test_a_filter_of_the_trunk_has_the_norms_of_all_convolutions_that_add_to_it(
     )
 
 
-def test_selection_by_norm_does_not_change_the_networks(device):
-    gan = gan_of(device)
+def test_selection_by_norm_does_not_change_any_weights(device):
+    gan = gan_with_biases(device)
     before = copy.deepcopy(gan.state_dict())
     select_by_norm(gan, filter_groups(gan.generators["a"], "filters"), 0.5)
     assert all(torch.equal(before[k], v) for k, v in gan.state_dict().items())
@@ -141,10 +141,12 @@ def test_selection_by_norm_does_not_change_the_networks(device):
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("seed", range(2))
 @torch.no_grad()
-def test_compressed_generators_compute_the_same_function_as_masked_ones(encoding, seed, device):
-    gan = gan_of(device, seed)
+def test_compressed_generators_and_generators_with_zeroed_filters_compute_the_same_function(
+    encoding, seed, device
+):
+    gan = gan_with_biases(device, seed)
     architecture = random_architecture(space_of(gan, encoding), seed)
-    small, x = (
+    compressed, x = (
         compress(gan, architecture, filter_groups(gan.generators["a"], encoding)),
         images(device),
     )
@@ -152,44 +154,44 @@ def test_compressed_generators_compute_the_same_function_as_masked_ones(encoding
         generator = gan.generators[domain]
         groups = filter_groups(generator, encoding)
         masked = zero_pruned_channels(generator, groups, architecture.masks(domain))(x)
-        assert torch.allclose(small.generators[domain](x), masked, atol=1e-5)
+        assert torch.allclose(compressed.generators[domain](x), masked, atol=1e-5)
         assert not torch.allclose(generator(x), masked, atol=1e-2)
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_compressed_generators_have_the_filters_that_the_masks_keep(encoding, device):
-    gan = gan_of(device)
+def test_compressed_generators_have_as_many_filters_as_the_masks_keep(encoding, device):
+    gan = gan_with_biases(device)
     architecture = random_architecture(space_of(gan, encoding), 5, density=0.3)
-    small = compress(gan, architecture, filter_groups(gan.generators["a"], encoding))
+    compressed = compress(gan, architecture, filter_groups(gan.generators["a"], encoding))
     for domain in "ab":
-        layers = dict(small.generators[domain].named_modules())
-        groups = free_groups(gan.generators[domain], encoding)
+        layers = dict(compressed.generators[domain].named_modules())
+        groups = prunable_groups(gan.generators[domain], encoding)
         for group, mask in zip(groups, architecture.masks(domain), strict=True):
             assert {len(filters(layers[name])) for name in group.producers} == {mask.sum()}
 
 
-def test_masks_of_ones_change_nothing(device):
-    gan = gan_of(device)
+def test_compression_with_masks_of_ones_keeps_all_weights(device):
+    gan = gan_with_biases(device)
     for encoding in ENCODINGS:
-        small = compress(
+        compressed = compress(
             gan, space_of(gan, encoding).uniform(1.0), filter_groups(gan.generators["a"], encoding)
         )
-        state = small.state_dict()
+        state = compressed.state_dict()
         assert all(torch.equal(state[k], v) for k, v in gan.state_dict().items())
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_compression_copies_the_original_and_its_discriminators(encoding, device):
-    gan = gan_of(device)
+def test_compression_copies_the_discriminators_and_does_not_change_the_original(encoding, device):
+    gan = gan_with_biases(device)
     before = copy.deepcopy(gan.state_dict())
-    small = compress(
+    compressed = compress(
         gan,
         random_architecture(space_of(gan, encoding), 0),
         filter_groups(gan.generators["a"], encoding),
     )
-    state = small.discriminators.state_dict()
+    state = compressed.discriminators.state_dict()
     assert state and all(torch.equal(before[f"discriminators.{k}"], v) for k, v in state.items())
-    for p in small.parameters():
+    for p in compressed.parameters():
         p.data.fill_(7)
     after = gan.state_dict()
     assert after.keys() == before.keys()

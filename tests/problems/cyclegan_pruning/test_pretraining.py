@@ -6,23 +6,23 @@ from moonas.files.tensors import fingerprint
 from moonas.testing import check_resume
 
 
-def test_a_discriminator_that_is_too_deep_is_refused_before_any_work():
+def test_a_discriminator_with_too_many_layers_raises_an_error_when_the_stage_is_built():
     with pytest.raises(ValueError, match="d_layers=4 is invalid: images of 8x8 pixels"):
         pretraining.build(**SMALL | dict(d_layers=4))
 
 
-def test_an_interrupted_pretraining_resumes_with_the_same_bits(domains, tmp_path):
+def test_a_resumed_pretraining_ends_with_the_same_weights(domains, tmp_path):
     def build():
         return pretraining.build(**SMALL | dict(data=domains, epochs=1, decay_epochs=1))
 
     def train(stage):
         return fingerprint(stage.run(1).gan.state_dict())
 
-    straight, stopped = check_resume(build, train, tmp_path)
-    assert stopped == straight
+    uninterrupted, resumed = check_resume(build, train, tmp_path)
+    assert resumed == uninterrupted
 
 
-def test_a_stage_trains_for_its_epochs_and_writes_its_weights(domains, tmp_path):
+def test_a_stage_trains_for_all_epochs_and_writes_the_weights(domains, tmp_path):
     stage = pretraining.build(**SMALL | dict(data=domains, epochs=1, decay_epochs=2))
     assert stage.n_epochs == 3
     trained = stage.run(1)
@@ -31,7 +31,7 @@ def test_a_stage_trains_for_its_epochs_and_writes_its_weights(domains, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"cyclegan.pt", "translations.png"}
 
 
-def test_the_line_of_an_epoch_names_each_loss():
+def test_the_progress_line_of_an_epoch_contains_each_loss():
     metrics = dict(gan_loss=1.0, cycle_loss=0.25, identity_loss=0.5, d_loss=2.0)
     stage = pretraining.build(**SMALL)
     assert stage.line(9, metrics) == (

@@ -17,27 +17,27 @@ from moonas.cli import main
 from moonas.nets.counting import count_params
 
 
-def test_losses_above_the_maximum_are_cut(make):
-    problem = make()
+def test_losses_above_the_maximum_are_clipped(make_problem):
+    problem = make_problem()
     architecture = problem.decode(rows(problem, 1)[0])
     columns = problem.columns_of(architecture, {"a": 1e9, "b": 1.0})
     assert columns["loss_a"] == problem.max_loss and columns["loss_b"] == 1
-    summed = make(norm="sum", cycle_weight=2.0)
-    assert summed.max_loss == summed.n_patches + 2 * 3 * 8 * 8
-    pixels = make(norm="sum", cycle_weight=2.0, loss="generator")
-    assert pixels.max_loss == 3 * 3 * 8 * 8
+    problem_with_sums = make_problem(norm="sum", cycle_weight=2.0)
+    assert problem_with_sums.max_loss == problem_with_sums.n_patches + 2 * 3 * 8 * 8
+    problem_with_pixels = make_problem(norm="sum", cycle_weight=2.0, loss="generator")
+    assert problem_with_pixels.max_loss == 3 * 3 * 8 * 8
 
 
-def test_a_row_with_an_empty_mask_is_refused(make):
-    problem = make()
+def test_a_row_with_an_empty_mask_raises_an_error(make_problem):
+    problem = make_problem()
     x = np.ones(problem.n_var, dtype=bool)
     x[:2] = False
     with pytest.raises(ValueError, match=r"Mask 0 of generator a keeps no filter.*operators\(\)"):
         problem.evaluate(x)
 
 
-def test_a_genetic_algorithm_minimises_the_fitness_of_equation_8(make):
-    problem = make(objectives=["fitness"])
+def test_a_genetic_algorithm_minimizes_the_fitness_of_equation_8(make_problem):
+    problem = make_problem(objectives=["fitness"])
     assert problem.plotted_columns == ("fitness", "size")
     result = run(problem, GA(pop_size=6, **problem.operators()))
     assert result.F.shape == (1,)
@@ -49,14 +49,14 @@ def test_a_genetic_algorithm_minimises_the_fitness_of_equation_8(make):
     )
 
 
-def test_random_search_repairs_empty_masks(make):
-    problem = make(density=0.1)  # most sampled rows have an empty mask
+def test_random_search_repairs_empty_masks(make_problem):
+    problem = make_problem(density=0.1)  # most sampled rows have an empty mask
     assert moonas.front(run(problem, algorithm("random", problem, 6)))
 
 
-def test_other_algorithms_minimise_any_columns_and_the_pick_has_the_lowest_fitness(make):
+def test_nsga2_minimizes_any_columns_and_the_row_with_the_lowest_fitness_is_picked(make_problem):
     names = ["loss_a", "loss_b", "size_a", "size_b"]
-    problem = make(objectives=names)
+    problem = make_problem(objectives=names)
     front = moonas.front(run(problem, NSGA2(pop_size=6, **problem.operators())))
     assert front and list(front[0].objectives) == names
     picked = problem.pick(front)
@@ -64,8 +64,8 @@ def test_other_algorithms_minimise_any_columns_and_the_pick_has_the_lowest_fitne
     assert problem.pick([]) is None
 
 
-def test_coevolution_reads_the_fitness_of_each_generator(make):
-    problem = make(population=5, generations=4)
+def test_coevolution_uses_the_fitness_of_each_generator(make_problem):
+    problem = make_problem(population=5, generations=4)
     result = run(problem, generations=4, copy_algorithm=False)
     coevolution = result.algorithm
     assert result.pop.get("X").dtype == bool
@@ -76,7 +76,7 @@ def test_coevolution_reads_the_fitness_of_each_generator(make):
     assert np.array_equal(coevolution.costs[0], fitness)
 
 
-def test_the_paper_presets_have_the_settings_of_the_paper():
+def test_the_paper_presets_equal_the_settings_in_the_paper():
     s = PruningSettings(**PruningSettings.PRESETS["paper"])
     assert (s.population, s.generations, s.gamma, s.cycle_weight) == (32, 101, 10, 10)
     assert (s.width, s.blocks, s.image_size, s.tune_share) == (64, 9, 256, 0.1)
@@ -99,27 +99,29 @@ def test_the_paper_presets_have_the_settings_of_the_paper():
         (dict(image_size=12), r"expected image_size=12, got image_size=8"),
         (dict(weights="nowhere.pt"), "nowhere.pt is missing"),
         (dict(inception_weights="nowhere.pt"), "none, or an existing file"),
-        (dict(from_run="nowhere"), "none, because from_run already gives the weights"),
+        (dict(from_run="nowhere"), "none, because from_run already provides the weights"),
         (dict(from_run="nowhere", weights=None), "nowhere does not contain cyclegan.pt"),
     ],
 )
-def test_invalid_settings_are_named(make, options, message):
+def test_the_error_for_an_invalid_setting_names_the_setting(make_problem, options, message):
     with pytest.raises(ValueError, match=message):
-        make(**options)
+        make_problem(**options)
 
 
-def test_a_search_interrupted_within_a_generation_equals_an_uninterrupted_one(make, tmp_path):
+def test_a_search_that_was_interrupted_within_a_generation_resumes_with_the_same_result(
+    make_problem, tmp_path
+):
     def search(folder, n_scored=None):
-        problem = make(journal=tmp_path / folder, tune_steps=1)
+        problem = make_problem(journal=tmp_path / folder, tune_steps=1)
         if n_scored is not None:
-            score, left = problem.evaluator.score, iter(range(n_scored))
+            score, remaining = problem.evaluator.score, iter(range(n_scored))
 
-            def until(candidates):
-                if next(left, None) is None:
+            def interrupted_score(candidates):
+                if next(remaining, None) is None:
                     raise KeyboardInterrupt
                 return score(candidates)
 
-            problem.evaluator.score = until
+            problem.evaluator.score = interrupted_score
         try:
             return run(problem, seed=3, generations=2)
         finally:
@@ -127,17 +129,20 @@ def test_a_search_interrupted_within_a_generation_equals_an_uninterrupted_one(ma
 
     with pytest.raises(KeyboardInterrupt):
         search("resumed", n_scored=8)
-    resumed, straight = search("resumed"), search("straight")
-    assert np.array_equal(resumed.pop.get("X"), straight.pop.get("X"))
-    files = [(tmp_path / name / "journal.jsonl").read_bytes() for name in ("resumed", "straight")]
+    resumed, uninterrupted = search("resumed"), search("uninterrupted")
+    assert np.array_equal(resumed.pop.get("X"), uninterrupted.pop.get("X"))
+    files = [
+        (tmp_path / name / "journal.jsonl").read_bytes() for name in ("resumed", "uninterrupted")
+    ]
     assert files[0] == files[1]
 
 
 def contents(folder):
+    """Return the bytes of each file by its name."""
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_the_command_line_searches_and_fine_tunes(few_of_digits, tmp_path, capsys):
+def test_the_command_line_searches_and_fine_tunes(reduced_digits, tmp_path, capsys):
     out = tmp_path / "run"
     search = ["search", "cyclegan-pruning", "--out", str(out), "--set"]
     search += words(TINY["cyclegan-pretraining"] | SMALL, "cyclegan-pretraining")
@@ -148,23 +153,23 @@ def test_the_command_line_searches_and_fine_tunes(few_of_digits, tmp_path, capsy
     folder = out / "cyclegan-pruning"
     written = {"compressed.pt", "cyclegan.pt", "translations.png", "comparison.json"}
     assert written <= set(contents(folder))
-    numbers = json.loads((folder / "comparison.json").read_text())
-    small = read_gan(folder / "compressed.pt")
+    comparison = json.loads((folder / "comparison.json").read_text())
+    compressed = read_gan(folder / "compressed.pt")
     for k in "ab":
-        sizes = numbers["sizes"]["compressed"][k]
-        assert sizes["params"] == count_params(small.gan.generators[k])
+        sizes = comparison["sizes"]["compressed"][k]
+        assert sizes["params"] == count_params(compressed.gan.generators[k])
         assert sizes["cpu_ms"] > 0
     with Image.open(folder / "translations.png") as picture:
         assert picture.size[0] > 500
 
-    # A complete run is not repeated, wherever its folder is; missing files are written again.
+    # A complete run is not repeated, even after its folder is moved; missing files are rewritten.
     before = contents(folder)
     out = out.rename(tmp_path / "moved")
     search[search.index("--out") + 1] = str(out)
     folder = out / "cyclegan-pruning"
     assert main(search) == 0
-    again = capsys.readouterr().out
-    assert "This run is complete" in again and "accuracy original" in again
+    printed = capsys.readouterr().out
+    assert "This run is complete" in printed and "accuracy original" in printed
     assert contents(folder) == before
     (folder / "compressed.pt").unlink()
     assert main(search) == 0
@@ -176,23 +181,25 @@ def test_the_command_line_searches_and_fine_tunes(few_of_digits, tmp_path, capsy
     names = {path.name for path in (out / "training").glob("*.pt") if "weights" not in path.name}
     assert names == {"model-a.pt", "model-b.pt"}
     tuned = read_models(out / "training")
-    assert tuned.architecture == small.architecture
+    assert tuned.architecture == compressed.architecture
     assert tuned.about["settings"]["epochs"] == 1
     shared = ("shape", "side", "data", "encoding", "masks")
-    assert all(tuned.about[key] == small.about[key] for key in shared)
+    assert all(tuned.about[key] == compressed.about[key] for key in shared)
     searched, trained = (
         torch.cat([p.flatten() for p in saved.gan.generators.parameters()])
-        for saved in (small, tuned)
+        for saved in (compressed, tuned)
     )
     assert searched.shape == trained.shape and not torch.equal(searched, trained)
     assert main(train) == 0
     assert "This run is complete" in capsys.readouterr().out
-    # The networks of the search decide the width and the number of blocks.
+    # The width and the number of blocks are always those of the searched networks.
     assert main([*train, "epochs=0", "width=9", "blocks=7", "--out", str(tmp_path / "wide")]) == 0
     assert read_models(tmp_path / "wide").about["shape"]["width"] == 2
 
 
-def test_a_search_with_given_weights_trains_no_cyclegan(domains, weights, tmp_path, capsys):
+def test_a_search_with_weights_from_a_file_does_not_train_a_cyclegan(
+    domains, weights, tmp_path, capsys
+):
     options = PRUNING | dict(data=domains, weights=weights, population=2, generations=1)
     line = ["search", "cyclegan-pruning", "--out", str(tmp_path), "--set", *words(options)]
     assert main(line) == 0

@@ -8,7 +8,7 @@ from moonas.problems.cyclegan_pruning.settings import PruningSettings
 from PIL import Image
 from torch import nn
 
-IDENTITY = nn.ModuleDict({"a": nn.Identity(), "b": nn.Identity()})
+IDENTITY_GENERATORS = nn.ModuleDict({"a": nn.Identity(), "b": nn.Identity()})
 
 
 class Threshold(nn.Module):
@@ -26,7 +26,7 @@ def quality_of(images=None, **options):
     return quality.Quality(settings, info, images, torch.device("cpu"))
 
 
-def test_label_maps_give_fcn_scores(tmp_path):
+def test_fcn_scores_are_computed_from_label_maps(tmp_path):
     folder = write_domains(tmp_path / "data")
     rng, maps = np.random.default_rng(1), []
     (folder / "A" / "test_labels").mkdir()
@@ -35,7 +35,7 @@ def test_label_maps_give_fcn_scores(tmp_path):
         Image.fromarray(maps[-1]).save(folder / "A" / "test_labels" / f"{i}.png")
     options = dict(data=folder, segmentation=f"{__name__}:Threshold", score_batch=3)
     scorer = quality_of(**options)
-    scores = scorer.evaluate(IDENTITY)
+    scores = scorer.evaluate(IDENTITY_GENERATORS)
     assert set(scores) == {"pixel_accuracy_a", "class_accuracy_a", "mean_iou_a"}
     actual = np.stack(maps)
     predicted = (scorer.data["a"].test[:, 0].numpy() > 127).astype(int)
@@ -49,7 +49,7 @@ def test_label_maps_give_fcn_scores(tmp_path):
     assert scores["mean_iou_a"] == pytest.approx(100 * np.mean(ious))
 
 
-def test_a_segmentation_network_may_come_from_a_file(tmp_path, domains):
+def test_a_segmentation_network_is_built_by_a_function_in_a_file(tmp_path, domains):
     file = tmp_path / "network.py"
     file.write_text("import torch\n\ndef make():\n    return torch.nn.Conv2d(3, 2, 1)\n")
     assert isinstance(quality.segmentation_network(f"{file}:make"), nn.Conv2d)
@@ -57,25 +57,25 @@ def test_a_segmentation_network_may_come_from_a_file(tmp_path, domains):
         pretraining.build(**SMALL, data=domains, segmentation="nowhere.py:make")
 
 
-@pytest.mark.parametrize("words", ["nothing", "moonas:nothing", "json:loads", "builtins:dict"])
-def test_a_function_that_returns_no_segmentation_network_is_named(words):
-    with pytest.raises(ValueError, match=f"segmentation='{words}' is invalid"):
-        quality.segmentation_network(words)
+@pytest.mark.parametrize("function", ["nothing", "moonas:nothing", "json:loads", "builtins:dict"])
+def test_the_error_for_a_function_that_returns_no_network_names_the_function(function):
+    with pytest.raises(ValueError, match=f"segmentation='{function}' is invalid"):
+        quality.segmentation_network(function)
 
 
-def test_a_classifier_of_the_target_domain_scores_translated_digits(few_of_digits):
+def test_a_classifier_of_the_target_domain_scores_translated_digits(reduced_digits):
     scorer = quality_of()
-    scores = scorer.evaluate(IDENTITY)
-    assert max(scores["accuracy_a"], scores["accuracy_b"]) < 30  # nothing is translated
+    scores = scorer.evaluate(IDENTITY_GENERATORS)
+    assert max(scores["accuracy_a"], scores["accuracy_b"]) < 30  # images are not translated
     data = {"a": scorer.data["b"], "b": scorer.data["b"]}
-    scores = quality_of(data).evaluate(IDENTITY)
+    scores = quality_of(data).evaluate(IDENTITY_GENERATORS)
     assert scores["accuracy_a"] > 60 and scores["fid_a"] == pytest.approx(0, abs=1e-6)
 
 
-def test_a_generator_whose_output_is_not_finite_has_no_scores(few_of_digits):
-    class Diverged(nn.Module):
+def test_there_are_no_scores_for_a_generator_that_returns_non_finite_pixels(reduced_digits):
+    class NanGenerator(nn.Module):
         def forward(self, images):
             return images * torch.nan
 
-    scores = quality_of().evaluate({"a": Diverged(), "b": nn.Identity()})
+    scores = quality_of().evaluate({"a": NanGenerator(), "b": nn.Identity()})
     assert set(scores) == {"accuracy_b", "fid_b"}

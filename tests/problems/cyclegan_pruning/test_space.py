@@ -17,20 +17,22 @@ def rng(seed=0):
 
 
 def bits_of(text):
+    """Return the ones and zeros in a text as a bool array."""
     return np.array([c == "1" for c in text if c in "01"])
 
 
 def is_valid(X, space=SPACE):
-    """Return, for each row, whether every mask keeps a filter."""
+    """Return a bool per row: whether every mask keeps a filter."""
     return np.all([X[:, part].any(axis=1) for part in space.slices], axis=0)
 
 
 def repaired(X, space=SPACE, seed=0):
+    """Return the rows after the repair :class:`KeepOne`."""
     pop = KeepOne()(SimpleNamespace(space=space), Population.new(X=X), random_state=rng(seed))
     return pop.get("X")
 
 
-def test_a_row_has_the_masks_of_generator_a_then_those_of_b():
+def test_a_row_contains_the_masks_of_generator_a_before_the_masks_of_generator_b():
     architecture = SPACE.decode(bits_of("10 110 | 01 001"))
     assert architecture == Architecture(("10", "110"), ("01", "001"))
     assert SPACE.n_bits == 5
@@ -50,15 +52,15 @@ def test_str_shows_the_number_of_filters_of_each_mask():
     assert str(Space([12]).decode(np.ones(24, bool))) == "12 / 12"
 
 
-def test_exactly_the_rows_without_empty_masks_are_architectures():
-    good = is_valid(ROWS)
-    assert good.sum() == (3 * 7) ** 2
-    for x in ROWS[good]:
+def test_exactly_the_rows_without_empty_masks_can_be_decoded():
+    valid = is_valid(ROWS)
+    assert valid.sum() == (3 * 7) ** 2
+    for x in ROWS[valid]:
         architecture = SPACE.decode(x)
         row = SPACE.encode(architecture)
         assert row.dtype == bool and np.array_equal(row, x)
         assert SPACE.from_json(json.loads(json.dumps(SPACE.to_json(architecture)))) == architecture
-    for x in ROWS[~good]:
+    for x in ROWS[~valid]:
         with pytest.raises(ValueError, match="keeps no filter"):
             SPACE.decode(x)
 
@@ -85,7 +87,7 @@ def test_rows_may_be_ints_floats_or_lists(kind):
         ("10 110 | 01 0011", r"Expected 10 bits; got an array of shape \(11,\)"),
     ],
 )
-def test_an_invalid_row_is_refused(text, message):
+def test_an_invalid_row_raises_an_error(text, message):
     with pytest.raises(ValueError, match=message):
         SPACE.decode(bits_of(text))
 
@@ -104,32 +106,34 @@ def test_an_invalid_row_is_refused(text, message):
         ({"a": ["10", "000"], "b": ["01", "001"]}, "Mask 1 of generator a keeps no filter"),
     ],
 )
-def test_an_invalid_json_value_is_refused(value, message):
+def test_an_invalid_json_value_raises_an_error(value, message):
     with pytest.raises(ValueError, match=message):
         SPACE.from_json(value)
 
 
-def test_a_uniform_architecture_keeps_the_first_filters():
+def test_a_uniform_architecture_without_random_numbers_keeps_the_first_filters():
     masks = ("1000", "1", "1110000000")
     assert Space([4, 1, 10]).uniform(0.3) == Architecture(masks, masks)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.77, 1.0])
 @pytest.mark.parametrize("sampled", [False, True])
-def test_a_uniform_architecture_keeps_a_share_of_every_mask_and_at_least_one_filter(share, sampled):
+def test_a_uniform_architecture_keeps_the_share_of_every_mask_but_at_least_one_filter(
+    share, sampled
+):
     sizes = (4, 1, 10, 7)
     counts = {0.0: (1,) * 4, 0.01: (1,) * 4, 0.3: (1, 1, 3, 2), 0.77: (3, 1, 8, 5), 1.0: sizes}
     for seed in range(5):
         architecture = Space(sizes).uniform(share, rng(seed) if sampled else None)
-        for half in (architecture.a, architecture.b):
-            assert tuple(map(len, half)) == sizes
-            assert tuple(mask.count("1") for mask in half) == counts[share]
+        for masks in (architecture.a, architecture.b):
+            assert tuple(map(len, masks)) == sizes
+            assert tuple(mask.count("1") for mask in masks) == counts[share]
 
 
-def test_filters_are_sampled_uniformly_and_independently():
+def test_uniform_architectures_sample_filters_uniformly_and_independently():
     space, n = Space([5, 3]), 4000
-    stream = rng()
-    X = np.array([space.encode(space.uniform(0.4, stream)) for _ in range(n)])
+    random_state = rng()
+    X = np.array([space.encode(space.uniform(0.4, random_state)) for _ in range(n)])
     p = np.array([2 / 5] * 5 + [1 / 3] * 3)
     p = np.concatenate([p, p])
     assert (abs(X.mean(axis=0) - p) < 4 * np.sqrt(p * (1 - p) / n)).all()  # 4 standard errors
@@ -140,25 +144,25 @@ def test_filters_are_sampled_uniformly_and_independently():
 
 
 def test_repair_does_not_change_valid_rows():
-    good = ROWS[is_valid(ROWS)]
-    found = repaired(good)
-    assert found.dtype == bool and np.array_equal(found, good)
+    valid = ROWS[is_valid(ROWS)]
+    repaired_rows = repaired(valid)
+    assert repaired_rows.dtype == bool and np.array_equal(repaired_rows, valid)
 
 
-def test_repair_adds_one_filter_to_each_empty_mask_and_changes_no_other():
+def test_repair_adds_one_filter_to_each_empty_mask_and_changes_no_other_mask():
     before = ROWS.copy()
-    found = repaired(ROWS)
+    repaired_rows = repaired(ROWS)
     assert np.array_equal(ROWS, before)
-    assert found.dtype == bool and is_valid(found).all()
+    assert repaired_rows.dtype == bool and is_valid(repaired_rows).all()
     for part in SPACE.slices:
         empty = ~ROWS[:, part].any(axis=1)
-        assert (found[empty, part].sum(axis=1) == 1).all()
-        assert np.array_equal(found[~empty, part], ROWS[~empty, part])
+        assert (repaired_rows[empty, part].sum(axis=1) == 1).all()
+        assert np.array_equal(repaired_rows[~empty, part], ROWS[~empty, part])
 
 
 def test_repair_converts_integers_to_bits():
-    found = repaired(ROWS.astype(int))
-    assert found.dtype == bool and np.array_equal(found, repaired(ROWS))
+    repaired_rows = repaired(ROWS.astype(int))
+    assert repaired_rows.dtype == bool and np.array_equal(repaired_rows, repaired(ROWS))
 
 
 def test_repair_samples_filters_uniformly_and_independently():
@@ -167,13 +171,13 @@ def test_repair_samples_filters_uniformly_and_independently():
     for part in space.slices:
         p = 1 / (part.stop - part.start)
         assert (abs(X[:, part].mean(axis=0) - p) < 4 * np.sqrt(p * (1 - p) / n)).all()
-    for one, other in itertools.combinations(space.slices, 2):
-        joint = X[:, one].T.astype(float) @ X[:, other] / n
+    for first, second in itertools.combinations(space.slices, 2):
+        joint = X[:, first].T.astype(float) @ X[:, second] / n
         p = 1 / joint.size
         assert (abs(joint - p) < 4 * np.sqrt(p * (1 - p) / n)).all()
 
 
-def test_repair_depends_on_the_seed_only():
+def test_repair_depends_only_on_the_seed():
     X = np.zeros((20, 10), bool)
     assert np.array_equal(repaired(X, seed=1), repaired(X, seed=1))
     assert not np.array_equal(repaired(X, seed=1), repaired(X, seed=2))

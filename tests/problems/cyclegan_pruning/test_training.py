@@ -15,7 +15,7 @@ from moonas.problems.cyclegan_pruning.training import (
 )
 from torch import nn
 
-SHAPE = dict(width=4, blocks=1, d_width=4, d_layers=1)
+NETWORK_SHAPE = dict(width=4, blocks=1, d_width=4, d_layers=1)
 RECIPE = dict(
     batch=3,
     learning_rate=1e-3,
@@ -33,23 +33,23 @@ def images(n=3, side=8, seed=0):
     return torch.randint(256, (n, 3, side, side), generator=rng, dtype=torch.uint8)
 
 
-def training(seed=1, n=(3, 3), side=8, gan=None, **changes):
-    gan = new_gan(seed, "cpu", **SHAPE) if gan is None else gan
+def new_training(seed=1, n=(3, 3), side=8, gan=None, **changes):
+    gan = new_gan(seed, "cpu", **NETWORK_SHAPE) if gan is None else gan
     data = {"a": images(n[0], side, seed=1), "b": images(n[1], side, seed=2)}
     return Training(gan, data, 8, Recipe(**RECIPE | changes), seed, "test")
 
 
-def plain_step(gan, a, b, rate, cycle, identity):
-    """Make one training step of CycleGAN, term by term as Zhu et al. describe it."""
+def reference_step(gan, a, b, rate, cycle, identity):
+    """Make one training step with every loss term written out as Zhu et al. describe it."""
     g = [p for k in "ab" for p in gan.generators[k].parameters()]
     d = [p for k in "ab" for p in gan.discriminators[k].parameters()]
     g_optimizer = torch.optim.Adam(g, rate, betas=(0.5, 0.999))
     d_optimizer = torch.optim.Adam(d, rate, betas=(0.5, 0.999))
     l1, l2 = nn.L1Loss(), nn.MSELoss()
     to_b, to_a = gan.generators["a"], gan.generators["b"]
-    sees_b, sees_a = gan.discriminators["a"], gan.discriminators["b"]
+    discriminator_b, discriminator_a = gan.discriminators["a"], gan.discriminators["b"]
     fake_b, fake_a = to_b(a), to_a(b)
-    score_b, score_a = sees_b(fake_b), sees_a(fake_a)
+    score_b, score_a = discriminator_b(fake_b), discriminator_a(fake_a)
     loss = l2(score_b, torch.ones_like(score_b)) + l2(score_a, torch.ones_like(score_a))
     loss = loss + cycle * (l1(to_a(fake_b), a) + l1(to_b(fake_a), b))
     loss = loss + identity * (l1(to_b(b), b) + l1(to_a(a), a))
@@ -57,100 +57,104 @@ def plain_step(gan, a, b, rate, cycle, identity):
     loss.backward()
     g_optimizer.step()
     d_optimizer.zero_grad()
-    for sees, real, fake in ((sees_b, b, fake_b), (sees_a, a, fake_a)):
-        right, wrong = sees(real), sees(fake.detach())
-        each = l2(right, torch.ones_like(right)) + l2(wrong, torch.zeros_like(wrong))
-        (0.5 * each).backward()
+    for discriminator, real, fake in ((discriminator_b, b, fake_b), (discriminator_a, a, fake_a)):
+        real_scores, fake_scores = discriminator(real), discriminator(fake.detach())
+        loss = l2(real_scores, torch.ones_like(real_scores))
+        loss = loss + l2(fake_scores, torch.zeros_like(fake_scores))
+        (0.5 * loss).backward()
     d_optimizer.step()
 
 
 @pytest.mark.parametrize("identity", [5.0, 0.0])
-def test_a_step_equals_one_written_out_term_by_term(identity):
-    run = training(identity=identity)
+def test_a_training_step_equals_a_step_with_every_loss_term_written_out(identity):
+    run = new_training(identity=identity)
     run.gan.double()
-    plain = copy.deepcopy(run.gan)
+    reference = copy.deepcopy(run.gan)
     a, b = (scale_pixels(run.images[k]).double() for k in "ab")
     run._batch = lambda domain, rows: {"a": a, "b": b}[domain]
     before = copy.deepcopy(run.gan.state_dict())
     report = run.run(1)
-    plain_step(plain, a, b, 1e-3, 10.0, identity)
+    reference_step(reference, a, b, 1e-3, 10.0, identity)
     assert report.steps == 1 and not report.skipped
     for name, tensor in run.gan.state_dict().items():
         change = (tensor - before[name]).abs().max()
-        # The gradient of a bias before a normalization is rounding error, which Adam scales up.
+        # Before a normalization, gradients of biases are rounding errors, which Adam amplifies.
         if name.endswith("weight"):
             assert change > 1e-4
-            assert torch.allclose(tensor, plain.state_dict()[name], atol=1e-9), name
+            assert torch.allclose(tensor, reference.state_dict()[name], atol=1e-9), name
 
 
-def test_an_epoch_uses_the_larger_domain_once_and_repeats_the_smaller_one():
-    run = training(n=(12, 5))
+def test_an_epoch_uses_the_larger_domain_once_and_repeats_the_smaller_domain():
+    run = new_training(n=(12, 5))
     seen = {"a": [], "b": []}
     batch = run._batch
 
-    def note(domain, rows):
+    def record_rows(domain, rows):
         seen[domain] += rows[domain].tolist()
         return batch(domain, rows)
 
-    run._batch = note
+    run._batch = record_rows
     assert run.epoch().steps == 4
     assert sorted(seen["a"]) == list(range(12))
     assert sorted(seen["b"][:5]) == sorted(seen["b"][5:10]) == list(range(5))
 
 
-def test_half_of_the_images_from_a_full_buffer_are_old():
-    run = training(pool=4)
+def test_half_of_the_images_are_earlier_images_once_the_buffer_is_full():
+    run = new_training(pool=4)
     first = torch.arange(4.0)[:, None, None, None].expand(4, 3, 8, 8)
-    assert torch.equal(run._pooled("a", first), first)
-    old = 0
+    assert torch.equal(run._mix_with_earlier_images("a", first), first)
+    n_earlier = 0
     for i in range(4, 2004):
-        given = run._pooled("a", torch.full((1, 3, 8, 8), float(i)))
-        value = float(given[0, 0, 0, 0])
+        mixed = run._mix_with_earlier_images("a", torch.full((1, 3, 8, 8), float(i)))
+        value = float(mixed[0, 0, 0, 0])
         if value != i:
-            old += 1
+            n_earlier += 1
             assert value < i
-    assert abs(old / 2000 - 0.5) < 4 * np.sqrt(0.25 / 2000)
+    assert abs(n_earlier / 2000 - 0.5) < 4 * np.sqrt(0.25 / 2000)
     assert len(run.pools["a"]) == 4 and not run.pools["b"]
-    without = training(pool=0)
-    assert torch.equal(without._pooled("a", first), first) and not without.pools["a"]
+    no_buffer = new_training(pool=0)
+    assert (
+        torch.equal(no_buffer._mix_with_earlier_images("a", first), first)
+        and not no_buffer.pools["a"]
+    )
 
 
 @pytest.mark.parametrize("changes", [{}, dict(pool=4, flip=True)])
-def test_a_resumed_training_equals_an_uninterrupted_one(changes):
-    straight = training(n=(9, 7), side=10, **changes)
-    stopped = training(n=(9, 7), side=10, **changes)
-    straight.epoch()
-    stopped.epoch()
-    state = {k: v.clone() for k, v in stopped.state().items()}
-    other = training(seed=2, n=(9, 7), side=10, **changes)
-    other.load_state(state)
-    straight.epoch(0.5)
-    other.epoch(0.5)
-    for name, tensor in straight.state().items():
-        assert torch.equal(tensor, other.state()[name]), name
+def test_a_resumed_training_equals_an_uninterrupted_training(changes):
+    uninterrupted = new_training(n=(9, 7), side=10, **changes)
+    interrupted = new_training(n=(9, 7), side=10, **changes)
+    uninterrupted.epoch()
+    interrupted.epoch()
+    state = {k: v.clone() for k, v in interrupted.state().items()}
+    resumed = new_training(seed=2, n=(9, 7), side=10, **changes)
+    resumed.load_state(state)
+    uninterrupted.epoch(0.5)
+    resumed.epoch(0.5)
+    for name, tensor in uninterrupted.state().items():
+        assert torch.equal(tensor, resumed.state()[name]), name
 
 
 def test_images_with_a_margin_are_cropped_and_flipped_at_random():
-    run = training(side=10, flip=True)
+    run = new_training(side=10, flip=True)
     rows = {"a": torch.zeros(200, dtype=torch.int64)}
-    whole = scale_pixels(run.images["a"][0])
-    crops = [whole[..., y : y + 8, x : x + 8] for y in range(3) for x in range(3)]
+    image_with_margin = scale_pixels(run.images["a"][0])
+    crops = [image_with_margin[..., y : y + 8, x : x + 8] for y in range(3) for x in range(3)]
     crops += [crop.flip(-1) for crop in crops]
     seen = set()
-    for image in run._batch("a", rows):  # each image is cropped independently
-        (which,) = [i for i, crop in enumerate(crops) if torch.equal(image, crop)]
-        seen.add(which)
+    for sample in run._batch("a", rows):  # each sample is cropped independently
+        (crop_index,) = [i for i, crop in enumerate(crops) if torch.equal(sample, crop)]
+        seen.add(crop_index)
     assert len(seen) == len(crops)
 
 
 def test_the_learning_rate_is_constant_and_then_decays_linearly():
-    shares = [learning_rate_factor(epoch, 3, 4) for epoch in range(7)]
-    assert shares == pytest.approx([1, 1, 1, 0.8, 0.6, 0.4, 0.2])
+    factors = [learning_rate_factor(epoch, 3, 4) for epoch in range(7)]
+    assert factors == pytest.approx([1, 1, 1, 0.8, 0.6, 0.4, 0.2])
     assert [learning_rate_factor(epoch, 2, 0) for epoch in range(2)] == [1, 1]
 
 
-def test_a_step_without_a_finite_loss_changes_nothing():
-    run = training()
+def test_a_step_with_a_non_finite_loss_changes_no_weights():
+    run = new_training()
     with torch.no_grad():
         run.gan.generators["a"][1].weight[0] = torch.nan
     before = copy.deepcopy(run.gan.state_dict())
@@ -162,16 +166,16 @@ def test_a_step_without_a_finite_loss_changes_nothing():
 
 
 @pytest.mark.parametrize("encoding", ["filters", "released"])
-def test_training_a_masked_network_equals_training_the_pruned_one(encoding):
-    gan = new_gan(3, "cpu", **SHAPE)
+def test_training_with_zeroed_filters_equals_training_the_pruned_network(encoding):
+    gan = new_gan(3, "cpu", **NETWORK_SHAPE)
     with torch.no_grad():
         for p in gan.generators.parameters():
             p.mul_(5)
     groups = channel_groups(gan.generators["a"], 3)
     sizes = [4, 8, 16, *([16] if encoding == "filters" else []), 8, 4]
     architecture = Space(sizes).uniform(0.5, np.random.default_rng(0))
-    of = filter_groups(gan.generators["a"], encoding)
-    small = compress(gan, architecture, of).double()
+    shared_groups = filter_groups(gan.generators["a"], encoding)
+    pruned = compress(gan, architecture, shared_groups).double()
     masked = copy.deepcopy(gan)
     for k in "ab":
         masks = architecture.masks(k)
@@ -179,20 +183,22 @@ def test_training_a_masked_network_equals_training_the_pruned_one(encoding):
             masks = [*masks[:3], masks[2], *masks[3:]]
         masked.generators[k] = zero_pruned_channels(gan.generators[k], groups, masks)
     masked = masked.double()
-    off = {k: p == 0 for k, p in masked.generators.named_parameters() if k.endswith("weight")}
-    assert all(mask.any() for mask in off.values())
-    runs = [training(seed=3, gan=net, n=(6, 6)) for net in (small, masked)]
+    zeroed = {k: p == 0 for k, p in masked.generators.named_parameters() if k.endswith("weight")}
+    assert all(mask.any() for mask in zeroed.values())
+    runs = [new_training(seed=3, gan=net, n=(6, 6)) for net in (pruned, masked)]
     for run in runs:
-        draw = run._batch
-        run._batch = lambda domain, rows, draw=draw: draw(domain, rows).double()
+        batch = run._batch
+        run._batch = lambda domain, rows, batch=batch: batch(domain, rows).double()
         run.run(4)
     for name, p in masked.generators.named_parameters():
-        if name in off:
-            assert (p[off[name]] == 0).all(), name
+        if name in zeroed:
+            assert (p[zeroed[name]] == 0).all(), name
     x = scale_pixels(images(2, seed=9)).double()
     for k in "ab":
-        translated = small.generators[k](x)
+        translated = pruned.generators[k](x)
         assert torch.allclose(translated, masked.generators[k](x), atol=1e-5)
         assert not torch.allclose(
-            translated, compress(gan, architecture, of).double().generators[k](x), atol=1e-3
+            translated,
+            compress(gan, architecture, shared_groups).double().generators[k](x),
+            atol=1e-3,
         )
