@@ -1,4 +1,4 @@
-"""Do moonas's operators search tables as well as other libraries, with equal budgets?
+"""Do moonas's operators search tables as well as other operators, with equal budgets?
 
 Question: genes are labels. With the same budget and population size, does NSGA-II with the
 problem's operators reach as large a hypervolume as NSGA-II with integer SBX and polynomial mutation
@@ -414,7 +414,7 @@ def report(name, description, runs, baselines, seeds):
     """Print the results of a problem and return them."""
     true_hypervolume = description["true_hypervolume"]
     by_label = {label: [run for run in runs if run["baseline"] == label] for label in baselines}
-    rows = {label: summarize(own, true_hypervolume) for label, own in by_label.items()}
+    rows = {label: summarize(group, true_hypervolume) for label, group in by_label.items()}
     add_tests(rows)
     print(f"\n## {name}\n\n{description['evaluations']} evaluations per run, population ", end="")
     print(
@@ -457,8 +457,8 @@ def main():
     runs = run_all(problems, descriptions, baselines, args)
     results = {}
     for name, description in descriptions.items():
-        own = [run for run in runs if run["problem"] == name]
-        results[name] = report(name, description, own, baselines, args.seeds)
+        problem_runs = [run for run in runs if run["problem"] == name]
+        results[name] = report(name, description, problem_runs, baselines, args.seeds)
     packages = [
         "moonas",
         "pymoo",

@@ -2,7 +2,7 @@
 
 Question: does the latency of the networks in stage 2 of EG-DARTS depend on depth rather than on
 parameters (section IV-D)? Does the front still improve after 5 generations (section IV-E)? And is
-the picked network smaller with the cells of stage 1 than with those of P-DARTS (Table IV)?
+the picked network smaller with the cells of stage 1 than with the cells of P-DARTS (Table IV)?
 
 Method: searches with the digits preset, but with 15 generations of 15 networks. Latency is measured
 for one image on one thread: the minimum of five rounds, each the median of 15 passes. Depth is the

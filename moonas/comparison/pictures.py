@@ -183,7 +183,7 @@ def cliques(mean: np.ndarray, critical: float) -> list[tuple[int, int]]:
 
 
 def plot_retraining(comparison: Comparison, problem: str) -> Figure:
-    """Plot the first objective of every pick: after training from scratch over in the search.
+    """Plot the first objective of every pick after training from scratch over its search value.
 
     Args:
         comparison: the comparison.

@@ -124,7 +124,7 @@ def make_plan(
 
 
 def _by_label(items: Mapping[str, Any] | Iterable[str]) -> dict[str, Any]:
-    """Return a dict from label to item; an item without a label is its label."""
+    """Return a dict from label to item; names without labels serve as labels."""
     return dict(items) if isinstance(items, Mapping) else {name: name for name in items}
 
 

@@ -64,7 +64,7 @@ class Comparison:
 
     @cached_property
     def results(self) -> list[dict[str, Any]]:
-        """One row per problem and algorithm; with a failed run, a row contains only counts.
+        """One row per problem and algorithm; if a run failed, the row contains only counts.
 
         The columns are
 

@@ -182,7 +182,7 @@ def run_algorithm(
 def _termination(algorithm: Algorithm, evaluations: int) -> tuple[str, int]:
     """Return pymoo's termination criterion for a budget of evaluations.
 
-    With such a budget, pymoo ends RVEA one generation too early; RVEA gets a number of generations.
+    RVEA gets a number of generations, because pymoo ends it one generation too early otherwise.
     """
     if isinstance(algorithm, RVEA):
         offspring = max(0, evaluations - algorithm.pop_size)

@@ -102,7 +102,7 @@ def label_axes(axes: Axes, x: Column, y: Column) -> None:
 
 
 def table_columns(problem: ArchitectureProblem) -> list[Column]:
-    """Return the columns to minimize that are objectives or have ``in_table`` set."""
+    """Return the columns of a front table: minimized columns that are objectives or in_table."""
     chosen = (c for c in problem.columns if c.in_table or c.name in problem.objectives)
     return [column for column in chosen if column.direction == "min"]
 

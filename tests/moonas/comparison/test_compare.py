@@ -319,7 +319,7 @@ def test_moonas_compare_runs_and_resumes_a_comparison(tmp_path, capsys):
 
 
 def test_ctaea_starts_with_a_complete_population():
-    """If duplicate elimination leaves fewer individuals, C-TAEA in pymoo never terminates."""
+    """If duplicate elimination leaves too few individuals, pymoo's C-TAEA never terminates."""
     problem = moonas.load_problem("digits-table", population=60)
     seeds = range(1, 40)
     samples = [
