@@ -1,27 +1,28 @@
-"""Do moonas's operators search tables as well as those of other libraries, at equal evaluations?
+"""Do moonas's operators search tables as well as other operators, with equal budgets?
 
-Question: genes are labels. With the same budget and population, does NSGA-II with the problem's
-operators reach as large a hypervolume as NSGA-II with integer SBX and polynomial mutation (as in
-pymoo's documentation), pymoo's MixedVariableGA, Optuna's NSGAIISampler, and NSGA-II as in DEAP's
-example? Random search and SPEA2 with moonas's operators are included as well. With moonas's
-operators, no run evaluates an architecture twice; the other baselines have no such rule.
+Question: genes are labels. With the same budget and population size, does NSGA-II with the
+problem's operators reach as large a hypervolume as NSGA-II with integer SBX and polynomial mutation
+(as in pymoo's documentation), pymoo's MixedVariableGA, Optuna's NSGAIISampler, and NSGA-II as in
+DEAP's example? Random search and SPEA2 with moonas's operators are included as well. With moonas's
+operators, no run evaluates an architecture twice; the other baselines may do so.
 
-Method: every baseline has the numbers of choices and the population of the problem's settings, and
-otherwise the defaults or the example of its own documentation: MixedVariableGA with rank and
+Method: every baseline uses the problem's numbers of choices and its population size, and otherwise
+the defaults or the example in the documentation of the library: MixedVariableGA with rank and
 crowding survival, NSGAIISampler with one categorical parameter per gene, DEAP with uniform
 crossover (probability 0.9 per pair, 0.5 per gene) and mutUniformInt (on average one gene per
 child). An evaluation is a table look-up; repeated evaluations count again, and evaluations of the
 last generation beyond the budget do not count. Each run has one seed, for pymoo, Optuna's sampler
 or random.seed (DEAP uses Python's global generator); run i of every baseline has the same seed. The
-hypervolume includes everything that a run evaluated and is normalized by the bounds of the problem.
-"log10 gap" is the logarithm of the difference to the true front's hypervolume, and "to 99 %" the
-number of evaluations after which a run reaches 99 % of it; both are medians. A12 is the probability
-that a run of NSGA-II with moonas's operators is better than a run of the baseline; p is that of a
-two-sided Wilcoxon test over paired seeds, with Holm's correction for all baselines of a problem.
+hypervolume includes all architectures that a run evaluates and is normalized by the bounds of the
+problem. "log10 gap" is the logarithm of the difference from the true front's hypervolume, and "to
+99 %" the number of evaluations until a run reaches 99 % of the true hypervolume; both are medians.
+A12 is the probability that a run of NSGA-II with moonas's operators is better than a run of the
+baseline; p is the p-value of a two-sided Wilcoxon test over paired seeds, with Holm's correction
+for all baselines of a problem.
 
 Command: python benchmarks/baselines.py --nasbench201 FILE        (2 CPU cores, about 2 minutes)
 Device: CPU. Optuna and DEAP (pip install optuna deap) and FILE, a table of NAS-Bench-201, are
-optional; what is missing is skipped.
+optional; without them, the baselines or the problem that require them are skipped.
 Output: baselines.json, next to this file, and a Markdown table per problem.
 """
 
@@ -56,14 +57,14 @@ from moonas.views.tables import Table, to_markdown
 
 HERE = Path(__file__).parent
 PROBLEMS = ("digits-table", "nasbench201")
-OURS = "nsga2 (moonas)"
-TARGET = 0.99  # share of the true hypervolume
-ROUNDING = 1e-12  # hypervolumes that differ by less count as equal
-LEVEL = 0.05  # significance level
+REFERENCE = "nsga2 (moonas)"
+TARGET_SHARE = 0.99  # of the true hypervolume
+TOLERANCE = 1e-12  # hypervolumes that differ by less count as equal
+SIGNIFICANCE_LEVEL = 0.05
 
 
 class Recorder(RunCallback):
-    """Records the objectives of a run until its budget is spent.
+    """Records the objectives of a run until its budget is exhausted.
 
     Args:
         problem: a :class:`~moonas.tabular.TabularProblem` that no other run uses.
@@ -73,13 +74,13 @@ class Recorder(RunCallback):
     def __init__(self, problem, budget):
         self.problem, self.budget = problem, budget
         self.n_evaluated, self._parts = 0, []
-        self.population = problem.settings.population
+        self.population_size = problem.settings.population
         self.n_choices = problem.n_choices.tolist()
-        problem.callbacks.append(self)  # records evaluations by algorithms of pymoo
+        problem.callbacks.append(self)  # records the evaluations of pymoo algorithms
 
     @property
     def remaining(self):
-        """Number of evaluations that are left in the budget."""
+        """Number of evaluations that remain in the budget."""
         return self.budget - self.n_evaluated
 
     def evaluate(self, rows):
@@ -94,7 +95,7 @@ class Recorder(RunCallback):
         Raises:
             ValueError: a row is invalid.
         """
-        F = self.problem.evaluate(np.array(rows))  # no callback is called outside a run of pymoo
+        F = self.problem.evaluate(np.array(rows))  # calls no callback outside a pymoo run
         self._record(F)
         return F
 
@@ -102,7 +103,7 @@ class Recorder(RunCallback):
         """Return the objectives of all evaluations within the budget, (budget, n_obj), in order.
 
         Raises:
-            RuntimeError: the run ended before its budget was spent.
+            RuntimeError: the run ended before its budget was exhausted.
         """
         if self.remaining:
             raise RuntimeError(
@@ -120,7 +121,7 @@ class Recorder(RunCallback):
 
 
 def with_operators_of_moonas(name):
-    """Return a baseline: an algorithm by name, with the operators of the problem."""
+    """Return a function that runs an algorithm by name with the operators of the problem."""
 
     def run(recorder, seed):
         problem = recorder.problem
@@ -131,10 +132,10 @@ def with_operators_of_moonas(name):
 
 
 def integer_nsga2(recorder, seed):
-    """Run NSGA-II with the operators that pymoo's documentation uses for integers."""
+    """Run NSGA-II with the operators for integers in pymoo's documentation."""
     rounded = dict(prob=1.0, eta=3.0, vtype=float, repair=RoundingRepair())
     algorithm = NSGA2(
-        pop_size=recorder.population,
+        pop_size=recorder.population_size,
         sampling=IntegerRandomSampling(),
         crossover=SBX(**rounded),
         mutation=PM(**rounded),
@@ -142,11 +143,11 @@ def integer_nsga2(recorder, seed):
     minimize(recorder.problem, algorithm, ("n_eval", recorder.budget), seed=seed)
 
 
-class Choices(Problem):
-    """A table as a problem with mixed variables: a row is a dict with one choice per gene.
+class ChoiceProblem(Problem):
+    """A tabular problem with pymoo's mixed variables: a row is a dict with one choice per gene.
 
     Args:
-        recorder: evaluates the rows.
+        recorder: recorder that evaluates the rows.
     """
 
     def __init__(self, recorder):
@@ -161,8 +162,8 @@ class Choices(Problem):
 
 def mixed_variable_ga(recorder, seed):
     """Run pymoo's genetic algorithm for mixed variables; all variables are choices."""
-    algorithm = MixedVariableGA(pop_size=recorder.population, survival=RankAndCrowding())
-    minimize(Choices(recorder), algorithm, ("n_eval", recorder.budget), seed=seed)
+    algorithm = MixedVariableGA(pop_size=recorder.population_size, survival=RankAndCrowding())
+    minimize(ChoiceProblem(recorder), algorithm, ("n_eval", recorder.budget), seed=seed)
 
 
 def optuna_nsga2(recorder, seed):
@@ -175,7 +176,7 @@ def optuna_nsga2(recorder, seed):
         return recorder.evaluate([row])[0].tolist()
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler = optuna.samplers.NSGAIISampler(population_size=recorder.population, seed=seed)
+    sampler = optuna.samplers.NSGAIISampler(population_size=recorder.population_size, seed=seed)
     directions = ["minimize"] * recorder.problem.n_obj
     study = optuna.create_study(directions=directions, sampler=sampler)
     study.optimize(objective, n_trials=recorder.budget)
@@ -193,15 +194,15 @@ def deap_nsga2(recorder, seed):
             super().__init__(genes)
             self.fitness = Fitness()
 
-    def evaluated(individuals):
+    def evaluate(individuals):
         for individual, f in zip(individuals, recorder.evaluate(individuals), strict=True):
             individual.fitness.values = tuple(f)
         return individuals
 
-    random.seed(seed)  # DEAP uses the global generator
-    size, highest = recorder.population, [n - 1 for n in recorder.n_choices]
+    random.seed(seed)  # DEAP uses Python's global generator
+    size, highest = recorder.population_size, [n - 1 for n in recorder.n_choices]
     initial = [Individual(random.randint(0, high) for high in highest) for _ in range(size)]
-    population = tools.selNSGA2(evaluated(initial), size)
+    population = tools.selNSGA2(evaluate(initial), size)
     while recorder.remaining:
         children = [Individual(parent) for parent in _tournament(tools, population)]
         for first, second in zip(children[::2], children[1::2], strict=False):
@@ -209,61 +210,61 @@ def deap_nsga2(recorder, seed):
                 tools.cxUniform(first, second, indpb=0.5)
         for child in children:
             tools.mutUniformInt(child, low=0, up=highest, indpb=1 / len(child))
-        population = tools.selNSGA2(population + evaluated(children), size)
+        population = tools.selNSGA2(population + evaluate(children), size)
 
 
 def _tournament(tools, population):
-    """Select as many parents as the population has; DEAP selects a multiple of four at a time."""
+    """Select one parent per individual; a single call in DEAP selects only multiples of four."""
     size = len(population)
-    rest = size % 4
-    parents = tools.selTournamentDCD(population, size - rest)
-    return parents + tools.selTournamentDCD(population, rest)[:rest]
+    remainder = size % 4
+    parents = tools.selTournamentDCD(population, size - remainder)
+    return parents + tools.selTournamentDCD(population, remainder)[:remainder]
 
 
-MOONAS = {
-    OURS: with_operators_of_moonas("nsga2"),
+MOONAS_BASELINES = {
+    REFERENCE: with_operators_of_moonas("nsga2"),
     "random (moonas)": with_operators_of_moonas("random"),
     "spea2 (moonas)": with_operators_of_moonas("spea2"),
 }
-OTHERS = {
+OTHER_BASELINES = {
     "nsga2, integer SBX and PM": integer_nsga2,
     "MixedVariableGA": mixed_variable_ga,
     "Optuna NSGAIISampler": optuna_nsga2,
     "DEAP NSGA-II": deap_nsga2,
 }
-BASELINES = MOONAS | OTHERS
-REQUIRED_PACKAGES = {"Optuna NSGAIISampler": "optuna", "DEAP NSGA-II": "deap"}  # optional
+BASELINES = MOONAS_BASELINES | OTHER_BASELINES
+OPTIONAL_PACKAGES = {"Optuna NSGAIISampler": "optuna", "DEAP NSGA-II": "deap"}  # by baseline
 
 
-def run_one(name, options, baseline, seed, evaluations, true):
-    """Make one run and return its results, or its error under the key "failed"."""
+def run_baseline(name, options, baseline, seed, evaluations, true_hypervolume):
+    """Run a baseline once; return its results, or its error message under the key "failed"."""
     run = {"problem": name, "baseline": baseline, "seed": seed}
     try:
         recorder = Recorder(moonas.load_problem(name, **options), evaluations)
         BASELINES[baseline](recorder, seed)
-        return run | results_of(recorder, true)
-    except Exception as error:  # a failed baseline must not stop the others
+        return run | results_of(recorder, true_hypervolume)
+    except Exception as error:  # a failing baseline must not stop the other baselines
         return run | {"failed": f"{type(error).__name__}: {error}"}
 
 
-def results_of(recorder, true):
-    """Return hypervolumes and the number of evaluations to 99 % of the true hypervolume."""
+def results_of(recorder, true_hypervolume):
+    """Return hypervolumes, and the number of evaluations until 99 % of the true hypervolume."""
     F, bounds = recorder.objectives(), recorder.problem.objective_bounds()
 
     def hypervolume_after(n):
         return hypervolume(F[:n], bounds)
 
     counts = range(1, len(F) + 1)
-    n_to_target = 1 + bisect_left(counts, TARGET * true, key=hypervolume_after)
+    n_to_target = 1 + bisect_left(counts, TARGET_SHARE * true_hypervolume, key=hypervolume_after)
     return {
         "hypervolume": hypervolume_after(len(F)),
-        "first_generation": hypervolume_after(recorder.population),
+        "first_generation": hypervolume_after(recorder.population_size),
         "evaluations_to_99": n_to_target if n_to_target <= len(F) else math.inf,
     }
 
 
 def available_problems(args):
-    """Return the options of each problem that can run, by name; print the ones that cannot."""
+    """Return the options of each available problem, by name; print the skipped problems."""
     options = {name: {} for name in args.problems}
     if "nasbench201" in options:
         options["nasbench201"] = {"table": args.nasbench201}
@@ -274,9 +275,9 @@ def available_problems(args):
 
 
 def available_baselines():
-    """Return the labels of the baselines that can run; print the ones that cannot."""
+    """Return the labels of the available baselines; print the skipped baselines."""
     missing = {
-        label: package for label, package in REQUIRED_PACKAGES.items() if find_spec(package) is None
+        label: package for label, package in OPTIONAL_PACKAGES.items() if find_spec(package) is None
     }
     for label, package in missing.items():
         print(f"Skipped {label} because {package} is not installed (pip install {package}).")
@@ -284,7 +285,7 @@ def available_baselines():
 
 
 def describe(name, options, evaluations):
-    """Return what all runs on a problem have in common."""
+    """Return the properties that all runs on a problem share."""
     problem = moonas.load_problem(name, **options)
     settings = problem.settings
     return {
@@ -298,7 +299,7 @@ def describe(name, options, evaluations):
 
 
 def run_all(problems, descriptions, baselines, args):
-    """Make all runs, in any order, and print a line after each; return them sorted by seed."""
+    """Run all baselines with all seeds, and print a line per run; return results by seed."""
     tasks = [
         (
             name,
@@ -314,7 +315,7 @@ def run_all(problems, descriptions, baselines, args):
     ]
     runs = []
     pool = Parallel(args.jobs, return_as="generator_unordered")
-    for run in pool(delayed(run_one)(*task) for task in tasks):
+    for run in pool(delayed(run_baseline)(*task) for task in tasks):
         runs.append(run)
         outcome = run["failed"] if "failed" in run else f"hypervolume {run['hypervolume']:.5f}"
         name = f"{run['problem']}, {run['baseline']}, seed {run['seed']}"
@@ -322,8 +323,8 @@ def run_all(problems, descriptions, baselines, args):
     return sorted(runs, key=lambda run: run["seed"])
 
 
-def summarize(runs, true):
-    """Summarize the runs of a baseline on a problem, or how often and why they failed."""
+def summarize(runs, true_hypervolume):
+    """Summarize the runs of a baseline on a problem, or their failures if any run failed."""
     failed = [run["failed"] for run in runs if "failed" in run]
     if failed:
         return {"failed": len(failed), "reason": failed[0]}
@@ -334,7 +335,7 @@ def summarize(runs, true):
         "median": median,
         "q1": q1,
         "q3": q3,
-        "log10_gap": _finite(np.median([_log_gap(value, true) for value in values])),
+        "log10_gap": _finite(np.median([_log_gap(value, true_hypervolume) for value in values])),
         "evaluations_to_99": _finite(np.median(evaluations)),
         "reached_99": int(np.isfinite(evaluations).sum()),
         "first_generation": float(np.median([run["first_generation"] for run in runs])),
@@ -342,31 +343,31 @@ def summarize(runs, true):
     }
 
 
-def _log_gap(value, true):
-    """Return log10 of the difference of two hypervolumes, -inf if they are equal."""
-    gap = true - value
-    return math.log10(gap) if gap > ROUNDING else -math.inf
+def _log_gap(value, true_hypervolume):
+    """Return log10 of the gap to the true hypervolume; -inf for no gap."""
+    gap = true_hypervolume - value
+    return math.log10(gap) if gap > TOLERANCE else -math.inf
 
 
 def _finite(value):
-    """Return a JSON number, or None for an infinite one."""
+    """Return a number as a float; None, which JSON can represent, for an infinite number."""
     return float(value) if math.isfinite(value) else None
 
 
 def add_tests(rows):
-    """Add A12 and the corrected p of NSGA-II with moonas's operators to each other row."""
+    """Add A12 and the corrected p-value, against moonas's NSGA-II, to each baseline."""
     succeeded = {label: row["hypervolumes"] for label, row in rows.items() if "median" in row}
-    if OURS not in succeeded:
+    if REFERENCE not in succeeded:
         return
-    digits = round(-math.log10(ROUNDING))
+    digits = round(-math.log10(TOLERANCE))
     values = {label: np.round(runs, digits) for label, runs in succeeded.items()}
-    ours = values.pop(OURS)
-    p = statistics.holm([statistics.wilcoxon(ours, other) for other in values.values()])
+    reference = values.pop(REFERENCE)
+    p = statistics.holm([statistics.wilcoxon(reference, other) for other in values.values()])
     for (label, other), corrected in zip(values.items(), p.tolist(), strict=True):
-        rows[label] |= {"a12": statistics.a12(ours, other), "p_holm": corrected}
+        rows[label] |= {"a12": statistics.a12(reference, other), "p_holm": corrected}
 
 
-def table(rows, seeds):
+def markdown_table(rows, seeds):
     """Return a Markdown table sorted by median hypervolume, with failed baselines at the end."""
     titles = ["baseline", "hypervolume", "quartiles", "log10 gap", "to 99 %", "reached"]
     order = sorted(rows.items(), key=lambda item: -item[1].get("median", -1))
@@ -390,48 +391,49 @@ def _cells(row, seeds):
 
 
 def verdict(name, rows):
-    """Return a sentence that compares moonas's NSGA-II with the best of the other libraries."""
+    """Return a sentence that compares moonas's NSGA-II with the best other library."""
     succeeded = {label: row for label, row in rows.items() if "median" in row}
-    others = [label for label in OTHERS if label in succeeded]
-    if OURS not in succeeded or not others:
+    others = [label for label in OTHER_BASELINES if label in succeeded]
+    if REFERENCE not in succeeded or not others:
         return f"{name}: nothing to compare."
     best = max(others, key=lambda label: succeeded[label]["median"])
-    ours, theirs = succeeded[OURS]["median"], succeeded[best]["median"]
+    ours, theirs = succeeded[REFERENCE]["median"], succeeded[best]["median"]
     lead = ours - theirs
-    if abs(lead) <= ROUNDING:
-        comparison = f"equals the best of the others, {best}: both have"
+    if abs(lead) <= TOLERANCE:
+        comparison = f"equals the best other baseline, {best}: both have"
     elif lead > 0:
-        comparison = f"exceeds the best of the others, {best}, by {lead:.2g}:"
+        comparison = f"exceeds the best other baseline, {best}, by {lead:.2g}:"
     else:
-        comparison = f"is {-lead:.2g} below the best of the others, {best}:"
+        comparison = f"is {-lead:.2g} below the best other baseline, {best}:"
     tests = f"A12 {succeeded[best]['a12']:.2f}, p {succeeded[best]['p_holm']:.2g}"
-    medians = f"{ours:.5f}" if abs(lead) <= ROUNDING else f"{ours:.5f} against {theirs:.5f}"
-    return f"{name}: {OURS} {comparison} {medians} ({tests})."
+    medians = f"{ours:.5f}" if abs(lead) <= TOLERANCE else f"{ours:.5f} against {theirs:.5f}"
+    return f"{name}: {REFERENCE} {comparison} {medians} ({tests})."
 
 
 def report(name, description, runs, baselines, seeds):
     """Print the results of a problem and return them."""
-    true = description["true_hypervolume"]
+    true_hypervolume = description["true_hypervolume"]
     by_label = {label: [run for run in runs if run["baseline"] == label] for label in baselines}
-    rows = {label: summarize(own, true) for label, own in by_label.items()}
+    rows = {label: summarize(group, true_hypervolume) for label, group in by_label.items()}
     add_tests(rows)
     print(f"\n## {name}\n\n{description['evaluations']} evaluations per run, population ", end="")
     print(
-        f"{description['population']}, {seeds} seeds; hypervolume of the true front {true:.5f}.\n"
+        f"{description['population']}, {seeds} seeds; hypervolume of the true front "
+        f"{true_hypervolume:.5f}.\n"
     )
-    print(table(rows, seeds))
+    print(markdown_table(rows, seeds))
     for label, row in rows.items():
         if "failed" in row:
             print(f"{label} failed in {row['failed']} of {seeds} runs: {row['reason']}")
-    if statistics.least_p(seeds, max(1, len(rows) - 1)) > LEVEL:
-        print(f"{seeds} seeds are too few for a test: p cannot be below {LEVEL}.")
+    if statistics.smallest_p(seeds, max(1, len(rows) - 1)) > SIGNIFICANCE_LEVEL:
+        print(f"{seeds} seeds are too few for a test: p cannot be below {SIGNIFICANCE_LEVEL}.")
     sentence = verdict(name, rows)
     print(sentence)
     return description | {"verdict": sentence, "baselines": rows}
 
 
 def main():
-    """Run everything, print a table per problem, and write the results."""
+    """Run all baselines, print a table per problem, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--problems", nargs="+", choices=PROBLEMS, default=PROBLEMS, help="problems to search"
@@ -439,7 +441,9 @@ def main():
     parser.add_argument("--nasbench201", metavar="FILE", help="table of NAS-Bench-201")
     parser.add_argument("--seeds", type=int, default=31, help="number of seeds")
     parser.add_argument(
-        "--evaluations", type=int, help="budget of a run (default: that of the problem)"
+        "--evaluations",
+        type=int,
+        help="evaluations per run (default: the budget in the settings of the problem)",
     )
     parser.add_argument("--jobs", type=int, default=-1, help="number of processes")
     parser.add_argument(
@@ -453,14 +457,14 @@ def main():
     runs = run_all(problems, descriptions, baselines, args)
     results = {}
     for name, description in descriptions.items():
-        own = [run for run in runs if run["problem"] == name]
-        results[name] = report(name, description, own, baselines, args.seeds)
+        problem_runs = [run for run in runs if run["problem"] == name]
+        results[name] = report(name, description, problem_runs, baselines, args.seeds)
     packages = [
         "moonas",
         "pymoo",
         "numpy",
         "scipy",
-        *(p for p in REQUIRED_PACKAGES.values() if find_spec(p)),
+        *(p for p in OPTIONAL_PACKAGES.values() if find_spec(p)),
     ]
     result = {
         "command": _command(args, problems),
@@ -475,7 +479,7 @@ def main():
 
 
 def _command(args, problems):
-    """Return the command that repeats the runs, without the path of the table."""
+    """Return the command of these runs, with FILE instead of the path of the table."""
     words = ["python benchmarks/baselines.py", "--problems", *problems]
     words += ["--nasbench201 FILE"] if "nasbench201" in problems else []
     words += [f"--seeds {args.seeds}"]

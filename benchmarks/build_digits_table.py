@@ -1,20 +1,21 @@
 """Train every network of digits-table with three seeds and write the table.
 
-Question: which scores do all 1,350 networks of `problems/digits_table/space.py` have on digits?
-With the answers in a table, a search takes hardly any time, and its true Pareto front is known.
+Question: which scores does each of the 1,350 networks of `problems/digits_table/space.py` have on
+digits? With these scores in a table, a search takes little time, and the true Pareto front is
+known.
 
 Method: the training set has 1,077 images, the validation and the test set 360 each (12 epochs of
 SGD with batch size 64 and a cosine learning rate from 0.1; `problems/digits_table/training.py`).
-The three seeds of an architecture train at the same time, as groups of one network, with the same
-results as independent networks. Times are measured separately, in a single process with one thread:
-the inference time of one image for all networks (the median of 9 rounds over all networks, each the
-median of 15 passes after 3 passes of warm-up), and the training time of a random sample of 30
-networks.
+The three networks of an architecture, one per seed, train in parallel as groups of one network,
+with the same results as independent networks. Times are measured separately, in a single process
+with one thread: the inference time of one image for all networks (the median of 9 rounds over all
+networks, each the median of 15 passes after 3 passes of warm-up), and the training time of a random
+sample of 30 networks.
 
 Command: python benchmarks/build_digits_table.py        (2 CPU cores, about 40 minutes)
 Device: CPU, two processes with one thread each.
-Output: problems/digits_table/digits_table.npz. Finished architectures are stored as JSON files in
---parts; an interrupted run resumes and trains only what is missing.
+Output: problems/digits_table/digits_table.npz. Completed architectures are stored as JSON files in
+--parts; an interrupted run resumes and trains only the missing architectures.
 """
 
 import argparse
@@ -46,11 +47,11 @@ from moonas.nets.devices import repeatable
 
 CHUNK = 10  # architectures per file
 SAMPLE = 30  # networks whose training is timed
-ROUNDS = 9  # over all networks, so that other load on the machine affects all alike
+ROUNDS = 9  # over all networks, to spread the effect of other load on the machine evenly
 SHAPE = (1, 8, 8)
 
 
-def compute(number, rows, folder):
+def train_chunk(number, rows, folder):
     """Train the architectures of a chunk, unless its file exists; return their scores."""
     path = folder / f"part-{number:04d}.json"
     if path.exists():
@@ -69,11 +70,11 @@ def compute(number, rows, folder):
 
 
 def measure_times(rows, networks):
-    """Measure times in milliseconds.
+    """Measure inference and training times in milliseconds.
 
     Returns:
-        Inference time of one image, (ROUNDS, n), and time of one training, (n,), NaN for networks
-        outside the sample.
+        (ROUNDS, n) inference times of one image, and (n,) training times, NaN for networks outside
+        the sample.
     """
     latency, training = np.empty((ROUNDS, len(rows))), np.full(len(rows), np.nan)
     data = load_splits()["train"]
@@ -89,23 +90,21 @@ def measure_times(rows, networks):
 
 
 def main():
-    """Train what is missing and write the table."""
+    """Train the missing architectures and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=2, help="number of processes")
     parser.add_argument(
-        "--parts", type=Path, default=Path("runs/digits_table"), help="folder of finished parts"
+        "--parts", type=Path, default=Path("runs/digits_table"), help="folder of completed parts"
     )
     parser.add_argument("--out", type=Path, default=FILE, help="path of the table")
     args = parser.parse_args()
     args.parts.mkdir(parents=True, exist_ok=True)
     rows = space.all_rows()
-    order = np.random.default_rng(0).permutation(
-        len(rows)
-    )  # so that chunks take about the same time
+    order = np.random.default_rng(0).permutation(len(rows))  # equalizes the times of chunks
     chunks = [order[i : i + CHUNK] for i in range(0, len(rows), CHUNK)]
     start, parts = time.perf_counter(), []
     pool = Parallel(args.jobs, return_as="generator")
-    for part in pool(delayed(compute)(i, rows[c], args.parts) for i, c in enumerate(chunks)):
+    for part in pool(delayed(train_chunk)(i, rows[c], args.parts) for i, c in enumerate(chunks)):
         parts.append(part)
         left = (time.perf_counter() - start) / len(parts) * (len(chunks) - len(parts))
         print(f"{CHUNK * len(parts)} of {len(rows)} architectures, {left / 60:.0f} minutes left")

@@ -4,21 +4,21 @@ Question: two generators of a CycleGAN are compressed by a factor of four to fiv
 translate digits if their filters are selected by co-evolution; by separate evolution (figure 3b);
 with the generator-aware instead of the discriminator-aware loss (figure 3c); with another gamma,
 over two decades (figure 2); or, at the size that co-evolution finds, without a search: an equal
-share of every mask, at random or by the largest L1 norm?
+share of the filters of every mask, chosen at random or by the largest L1 norm?
 
 Method: one CycleGAN per seed, with the digits preset. Searches have 12 candidates per population
-and 12 iterations; the picked pair of each is compared. Every pair is scored on the test set three
-times: after pruning; after the 20 steps on a tenth of the training set that precede an evaluation
-in the search; and after 5 epochs with a constant and 5 with a decaying learning rate on the
-training and validation sets. Accuracy is the share of translated images that a classifier of the
-target domain assigns to the correct digit. FID is computed with the features of that classifier and
-the test images of the target domain. Both are means over the two directions. Separate and
-generator-aware searches use the same gamma and may end at other sizes.
+and 12 iterations; the generator pairs that they pick are compared. Every pair is evaluated on the
+test set three times: after pruning; after the 20 fine-tuning steps on a tenth of the training set
+that precede an evaluation in the search; and after 5 epochs with a constant and 5 epochs with a
+decaying learning rate on the training and validation sets. Accuracy is the share of translated
+images that a classifier of the target domain assigns to the correct digit. FID is computed with the
+features of that classifier and the test images of the target domain. Both are means over the two
+directions. Separate and generator-aware searches use the same gamma and may result in other sizes.
 
 Command: python benchmarks/cyclegan_pruning.py        (2 CPU cores, about 55 minutes)
 Device: CPU, two processes with one thread each.
 Output: cyclegan_pruning.json and cyclegan_pruning.png, next to this file. Searches are stored in
---runs; an interrupted run resumes and computes only what is missing.
+--runs; an interrupted run resumes and repeats no completed search.
 """
 
 import argparse
@@ -38,11 +38,11 @@ import moonas
 from moonas.run.search import search
 
 HERE = Path(__file__).parent
-EPOCHS = 5  # with a constant learning rate in the final fine-tuning; as many with a decaying one
+EPOCHS = 5  # of the final fine-tuning with a constant, and again with a decaying learning rate
 SETTINGS = dict(device="cpu", workers=1, population=12, generations=12)
-CO = "co-evolved"
+CO_EVOLVED = "co-evolved"
 SEARCHES = {
-    CO: {},
+    CO_EVOLVED: {},
     "separate": dict(separate=True),
     "generator-aware": dict(loss="generator"),
     "gamma 0.05": dict(gamma=0.05),
@@ -50,7 +50,7 @@ SEARCHES = {
 }
 UNIFORM, NORM = "uniform, at random", "uniform, by L1 norm"
 VARIANTS = (*SEARCHES, UNIFORM, NORM)
-STATES = ("as it is", "as scored", "fine-tuned")  # keys of the results: pruned, evaluated, tuned
+STATES = ("as it is", "as scored", "fine-tuned")  # pruned; as in the search; after fine-tuning
 
 
 def pretrain(seed, runs):
@@ -76,15 +76,15 @@ def run_search(label, seed, runs):
     return result.rows[result.picked].architecture
 
 
-def match_size(problem, make, target):
-    """Return the architecture whose generators are closest in size to those of another one.
+def match_size(problem, make_architecture, target):
+    """Return the architecture whose generators are closest in size to a target architecture.
 
     Args:
         problem: problem that counts the weights.
-        make: function from the share of filters to keep to an architecture.
-        target: architecture whose sizes to match.
+        make_architecture: function from the share of filters to keep to an architecture.
+        target: architecture whose two sizes are matched.
     """
-    architectures = [make(share) for share in np.linspace(0.1, 1, 181)]
+    architectures = [make_architecture(share) for share in np.linspace(0.1, 1, 181)]
     masks = {}
     for k in "ab":
         size = problem.costs.count(target.masks(k))[0]
@@ -94,13 +94,13 @@ def match_size(problem, make, target):
 
 
 def evaluate(label, seed, runs, searched):
-    """Return sizes and scores of one variant.
+    """Return sizes and scores of one variant with one seed.
 
     Args:
         label: one of ``VARIANTS`` or "original".
         seed: seed of the CycleGAN and of its searches.
         runs: folder of the searches.
-        searched: architecture that each search picked, by label.
+        searched: label -> architecture picked by this search.
     """
     torch.set_num_threads(1)
     options = dict(SETTINGS, weights=pretrain(seed, runs))
@@ -113,11 +113,13 @@ def evaluate(label, seed, runs, searched):
         architecture = match_size(
             problem,
             lambda share: problem.space.uniform(share, np.random.default_rng(seed)),
-            searched[CO],
+            searched[CO_EVOLVED],
         )
     elif label == NORM:
         architecture = match_size(
-            problem, lambda share: select_by_norm(original, problem.groups, share), searched[CO]
+            problem,
+            lambda share: select_by_norm(original, problem.groups, share),
+            searched[CO_EVOLVED],
         )
     elif label == "original":
         architecture = problem.space.uniform(1.0)
@@ -143,7 +145,7 @@ def evaluate(label, seed, runs, searched):
 
 
 def summarize(rows):
-    """Return size, loss, accuracies and FIDs of a variant, each a list over seeds."""
+    """Return size, loss, accuracies and FIDs of a variant, each as one value per seed."""
     table = {
         "size": [float(np.mean(row["size"])) for row in rows],
         "loss": [row["loss"] for row in rows],
@@ -155,8 +157,8 @@ def summarize(rows):
     return table
 
 
-def draw(table, path):
-    """Plot accuracy over size, one point per seed, as evaluated and after fine-tuning."""
+def plot(table, path):
+    """Plot accuracy over size, one point per seed, as in the search and after fine-tuning."""
     figure = Figure(figsize=(12, 4.8), layout="constrained")
     colors = ["#c8553d", "#22313f", "#6a994e", "#e8a598", "#8c2f1b", "#9db4c0", "#e09f3e"]
     for axes, state in zip(figure.subplots(1, 2), STATES[1:], strict=True):
@@ -178,7 +180,7 @@ def draw(table, path):
 
 
 def main():
-    """Run what is missing, print a table, and write the results and the figure."""
+    """Run the missing searches, print a table, and write the results and the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds")
     parser.add_argument(
@@ -210,7 +212,7 @@ def main():
         "rows": by_label,
     }
     args.out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
-    draw(table, args.out.with_suffix(".png"))
+    plot(table, args.out.with_suffix(".png"))
     for label, row in table.items():
         print(f"{label:<20}", *(f"{k} {np.mean(v):.2f}" for k, v in row.items()), sep="  ")
 

@@ -3,7 +3,7 @@
 Question: how does FID develop over the rounds of a search on digits, and how much does it vary, if
 discriminators are searched after generators (GD1) or together with them (figure 6); with or without
 weight resetting in stage 2 (figure 7); and if stage 1 starts with the simple discriminator (GD2) or
-with the discriminator that a first search found (GD3)?
+with the discriminator that an earlier search found (GD3)?
 
 Method: the digits preset, with fewer epochs (10 epochs of warm-up, 6 epochs per round, 8 rounds per
 stage) and 500 images per score. A coupled search has as many rounds as both stages together. FID
@@ -14,7 +14,7 @@ half of a coupled search.
 Command: python benchmarks/eagan_ablation.py        (2 CPU cores, about 35 minutes)
 Device: CPU, two processes with one thread each.
 Output: eagan_ablation.json and eagan_ablation.png, next to this file. Searches are stored in
---runs; an interrupted run resumes and computes only what is missing.
+--runs; an interrupted run resumes and repeats no completed search.
 """
 
 import argparse
@@ -41,7 +41,7 @@ SETTINGS = dict(
     score_images=500,
 )
 G, D = "eagan-generator", "eagan-discriminator"
-SEARCHES = {  # label: stage, label of the search that it starts from, options
+SEARCHES = {  # label -> (stage, label of the preceding search, options)
     "generators": (G, None, {}),
     "decoupled (GD1)": (D, "generators", {}),
     "without resetting": (D, "generators", dict(weight_resetting=False)),
@@ -51,7 +51,7 @@ SEARCHES = {  # label: stage, label of the search that it starts from, options
     "repeated generators": (G, "decoupled (GD1)", {}),
     "GD3": (D, "repeated generators", {}),
 }
-VARIANTS = {  # label: the searches that follow each other
+VARIANTS = {  # label -> labels of its consecutive searches
     "decoupled (GD1)": ("generators", "decoupled (GD1)"),
     "without resetting": ("generators", "without resetting"),
     "coupled": ("coupled",),
@@ -72,31 +72,31 @@ def folder_of(label, seed, runs):
     return runs / f"{label.replace(' ', '-').replace('(', '').replace(')', '')}-{seed}"
 
 
-def run(label, seed, runs):
+def run_search(label, seed, runs):
     """Run or resume one search and return the lowest FID of each round."""
-    stage, before, options = SEARCHES[label]
+    stage, preceding, options = SEARCHES[label]
     options = SETTINGS | options
-    if before is not None:
-        options["from_run"] = folder_of(before, seed, runs)
+    if preceding is not None:
+        options["from_run"] = folder_of(preceding, seed, runs)
     folder = folder_of(label, seed, runs)
     problem = moonas.load_problem(stage, journal=folder, **options)
     search(problem, problem.algorithm(), seed=seed, generations=problem.settings.generations)
     problem.journal.close()
     calls = [call for call in read_run(folder)[1] if call["kind"] == "score"]
-    return [min(call["result"]["fid"]) for call in calls[1:]]  # the first one follows the warm-up
+    return [min(call["result"]["fid"]) for call in calls[1:]]  # the first call follows the warm-up
 
 
 def run_all(seed, runs):
-    """Return the FIDs of every search of a seed, by label."""
+    """Run all searches with one seed; return their FIDs by label."""
     torch.set_num_threads(1)
-    return {label: run(label, seed, runs) for label in SEARCHES}
+    return {label: run_search(label, seed, runs) for label in SEARCHES}
 
 
 def summarize(fids):
     """Summarize the FIDs of each variant.
 
     Args:
-        fids: results of :func:`run_all`, one per seed.
+        fids: one result of :func:`run_all` per seed.
 
     Returns:
         A dict by label: "curves", (n_seeds, n_rounds), over both stages; "mean" and "spread",
@@ -116,8 +116,8 @@ def summarize(fids):
     return table
 
 
-def draw(table, path):
-    """Plot FID over rounds (median and range of the seeds), and its mean and deviation."""
+def plot(table, path):
+    """Plot FID over rounds (median and range over seeds), and its mean and standard deviation."""
     figure = Figure(figsize=(12, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[3, 2])
     for label, row in table.items():
@@ -145,16 +145,16 @@ def draw(table, path):
     figure.savefig(path, dpi=110)
 
 
-def compare(table, one, other):
+def count_lower_seeds(table, first, second):
     """Return, by column, the number of seeds for which the first variant has the lower value."""
     return {
-        column: int(np.sum(np.array(table[one][column]) < np.array(table[other][column])))
+        column: int(np.sum(np.array(table[first][column]) < np.array(table[second][column])))
         for column in ("mean", "spread", "last")
     }
 
 
 def main():
-    """Run what is missing, print a table, and write the results and the figure."""
+    """Run the missing searches, print a table, and write the results and the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=4, help="number of seeds")
     parser.add_argument(
@@ -170,7 +170,7 @@ def main():
     seeds = range(1, args.seeds + 1)
     table = summarize(Parallel(2)(delayed(run_all)(seed, args.runs) for seed in seeds))
     first = "decoupled (GD1)"
-    lower = {other: compare(table, first, other) for other in VARIANTS if other != first}
+    lower = {other: count_lower_seeds(table, first, other) for other in VARIANTS if other != first}
     result = {
         "command": f"python benchmarks/eagan_ablation.py --seeds {args.seeds}",
         "torch": torch.__version__,
@@ -179,7 +179,7 @@ def main():
         f"seeds in which {first} is lower": lower,
     }
     args.out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
-    draw(table, args.out.with_suffix(".png"))
+    plot(table, args.out.with_suffix(".png"))
     for label, row in table.items():
         numbers = " ".join(
             f"{name} {np.mean(row[name]):6.2f}" for name in ("mean", "spread", "last")

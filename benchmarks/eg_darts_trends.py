@@ -2,18 +2,18 @@
 
 Question: does the latency of the networks in stage 2 of EG-DARTS depend on depth rather than on
 parameters (section IV-D)? Does the front still improve after 5 generations (section IV-E)? And is
-the picked network smaller with the cells of stage 1 than with those of P-DARTS (Table IV)?
+the picked network smaller with the cells of stage 1 than with the cells of P-DARTS (Table IV)?
 
 Method: searches with the digits preset, but with 15 generations of 15 networks. Latency is measured
 for one image on one thread: the minimum of five rounds, each the median of 15 passes. Depth is the
-number of normal cells. The front after some generations consists of all networks evaluated until
-then. Its hypervolume is normalized by the rectangle from zero to 100 % error and to the largest
-network of the search. Picks are knees (algorithm 2).
+number of normal cells. The front after n generations is the front of all networks evaluated until
+then. Its hypervolume is normalized by the rectangle from zero to 100 % error and to the size of
+the largest network of the search. Picks are knees (algorithm 2).
 
 Command: python benchmarks/eg_darts_trends.py        (2 CPU cores, about 40 minutes)
 Device: CPU, two processes with one thread each; latency is measured in a single process.
 Output: eg_darts_trends.json and eg_darts_trends.png, next to this file. Searches are stored in
---runs; an interrupted run resumes and computes only what is missing.
+--runs; an interrupted run resumes and repeats no completed search.
 """
 
 import argparse
@@ -41,8 +41,8 @@ CELLS = {"found": "cells of stage 1", "published": "cells of P-DARTS"}
 COLORS = {"found": "#c8553d", "published": "#22313f"}
 
 
-def find_cells(seed, runs):
-    """Run or resume stage 1 and return its run folder."""
+def run_stage_1(seed, runs):
+    """Run or resume stage 1, the cell search; return its run folder."""
     stage = moonas.load_stage("eg-darts-cells", device="cpu", journal=runs / f"cells-{seed}")
     stage.report(stage.run(seed=seed), stage.journal.folder)
     stage.journal.close()
@@ -56,7 +56,7 @@ def search(seed, kind, runs):
         The problem, the rows of the last population, and the rows and objectives (error in %,
         params) of all evaluated networks, in the order of evaluation.
     """
-    options = {"from_run": find_cells(seed, runs)} if kind == "found" else {}
+    options = {"from_run": run_stage_1(seed, runs)} if kind == "found" else {}
     folder = runs / f"{kind}-{seed}"
     problem = moonas.load_problem(
         "eg-darts", device="cpu", generations=GENERATIONS, journal=folder, **options
@@ -72,7 +72,7 @@ def search(seed, kind, runs):
 
 
 def latencies(problem, X):
-    """Return (n, 3) latency in ms (the minimum of several rounds), depth and params of rows."""
+    """Return (n, 3) latencies in ms (the minimum over rounds), depths and params of n rows."""
     architectures = [problem.decode(x) for x in X]
     networks = [problem.network(a) for a in architectures]
     with repeatable(1):
@@ -97,7 +97,7 @@ def correlations(rows):
 
 
 def analyze(problem, final, X, F):
-    """Return fronts, correlations and measurements of one search; see :func:`search`."""
+    """Return fronts, correlations and measurements, from the results of :func:`search`."""
     fronts = {}
     for n in CHECKPOINTS:
         evaluated = F[: n * POPULATION]
@@ -119,8 +119,8 @@ def analyze(problem, final, X, F):
     }
 
 
-def draw(runs_by_cells, path):
-    """Plot latency over depth and params, and fronts by generation and by cells."""
+def plot(runs_by_cells, path):
+    """Plot latency over depth and params, and fronts by generation and by kind of cells."""
     figure = Figure(figsize=(13, 8), layout="constrained")
     layout = ["depth"] * 3 + ["params"] * 3, ["found"] * 2 + ["published"] * 2 + ["compared"] * 2
     axes = figure.subplot_mosaic(layout)
@@ -132,9 +132,9 @@ def draw(runs_by_cells, path):
         for i, run in enumerate(runs):
             for n, alpha in zip(CHECKPOINTS, (0.3, 0.6, 1), strict=True):
                 label = f"after {n} generations" if i == 0 else None
-                draw_front(axes[kind], run["fronts"][n], i, COLORS[kind], alpha, label)
+                plot_front(axes[kind], run["fronts"][n], i, COLORS[kind], alpha, label)
             last = run["fronts"][CHECKPOINTS[-1]]
-            draw_front(axes["compared"], last, i, COLORS[kind], 1, CELLS[kind] if i == 0 else None)
+            plot_front(axes["compared"], last, i, COLORS[kind], 1, CELLS[kind] if i == 0 else None)
             picked = last["picked"]
             axes["compared"].scatter(picked["params"], picked["error"], color=COLORS[kind])
         axes[kind].set_title(f"Fronts, {CELLS[kind]}; one line style per seed")
@@ -155,7 +155,7 @@ def draw(runs_by_cells, path):
     figure.savefig(path, dpi=100)
 
 
-def draw_front(axes, result, seed, color, alpha, label):
+def plot_front(axes, result, seed, color, alpha, label):
     """Plot a front as a step function."""
     front = np.array(sorted(result["front"], key=lambda row: row[1]))
     style = ("-", "--", ":", "-.")[seed % 4]
@@ -165,7 +165,7 @@ def draw_front(axes, result, seed, color, alpha, label):
 
 
 def main():
-    """Run what is missing, print a table, and write the results and the figure."""
+    """Run the missing searches, print a table, and write the results and the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=2, help="number of seeds")
     parser.add_argument(
@@ -189,7 +189,7 @@ def main():
         **runs_by_cells,
     }
     args.out.with_suffix(".json").write_text(json.dumps(result) + "\n")
-    draw(runs_by_cells, args.out.with_suffix(".png"))
+    plot(runs_by_cells, args.out.with_suffix(".png"))
     for kind, runs in runs_by_cells.items():
         for seed, run in enumerate(runs, 1):
             print(f"{CELLS[kind]}, seed {seed}")

@@ -1,18 +1,18 @@
-"""Does the enhanced gradient find smaller cells without loss, and better than random? (EG-DARTS)
+"""Does the enhanced gradient find better cells than the plain gradient or chance? (EG-DARTS)
 
-Question: over several seeds, how many parameters and which validation error do the cells have that
-stage 1 of EG-DARTS derives with and without the enhancement of equations 5 to 10? And how do they
-compare with 20 random cells?
+Question: stage 1 of EG-DARTS derives cells with and without the enhancement of equations 5 to 10.
+Over several seeds, how many parameters and which validation error do these cells have, and how do
+they compare with 20 random cells?
 
 Method: searches with the digits preset; both variants of a seed start from the same initial weights
-and use the same batches. Every pair of cells forms the same network (3 cells, 8 channels), which is
-trained from scratch for 15 epochs on the training set of stage 1, with eight seeds. Its error is
-the mean over these seeds on the validation set of stage 1.
+and use the same batches. Every pair of cells is used in a network with 3 cells and 8 channels,
+which is trained from scratch for 15 epochs on the training set of stage 1, with eight seeds. Its
+error is the mean over these seeds on the validation set of stage 1.
 
 Command: python benchmarks/enhanced_gradient.py        (2 CPU cores, about 20 minutes)
 Device: CPU, two processes with one thread each.
 Output: enhanced_gradient.json and enhanced_gradient.png, next to this file. Searches are stored in
---runs; an interrupted run resumes and computes only what is missing.
+--runs; an interrupted run resumes and repeats no completed search.
 """
 
 import argparse
@@ -40,12 +40,12 @@ from moonas.training.sgd import Recipe, make_optimizer, train_epochs
 HERE = Path(__file__).parent
 VARIANTS = {"enhanced": True, "plain": False}
 COLORS = {"random": "#9db4c0", "plain": "#22313f", "enhanced": "#c8553d"}
-N_RANDOM, TRAININGS, EPOCHS = 20, 8, 15
+N_RANDOM, N_TRAININGS, EPOCHS = 20, 8, 15  # random cells; trainings per pair of cells
 SHAPE = dict(channels=8, layers=3, in_channels=1, image_size=8)
 
 
 def search(seed, variant, runs, options):
-    """Run or resume a search; return its cells and the share of red gradients."""
+    """Run or resume a search; return its cells and its share of red gradients."""
     stage = moonas.load_stage(
         "eg-darts-cells",
         device="cpu",
@@ -60,7 +60,7 @@ def search(seed, variant, runs, options):
 
 
 def train(cells, seed):
-    """Train a network of some cells from scratch; return its validation error (%) and params."""
+    """Train a network with given cells from scratch; return its validation error (%) and params."""
     settings = CellSettings(device="cpu")
     images = Classification(settings, describe("digits"), torch.device("cpu"))
     images.load()
@@ -74,7 +74,7 @@ def train(cells, seed):
     return float(error), count_params(network)
 
 
-def draw(groups, path):
+def plot(groups, path):
     """Plot error over parameters; lines join the plain and the enhanced variant of a seed."""
     figure = Figure(figsize=(7.5, 5), layout="constrained")
     axes = figure.subplots()
@@ -88,7 +88,7 @@ def draw(groups, path):
     axes.axhline(median, color=COLORS["random"], ls=":", label="median of the random cells")
     axes.set(
         xlabel="parameters of the network",
-        ylabel=f"validation error (%), mean of {TRAININGS}",
+        ylabel=f"validation error (%), mean of {N_TRAININGS}",
         title="Cells of EG-DARTS, stage 1; lines join the variants of a seed",
     )
     axes.grid(alpha=0.25)
@@ -98,7 +98,7 @@ def draw(groups, path):
 
 
 def main():
-    """Run what is missing, print a table, and write the results and the figure."""
+    """Run the missing searches, print a table, and write the results and the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=6, help="number of seeds")
     parser.add_argument(
@@ -123,15 +123,17 @@ def main():
     results = pool(delayed(search)(seed, variant, args.runs, options) for seed, variant in keys)
     reds = {}
     for variant in VARIANTS:
-        found = [r for r, (_, v) in zip(results, keys, strict=True) if v == variant]
-        cells[variant], reds[variant] = [c for c, _ in found], [r for _, r in found]
-    trainings = [(c, seed) for group in cells.values() for c in group for seed in range(TRAININGS)]
+        searches = [r for r, (_, v) in zip(results, keys, strict=True) if v == variant]
+        cells[variant], reds[variant] = [c for c, _ in searches], [r for _, r in searches]
+    trainings = [
+        (c, seed) for group in cells.values() for c in group for seed in range(N_TRAININGS)
+    ]
     scores = iter(np.array(pool(delayed(train)(c, seed) for c, seed in trainings)).tolist())
     groups = {
         name: [
             {"cells": c.text, "errors": [e for e, _ in t], "params": int(t[0][1])}
             for c in group
-            for t in [[next(scores) for _ in range(TRAININGS)]]
+            for t in [[next(scores) for _ in range(N_TRAININGS)]]
         ]
         for name, group in cells.items()
     }
@@ -163,7 +165,7 @@ def main():
         "cells": groups,
     }
     args.out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
-    draw({name: groups[name] for name in COLORS}, args.out.with_suffix(".png"))
+    plot({name: groups[name] for name in COLORS}, args.out.with_suffix(".png"))
     for name, columns in table.items():
         for column, values in columns.items():
             print(f"{name:<9} {column:<7} " + " ".join(f"{v:>10,.2f}" for v in values))

@@ -1,8 +1,9 @@
-"""What takes the time of a generation, and does equation 5 of CARS predict it?
+"""Which steps of a generation take the most time, and does equation 5 of CARS predict it?
 
-Question: which shares of a search are training, evaluation, pymoo and the journal? And how far is
-the total from T = E_warm T_tr + E_evo (E_param T_tr B + T_val), where T_tr is the time to train one
-architecture for one epoch and T_val the time to evaluate all architectures of a generation?
+Question: which share of the time of a search do training, evaluation, pymoo and the journal take?
+And how much does the total time differ from T = E_warm T_tr + E_evo (E_param T_tr B + T_val), where
+T_tr is the time to train one architecture for one epoch and T_val the time to evaluate all
+architectures of a generation?
 
 Command: python benchmarks/generation_cost.py        (2 CPU cores, about 3 minutes)
 Device: CPU by default, --device cuda for a GPU.
@@ -25,7 +26,7 @@ HERE = Path(__file__).parent
 
 
 def measure(device, seed):
-    """Run a search with the digits preset; return the seconds of each part of each generation."""
+    """Run a search with the digits preset; return its settings and times (s) per generation."""
     with tempfile.TemporaryDirectory() as folder:
         problem = moonas.load_problem("cars", device=device, journal=folder)
         ends = [time.perf_counter()]
@@ -46,20 +47,20 @@ def measure(device, seed):
         calls = [json.loads(line) for line in text.splitlines()]
     generations = []
     for wall, first, last in zip(np.diff(ends), starts, starts[1:], strict=False):
-        own = calls[first:last]
-        part = {
-            "training": sum(c["seconds"] for c in own if c["kind"] == "train"),
-            "scoring": sum(c["seconds"] for c in own if c["kind"] != "train"),
-            "journal": sum(c["journal_seconds"] for c in own),
+        generation_calls = calls[first:last]
+        seconds = {
+            "training": sum(c["seconds"] for c in generation_calls if c["kind"] == "train"),
+            "scoring": sum(c["seconds"] for c in generation_calls if c["kind"] != "train"),
+            "journal": sum(c["journal_seconds"] for c in generation_calls),
         }
         # the remainder is pymoo and the checks between pymoo and the evaluator
-        part["pymoo"] = float(wall) - sum(part.values())
-        generations.append(part | {"wall": float(wall)})
+        seconds["pymoo"] = float(wall) - sum(seconds.values())
+        generations.append(seconds | {"wall": float(wall)})
     return problem.settings, generations
 
 
 def predict(settings, generations):
-    """Evaluate equation 5 from the times of the warm-up and the first generation.
+    """Predict the time of the search by equation 5, from its warm-up and first generation.
 
     Returns:
         T_tr, T_val, and the predicted and measured time of the search, in seconds.
@@ -83,7 +84,7 @@ def predict(settings, generations):
 
 
 def main():
-    """Measure, print a table, and write the results."""
+    """Measure the times, print a table, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cpu", help="device of the search")
     parser.add_argument("--seed", type=int, default=1, help="random seed")

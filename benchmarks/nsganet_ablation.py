@@ -1,23 +1,23 @@
-"""Do offspring from a Bayesian network help, and from when on? (NSGANetV1, figures 8a and 26)
+"""Do offspring from a Bayesian network help, and from which start? (NSGANetV1, figures 8a, 26)
 
 Question: with equal budgets of 40 x 30 architectures in the encoding of NSGANet, how does the
 normalized hypervolume grow for random search; NSGA-II with its usual operators, rounded (SBX and
-polynomial mutation); NSGA-II with the operators of NSGANet, without exploitation; the same with the
-Bayesian network from 1/3, 1/2, 2/3 or 3/4 of the budget on; and the same without exploitation but
-with one mutated gene per child instead of four? And do the errors in this experiment rank
-architectures like training from scratch?
+polynomial mutation); NSGA-II with the operators of NSGANet, without exploitation; NSGA-II with
+these operators and exploitation by the Bayesian network from 1/3, 1/2, 2/3 or 3/4 of the budget on;
+and NSGA-II with these operators, without exploitation, but with one mutated gene per child instead
+of four? And do the errors in this experiment rank architectures as training from scratch does?
 
-Method: the error is that under the weights of a single supernet, trained for long and then frozen,
-on the validation set of digits; the second objective is multiply-adds. All variants of a seed start
-from the same population, and each row is evaluated once. Hypervolumes include all evaluated
-architectures and are normalized by the rectangle up to 100 % error and the most expensive network
-of the space. For the rank correlation, 60 random architectures of the shape of the supernet are
-trained from scratch five times each.
+Method: the error is measured on the validation set of digits, with the weights of a single supernet
+that is trained for 200 epochs and then frozen; the second objective is multiply-adds. All variants
+of a seed start from the same population, and each row is evaluated once. Hypervolumes include all
+evaluated architectures and are normalized by the rectangle up to 100 % error and the most expensive
+network of the space. For the rank correlation, 60 random architectures with the channels and layers
+of the supernet are trained from scratch five times each.
 
 Command: python benchmarks/nsganet_ablation.py        (2 CPU cores, about 35 minutes)
 Device: CPU, two processes with one thread each.
 Output: nsganet_ablation.json and nsganet_ablation.png, next to this file. The supernet and all
-errors are stored in --runs; an interrupted run resumes and computes only what is missing.
+errors are stored in --runs; an interrupted run resumes and computes no stored result again.
 """
 
 import argparse
@@ -44,10 +44,10 @@ HERE = Path(__file__).parent
 SHAPE = dict(channels=8, increment=4, layers=3, device="cpu", workers=1)
 SUPERNET = dict(architectures_per_step=4, learning_rate=0.05, batch=32)
 POPULATION, GENERATIONS = 40, 30
-STARTS = {"1/3": 1 / 3, "1/2": 1 / 2, "2/3": 2 / 3, "3/4": 3 / 4}
+STARTS = {"1/3": 1 / 3, "1/2": 1 / 2, "2/3": 2 / 3, "3/4": 3 / 4}  # of exploitation
 RANDOM, VANILLA, NEVER = "random search", "NSGA-II, SBX and PM", "NSGANetV1, never"
 AS_PUBLISHED, ONE_GENE = "NSGANetV1, from 2/3", "never, one gene a child"
-NSGANET = {NEVER: dict(exploitation=None)}  # settings of the problem by variant
+NSGANET = {NEVER: dict(exploitation=None)}  # variant -> settings of the problem
 NSGANET |= {f"NSGANetV1, from {name}": dict(exploitation=start) for name, start in STARTS.items()}
 VARIANTS = (
     {RANDOM: {}, VANILLA: {}} | NSGANET | {ONE_GENE: dict(exploitation=None, mutation=1 / 40)}
@@ -62,7 +62,7 @@ COLORS = {
 
 
 class CachedEvaluator(Evaluator):
-    """Caches the errors of another evaluator in a file, by row.
+    """Evaluator that caches the errors of another evaluator in a file.
 
     Args:
         inner: evaluator with frozen weights.
@@ -75,10 +75,10 @@ class CachedEvaluator(Evaluator):
         self.errors = json.loads(path.read_text()) if path.exists() else {}
 
     def begin(self, seed):
-        """Do nothing: no score depends on the run."""
+        """Do nothing, because scores do not depend on the run."""
 
     def score(self, candidates):
-        """Return errors, from the cache or the inner evaluator, and costs."""
+        """Return cached errors, or errors of the inner evaluator, and costs."""
         keys = [",".join(map(str, row)) for row in candidates.rows.tolist()]
         new = {k: i for i, k in enumerate(keys) if k not in self.errors}
         if new:
@@ -110,7 +110,7 @@ def supernet_problem(epochs, **options):
 
 
 class Progress(RunCallback):
-    """Prints the progress of the running phase at every twentieth step."""
+    """Prints the progress of the current phase after every 20 steps."""
 
     def on_progress(self, phase, done, total, unit):
         if done % 20 == 0:
@@ -129,8 +129,8 @@ def train_supernet(epochs, runs):
     return torch.load(path, weights_only=True)
 
 
-def with_weights(epochs, runs, name, **options):
-    """Return the problem with the trained weights and a cache of errors."""
+def trained_problem(epochs, runs, name, **options):
+    """Return the problem with the trained supernet and a cache of errors."""
     problem = supernet_problem(epochs, **options)
     inner = problem.make_evaluator()
     inner.begin(0)
@@ -141,7 +141,7 @@ def with_weights(epochs, runs, name, **options):
 
 
 def algorithm(problem, variant):
-    """Return the algorithm of a variant; all evaluate ``POPULATION`` rows per generation."""
+    """Return the algorithm of a variant; it evaluates ``POPULATION`` rows per generation."""
     if variant == RANDOM:
         return moonas.algorithm("random", problem)
     if variant == VANILLA:
@@ -152,7 +152,7 @@ def algorithm(problem, variant):
 
 
 def search(seed, epochs, runs):
-    """Run all variants of one seed.
+    """Run all variants with one seed.
 
     Returns:
         A dict per variant, with the hypervolume after each generation and the final front.
@@ -161,7 +161,7 @@ def search(seed, epochs, runs):
     results = []
     cache = None
     for variant, options in VARIANTS.items():
-        problem = with_weights(epochs, runs, f"seed-{seed}", **options)
+        problem = trained_problem(epochs, runs, f"seed-{seed}", **options)
         cache = problem.make_evaluator() if cache is None else cache
         problem.make_evaluator = lambda cache=cache: cache
         evaluated, curve, shares = [], [], []
@@ -190,16 +190,16 @@ def search(seed, epochs, runs):
     return results
 
 
-def from_scratch(x, seed, epochs):
-    """Train one architecture of the shape of the supernet; return its validation error (%)."""
+def train_from_scratch(x, seed, epochs):
+    """Train one architecture with the channels of the supernet; return its error (%)."""
     problem = moonas.load_problem("nsganet", proxy_epochs=epochs, **SHAPE)
     problem.evaluator.begin(seed)
     return float(problem.evaluator.score(problem.session.candidates(x[None]))["error"][0])
 
 
-def correlation(args):
-    """Compare the errors of random architectures under the supernet and from scratch."""
-    problem = with_weights(args.epochs, args.runs, "random")
+def rank_correlations(args):
+    """Correlate errors of architectures in the supernet and after training from scratch."""
+    problem = trained_problem(args.epochs, args.runs, "random")
     rng = np.random.default_rng(0)
     X = CategoricalSampling().do(problem, args.architectures, random_state=rng).get("X")
     shared = problem.evaluate(X)[:, 0]
@@ -207,7 +207,7 @@ def correlation(args):
     if not path.exists():
         jobs = [(x, seed) for seed in range(1, args.scratch_seeds + 1) for x in X]
         errors = Parallel(args.jobs, verbose=5)(
-            delayed(from_scratch)(x, seed, args.scratch_epochs) for x, seed in jobs
+            delayed(train_from_scratch)(x, seed, args.scratch_epochs) for x, seed in jobs
         )
         path.write_text(json.dumps(np.reshape(errors, (-1, len(X))).tolist()))
     scratch = np.array(json.loads(path.read_text()))
@@ -224,7 +224,7 @@ def correlation(args):
 
 
 def summarize(searches):
-    """Return quartiles of the final hypervolume and paired tests against no exploitation."""
+    """Return quartiles of final hypervolumes, and paired tests against no exploitation."""
     last = {
         v: np.array([s["hypervolume"][-1] for s in searches if s["variant"] == v]) for v in VARIANTS
     }
@@ -242,7 +242,7 @@ def summarize(searches):
     return table
 
 
-def draw(searches, ranks, path):
+def plot(searches, ranks, path):
     """Plot figures 8a and 26 and the rank correlation."""
     figure = Figure(figsize=(14, 4.6), layout="constrained")
     curves, zoom, scatter = figure.subplots(1, 3)
@@ -281,7 +281,7 @@ def draw(searches, ranks, path):
 
 
 def main():
-    """Run what is missing, print a table, and write the results and the figure."""
+    """Run the missing searches, print a table, and write the results and the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=11, help="number of seeds")
     parser.add_argument("--epochs", type=int, default=200, help="epochs of the supernet")
@@ -291,7 +291,9 @@ def main():
         default=60,
         help="number of architectures that are trained from scratch",
     )
-    parser.add_argument("--scratch-epochs", type=int, default=5, help="epochs from scratch")
+    parser.add_argument(
+        "--scratch-epochs", type=int, default=5, help="epochs of training from scratch"
+    )
     parser.add_argument("--scratch-seeds", type=int, default=5, help="trainings per architecture")
     parser.add_argument(
         "--runs", type=Path, default=Path("runs/nsganet_ablation"), help="folder of the searches"
@@ -306,7 +308,7 @@ def main():
     args = parser.parse_args()
     args.runs.mkdir(parents=True, exist_ok=True)
     train_supernet(args.epochs, args.runs)
-    ranks = correlation(args)
+    ranks = rank_correlations(args)
     seeds = range(1, args.seeds + 1)
     by_seed = Parallel(args.jobs, verbose=10)(
         delayed(search)(seed, args.epochs, args.runs) for seed in seeds
@@ -324,7 +326,7 @@ def main():
         "searches": searches,
     }
     args.out.with_suffix(".json").write_text(json.dumps(result) + "\n")
-    draw(searches, ranks, args.out.with_suffix(".png"))
+    plot(searches, ranks, args.out.with_suffix(".png"))
     for variant, row in table.items():
         test = (
             ""

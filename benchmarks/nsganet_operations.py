@@ -1,17 +1,17 @@
 """Which operations are on the fronts, and do more concatenated nodes help? (NSGANetV1, figure 9)
 
-Question: how often is each operation on an edge, among all architectures that NSGANetV1 trains from
-scratch, among those on the fronts, and among the fifth with the lowest error? And how does the
-error depend on the number of nodes that the two blocks concatenate?
+Question: how often does each operation occur on edges of all architectures that NSGANetV1 trains
+from scratch, of architectures on the fronts, and of the fifth of the architectures with the lowest
+error? And how does the error depend on the number of nodes that the two blocks concatenate?
 
 Method: searches with the digits preset. Bars and quartiles show the candidates of all seeds
 together, with one front per seed; error bars show the range over seeds. Candidates of one search
-are related, so chance has to be judged by the differences between seeds.
+are not independent, so differences between seeds indicate the statistical uncertainty.
 
 Command: python benchmarks/nsganet_operations.py        (2 CPU cores, about 20 minutes)
 Device: CPU, two processes with one thread each.
 Output: nsganet_operations.json and nsganet_operations.png, next to this file. Searches are stored
-in --runs; an interrupted run resumes and computes only what is missing.
+in --runs; an interrupted run resumes and repeats no completed search.
 """
 
 import argparse
@@ -40,7 +40,7 @@ COLORS = {"all": "#9db4c0", "front": "#c8553d", "accurate": "#22313f"}
 
 
 def search(seed, runs, generations):
-    """Run or resume a search; return its distinct rows and their errors (%) and macs."""
+    """Run or resume a search; return its distinct rows, and (n, 2) errors (%) and macs."""
     folder = runs / f"seed-{seed}"
     problem = moonas.load_problem("nsganet", device="cpu", generations=generations, journal=folder)
     minimize(problem, problem.algorithm(), ("n_gen", generations), seed=seed, verbose=True)
@@ -54,8 +54,8 @@ def search(seed, runs, generations):
     return X[first], F[first]
 
 
-def shares(X):
-    """Return, for each row, the shares of its twenty edges with each operation, (n, 12)."""
+def operation_shares(X):
+    """Return (n, 12) shares of the twenty edges of each row that have each operation."""
     operations, _ = space.edges(X)
     return np.array([np.bincount(o.ravel(), minlength=12) for o in operations]) / 20
 
@@ -72,7 +72,7 @@ def analyze(searches):
     }
     frequency = {}
     for group, chosen in members.items():
-        rows = shares(X[chosen])
+        rows = operation_shares(X[chosen])
         by_seed = [rows[seed[chosen] == i].mean(axis=0) for i in np.unique(seed[chosen])]
         frequency[group] = {
             "architectures": int(chosen.sum()),
@@ -102,8 +102,8 @@ def _correlations(a, b, seed):
     return [float(spearmanr(a[seed == i], b[seed == i]).statistic) for i in np.unique(seed)]
 
 
-def draw(result, path):
-    """Plot both parts of figure 9."""
+def plot(result, path):
+    """Plot figure 9: shares of operations, and errors by number of concatenated nodes."""
     figure = Figure(figsize=(13, 4.8), layout="constrained")
     bars, boxes = figure.subplots(1, 2, width_ratios=[3, 2])
     positions = np.arange(len(space.OPERATIONS))
@@ -153,7 +153,7 @@ def draw(result, path):
 
 
 def main():
-    """Run what is missing, print a table, and write the results and the figure."""
+    """Run the missing searches, print a table, and write the results and the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5, help="number of seeds")
     parser.add_argument("--generations", type=int, default=10, help="generations per search")
@@ -175,7 +175,7 @@ def main():
         **analyze(searches),
     }
     args.out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
-    draw(result, args.out.with_suffix(".png"))
+    plot(result, args.out.with_suffix(".png"))
     print(f"{'operation':<20}" + "".join(f"{group:>10}" for group in GROUPS))
     for name in space.OPERATIONS:
         row = [result["frequency"][group]["share"][name] for group in GROUPS]

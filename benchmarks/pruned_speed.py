@@ -1,13 +1,14 @@
 """How much faster is a pruned generator, relative to the multiply-adds that it saves?
 
 Question: the compressed generator of the paper has 4.23 times fewer FLOPs than the original and is
-3.1 times faster, a ratio of 0.73 (section 4, runtime). What is the ratio of measured speed-up to
-saved multiply-adds here, and does it depend on the number of threads?
+3.1 times faster, a ratio of 0.73 (section 4, runtime). In this implementation, what is the ratio of
+the measured speed-up to the reduction of multiply-adds, and does it depend on the number of
+threads?
 
 Method: the generator of CycleGAN (width 64, 9 blocks) has random weights and translates one image
-of 256x256 pixels. Pruned generators keep the same share of every mask, with filters selected at
-random; the sizes of Table 1 lie between those of these shares. Latencies are medians of 7 passes
-after 3 passes for warm-up.
+of 256x256 pixels. Pruned generators keep the same share of the filters of every mask, selected at
+random; the sizes in Table 1 are between the sizes for these shares. Latencies are medians of 7
+passes after 3 warm-up passes.
 
 Command: python benchmarks/pruned_speed.py        (2 CPU cores, about 5 minutes)
 Device: CPU.
@@ -36,7 +37,7 @@ ENCODING = "released"
 
 
 def main():
-    """Measure, print a table, and write the results."""
+    """Measure latencies, print a table, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--side", type=int, default=256, help="side length of the image in pixels")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="numbers of threads")

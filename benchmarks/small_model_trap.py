@@ -1,14 +1,14 @@
 """Does pNSGA-III keep large models that NSGA-III drops? (CARS, figures 2 and 3)
 
-Question: with the same supernet, offspring and training, which sizes remain in the population if
-the survival is NSGA-III, pNSGA-III with the growth of accuracy (the paper), or pNSGA-III with size
-alone (the released code)? And are small networks ahead in early epochs if they are trained
-independently?
+Question: with the same supernet, mating and training, which network sizes remain in the population
+with the survival of NSGA-III, of pNSGA-III with the growth of accuracy (the paper), or of pNSGA-III
+with size alone (the released code)? And are small networks more accurate than large ones in early
+epochs if they are trained independently?
 
 Command: python benchmarks/small_model_trap.py        (2 CPU cores, about 30 minutes)
 Device: CPU, two processes with one thread each.
 Output: small_model_trap.json and small_model_trap.png, next to this file. Searches are stored in
---runs; an interrupted run resumes and computes only what is missing.
+--runs; an interrupted run resumes its searches where they stopped.
 """
 
 import argparse
@@ -31,13 +31,13 @@ from moonas.pareto import hypervolume, population_front
 from moonas.run.numbers import short_number
 
 HERE = Path(__file__).parent
-RULES = {
+RULES = {  # value of the setting "protection" -> title
     "none": "NSGA-III",
     "growth": "pNSGA-III, growth (the paper)",
     "size": "pNSGA-III, size (released code)",
 }
 COLORS = {"none": "#9db4c0", "growth": "#c8553d", "size": "#588157"}
-NETWORKS = {"small": 0.05, "middle": 0.5, "large": 0.95}  # quantile of size among random ones
+NETWORKS = {"small": 0.05, "middle": 0.5, "large": 0.95}  # quantile of size among random networks
 NETWORK_EPOCHS = 60
 
 
@@ -45,8 +45,8 @@ def search(rule, seed, runs, generations):
     """Run or resume a search.
 
     Returns:
-        Sizes and errors of the population of every generation, and the final front with its
-        hypervolume.
+        A dict of JSON values: sizes and errors of the population after every generation, and the
+        final front with its hypervolume.
     """
     problem = moonas.load_problem(
         "cars",
@@ -77,7 +77,7 @@ def search(rule, seed, runs, generations):
 
 
 def train_network(name, quantile, seed):
-    """Train one network from scratch; return its validation error (%) after each epoch."""
+    """Train one network from scratch; return its size and its error (%) after each epoch."""
     torch.set_num_threads(1)
     problem = moonas.load_problem("cars", device="cpu")
     rng = np.random.default_rng(0)  # the same networks with every seed
@@ -125,8 +125,8 @@ def summarize(searches):
     return table
 
 
-def draw(searches, networks, path):
-    """Plot populations and their sizes (figure 2) and independently trained networks (figure 3)."""
+def plot(searches, networks, path):
+    """Plot populations and their sizes (figure 2), and independent training (figure 3)."""
     figure = Figure(figsize=(12, 7), layout="constrained")
     axes = figure.subplots(2, 3)
     top = max(max(g["params"]) for s in searches for g in s["generations"])
@@ -182,7 +182,7 @@ def draw(searches, networks, path):
 
 
 def main():
-    """Run what is missing, print a table, and write the results and the figure."""
+    """Run the missing searches, print a table, and write the results and the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5, help="number of seeds")
     parser.add_argument("--generations", type=int, default=16, help="generations per search")
@@ -216,7 +216,7 @@ def main():
         "searches": searches,
     }
     args.out.with_suffix(".json").write_text(json.dumps(result) + "\n")
-    draw(searches, networks, args.out.with_suffix(".png"))
+    plot(searches, networks, args.out.with_suffix(".png"))
     for rule, title in RULES.items():
         row = table[rule]
         print(

@@ -5,9 +5,9 @@
     bars.py       progress bars
     output.py     the log, error messages and exit statuses
 
-Every other module implements one command: ``add_arguments(parser)``, ``run(args)``, which returns
-the exit status, and ``settings_help(args)`` if the help of the command lists settings. Only the
-module of the requested command is imported.
+Every other module implements one command with the functions ``add_arguments(parser)``;
+``run(args)``, which returns the exit status; and, if the help of the command lists settings,
+``settings_help(args)``. Only the module of the requested command is imported.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 from .. import __version__
 from .output import fail
 
-COMMANDS = {  # name -> (module, line of the help)
+COMMANDS = {  # name of a command -> (module, line in the help)
     "list": ("listing", "list the problems, describe one, or list published architectures"),
     "search": ("search", "search for architectures, or resume a search"),
     "compare": ("compare", "compare algorithms over several seeds, or resume a comparison"),
@@ -34,7 +34,7 @@ COMMANDS = {  # name -> (module, line of the help)
     ),
     "export": ("export", "export a trained network to ONNX, torch.export or plain Python"),
     "latency": ("latency", "measure the latency of every operation of a search space"),
-    "train": ("train", "train architectures of a front from scratch, or resume a training"),
+    "train": ("train", "train architectures of a front from scratch, or resume this training"),
 }
 RESUMABLE = ("search", "compare", "train")  # commands that continue where they stopped
 
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: command-line arguments without the program name; ``sys.argv[1:]`` by default.
 
     Returns:
-        The exit status: 0 (success), 1 (the work failed or was interrupted) or 2 (wrong usage).
+        The exit status: 0 (success), 1 (the command failed or was interrupted) or 2 (usage error).
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     try:
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def make_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
-    """Build the parser; only the requested command, ``argv[0]``, gets its arguments."""
+    """Build the parser; arguments are added only to the requested command, ``argv[0]``."""
     parser = argparse.ArgumentParser(
         prog="moonas",
         description="Neural architecture search and GAN compression as pymoo problems.",
@@ -84,10 +84,11 @@ def make_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
 
 
 class _Help(argparse.Action):
-    """Print the help of a command, followed by the settings of the task or run named before it.
+    """Print the help of a command, followed by the settings of the task or run in the arguments.
 
     Args:
-        settings_help: maps the arguments parsed so far to the text about settings, or None.
+        settings_help: function that returns the help text on settings, or None, for the arguments
+            that precede ``--help``; None for a command without settings.
     """
 
     def __init__(
@@ -115,7 +116,7 @@ class _Help(argparse.Action):
     ) -> None:
         """Print the help and exit."""
         if self.settings_help is not None:
-            width = shutil.get_terminal_size().columns - 2  # as argparse has it
+            width = shutil.get_terminal_size().columns - 2  # the width that argparse uses
             parser.formatter_class = argparse.RawDescriptionHelpFormatter
             parser.description = textwrap.fill(parser.description or "", width)
             parser.epilog = self.settings_help(namespace)

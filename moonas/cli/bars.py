@@ -1,4 +1,4 @@
-"""Progress of long work: bars on a terminal, and occasional lines elsewhere."""
+"""Progress of long computations: bars in a terminal, and occasional lines of text elsewhere."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-LINES_PER_PHASE = 10  # lines are printed after equal shares of a phase
-REPEAT_SECONDS = 60  # shortest time between two lines of a phase that runs repeatedly
+LINES_PER_PHASE = 10  # a line is printed after each tenth of a phase
+SECONDS_BETWEEN_LINES = 60  # minimum for a phase that runs repeatedly
 
 
 @contextmanager
@@ -47,7 +47,9 @@ class ProgressBar(RunCallback):
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
-        self._phases: dict[str, tuple[TaskID, int]] = {}  # phase -> (its bar, completed units)
+        self._phases: dict[
+            str, tuple[TaskID, int]
+        ] = {}  # phase -> (ID of its bar, completed units)
 
     def on_progress(self, phase: str, done: int, total: int, unit: str) -> None:
         """Update the bar of a phase."""
@@ -61,24 +63,24 @@ class ProgressBar(RunCallback):
 
 
 @dataclass
-class _Pass:
-    """One pass through a phase, from its beginning to its end.
+class _PhasePass:
+    """Progress of one pass through a phase.
 
     Args:
-        first_done: units that were already completed when the pass began.
-        begun: time at which the pass began, in seconds.
-        done: completed units.
-        total: units of the phase.
-        repeated: whether the phase has run before.
-        printed: time at which the last line of the phase was printed, in seconds.
+        done_at_start: number of units that were already completed when the pass began.
+        start_time: time at which the pass began, in seconds.
+        done: number of completed units.
+        total: number of units in the phase.
+        repeated: whether this is not the first pass through the phase.
+        print_time: time at which the last line of the phase was printed, in seconds.
     """
 
-    first_done: int
-    begun: float
+    done_at_start: int
+    start_time: float
     done: int
     total: int
     repeated: bool
-    printed: float
+    print_time: float
 
 
 class ProgressLines(RunCallback):
@@ -89,15 +91,15 @@ class ProgressLines(RunCallback):
     """
 
     def __init__(self) -> None:
-        self._passes: dict[str, _Pass] = {}  # phase -> its latest pass
+        self._passes: dict[str, _PhasePass] = {}  # phase -> its latest pass
 
     def on_progress(self, phase: str, done: int, total: int, unit: str) -> None:
-        """Print a line if one is due."""
+        """Print a line of progress if one is due."""
         now, current = time.perf_counter(), self._passes.get(phase)
         if current is None or done < current.done or current.done == current.total:
             due = current is None
-            printed = now if current is None else current.printed
-            current = _Pass(done, now, done, total, repeated=not due, printed=printed)
+            print_time = now if current is None else current.print_time
+            current = _PhasePass(done, now, done, total, repeated=not due, print_time=print_time)
             self._passes[phase] = current
         else:
             share, share_before = (
@@ -106,15 +108,15 @@ class ProgressLines(RunCallback):
             due = share > share_before or done == total
             current.done = done
         if current.repeated:
-            due = now - current.printed >= REPEAT_SECONDS
+            due = now - current.print_time >= SECONDS_BETWEEN_LINES
         if due:
-            current.printed = now
+            current.print_time = now
             print(f"{phase}: {done} of {total} {unit}{_remaining_time(current, now)}", flush=True)
 
 
-def _remaining_time(current: _Pass, now: float) -> str:
-    """Return ", M:SS left", or an empty text while nothing is known about the speed."""
-    if not current.first_done < current.done < current.total:
+def _remaining_time(current: _PhasePass, now: float) -> str:
+    """Return ", M:SS left", or an empty string while the speed is unknown."""
+    if not current.done_at_start < current.done < current.total:
         return ""
-    seconds_per_unit = (now - current.begun) / (current.done - current.first_done)
+    seconds_per_unit = (now - current.start_time) / (current.done - current.done_at_start)
     return f", {format_duration(seconds_per_unit * (current.total - current.done))} left"

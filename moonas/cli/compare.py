@@ -32,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seeds",
         metavar="N",
         type=positive_int,
-        help="seeds, that is runs per algorithm and problem (default: 31 if all problems are "
-        "tabular, otherwise 5)",
+        help="number of seeds, and thus of runs per algorithm and problem (default: 31 if all "
+        "problems are tabular, otherwise 5)",
     )
     add(
         "--evaluations",
@@ -52,19 +52,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--picks",
         metavar="N",
         type=positive_int,
-        help="networks per front to train from scratch, for problems with shared weights "
+        help="number of networks per front to train from scratch, for problems with shared weights "
         "(default: 3)",
     )
     add(
         "--jobs",
         metavar="N",
         type=positive_int,
-        help="processes to run in parallel (default: one per CPU core)",
+        help="number of parallel processes (default: one per CPU core)",
     )
     add(
         "--data",
         metavar="NAME|FOLDER",
-        help="data set by name, or a folder of images; digits needs no download",
+        help="name of a data set, or a folder of images; the data set digits needs no download",
     )
     add("--preset", metavar="NAME", help="named set of settings, such as paper")
     add("--out", metavar="DIR", required=True, help="folder of the comparison")
@@ -82,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         action="extend",
         default=[],
-        help="settings of the trainings from scratch, for problems with shared weights",
+        help="settings of the training from scratch, for problems with shared weights",
     )
 
 
@@ -123,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _problem_options(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """Return the options of each problem, by its name; presets are included."""
+    """Return a dict of options per problem name, including the options of the preset."""
     unknown = set(args.problems) - set(registry.problem_names())
     if unknown:
         raise ValueError(
@@ -136,7 +136,7 @@ def _problem_options(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 
 def _training_options(args: argparse.Namespace) -> dict[str, Any]:
-    """Parse --training KEY=VALUE with the training settings of each problem that can be trained."""
+    """Parse --training KEY=VALUE with the training settings of every problem that has them."""
     texts = dict(key_value_pairs(args.training, "--training"))
     options: dict[str, Any] = {}
     for name in args.problems if texts else ():

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="data set whose test set is used (default: the data set that the first model was "
         "trained on)",
     )
-    add("--also", metavar="FOLDER", help="second test set with the same classes")
+    add("--also", metavar="FOLDER", help="folder of a second test set with the same classes")
     add("--root", metavar="DIR", help="folder of downloaded data sets")
     add("--device", metavar="NAME", default="auto", help="cpu, cuda, ... (default: auto)")
     add("--out", metavar="DIR", help="output folder (default: the folder of the first model)")
@@ -47,15 +47,18 @@ def run(args: argparse.Namespace) -> int:
         data = args.data or first.about.get("data")
         if data is None:
             raise ValueError(
-                f"{args.models[0]} does not name its data set: choose one with --data."
+                f"{args.models[0]} does not contain the name of its data set: choose one "
+                "with --data."
             )
         images = robustness.test_images(data, first, root=root)
-        also = args.also and robustness.test_images(args.also, first, everything=True, root=root)
+        second_images = args.also and robustness.test_images(
+            args.also, first, everything=True, root=root
+        )
         with progress_bar(console) as bar:
             evaluation = robustness.evaluate(
                 models,
                 images,
-                also=also or None,
+                also=second_images or None,
                 device=args.device,
                 on_progress=bar.on_progress,
             )

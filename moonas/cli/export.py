@@ -11,8 +11,8 @@ from .output import fail, status_of
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.description = (
-        "Export a trained network so that it runs without moonas. The exported network is run and "
-        "its outputs are compared with those of the model."
+        "Export a trained network so that it runs without moonas. The exported network is run, "
+        "and its outputs are compared with the outputs of the model."
     )
     add = parser.add_argument
     add("model", metavar="MODEL", help="model.pt, or the folder that contains it")
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         return fail(status_of(error), error)
     weights = ", with its weights in a file next to it" if args.format == "python" else ""
     print(
-        f"Network written to {path}{weights}. Its outputs differ from those of the model by at "
-        f"most {difference:.1g}."
+        f"Network written to {path}{weights}. Its outputs differ from the outputs of the model "
+        f"by at most {difference:.1g}."
     )
     return 0

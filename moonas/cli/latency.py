@@ -15,9 +15,10 @@ from .output import fail, status_of
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.description = (
-        "Measure the latency of every operation of a search space at every shape it occurs in, and "
-        "compare sums of them with the latency of whole networks. Search with the table by "
-        "--objectives error latency_ms --set latency_table=FILE."
+        "Measure the latency of every operation of a search space with every input shape that it "
+        "has in the space, and compare the sum over the operations of a network with the measured "
+        "latency of the network. To search with the table, run moonas search TASK --objectives "
+        "error latency_ms --set latency_table=FILE."
     )
     add = parser.add_argument
     add("task", metavar="TASK", help="task or problem, as named by moonas list")
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=positive_int,
         default=12,
-        help="random networks to compare the sums with (default: 12)",
+        help="number of random networks to measure for this comparison (default: 12)",
     )
     add(
         "--repeats",
@@ -36,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="timed passes per operation and network (default: 30)",
     )
     add_problem_arguments(parser)
-    add("--seed", type=nonnegative_int, help=argparse.SUPPRESS)  # of earlier versions; no effect
+    # accepted for compatibility with earlier versions, and ignored
+    add("--seed", type=nonnegative_int, help=argparse.SUPPRESS)
     add("--out", metavar="FILE", help="output file (default: latency-TASK.json)")
 
 
@@ -78,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _problem_name(task: str) -> str:
-    """Return the name itself if it is a problem, else the last problem of the task."""
+    """Return ``task`` if it is the name of a problem, else the name of the task's last problem."""
     if task in registry.problem_names():
         return task
     entries = {name: registry.entry(name) for name in registry.stages(task)}

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.description = "List all problems, or describe one of them."
     parser.add_argument(
-        "name", metavar="NAME", nargs="?", help="problem, or other stage of a task, to describe"
+        "name", metavar="NAME", nargs="?", help="problem or other stage to describe"
     )
     parser.add_argument(
         "--zoo", action="store_true", help="list published architectures with their sizes"
@@ -33,10 +33,10 @@ def run(args: argparse.Namespace) -> int:
         _print_zoo(console)
         return 0
     if args.name:
-        from ..views.facts import facts
+        from ..views.facts import describe_stage
 
         try:
-            rows = facts(args.name)
+            rows = describe_stage(args.name)
         except ValueError as error:
             return fail(2, error)
         _print_rows(console, rows)
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _describe(entry: registry.StageEntry) -> str:
-    """Return the summary of a stage and a line with its place in the task and the time."""
+    """Return the summary of a stage, and a second line with its task and the time of a search."""
     stages = registry.stages(entry.task or "")
     details = [f"stage of {entry.task}"] if len(stages) > 1 else []
     details += [f"about {entry.cost}"] if entry.cost else []
@@ -77,18 +77,18 @@ def _print_zoo(console: Console) -> None:
     from ..run.numbers import short_number
 
     published = zoo()
-    assert isinstance(published, dict)  # a name would select a single architecture
-    items = published.values()
-    for network in dict.fromkeys(network for item in items for network in item.counts):
+    assert isinstance(published, dict)  # zoo() without a name returns a dict
+    architectures = published.values()
+    for network in dict.fromkeys(network for a in architectures for network in a.counts):
         table = Table(title=network, title_justify="left")
         table.add_column("name", no_wrap=True)
         table.add_column("params", justify="right", no_wrap=True)
         table.add_column("macs", justify="right", no_wrap=True)
         table.add_column("problem", no_wrap=True)
         table.add_column("source", overflow="fold")
-        for item in items:
-            if network in item.counts:
-                params, macs = item.counts[network]
+        for architecture in architectures:
+            if network in architecture.counts:
+                params, macs = architecture.counts[network]
                 counts = f"{params:,}", short_number(macs)
-                table.add_row(item.name, *counts, item.problem, item.source)
+                table.add_row(architecture.name, *counts, architecture.problem, architecture.source)
         console.print(table)

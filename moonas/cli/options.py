@@ -16,18 +16,18 @@ def add_problem_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--data",
         metavar="NAME|FOLDER",
-        help="data set by name, or a folder of images; digits needs no download",
+        help="name of a data set, or a folder of images; the data set digits needs no download",
     )
     add("--root", metavar="DIR", help="folder of downloaded data sets")
     add("--preset", metavar="NAME", help="named set of settings, such as paper")
-    add("--device", metavar="NAME", help="cpu, cuda, ... (default: a GPU if there is one)")
+    add("--device", metavar="NAME", help="cpu, cuda, ... (default: a GPU if one is available)")
     add(
         "--set",
         metavar="KEY=VALUE",
         nargs="+",
         action="extend",
         default=[],
-        help="further settings, for every stage that has them; STAGE.KEY=VALUE sets one stage only",
+        help="other settings, for every stage that has them; STAGE.KEY=VALUE sets one stage only",
     )
 
 
@@ -36,15 +36,15 @@ def add_run_arguments(parser: argparse.ArgumentParser, default_out: str) -> None
 
     Args:
         parser: parser of the command.
-        default_out: default of ``--out``, for its help.
+        default_out: default value of ``--out``, shown in its help text.
     """
     add_problem_arguments(parser)
     parser.add_argument(
         "--seed",
         metavar="N",
         type=nonnegative_int,
-        help=f"random seed (default: that of the run in --out if there is one, else "
-        f"{DEFAULT_SEED})",
+        help=f"random seed (default: the seed of the run in --out if that folder contains one, "
+        f"else {DEFAULT_SEED})",
     )
     parser.add_argument("--out", metavar="DIR", help=f"run folder (default: {default_out})")
 
@@ -59,9 +59,9 @@ def positive_int(text: str) -> int:
     return _parse_int(text, 1)
 
 
-def _parse_int(text: str, least: int) -> int:
-    if not text.isdecimal() or int(text) < least:
-        raise argparse.ArgumentTypeError(f"expected an integer of at least {least}, got {text!r}")
+def _parse_int(text: str, minimum: int) -> int:
+    if not text.isdecimal() or int(text) < minimum:
+        raise argparse.ArgumentTypeError(f"expected an integer of at least {minimum}, got {text!r}")
     return int(text)
 
 
@@ -69,7 +69,7 @@ def key_value_pairs(words: Iterable[str], flag: str) -> list[tuple[str, str]]:
     """Split every KEY=VALUE word that follows a flag.
 
     Args:
-        words: the words.
+        words: command-line words that follow the flag.
         flag: name of the flag, for the error message.
 
     Returns:
@@ -90,7 +90,7 @@ def key_value_pairs(words: Iterable[str], flag: str) -> list[tuple[str, str]]:
 def parse_options(
     args: argparse.Namespace, classes: Mapping[str, type[RunSettings]]
 ) -> dict[str, dict[str, Any]]:
-    """Parse the options that a command line gives to each of several stages.
+    """Parse the options of several stages from a command line.
 
     Args:
         args: parsed arguments: ``set``, and ``data``, ``root``, ``population``, ``generations``,
@@ -99,7 +99,7 @@ def parse_options(
 
     Returns:
         Stage name -> option -> value, without presets. If an option is given several times, the
-        last value wins, and ``--set`` wins over the other flags.
+        last value is used, and ``--set`` takes precedence over the other flags.
 
     Raises:
         ValueError: a stage or a setting is unknown, or a value is invalid.
@@ -116,8 +116,8 @@ def parse_options(
             raise ValueError(
                 f"--set {key}=... is invalid: unknown stage {stage!r}; choose from {list(classes)}."
             )
-        candidates = {stage: classes[stage]} if dot else classes
-        for name in stages_with(field, candidates):
+        selected = {stage: classes[stage]} if dot else classes
+        for name in stages_with(field, selected):
             options[name][field] = parse(classes[name], field, text)
     return options
 

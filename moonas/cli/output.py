@@ -27,7 +27,7 @@ class Log(RunCallback):
 
 
 def status_of(error: BaseException) -> int:
-    """Return the exit status of an error: 1 if the work failed, 2 if the usage was wrong."""
+    """Return the exit status of an error: 1 for failed work, 2 for a usage error."""
     from ..errors import SearchFailed
     from ..run.journal import RunInUse
     from ..run.records import DamagedRun

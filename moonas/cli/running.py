@@ -13,7 +13,8 @@ def run_plan(make_plan: Callable[[], list[PlannedStage]]) -> int:
     """Run stages in order.
 
     Args:
-        make_plan: returns the planned stages; its ``ValueError`` is printed as wrong usage.
+        make_plan: function that returns the planned stages; the message of a ``ValueError`` that it
+            raises is printed as a usage error.
 
     Returns:
         The exit status.
@@ -35,7 +36,7 @@ def run_plan(make_plan: Callable[[], list[PlannedStage]]) -> int:
             return fail(2 if isinstance(error, RunMismatch) else 1, error)
         except OSError as error:
             return fail(
-                1, f"{error}. Everything recorded is safe; run the same command again to resume."
+                1, f"{error}. The recorded results are safe; run the same command again to resume."
             )
         except torch.OutOfMemoryError as error:
             return fail(1, f"{error} Try a smaller batch, score_batch or channels.")
@@ -63,12 +64,12 @@ def _run_stage(planned: PlannedStage) -> None:
 
 
 def _last_line(result: StageResult) -> str:
-    """Return the line that says where the results are."""
+    """Return the line that names the folder and the files of the results."""
     if not result.computed:
         return (
             f"This run is complete, and nothing was recomputed. Its results are in {result.folder}."
         )
     suffixes = (".csv", ".png", ".json", ".pt")
     names = sorted(path.name for path in result.folder.iterdir() if path.suffix in suffixes)
-    names = [name for name in names if not name.startswith("weights-")]  # the journal's
+    names = [name for name in names if not name.startswith("weights-")]  # of the journal
     return f"Results written to {result.folder}: {', '.join(names)}, journal.jsonl."

@@ -21,11 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--algorithm",
         metavar="NAME",
-        help="algorithm: nsga2, moead, random, ... (default: the paper's own)",
+        help="algorithm: nsga2, moead, random, ... (default: the algorithm of the paper)",
     )
     add("--objectives", metavar="NAME", nargs="+", help="columns to minimize")
-    add("--population", metavar="N", help="candidates that survive each generation")
-    add("--generations", metavar="N", help="generations to run")
+    add("--population", metavar="N", help="number of candidates that survive each generation")
+    add("--generations", metavar="N", help="number of generations")
     add("--stage", metavar="NAME", help="run only this stage of a task with several stages")
     add_run_arguments(parser, default_out="runs/TASK-DATA-seedN")
 

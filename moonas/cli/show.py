@@ -10,8 +10,8 @@ from .output import fail, status_of
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.description = (
-        "Write report.html and its figures, as PNG files, into a run folder. A search that is "
-        "still running is shown as far as it is recorded."
+        "Write report.html and its figures, as PNG files, into a run folder. For a search "
+        "that is still running, the report shows the results recorded so far."
     )
     parser.add_argument("folder", metavar="RUN", help="run folder")
     parser.add_argument("--open", action="store_true", help="open the report in a web browser")

@@ -9,15 +9,15 @@ from ..task import PlannedStage, plan_training, trained_problem
 from .options import add_run_arguments, describe_settings, parse_options
 from .running import run_plan
 
-TRAINING = "the training"  # in the help on settings
+STAGE_TITLE = "the training"  # title of the settings in the help
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.description = (
         "Train architectures of a front from scratch and evaluate them on the test set. Settings "
-        "that the search has, too, default to their values in the search. Run the same command "
-        "again to resume an interrupted training."
+        "that the search also has default to their values in the search. Run the same command "
+        "again to resume interrupted training."
     )
     add = parser.add_argument
     add("folder", metavar="RUN", nargs="?", help="run folder of a search")
@@ -25,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--pick",
         metavar="ROW",
         nargs="+",
-        help="rows of the front to train: knee, best-error, smallest, or row numbers from 0 "
-        "(default: knee)",
+        help="rows of the front to train: knee, best-error, smallest, or row numbers, starting at "
+        "0 (default: knee)",
     )
     add(
         "--architecture",
@@ -42,7 +42,7 @@ def settings_help(args: argparse.Namespace) -> str | None:
         return "Run moonas train RUN --help to list the settings of the training."
     try:
         name = trained_problem(args.folder, args.architecture)
-        return describe_settings({TRAINING: registry.training_settings_class(name)})
+        return describe_settings({STAGE_TITLE: registry.training_settings_class(name)})
     except ValueError:
         return None
 

@@ -1,4 +1,4 @@
-"""Comparison of algorithms: paired runs over seeds, statistics, tables and figures."""
+"""Comparison of algorithms: runs paired by seed, statistics, tables and figures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Comparison", "Plan", "Run", "Task", "compare", "make_plan", "run_alg
 
 
 def __getattr__(name: str) -> Any:
-    """Return an object under the name that it had in an earlier version."""
+    """Return an object by its deprecated name."""
     if name == "play":
         text = "moonas.comparison.play is deprecated; use run_algorithm."
         warnings.warn(text, DeprecationWarning, stacklevel=2)

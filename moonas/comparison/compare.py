@@ -1,11 +1,14 @@
-"""Comparisons: execute the runs that are missing, one file per run, and read all of them.
+"""Execute the missing runs of a comparison, store each run in a file, and read all runs.
 
-    plan              problems, algorithms and seeds, see :mod:`.plan`
-    runs/PROBLEM/ALGORITHM/seed-001.npz    one run, see :mod:`.runs`
-    runs/PROBLEM/ALGORITHM/seed-001.txt    the error message of a run that failed
+The module :mod:`.plan` determines the problems, algorithms and seeds. The folder of a comparison
+contains for each run
+
+    runs/PROBLEM/ALGORITHM/seed-001.npz    its results, see :mod:`.runs`
+    runs/PROBLEM/ALGORITHM/seed-001.txt    its error message, if the run failed
     runs/PROBLEM/ALGORITHM/seed-001/       its journal, if candidates are trained
 
-An interrupted comparison resumes where it stopped, within a run that has a journal.
+An interrupted comparison resumes with the first missing run; a run with a journal resumes where it
+stopped.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from ..registry import attach_journal, load_problem
 from ..run.callbacks import Progress, progress_function
 from .plan import PICKS, Plan, Task, make_plan
 from .results import Comparison
-from .runs import NUMBERS, Run, run_algorithm, run_nonstationary
+from .runs import RESULT_NAMES, Run, run_algorithm, run_nonstationary
 
 if TYPE_CHECKING:
     from .plan import AlgorithmLike, ProblemLike, RunKey
@@ -45,35 +48,36 @@ def compare(
     on_progress: Progress | None = None,
     told: Callable[[int, int], None] | None = None,
 ) -> Comparison:
-    """Compare algorithms: execute the runs that are missing, and write tables and figures.
+    """Compare algorithms: execute all missing runs, and write tables and figures.
 
     Runs are paired: the i-th run of every algorithm has the same seed. All algorithms have the
     same budget, and algorithms given by name use the operators of the problem.
 
     Args:
-        problems: names, or label -> name, or label -> (name, options).
-        algorithms: names, or label -> name, or label -> a function that takes the problem and
-            returns a new pymoo algorithm; it is called once per run.
+        problems: names of problems, or a mapping from labels to names or to (name, options) pairs.
+        algorithms: names of algorithms, or a mapping from labels to names or to functions; a
+            function receives the problem and returns a new pymoo algorithm, once per run.
         out: folder of the comparison.
         seeds: number of seeds, or a sequence of seeds; by default 31 if all problems are tabular,
             otherwise 5.
-        evaluations: evaluations per run of problems with fixed objectives; by default those of
-            the problem's own search.
-        generations: generations per run of problems whose objectives change while shared weights
-            train; by default those of the problem's own search.
-        picks: networks per front to train from scratch, for problems whose objectives change.
-        training: settings of these trainings.
+        evaluations: evaluations per run, for problems with fixed objectives; by default the
+            population size times the number of generations in the settings of the problem.
+        generations: generations per run, for problems whose objectives change while shared weights
+            train; by default the number in the settings of the problem.
+        picks: number of networks per front to train from scratch, for problems whose objectives
+            change.
+        training: settings of this training from scratch.
         jobs: number of processes; -1 for one per CPU core.
-        on_progress: called with (phase, completed runs, total, unit) at the start and after each
-            run, such as :meth:`moonas.run.callbacks.RunCallback.on_progress`.
-        told: deprecated; called with (completed runs, total).
+        on_progress: called with (phase, completed runs, total runs, unit) at the start and after
+            each run, such as :meth:`moonas.run.callbacks.RunCallback.on_progress`.
+        told: deprecated; called with (completed runs, total runs).
 
     Returns:
         A :class:`~moonas.comparison.results.Comparison`. Tables, figures and report.html are
         written to the folder.
 
     Raises:
-        ValueError: a name is unknown, or the folder contains a comparison with other options or
+        ValueError: a name is unknown, or the folder contains a comparison with different options or
             budgets.
     """
     from .report import write_report
@@ -109,17 +113,17 @@ def _path(out: Path, problem: str, algorithm: str, seed: int) -> Path:
 
 
 def _execute(plan: Plan, out: Path, problem: str, algorithm: str, seed: int) -> RunKey:
-    """Execute one run and write its numbers, or its error message if it fails."""
+    """Execute one run and write its results, or its error message if it fails."""
     path, task = _path(out, problem, algorithm, seed), plan.tasks[problem]
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        numbers = _run_task(task, plan.algorithms[algorithm], seed, path.with_suffix(""))
-    except Exception as error:  # a failing algorithm must not stop the others
+        results = _run_task(task, plan.algorithms[algorithm], seed, path.with_suffix(""))
+    except Exception as error:  # a failing algorithm must not stop the other algorithms
         reason = f"{type(error).__name__}: {error}"
         write_atomically(path.with_suffix(".txt"), reason.encode())
         return problem, algorithm, seed
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, about=json.dumps(task.about), **numbers)
+    np.savez_compressed(buffer, about=json.dumps(task.about), **results)
     write_atomically(path, buffer.getvalue())
     path.with_suffix(".txt").unlink(missing_ok=True)
     return problem, algorithm, seed
@@ -127,7 +131,7 @@ def _execute(plan: Plan, out: Path, problem: str, algorithm: str, seed: int) -> 
 
 def _run_task(task: Task, algorithm: AlgorithmLike, seed: int, folder: Path) -> dict[str, Any]:
     problem = load_problem(task.name, **task.options)
-    if task.table:
+    if task.tabular:
         return run_algorithm(problem, algorithm, seed, task.budget)
     attach_journal(problem, task.name, folder)
     try:
@@ -149,10 +153,10 @@ def _read(plan: Plan, out: Path, problem: str, algorithm: str, seed: int) -> Run
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         about = json.loads(str(arrays.pop("about")))
-        if set(arrays) - set(NUMBERS):
-            raise KeyError(f"unknown {sorted(set(arrays) - set(NUMBERS))}")
-        numbers = {name: value if value.ndim else value.item() for name, value in arrays.items()}
-        run = Run(problem, algorithm, seed, **numbers)
+        if set(arrays) - set(RESULT_NAMES):
+            raise KeyError(f"unknown {sorted(set(arrays) - set(RESULT_NAMES))}")
+        results = {name: value if value.ndim else value.item() for name, value in arrays.items()}
+        run = Run(problem, algorithm, seed, **results)
     except (ValueError, OSError, KeyError, TypeError, EOFError, BadZipFile) as error:
         raise ValueError(f"{path} is damaged: {error} Delete it to repeat the run.") from None
     expected = json.loads(json.dumps(plan.tasks[problem].about))

@@ -10,7 +10,7 @@ import moocore
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..views.drawing import COLORS, INK, finish, one_plot
+from ..views.drawing import COLORS, INK, apply_style, create_figure
 from ..views.front import column_title, format_value, label_axes
 from ..views.page import Point
 from . import statistics
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from .runs import Run
 
 
-def color_of(comparison: Comparison) -> dict[str, str]:
-    """Return algorithm -> color; colors repeat after twelve algorithms."""
+def algorithm_colors(comparison: Comparison) -> dict[str, str]:
+    """Return a dict from algorithm to color; colors repeat after twelve algorithms."""
     names = list(comparison.plan.algorithms)
     return {name: COLORS[i % len(COLORS)] for i, name in enumerate(names)}
 
 
-def convergence(comparison: Comparison, problem: str) -> Figure:
+def plot_convergence(comparison: Comparison, problem: str) -> Figure:
     """Plot median and quartiles of the hypervolume over evaluations, one line per algorithm.
 
     If the true front is known, the gap to its hypervolume is plotted on a logarithmic axis.
@@ -35,12 +35,14 @@ def convergence(comparison: Comparison, problem: str) -> Figure:
         comparison: the comparison.
         problem: label of the problem.
     """
-    figure, axes = one_plot()
-    true, colors = comparison.true_hypervolume(problem), color_of(comparison)
-    for name, runs in comparison.succeeded(problem).items():
+    figure, axes = create_figure()
+    true, colors = comparison.true_hypervolume(problem), algorithm_colors(comparison)
+    for name, runs in comparison.successful_runs(problem).items():
         counts = np.unique(np.concatenate([run.evaluations for run in runs]))
-        counts = counts[counts >= max(run.evaluations[0] for run in runs)]  # all runs have values
-        curves = np.array([_series_at(run, counts) for run in runs])
+        counts = counts[
+            counts >= max(run.evaluations[0] for run in runs)
+        ]  # all runs have a value there
+        curves = np.array([_hypervolumes_after(run, counts) for run in runs])
         if not math.isnan(true):
             curves = np.maximum(true - curves, 1e-6)
         low, median, high = np.percentile(curves, [25, 50, 75], axis=0)
@@ -52,25 +54,25 @@ def convergence(comparison: Comparison, problem: str) -> Figure:
         ylabel="gap to the true hypervolume" if known else "hypervolume",
         yscale="log" if known else "linear",
     )
-    finish(axes)
+    apply_style(axes)
     return figure
 
 
-def _series_at(run: Run, counts: np.ndarray) -> np.ndarray:
-    """Return the hypervolumes of a run at given numbers of evaluations.
+def _hypervolumes_after(run: Run, counts: np.ndarray) -> np.ndarray:
+    """Return the hypervolumes of a run after given numbers of evaluations.
 
     Args:
         run: the run.
         counts: (n,) numbers of evaluations.
 
     Returns:
-        (n,) hypervolumes after the last completed generation; NaN before the first one.
+        (n,) hypervolumes after the last generation completed by then; NaN before the first one.
     """
     indices = np.searchsorted(run.evaluations, counts, side="right") - 1
-    return np.where(indices >= 0, run.series[np.maximum(indices, 0)], np.nan)
+    return np.where(indices >= 0, run.hypervolume_curve[np.maximum(indices, 0)], np.nan)
 
 
-def attainment(comparison: Comparison, problem: str) -> tuple[Figure, list[Point]]:
+def plot_attainment(comparison: Comparison, problem: str) -> tuple[Figure, list[Point]]:
     """Plot median attainment surfaces in the first two objectives (Fonseca and Fleming, 1996).
 
     Args:
@@ -78,17 +80,17 @@ def attainment(comparison: Comparison, problem: str) -> tuple[Figure, list[Point
         problem: label of the problem.
 
     Returns:
-        The figure, and the points of the true front with their tooltips, if it is known.
+        The figure, and a point with a tooltip per member of the true front, if it is known.
     """
-    figure, axes = one_plot()
+    figure, axes = create_figure()
     searched: Any = comparison.problems[problem]
     points = []
     first, second = searched.objectives[:2]
-    for name, runs in comparison.succeeded(problem).items():
-        surface = median_attainment([run.points[:, :2] for run in runs])
-        color = color_of(comparison)[name]
+    for name, runs in comparison.successful_runs(problem).items():
+        surface = median_attainment([run.compared_front[:, :2] for run in runs])
+        color = algorithm_colors(comparison)[name]
         axes.step(surface[:, 1], surface[:, 0], where="post", color=color, label=name)
-    if comparison.plan.tasks[problem].table:
+    if comparison.plan.tasks[problem].tabular:
         X, F = searched.true_front()
         axes.scatter(F[:, 1], F[:, 0], s=9, color=INK, zorder=3, label="true front")
         for x, f in zip(X, F, strict=True):
@@ -100,9 +102,9 @@ def attainment(comparison: Comparison, problem: str) -> tuple[Figure, list[Point
     label_axes(axes, searched.column(second), searched.column(first))
     low, high = axes.dataLim.intervalx
     if low > 0 and high > 50 * low:
-        axes.set_xscale("log")  # which resets the format of the numbers
+        axes.set_xscale("log")  # resets the tick formatter that label_axes sets
         label_axes(axes, searched.column(second), searched.column(first))
-    finish(axes)
+    apply_style(axes)
     return figure, points
 
 
@@ -110,7 +112,7 @@ def median_attainment(fronts: Sequence[np.ndarray]) -> np.ndarray:
     """Return the median attainment surface of several runs.
 
     Args:
-        fronts: one front per run, (k, 2).
+        fronts: one (k, 2) front per run.
 
     Returns:
         (n, 2) points attained by at least half of the runs, by ascending second objective.
@@ -120,7 +122,7 @@ def median_attainment(fronts: Sequence[np.ndarray]) -> np.ndarray:
     return surface[np.argsort(surface[:, 1])]
 
 
-def critical_difference(values: Mapping[str, np.ndarray], colors: Mapping[str, str]) -> Figure:
+def plot_critical_difference(values: Mapping[str, np.ndarray], colors: Mapping[str, str]) -> Figure:
     """Plot mean ranks on a line; bars connect algorithms that do not differ significantly.
 
     The test is Nemenyi's at level 0.05 (Demšar, JMLR 2006).
@@ -134,11 +136,11 @@ def critical_difference(values: Mapping[str, np.ndarray], colors: Mapping[str, s
     critical = statistics.critical_difference(len(names), len(table))
     order = np.argsort(mean, kind="stable")
     groups = cliques(mean[order], critical)
-    figure, axes = one_plot((5.2, 1.2 + 0.24 * (len(names) + len(groups))))
+    figure, axes = create_figure((5.2, 1.2 + 0.24 * (len(names) + len(groups))))
     for height, i in enumerate(order[::-1]):
         axes.plot([mean[i]] * 2, [height, len(names)], color=INK, lw=0.6, alpha=0.4)
         axes.scatter(mean[i], height, s=36, color=colors[names[i]], zorder=3)
-        left = mean[i] > (1 + len(names)) / 2  # so that all names stay within the figure
+        left = mean[i] > (1 + len(names)) / 2  # keeps all names within the figure
         axes.annotate(
             f"{names[i]} {mean[i]:.2f}",
             (mean[i], height),
@@ -170,7 +172,7 @@ def cliques(mean: np.ndarray, critical: float) -> list[tuple[int, int]]:
         critical: critical difference.
 
     Returns:
-        (first, last) indices of each group; no group contains another.
+        (first, last) indices of each group; no group is part of another group.
     """
     groups: list[tuple[int, int]] = []
     for first in range(len(mean)):
@@ -180,26 +182,26 @@ def cliques(mean: np.ndarray, critical: float) -> list[tuple[int, int]]:
     return groups
 
 
-def retraining(comparison: Comparison, problem: str) -> Figure:
-    """Plot the first objective of every pick after training from scratch over that in the search.
+def plot_retraining(comparison: Comparison, problem: str) -> Figure:
+    """Plot the first objective of every pick after training from scratch over its search value.
 
     Args:
         comparison: the comparison.
         problem: label of the problem.
     """
-    figure, axes = one_plot()
+    figure, axes = create_figure()
     searched_problem = comparison.problems[problem]
     limits: list[float] = []
-    for name, runs in comparison.succeeded(problem).items():
+    for name, runs in comparison.successful_runs(problem).items():
         searched = np.concatenate([run.picks[:, 0] for run in runs])
         trained = np.concatenate([run.retrained[:, 0] for run in runs])
         limits += [*searched, *trained]
-        axes.scatter(searched, trained, s=18, color=color_of(comparison)[name], label=name)
+        axes.scatter(searched, trained, s=18, color=algorithm_colors(comparison)[name], label=name)
     low, high = min(limits), max(limits)
     axes.plot([low, high], [low, high], color=INK, lw=0.8, ls=":")
     column = searched_problem.column(searched_problem.objectives[0])
     label_axes(axes, column, column)
     axes.set_xlabel(f"{axes.get_xlabel()} in the search")
     axes.set_ylabel(f"{axes.get_ylabel()} after training from scratch")
-    finish(axes)
+    apply_style(axes)
     return figure

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     AlgorithmLike: TypeAlias = str | Callable[[ArchitectureProblem], Algorithm]
     RunKey: TypeAlias = tuple[str, str, int]  # labels of the problem and the algorithm, seed
 
-TABULAR_SEEDS, TRAINING_SEEDS = 31, 5
-PICKS = 3
+TABULAR_SEEDS, TRAINING_SEEDS = 31, 5  # default numbers of seeds
+PICKS = 3  # default number of networks per front to train from scratch
 
 
 @dataclass(frozen=True)
@@ -35,18 +35,18 @@ class Task:
         options: options of the problem.
         budget: evaluations per run; generations per run if the objectives change.
         nonstationary: whether the objectives change while shared weights train.
-        table: whether the objectives are looked up in a table.
-        training: settings of the trainings from scratch, if the objectives change.
-        picks: networks per front to train from scratch, if the objectives change.
-        about: everything that the results of a run depend on, as a dict that JSON can represent.
-            Runs are stored with it, and only runs with the same dict are reused.
+        tabular: whether the objectives are looked up in a table.
+        training: settings of the training from scratch, if the objectives change.
+        picks: number of networks per front to train from scratch, if the objectives change.
+        about: JSON-serializable dict of everything that the results of a run depend on. Every run
+            is stored with this dict and reused only for an equal dict.
     """
 
     name: str
     options: dict[str, Any]
     budget: int
     nonstationary: bool
-    table: bool
+    tabular: bool
     training: dict[str, Any]
     picks: int
     about: dict[str, Any]
@@ -68,7 +68,7 @@ class Plan:
 
     Args:
         tasks: label -> :class:`Task`.
-        algorithms: label -> name, or a function that takes the problem and returns a new pymoo
+        algorithms: label -> name, or a function that receives the problem and returns a new pymoo
             algorithm.
         seeds: seeds of the runs, the same for all problems and algorithms.
     """
@@ -80,7 +80,7 @@ class Plan:
     def run_keys(self) -> list[RunKey]:
         """Return (problem, algorithm, seed) of every run.
 
-        Seeds vary slowest, so that an interrupted comparison has complete pairs.
+        The seed varies slowest, so the completed runs of an interrupted comparison can be paired.
         """
         return [(p, a, s) for s in self.seeds for p in self.tasks for a in self.algorithms]
 
@@ -95,7 +95,7 @@ def make_plan(
     picks: int = PICKS,
     training: Mapping[str, Any] | None = None,
 ) -> Plan:
-    """Check the arguments of :func:`~moonas.comparison.compare.compare` and make a plan of them.
+    """Check the arguments of :func:`~moonas.comparison.compare.compare` and plan its runs.
 
     Raises:
         ValueError: a name is unknown, or there is no problem, algorithm or seed.
@@ -116,15 +116,15 @@ def make_plan(
             name, options, evaluations, generations, picks, dict(training or {})
         )
     if seeds is None:
-        seeds = TABULAR_SEEDS if all(task.table for task in tasks.values()) else TRAINING_SEEDS
+        seeds = TABULAR_SEEDS if all(task.tabular for task in tasks.values()) else TRAINING_SEEDS
     seeds = tuple(range(1, seeds + 1)) if isinstance(seeds, int) else tuple(map(int, seeds))
     if not seeds or len(set(seeds)) < len(seeds):
-        raise ValueError(f"seeds={seeds} is invalid: expected one or more, all different.")
+        raise ValueError(f"seeds={seeds} is invalid: expected at least one seed and no duplicates.")
     return Plan(tasks, algorithm_of, seeds)
 
 
 def _by_label(items: Mapping[str, Any] | Iterable[str]) -> dict[str, Any]:
-    """Return label -> item; names are their own labels."""
+    """Return a dict from label to item; names without labels serve as labels."""
     return dict(items) if isinstance(items, Mapping) else {name: name for name in items}
 
 
@@ -137,12 +137,12 @@ def _make_task(
     training: dict[str, Any],
 ) -> Task:
     problem = load_problem(name, **options)
-    settings, table = problem.settings, isinstance(problem, TabularProblem)
-    if table:
-        problem.true_front()  # raises now if the table is missing or incomplete
+    settings, tabular = problem.settings, isinstance(problem, TabularProblem)
+    if tabular:
+        problem.true_front()  # raises an error if the table is missing or incomplete
     if problem.nonstationary:
         budget = generations or settings.generations
-        options = options | {"generations": budget}  # the horizon of the schedules
+        options = options | {"generations": budget}  # schedules depend on this number
         settings = replace(settings, generations=budget)
         if picks < 1:
             raise ValueError(f"picks={picks} is invalid: expected at least 1.")
@@ -162,4 +162,4 @@ def _make_task(
     about = {"problem": name, budget_unit: budget} | recorded | problem.inputs
     if problem.nonstationary:
         about |= {"picks": picks} | {f"training {k}": v for k, v in training.items()}
-    return Task(name, options, budget, problem.nonstationary, table, training, picks, about)
+    return Task(name, options, budget, problem.nonstationary, tabular, training, picks, about)

@@ -12,12 +12,12 @@ from ..run.numbers import plural
 from ..views import page
 from ..views.tables import Table, to_html, to_latex, to_markdown
 from . import pictures
-from .results import LEVEL, Comparison
+from .results import SIGNIFICANCE_LEVEL, Comparison
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-TITLES = {  # column of results -> its title
+COLUMN_TITLES = {  # column of ``Comparison.results`` -> title in tables
     "algorithm": "algorithm",
     "median": "median hypervolume",
     "quartiles": "quartiles",
@@ -30,13 +30,13 @@ TITLES = {  # column of results -> its title
     "training_steps": "training steps",
     "failed": "failed runs",
 }
-DIGITS = {"median": 4, "mean_rank": 2, "log10_gap": 2, "igd_plus": 5, "descriptive": 4}
+DECIMALS = {"median": 4, "mean_rank": 2, "log10_gap": 2, "igd_plus": 5, "descriptive": 4}
 TABULAR_COLUMNS = ("log10_gap", "igd_plus", "evaluations_to_99", "reached_99")
 NONSTATIONARY_COLUMNS = ("descriptive", "training_steps")
 
 
 def results_table(comparison: Comparison, problem: str, *, narrow: bool = False) -> Table:
-    """Return the results of a problem as a table, one row per algorithm by ascending mean rank.
+    """Return a table of the results on a problem: one row per algorithm, sorted by mean rank.
 
     Args:
         comparison: the comparison.
@@ -46,17 +46,17 @@ def results_table(comparison: Comparison, problem: str, *, narrow: bool = False)
     task = comparison.plan.tasks[problem]
     rows = [row for row in comparison.results if row["problem"] == problem]
     rows.sort(key=lambda row: row.get("mean_rank", math.inf))
-    omitted = set() if task.table else set(TABULAR_COLUMNS)
+    omitted = set() if task.tabular else set(TABULAR_COLUMNS)
     omitted |= set() if task.nonstationary else set(NONSTATIONARY_COLUMNS)
     omitted |= {"quartiles"} if narrow else set()
     omitted |= set() if any(row["failed"] for row in rows) else {"failed"}
-    names = [name for name in TITLES if name not in omitted]
+    names = [name for name in COLUMN_TITLES if name not in omitted]
     texts = [[_format(row, name) for name in names] for row in rows]
-    return Table([TITLES[name] for name in names], texts, title=problem)
+    return Table([COLUMN_TITLES[name] for name in names], texts, title=problem)
 
 
 def _format(row: Mapping[str, Any], name: str) -> str:
-    """Format a column of a row of results."""
+    """Format one value of a row of ``Comparison.results``."""
     if name == "quartiles":
         return f"{row['q1']:.4f} to {row['q3']:.4f}" if "q1" in row else "-"
     value = row.get(name)
@@ -68,11 +68,11 @@ def _format(row: Mapping[str, Any], name: str) -> str:
         return "never" if math.isinf(value) else f"{value:.0f}"
     if name == "log10_gap" and math.isinf(value):
         return "none"
-    return f"{value:.{DIGITS[name]}f}" if name in DIGITS else str(value)
+    return f"{value:.{DECIMALS[name]}f}" if name in DECIMALS else str(value)
 
 
 def summary(comparison: Comparison, problem: str) -> list[str]:
-    """Summarize the results of a problem in plain text.
+    """Summarize the results on a problem in plain text.
 
     Args:
         comparison: the comparison.
@@ -87,21 +87,23 @@ def summary(comparison: Comparison, problem: str) -> list[str]:
     if task.nonstationary:
         lines.append(
             "Shared weights train during a search, so scores of different runs are not comparable. "
-            f"Hypervolume: that of at most {plural(task.picks, 'network')} per front, trained from "
-            "scratch and evaluated on the test set. Shared-weight hypervolume: that of the last "
-            "population under the weights of its own run, which is only descriptive."
+            "The hypervolume is therefore computed after training from scratch, from the test "
+            f"scores of at most {plural(task.picks, 'network')} per front that are trained from "
+            "scratch. The shared-weight hypervolume is computed from the scores of the last "
+            "population under the shared weights of its run, and is only descriptive."
         )
     else:
         lines.append(
-            "Hypervolume: that of all candidates evaluated in a run, as a fraction of the box "
-            "between the problem's bounds."
+            "The hypervolume is computed from all candidates that a run evaluates, as a fraction "
+            "of the box between the problem's bounds."
         )
-    if task.table:
+    if task.tabular:
         true = comparison.true_hypervolume(problem)
         lines.append(
             f"The true front has a hypervolume of {true:.4f}. Log10 gap: log10 of the difference "
-            "between this and the median. Evaluations to 99 %: median number of evaluations after "
-            "which a run reached 99 % of it. Reached 99 %: number of runs that did."
+            "between the true hypervolume and the median hypervolume. Evaluations to 99 %: median "
+            "number of evaluations until a run reaches 99 % of the true hypervolume. Reached 99 %: "
+            "number of runs that reach it."
         )
     for algorithm in plan.algorithms:
         reasons = [run.failed for run in comparison.runs_of(problem, algorithm) if run.failed]
@@ -115,9 +117,9 @@ def summary(comparison: Comparison, problem: str) -> list[str]:
     if comparison.too_few_seeds(problem):
         lines.append(
             f"{plural(n, 'seed')} {'is' if n == 1 else 'are'} too few for significance tests: "
-            f"after Holm's correction, no pair of algorithms could reach p < {LEVEL}, however "
-            f"large the difference. At least {comparison.seeds_needed(problem)} seeds are needed. "
-            "Only effect sizes are reported."
+            f"after Holm's correction, no pair of algorithms could reach p < {SIGNIFICANCE_LEVEL}, "
+            "however large the difference. At least "
+            f"{comparison.seeds_needed(problem)} seeds are needed. Only effect sizes are reported."
         )
     elif p is not None:
         lines.append(f"Friedman's test that all algorithms perform equally: p = {_format_p(p)}.")
@@ -125,7 +127,7 @@ def summary(comparison: Comparison, problem: str) -> list[str]:
 
 
 def pairs_table(comparison: Comparison, problem: str) -> Table:
-    """Return A12 of the row's algorithm against the column's, with stars for significance.
+    """Return a table of A12, row algorithm against column algorithm; stars mark significance.
 
     Args:
         comparison: the comparison.
@@ -134,7 +136,7 @@ def pairs_table(comparison: Comparison, problem: str) -> Table:
     tested = not comparison.too_few_seeds(problem)
     texts = {}
     for pair in comparison.pairs(problem):
-        star = "*" if tested and pair.p_holm < LEVEL else ""
+        star = "*" if tested and pair.p_holm < SIGNIFICANCE_LEVEL else ""
         texts[pair.first, pair.second] = f"{pair.a12:.2f}{star}"
         texts[pair.second, pair.first] = f"{1 - pair.a12:.2f}{star}"
     names = list(comparison.hypervolumes(problem))
@@ -146,7 +148,7 @@ def _format_p(value: float) -> str:
 
 
 def write_report(comparison: Comparison, out: Path) -> None:
-    """Write numbers as CSV, tables as Markdown and LaTeX, figures as PNG, and report.html.
+    """Write results as CSV, tables as Markdown and LaTeX, figures as PNG, and report.html.
 
     Args:
         comparison: the comparison.
@@ -165,14 +167,14 @@ def write_report(comparison: Comparison, out: Path) -> None:
         parts = [*map(page.paragraph, lines), to_html(table), page.row(*figures)]
         if len(comparison.hypervolumes(problem)) > 1:
             star = (
-                f" A star marks p < {LEVEL} in the two-sided Wilcoxon signed-rank test over paired "
-                "seeds, after Holm's correction (all p-values are in pairs.csv)."
+                f" A star marks p < {SIGNIFICANCE_LEVEL} in the two-sided Wilcoxon signed-rank "
+                "test over paired seeds, after Holm's correction (all p-values are in pairs.csv)."
             )
             parts += [
                 page.heading("Pairwise comparison"),
                 page.paragraph(
                     "A12: probability that a run of the row's algorithm is better than a run of "
-                    f"the column's.{star * (not comparison.too_few_seeds(problem))}"
+                    f"the column's algorithm.{star * (not comparison.too_few_seeds(problem))}"
                 ),
                 to_html(pairs_table(comparison, problem)),
             ]
@@ -190,28 +192,28 @@ def write_report(comparison: Comparison, out: Path) -> None:
 def _figures(
     comparison: Comparison, problem: str
 ) -> Iterator[tuple[str, Figure, str, Sequence[page.Point]]]:
-    """Yield (name, figure, caption, points with a tooltip) of each figure of a problem."""
+    """Yield (name, figure, caption, points with tooltips) for each figure of a problem."""
     values = comparison.hypervolumes(problem)
     task = comparison.plan.tasks[problem]
     if not values:
         return
-    quantity = "gap to the true hypervolume" if task.table else "hypervolume"
+    quantity = "gap to the true hypervolume" if task.tabular else "hypervolume"
     caption = f"Median and quartiles of the {quantity} over evaluations."
     if task.nonstationary:
         caption += " Each run uses its own shared weights, so the curves are only descriptive."
-    yield "convergence", pictures.convergence(comparison, problem), caption, ()
-    figure, points = pictures.attainment(comparison, problem)
+    yield "convergence", pictures.plot_convergence(comparison, problem), caption, ()
+    figure, points = pictures.plot_attainment(comparison, problem)
     condition = " after training from scratch" * task.nonstationary
-    caption = f"Median attainment surfaces{condition}: half of the runs attain every point of them."
+    caption = f"Median attainment surfaces{condition}: at least half of the runs attain each point."
     yield "attainment", figure, caption, points
     if len(values) > 1 and not comparison.too_few_seeds(problem):
-        figure = pictures.critical_difference(values, pictures.color_of(comparison))
+        figure = pictures.plot_critical_difference(values, pictures.algorithm_colors(comparison))
         caption = (
             "Mean ranks, 1 is best. A bar connects algorithms that do not differ significantly in "
-            f"Nemenyi's test at level {LEVEL}."
+            f"Nemenyi's test at significance level {SIGNIFICANCE_LEVEL}."
         )
         yield "ranks", figure, caption, ()
     if task.nonstationary:
         name = comparison.problems[problem].objectives[0]
         caption = f"Networks of the fronts: {name} in the search and after training from scratch."
-        yield "retraining", pictures.retraining(comparison, problem), caption, ()
+        yield "retraining", pictures.plot_retraining(comparison, problem), caption, ()

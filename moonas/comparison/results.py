@@ -1,4 +1,4 @@
-"""Results of a comparison as numbers."""
+"""Numerical results of a comparison: quartiles, ranks, statistical tests and CSV files."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from . import statistics
 from .plan import Plan
 from .runs import Run
 
-LEVEL = 0.05  # of significance
+SIGNIFICANCE_LEVEL = 0.05
 
 
 class Comparison:
-    """The runs of a comparison.
+    """Runs of a comparison, and the results computed from them.
 
     Args:
         plan: plan of the comparison.
@@ -38,49 +38,49 @@ class Comparison:
 
     @cached_property
     def problems(self) -> dict[str, Any]:
-        """Label -> the problem."""
+        """Problems by label."""
         return {k: load_problem(task.name, **task.options) for k, task in self.plan.tasks.items()}
 
     def runs_of(self, problem: str, algorithm: str) -> list[Run]:
         """Return the runs of an algorithm on a problem, ordered by seed."""
         return [r for r in self.runs if (r.problem, r.algorithm) == (problem, algorithm)]
 
-    def succeeded(self, problem: str) -> dict[str, list[Run]]:
-        """Return algorithm -> its runs, ordered by seed, for algorithms without a failed run."""
+    def successful_runs(self, problem: str) -> dict[str, list[Run]]:
+        """Return the runs of each algorithm without a failed run, ordered by seed."""
         runs_of = {a: self.runs_of(problem, a) for a in self.plan.algorithms}
         return {a: runs for a, runs in runs_of.items() if not any(run.failed for run in runs)}
 
     def hypervolumes(self, problem: str) -> dict[str, np.ndarray]:
-        """Return algorithm -> (n_seeds,) hypervolumes, for algorithms without a failed run."""
+        """Return (n_seeds,) hypervolumes of each algorithm without a failed run."""
         return {
             a: np.array([run.hypervolume for run in runs])
-            for a, runs in self.succeeded(problem).items()
+            for a, runs in self.successful_runs(problem).items()
         }
 
     def true_hypervolume(self, problem: str) -> float:
         """Return the hypervolume of the problem's true front; NaN if it is unknown."""
-        known = self.plan.tasks[problem].table
+        known = self.plan.tasks[problem].tabular
         return float(self.problems[problem].true_hypervolume()) if known else math.nan
 
     @cached_property
     def results(self) -> list[dict[str, Any]]:
-        """One row per problem and algorithm; an algorithm with a failed run has counts only.
+        """One row per problem and algorithm; if a run failed, the row contains only counts.
 
         The columns are
 
         - q1, median and q3: quartiles of the hypervolume over seeds;
         - mean_rank: mean rank of the hypervolume over seeds, 1 is best;
         - log10_gap: log10 of the true hypervolume minus the median;
-        - igd_plus and evaluations_to_99: medians over seeds; the latter is infinite if half of the
-          runs never reached 99 % of the true hypervolume;
-        - reached_99: number of runs that reached it;
+        - igd_plus and evaluations_to_99: medians over seeds; evaluations_to_99 is infinite if at
+          least half of the runs never reach 99 % of the true hypervolume;
+        - reached_99: number of runs that reach 99 % of the true hypervolume;
         - descriptive: median hypervolume under the runs' shared weights, if objectives change;
-        - training_steps: median number of training steps of these weights.
+        - training_steps: median number of training steps of the shared weights.
         """
         return [row for problem in self.plan.tasks for row in self._results_of(problem)]
 
     def _results_of(self, problem: str) -> Iterator[dict[str, Any]]:
-        task, succeeded = self.plan.tasks[problem], self.succeeded(problem)
+        task, succeeded = self.plan.tasks[problem], self.successful_runs(problem)
         values, true = self.hypervolumes(problem), self.true_hypervolume(problem)
         ranks = {}
         if values:
@@ -99,7 +99,7 @@ class Comparison:
                 quartiles = np.percentile(values[algorithm], [25, 50, 75]).tolist()
                 row |= dict(zip(("q1", "median", "q3"), quartiles, strict=True))
                 row["mean_rank"] = ranks[algorithm]
-                if task.table:
+                if task.tabular:
                     needed = np.array([run.evaluations_to_99 for run in runs], float)
                     row |= {
                         "log10_gap": _log_gap(quartiles[1], true),
@@ -122,7 +122,8 @@ class Comparison:
     def friedman(self, problem: str) -> float | None:
         """Return the p-value of Friedman's test over seeds.
 
-        None if there are fewer than three algorithms without a failed run, or fewer than two seeds.
+        The result is None for fewer than three algorithms without a failed run and for fewer than
+        two seeds.
         """
         values = self.hypervolumes(problem)
         if len(values) < 3 or len(self.plan.seeds) < 2:
@@ -130,21 +131,21 @@ class Comparison:
         return statistics.friedman(np.column_stack(list(values.values())))
 
     def too_few_seeds(self, problem: str) -> bool:
-        """Return whether no pair could be significantly different, however large the difference."""
+        """Return whether the seeds are too few for any pair to differ significantly."""
         return len(self.plan.seeds) < self.seeds_needed(problem)
 
     def seeds_needed(self, problem: str) -> int:
         """Return the smallest number of seeds with which a pair could differ significantly."""
         k = len(self.hypervolumes(problem))
         n = 1
-        while statistics.least_p(n, max(1, k * (k - 1) // 2)) > LEVEL:
+        while statistics.smallest_p(n, max(1, k * (k - 1) // 2)) > SIGNIFICANCE_LEVEL:
             n += 1
         return n
 
     def write(self, out: Path) -> None:
         """Write results.csv, pairs.csv, runs.csv and fronts.csv.
 
-        With too few seeds, pairs.csv has effect sizes but no p-values.
+        With too few seeds, pairs.csv contains effect sizes but no p-values.
 
         Args:
             out: existing folder.
@@ -192,7 +193,7 @@ class Comparison:
 
 
 def _log_gap(value: float, true: float) -> float:
-    """Return log10 of the gap between a hypervolume and the true one; -inf if there is none."""
+    """Return log10 of the gap between a hypervolume and the true hypervolume; -inf for no gap."""
     gap = max(true - value, 0.0)
     return math.log10(gap) if gap > 0 else -math.inf
 

@@ -1,10 +1,10 @@
-"""One run of an algorithm on a problem, and the numbers that a comparison keeps of it.
+"""Run one algorithm on one problem, and compute the results that a comparison needs.
 
 If the objectives are fixed, a run has a budget of evaluations, and the front of all evaluated
-candidates is compared. If they change while shared weights train, a run has a budget of
-generations, so that the weights train for the same number of steps with every algorithm. A front
-is scored under the weights of its own run, and such scores are not comparable between runs. Some
-networks of the front are therefore trained from scratch, and their scores are compared.
+candidates is compared. If the objectives change while shared weights train, a run has a budget of
+generations; the weights then train for the same number of steps with every algorithm. Scores of a
+front under the shared weights of one run are not comparable with scores of another run. Some
+networks of each front are therefore trained from scratch, and their new scores are compared.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ..run.candidates import Candidates
     from .plan import AlgorithmLike
 
-NEAR = 0.99  # share of the true hypervolume
+TARGET_SHARE = 0.99  # of the true hypervolume
 
 
 def _empty() -> np.ndarray:
@@ -48,28 +48,28 @@ def _empty() -> np.ndarray:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a comparison; a failed run has no numbers.
+    """Results of one run of a comparison; a failed run has only an error message.
 
     Args:
         problem: label of the problem.
         algorithm: label of the algorithm.
         seed: seed of the run.
         failed: error message of a failed run, else "".
-        evaluations: (n,) evaluations after each generation within the budget, and at the end of
-            the budget. Parents that are evaluated again under new weights count.
-        population: (n,) hypervolume of the population's front after each generation.
-        archive: (n,) hypervolume of all candidates evaluated so far; empty if objectives change.
+        evaluations: (n,) numbers of evaluations so far, after each generation within the budget
+            and at the end of the budget. Evaluations of parents under new weights are included.
+        population: (n,) hypervolumes of the population's front after each generation.
+        archive: (n,) hypervolumes of all candidates evaluated so far; empty if objectives change.
         front: (k, n_obj) front of the last population.
         best: (m, n_obj) front of all evaluated candidates; empty if objectives change.
-        picks: (p, n_obj) scores in the search of the networks trained from scratch, if objectives
-            change.
-        retrained: (p, n_obj) scores of these networks after training from scratch.
+        picks: (p, n_obj) objectives of the picked networks as evaluated in the search; empty if
+            objectives are fixed.
+        retrained: (p, n_obj) objectives of the picked networks after training from scratch.
         hypervolume: hypervolume of ``best`` or ``retrained``; algorithms are compared by it.
-        igd_plus: IGD+ of ``best`` with respect to the true front, in units of the problem's
-            bounds; NaN if the true front is unknown.
-        evaluations_to_99: number of evaluations after which the archive reached 99 % of the true
-            hypervolume; NaN if it never did, or if the true front is unknown.
-        training_steps: training steps of the shared weights; 0 without shared weights.
+        igd_plus: IGD+ of ``best`` with respect to the true front, with objectives scaled by the
+            problem's bounds; NaN if the true front is unknown.
+        evaluations_to_99: number of evaluations until the archive reaches 99 % of the true
+            hypervolume; NaN if the archive never reaches it, or if the true front is unknown.
+        training_steps: number of training steps of the shared weights; 0 without shared weights.
     """
 
     problem: str
@@ -89,17 +89,17 @@ class Run:
     training_steps: int = 0
 
     @property
-    def series(self) -> np.ndarray:
-        """(n,) hypervolumes over evaluations: of the archive, or of the population without one."""
+    def hypervolume_curve(self) -> np.ndarray:
+        """(n,) hypervolumes over evaluations: ``archive``, or ``population`` if it is empty."""
         return self.archive if len(self.archive) else self.population
 
     @property
-    def points(self) -> np.ndarray:
-        """(k, n_obj) front that is compared: ``retrained``, or ``best`` without one."""
+    def compared_front(self) -> np.ndarray:
+        """(k, n_obj) front that is compared: ``retrained``, or ``best`` if it is empty."""
         return self.retrained if len(self.retrained) else self.best
 
 
-NUMBERS = [f.name for f in fields(Run)][4:]
+RESULT_NAMES = [f.name for f in fields(Run)][4:]
 
 
 class _Recorder(RunCallback):
@@ -133,12 +133,12 @@ def run_algorithm(
 
     Args:
         problem: problem to search.
-        algorithm: name, or a function that takes the problem and returns a pymoo algorithm.
+        algorithm: name, or a function that receives the problem and returns a pymoo algorithm.
         seed: seed of the run.
-        evaluations: budget; evaluations of the last generation beyond it are discarded.
+        evaluations: budget; evaluations of the last generation beyond the budget are discarded.
 
     Returns:
-        The numbers of :class:`Run`, by name.
+        Results of the run, by field name of :class:`Run`.
 
     Raises:
         ValueError: the objectives of the problem change while shared weights train.
@@ -163,7 +163,7 @@ def run_algorithm(
         counts, within = [*counts, len(evaluated)], [*within, within[-1]]
     bounds = problem.objective_bounds()
     archive = np.array([hypervolume(evaluated[:n], bounds) for n in counts])
-    numbers: dict[str, Any] = {
+    results: dict[str, Any] = {
         "evaluations": np.array(counts),
         "population": np.array([hypervolume(F, bounds) for _, F in within]),
         "archive": archive,
@@ -172,17 +172,17 @@ def run_algorithm(
         "hypervolume": float(archive[-1]),
     }
     if isinstance(problem, TabularProblem):
-        target = NEAR * problem.true_hypervolume()
-        numbers["igd_plus"] = igd_plus(numbers["best"], problem.true_front()[1], bounds)
+        target = TARGET_SHARE * problem.true_hypervolume()
+        results["igd_plus"] = igd_plus(results["best"], problem.true_front()[1], bounds)
         if archive[-1] >= target:
-            numbers["evaluations_to_99"] = float(evaluations_to(evaluated, bounds, target))
-    return numbers
+            results["evaluations_to_99"] = float(evaluations_to_reach(evaluated, bounds, target))
+    return results
 
 
 def _termination(algorithm: Algorithm, evaluations: int) -> tuple[str, int]:
-    """Return the termination of a budget.
+    """Return pymoo's termination criterion for a budget of evaluations.
 
-    Given a number of evaluations, pymoo would end RVEA one generation too early.
+    RVEA gets a number of generations, because pymoo ends it one generation too early otherwise.
     """
     if isinstance(algorithm, RVEA):
         offspring = max(0, evaluations - algorithm.pop_size)
@@ -190,13 +190,13 @@ def _termination(algorithm: Algorithm, evaluations: int) -> tuple[str, int]:
     return "n_eval", evaluations
 
 
-def evaluations_to(F: np.ndarray, bounds: ArrayLike, target: float) -> int:
-    """Return the number of evaluations after which a hypervolume is reached, by bisection.
+def evaluations_to_reach(F: np.ndarray, bounds: ArrayLike, target: float) -> int:
+    """Find, by bisection, the smallest number of evaluations that reaches a hypervolume.
 
     Args:
-        F: (n, n_obj) objectives in the order of evaluation; all of them reach the target.
+        F: (n, n_obj) objectives in the order of evaluation; all n together reach the target.
         bounds: (2, n_obj) bounds of :func:`moonas.pareto.hypervolume`.
-        target: hypervolume.
+        target: hypervolume to reach.
     """
     low, high = 1, len(F)
     while low < high:
@@ -208,19 +208,20 @@ def evaluations_to(F: np.ndarray, bounds: ArrayLike, target: float) -> int:
     return low
 
 
-def igd_plus(F: np.ndarray, true: np.ndarray, bounds: ArrayLike) -> float:
+def igd_plus(F: np.ndarray, true_front: np.ndarray, bounds: ArrayLike) -> float:
     """Return IGD+ of a front with respect to the true front (Ishibuchi et al., 2015).
 
     Args:
         F: (k, n_obj) front.
-        true: (m, n_obj) true front.
+        true_front: (m, n_obj) true front.
         bounds: (2, n_obj) lower and upper bounds, which are scaled to 0 and 1.
 
     Returns:
-        The mean distance by which the front falls short of the true front; 0 for the true front.
+        The mean distance by which the front falls short of a point of the true front; 0 is best.
     """
     low, high = np.asarray(bounds, float)
-    return float(moocore.igd_plus((F - low) / (high - low), ref=(true - low) / (high - low)))
+    reference = (true_front - low) / (high - low)
+    return float(moocore.igd_plus((F - low) / (high - low), ref=reference))
 
 
 def run_nonstationary(
@@ -235,14 +236,14 @@ def run_nonstationary(
 
     Args:
         problem: a :class:`~moonas.weight_sharing.WeightSharingProblem` with a journal.
-        algorithm: name, or a function that takes the problem and returns a pymoo algorithm.
-        seed: seed of the search and of the trainings.
-        generations: budget.
+        algorithm: name, or a function that receives the problem and returns a pymoo algorithm.
+        seed: seed of the search and of the training from scratch.
+        generations: number of generations.
         n_picks: number of networks to train, evenly spaced along the front.
-        training: settings of the trainings.
+        training: settings of the training from scratch.
 
     Returns:
-        The numbers of :class:`Run`, by name.
+        Results of the run, by field name of :class:`Run`.
     """
     recorder = _Recorder(problem)
     problem.callbacks.append(recorder)
@@ -277,7 +278,7 @@ def run_nonstationary(
         picks.append([row.objectives[name] for name in problem.objectives])
         scores.append([columns[name] for name in problem.objectives])
     retrained = np.array(scores, float)
-    retrained = np.where(np.isfinite(retrained), retrained, bounds[1])  # diverged: worst values
+    retrained = np.where(np.isfinite(retrained), retrained, bounds[1])  # worst values if diverged
     records = read_run(folder)[1]
     return {
         "evaluations": np.array([n for n, _ in recorder.generations]),

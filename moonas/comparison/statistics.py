@@ -1,8 +1,8 @@
 """Statistics for comparing algorithms over seeds and problems, with NumPy and SciPy only.
 
-Values are hypervolumes, or other numbers of which higher is better. Seeds are paired: the i-th
-value of every algorithm belongs to the same seed. The tests follow Demšar (JMLR 2006), the effect
-size Vargha and Delaney (2000).
+Values are hypervolumes, or other numbers for which higher is better. Seeds are paired: the i-th
+value of every algorithm belongs to the same seed. The tests follow Demšar (JMLR 2006), and the
+effect size A12 follows Vargha and Delaney (2000).
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ class Pair:
         second: name of the second algorithm.
         a12: probability that a run of the first algorithm is better than a run of the second;
             ties count half.
-        p: p-value of the two-sided Wilcoxon signed-rank test; 1 if all pairs are equal.
+        p: p-value of the two-sided Wilcoxon signed-rank test; 1 if both values of every pair are
+            equal.
         p_holm: p-value after Holm's correction for all pairs of algorithms.
     """
 
@@ -38,15 +39,15 @@ class Pair:
 def wilcoxon(x: ArrayLike, y: ArrayLike) -> float:
     """Return the p-value of the two-sided Wilcoxon signed-rank test.
 
-    It is exact for up to 50 pairs without ties, and SciPy's approximation otherwise. Equal pairs
-    are discarded, as Wilcoxon did.
+    The p-value is exact for up to 50 pairs without ties, and SciPy's approximation otherwise.
+    Pairs of equal values are discarded, as in Wilcoxon's original test.
 
     Args:
         x: (n,) values.
         y: (n,) values paired with x.
 
     Returns:
-        The p-value; 1 if all pairs are equal.
+        The p-value; 1 if both values of every pair are equal.
     """
     difference = np.asarray(x, float) - np.asarray(y, float)
     if not difference.any():
@@ -72,7 +73,7 @@ def holm(p: ArrayLike) -> np.ndarray:
 
 
 def a12(x: ArrayLike, y: ArrayLike) -> float:
-    """Return Vargha and Delaney's A12, the probability that a value of x exceeds one of y.
+    """Return Vargha and Delaney's A12, the probability that a value of x exceeds a value of y.
 
     Args:
         x: (n,) values.
@@ -104,7 +105,7 @@ def pairwise(values: Mapping[str, ArrayLike]) -> list[Pair]:
     ]
 
 
-def least_p(n_seeds: int, n_pairs: int) -> float:
+def smallest_p(n_seeds: int, n_pairs: int) -> float:
     """Return the smallest p-value that a pair can have after Holm's correction.
 
     If all differences have the same sign, the exact p-value of the signed-rank test is 2 / 2^n.
@@ -117,7 +118,7 @@ def least_p(n_seeds: int, n_pairs: int) -> float:
 
 
 def ranks(values: ArrayLike) -> np.ndarray:
-    """Rank algorithms per row; rank 1 is the highest value, and ties share their mean rank.
+    """Rank algorithms per row; rank 1 is the highest value, and tied values share a mean rank.
 
     Args:
         values: (n_rows, n_algorithms) values.
@@ -153,11 +154,11 @@ def friedman(values: ArrayLike) -> float:
 
 
 def critical_difference(n_algorithms: int, n_rows: int, alpha: float = 0.05) -> float:
-    """Return the smallest significant difference of two mean ranks (Nemenyi's test).
+    """Return the smallest significant difference between mean ranks (Nemenyi's test).
 
     Args:
-        n_algorithms: k, at least two.
-        n_rows: N, the number of rows that the ranks are averaged over.
+        n_algorithms: number of algorithms, at least two.
+        n_rows: number of rows over which the ranks are averaged.
         alpha: significance level.
     """
     q = stats.studentized_range.ppf(1 - alpha, n_algorithms, np.inf) / np.sqrt(2)

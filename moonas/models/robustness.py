@@ -26,7 +26,7 @@ from ..nets.devices import repeatable, resolve_device
 from ..nets.randomness import generator
 from ..run.callbacks import Progress, progress_function
 from ..run.numbers import plural
-from ..views.drawing import COLORS, finish, one_plot
+from ..views.drawing import COLORS, apply_style, create_figure
 from ..views.tables import Table
 from .model import Classifier, Model
 
@@ -300,7 +300,7 @@ def plot_evaluation(evaluation: Mapping[str, Any]) -> Figure:
     Args:
         evaluation: the result of :func:`evaluate`.
     """
-    figure, _ = one_plot((9.5, 4.6))
+    figure, _ = create_figure((9.5, 4.6))
     figure.clear()
     left, right = figure.subplots(1, 2, width_ratios=[1.6, 1])
     models = evaluation["models"]
@@ -317,6 +317,6 @@ def plot_evaluation(evaluation: Mapping[str, Any]) -> Figure:
     left.invert_yaxis()
     left.set_xlabel("error (%), mean over five strengths; dotted: clean images")
     right.set(xlabel="strength of the attack (FGSM)", ylabel="error (%)", ylim=(0, None))
-    finish(left)
-    finish(right)
+    apply_style(left)
+    apply_style(right)
     return figure

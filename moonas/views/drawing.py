@@ -10,16 +10,17 @@ from matplotlib.figure import Figure
 if TYPE_CHECKING:
     from ..spaces.graph import Graph
 
+# colors of text and outlines, of highlights, and of background elements
 INK, ACCENT, QUIET = "#22313f", "#c8553d", "#9db4c0"
 COLORS = (  # of algorithms; legible on white and on black
     *("#c8553d", "#4a7fb5", "#6a994e", "#9db4c0", "#e09f3e"),
     *("#8d6bb8", "#3d8b8b", "#d98fb0", "#8a8d91", "#8a5a2b"),
     *("#b5b83d", "#3f3fbf"),
 )
-SIZE = (5.2, 4.0)  # inches; small, so that text stays readable on a phone
+FIGURE_SIZE = (5.2, 4.0)  # inches; small, to keep text readable on a phone
 
 
-def one_plot(size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
+def create_figure(size: tuple[float, float] = FIGURE_SIZE) -> tuple[Figure, Axes]:
     """Create an empty figure with one pair of axes.
 
     Args:
@@ -32,7 +33,7 @@ def one_plot(size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
-def finish(axes: Axes) -> None:
+def apply_style(axes: Axes) -> None:
     """Apply the common style to axes, with a legend below them if any artist has a label."""
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
@@ -49,11 +50,11 @@ def finish(axes: Axes) -> None:
 
 
 def draw_graph(axes: Axes, graph: Graph) -> None:
-    """Draw a graph from left to right: the inputs, then nodes that alternate above and below.
+    """Draw a graph from left to right: the inputs, then the nodes, alternating up and down.
 
     Args:
-        axes: axes to draw in; their frame is removed.
-        graph: the graph; its title becomes that of the axes.
+        axes: axes of the drawing; their frame is removed.
+        graph: the graph; its title becomes the title of the axes.
     """
     n = len(graph.inputs)
     positions: dict[str, tuple[float, float]] = {
@@ -76,7 +77,7 @@ def draw_graph(axes: Axes, graph: Graph) -> None:
         axes.annotate("", end, start, arrowprops=arrow)
         if label:
             dx, dy = end[0] - start[0], end[1] - start[1]
-            x = start[0] + 0.42 * dx + bend * 0.5 * dy  # on the curved edge
+            x = start[0] + 0.42 * dx + bend * 0.5 * dy  # a point on the curved edge
             y = start[1] + 0.42 * dy - bend * 0.5 * dx
             box = dict(boxstyle="round,pad=0.15", fc="white", ec="none", alpha=0.85)
             axes.text(x, y, label, color=ACCENT, ha="center", va="center", fontsize=9, bbox=box)
@@ -84,6 +85,6 @@ def draw_graph(axes: Axes, graph: Graph) -> None:
         box = dict(boxstyle="round,pad=0.35", fc="white", ec=INK)
         axes.text(x, y, name, ha="center", va="center", color=INK, fontsize=9, bbox=box)
     axes.set(xlim=(-0.7, 1.5 * len(graph.nodes) + 1.2), ylim=(-1.8, 1.8))
-    axes.set_aspect("equal")  # otherwise the labels would leave the curved edges
+    axes.set_aspect("equal")  # keeps the labels on the curved edges
     axes.set_title(graph.title, color=INK, loc="left")
     axes.axis("off")

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from ..spaces.genes import Genes
 
 
-def facts(name: str) -> list[tuple[str, str]]:
-    """Describe a stage of a task; a problem is built with its default settings.
+def describe_stage(name: str) -> list[tuple[str, str]]:
+    """Describe a stage of a task; if the stage is a problem, build it with default settings.
 
-    If a problem cannot be built, a row with the reason replaces the facts derived from it.
+    If the problem cannot be built, a row with the reason replaces the rows derived from it.
 
     Args:
         name: name of a problem or another stage, see :func:`moonas.registry.entries`.
@@ -59,7 +59,7 @@ def facts(name: str) -> list[tuple[str, str]]:
 
 def _problem_facts(problem: ArchitectureProblem) -> list[tuple[str, str]]:
     rows = [
-        ("variables", variables(problem.genes)),
+        ("variables", describe_variables(problem.genes)),
         ("objectives", _describe_columns(problem.column(name) for name in problem.objectives)),
     ]
     others = [c for c in problem.columns if c.name not in problem.objectives]
@@ -75,8 +75,8 @@ def _problem_facts(problem: ArchitectureProblem) -> list[tuple[str, str]]:
     return rows
 
 
-def variables(genes: Genes) -> str:
-    """Describe the decision variables: their number and type, and the number of vectors.
+def describe_variables(genes: Genes) -> str:
+    """Describe the decision variables: their number and type, and the number of distinct vectors.
 
     Args:
         genes: genes of a problem.
@@ -92,17 +92,17 @@ def variables(genes: Genes) -> str:
 
 
 def _format_size(n_choices: Iterable[int]) -> str:
-    """Format the product of integers: in full up to a million, else like 9.1e18."""
+    """Format a product of numbers of choices: in full up to a million, else like 9.1e18."""
     size = math.prod(int(n) for n in n_choices)
     if size <= 1_000_000:
         return f"{size:,}"
-    power = len(str(size)) - 1  # log10 of a float could overflow
+    power = len(str(size)) - 1  # a conversion to float could overflow
     leading = round(size // 10 ** (power - 3) / 1000, 1)
     return f"{leading:.1f}e{power}" if leading < 10 else f"1.0e{power + 1}"
 
 
 def _describe_columns(columns: Iterable[Column]) -> str:
-    """List columns with their units, and with their direction if higher is better."""
+    """List columns with their units; mark the columns for which higher is better."""
     texts = []
     for column in columns:
         unit = column.unit if column.direction == "min" else f"{column.unit}, higher is better"

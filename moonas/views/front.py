@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter
 from ..files import save_figure
 from ..pareto import Row
 from ..run.numbers import plural, short_number
-from .drawing import ACCENT, INK, QUIET, finish, one_plot
+from .drawing import ACCENT, INK, QUIET, apply_style, create_figure
 from .page import Point
 from .tables import Table
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from ..problem import ArchitectureProblem, Column
     from ..run.search import SearchResult
 
-NAME = "front.png"
+FILE_NAME = "front.png"
 
 
 def save_front(problem: ArchitectureProblem, result: SearchResult, folder: Path) -> None:
-    """Write the figure of a search's front, front.png, into a folder.
+    """Write front.png, the figure of the front of a search, into a folder.
 
     Args:
         problem: problem that was searched.
@@ -36,21 +36,21 @@ def save_front(problem: ArchitectureProblem, result: SearchResult, folder: Path)
     population = {
         name: result.result.pop.get(name).astype(float) for name in problem.plotted_columns
     }
-    figure, _ = front_picture(problem, population, result.rows, result.picked)
-    save_figure(figure, folder / NAME, dpi=150)
+    figure, _ = plot_front(problem, population, result.rows, result.picked)
+    save_figure(figure, folder / FILE_NAME, dpi=150)
 
 
-def front_picture(
+def plot_front(
     problem: ArchitectureProblem,
     population: Mapping[str, np.ndarray],
     rows: Sequence[Row],
     picked: int | None = None,
 ) -> tuple[Figure, list[Point]]:
-    """Plot a front, its picked row and the whole population in two columns.
+    """Plot a front, its picked row and the population over two columns.
 
     Args:
-        problem: problem whose ``plotted_columns`` become the y and the x axis.
-        population: column name -> (n,) floats.
+        problem: problem whose two ``plotted_columns`` are the y and the x axis.
+        population: column name -> (n,) values of the population.
         rows: rows of the front.
         picked: index of the picked row, or None.
 
@@ -58,7 +58,7 @@ def front_picture(
         The figure, and a :class:`~moonas.views.page.Point` per row.
     """
     first, second = problem.plotted_columns
-    figure, axes = one_plot()
+    figure, axes = create_figure()
     label = "population"
     axes.scatter(population[second], population[first], s=22, color=QUIET, label=label, zorder=2)
     positions = np.array([[row.columns[second], row.columns[first]] for row in rows])
@@ -83,26 +83,26 @@ def front_picture(
             )
     label_axes(axes, problem.column(second), problem.column(first))
     axes.set_ylim(0, 1.08 * population[first].max() or 1)
-    finish(axes)
+    apply_style(axes)
     return figure, points
 
 
 def tooltip(problem: ArchitectureProblem, row: Row) -> str:
-    """Return the finite columns of a row, one per line, followed by its architecture."""
+    """Return a tooltip: the finite columns of a row, one per line, and its architecture."""
     columns = (c for c in problem.columns if np.isfinite(row.columns.get(c.name, np.nan)))
     lines = [f"{column_title(c)}: {format_value(c, row.columns[c.name])}" for c in columns]
     return "\n".join([*lines, str(row.architecture)])
 
 
 def label_axes(axes: Axes, x: Column, y: Column) -> None:
-    """Label axes with the titles of two columns, and abbreviate the numbers on them."""
+    """Label axes with the titles of two columns, and abbreviate their tick labels, as in 12k."""
     for axis, column in ((axes.xaxis, x), (axes.yaxis, y)):
         axis.set_label_text(column_title(column), color=INK)
         axis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
 
 
 def table_columns(problem: ArchitectureProblem) -> list[Column]:
-    """Return the columns in tables of a front: the objectives and those with ``in_table``."""
+    """Return the columns of a front table: minimized columns that are objectives or in_table."""
     chosen = (c for c in problem.columns if c.in_table or c.name in problem.objectives)
     return [column for column in chosen if column.direction == "min"]
 
@@ -144,7 +144,7 @@ def front_table(
 
 
 def column_title(column: Column) -> str:
-    """Return the name of a column, with its unit unless the column counts a size."""
+    """Return the name of a column, with its unit unless the column is a size."""
     return column.name if column.is_size else f"{column.name} ({column.unit})"
 
 

@@ -1,7 +1,7 @@
 """HTML pages: self-contained files that can be read offline, in light and in dark mode.
 
-Matplotlib figures are embedded as SVG, and their ink takes the color of the page's text. Points of
-a figure show a tooltip when they are hovered over or touched.
+Matplotlib figures are embedded as SVG, and their black elements take the color of the page's text.
+A point of a figure can show a tooltip when the user hovers over it or touches it.
 """
 
 from __future__ import annotations
@@ -72,12 +72,14 @@ document.addEventListener("pointerover", event => {
   tip.style.top = (below ? at.bottom + 6 : Math.max(8, at.top - box.height - 6)) + "px";
 });
 """
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+)
 
 
 @dataclass(frozen=True)
 class Point:
-    """A point of a figure with a tooltip.
+    """A point in a figure, with a tooltip.
 
     Args:
         axes: axes that contain the point.
@@ -102,7 +104,7 @@ def page(title: str, lead: str, *sections: str) -> str:
     """
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{CONTENT_SECURITY_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
         f'<h1>{escape(title)}</h1>\n<p class="lead">{escape(lead)}</p>\n'
@@ -117,7 +119,7 @@ def section(title: str, *parts: str) -> str:
 
 
 def row(*parts: str) -> str:
-    """Place HTML parts next to each other if the page is wide enough; empty parts are omitted."""
+    """Return HTML that shows nonempty parts side by side if the page is wide enough."""
     return f'<div class="row">{"".join(f"<div>{part}</div>" for part in parts if part)}</div>\n'
 
 
@@ -138,7 +140,7 @@ def picture(figure: Figure, caption: str, points: Sequence[Point] = ()) -> str:
         figure: the figure; black and ``moonas.views.drawing.INK`` become the color of the page's
             text.
         caption: caption, as plain text.
-        points: points with a tooltip.
+        points: points with tooltips.
     """
     return f"<figure>{svg(figure, points)}<figcaption>{escape(caption)}</figcaption></figure>\n"
 
@@ -158,10 +160,10 @@ def image(png: bytes, caption: str) -> str:
 def svg(figure: Figure, points: Sequence[Point] = ()) -> str:
     """Return a matplotlib figure as SVG that scales with the page.
 
-    Equal figures give equal text. See :func:`picture` for the arguments.
+    Equal figures result in equal text. See :func:`picture` for the arguments.
     """
     text = io.StringIO()
-    figure.set_dpi(72)  # the unit of SVG is the point
+    figure.set_dpi(72)  # the unit of SVG is 1/72 inch
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "moonas"}):
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     drawn = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", text.getvalue(), flags=re.S)

@@ -1,6 +1,6 @@
-"""HTML report of one run, made from its folder: front, progress, architectures, time and settings.
+"""HTML report of one run, from its folder: front, progress, architectures, time and settings.
 
-A run that is still in progress is shown as far as it is recorded.
+The report of a run that is still in progress shows the results recorded so far.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ from ..run.folders import last_run
 from ..run.journal import read_run, read_times
 from ..run.numbers import format_duration, plural
 from . import page
-from .drawing import ACCENT, QUIET, draw_graph, finish, one_plot
-from .front import front_picture, front_table, label_axes
+from .drawing import ACCENT, QUIET, apply_style, create_figure, draw_graph
+from .front import front_table, label_axes, plot_front
 from .tables import Table, to_html
 
 if TYPE_CHECKING:
     from ..problem import ArchitectureProblem
     from ..spaces.graph import Graph
 
-PAGE = "report.html"
-PHASES = {  # kind of a journal entry -> title
+FILE_NAME = "report.html"
+PHASES = {  # kind of a recorded call -> name of its phase in the report
     "train": "training",
     "score": "evaluation",
     "score before": "evaluation before training",
     "final test": "final test",
 }
-ORDER_COLORS = LinearSegmentedColormap.from_list("order", [QUIET, ACCENT])  # first to last
-MAX_IMAGES = 12  # other images of a run folder on its page
+ORDER_COLORS = LinearSegmentedColormap.from_list("order", [QUIET, ACCENT])  # of batches
+MAX_IMAGES = 12  # maximum number of additional images in a report
 
 
 @dataclass(frozen=True)
-class Scored:
-    """The candidates that one evaluator call scored, or several calls under the same weights.
+class ScoredCandidates:
+    """Candidates scored by one evaluator call, or by several calls under the same weights.
 
     Args:
         X: (k, n_var) genes of the candidates that did not fail.
-        columns: column name -> (k,) floats.
-        n: number of candidates, including those that failed.
+        columns: column name -> (k,) values of these candidates.
+        n: number of candidates, including failed ones.
     """
 
     X: np.ndarray
@@ -63,13 +63,13 @@ def show(run: str | Path) -> Path:
     """Write report.html, and its figures as PNG files, into a run folder.
 
     Args:
-        run: folder of a run, or of a task with several stages, whose last stage is shown.
+        run: folder of a run, or of a task with several stages; its last stage is reported.
 
     Returns:
-        The path of the page.
+        The path of the report.
 
     Raises:
-        ValueError: the folder contains no run, or a damaged one.
+        ValueError: the folder contains no run or a damaged run.
     """
     folder, name = last_run(run)
     head, records = read_run(folder)
@@ -85,12 +85,14 @@ def show(run: str | Path) -> Path:
         f"Data set {data}, seed {head['seed']}, {head['algorithm']}; "
         f"{plural(len(records), 'recorded call')}."
     )
-    path = folder / PAGE
+    path = folder / FILE_NAME
     write_atomically(path, page.page(name, lead, *filter(None, sections)).encode())
     return path
 
 
-def read_scores(problem: ArchitectureProblem, records: Sequence[Mapping[str, Any]]) -> list[Scored]:
+def read_scores(
+    problem: ArchitectureProblem, records: Sequence[Mapping[str, Any]]
+) -> list[ScoredCandidates]:
     """Read the scores of a run in the order of evaluation.
 
     Args:
@@ -98,10 +100,10 @@ def read_scores(problem: ArchitectureProblem, records: Sequence[Mapping[str, Any
         records: records of the run's journal.
 
     Returns:
-        One item per evaluator call. If the objectives change during a run, calls under the same
-        weights are merged into one item.
+        One item per evaluator call; if the objectives change during a run, one item per group of
+        calls under the same weights.
     """
-    scores: dict[int, Scored] = {}
+    scores: dict[int, ScoredCandidates] = {}
     n_trainings = 0
     names = [column.name for column in problem.columns]
     for record in records:
@@ -109,38 +111,38 @@ def read_scores(problem: ArchitectureProblem, records: Sequence[Mapping[str, Any
         if record["kind"] != "score":
             continue
         X = np.stack([problem.genes.from_json(x) for x in record["request"]["x"]])
-        good = ~np.array(record["result"]["failed"], bool)
+        succeeded = ~np.array(record["result"]["failed"], bool)
         columns = {
-            name: np.array(record["result"][name], float)[good]
+            name: np.array(record["result"][name], float)[succeeded]
             for name in names
             if name in record["result"]
         }
-        scored = Scored(X[good], columns, len(X))
+        scored = ScoredCandidates(X[succeeded], columns, len(X))
         group = n_trainings if problem.nonstationary else record["call"]
         scores[group] = _merge(scores[group], scored) if group in scores else scored
     return list(scores.values())
 
 
-def _merge(first: Scored, second: Scored) -> Scored:
+def _merge(first: ScoredCandidates, second: ScoredCandidates) -> ScoredCandidates:
     columns = {k: np.concatenate([v, second.columns[k]]) for k, v in first.columns.items()}
-    return Scored(np.concatenate([first.X, second.X]), columns, first.n + second.n)
+    return ScoredCandidates(np.concatenate([first.X, second.X]), columns, first.n + second.n)
 
 
 def _search_sections(
     problem: ArchitectureProblem, folder: Path, records: Sequence[Mapping[str, Any]]
 ) -> list[str]:
-    every = read_scores(problem, records)
-    scores = [s for s in every if len(s.X)]
+    all_scores = read_scores(problem, records)
+    scores = [s for s in all_scores if len(s.X)]
     if not scores:
-        reason = "All candidates failed." if every else "No candidate has been evaluated yet."
+        reason = "All candidates failed." if all_scores else "No candidate has been evaluated yet."
         return [page.section("Pareto front", page.paragraph(reason))]
     rows, picked = _front(problem, folder, scores)
     population = scores[-1].columns if problem.nonstationary else _all_columns(scores)
-    figure, points = front_picture(problem, population, rows, picked)
+    figure, points = plot_front(problem, population, rows, picked)
     save_figure(figure, folder / "front.png", dpi=150)
     status = "the search is still running"
     if picked is not None:
-        status = f"the ring marks the picked one, {problem.pick_description}"
+        status = f"the ring marks the picked candidate, {problem.pick_description}"
     n = plural(len(rows), "candidate")
     caption = f"Front of {n}; {status}. Hover over a point for its columns and architecture."
     table = front_table(problem, rows, picked, numbered=True)
@@ -152,37 +154,40 @@ def _search_sections(
     ]
 
 
-def _all_columns(scores: Sequence[Scored]) -> dict[str, np.ndarray]:
+def _all_columns(scores: Sequence[ScoredCandidates]) -> dict[str, np.ndarray]:
     return {k: np.concatenate([s.columns[k] for s in scores]) for k in scores[0].columns}
 
 
 def _front(
-    problem: ArchitectureProblem, folder: Path, scores: Sequence[Scored]
+    problem: ArchitectureProblem, folder: Path, scores: Sequence[ScoredCandidates]
 ) -> tuple[list[Row], int | None]:
     """Return the front and the index of its picked row.
 
-    They come from front.csv once the search has ended, before that from the recorded scores.
+    The front of a completed search is read from front.csv; while a search is still running, the
+    front is computed from the recorded scores.
     """
     if (folder / front_file.NAME).exists():
         file_rows = front_file.read_front_csv(folder)
         picked = next((i for i, row in enumerate(file_rows) if row.picked), None)
-        return [_from_file(problem, row) for row in file_rows], picked
+        return [_row_from_file(problem, row) for row in file_rows], picked
     chosen = scores[-1:] if problem.nonstationary else scores
     X, columns = np.concatenate([s.X for s in chosen]), _all_columns(chosen)
     F = np.column_stack([columns[name] for name in problem.objectives])
     return front_from_scores(problem, X, F, columns), None
 
 
-def _from_file(problem: ArchitectureProblem, row: front_file.FrontRow) -> Row:
+def _row_from_file(problem: ArchitectureProblem, row: front_file.FrontRow) -> Row:
     objectives = {name: row.columns[name] for name in problem.objectives}
     architecture = problem.architecture_from_json(row.architecture)
     return Row(problem.encode(architecture), architecture, objectives, row.columns)
 
 
-def _progress(problem: ArchitectureProblem, folder: Path, scores: Sequence[Scored]) -> str:
-    """Return the figures of all scores and of the hypervolume over evaluations."""
+def _progress(
+    problem: ArchitectureProblem, folder: Path, scores: Sequence[ScoredCandidates]
+) -> str:
+    """Return a section that shows all scores, and the hypervolume over evaluations."""
     first, second = problem.plotted_columns
-    figure, axes = one_plot()
+    figure, axes = create_figure()
     order = np.concatenate([np.full(len(s.X), i + 1) for i, s in enumerate(scores)])
     columns = _all_columns(scores)
     x, y = columns[second], columns[first]
@@ -190,7 +195,7 @@ def _progress(problem: ArchitectureProblem, folder: Path, scores: Sequence[Score
     label, ticks = "evaluation batch", MaxNLocator(integer=True)
     figure.colorbar(dots, ax=axes, label=label, ticks=ticks).outline.set_visible(False)
     label_axes(axes, problem.column(second), problem.column(first))
-    finish(axes)
+    apply_style(axes)
     save_figure(figure, folder / "population.png", dpi=150)
     subject = "Parents and offspring" if problem.nonstationary else "Candidates"
     candidates = page.picture(
@@ -203,11 +208,11 @@ def _progress(problem: ArchitectureProblem, folder: Path, scores: Sequence[Score
         F = np.column_stack([s.columns[name] for name in problem.objectives])
         seen = [F] if problem.nonstationary else [*seen, F]
         values.append(hypervolume(np.concatenate(seen), bounds))
-    figure, axes = one_plot()
+    figure, axes = create_figure()
     evaluations = np.cumsum([s.n for s in scores])
     axes.step(evaluations, values, where="post", color=ACCENT, marker="o", ms=3)
     axes.set(xlabel="evaluations", ylabel="hypervolume")
-    finish(axes)
+    apply_style(axes)
     save_figure(figure, folder / "hypervolume.png", dpi=150)
     subject = "all candidates evaluated so far"
     if problem.nonstationary:
@@ -221,7 +226,7 @@ def _progress(problem: ArchitectureProblem, folder: Path, scores: Sequence[Score
 def _graphs(
     problem: ArchitectureProblem, folder: Path, rows: Sequence[Row], picked: int | None
 ) -> str:
-    """Return drawings of the picked architecture and of the two ends of the front."""
+    """Return a section that shows the picked architecture and both ends of the front."""
     if not rows:
         return ""
     ends = [] if picked is None else [(picked, "picked")]
@@ -241,18 +246,18 @@ def _graphs(
             parts.append(page.row(*(page.picture(_graph(graph), "") for graph in graphs)))
     if not drawings:
         return ""
-    _save_graphs(drawings, folder / "architectures.png")
+    _save_drawings(drawings, folder / "architectures.png")
     return page.section("Architectures", *parts)
 
 
 def _graph(graph: Graph) -> Figure:
     n = len(graph.nodes)
-    figure, axes = one_plot((0.95 * (n + 1), 2.6))
+    figure, axes = create_figure((0.95 * (n + 1), 2.6))
     draw_graph(axes, graph)
     return figure
 
 
-def _save_graphs(drawings: Sequence[tuple[str, Sequence[Graph]]], path: Path) -> None:
+def _save_drawings(drawings: Sequence[tuple[str, Sequence[Graph]]], path: Path) -> None:
     columns = max(len(graphs) for _, graphs in drawings)
     figure = Figure(figsize=(5 * columns, 3.4 * len(drawings)), layout="constrained")
     plots = figure.subplots(len(drawings), columns, squeeze=False)
@@ -266,7 +271,7 @@ def _save_graphs(drawings: Sequence[tuple[str, Sequence[Graph]]], path: Path) ->
 
 
 def _images(folder: Path) -> str:
-    """Return the other images of a run folder, such as samples of a GAN."""
+    """Return a section with the additional images of a run, such as samples of a GAN."""
     figures = {"front.png", "population.png", "hypervolume.png", "architectures.png", "time.png"}
     paths = sorted(path for path in folder.glob("*.png") if path.name not in figures)
     if not paths:
@@ -277,26 +282,26 @@ def _images(folder: Path) -> str:
 
 
 def _time(folder: Path) -> str:
-    """Return the time of a run per phase."""
+    """Return a section on the time that each phase of a run took."""
     times = read_times(folder)
     seconds: defaultdict[str, float] = defaultdict(float)
     for call in times:
         seconds[PHASES.get(call["kind"], call["kind"])] += call["seconds"]
         seconds["writing the journal"] += call["journal_seconds"]
-    begun = [datetime.fromisoformat(call["at"]) for call in times]
+    start_times = [datetime.fromisoformat(call["at"]) for call in times]
     if not times:
         return ""
-    figure, axes = one_plot((5.2, 0.8 + 0.35 * len(seconds)))
+    figure, axes = create_figure((5.2, 0.8 + 0.35 * len(seconds)))
     axes.barh(list(seconds), list(seconds.values()), color=QUIET)
     axes.invert_yaxis()
     axes.set_xlabel("seconds")
-    finish(axes)
+    apply_style(axes)
     save_figure(figure, folder / "time.png", dpi=150)
-    end = begun[-1] + timedelta(seconds=times[-1]["seconds"])
+    end = start_times[-1] + timedelta(seconds=times[-1]["seconds"])
     table = to_html(Table(["phase", "time"], [[k, format_duration(s)] for k, s in seconds.items()]))
     text = (
-        f"From {begun[0]:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, with "
-        f"{format_duration(sum(seconds.values()))} of recorded work."
+        f"From {start_times[0]:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, with "
+        f"{format_duration(sum(seconds.values()))} of recorded computing time."
     )
     return page.section(
         "Time",
@@ -306,7 +311,7 @@ def _time(folder: Path) -> str:
 
 
 def _settings(head: Mapping[str, Any]) -> str:
-    """Return the settings of a run and the versions of the packages it ran with."""
+    """Return a section with the settings of a run and the versions of its packages."""
     settings = [[k, _text(v)] for k, v in head["settings"].items()]
     versions = [[k, _text(v)] for k, v in head["versions"].items()]
     return page.section(

@@ -1,4 +1,4 @@
-"""Tables of text, and their rendering as console output, HTML, Markdown and LaTeX."""
+"""Tables of strings, and their rendering as console output, HTML, Markdown and LaTeX."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 NUMBER = re.compile(
     r"[-+]?[\d,.]+(e[-+]\d+)?( ?(%|[kMG]|ms|s))?\*?|-|never|none||[\d.]+ (of|and|to) [\d.]+"
 )
-LONG = 36  # characters; on a page, columns with longer cells may wrap
+LONG_CELL = 36  # characters; on a page, columns with longer cells may wrap
 
 
 @dataclass(frozen=True)
 class Table:
-    """Titles and rows of text.
+    """A table of strings.
 
     Args:
         titles: titles of the columns.
-        rows: rows of one text per column.
+        rows: rows, each with one string per column.
         marked: indices of the rows to highlight.
         alignment: "l" or "r" per column; by default, the first column is left-aligned and all
             others are right-aligned. HTML ignores it and aligns columns by their content.
         title: line above the table. Only the console shows it, since pages and documents have
             their own headings.
-        caption: line below the table, also shown by the console only.
+        caption: line below the table; only the console shows it.
 
     Raises:
         ValueError: the alignment or a row does not match the number of titles.
@@ -60,7 +60,7 @@ def to_console(table: Table, *, compact: bool = False) -> rich.table.Table:
 
     Args:
         table: the table.
-        compact: draw a rule below the titles only, and no frame.
+        compact: whether to draw only a rule below the titles instead of a frame.
     """
     from rich.box import SIMPLE_HEAD
     from rich.markup import escape as literal
@@ -95,11 +95,11 @@ def to_console(table: Table, *, compact: bool = False) -> rich.table.Table:
 
 def to_html(table: Table) -> str:
     """Render a table as HTML; columns that contain only numbers are right-aligned."""
-    kinds = [_kind([row[i] for row in table.rows]) for i in range(len(table.titles))]
+    css_classes = [_css_class([row[i] for row in table.rows]) for i in range(len(table.titles))]
 
     def cells(tag: str, texts: Sequence[str]) -> str:
-        pairs = zip(kinds, texts, strict=True)
-        return "".join(f'<{tag} class="{kind}">{escape(str(t))}</{tag}>' for kind, t in pairs)
+        pairs = zip(css_classes, texts, strict=True)
+        return "".join(f'<{tag} class="{css}">{escape(str(t))}</{tag}>' for css, t in pairs)
 
     body = "".join(
         f"<tr{' class=marked' if i in table.marked else ''}>{cells('td', row)}</tr>\n"
@@ -109,11 +109,11 @@ def to_html(table: Table) -> str:
     return f'<div class="scroll"><table>{head}\n<tbody>\n{body}</tbody></table></div>\n'
 
 
-def _kind(texts: Sequence[str]) -> str:
-    """Return the CSS class of a column, see the style in :mod:`.page`."""
+def _css_class(texts: Sequence[str]) -> str:
+    """Return the CSS class of a column of texts, see ``STYLE`` in :mod:`.page`."""
     if all(NUMBER.fullmatch(str(text)) for text in texts):
         return "number"
-    return "long" if max(len(str(text)) for text in texts) > LONG else "words"
+    return "long" if max(len(str(text)) for text in texts) > LONG_CELL else "words"
 
 
 def to_markdown(table: Table) -> str:
@@ -123,7 +123,7 @@ def to_markdown(table: Table) -> str:
     def line(cells: Sequence[str]) -> str:
         return f"| {' | '.join(cells)} |\n"
 
-    titles, rows = _converted(table, lambda text: text.replace("|", r"\|"), "**{}**")
+    titles, rows = _escaped_cells(table, lambda text: text.replace("|", r"\|"), "**{}**")
     return "".join(map(line, [titles, rule, *rows]))
 
 
@@ -133,7 +133,7 @@ def to_latex(table: Table) -> str:
     def line(cells: Sequence[str]) -> str:
         return f"{' & '.join(cells)} \\\\\n"
 
-    titles, rows = _converted(table, _latex_text, r"\textbf{{{}}}")
+    titles, rows = _escaped_cells(table, _latex_text, r"\textbf{{{}}}")
     return (
         f"\\begin{{tabular}}{{{table.alignment}}}\n\\toprule\n{line(titles)}\\midrule\n"
         f"{''.join(map(line, rows))}\\bottomrule\n\\end{{tabular}}\n"
@@ -145,21 +145,21 @@ def _latex_text(text: str) -> str:
     return "".join(special.get(character, character) for character in text)
 
 
-def _converted(
-    table: Table, convert: Callable[[str], str], bold: str
+def _escaped_cells(
+    table: Table, escape_text: Callable[[str], str], bold: str
 ) -> tuple[list[str], list[list[str]]]:
-    """Convert every text of a table.
+    """Escape every text of a table, and format marked rows in bold.
 
     Args:
         table: the table.
-        convert: escapes a text.
-        bold: format string of the cells in marked rows.
+        escape_text: function that escapes a text.
+        bold: format string for the cells of marked rows.
 
     Returns:
-        The titles and the rows.
+        The escaped titles and rows.
     """
     rows = [
-        [bold.format(convert(t)) if i in table.marked and t else convert(t) for t in row]
+        [bold.format(escape_text(t)) if i in table.marked and t else escape_text(t) for t in row]
         for i, row in enumerate(table.rows)
     ]
-    return [convert(title) for title in table.titles], rows
+    return [escape_text(title) for title in table.titles], rows

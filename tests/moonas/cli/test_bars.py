@@ -1,4 +1,4 @@
-"""Progress bars on a terminal, and lines elsewhere."""
+"""Progress bars in a terminal, and lines of text elsewhere."""
 
 import io
 
@@ -10,41 +10,43 @@ from moonas.cli import bars
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that stands still; its only element is the current time in seconds."""
+    """A fake clock: a list whose only element is the current time in seconds."""
     now = [0.0]
     monkeypatch.setattr(bars.time, "perf_counter", lambda: now[0])
     return now
 
 
-def lines(bar, clock, steps, capsys, seconds=10):
-    """The lines printed while a callback gets progress reports every few seconds."""
-    for step in steps:
-        bar.on_progress(*step)
+def printed_lines(callback, clock, reports, capsys, seconds=10):
+    """Return the lines that a callback prints while it gets a report every ``seconds``."""
+    for report in reports:
+        callback.on_progress(*report)
         clock[0] += seconds
     return capsys.readouterr().out.splitlines()
 
 
-def test_without_a_terminal_each_tenth_prints_a_line_with_the_remaining_time(clock, capsys):
+def test_without_a_terminal_a_line_with_the_remaining_time_is_printed_after_each_tenth(
+    clock, capsys
+):
     with bars.progress_bar(Console(file=io.StringIO())) as bar:
-        steps = [("comparing", n, 40, "runs") for n in range(41)]
-        printed = lines(bar, clock, steps, capsys)
+        reports = [("comparing", n, 40, "runs") for n in range(41)]
+        printed = printed_lines(bar, clock, reports, capsys)
     assert printed[0] == "comparing: 0 of 40 runs"
     assert printed[3] == "comparing: 12 of 40 runs, 4:40 left"
     assert printed[-1] == "comparing: 40 of 40 runs"
     assert len(printed) == 11
 
 
-def test_units_completed_before_a_resume_do_not_count_towards_the_speed(clock, capsys):
-    steps = [("comparing", n, 40, "runs") for n in range(30, 41)]
-    printed = lines(bars.ProgressLines(), clock, steps, capsys)
-    assert printed[0] == "comparing: 30 of 40 runs"  # its speed is unknown yet
+def test_units_completed_before_a_resume_are_not_included_in_the_speed(clock, capsys):
+    reports = [("comparing", n, 40, "runs") for n in range(30, 41)]
+    printed = printed_lines(bars.ProgressLines(), clock, reports, capsys)
+    assert printed[0] == "comparing: 30 of 40 runs"  # the speed is still unknown
     assert printed[1] == "comparing: 32 of 40 runs, 1:20 left"
     assert printed[-1] == "comparing: 40 of 40 runs"
 
 
-def test_a_phase_that_repeats_prints_at_most_one_line_per_minute(clock, capsys):
-    steps = [("training", n, 2, "epochs") for _ in range(30) for n in range(3)]
-    printed = lines(bars.ProgressLines(), clock, steps, capsys)  # 15 minutes
+def test_a_repeated_phase_prints_at_most_one_line_per_minute(clock, capsys):
+    reports = [("training", n, 2, "epochs") for _ in range(30) for n in range(3)]
+    printed = printed_lines(bars.ProgressLines(), clock, reports, capsys)  # 15 minutes
     assert printed[:3] == [
         "training: 0 of 2 epochs",
         "training: 1 of 2 epochs, 0:10 left",
@@ -53,7 +55,7 @@ def test_a_phase_that_repeats_prints_at_most_one_line_per_minute(clock, capsys):
     assert 13 <= len(printed) <= 3 + 15
 
 
-def test_bars_have_control_codes_and_lines_have_none(clock, capsys):
+def test_output_contains_control_codes_if_and_only_if_it_goes_to_a_terminal(clock, capsys):
     for terminal in (False, True):
         file = io.StringIO()
         with bars.progress_bar(Console(file=file, force_terminal=terminal)) as bar:
@@ -64,7 +66,7 @@ def test_bars_have_control_codes_and_lines_have_none(clock, capsys):
         assert "training" in written
 
 
-def test_the_bar_of_a_phase_that_repeats_starts_again():
+def test_the_bar_of_a_repeated_phase_is_reset():
     from rich.progress import Progress
 
     progress = Progress(console=Console(file=io.StringIO()))

@@ -1,4 +1,4 @@
-"""Statistics, compared with enumerations, tables and SciPy."""
+"""Statistical tests, compared with enumerations, published tables and SciPy."""
 
 import itertools
 
@@ -11,33 +11,33 @@ from moonas.comparison.statistics import (
     critical_difference,
     friedman,
     holm,
-    least_p,
     pairwise,
     ranks,
+    smallest_p,
     wilcoxon,
 )
 
 
-def test_the_signed_rank_test_equals_its_enumeration():
+def test_the_signed_rank_p_value_equals_an_enumeration_of_all_sign_patterns():
     x = np.array([0.3, 0.9, 0.4, 0.8, 0.7, 0.65])
     y = np.array([0.1, 0.5, 0.47, 0.2, 0.38, 0.62])
     d = x - y
     rank = stats.rankdata(np.abs(np.round(d, 9)))
     statistic = min(rank[d > 0].sum(), rank[d < 0].sum())
     sums = [rank[list(signs)].sum() for signs in itertools.product([True, False], repeat=6)]
-    low = np.mean([min(s, rank.sum() - s) <= statistic for s in sums])
-    assert wilcoxon(x, y) == pytest.approx(low)
-    assert wilcoxon(y, x) == pytest.approx(low)
+    expected = np.mean([min(s, rank.sum() - s) <= statistic for s in sums])
+    assert wilcoxon(x, y) == pytest.approx(expected)
+    assert wilcoxon(y, x) == pytest.approx(expected)
 
 
-def test_equal_values_give_p_1():
+def test_the_p_value_of_equal_values_is_1():
     assert wilcoxon([1, 2, 3], [1, 2, 3]) == 1.0
     assert friedman(np.ones((4, 3))) == 1.0
     (pair,) = pairwise({"a": [1, 2], "b": [1, 2]})
     assert (pair.a12, pair.p, pair.p_holm) == (0.5, 1.0, 1.0)
 
 
-def test_holm_equals_values_computed_by_hand():
+def test_holms_correction_equals_values_computed_by_hand():
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
     assert holm([0.02]) == pytest.approx([0.02])
@@ -52,11 +52,11 @@ def test_a12_equals_values_computed_by_hand():
     assert a12(x, y) + a12(y, x) == pytest.approx(1)
 
 
-def test_ties_share_their_mean_rank():
+def test_tied_values_share_a_mean_rank():
     assert ranks([[0.9, 0.5, 0.9, 0.1]]).tolist() == [[1.5, 3, 1.5, 4]]
 
 
-def test_friedman_equals_scipy():
+def test_friedmans_p_value_equals_scipy_and_two_algorithms_are_rejected():
     values = np.random.default_rng(1).normal(size=(8, 4))
     assert friedman(values) == stats.friedmanchisquare(*values.T).pvalue
     with pytest.raises(ValueError, match="at least two rows and three algorithms"):
@@ -70,14 +70,14 @@ def test_critical_differences_match_the_published_table():
         assert critical_difference(k, 14) == pytest.approx(expected, rel=5e-4)
 
 
-def test_the_least_p_belongs_to_differences_of_one_sign():
+def test_the_smallest_p_value_occurs_if_all_differences_have_the_same_sign():
     x = np.arange(6.0)
-    assert least_p(6, 1) == pytest.approx(wilcoxon(x + 1 + 0.01 * x, x))
-    assert least_p(6, 3) == pytest.approx(3 * 2 / 64)
-    assert least_p(2, 45) == 1.0
+    assert smallest_p(6, 1) == pytest.approx(wilcoxon(x + 1 + 0.01 * x, x))
+    assert smallest_p(6, 3) == pytest.approx(3 * 2 / 64)
+    assert smallest_p(2, 45) == 1.0
 
 
-def test_pairs_are_corrected_together():
+def test_holms_correction_includes_all_pairs_of_algorithms():
     rng = np.random.default_rng(2)
     values = {name: rng.normal(shift, 1, size=20) for name, shift in (("a", 0), ("b", 2), ("c", 0))}
     pairs = pairwise(values)

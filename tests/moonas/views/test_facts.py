@@ -1,4 +1,4 @@
-"""The facts printed by `moonas list NAME`, compared with the problem itself."""
+"""The description printed by ``moonas list NAME``, compared with the problem itself."""
 
 import re
 
@@ -8,38 +8,40 @@ import pytest
 import moonas
 from moonas import registry
 from moonas.spaces.genes import Genes, bit_genes, categorical_genes
-from moonas.views.facts import facts, variables
+from moonas.views.facts import describe_stage, describe_variables
 
 
 @pytest.mark.parametrize("name", list(registry.entries()))
-def test_every_stage_has_facts(name):
-    found = dict(facts(name))
-    assert found[name] == registry.entry(name).summary
-    assert found["presets"] == ", ".join(registry.settings_class(name).PRESETS)
-    assert found["time"].startswith(f"about {registry.entry(name).cost} per search")
-    assert "cannot be built" not in found
+def test_every_stage_has_a_description(name):
+    description = dict(describe_stage(name))
+    assert description[name] == registry.entry(name).summary
+    assert description["presets"] == ", ".join(registry.settings_class(name).PRESETS)
+    assert description["time"].startswith(f"about {registry.entry(name).cost} per search")
+    assert "cannot be built" not in description
     n = len(registry.settings_class(name).__dataclass_fields__) - 1  # PRESETS
-    assert found["settings"].startswith(f"{n}, listed by moonas search {registry.entry(name).task}")
+    assert description["settings"].startswith(
+        f"{n}, listed by moonas search {registry.entry(name).task}"
+    )
 
 
-def test_facts_match_the_problem():
-    found, problem = dict(facts("cars")), moonas.load_problem("cars")
-    assert found["objectives"] == "error (%), params (parameters)"
-    assert "growth (% per epoch, higher is better)" in found["other columns"]
-    assert found["non-stationary"].startswith("yes")
-    assert found["variables"] == f"{problem.n_var} integers, 9.1e18 vectors"
-    assert found["data"] == "digits (10 classes, 8 x 8 pixels, 1 channel)"
-    assert dict(facts("nsganet-macro"))["non-stationary"] == "no"
+def test_a_description_matches_its_problem():
+    description, problem = dict(describe_stage("cars")), moonas.load_problem("cars")
+    assert description["objectives"] == "error (%), params (parameters)"
+    assert "growth (% per epoch, higher is better)" in description["other columns"]
+    assert description["non-stationary"].startswith("yes")
+    assert description["variables"] == f"{problem.n_var} integers, 9.1e18 vectors"
+    assert description["data"] == "digits (10 classes, 8 x 8 pixels, 1 channel)"
+    assert dict(describe_stage("nsganet-macro"))["non-stationary"] == "no"
 
 
-def test_a_stage_of_a_task_with_several_stages_has_its_number():
-    assert dict(facts("eagan-discriminator"))["stage"] == "2 of 2 of eagan"
-    assert "stage" not in dict(facts("cars"))
+def test_the_description_of_a_stage_contains_its_number_if_the_task_has_several_stages():
+    assert dict(describe_stage("eagan-discriminator"))["stage"] == "2 of 2 of eagan"
+    assert "stage" not in dict(describe_stage("cars"))
 
 
-def test_an_unknown_name_is_an_error():
+def test_an_unknown_problem_name_raises_an_error():
     with pytest.raises(ValueError, match="Unknown problem 'carz'"):
-        facts("carz")
+        describe_stage("carz")
 
 
 @pytest.mark.parametrize(
@@ -56,8 +58,8 @@ def test_an_unknown_name_is_an_error():
         (Genes([0], [1], [True]), "1 real number"),
     ],
 )
-def test_variables_are_counted_by_kind(genes, text):
-    assert variables(genes) == text
+def test_the_description_of_variables_counts_bits_integers_and_real_numbers(genes, text):
+    assert describe_variables(genes) == text
     size = re.search(r"([\d.]+)e(\d+)", text)
     if size:
         log10 = np.log10(genes.n_choices.astype(float)).sum()

@@ -1,4 +1,4 @@
-"""The report of a run, compared with its folder."""
+"""The report of a run, compared with the run folder."""
 
 import contextlib
 import io
@@ -30,7 +30,7 @@ PNG = b"\x89PNG"
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
-    """A table of half of the cells; the evaluation of all other cells fails."""
+    """A table that contains half of the cells; the evaluation of all other cells fails."""
     folder = tmp_path_factory.mktemp("table")
     head, *lines = write_table(folder / "table.csv").read_text().splitlines()
     (folder / "half.csv").write_text("\n".join([head, *lines[::2]]) + "\n")
@@ -38,7 +38,7 @@ def table(tmp_path_factory):
 
 
 def show_by_command(folder):
-    """Run ``moonas show`` on a run folder."""
+    """Run ``moonas show`` on a run folder; return the folder, its former files and the output."""
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     with contextlib.redirect_stdout(io.StringIO()) as out:
         status = main(["show", str(folder)])
@@ -76,18 +76,18 @@ def problem_of(folder):
 
 
 def recorded_scores(folder):
-    """Rows of each call: genes, error, params and whether the candidate failed."""
+    """Return, per evaluator call, rows of genes, error, params and whether the candidate failed."""
     calls = []
     for record in read_run(folder)[1]:
         if record["kind"] == "score":
-            found = record["result"]
-            columns = (found[name] for name in ("error", "params", "failed"))
+            scores = record["result"]
+            columns = (scores[name] for name in ("error", "params", "failed"))
             calls.append(list(zip(record["request"]["x"], *columns, strict=True)))
     return calls
 
 
-def first_front(rows):
-    """The genes of the non-dominated rows (genes, error, params, failed)."""
+def nondominated_genes(rows):
+    """Return the genes of the nondominated rows (genes, error, params, failed)."""
     points = {tuple(x): (error, params) for x, error, params, failed in rows if not failed}
     return {
         x
@@ -96,8 +96,8 @@ def first_front(rows):
     }
 
 
-def area(rows, bounds):
-    """The fraction of a rectangle that rows dominate, summed up step by step."""
+def dominated_fraction(rows, bounds):
+    """Return the fraction of a rectangle that rows dominate, as a sum of rectangles."""
     low, high = bounds
     scaled = ((np.array([row[1:3] for row in rows if not row[3]]) - low) / (high - low)).tolist()
     total, best = 0.0, 1.0
@@ -108,7 +108,7 @@ def area(rows, bounds):
     return total
 
 
-def test_the_command_prints_the_path_of_the_page(run):
+def test_moonas_show_prints_the_path_of_the_report(run):
     assert run.status == 0
     path = run.folder / "report.html"
     assert run.out == f"Report written to {path}, with its figures as PNG files next to it.\n"
@@ -124,7 +124,7 @@ def test_each_row_of_the_front_has_a_point_with_a_tooltip(run):
         assert f"params: {float(row['params']):,.0f}" in tip
 
 
-def test_the_table_contains_the_front_and_marks_the_pick(run):
+def test_the_table_contains_the_front_and_marks_the_picked_row(run):
     rows, read = front_rows(run.folder), Read(run.text)
     table = run.text[run.text.index("<table>") : run.text.index("</table>")]
     lines = [Read(line).words("td") for line in table.split("<tr")[2:]]
@@ -137,8 +137,8 @@ def test_the_table_contains_the_front_and_marks_the_pick(run):
     titles = read.words("h3")
     assert titles[0].startswith(f"Row {picked}: picked")
     for name in ("error", "params"):
-        least = min(range(len(rows)), key=lambda i: float(rows[i][name]))
-        assert any(re.match(rf"Row {least}: .*lowest {name}", title) for title in titles)
+        lowest = min(range(len(rows)), key=lambda i: float(rows[i][name]))
+        assert any(re.match(rf"Row {lowest}: .*lowest {name}", title) for title in titles)
 
 
 def test_figures_are_written_as_png_and_no_other_file_changes(run):
@@ -149,8 +149,8 @@ def test_figures_are_written_as_png_and_no_other_file_changes(run):
     assert set(run.files) <= set(after) and changed - names == {"report.html"}
 
 
-def test_ids_are_unambiguous_within_a_page(run):
-    """Browsers look up an id in the whole page, whichever figure refers to it."""
+def test_elements_with_the_same_id_are_equal_within_a_page(run):
+    """A reference to an id within one figure can resolve to an element of another figure."""
     elements_of = {}
     for kind, name, rest in re.findall(r'<(\w+) id="([^"]+)"([^>]*>(?:\s*<rect[^>]*>)?)', run.text):
         if name != "tip":
@@ -159,48 +159,51 @@ def test_ids_are_unambiguous_within_a_page(run):
 
 
 def figure_of(text, caption):
-    """The only figure of a page that contains some text."""
-    (found,) = (f for f in re.findall(r"<figure>.*?</figure>", text, re.S) if caption in f)
-    return found
+    """Return the only figure of a page that contains a caption."""
+    (figure,) = (f for f in re.findall(r"<figure>.*?</figure>", text, re.S) if caption in f)
+    return figure
 
 
-def marks(svg, style):
-    """(n, 2) positions of the marks of a style."""
+def marker_positions(svg, style):
+    """Return the (n, 2) positions of the markers with a style."""
     uses = (a for a in Read(svg).attributes("use") if style in a.get("style", ""))
     return np.array([[float(a["x"]), float(a["y"])] for a in uses])
 
 
-def test_the_figure_of_the_population_has_a_point_per_scored_candidate(run):
+def test_the_population_figure_has_a_marker_per_successfully_evaluated_candidate(run):
     n = sum(not row[3] for call in recorded_scores(run.folder) for row in call)
     svg = figure_of(run.text, "colored by evaluation batch")
-    assert len(marks(svg, "opacity: 0.9")) == n
+    assert len(marker_positions(svg, "opacity: 0.9")) == n
 
 
-def test_the_curve_is_the_hypervolume_over_evaluations(run):
+def test_the_hypervolume_figure_shows_the_hypervolume_over_evaluations(run):
     problem, _ = problem_of(run.folder)
     calls = recorded_scores(run.folder)
     so_far = [
         calls[i : i + 1] if problem.nonstationary else calls[: i + 1] for i in range(len(calls))
     ]
-    values = [area(list(itertools.chain(*some)), problem.objective_bounds()) for some in so_far]
+    values = [
+        dominated_fraction(list(itertools.chain(*group)), problem.objective_bounds())
+        for group in so_far
+    ]
     evaluations = np.cumsum([len(call) for call in calls])
-    x, y = marks(figure_of(run.text, "<figcaption>Hypervolume of"), f"fill: {ACCENT}").T
+    x, y = marker_positions(figure_of(run.text, "<figcaption>Hypervolume of"), f"fill: {ACCENT}").T
     assert len(x) == len(calls) >= 3
-    # axes are affine, so differences keep their ratios; pictures grow downwards
+    # axes are affine and preserve ratios of differences; y grows downwards in SVG
     for drawn, expected in ((x, evaluations), (-y, np.array(values))):
         assert np.ptp(expected) > 0
         ratios = [(v - v.min()) / np.ptp(v) for v in (drawn, expected)]
         assert np.allclose(*ratios, atol=1e-4)
 
 
-def test_scores_are_read_from_the_journal(cells, table):
+def test_read_scores_returns_the_scores_of_the_journal(cells, table):
     problem, records = problem_of(cells.folder)
     scores = read_scores(problem, records)
-    known = {tuple(x) for x in problem.table.X.tolist()}
+    tabulated = {tuple(x) for x in problem.table.X.tolist()}
     assert [s.n for s in scores] == [12] * 5
     failed = 0
     for s, record in zip(scores, records, strict=True):
-        scored = [x for x in record["request"]["x"] if tuple(x) in known]
+        scored = [x for x in record["request"]["x"] if tuple(x) in tabulated]
         failed += 12 - len(scored)
         assert s.X.tolist() == scored and s.X.dtype == np.int64
         expected = np.array([score(space.decode(x).operations) for x in s.X])
@@ -209,19 +212,21 @@ def test_scores_are_read_from_the_journal(cells, table):
     assert failed > 0
 
 
-def call(kind, n, **columns):
-    """A journal record of a call with n candidates."""
+def score_record(kind, n, **columns):
+    """Return the journal record of a call with n candidates."""
     return {"kind": kind, "request": {"x": [[i] * 6 for i in range(n)]}, "result": columns}
 
 
-def test_scores_omit_failed_candidates_and_other_calls():
+def test_read_scores_omits_failed_candidates_and_other_kinds_of_calls():
     records = [
         {"kind": "train", "request": {"who": "uniform"}, "result": {"epochs": 1}},
-        call("score", 2, error=[5.0, 6.0], params=[7, 8], failed=[False, False]),
-        call("score before", 1, error=[1.0], params=[1], failed=[False]),
-        call("score", 3, error=[100.0, 4.0, 3.0], params=[1, None, 3], failed=[True, False, False]),
-        call("final test", 1, error=[1.0]),
-        call("score", 1, error=[100.0], params=[2], failed=[True]),
+        score_record("score", 2, error=[5.0, 6.0], params=[7, 8], failed=[False, False]),
+        score_record("score before", 1, error=[1.0], params=[1], failed=[False]),
+        score_record(
+            "score", 3, error=[100.0, 4.0, 3.0], params=[1, None, 3], failed=[True, False, False]
+        ),
+        score_record("final test", 1, error=[1.0]),
+        score_record("score", 1, error=[100.0], params=[2], failed=[True]),
     ]
     records = [record | {"call": i} for i, record in enumerate(records)]
     first, second, third = read_scores(Toy(nonstationary=False), records)
@@ -236,9 +241,9 @@ def test_scores_omit_failed_candidates_and_other_calls():
     assert third.X.shape == (0, 6) and third.n == 1 and third.columns["error"].shape == (0,)
 
 
-def copied(run, place, lines=None):
-    """A copy of a run folder before its end: without a front, with the first journal lines only."""
-    folder = shutil.copytree(run.folder, place)
+def copy_unfinished_run(run, destination, lines=None):
+    """Copy a run folder without its front and with only the first lines of its journal."""
+    folder = shutil.copytree(run.folder, destination)
     for path in (*folder.glob("*.png"), folder / "front.csv", folder / "report.html"):
         path.unlink()
     journal = folder / "journal.jsonl"
@@ -247,15 +252,17 @@ def copied(run, place, lines=None):
 
 
 @pytest.mark.parametrize(("name", "lines"), [("cells", 3), ("cars", 7)])
-def test_a_run_in_progress_is_shown_as_far_as_it_is_recorded(name, lines, request, tmp_path):
-    folder = copied(request.getfixturevalue(name), tmp_path / "run", lines)
+def test_the_report_of_a_run_in_progress_shows_the_results_recorded_so_far(
+    name, lines, request, tmp_path
+):
+    folder = copy_unfinished_run(request.getfixturevalue(name), tmp_path / "run", lines)
     if name == "cars":  # the last call is the training of the third generation
         assert read_run(folder)[1][-1]["kind"] == "train"
     with open(folder / "journal.jsonl", "ab") as file:
         file.write(b'{"call": ')  # a line that is being written
     text = show(folder).read_text()
     calls = recorded_scores(folder)
-    front = first_front(calls[-1] if name == "cars" else itertools.chain(*calls))
+    front = nondominated_genes(calls[-1] if name == "cars" else itertools.chain(*calls))
     problem, _ = problem_of(folder)
     tips = [a["data-tip"] for a in Read(text).attributes("circle")]
     words = [str(problem.decode(np.array(x))) for x in front]
@@ -266,7 +273,7 @@ def test_a_run_in_progress_is_shown_as_far_as_it_is_recorded(name, lines, reques
     assert not (folder / "front.csv").exists()
 
 
-def test_a_candidate_that_was_scored_twice_is_one_point(table, tmp_path):
+def test_a_candidate_that_is_evaluated_twice_has_one_point_in_the_report(table, tmp_path):
     problem = moonas.load_problem("nasbench201", table=table, journal=tmp_path)
     X = problem.true_front()[0][[0, 1, 1, -1]]
     problem.journal.begin(1, "by hand")
@@ -277,18 +284,18 @@ def test_a_candidate_that_was_scored_twice_is_one_point(table, tmp_path):
     assert len(Read(show(tmp_path).read_text()).of("circle")) == 3
 
 
-def begun(folder, name, **options):
-    """A run folder of a stage that has only begun."""
+def start_stage(folder, name, **options):
+    """Start a stage without any work; return its run folder."""
     stage = moonas.load_stage(name, journal=folder, **options)
     stage.journal.begin(1, "some algorithm", stage.environment())
     stage.journal.close()
     return folder
 
 
-def test_the_last_stage_of_a_task_is_shown(tmp_path, tiny_of):
+def test_the_report_of_a_task_is_about_its_last_started_stage(tmp_path, tiny_of):
     for name in ("eg-darts-cells", "eg-darts"):
         options = {"cells": "PDARTS"} if name == "eg-darts" else {}
-        begun(tmp_path / name, name, device="cpu", **options)
+        start_stage(tmp_path / name, name, device="cpu", **options)
         path = show(tmp_path)
         assert path == tmp_path / name / "report.html"
         assert Read(path.read_text()).words("h1") == [name]
@@ -297,7 +304,7 @@ def test_the_last_stage_of_a_task_is_shown(tmp_path, tiny_of):
 
 @pytest.fixture
 def cell_search(tmp_path):
-    """The run folder of an EG-DARTS cell search, written through its journal."""
+    """The run folder of an EG-DARTS cell search, without any training."""
     stage = stage_module("eg-darts-cells").build(device="cpu", epochs=7)
     journal = Journal(tmp_path / "run", problem="eg-darts-cells", settings=stage.settings)
     journal.begin(3, "cells by gradient", stage.environment())
@@ -311,12 +318,12 @@ def cell_search(tmp_path):
         dict(call=2, kind="final test", at="2030-01-02T04:00:00+00:00", seconds=120)
         | dict(journal_seconds=0),
     ]
-    text = "".join(json.dumps(one) + "\n" for one in times)
+    text = "".join(json.dumps(call) + "\n" for call in times)
     (tmp_path / "run" / "times.jsonl").write_text(text)
     return tmp_path / "run"
 
 
-def test_the_page_of_a_training_stage_has_images_times_and_settings(cell_search):
+def test_the_report_of_a_training_stage_contains_images_times_and_settings(cell_search):
     for i in range(30):
         color = (8 * i, 0, 0)
         Image.new("RGB", (2, 2), color).save(cell_search / f"images-{i:03d}.png")
@@ -333,7 +340,7 @@ def test_the_page_of_a_training_stage_has_images_times_and_settings(cell_search)
     assert pairs["epochs"] == "7" and pairs["layers"] == "3 4 5" and pairs["root"] == "none"
     assert pairs["torch"] == read_run(cell_search)[0]["versions"]["torch"]
     assert (
-        "From 2030-01-02 03:00 to 2030-01-02 04:02 UTC, with 4:03 of recorded work."
+        "From 2030-01-02 03:00 to 2030-01-02 04:02 UTC, with 4:03 of recorded computing time."
         in read.words("p")
     )
     assert "seed 3, cells by gradient; 3 recorded calls." in read.words("p")[0]
@@ -342,15 +349,15 @@ def test_the_page_of_a_training_stage_has_images_times_and_settings(cell_search)
     assert names[0] == "images-000.png" and names[-1] == "images-029.png"
 
 
-def test_showing_a_run_twice_gives_the_same_page(cell_search):
+def test_repeated_reports_of_a_run_are_identical(cell_search):
     first = show(cell_search).read_bytes()
     assert show(cell_search).read_bytes() == first
 
 
-def test_an_incomplete_last_line_of_the_times_is_ignored(cell_search):
+def test_an_incomplete_last_line_of_times_jsonl_is_ignored(cell_search):
     with open(cell_search / "times.jsonl", "a") as file:
         file.write('{"call": 3, "ki')
-    assert "with 4:03 of recorded work." in show(cell_search).read_text()
+    assert "with 4:03 of recorded computing time." in show(cell_search).read_text()
 
 
 @pytest.mark.parametrize(
@@ -364,7 +371,7 @@ def test_an_incomplete_last_line_of_the_times_is_ignored(cell_search):
         b'{"kind": "train", "at": "2030-01-02", "seconds": "1", "journal_seconds": 1}',
     ],
 )
-def test_damaged_times_are_an_error_that_names_the_file(cell_search, capsys, line):
+def test_a_damaged_times_jsonl_causes_an_error_message_with_its_path(cell_search, capsys, line):
     path = cell_search / "times.jsonl"
     path.write_bytes(line + b"\n" + path.read_bytes())
     assert main(["show", str(cell_search)]) == 1
@@ -372,14 +379,14 @@ def test_damaged_times_are_an_error_that_names_the_file(cell_search, capsys, lin
     assert not (cell_search / "report.html").exists()
 
 
-def test_a_damaged_journal_is_an_error_that_names_the_file(cell_search, capsys):
+def test_a_damaged_journal_causes_an_error_message_with_its_path(cell_search, capsys):
     path = cell_search / "journal.jsonl"
     path.write_bytes(path.read_bytes().replace(b"loss", b"lost", 1))
     assert main(["show", str(cell_search)]) == 1
     assert f"{path} is damaged in line 1" in capsys.readouterr().err
 
 
-def test_a_folder_without_a_run_is_an_error_that_names_the_folder(tmp_path, capsys):
+def test_a_folder_without_a_run_causes_an_error_message_with_its_path(tmp_path, capsys):
     for folder, message in (
         (tmp_path, "contains no run of a search"),
         ("nowhere", "contains no run"),
@@ -389,7 +396,7 @@ def test_a_folder_without_a_run_is_an_error_that_names_the_folder(tmp_path, caps
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_page_can_be_opened_in_a_browser(cell_search, monkeypatch):
+def test_the_option_open_opens_the_report_in_a_browser(cell_search, monkeypatch):
     opened = []
     monkeypatch.setattr("webbrowser.open", opened.append)
     monkeypatch.chdir(cell_search.parent)
@@ -397,7 +404,7 @@ def test_a_page_can_be_opened_in_a_browser(cell_search, monkeypatch):
     assert opened == [(cell_search / "report.html").as_uri()]
 
 
-def test_a_run_with_only_failed_candidates_is_shown(tmp_path):
+def test_a_run_with_only_failed_candidates_has_a_report(tmp_path):
     head, line, *_ = write_table(tmp_path / "table.csv").read_text().splitlines()
     (tmp_path / "one.csv").write_text(f"{head}\n{line}\n")
     problem = moonas.load_problem(
@@ -408,13 +415,13 @@ def test_a_run_with_only_failed_candidates_is_shown(tmp_path):
     assert "1 recorded call." in show(tmp_path / "run").read_text()
 
 
-def test_calls_under_the_same_weights_are_merged():
+def test_read_scores_merges_calls_under_the_same_weights():
     records = [
         {"kind": "train", "request": {"who": "uniform"}, "result": {"epochs": 1}},
-        call("score", 1, error=[5.0], params=[7], failed=[False]),
-        call("score", 2, error=[100.0, 4.0], params=[1, 3], failed=[True, False]),
+        score_record("score", 1, error=[5.0], params=[7], failed=[False]),
+        score_record("score", 2, error=[100.0, 4.0], params=[1, 3], failed=[True, False]),
         {"kind": "train", "request": {"who": []}, "result": {"epochs": 1}},
-        call("score", 1, error=[3.0], params=[2], failed=[False]),
+        score_record("score", 1, error=[3.0], params=[2], failed=[False]),
     ]
     records = [record | {"call": i} for i, record in enumerate(records)]
     first, second = read_scores(Toy(), records)

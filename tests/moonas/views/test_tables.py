@@ -1,4 +1,4 @@
-"""Tables and their rendering."""
+"""Rendering of tables as console output, HTML, Markdown and LaTeX."""
 
 import dataclasses
 import io
@@ -12,25 +12,25 @@ from moonas.pareto import Row
 from moonas.views.front import front_table
 from moonas.views.tables import Table, to_console, to_html, to_latex, to_markdown
 
-TABLE = Table(
+MARKED = Table(
     ["algorithm", "to 99 %", "rank"],
     [["nsga_2", "1,200", "1.50"], ["a|b [bold]", "never", ""]],
     marked=[1],
     title="[a] title",
     caption="* picked: [b]",
 )
-UNMARKED = dataclasses.replace(TABLE, marked=())
+UNMARKED = dataclasses.replace(MARKED, marked=())
 
 
-def printed(table, width=60, **options):
-    """The lines that a console of some width prints, without trailing spaces."""
+def console_lines(table, width=60, **options):
+    """Return the lines of a table on a console, without trailing spaces."""
     console = Console(width=width, file=io.StringIO(), color_system=None)
     console.print(to_console(table, **options))
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
 
-def test_the_console_shows_title_caption_and_a_star():
-    assert printed(TABLE) == [
+def test_a_console_table_has_a_title_a_caption_and_a_star_per_marked_row():
+    assert console_lines(MARKED) == [
         "[a] title",
         "┏━━━┳━━━━━━━━━━━━┳━━━━━━━━━┳━━━━━━┓",
         "┃   ┃ algorithm  ┃ to 99 % ┃ rank ┃",
@@ -42,9 +42,9 @@ def test_the_console_shows_title_caption_and_a_star():
     ]
 
 
-def test_a_compact_console_table_has_one_rule():
+def test_a_compact_console_table_has_a_rule_below_the_titles_and_no_frame():
     table = dataclasses.replace(UNMARKED, title="", caption="")
-    assert printed(table, compact=True) == [
+    assert console_lines(table, compact=True) == [
         "",
         " algorithm   to 99 %  rank",
         " ─────────────────────────",
@@ -56,11 +56,11 @@ def test_a_compact_console_table_has_one_rule():
 
 def test_long_text_in_the_last_column_is_folded_and_not_truncated():
     table = Table(["n", "architecture"], [["1", "x" * 30]], alignment="rl")
-    assert "".join(printed(table, width=20)).count("x") == 30
-    assert "…" not in "".join(printed(table, width=20))
+    assert "".join(console_lines(table, width=20)).count("x") == 30
+    assert "…" not in "".join(console_lines(table, width=20))
 
 
-def test_html_has_classes_marked_rows_and_escaped_text():
+def test_html_tables_have_column_classes_marked_rows_and_escaped_text():
     table = Table(["a<b", "n", "text"], [["x&y", "1.5", "z" * 37], ["", "-", "w"]], marked=(1,))
     assert to_html(table) == (
         '<div class="scroll"><table><thead><tr><th class="words">a&lt;b</th>'
@@ -92,7 +92,7 @@ def test_the_class_of_an_html_column_depends_on_its_content(kind, texts):
     assert read.words("td") == [text for pair in texts for text in ("a word", pair)]
 
 
-def test_marked_rows_have_a_class_in_html():
+def test_only_marked_rows_of_html_tables_have_a_class():
     rows = Read(to_html(Table(["n"], [[str(i)] for i in range(4)], marked=(1, 3)))).attributes("tr")
     assert [a.get("class") for a in rows] == [None, None, "marked", None, "marked"]
 
@@ -104,7 +104,7 @@ def test_markdown_escapes_bars_and_marks_rows_in_bold():
         "| nsga_2 | 1,200 | 1.50 |\n"
         "| a\\|b [bold] | never |  |\n"
     )
-    assert to_markdown(TABLE).splitlines()[3] == "| **a\\|b [bold]** | **never** |  |"
+    assert to_markdown(MARKED).splitlines()[3] == "| **a\\|b [bold]** | **never** |  |"
 
 
 def test_latex_escapes_special_characters_and_marks_rows_in_bold():
@@ -115,13 +115,13 @@ def test_latex_escapes_special_characters_and_marks_rows_in_bold():
         "a|b [bold] & never &  \\\\\n"
         "\\bottomrule\n\\end{tabular}\n"
     )
-    marked = to_latex(TABLE).splitlines()[5]
+    marked = to_latex(MARKED).splitlines()[5]
     assert marked == "\\textbf{a|b [bold]} & \\textbf{never} &  \\\\"
     special = to_latex(Table(["a\\b"], [["#1 {$2} & 3"]]))
     assert "a\\textbackslash{}b \\\\\n" in special and "\\#1 \\{\\$2\\} \\& 3" in special
 
 
-def test_rows_and_alignments_of_another_length_are_errors():
+def test_rows_and_alignments_of_invalid_length_are_rejected():
     with pytest.raises(ValueError, match="Row 1 is invalid: expected 2 columns, got 3"):
         Table(["a", "b"], [["1", "2"], ["1", "2", "3"]])
     for alignment in ("l", "lrr", "lc"):
@@ -129,7 +129,7 @@ def test_rows_and_alignments_of_another_length_are_errors():
             Table(["a", "b"], [], alignment=alignment)
 
 
-def test_a_front_has_the_same_table_on_the_console_and_on_pages():
+def test_tables_of_a_front_on_pages_add_row_numbers_to_the_console_table():
     toy = Toy()
     toy.architecture_title = "in words"
     values = [{"error": 12.345, "params": 1234}, {"error": 5.0, "params": 99999}]
@@ -137,7 +137,7 @@ def test_a_front_has_the_same_table_on_the_console_and_on_pages():
     table = front_table(toy, rows, 1)
     assert table.titles == ["error (%)", "params", f"architecture: {toy.architecture_title}"]
     assert table.rows == [["12.35", "1,234", "[net] 0"], ["5.00", "99,999", "[net] 1"]]
-    assert printed(table) == [
+    assert console_lines(table) == [
         "Pareto front: 2 networks",
         "┏━━━┳━━━━━━━━━━━┳━━━━━━━━┳━━━━━━━━━━━━━━━━━━━━━━━━┓",
         "┃   ┃ error (%) ┃ params ┃ architecture: in words ┃",
