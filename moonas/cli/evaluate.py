@@ -49,8 +49,10 @@ def run(args: argparse.Namespace) -> int:
             raise ValueError(
                 f"{args.models[0]} does not name its data set: choose one with --data."
             )
-        images = robustness.test_images(data, first, root=root)
-        also = args.also and robustness.test_images(args.also, first, everything=True, root=root)
+        images = robustness.load_test_images(data, first, root=root)
+        also = args.also and robustness.load_test_images(
+            args.also, first, include_training_set=True, root=root
+        )
         with progress_bar(console) as bar:
             evaluation = robustness.evaluate(
                 models,

@@ -26,7 +26,7 @@ from .model import Classifier, Model
 FORMATS = ("onnx", "torch-export", "python")
 TOLERANCE = 1e-4  # largest absolute difference between outputs of an exported file and the model
 BATCH_SIZES = (1, 3, 8)  # for comparing outputs
-ENDINGS = {"onnx": ".onnx", "torch-export": ".pt2", "python": ".py"}
+FILE_ENDINGS = {"onnx": ".onnx", "torch-export": ".pt2", "python": ".py"}
 
 
 @renamed_arguments(form="format")
@@ -165,7 +165,7 @@ def _write_python(model: Model, path: Path) -> Callable[[Tensor], Tensor]:
     return network
 
 
-TEMPLATE = '''"""{title}
+SOURCE_TEMPLATE = '''"""{title}
 
 {about}
 
@@ -226,19 +226,19 @@ def python_source(model: Model, weights: str) -> tuple[str, dict[str, Tensor]]:
         if node.op == "call_module" and node.target not in names:
             names[node.target] = _attribute_name(node.target, names)
             module = modules[node.target]
-            init.append(f"self.{names[node.target]} = nn.{_constructor_call(module)}")
+            init.append(f"self.{names[node.target]} = nn.{_constructor_source(module)}")
             for key, value in module.state_dict().items():
                 state[f"{names[node.target]}.{key}"] = value
         elif node.op == "get_attr" and node.target not in names:
             names[node.target] = _attribute_name(node.target, names)
-            value = _attribute(model, node.target)
+            value = _get_attribute(model, node.target)
             shape = tuple(value.shape)
             init.append(f'self.register_buffer("{names[node.target]}", torch.zeros({shape}))')
             state[names[node.target]] = value
     body, argument = _forward_body(graph, names)
     about = "\n".join(f"{key}: {value}" for key, value in describe_model(model).items())
     classes = [f"CLASSES = {tuple(model.classes)!r}"] if isinstance(model, Classifier) else []
-    source = TEMPLATE.format(
+    source = SOURCE_TEMPLATE.format(
         title=f"A {model.about['kind']} trained with moonas.",
         about=_docstring_text(about),
         stem=Path(weights).stem,
@@ -267,7 +267,7 @@ def _attribute_name(target: str, names: dict[str, str]) -> str:
     return name
 
 
-def _constructor_call(module: nn.Module) -> str:
+def _constructor_source(module: nn.Module) -> str:
     """Write the call that constructs a PyTorch module, without arguments that are defaults."""
     cls = type(module)
     if cls.__module__.split(".")[0] != "torch" or not hasattr(nn, cls.__name__):
@@ -292,7 +292,7 @@ def _constructor_call(module: nn.Module) -> str:
     return f"{cls.__name__}({', '.join(arguments)})"
 
 
-def _attribute(model: nn.Module, target: str) -> Any:
+def _get_attribute(model: nn.Module, target: str) -> Any:
     value: Any = model
     for name in target.split("."):
         value = getattr(value, name)
@@ -304,77 +304,83 @@ def _forward_body(graph: fx.Graph, names: dict[str, str]) -> tuple[list[str], st
     lines, argument = [], ""
     for node in graph.nodes:
         if node.op == "placeholder":
-            argument = _variable(node)
+            argument = _variable_name(node)
         elif node.op == "call_module":
-            lines.append(f"{_variable(node)} = self.{names[node.target]}({_arguments(node)})")
+            lines.append(
+                f"{_variable_name(node)} = self.{names[node.target]}({_arguments_source(node)})"
+            )
         elif node.op == "get_attr":
-            lines.append(f"{_variable(node)} = self.{names[node.target]}")
+            lines.append(f"{_variable_name(node)} = self.{names[node.target]}")
         elif node.op == "call_method":
             first, *rest = node.args
-            call = f"{_text(first)}.{node.target}({_arguments(node, rest)})"
-            lines.append(f"{_variable(node)} = {call}")
+            call = f"{_value_source(first)}.{node.target}({_arguments_source(node, rest)})"
+            lines.append(f"{_variable_name(node)} = {call}")
         elif node.op == "call_function":
-            lines.append(f"{_variable(node)} = {_function_call(node)}")
+            lines.append(f"{_variable_name(node)} = {_function_call_source(node)}")
         elif node.op == "output":
-            lines.append(f"return {_text(node.args[0])}")
+            lines.append(f"return {_value_source(node.args[0])}")
     return lines, argument
 
 
-OPERATORS = {
+OPERATOR_SYMBOLS = {
     **{"add": "+", "iadd": "+", "sub": "-", "mul": "*", "truediv": "/"},
     **{"floordiv": "//", "mod": "%"},
 }
 
 
-def _function_call(node: fx.Node) -> str:
+def _function_call_source(node: fx.Node) -> str:
     """Write a call of a function or operator."""
     function = node.target
     assert callable(function)
     name = function.__name__
     if function.__module__ == "_operator":
         if name == "getitem":
-            return f"{_text(node.args[0])}[{_index(node.args[1])}]"
-        if name in OPERATORS:
-            left, right = map(_text, node.args)
-            return f"{left} {OPERATORS[name]} {right}"
+            return f"{_value_source(node.args[0])}[{_index_source(node.args[1])}]"
+        if name in OPERATOR_SYMBOLS:
+            left, right = map(_value_source, node.args)
+            return f"{left} {OPERATOR_SYMBOLS[name]} {right}"
     if function is getattr and isinstance(node.args[1], str):
-        return f"{_text(node.args[0])}.{node.args[1]}"
+        return f"{_value_source(node.args[0])}.{node.args[1]}"
     for prefix, module in (("torch", torch), ("nn.functional", nn.functional)):
         if getattr(module, name, None) is function:
-            return f"{prefix}.{name}({_arguments(node)})"
+            return f"{prefix}.{name}({_arguments_source(node)})"
     raise ValueError(f"{function} cannot be exported: it is not a PyTorch function.")
 
 
-def _arguments(node: fx.Node, args: Sequence[Any] | None = None) -> str:
+def _arguments_source(node: fx.Node, args: Sequence[Any] | None = None) -> str:
     """Write the arguments of a call; ``args`` replaces the positional ones."""
     args = node.args if args is None else args
-    keywords = [f"{key}={_text(value)}" for key, value in node.kwargs.items()]
-    return ", ".join([*map(_text, args), *keywords])
+    keywords = [f"{key}={_value_source(value)}" for key, value in node.kwargs.items()]
+    return ", ".join([*map(_value_source, args), *keywords])
 
 
-def _text(value: Any) -> str:
+def _value_source(value: Any) -> str:
     """Write an argument as source code."""
     if isinstance(value, fx.Node):
-        return _variable(value)
+        return _variable_name(value)
     if isinstance(value, list | tuple):
-        items = ", ".join(map(_text, value))
+        items = ", ".join(map(_value_source, value))
         return f"[{items}]" if isinstance(value, list) else f"({items},)"
     if isinstance(value, slice):
-        return f"slice({', '.join(_text(v) for v in (value.start, value.stop, value.step))})"
+        return (
+            f"slice({', '.join(_value_source(v) for v in (value.start, value.stop, value.step))})"
+        )
     return repr(value)
 
 
-def _variable(node: fx.Node) -> str:
+def _variable_name(node: fx.Node) -> str:
     """Return the name of the variable that holds the result of a node."""
     name = node.name.removeprefix("network_")
     return f"layer_{name}" if name[0].isdigit() else name
 
 
-def _index(value: Any) -> str:
+def _index_source(value: Any) -> str:
     """Write an index as source code."""
     if isinstance(value, tuple):
-        return ", ".join(_index(v) for v in value)
+        return ", ".join(_index_source(v) for v in value)
     if isinstance(value, slice):
-        ends = ["" if v is None else _text(v) for v in (value.start, value.stop)]
-        return ":".join(ends) if value.step is None else ":".join([*ends, _text(value.step)])
-    return "..." if value is Ellipsis else _text(value)
+        ends = ["" if v is None else _value_source(v) for v in (value.start, value.stop)]
+        return (
+            ":".join(ends) if value.step is None else ":".join([*ends, _value_source(value.step)])
+        )
+    return "..." if value is Ellipsis else _value_source(value)

@@ -18,7 +18,7 @@ import torch
 
 from ..files import write_json
 from ..metrics.rank_correlation import rank_correlation
-from ..metrics.timing import measure_latency, time_passes
+from ..metrics.timing import measure_latency, time_forward_passes
 from ..nets.devices import repeatable
 from ..run.callbacks import Progress, progress_function
 from ..run.numbers import plural
@@ -66,7 +66,7 @@ def measure_parts(
     with repeatable(settings.threads):
         for i, part in enumerate(parts):
             report_progress("measuring parts", i, len(parts), "parts")
-            times = time_passes(part.build(), part.shape, problem.device, batch, repeats)
+            times = time_forward_passes(part.build(), part.shape, problem.device, batch, repeats)
             low, middle, high = statistics.quantiles(times, n=4)
             medians[part.key], spread[part.key] = round(middle, 5), round(high - low, 5)
     report_progress("measuring parts", len(parts), len(parts), "parts")

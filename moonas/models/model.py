@@ -92,7 +92,7 @@ class Translator(Model):
         return translated
 
 
-KINDS: dict[str, type[Model]] = {
+MODEL_CLASSES: dict[str, type[Model]] = {
     "classifier": Classifier,
     "generator": Generator,
     "translator": Translator,
@@ -111,7 +111,7 @@ def write_model(
         path: path of the file.
         network: the network, which ``build_network(about)`` of the problem's training module can
             build again.
-        about: description of the model, serialisable as JSON: ``kind``, a key of ``KINDS``;
+        about: description of the model, serialisable as JSON: ``kind``, a key of ``MODEL_CLASSES``;
             ``problem``, its name; ``input_shape``; for a classifier ``classes``, ``mean`` and
             ``std``, as lists; and whatever ``build_network`` needs.
         discriminator: the discriminator that a generator was trained against, or None. Its tensors
@@ -189,7 +189,7 @@ def load_model(path: str | Path) -> Model:
     path = find_model(path)
     about, tensors, _ = read_model(path)
     try:
-        cls = KINDS[about["kind"]]
+        cls = MODEL_CLASSES[about["kind"]]
         network = registry.training_module(about["problem"]).build_network(about)
         network.load_state_dict(tensors)
         model = cls(network, about)

@@ -16,10 +16,9 @@ from torch import Tensor
 
 from ..data import load
 from ..files import save_figure, write_json
-from ..metrics.adversarial import STRENGTHS as ATTACK_STRENGTHS
-from ..metrics.adversarial import count_correct_under_attack
+from ..metrics.adversarial import ATTACK_STRENGTHS, count_correct_under_attack
 from ..metrics.auroc import auroc_error
-from ..metrics.corruptions import CORRUPTIONS, STRENGTHS, corrupt
+from ..metrics.corruptions import CORRUPTION_STRENGTHS, CORRUPTIONS, corrupt
 from ..metrics.error import count_wrong, error_percent
 from ..metrics.rank_correlation import rank_correlation
 from ..nets.devices import repeatable, resolve_device
@@ -39,7 +38,7 @@ FILE_NAMES = ("evaluation.json", "evaluation.png")
 
 
 @dataclass(frozen=True)
-class Images:
+class LabeledImages:
     """Labeled images.
 
     Args:
@@ -55,20 +54,20 @@ class Images:
     name: str
 
 
-def test_images(
+def load_test_images(
     name: str,
     model: Model,
     *,
-    everything: bool = False,
+    include_training_set: bool = False,
     root: str | None = None,
     download: bool = False,
-) -> Images:
+) -> LabeledImages:
     """Load the test set of a data set, at the image size of a model.
 
     Args:
         name: name of a data set, or a folder of images.
         model: a :class:`~moonas.models.model.Classifier`.
-        everything: whether to include the training set.
+        include_training_set: whether to include the training set.
         root: folder with torchvision's data sets.
         download: whether torchvision may download a missing data set.
 
@@ -90,10 +89,10 @@ def test_images(
             f"{list(data.classes)}."
         )
     images, labels = data.test_images, data.test_labels
-    if everything:
+    if include_training_set:
         images = torch.cat([data.images, images])
         labels = torch.cat([data.labels, labels])
-    return Images((images * data.std + data.mean).clamp(0, 1), labels, model.classes, name)
+    return LabeledImages((images * data.std + data.mean).clamp(0, 1), labels, model.classes, name)
 
 
 def _require_classifier(name: str, model: Model) -> Classifier:
@@ -105,9 +104,9 @@ def _require_classifier(name: str, model: Model) -> Classifier:
 
 def evaluate(
     models: Mapping[str, Model],
-    images: Images,
+    images: LabeledImages,
     *,
-    also: Images | None = None,
+    also: LabeledImages | None = None,
     device: str = "auto",
     batch: int = 360,
     threads: int = 1,
@@ -175,24 +174,24 @@ def evaluate(
     }
 
 
-def _on_device_of(model: Classifier, images: Images) -> tuple[Tensor, Tensor]:
+def _move_to_model_device(model: Classifier, images: LabeledImages) -> tuple[Tensor, Tensor]:
     """Return pixels and labels on the device of the model."""
     return images.pixels.to(model.mean.device), images.labels.to(model.mean.device)
 
 
 @torch.inference_mode()
-def _error(model: Classifier, images: Images, batch: int) -> float:
+def _error(model: Classifier, images: LabeledImages, batch: int) -> float:
     """Return the error in percent; with several labels per image, 100 minus the mean AUROC."""
-    pixels, labels = _on_device_of(model, images)
+    pixels, labels = _move_to_model_device(model, images)
     if labels.ndim > 1:
         return float(auroc_error(model, pixels, labels, batch))
     wrong, finite = count_wrong(model, pixels, labels, batch)
     return float(error_percent(int(wrong), len(labels))) if bool(finite) else 100.0
 
 
-def _adversarial_errors(model: Classifier, images: Images, batch: int) -> dict[str, float]:
+def _adversarial_errors(model: Classifier, images: LabeledImages, batch: int) -> dict[str, float]:
     """Return attack strength -> error in percent."""
-    pixels, labels = _on_device_of(model, images)
+    pixels, labels = _move_to_model_device(model, images)
     # The model normalizes its inputs, so they have mean 0 and standard deviation 1 here.
     zero = torch.zeros(1, pixels.shape[1], 1, 1, device=pixels.device)
     correct, finite = count_correct_under_attack(model, pixels, labels, batch, zero, zero + 1)
@@ -202,14 +201,14 @@ def _adversarial_errors(model: Classifier, images: Images, batch: int) -> dict[s
 
 
 def _corruption_errors(
-    model: Classifier, images: Images, corruption: str, batch: int
+    model: Classifier, images: LabeledImages, corruption: str, batch: int
 ) -> list[float]:
     """Return the error in percent at each strength of a corruption."""
     errors = []
-    for strength in STRENGTHS:
+    for strength in CORRUPTION_STRENGTHS:
         rng = generator(0, "corruption", corruption, strength)  # the same for all models
         pixels = corrupt(images.pixels, corruption, strength, rng)
-        corrupted = Images(pixels, images.labels, images.classes, images.name)
+        corrupted = LabeledImages(pixels, images.labels, images.classes, images.name)
         errors.append(_error(model, corrupted, batch))
     return errors
 
@@ -266,7 +265,9 @@ def summary(evaluation: Mapping[str, Any]) -> list[str]:
     """
     lines = [f"Evaluated on {evaluation['n_images']:,} test images of {evaluation['data']}."]
     if all("corrupted" in result for result in evaluation["models"].values()):
-        lines[0] += f" Errors under corruptions are means over {len(STRENGTHS)} strengths."
+        lines[0] += (
+            f" Errors under corruptions are means over {len(CORRUPTION_STRENGTHS)} strengths."
+        )
     if evaluation["also"]:
         for name, result in evaluation["models"].items():
             lines.append(

@@ -45,7 +45,7 @@ def zoo(name: str | None = None) -> dict[str, Published] | Published:
         if not isinstance(entry, registry.ProblemEntry):
             continue
         try:
-            items = _published(problem)
+            items = _published_architectures(problem)
         except Exception as error:  # an error in a plug-in must not affect other problems
             registry.warn_of_plugin(f"problem {problem!r}", f"its zoo: {registry.reason(error)}")
             continue
@@ -61,7 +61,7 @@ def zoo(name: str | None = None) -> dict[str, Published] | Published:
     raise ValueError(f"Unknown architecture {name!r}; choose from {sorted(published)}.")
 
 
-def _published(problem: str) -> list[Published]:
+def _published_architectures(problem: str) -> list[Published]:
     """Return the published architectures of a problem, after checking their type."""
     items: list[Published] = list(registry.load_problem(problem).zoo())
     for item in items:

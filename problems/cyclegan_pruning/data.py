@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from moonas.data import load, split
-from moonas.metrics.features import pixels_of
+from moonas.metrics.features import denormalize
 from moonas.settings import require
 
 from . import digits
@@ -77,7 +77,7 @@ def load_data(settings: CycleSettings, info: DomainsInfo) -> dict[str, Domain]:
     first, second = split(data.labels, len(data.labels) // 2)
 
     def domain(rows: np.ndarray, render: Callable[[torch.Tensor, int], torch.Tensor]) -> Domain:
-        rendered = _to_bytes(render(pixels_of(data, data.images), TEXTURE_SEEDS["search"]))
+        rendered = _to_bytes(render(denormalize(data, data.images), TEXTURE_SEEDS["search"]))
         n = round(settings.train_share * len(rows))
         enough = MIN_IMAGES <= n <= len(rows) - MIN_IMAGES
         require(
@@ -90,7 +90,7 @@ def load_data(settings: CycleSettings, info: DomainsInfo) -> dict[str, Domain]:
         return Domain(
             rendered[rows[train]],
             rendered[rows[validation]],
-            _to_bytes(render(pixels_of(data, data.test_images), TEXTURE_SEEDS["test"])),
+            _to_bytes(render(denormalize(data, data.test_images), TEXTURE_SEEDS["test"])),
             rendered,
             data.labels,
             data.test_labels,

@@ -8,7 +8,7 @@ from toy import Toy
 
 from moonas import algorithm
 from moonas.algorithms.bayesian import (
-    SOURCE,
+    SOURCE_KEY,
     BayesianMating,
     BlockNetwork,
     softmax_shares,
@@ -90,7 +90,7 @@ def test_survival_rates_are_the_fractions_of_offspring_in_the_population():
         off = Population.new(X=np.zeros((5, 1)))
 
     for individual, source in zip(Generation.off, ["genetic"] * 3 + ["model"] * 2, strict=True):
-        individual.set(SOURCE, source)
+        individual.set(SOURCE_KEY, source)
     Generation.pop = Generation.off[[0, 2, 4]]
     assert survival_rates(Generation).tolist() == [2 / 3, 0.5]
 
@@ -103,7 +103,7 @@ def run(name="nsga2", generations=12, **options):
     generation_log = []
 
     def callback(algorithm):
-        sources = [i.get(SOURCE) for i in algorithm.off]
+        sources = [i.get(SOURCE_KEY) for i in algorithm.off]
         shares = algorithm.mating.shares.tolist()
         generation_log.append((sources.count("genetic"), sources.count("model"), shares))
 

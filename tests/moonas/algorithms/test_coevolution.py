@@ -13,18 +13,18 @@ B = np.array([-1.0, 2.0, -3.0, 5.0])
 
 
 class Separable(Problem):
-    """Costs in closed form; with ``mixed`` each also depends on the partner's first bit."""
+    """Costs in closed form; with ``coupling`` each also depends on the partner's first bit."""
 
     species_bits = (5, 4)
 
-    def __init__(self, mixed=0.0):
+    def __init__(self, coupling=0.0):
         super().__init__(n_var=9, n_obj=1, xl=0, xu=1, vtype=int)
-        self.mixed, self.evaluated = mixed, []
+        self.coupling, self.evaluated = coupling, []
 
     def costs(self, X):
         p, q = np.hsplit(X, [5])
-        a = 10 + p @ A + self.mixed * (p[:, 0] != q[:, 0])
-        b = 10 + q @ B + self.mixed * (p[:, 0] != q[:, 0])
+        a = 10 + p @ A + self.coupling * (p[:, 0] != q[:, 0])
+        b = 10 + q @ B + self.coupling * (p[:, 0] != q[:, 0])
         return a, b
 
     def _evaluate(self, X, out, *args, **kwargs):
@@ -77,7 +77,7 @@ def test_the_optimum_is_found_if_costs_are_separable():
 
 
 def test_each_population_is_evaluated_with_the_others_best_of_the_previous_iteration():
-    problem = Separable(mixed=2.0)
+    problem = Separable(coupling=2.0)
     _, algorithm = run(problem, generations=6)
     k, best = algorithm.pop_size, np.ones(9, int)
     assert len(problem.evaluated) == 6
@@ -138,7 +138,7 @@ def test_the_same_seed_gives_the_same_run():
 
 @pytest.mark.parametrize("separate", [False, True])
 def test_the_two_best_individuals_are_evaluated_together_at_the_end(separate):
-    problem = Separable(mixed=1.0)
+    problem = Separable(coupling=1.0)
     result, algorithm = run(problem, 6, separate=separate)
     assert np.array_equal(problem.final, algorithm.best[None])
     assert len(result.pop) == (1 if separate else 21)

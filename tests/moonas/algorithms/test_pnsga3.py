@@ -16,7 +16,7 @@ from moonas.algorithms.named import reference_directions
 from moonas.algorithms.pnsga3 import PNSGA3Survival, merge_fronts
 from moonas.problem import Column
 
-TWO = Problem(n_var=1, n_obj=2)
+TWO_OBJECTIVES = Problem(n_var=1, n_obj=2)
 
 
 def population(error, size, growth=None):
@@ -30,32 +30,34 @@ def population(error, size, growth=None):
 def survive(pop, n, seed=0, **options):
     """The indices of the n survivors, sorted, and the survival."""
     survival = PNSGA3Survival(reference_directions(2, max(n, 2)), error="error", **options)
-    survivors = survival.do(TWO, pop, n_survive=n, random_state=np.random.default_rng(seed))
+    survivors = survival.do(
+        TWO_OBJECTIVES, pop, n_survive=n, random_state=np.random.default_rng(seed)
+    )
     ids = {id(individual) for individual in survivors}
     return [k for k, individual in enumerate(pop) if id(individual) in ids], survival
 
 
-def arrays(*lists):
+def index_arrays(*lists):
     return [np.array(x) for x in lists]
 
 
 def test_a_stage_is_the_union_of_both_kth_fronts_without_rows_of_earlier_stages():
-    first, second = arrays([0, 1], [2], [3, 4]), arrays([4], [1, 3], [0, 2])
+    first, second = index_arrays([0, 1], [2], [3, 4]), index_arrays([4], [1, 3], [0, 2])
     stages = merge_fronts(first, second, n_stop=5)
     # U_1 = {0, 1} u {4}, then {2} u {1, 3} without 1
     assert [s.tolist() for s in stages] == [[0, 1, 4], [2, 3]]
 
 
 def test_merging_stops_at_the_stage_that_reaches_n():
-    first, second = arrays([0], [1], [2]), arrays([2], [1], [0])
+    first, second = index_arrays([0], [1], [2]), index_arrays([2], [1], [0])
     assert [s.tolist() for s in merge_fronts(first, second, 2)] == [[0, 2]]
     assert [s.tolist() for s in merge_fronts(first, second, 3)] == [[0, 2], [1]]
 
 
 def test_sorts_with_different_numbers_of_fronts_are_merged_completely():
-    first, second = arrays([0, 1, 2, 3]), arrays([3], [2], [1], [0])
+    first, second = index_arrays([0, 1, 2, 3]), index_arrays([3], [2], [1], [0])
     assert [s.tolist() for s in merge_fronts(first, second, 9)] == [[0, 1, 2, 3]]
-    stages = merge_fronts(second, arrays([2], [3, 0, 1]), 9)
+    stages = merge_fronts(second, index_arrays([2], [3, 0, 1]), 9)
     assert [s.tolist() for s in stages] == [[3, 2], [0, 1]]
 
 
@@ -65,7 +67,7 @@ def test_a_large_model_that_grows_fast_survives_but_is_dropped_by_nsga3():
     rows, survival = survive(pop, 3)
     assert rows == [0, 1, 2] and survival.rule == "growth"
     nsga3 = ReferenceDirectionSurvival(reference_directions(2, 3))
-    survivors = nsga3.do(TWO, pop, n_survive=2, random_state=np.random.default_rng(0))
+    survivors = nsga3.do(TWO_OBJECTIVES, pop, n_survive=2, random_state=np.random.default_rng(0))
     assert sorted(survivors.get("F")[:, 1]) == [1, 2]
 
 
@@ -73,7 +75,7 @@ def test_the_first_merged_fronts_survive():
     # First sort (error, size): R1 = 0, 1; R2 = 2; R3 = 3.
     # Second sort (-growth, -size): Q1 = 3 (largest), 0 (fastest); Q2 = 2; Q3 = 1.
     pop = population(error=[9, 4, 5, 8], size=[1, 2, 3, 4], growth=[5, 0, 1, 2])
-    stages = merge_fronts(arrays([0, 1], [2], [3]), arrays([3, 0], [2], [1]), 4)
+    stages = merge_fronts(index_arrays([0, 1], [2], [3]), index_arrays([3, 0], [2], [1]), 4)
     assert [s.tolist() for s in stages] == [[0, 1, 3], [2]]
     rows, _ = survive(pop, 3)
     assert rows == [0, 1, 3]
@@ -135,7 +137,7 @@ def test_niching_selects_the_same_as_nsga3_if_both_sorts_agree():
     ):
         pop = population(error, size, growth=-size)
         rng = np.random.default_rng(3)
-        survivors = survival.do(TWO, pop, n_survive=n_survive, random_state=rng)
+        survivors = survival.do(TWO_OBJECTIVES, pop, n_survive=n_survive, random_state=rng)
         errors.append(sorted(survivors.get("F")[:, 0]))
     assert errors[0] == errors[1]
 

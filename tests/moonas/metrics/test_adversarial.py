@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from moonas.metrics.adversarial import (
-    STRENGTHS,
+    ATTACK_STRENGTHS,
     count_correct_under_attack,
     fgsm_signs,
     robustness_error_percent,
@@ -27,7 +27,7 @@ def linear_problem():
     return pixels, images, labels, weight
 
 
-def linear(weight):
+def linear_model(weight):
     return lambda x: x.flatten(1) @ weight.T
 
 
@@ -36,14 +36,14 @@ def test_fgsm_signs_of_a_linear_model_are_the_signs_of_residuals_times_weights()
     probabilities = (images.flatten(1) @ weight.T).softmax(1)
     residual = probabilities - torch.nn.functional.one_hot(labels, CLASSES)
     expected = (residual @ weight).sign().reshape(images.shape)
-    assert torch.equal(fgsm_signs(linear(weight), images, labels), expected)
+    assert torch.equal(fgsm_signs(linear_model(weight), images, labels), expected)
 
 
 def test_counts_equal_a_plain_loop_over_images_and_strengths():
     pixels, images, labels, weight = linear_problem()
-    counts, finite = count_correct_under_attack(linear(weight), images, labels, 16, MEAN, STD)
+    counts, finite = count_correct_under_attack(linear_model(weight), images, labels, 16, MEAN, STD)
     assert bool(finite)
-    for k, strength in enumerate(STRENGTHS):
+    for k, strength in enumerate(ATTACK_STRENGTHS):
         correct = 0
         for i in range(N):
             logits = weight @ images[i].flatten()
@@ -60,26 +60,26 @@ def test_counts_equal_a_plain_loop_over_images_and_strengths():
 
 def test_the_attack_works_inside_inference_mode():
     _, images, labels, weight = linear_problem()
-    outside, _ = count_correct_under_attack(linear(weight), images, labels, 16, MEAN, STD)
+    outside, _ = count_correct_under_attack(linear_model(weight), images, labels, 16, MEAN, STD)
     with torch.inference_mode():
-        inside, _ = count_correct_under_attack(linear(weight), images, labels, 16, MEAN, STD)
+        inside, _ = count_correct_under_attack(linear_model(weight), images, labels, 16, MEAN, STD)
     assert torch.equal(outside, inside)
 
 
 def test_logits_that_are_not_finite_are_detected():
     _, images, labels, weight = linear_problem()
     weight[0, 0] = torch.inf
-    _, finite = count_correct_under_attack(linear(weight), images, labels, 16, MEAN, STD)
+    _, finite = count_correct_under_attack(linear_model(weight), images, labels, 16, MEAN, STD)
     assert not bool(finite)
 
 
 def test_the_robustness_error_of_linear_curves_has_a_closed_form():
-    ones = np.ones(len(STRENGTHS))
+    ones = np.ones(len(ATTACK_STRENGTHS))
     assert robustness_error_percent(ones, 10) == pytest.approx(0)
     assert robustness_error_percent(0.1 * ones, 10) == pytest.approx(100)
     assert robustness_error_percent(0.55 * ones, 10) == pytest.approx(50)
     # the area under a line from accuracy 1 to that of guessing is half of the rectangle
-    falling = 1 - 0.9 * np.array(STRENGTHS) / STRENGTHS[-1]
+    falling = 1 - 0.9 * np.array(ATTACK_STRENGTHS) / ATTACK_STRENGTHS[-1]
     assert robustness_error_percent(falling, 10) == pytest.approx(50)
 
 

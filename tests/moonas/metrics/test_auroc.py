@@ -36,7 +36,7 @@ def test_perfect_reversed_and_constant_logits_have_errors_0_100_and_50():
 def test_labels_without_a_roc_curve_are_left_out():
     labels = torch.tensor([[0.0, 1.0, 0.0], [1.0, 1.0, 0.0]])
     assert auroc_error_percent(labels, labels) == 0
-    with pytest.raises(ValueError, match="each of the 2 labels is on all or on none of the 2"):
+    with pytest.raises(ValueError, match="each of the 2 labels belongs to all or none of the 2"):
         auroc_error_percent(labels[:, 1:], labels[:, 1:])
 
 

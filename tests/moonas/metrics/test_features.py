@@ -11,7 +11,7 @@ from torch import nn
 from torchvision.models import Inception3
 
 from moonas.data import load
-from moonas.metrics.features import WIDTHS, classifier, inception, pixels_of
+from moonas.metrics.features import CLASSIFIER_WIDTHS, classifier, denormalize, inception
 from moonas.nets.randomness import generator, initial_weights
 
 CPU = torch.device("cpu")
@@ -45,21 +45,21 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_the_digits_classifier_is_at_least_94_percent_accurate_on_test_images(digits, extract):
-    features, logs = extract(pixels_of(digits, digits.test_images))
+    features, logs = extract(denormalize(digits, digits.test_images))
     assert (logs.argmax(axis=1) == digits.test_labels.numpy()).mean() >= 0.94
-    assert features.shape == (360, WIDTHS[-1]) and logs.shape == (360, 10)
+    assert features.shape == (360, CLASSIFIER_WIDTHS[-1]) and logs.shape == (360, 10)
     assert extract.name == "digits classifier"
 
 
 def test_features_are_finite_doubles_and_probabilities_sum_to_one(digits, extract):
-    features, logs = extract(pixels_of(digits, digits.test_images))
+    features, logs = extract(denormalize(digits, digits.test_images))
     assert features.dtype == logs.dtype == np.float64
     assert np.isfinite(features).all() and (features.std(axis=0) > 0).any()
     np.testing.assert_allclose(np.exp(logs).sum(axis=1), 1)
 
 
 def test_features_of_an_image_do_not_depend_on_the_other_images_or_the_batch(digits, extract):
-    pixels = pixels_of(digits, digits.test_images)
+    pixels = denormalize(digits, digits.test_images)
     features, logs = extract(pixels)
     for batch in (1, 7, 50):
         some_features, some_logs = extract(pixels[:50], batch)
@@ -68,7 +68,7 @@ def test_features_of_an_image_do_not_depend_on_the_other_images_or_the_batch(dig
 
 
 def test_pixels_are_the_images_before_normalization(digits):
-    pixels = pixels_of(digits, digits.images)
+    pixels = denormalize(digits, digits.images)
     assert pixels.min() == 0 and pixels.max() == 1
     torch.testing.assert_close((pixels - digits.mean) / digits.std, digits.images)
 

@@ -24,10 +24,10 @@ class Slow(nn.Module):
 def clock(monkeypatch):
     """Replace measurements by latencies that modules name, and double those of networks."""
 
-    def fake_passes(module, shape, device, batch, repeats):
+    def fake_forward_passes(module, shape, device, batch, repeats):
         return [module.n + (i - repeats // 2) * 0.1 for i in range(repeats)]
 
-    monkeypatch.setattr(latency, "time_passes", fake_passes)
+    monkeypatch.setattr(latency, "time_forward_passes", fake_forward_passes)
     monkeypatch.setattr(latency, "measure_latency", lambda module, *_: 2.0 * module.n)
 
 

@@ -8,11 +8,11 @@ import torch
 from moonas.problems.eagan import zoo as gans
 
 import moonas
-from moonas.models.export import ENDINGS, describe_model, export, python_source
+from moonas.models.export import FILE_ENDINGS, describe_model, export, python_source
 from moonas.models.model import load_model, read_model, write_model
 from moonas.registry import training_module
 
-OLD = Path(__file__).parents[2] / "data" / "old"
+OLD_FILES = Path(__file__).parents[2] / "data" / "old"
 
 
 def sampled_row(problem):
@@ -123,7 +123,7 @@ def test_the_pixels_of_generated_and_translated_images_are_in_0_to_1(tmp_path):
     ["python", *(pytest.param(f, marks=pytest.mark.slow) for f in ("onnx", "torch-export"))],
 )
 def test_the_outputs_of_an_exported_file_equal_those_of_the_model(model, format, tmp_path):
-    assert export(model, tmp_path / f"net{ENDINGS[format]}", format) <= 1e-4
+    assert export(model, tmp_path / f"net{FILE_ENDINGS[format]}", format) <= 1e-4
 
 
 def test_an_exported_python_file_imports_only_torch_and_accepts_any_batch_size(path, tmp_path):
@@ -168,12 +168,12 @@ def test_the_old_name_of_the_format_argument_works_with_a_warning(path, tmp_path
 
 
 def test_the_description_in_a_file_of_an_earlier_version_is_exported(tmp_path):
-    model = load_model(OLD / "model.pt")
+    model = load_model(OLD_FILES / "model.pt")
     text = "skip(0)+sep3(1) dil5(1) dil3(0)+dil5(1)"
     assert "in_words" not in model.about and model.about["description"].startswith(text)
     export(model, tmp_path / "net.py", "python")
     assert f"description: {text}" in (tmp_path / "net.py").read_text()
-    assert read_model(OLD / "model.pt")[0] == model.about
+    assert read_model(OLD_FILES / "model.pt")[0] == model.about
 
 
 def test_a_discriminator_in_a_model_file_does_not_affect_the_model(path, tmp_path):
@@ -223,7 +223,7 @@ def test_damaged_and_foreign_files_are_refused_without_running_code(path, tmp_pa
     monkeypatch.chdir(tmp_path)
     good, bad = torch.load(path, weights_only=True), tmp_path / "bad.pt"
 
-    def assert_refused(match, content=None, raw=None):
+    def assert_rejected(match, content=None, raw=None):
         if raw is None:
             torch.save(content, bad)
         else:
@@ -232,19 +232,19 @@ def test_damaged_and_foreign_files_are_refused_without_running_code(path, tmp_pa
             load_model(bad)
         assert str(bad) in str(caught.value)
 
-    assert_refused("a moonas model", raw=b"nothing")
-    assert_refused("a moonas model", raw=path.read_bytes()[:2000])
-    assert_refused("a moonas model", {"weights": torch.zeros(3)})
-    assert_refused("a moonas model", Malicious())
+    assert_rejected("a moonas model", raw=b"nothing")
+    assert_rejected("a moonas model", raw=path.read_bytes()[:2000])
+    assert_rejected("a moonas model", {"weights": torch.zeros(3)})
+    assert_rejected("a moonas model", Malicious())
     assert not Path("created").exists()
-    assert_refused("format 9", good | {"format": 9})
+    assert_rejected("format 9", good | {"format": 9})
     changed = {k: v + 1 for k, v in good["tensors"].items()}
-    assert_refused("is damaged", good | {"tensors": changed})
+    assert_rejected("is damaged", good | {"tensors": changed})
     about = json.loads(good["about"])
     for key, value in (("problem", "nothing"), ("kind", "cat"), ("architecture", {"normal": []})):
-        assert_refused("a moonas model", good | {"about": json.dumps(about | {key: value})})
+        assert_rejected("a moonas model", good | {"about": json.dumps(about | {key: value})})
     fewer = json.dumps(about | {"shape": about["shape"] | {"n_classes": 5}})
-    assert_refused("loading state_dict", good | {"about": fewer})
+    assert_rejected("loading state_dict", good | {"about": fewer})
 
 
 def test_a_path_without_exactly_one_model_file_is_refused(tmp_path):

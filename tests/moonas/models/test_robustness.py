@@ -9,18 +9,18 @@ from torch.nn import functional as F
 
 from moonas.cli import main
 from moonas.data import load
-from moonas.metrics.adversarial import STRENGTHS as ATTACK_STRENGTHS
-from moonas.metrics.corruptions import CORRUPTIONS, STRENGTHS, corrupt
+from moonas.metrics.adversarial import ATTACK_STRENGTHS
+from moonas.metrics.corruptions import CORRUPTION_STRENGTHS, CORRUPTIONS, corrupt
 from moonas.models import robustness
 from moonas.models.model import Classifier, Generator, load_model
-from moonas.models.robustness import Images
+from moonas.models.robustness import LabeledImages
 
-RNG = torch.Generator().manual_seed
-OLD = Path(__file__).parents[2] / "data" / "old"
+seeded_generator = torch.Generator().manual_seed
+OLD_FILES = Path(__file__).parents[2] / "data" / "old"
 
 
 def random_pixels(n=40, channels=3, side=16):
-    return torch.rand(n, channels, side, side, generator=RNG(0))
+    return torch.rand(n, channels, side, side, generator=seeded_generator(0))
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
@@ -29,10 +29,10 @@ def test_corrupted_pixels_stay_in_0_to_1_and_differ_more_at_higher_strength(name
     pixels = random_pixels(channels=channels, side=34)
     pixels = F.avg_pool2d(pixels, 3, 2)  # smooth, like photographs
     differences = []
-    for strength in STRENGTHS:
-        out = corrupt(pixels, name, strength, RNG(1))
+    for strength in CORRUPTION_STRENGTHS:
+        out = corrupt(pixels, name, strength, seeded_generator(1))
         assert out.shape == pixels.shape and out.min() >= 0 and out.max() <= 1
-        assert torch.equal(out, corrupt(pixels, name, strength, RNG(1)))
+        assert torch.equal(out, corrupt(pixels, name, strength, seeded_generator(1)))
         differences.append(float((out - pixels).abs().mean()))
     if name == "saturate":  # strengths 1 and 2 reduce saturation, 3 to 5 increase it
         less, more = differences[:2], differences[2:]
@@ -43,23 +43,23 @@ def test_corrupted_pixels_stay_in_0_to_1_and_differ_more_at_higher_strength(name
 
 def test_corruptions_have_their_defined_magnitudes():
     pixels = random_pixels()
-    brighter = corrupt(pixels, "brightness", 5, RNG(0))
+    brighter = corrupt(pixels, "brightness", 5, seeded_generator(0))
     assert torch.allclose(brighter, (pixels + 0.3).clamp(0, 1))
-    contrast = corrupt(pixels, "contrast", 2, RNG(0))
+    contrast = corrupt(pixels, "contrast", 2, seeded_generator(0))
     mean = pixels.mean((2, 3), keepdim=True)
     assert torch.allclose(contrast, mean + 0.5 * (pixels - mean), atol=1e-6)
-    noisy = corrupt(torch.full((200, 1, 16, 16), 0.5), "gaussian noise", 3, RNG(0))
+    noisy = corrupt(torch.full((200, 1, 16, 16), 0.5), "gaussian noise", 3, seeded_generator(0))
     assert float(noisy.std()) == pytest.approx(0.08, rel=0.02)
-    salted = corrupt(torch.full((200, 1, 16, 16), 0.5), "impulse noise", 5, RNG(0))
+    salted = corrupt(torch.full((200, 1, 16, 16), 0.5), "impulse noise", 5, seeded_generator(0))
     assert float((salted != 0.5).float().mean()) == pytest.approx(0.07, rel=0.1)
     flat = torch.full((2, 3, 16, 16), 0.4)
     for name in ("gaussian blur", "defocus blur", "pixelate", "elastic"):
-        assert torch.allclose(corrupt(flat, name, 5, RNG(0)), flat, atol=1e-5), name
+        assert torch.allclose(corrupt(flat, name, 5, seeded_generator(0)), flat, atol=1e-5), name
     with pytest.raises(ValueError, match="fog"):
-        corrupt(pixels, "fog", 1, RNG(0))
+        corrupt(pixels, "fog", 1, seeded_generator(0))
 
 
-def linear(seed, side=8, classes=10):
+def linear_classifier(seed, side=8, classes=10):
     """A classifier of one linear layer."""
     torch.manual_seed(seed)
     about = {
@@ -73,33 +73,35 @@ def linear(seed, side=8, classes=10):
     return Classifier(nn.Sequential(nn.Flatten(), nn.Linear(side * side, classes)), about).eval()
 
 
-def first(images, n):
-    return Images(images.pixels[:n], images.labels[:n], images.classes, images.name)
+def first_images(images, n):
+    return LabeledImages(images.pixels[:n], images.labels[:n], images.classes, images.name)
 
 
 @pytest.fixture(scope="module")
 def digits():
     """The test set of digits, and all its images."""
-    model = linear(0)
-    return [robustness.test_images("digits", model, everything=e) for e in (False, True)]
+    model = linear_classifier(0)
+    return [
+        robustness.load_test_images("digits", model, include_training_set=e) for e in (False, True)
+    ]
 
 
 @pytest.fixture(scope="module")
 def evaluated(digits):
     """Three models, two sets of images, and the evaluation of the models on these."""
-    models = {str(i): linear(i) for i in range(3)}
-    images, also = first(digits[0], 60), first(digits[1], 90)
+    models = {str(i): linear_classifier(i) for i in range(3)}
+    images, also = first_images(digits[0], 60), first_images(digits[1], 90)
     return models, images, also, robustness.evaluate(models, images, also=also, device="cpu")
 
 
 def test_test_images_are_the_test_set_as_pixels(digits):
-    images, everything = digits
+    images, include_training_set = digits
     data = load("digits")
     assert torch.allclose(images.pixels, data.test_images * data.std + data.mean, atol=1e-6)
     assert torch.equal(images.labels, data.test_labels)
-    assert torch.equal(everything.labels, torch.cat([data.labels, data.test_labels]))
-    assert len(everything.pixels) == 1797
-    assert everything.pixels.min() >= 0 and everything.pixels.max() <= 1
+    assert torch.equal(include_training_set.labels, torch.cat([data.labels, data.test_labels]))
+    assert len(include_training_set.pixels) == 1797
+    assert include_training_set.pixels.min() >= 0 and include_training_set.pixels.max() <= 1
 
 
 def test_errors_equal_counts_by_hand(evaluated):
@@ -131,10 +133,10 @@ def test_the_attack_moves_each_pixel_in_the_direction_that_increases_the_loss(ev
 
 
 def test_the_error_of_a_model_with_logits_that_are_not_finite_is_100_percent(digits):
-    model = linear(0)
+    model = linear_classifier(0)
     with torch.no_grad():
         model.network[1].bias.fill_(torch.nan)
-    images = first(digits[0], 60)
+    images = first_images(digits[0], 60)
     assert (images.labels == 0).any()  # argmax of NaN is class 0
     result = robustness.evaluate({"nan": model}, images, device="cpu")["models"]["nan"]
     assert result["error"] == 100
@@ -171,7 +173,7 @@ def test_an_evaluation_is_written_plotted_and_summarized(evaluated, tmp_path):
 
 
 def test_a_model_of_an_earlier_version_is_evaluated(digits):
-    model, images = load_model(OLD / "model.pt"), first(digits[0], 20)
+    model, images = load_model(OLD_FILES / "model.pt"), first_images(digits[0], 20)
     result = robustness.evaluate({"old": model}, images, device="cpu")["models"]["old"]
     with torch.no_grad():
         wrong = (model(images.pixels).argmax(1) != images.labels).sum()
@@ -180,14 +182,14 @@ def test_a_model_of_an_earlier_version_is_evaluated(digits):
 
 def test_other_classes_channels_and_kinds_of_models_are_refused(few_digits, digits):
     with pytest.raises(ValueError, match="expects images with 1 channel, got 3"):
-        robustness.test_images(few_digits, linear(0))
+        robustness.load_test_images(few_digits, linear_classifier(0))
     with pytest.raises(ValueError, match="the model expects the classes"):
-        robustness.test_images("digits", linear(0, classes=9))
+        robustness.load_test_images("digits", linear_classifier(0, classes=9))
     generator = Generator(nn.Identity(), {"kind": "generator", "input_shape": [3]})
     with pytest.raises(ValueError, match="x is a generator, not a classifier"):
         robustness.evaluate({"x": generator}, digits[0])
     with pytest.raises(ValueError, match="The model is a generator, not a classifier"):
-        robustness.test_images("digits", generator)
+        robustness.load_test_images("digits", generator)
 
 
 def test_the_command_exits_with_2_if_a_model_is_missing(tmp_path, capsys):

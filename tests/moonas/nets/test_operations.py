@@ -1,6 +1,6 @@
 import pytest
 import torch
-from operation_names import NAMES
+from operation_names import OPERATION_NAMES
 from torch import nn
 
 from moonas.nets.counting import count_macs, count_params
@@ -13,7 +13,7 @@ from moonas.nets.operations import (
 )
 
 
-@pytest.mark.parametrize("name", NAMES[1:])
+@pytest.mark.parametrize("name", OPERATION_NAMES[1:])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("side", [7, 8])
 def test_an_operation_preserves_channels_and_divides_the_side_by_the_stride(name, stride, side):
@@ -22,7 +22,7 @@ def test_an_operation_preserves_channels_and_divides_the_side_by_the_stride(name
     assert module(torch.randn(3, 5, side, side)).shape == (3, 5, side_out, side_out)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", OPERATION_NAMES)
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("affine", [True, False])
 @pytest.mark.parametrize("last_norm", [True, False])

@@ -1,5 +1,5 @@
 import numpy as np
-from four_genes import CHOICES, Four, rng, tolerance
+from four_genes import CHOICES, FourGenes, rng, tolerance
 
 from moonas.operators import ResetGenes
 from moonas.operators.categorical import reset_genes, sample_genes
@@ -39,6 +39,6 @@ def test_with_probability_0_reset_genes_returns_an_equal_new_array():
 
 def test_the_mutation_changes_the_given_mean_number_of_genes():
     X = np.tile([0, 1, 2, 5], (20_000, 1))
-    Y = ResetGenes(n_genes=1.5)._do(Four(), X, random_state=rng())
+    Y = ResetGenes(n_genes=1.5)._do(FourGenes(), X, random_state=rng())
     # three genes can change, each with probability 1/2
     assert abs((X != Y).sum(axis=1).mean() - 1.5) <= 4 * np.sqrt(3 * 0.25 / len(X))

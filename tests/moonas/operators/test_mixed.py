@@ -84,10 +84,20 @@ class Spheres(Problem):
 
 
 # without agemoea, which is compiled for seconds and has the same mating as nsga2
-KINDS = ("nsga2", "smsemoa", "spea2", "nsga3", "rvea", "ctaea", "moead", "parallel-moead", "random")
+ALGORITHM_NAMES = (
+    "nsga2",
+    "smsemoa",
+    "spea2",
+    "nsga3",
+    "rvea",
+    "ctaea",
+    "moead",
+    "parallel-moead",
+    "random",
+)
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", ALGORITHM_NAMES)
 def test_integers_remain_integers_in_all_kinds_of_algorithms(name):
     problem = Spheres()
     search = algorithm(name, problem, population=12)

@@ -1,5 +1,5 @@
 import numpy as np
-from four_genes import CHOICES, NODES, Four, rng, tolerance
+from four_genes import CHOICES, NODES, FourGenes, rng, tolerance
 
 from moonas.operators import CategoricalSampling, NodeCrossover, NodeReset
 from moonas.operators.categorical import sample_genes
@@ -37,7 +37,7 @@ def test_resetting_a_node_leaves_other_nodes_unchanged():
 
 
 def test_pymoo_operators_call_the_functions():
-    problem = Four()
+    problem = FourGenes()
     X = CategoricalSampling().do(problem, 6, random_state=rng()).get("X")
     assert np.array_equal(X, sample_genes(CHOICES, 6, rng()))
     children = NodeCrossover()._do(problem, np.stack([X, X[::-1]]), random_state=rng())

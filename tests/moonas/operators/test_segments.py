@@ -15,7 +15,7 @@ N_VAR = 9
 N_SEGMENTS = N_VAR * (N_VAR + 1) // 2 - 1  # all but the whole row
 
 
-class Zeros(Problem):
+class ZeroCount(Problem):
     """Counts the bits that are zero."""
 
     def __init__(self):
@@ -27,7 +27,7 @@ class Zeros(Problem):
         out["F"] = (~X.astype(bool)).sum(axis=1)[:, None]
 
 
-PROBLEM = Zeros()
+PROBLEM = ZeroCount()
 
 
 def random_bits(n, seed=0):
@@ -146,7 +146,7 @@ def test_mating_leaves_the_parents_unchanged():
 
 
 def test_a_genetic_algorithm_finds_the_row_of_ones_and_evaluates_bits_only():
-    problem = Zeros()
+    problem = ZeroCount()
     algorithm = GA(
         pop_size=20,
         sampling=BitSampling(0.3),
