@@ -50,14 +50,14 @@ def run(args: argparse.Namespace) -> int:
                 f"{args.models[0]} does not name its data set: choose one with --data."
             )
         images = robustness.load_test_images(data, first, root=root)
-        also = args.also and robustness.load_test_images(
+        second_test_set = args.also and robustness.load_test_images(
             args.also, first, include_training_set=True, root=root
         )
         with progress_bar(console) as bar:
             evaluation = robustness.evaluate(
                 models,
                 images,
-                also=also or None,
+                second_test_set=second_test_set or None,
                 device=args.device,
                 on_progress=bar.on_progress,
             )

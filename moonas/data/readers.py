@@ -125,7 +125,7 @@ def read_folder(folder: Path, side: int) -> tuple[TrainAndTestTensors, tuple[str
 
 
 def _read_classes(folder: Path, side: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the images (n, 3, side, side) and labels (n,) of a folder with a subfolder per class."""
+    """Return images (n, 3, side, side) and labels (n,) of a folder with a subfolder per class."""
     images, labels = [], []
     for label, class_folder in enumerate(class_folders(folder)):
         for path in sorted(p for p in class_folder.iterdir() if is_image(p)):
@@ -173,7 +173,7 @@ def read_multi_label_folder(
 
 @contextmanager
 def open_image(path: Path) -> Iterator[Image.Image]:
-    """Open an image file in a ``with`` block; errors are raised as a ``ValueError`` with the path."""
+    """Open an image file in a context; errors are raised as a ``ValueError`` with the path."""
     from PIL import Image, UnidentifiedImageError
 
     try:

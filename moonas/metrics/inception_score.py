@@ -32,8 +32,8 @@ def inception_score(log_probabilities: ArrayLike, splits: int = 1) -> tuple[floa
     for part in np.array_split(logs, splits):
         p = np.exp(part)
         marginal = p.mean(axis=0)
-        log_marginal = np.log(np.where(marginal > 0, marginal, 1))  # where the mean is 0, all p are 0
+        log_marginal = np.log(np.where(marginal > 0, marginal, 1))  # p is 0 where its mean is 0
         finite = np.where(p > 0, part, 0)
         score = np.exp((p * (finite - log_marginal)).sum(axis=1).mean())
-        scores.append(np.maximum(1, score))  # rounding errors can make it less than 1; NaN stays NaN
+        scores.append(np.maximum(1, score))  # undo rounding below 1; NaN remains NaN
     return float(np.mean(scores)), float(np.std(scores))

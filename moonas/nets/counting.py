@@ -59,7 +59,7 @@ def count_macs(module: nn.Module, *shape: int) -> int:
 
 
 def count_network(make: Callable[[], nn.Module], shape: Sequence[int]) -> tuple[int, int]:
-    """Count parameters and multiply-adds of a network on the meta device, without allocating memory.
+    """Count parameters and multiply-adds of a network that is built on the meta device.
 
     Args:
         make: () -> the network.

@@ -121,7 +121,7 @@ def map_in_threads(
     with repeatable(threads):
         if device.type != "cpu" or workers == 1:
             return [infer(item) for item in items]
-        # In some builds of PyTorch, the number of PyTorch threads must be set in each Python thread.
+        # In some builds of PyTorch, each Python thread must set the number of PyTorch threads.
         with ThreadPoolExecutor(
             workers, initializer=torch.set_num_threads, initargs=(threads,)
         ) as pool:

@@ -1,4 +1,4 @@
-"""The names of all candidate operations."""
+"""Names of all candidate operations."""
 
 OPERATION_NAMES = (
     "none",

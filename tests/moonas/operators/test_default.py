@@ -35,7 +35,7 @@ class SumEvaluator(Evaluator):
 
 
 class MinimalProblem(ArchitectureProblem):
-    """A problem that defines only the required methods, and uses every default."""
+    """A problem that defines only the required methods and otherwise uses the defaults."""
 
     def __init__(self, kind):
         columns = [
@@ -59,7 +59,7 @@ class MinimalProblem(ArchitectureProblem):
 
 
 @pytest.mark.parametrize("kind", GENES)
-def test_a_problem_with_defaults_fulfils_the_contract(kind):
+def test_a_problem_with_default_methods_passes_check_problem(kind):
     check_problem(MinimalProblem(kind), n=6)
 
 
@@ -72,7 +72,7 @@ def test_the_default_algorithm_improves_on_the_initial_population(kind):
 
 
 @pytest.mark.parametrize("kind", GENES)
-def test_rows_have_the_dtype_and_the_bounds_of_the_genes(kind):
+def test_evaluated_rows_have_the_dtype_and_the_bounds_of_the_genes(kind):
     problem = MinimalProblem(kind)
     result = minimize(problem, problem.algorithm(), ("n_gen", 5), seed=1)
     X = result.pop.get("X")
@@ -86,7 +86,7 @@ def test_by_default_each_gene_is_a_node_and_all_nodes_form_one_block():
     assert problem.blocks == [problem.nodes]
 
 
-def test_optional_methods_have_empty_defaults():
+def test_optional_methods_return_empty_defaults():
     problem = MinimalProblem("bits")
     architecture = problem.decode(np.array([True, False, True, False]))
     assert problem.zoo() == problem.operations() == problem.parts(architecture) == []
