@@ -1,4 +1,4 @@
-"""Algorithms and operators of algorithms that pymoo lacks, and algorithms by name. No torch."""
+"""Algorithms, matings and survivals that pymoo lacks, and algorithms by name. No torch."""
 
 from .bayesian import BayesianMating
 from .coevolution import Coevolution

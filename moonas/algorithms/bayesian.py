@@ -1,4 +1,7 @@
-"""Offspring from a Bayesian network of good architectures (NSGANetV1, Lu et al., 2020, III-C)."""
+"""Offspring sampled from a Bayesian network (NSGANetV1, Lu et al., 2020, section III-C).
+
+The network is fitted to the best architectures of the run.
+"""
 
 from __future__ import annotations
 
@@ -16,21 +19,21 @@ if TYPE_CHECKING:
 
     from ..problem import ArchitectureProblem
 
-SOURCE = "source"  # key of an individual: "genetic" or "model"
+SOURCE_KEY = "source"  # key in a pymoo individual; its value is "genetic" or "model"
 
 
 class BlockNetwork:
     """A distribution over the genes of one block, factorized over its nodes.
 
     The probability of a block is p(n1) p(n2 | n1) p(n3 | n1, n2) ... A node has thousands of
-    possible values but is estimated from about a hundred rows, so the conditional distributions
-    are smoothed. If N rows agree with the sample in all earlier nodes, the next node is copied
-    from one of them with probability N / (N + strength). Otherwise its genes are sampled
-    independently from their frequencies in all rows, to which a uniform prior of weight
+    possible values, but its distribution is estimated from about a hundred rows, so the conditional
+    distributions are smoothed. If N rows equal the sample in all earlier nodes, the next node is
+    copied from one of these rows with probability N / (N + strength). Otherwise its genes are
+    sampled independently from their frequencies in all rows, to which a uniform prior of weight
     ``gene_strength`` is added. Every value within the bounds has a positive probability.
 
     Args:
-        X: (n, n_var) ints, the rows to fit; n >= 1.
+        X: (n, n_var) ints, rows that the distribution is fitted to; n >= 1.
         nodes: list of arrays of column indices, one per node, in the order of dependence.
         n_choices: (n_var,) number of values of each gene.
         strength: pseudo-count of the prior of a node, > 0.
@@ -56,11 +59,11 @@ class BlockNetwork:
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Sample n rows, (n, n_var). Genes outside the block are zero."""
         samples = np.zeros((n, self.X.shape[1]), dtype=self.X.dtype)
-        agree = np.ones((n, len(self.X)), dtype=bool)  # sample i and row j, in all earlier nodes
+        agree = np.ones((n, len(self.X)), dtype=bool)  # [i, j]: sample i equals row j so far
         for genes in self.nodes:
             matches = agree.sum(axis=1)
             copied = rng.random(n) * (matches + self.strength) < matches
-            # source is the k-th agreeing row, with k uniform
+            # source is the k-th of the rows that agree, with k uniform
             k = (rng.random(n) * matches).astype(int)
             source = (np.cumsum(agree, axis=1) > k[:, None]).argmax(axis=1)
             for gene in genes:
@@ -93,11 +96,11 @@ class BlockNetwork:
 
 
 def softmax_shares(rates: ArrayLike, shares: ArrayLike) -> np.ndarray:
-    """Compute each source's share of the offspring from the survival rates (eq. 2).
+    """Compute the shares of genetic operators and model in the next offspring (eq. 2).
 
     Args:
-        rates: (2,) survival rates of the last offspring of each source, in [0, 1]; NaN if a source
-            had no offspring.
+        rates: (2,) fractions of the last offspring of each source that survived, in [0, 1]; NaN if
+            a source had no offspring. The sources are the genetic operators and the model.
         shares: (2,) shares in the last generation, returned unchanged if a rate is NaN.
 
     Returns:
@@ -112,24 +115,24 @@ def softmax_shares(rates: ArrayLike, shares: ArrayLike) -> np.ndarray:
 
 
 class BayesianMating(InfillCriterion):
-    """Wraps the mating of a genetic algorithm and samples part of the offspring from a model.
+    """Wraps the mating of a genetic algorithm, and samples some of the offspring from a model.
 
     The model consists of one :class:`BlockNetwork` per block. It is fitted to the best rows
     evaluated so far, by rank and crowding distance. If the objectives change while shared weights
     train, it is fitted to the last generation's parents and offspring only, because older scores
-    are out of date. The model is first used after ``start`` of the budget, for ``first_share`` of
-    the offspring. In later generations the share follows the survival rates of both sources
-    (eq. 2).
+    are out of date. The model is first used after the fraction ``start`` of the budget, for a
+    fraction ``first_share`` of the offspring. In later generations the share follows the survival
+    rates of both sources (eq. 2).
 
     Args:
         base: the mating to wrap, which also provides the repair and the duplicate elimination.
         blocks: list of lists of arrays of column indices: the nodes of each block.
-        start: fraction of the budget, in (0, 1], after which the model is used; the paper has 2/3.
+        start: fraction of the budget, in (0, 1], after which the model is used; 2/3 in the paper.
         generations: the budget in generations. By default the used fraction of the budget is taken
             from the algorithm's termination. A run with a time limit requires this argument,
             otherwise it cannot be resumed.
-        first_share: fraction of the offspring that the model samples at first; the paper has 0.25.
-        n_best: number of rows to fit; the paper has 100.
+        first_share: fraction of the offspring that the model samples at first; 0.25 in the paper.
+        n_best: maximum number of rows that the model is fitted to; 100 in the paper.
         strength: smoothing of the model, see :class:`BlockNetwork`.
 
     Attributes:
@@ -152,7 +155,7 @@ class BayesianMating(InfillCriterion):
         self.start, self.generations, self.first_share = start, generations, first_share
         self.n_best, self.strength = n_best, strength
         self.shares = np.array([1.0, 0.0])
-        self.archive: tuple[np.ndarray, np.ndarray] | None = None  # unique rows X and their F
+        self.archive: tuple[np.ndarray, np.ndarray] | None = None  # unique rows, objectives
         self.models: list[BlockNetwork] | None = None
         self._generation: int | None = None
 
@@ -172,7 +175,7 @@ class BayesianMating(InfillCriterion):
         **kwargs: Any,
     ) -> Population:
         assert random_state is not None
-        if algorithm.n_iter != self._generation:  # False if pymoo replaces eliminated duplicates
+        if algorithm.n_iter != self._generation:  # equal if pymoo replaces duplicates
             self._generation = algorithm.n_iter
             self._learn(algorithm, random_state)
         n_model = 0
@@ -190,11 +193,11 @@ class BayesianMating(InfillCriterion):
                 random_state=random_state,
                 **kwargs,
             )
-            parts.append(_tag(genetic[:n_genetic], "genetic"))
+            parts.append(_set_source(genetic[:n_genetic], "genetic"))
         if n_model:
             assert self.models is not None
             X = sum(model.sample(n_model, random_state) for model in self.models)
-            parts.append(_tag(Population.new(X=X), "model"))
+            parts.append(_set_source(Population.new(X=X), "model"))
         return Population.merge(*parts)
 
     def _learn(self, algorithm: Algorithm, rng: np.random.Generator) -> None:
@@ -221,10 +224,10 @@ class BayesianMating(InfillCriterion):
         ]
 
     def _updated_archive(self, algorithm: Algorithm) -> tuple[np.ndarray, np.ndarray]:
-        """Return the unique rows X and objectives F of the archive with the last offspring.
+        """Return the rows X and objectives F of the archive after adding the last offspring.
 
-        If objectives change during the run, only the rows that were scored with the current
-        weights remain: the population and the last offspring.
+        Rows are unique. If objectives change during the run, only the rows that were scored with
+        the current weights remain: the population and the last offspring.
         """
         evaluated = algorithm.off if algorithm.off is not None else algorithm.pop
         if algorithm.problem.nonstationary:
@@ -236,9 +239,9 @@ class BayesianMating(InfillCriterion):
         return X[np.sort(first)], F[np.sort(first)]
 
 
-def _tag(population: Population, source: str) -> Population:
+def _set_source(population: Population, source: str) -> Population:
     """Record the source of each individual, and return the population."""
-    population.set(SOURCE, source)
+    population.set(SOURCE_KEY, source)
     return population
 
 
@@ -254,6 +257,6 @@ def survival_rates(algorithm: Algorithm) -> np.ndarray:
     alive = {id(individual) for individual in algorithm.pop}
     rates = []
     for source in ("genetic", "model"):
-        offspring = [i for i in algorithm.off if i.get(SOURCE) == source]
+        offspring = [i for i in algorithm.off if i.get(SOURCE_KEY) == source]
         rates.append(np.mean([id(i) in alive for i in offspring]) if offspring else np.nan)
     return np.array(rates)

@@ -1,4 +1,7 @@
-"""Coevolution of two populations, each evaluated with the best of the other (Shu et al., 2019)."""
+"""Cooperative coevolution of two populations (Shu et al., 2019).
+
+Each individual is evaluated together with the best individual of the other population.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ def selection_probabilities(costs: ArrayLike) -> np.ndarray:
     """Compute the probability that each individual is selected as a parent (eq. 12).
 
     Args:
-        costs: (n,) reciprocals of the fitness of eq. 11, > 0; lower is better.
+        costs: (n,) reciprocals of the fitness values (eq. 11), > 0; lower is better.
 
     Returns:
         (n,) floats that sum to 1.
@@ -48,13 +51,14 @@ def breed(
 ) -> np.ndarray:
     """Create n children of a population.
 
-    Until there are n children, one of three operators is applied: with probability ``copy``, a
-    parent is copied; with probability ``crossover``, two parents exchange a segment and both
-    children are added; otherwise a segment of a parent is flipped.
+    Operators are applied until there are n children. Each time, one of three is chosen: with
+    probability ``copy``, a parent is copied; with probability ``crossover``, two parents exchange a
+    segment and both children are added; otherwise a segment of a parent is flipped.
 
     Args:
-        X: (k, n_var) bits.
-        costs: (k,) costs by which parents are selected, see :func:`selection_probabilities`.
+        X: (k, n_var) bits, the population.
+        costs: (k,) costs of the individuals, which determine how often they become parents, see
+            :func:`selection_probabilities`.
         n: number of children.
         rng: ``numpy.random.Generator``.
         copy: probability of a copy, in [0, 1].
@@ -81,24 +85,24 @@ class Coevolution(Algorithm):
     """Cooperative coevolution of two populations within one problem (algorithm 1).
 
     A row of the problem is the concatenation (p | q) of two bit strings, whose lengths are
-    ``problem.species_bits``. In every iteration, all individuals p of the first population are
-    joined with the best q of the previous iteration, and all q with the best p. The problem scores
+    ``problem.species_bits``. In every iteration, each individual p of the first population is
+    joined with the best q of the previous iteration, and each q with the best p. The problem scores
     these rows together and returns the columns ``fitness_a`` and ``fitness_b``: the reciprocals of
-    the fitness of eqs. 11 and 13, lower is better. The best individual of each population survives
-    unchanged. In the first iteration (in all iterations with ``separate``), the partner is the row
-    of ones, which is the network before compression.
+    the fitness values of eqs. 11 and 13, lower is better. The best individual of each population
+    survives unchanged. In the first iteration (with ``separate``, in all iterations), the partner
+    consists of ones, which encode the network before compression.
 
-    In the paper's text, the second population is evaluated with the first one's best of the same
-    iteration; in its algorithm 1, with that of the previous iteration. This class follows
-    algorithm 1. At the end of the run, the best p and the best q are evaluated together, which
-    takes one more evaluation.
+    In the text of the paper, the second population is evaluated with the best p of the same
+    iteration; in algorithm 1 of the paper, with the best p of the previous iteration. This class
+    follows algorithm 1. At the end of the run, the best p and the best q are evaluated together,
+    which takes one more evaluation.
 
     Args:
         pop_size: number of individuals K in each population.
-        density: probability that an initial bit is one.
+        density: probability that a bit of an initial individual is one.
         copy: probability that a child is a copy of its parent.
-        crossover: probability that two children come from crossover of two parents. The remaining
-            children are mutated.
+        crossover: probability that two children are created by crossover of two parents. The
+            remaining children are mutants.
         separate: whether each population evolves independently of the other.
         repair: pymoo repair that is applied to joined rows.
         kwargs: further arguments of pymoo's ``Algorithm``.
@@ -135,7 +139,7 @@ class Coevolution(Algorithm):
 
     @property
     def partners(self) -> tuple[np.ndarray, np.ndarray]:
-        """The q that the first population is evaluated with, and the p for the second."""
+        """Return the q that every p is evaluated with, and the p that every q is evaluated with."""
         if self.separate or self.best is None:
             n_p, n_q = self.species_bits
             return np.ones(n_q, dtype=bool), np.ones(n_p, dtype=bool)
@@ -167,7 +171,7 @@ class Coevolution(Algorithm):
         return self._join_with_partners(*children)
 
     def _join_with_partners(self, P: np.ndarray, Q: np.ndarray) -> Population:
-        """Return rows of the problem: each individual of both populations with its partner."""
+        """Join each individual of both populations with its partner, and return these rows."""
         q, p = self.partners
         with_q = np.hstack([P, np.tile(q, (len(P), 1))])
         with_p = np.hstack([np.tile(p, (len(Q), 1)), Q])

@@ -16,7 +16,7 @@ class ScaledDecomposition(Decomposition):
     """Applies another decomposition to objectives that are scaled to [0, 1] by their bounds.
 
     pymoo's MOEA/D does not normalize objectives. Without scaling, an objective with large numbers,
-    such as the parameter count, would outweigh an error in percent whatever the weights are.
+    such as the parameter count, would outweigh an error in percent, regardless of the weights.
 
     Args:
         inner: the pymoo decomposition to apply.

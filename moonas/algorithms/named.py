@@ -1,4 +1,4 @@
-"""Algorithms by name, each set up with a problem's own operators."""
+"""Constructors of pymoo algorithms by name, with the operators of a problem as defaults."""
 
 from __future__ import annotations
 
@@ -34,22 +34,21 @@ def reference_directions(n_obj: int, population: int) -> np.ndarray:
         (n, n_obj) floats, each row sums to 1.
 
     Raises:
-        ValueError: if the population is smaller than the smallest set, which has ``n_obj``
-            directions.
+        ValueError: if the population size is less than ``n_obj``, the size of the smallest set.
     """
     if population < n_obj:
         raise ValueError(
             f"population={population} is invalid: expected at least the number of objectives, "
             f"{n_obj}."
         )
-    partitions, best = 1, np.empty((0, n_obj))
+    partitions, largest = 1, np.empty((0, n_obj))
     while True:
         directions: np.ndarray = get_reference_directions(
             "das-dennis", n_obj, n_partitions=partitions
         )
         if len(directions) > population:
-            return best
-        best, partitions = directions, partitions + 1
+            return largest
+        largest, partitions = directions, partitions + 1
 
 
 def _make_plain(
@@ -76,8 +75,8 @@ def _make_ctaea(
 ) -> Algorithm:
     """Make C-TAEA, whose population has one candidate per reference direction.
 
-    pymoo never returns if duplicate elimination makes the first population smaller than that, so
-    the sampling is repeated until the population is complete.
+    pymoo's C-TAEA does not terminate if duplicate elimination leaves fewer candidates than
+    directions in the first population, so the sampling is repeated until there are enough.
     """
     directions = reference_directions(problem.n_obj, population)
     infill = {k: options[k] for k in ("eliminate_duplicates", "repair") if k in options}
@@ -92,10 +91,10 @@ def _make_moead(
     eliminate_duplicates: DuplicateElimination,
     **options: Any,
 ) -> Algorithm:
-    """Make MOEA/D without duplicate elimination, since it replaces neighbors by copies.
+    """Make MOEA/D without duplicate elimination, as copies of an individual replace its neighbors.
 
-    Its weights are meaningful only if all objectives have the same scale, so objectives are scaled
-    by their bounds.
+    The weights of MOEA/D are meaningful only if all objectives have the same scale, so objectives
+    are scaled by their bounds.
     """
     directions = reference_directions(problem.n_obj, population)
     decomposition = ScaledDecomposition(default_decomp(problem), problem)
@@ -112,10 +111,10 @@ def _make_pnsga3(
     survival_options = {key: options.pop(key) for key in ("second", "cut") if key in options}
     size = options.pop("size", None)
     error = problem.growth_of
-    if error is None:  # without growth: the release's second sort, by error and size
+    if error is None:  # the second sort of the authors' release, by error and size
         survival_options["second"] = "size"
         size, error = size or _size_objective(problem), problem.objectives[0]
-    elif size is None:  # the second objective, or the first if the second is the error
+    elif size is None:  # the second objective; the first objective if the second is the error
         size = [name for name in problem.objectives[:2] if name != error][-1]
     survival = PNSGA3Survival(directions, error=error, size=size, **survival_options)
     return _import_class(path)(
@@ -162,17 +161,17 @@ ALGORITHMS: dict[str, Callable[..., Algorithm]] = {
 def algorithm(
     name: str, problem: ArchitectureProblem, population: int | None = None, **options: Any
 ) -> Algorithm:
-    """Make a pymoo algorithm by name, with the problem's own operators.
+    """Make a pymoo algorithm by name, with the operators of the problem as defaults.
 
     Args:
         name: a key of ``ALGORITHMS``. "random" is random search with the survival of NSGA-II.
         problem: an :class:`~moonas.problem.ArchitectureProblem`.
-        population: population size; by default that of the problem's settings. MOEA/D and C-TAEA
-            use the largest possible number of reference directions that is not greater (with two
-            objectives, the same number).
-        options: further arguments of the algorithm's constructor. "pnsga3" also takes ``second``,
-            ``cut`` and ``size``, see :class:`PNSGA3Survival`, which default to the problem's
-            settings.
+        population: population size; by default, the population size in the problem's settings. The
+            population of MOEA/D and C-TAEA has one candidate per reference direction, see
+            :func:`reference_directions`, and can be smaller with three or more objectives.
+        options: further arguments of the algorithm's constructor. "pnsga3" also accepts the
+            arguments ``second``, ``cut`` and ``size`` of :class:`PNSGA3Survival`; by default, the
+            problem sets them.
 
     Returns:
         A pymoo ``Algorithm``.
@@ -189,9 +188,9 @@ def algorithm(
 
 
 def nsga2_by_rank(problem: ArchitectureProblem) -> Algorithm:
-    """Make NSGA-II with tournaments by rank and crowding distance, as in Deb et al. (2002).
+    """Make NSGA-II with binary tournaments by rank and crowding distance, as in Deb et al. (2002).
 
-    The algorithm "nsga2" has pymoo's default tournaments, by dominance and crowding distance.
+    The algorithm "nsga2" uses pymoo's default tournaments, by dominance and crowding distance.
     """
     nsga2 = algorithm("nsga2", problem)
     nsga2.tournament_type = "comp_by_rank_and_crowding"

@@ -29,13 +29,13 @@ def merge_fronts(
 ) -> list[np.ndarray]:
     """Merge the fronts of two non-dominated sorts into disjoint stages.
 
-    Stage i contains the members of both i-th fronts that are in no earlier stage. The union of the
-    first i stages is U_i of section 3.3.
+    Stage i contains the members of R_i and Q_i that are in no earlier stage. The union of the first
+    i stages is the set U_i of section 3.3.
 
     Args:
         first: index arrays, the fronts R_1, R_2, ... of the first sort.
         second: index arrays, the fronts Q_1, Q_2, ... of the second sort.
-        n_stop: number of rows after which no further stage is added.
+        n_stop: number of rows to reach; no stage is added after the one that reaches it.
 
     Returns:
         The stages, a list of index arrays.
@@ -54,13 +54,13 @@ def merge_fronts(
 
 
 class PNSGA3Survival(Survival):
-    """Survival of pNSGA-III: two non-dominated sorts, merged front by front.
+    """The survival of pNSGA-III, which merges two non-dominated sorts front by front.
 
     The first sort uses all objectives. The second sort prefers a faster growth of accuracy and a
-    larger size. If a growth is unknown (in the first generation, or on problems whose objectives do
-    not change), the second sort follows the authors' release instead: lower error and larger size.
-    If the last merged front does not fit into the population, NSGA-III's niching selects from it.
-    Works in pymoo's NSGA3 and NSGA2.
+    larger size. If the growth of a candidate is unknown (in the first generation, or on problems
+    whose objectives do not change), the second sort prefers a lower error and a larger size
+    instead, as in the authors' release. If the last merged front does not fit into the population,
+    the niching of NSGA-III selects from it. pymoo's NSGA3 and NSGA2 can use this survival.
 
     The largest, the smallest and the most accurate candidates survive if the first merged front
     fits into the population.
@@ -69,12 +69,15 @@ class PNSGA3Survival(Survival):
         ref_dirs: (n, n_obj) reference directions for niching.
         error: name of the error column, or index of the error objective; lower is better.
         size: name of the size column, or index of the size objective. The second sort maximizes it.
-        growth: name of the column with the growth of accuracy; higher is better.
-        second: "growth" as in the paper, or "size" as in the release.
-        cut: "niching" as in NSGA-III, or "random" as in the release.
+        growth: name of the column with the growth of accuracy during weight training; higher is
+            better.
+        second: objectives of the second sort: "growth" for growth and size, as in the paper, or
+            "size" for error and size, as in the release.
+        cut: how to select from the last front: "niching" as in NSGA-III, or "random" as in the
+            release.
 
     Attributes:
-        rule: the second sort of the last survival, "growth" or "size".
+        rule: which second sort the last survival used, "growth" or "size".
         opt: the non-dominated candidates of the last survival.
 
     Raises:
@@ -119,7 +122,7 @@ class PNSGA3Survival(Survival):
             n_survive,
         )
         nondominated = NonDominatedSorting().do(F, only_non_dominated_front=True)
-        with warnings.catch_warnings():  # pymoo's normalization silences all warnings for good
+        with warnings.catch_warnings():  # pymoo's normalization permanently silences all warnings
             self.norm.update(F, nds=nondominated)
         niche, distance, _ = associate_to_niches(
             F, self.ref_dirs, self.norm.ideal_point, self.norm.nadir_point
@@ -140,12 +143,12 @@ class PNSGA3Survival(Survival):
 
     def _second_objectives(self, pop: Population) -> np.ndarray:
         """Return the (n, 2) values that the second sort minimizes, and set ``rule``."""
-        growth = _values(pop, self.growth) if self.second == "growth" else None
+        growth = _column_or_objective(pop, self.growth) if self.second == "growth" else None
         if growth is None or np.isnan(growth).any():
-            self.rule, first = "size", _values(pop, self.error)
+            self.rule, first = "size", _column_or_objective(pop, self.error)
         else:
             self.rule, first = "growth", -growth
-        return np.column_stack([first, -_values(pop, self.size)])
+        return np.column_stack([first, -_column_or_objective(pop, self.size)])
 
     def _cut(
         self,
@@ -155,13 +158,13 @@ class PNSGA3Survival(Survival):
         n: int,
         rng: np.random.Generator | None,
     ) -> np.ndarray:
-        """Select from the last stage.
+        """Select the survivors from the last stage, which does not fit into the population.
 
         Args:
-            pop: the population, with niches.
+            pop: the population, whose individuals have the key "niche".
             last: (k,) indices of the last stage.
             survivors: indices of the earlier stages, which all survive.
-            n: number of rows to select, less than k.
+            n: number of survivors to select, less than k.
             rng: ``numpy.random.Generator``.
 
         Returns:
@@ -179,8 +182,8 @@ class PNSGA3Survival(Survival):
         return selected
 
 
-def _values(pop: Population, key: str | int) -> np.ndarray:
-    """Return a column by name, or an objective by index: (n,) floats, NaN if missing."""
+def _column_or_objective(pop: Population, key: str | int) -> np.ndarray:
+    """Return a column by name, or an objective by index: (n,) floats, NaN for missing values."""
     if isinstance(key, str):
         return np.array([np.nan if v is None else v for v in pop.get(key)], dtype=float)
     values: np.ndarray = pop.get("F")[:, key].astype(float)

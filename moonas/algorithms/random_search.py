@@ -1,4 +1,4 @@
-"""Random search as a mating whose offspring have no parents, and a sampling without duplicates."""
+"""Random search as a pymoo mating that ignores the parents, and a sampling without duplicates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class RandomMating(InfillCriterion):
     """Samples offspring independently of the population.
 
-    In an algorithm whose survival selects the best of parents and offspring, this is random search.
+    With this mating, an algorithm whose survival selects the best of parents and offspring performs
+    random search.
 
     Args:
         sampling: a pymoo sampling.
@@ -42,11 +43,11 @@ class RandomMating(InfillCriterion):
 
 
 class UniqueSampling(Sampling):
-    """Samples repeatedly until the requested number of different rows is reached.
+    """Repeats a sampling until it has returned the requested number of different rows.
 
     Args:
         sampling: a pymoo sampling.
-        kwargs: the same as for :class:`RandomMating`.
+        kwargs: keyword arguments of :class:`RandomMating`.
     """
 
     def __init__(self, sampling: Sampling, **kwargs: Any) -> None:
@@ -64,7 +65,7 @@ class UniqueSampling(Sampling):
         """Return a population of ``n_samples`` individuals without duplicates.
 
         Raises:
-            ValueError: if fewer different architectures were found.
+            ValueError: if fewer than ``n_samples`` different architectures were found.
         """
         sampled = self.mating.do(problem, Population(), n_samples, random_state=random_state)
         if len(sampled) < n_samples:

@@ -50,15 +50,15 @@ def run(args: argparse.Namespace) -> int:
                 f"{args.models[0]} does not contain the name of its data set: choose one "
                 "with --data."
             )
-        images = robustness.test_images(data, first, root=root)
-        second_images = args.also and robustness.test_images(
-            args.also, first, everything=True, root=root
+        images = robustness.load_test_images(data, first, root=root)
+        second_test_set = args.also and robustness.load_test_images(
+            args.also, first, include_training_set=True, root=root
         )
         with progress_bar(console) as bar:
             evaluation = robustness.evaluate(
                 models,
                 images,
-                also=second_images or None,
+                second_test_set=second_test_set or None,
                 device=args.device,
                 on_progress=bar.on_progress,
             )

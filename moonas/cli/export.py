@@ -27,12 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command and return its exit status."""
-    from ..models.export import ENDINGS, export
+    from ..models.export import FILE_ENDINGS, export
     from ..models.model import find_model, load_model
 
     try:
         model = load_model(args.model)
-        source, ending = find_model(args.model), ENDINGS.get(args.format, "")
+        source, ending = find_model(args.model), FILE_ENDINGS.get(args.format, "")
         stem = source.stem.replace("model", "network") if ending == ".py" else source.stem
         path = Path(args.out or source.with_name(f"{stem.replace('-', '_')}{ending}"))
         difference = export(model, path, args.format)

@@ -1,4 +1,4 @@
-"""Labeled images as tensors, their splits and augmentation. torch, no pymoo."""
+"""Labeled images as tensors, their splits and augmentation. Imports torch but not pymoo."""
 
 from .augment import crop_and_flip, cutout, shift_and_flip
 from .images import DATA_SETS, ImageData, checksums, describe, load

@@ -1,4 +1,4 @@
-"""Augmentation of batches of images, on the images' device."""
+"""Augmentation of batches of images, on the device of the images."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from torch.nn import functional as F
 def shift_and_flip(
     images: torch.Tensor, rng: torch.Generator, padding: int, flip: bool
 ) -> torch.Tensor:
-    """Shift each image randomly and flip it horizontally with probability 1/2.
+    """Shift each image randomly, and flip it horizontally with probability 1/2.
 
-    This is zero padding, followed by a random crop to the original size.
+    Each image is padded with zeros and cropped at a random position to its original size.
 
     Args:
         images: (b, c, h, w).
         rng: ``torch.Generator`` on the CPU.
         padding: maximum shift in pixels.
-        flip: whether to flip images.
+        flip: whether to flip images with probability 1/2.
 
     Returns:
         A new tensor, (b, c, h, w).
@@ -35,7 +35,7 @@ def crop_and_flip(
         images: (b, c, h, w).
         rng: ``torch.Generator`` on the CPU.
         size: (height, width) of the crop in pixels; its position is uniform.
-        flip: whether to flip images.
+        flip: whether to flip images with probability 1/2.
 
     Returns:
         A new tensor, (b, c, *size).
@@ -56,9 +56,10 @@ def crop_and_flip(
 
 
 def cutout(images: torch.Tensor, rng: torch.Generator, size: int) -> torch.Tensor:
-    """Set a random square of each image to zero, the mean of normalized images.
+    """Set the pixels in a random square of each image to zero, the mean of normalized images.
 
-    The center of the square is uniform in the image, so the square may extend beyond the image
+    The center of the square is sampled uniformly from the pixels, so the square may extend beyond
+    the image
     (DeVries and Taylor, 2017).
 
     Args:
@@ -75,5 +76,5 @@ def cutout(images: torch.Tensor, rng: torch.Generator, size: int) -> torch.Tenso
         center = torch.randint(0, side, (b, 1), generator=rng).to(images.device)
         position = torch.arange(side, device=images.device)
         inside.append((position >= center - size // 2) & (position < center + size // 2))
-    hole = inside[0][:, None, :, None] & inside[1][:, None, None, :]
-    return images.masked_fill(hole, 0)
+    square = inside[0][:, None, :, None] & inside[1][:, None, None, :]
+    return images.masked_fill(square, 0)

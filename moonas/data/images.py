@@ -1,6 +1,6 @@
-"""Labeled images by name of a data set, or from a folder.
+"""Loading of labeled images from a data set with a known name, or from a folder.
 
-A folder contains a subfolder of images per class, or images and a CSV file of labels.
+A folder contains either a subfolder of images per class, or images and a CSV file of labels.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .readers import (
     read_folder,
     read_multi_label_folder,
     read_torchvision,
-    resized,
+    resize_images,
 )
 
 FOLDER_SIDE = 32  # default side length in pixels of images from a folder
@@ -30,13 +30,13 @@ class DataInfo:
     """Properties of a data set that are known without loading its images.
 
     Args:
-        name: name or path of the data set.
-        n_classes: number of classes, or of labels.
+        name: name of the data set, or path of the folder.
+        n_classes: number of classes; the number of labels if an image can have several labels.
         channels: number of channels of an image.
         side: side length of an image in pixels.
-        padding: maximum shift of augmentation in pixels.
+        padding: maximum shift of an image in pixels during augmentation.
         flip: whether augmentation flips images horizontally.
-        source: name of the class in ``torchvision.datasets``; empty if there is none.
+        source: name of a class in ``torchvision.datasets``; empty for other data sets.
         multi_label: whether an image can have any number of labels.
     """
 
@@ -59,16 +59,17 @@ class ImageData:
 
     Args:
         info: properties of the data set.
-        classes: names of the classes or labels.
+        classes: names of the classes, or of the labels.
         images: (n, channels, side, side) float32 training images, (pixels - mean) / std, with
             pixels in [0, 1].
-        labels: (n,) int64; (n, n_classes) float32 zeros and ones if images have several labels.
+        labels: (n,) int64 classes; (n, n_classes) float32 zeros and ones if images can have several
+            labels.
         test_images: test images, normalized like the training images.
         test_labels: labels of the test images.
         mean: (1, channels, 1, 1) mean of the training images' pixels.
         std: (1, channels, 1, 1) standard deviation of the training images' pixels.
-        groups: (n,) ints, such as patients; a split must not separate training images of the same
-            group. None if there are no groups.
+        groups: (n,) ints that identify, for example, patients; a split must not separate training
+            images of the same group. None if there are no groups.
     """
 
     info: DataInfo
@@ -100,8 +101,9 @@ def describe(name: str, image_size: int | None = None) -> DataInfo:
     """Return the properties of a data set or folder, without loading or downloading images.
 
     Args:
-        name: a key of ``DATA_SETS``, or a path of a folder.
-        image_size: side length in pixels that replaces the data set's own.
+        name: a key of ``DATA_SETS``, or the path of a folder.
+        image_size: side length in pixels to which images are resized; by default, the data set's
+            side length.
 
     Raises:
         ValueError: if the data set is unknown, the folder contains no labeled images, or the image
@@ -114,12 +116,12 @@ def describe(name: str, image_size: int | None = None) -> DataInfo:
 
 
 def checksums(info: DataInfo) -> dict[str, str]:
-    """Compute checksums of the small files that define a data set: its CSV file and test list.
+    """Compute checksums of the files that define labels and test set: CSV file and test list.
 
-    A resumed run compares them to detect changed labels. Images are not included.
+    A resumed run compares checksums to detect changed labels. Images have no checksums.
 
     Returns:
-        File name -> SHA-256 in hexadecimal digits; empty unless images have several labels.
+        File name -> SHA-256 in hexadecimal digits; empty unless images can have several labels.
     """
     if not info.multi_label:
         return {}
@@ -162,17 +164,17 @@ def load(
     """Load a data set.
 
     Args:
-        name: a key of ``DATA_SETS``, or a path of a folder. The folder contains either a subfolder
-            of images per class, or ``train/`` and ``test/`` with such subfolders (without them, a
-            fifth of each class is the test set), or images and a CSV file, see
+        name: a key of ``DATA_SETS``, or the path of a folder. The folder contains either a
+            subfolder of images per class (a fifth of each class becomes the test set), or
+            ``train/`` and ``test/`` with such subfolders, or images and a CSV file, see
             :mod:`moonas.data.tables`.
-        root: folder with torchvision's files; by default ``data`` in the working directory.
+        root: folder with torchvision's files; by default, ``data`` in the working directory.
         download: whether torchvision downloads a missing data set.
-        image_size: side length in pixels to which images are resized; by default their original one
-            (32 for folders).
+        image_size: side length in pixels to which images are resized; by default, the data set's
+            side length (32 for folders).
 
     Raises:
-        ValueError: if the data set is missing or cannot be read.
+        ValueError: if the data set is unknown, missing or unreadable.
     """
     info = describe(name, image_size)
     groups = None
@@ -185,7 +187,7 @@ def load(
     else:
         parts, classes = read_folder(Path(name), info.side)
     images, labels, test_images, test_labels = parts
-    images, test_images = resized(images, info.side), resized(test_images, info.side)
+    images, test_images = resize_images(images, info.side), resize_images(test_images, info.side)
     mean = images.mean((0, 2, 3), keepdim=True)
     std = images.std((0, 2, 3), keepdim=True).clamp_min(1e-6)
     return ImageData(

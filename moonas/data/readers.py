@@ -1,7 +1,7 @@
 """Readers of labeled images: digits, torchvision's data sets, folders, and CSV files of labels.
 
-Images are float32 (n, c, h, w) with pixels in [0, 1]. Readers return ``Parts``, a list of four
-tensors: training images, training labels, test images and test labels.
+Images are float32 (n, c, h, w) with pixels in [0, 1]. Readers return ``TrainAndTestTensors``, a
+list of four tensors: training images, training labels, test images and test labels.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
     from .images import DataInfo
 
-N_TEST_DIGITS = 360  # test images of scikit-learn's digits
+N_TEST_DIGITS = 360  # number of test images of scikit-learn's digits
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 
-Parts = list[torch.Tensor]
+TrainAndTestTensors = list[torch.Tensor]
 
 
-def read_digits() -> tuple[Parts, tuple[str, ...]]:
-    """Read scikit-learn's digits, 8x8 pixels; return the parts and the class names."""
+def read_digits() -> tuple[TrainAndTestTensors, tuple[str, ...]]:
+    """Read scikit-learn's digits, 8x8 pixels; return the tensors and the class names."""
     digits = load_digits()
     images = torch.tensor(digits.images, dtype=torch.float32)[:, None] / 16  # gray values 0 to 16
     labels = torch.tensor(digits.target, dtype=torch.int64)
@@ -42,8 +42,8 @@ def read_digits() -> tuple[Parts, tuple[str, ...]]:
 
 def read_torchvision(
     info: DataInfo, root: str | Path, download: bool
-) -> tuple[Parts, tuple[str, ...]]:
-    """Read a data set of torchvision in its original size; return the parts and the class names.
+) -> tuple[TrainAndTestTensors, tuple[str, ...]]:
+    """Read a data set of torchvision in its original size; return the tensors and class names.
 
     Args:
         info: a :class:`~moonas.data.images.DataInfo` with a ``source``.
@@ -80,28 +80,28 @@ def read_torchvision(
 
 
 def class_folders(folder: Path) -> list[Path]:
-    """Return the subfolders that contain images, sorted by name; each is a class."""
+    """Return the subfolders that contain images, one per class, sorted by name."""
     return sorted(
         p for p in folder.iterdir() if p.is_dir() and any(is_image(f) for f in p.iterdir())
     )
 
 
 def is_image(path: Path) -> bool:
-    """Return whether the name of a file has the ending of an image."""
+    """Return whether a file name has the ending of an image format."""
     return path.suffix.lower() in IMAGE_ENDINGS
 
 
-def read_folder(folder: Path, side: int) -> tuple[Parts, tuple[str, ...]]:
-    """Read a folder with a subfolder of images per class; return the parts and the class names.
+def read_folder(folder: Path, side: int) -> tuple[TrainAndTestTensors, tuple[str, ...]]:
+    """Read a folder with a subfolder of images per class; return the tensors and class names.
 
     Args:
-        folder: contains such subfolders, or train/ and test/ with such subfolders. Without train/,
-            a fifth of each class is the test set.
+        folder: folder that contains a subfolder per class, or train/ and test/ with such
+            subfolders. Without train/, a fifth of each class becomes the test set.
         side: side length in pixels to which images are resized.
 
     Raises:
-        ValueError: if test/ is missing, train/ and test/ have different classes, or a class has too
-            few images.
+        ValueError: if train/ exists but test/ is missing, train/ and test/ have different classes,
+            or a class has too few images.
     """
     if (folder / "train").is_dir():
         if not (folder / "test").is_dir():
@@ -125,7 +125,7 @@ def read_folder(folder: Path, side: int) -> tuple[Parts, tuple[str, ...]]:
 
 
 def _read_classes(folder: Path, side: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return images (n, 3, side, side) and labels (n,) from a subfolder per class."""
+    """Return images (n, 3, side, side) and labels (n,) of a folder with a subfolder per class."""
     images, labels = [], []
     for label, class_folder in enumerate(class_folders(folder)):
         for path in sorted(p for p in class_folder.iterdir() if is_image(p)):
@@ -136,16 +136,16 @@ def _read_classes(folder: Path, side: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 def read_multi_label_folder(
     folder: Path, side: int
-) -> tuple[Parts, tuple[str, ...], np.ndarray | None]:
+) -> tuple[TrainAndTestTensors, tuple[str, ...], np.ndarray | None]:
     """Read images with a CSV file of labels, see :mod:`moonas.data.tables`.
 
     Args:
-        folder: contains the images and the CSV file.
+        folder: folder that contains the images and the CSV file.
         side: side length in pixels to which images are resized.
 
     Returns:
-        The parts, the names of the labels, and the patient of each training image as (n,) ints, or
-        None if the CSV file has no patients.
+        The tensors, the names of the labels, and (n,) ints that identify the patient of each
+        training image, or None if the CSV file has no patient column.
 
     Raises:
         ValueError: if the CSV file is missing or invalid, or lists too few images or patients.
@@ -156,8 +156,8 @@ def read_multi_label_folder(
     table = tables.read_table(path)
     images = torch.cat([read_image(p, side) for p in tables.find_images(table, folder)])
     labels, groups = torch.from_numpy(table.labels), table.patients
-    in_test = tables.read_test_list(table, folder)
-    if in_test is None:
+    is_test = tables.read_test_list(table, folder)
+    if is_test is None:
         if len(labels) < 10:
             raise ValueError(f"{path} lists {len(labels)} images; at least 10 are required.")
         if groups is not None and len(np.unique(groups)) < 5:
@@ -166,14 +166,14 @@ def read_multi_label_folder(
             )
         train, test = split(labels, len(labels) - len(labels) // 5, groups)
     else:
-        train, test = np.flatnonzero(~in_test), np.flatnonzero(in_test)
+        train, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
     parts = [images[train], labels[train], images[test], labels[test]]
     return parts, table.classes, None if groups is None else groups[train]
 
 
 @contextmanager
 def open_image(path: Path) -> Iterator[Image.Image]:
-    """Open an image file; an error inside the block is raised as a ``ValueError`` with the path."""
+    """Open an image file in a context; errors are raised as a ``ValueError`` with the path."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -184,17 +184,17 @@ def open_image(path: Path) -> Iterator[Image.Image]:
 
 
 def read_image(path: Path, side: int) -> torch.Tensor:
-    """Read and resize an image file: (1, 3, side, side), pixels in [0, 1].
+    """Read an image file, and resize the image to (1, 3, side, side), pixels in [0, 1].
 
     Raises:
         ValueError: if the file cannot be read as an image.
     """
     with open_image(path) as image:
         pixels = np.array(image.convert("RGB"))
-    return resized(torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255, side)
+    return resize_images(torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255, side)
 
 
-def resized(images: torch.Tensor, side: int) -> torch.Tensor:
+def resize_images(images: torch.Tensor, side: int) -> torch.Tensor:
     """Resize images (n, c, h, w) to (n, c, side, side) by antialiased bilinear interpolation."""
     if images.shape[2:] == (side, side):
         return images

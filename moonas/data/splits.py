@@ -1,4 +1,4 @@
-"""Splits of a data set, the same for all runs, so that their scores are comparable."""
+"""Splits of data sets. All runs use the same splits, so their scores are comparable."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
-SPLIT_SEED = 0  # seed of every split
+SPLIT_SEED = 0  # random seed of all splits
 
 
 def split(
@@ -15,13 +15,13 @@ def split(
     """Split a data set into two shuffled parts, stratified if each image has one label.
 
     Args:
-        labels: (n,) ints or (n, n_labels), a tensor or an array.
-        n_first: size of the first part. With groups, the size is approximate.
-        groups: (n,) ints; images of the same group are in the same part. Such a split is not
+        labels: (n,) classes, or (n, n_labels) zeros and ones if images can have several labels.
+        n_first: number of images in the first part; approximate if there are groups.
+        groups: (n,) ints; images of the same group are in the same part. A split with groups is not
             stratified.
 
     Returns:
-        Two int arrays of indices.
+        Two int arrays, the indices of the images in each part.
     """
     rows = np.arange(len(labels))
     if groups is not None:

@@ -1,12 +1,12 @@
-"""Multi-label images: a folder of images and a CSV file that lists them.
+"""Multi-label images: a folder of images and a CSV file that lists the images and their labels.
 
-The first column of the CSV contains the image file: its path in the folder or, if no other file has
-that name, its name alone. Labels are given in one of two forms. Either a column ``Labels`` or
-``Finding Labels`` contains the names of an image's labels, separated by ``|`` ("No Finding" means
-none), as in NIH's ChestX-ray14. Or each further column is a label, with zeros and ones. All images
-with the same value in a column ``Patient ID`` are in the same part of every split. The file
-``test_list.txt``, if it exists, names the test images, one per line; otherwise a fifth of the
-images is the test set.
+The first column of the CSV file contains the path of an image file relative to the folder, or the
+file name alone if it is unique. The file has one of two formats. In the format of NIH's
+ChestX-ray14, a column ``Labels`` or ``Finding Labels`` contains the names of all labels of an
+image, separated by ``|`` ("No Finding" means that there are none). In the other format, each
+further column is a label, and contains zeros and ones. All images with the same value in a column
+``Patient ID`` are in the same part of every split. The file ``test_list.txt``, if it exists, names
+the test images, one per line; otherwise a fifth of the images becomes the test set.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-LABEL_LIST_COLUMNS = ("labels", "finding labels")  # in lower case
+LABEL_LIST_COLUMNS = ("labels", "finding labels")  # column names in lower case
 PATIENT_COLUMNS = ("patient id", "patient_id", "patient")
-NO_LABEL = ("", "No Finding")
+NO_LABEL = ("", "No Finding")  # texts in place of a label name for images without labels
 LABEL_VALUES = {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0, "": 0.0}
 
 
@@ -31,10 +31,11 @@ class Table:
 
     Args:
         path: path of the CSV file.
-        files: (n,) image files as they are listed.
+        files: (n,) image files, as the CSV file lists them.
         classes: (n_classes,) names of the labels.
         labels: (n, n_classes) float32, zeros and ones.
-        patients: (n,) ints, equal for images of the same patient; None without such a column.
+        patients: (n,) ints, equal for images of the same patient; None if there is no patient
+            column.
     """
 
     path: Path
@@ -48,7 +49,7 @@ def find_table(folder: Path) -> Path | None:
     """Return the CSV file in a folder, or None if there is none.
 
     Raises:
-        ValueError: if there are several CSV files, and none is named labels.csv.
+        ValueError: if there are several CSV files and none of them is named labels.csv.
     """
     paths = sorted(folder.glob("*.csv"))
     for path in paths:
@@ -67,8 +68,8 @@ def read_table(path: Path) -> Table:
     """Read a CSV file of labels.
 
     Raises:
-        ValueError: if the file has no rows or no labels, an image is listed twice, or a value is
-            invalid.
+        ValueError: if the file has no rows or no labels, lists an image twice, or contains an
+            invalid value.
     """
     with open(path, newline="", encoding="utf-8-sig") as file:
         header, *rows = [row for row in csv.reader(file) if row] or [[]]
@@ -130,14 +131,14 @@ def find_images(table: Table, folder: Path) -> list[Path]:
     """Find the image files of a table in a folder.
 
     Args:
-        table: lists the images.
-        folder: contains them, also in subfolders.
+        table: table that lists the images.
+        folder: folder that contains the images, possibly in subfolders.
 
     Returns:
         (n,) paths, in the order of the table.
 
     Raises:
-        ValueError: if an image is missing, or several files have its name.
+        ValueError: if an image is missing, or several files have the name of an image.
     """
     paths_by_name: dict[str, list[Path]] = {}
     if not all((folder / name).is_file() for name in table.files):
@@ -151,7 +152,7 @@ def find_images(table: Table, folder: Path) -> list[Path]:
         if len(candidates) > 1:
             raise ValueError(
                 f"{table.path} lists {name!r}, but {folder} contains {len(candidates)} files with "
-                "that name; list their paths in the folder instead."
+                "that name; list the paths of these files relative to the folder instead."
             )
         if candidates:
             paths.append(candidates[0])
@@ -166,14 +167,15 @@ def find_images(table: Table, folder: Path) -> list[Path]:
 
 
 def read_test_list(table: Table, folder: Path) -> np.ndarray | None:
-    """Return a mask of the images that ``test_list.txt`` names.
+    """Return a mask of the test images, which the file ``test_list.txt`` names.
 
     Args:
-        table: lists the images.
-        folder: contains ``test_list.txt``, which has paths in the folder or names.
+        table: table that lists the images.
+        folder: folder that contains ``test_list.txt``, with file names or paths relative to the
+            folder.
 
     Returns:
-        (n,) bool; None if there is no such file.
+        (n,) bool, True for test images; None if the file does not exist.
 
     Raises:
         ValueError: if the file names none or all of the images.
@@ -182,10 +184,10 @@ def read_test_list(table: Table, folder: Path) -> np.ndarray | None:
     if not path.exists():
         return None
     names = {line.strip() for line in path.read_text(encoding="utf-8").splitlines()}
-    in_test = np.array([name in names or name.split("/")[-1] in names for name in table.files])
-    if not in_test.any() or in_test.all():
+    is_test = np.array([name in names or name.split("/")[-1] in names for name in table.files])
+    if not is_test.any() or is_test.all():
         raise ValueError(
-            f"{path} is invalid: expected some but not all of the {len(in_test)} images, got "
-            f"{in_test.sum()}."
+            f"{path} is invalid: expected some but not all of the {len(is_test)} images, got "
+            f"{is_test.sum()}."
         )
-    return in_test
+    return is_test

@@ -1,1 +1,1 @@
-"""Metrics of trained networks and of generated images. torch, no pymoo."""
+"""Metrics of trained networks and of generated images. Imports torch but not pymoo."""

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch.nn import functional as F
 
-STRENGTHS = (0.0, 0.01, 0.03, 0.05, 0.07, 0.1, 0.15)  # for pixels in [0, 1]
+ATTACK_STRENGTHS = (0.0, 0.01, 0.03, 0.05, 0.07, 0.1, 0.15)  # of the attack, for pixels in [0, 1]
 
 
 def fgsm_signs(
@@ -17,8 +17,8 @@ def fgsm_signs(
 ) -> torch.Tensor:
     """Compute the sign of the gradient of the cross-entropy with respect to the images.
 
-    This also works inside ``torch.inference_mode``, if the images and the weights were created
-    outside.
+    This also works inside ``torch.inference_mode`` if the images and the weights were created
+    outside of it.
 
     Args:
         predict: images (b, c, h, w) -> logits (b, n_classes), differentiable.
@@ -42,13 +42,12 @@ def count_correct_under_attack(
     batch: int,
     mean: torch.Tensor,
     std: torch.Tensor,
-    strengths: Sequence[float] = STRENGTHS,
+    strengths: Sequence[float] = ATTACK_STRENGTHS,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Count the correct predictions after fast gradient sign attacks of several strengths.
 
     An image x becomes x + strength * sign(gradient of the cross-entropy at x), with pixels in
-    [0, 1]. The result is clamped to [0, 1], so that it is still an image; the paper does not
-    specify this.
+    [0, 1]. The result is clamped to [0, 1]; the paper does not mention clamping.
 
     Args:
         predict: images (b, c, h, w) -> logits (b, n_classes), differentiable.
@@ -58,11 +57,11 @@ def count_correct_under_attack(
         batch: maximum number of images per batch.
         mean: (1, c, 1, 1) mean of the pixels.
         std: (1, c, 1, 1) standard deviation of the pixels.
-        strengths: k strengths of the attack; 0 leaves the images unchanged.
+        strengths: (k,) strengths of the attack; strength 0 leaves the images unchanged.
 
     Returns:
-        Two tensors on the device: the (k,) numbers of correct predictions, and whether all logits
-        were finite (0-dimensional).
+        Two tensors on the device of the images: the (k,) numbers of correct predictions, and a
+        0-dimensional bool, whether all logits are finite.
     """
     n_batches = -(-len(images) // batch)
     correct = torch.zeros(len(strengths), dtype=torch.int64, device=images.device)
@@ -82,14 +81,14 @@ def count_correct_under_attack(
 
 
 def robustness_error_percent(
-    accuracy: ArrayLike, n_classes: int, strengths: Sequence[float] = STRENGTHS
+    accuracy: ArrayLike, n_classes: int, strengths: Sequence[float] = ATTACK_STRENGTHS
 ) -> np.ndarray:
-    """Return 100 minus the normalized area in percent under the curve of accuracy over strength.
+    """Return 100 minus the area (%) under the curve of accuracy over attack strength.
 
     The area is a percentage of the rectangle in figure 21, from the nadir point (the accuracy of
     random guessing at strength 0) to the ideal point (accuracy 1 at the largest strength). It is
-    computed by the trapezoidal rule. An accuracy below that of random guessing is replaced by the
-    latter, so that the area is inside the rectangle.
+    computed by the trapezoidal rule. An accuracy below the accuracy of random guessing is replaced
+    by the latter, so the area is inside the rectangle.
 
     Args:
         accuracy: (..., k) accuracy at each strength, in [0, 1].
@@ -97,8 +96,8 @@ def robustness_error_percent(
         strengths: (k,) ascending strengths.
 
     Returns:
-        (...) floats in [0, 100]: 0 if no attack succeeds, 100 if the accuracy is nowhere better
-        than that of random guessing.
+        (...) floats in [0, 100]: 0 if no attack succeeds, 100 if the accuracy is never higher
+        than the accuracy of random guessing.
     """
     guessing = 1 / n_classes
     above = np.maximum(np.asarray(accuracy, float) - guessing, 0) / (1 - guessing)

@@ -14,15 +14,15 @@ def auroc_error_percent(logits: torch.Tensor, labels: torch.Tensor) -> float:
     """Return 100 minus the macro-averaged AUROC in percent.
 
     All labels have equal weight, as in the published results on ChestX-ray14. A label that no
-    image or every image has is left out, since its ROC curve is undefined.
+    image or every image has is ignored, because its ROC curve is undefined.
 
     Args:
-        logits: (n, n_labels); a label is more probable if its logit is higher.
+        logits: (n, n_labels); a higher logit means that the label is more probable.
         labels: (n, n_labels) zeros and ones.
 
     Returns:
         A number in [0, 100], 0 for a perfect ranking and 50 for random logits; NaN if a logit is
-        not finite.
+        NaN or infinite.
 
     Raises:
         ValueError: if the ROC curve of every label is undefined.
@@ -35,7 +35,7 @@ def auroc_error_percent(logits: torch.Tensor, labels: torch.Tensor) -> float:
     if len(defined) == 0:
         raise ValueError(
             "AUROC is undefined: it requires images with and without a label, but each of the "
-            f"{len(frequency)} labels is on all or on none of the {len(truth)} validation images."
+            f"{len(frequency)} labels belongs to all or none of the {len(truth)} images."
         )
     return 100 * (1 - float(roc_auc_score(truth[:, defined], scores[:, defined], average="macro")))
 

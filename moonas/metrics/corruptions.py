@@ -1,9 +1,9 @@
 """Common corruptions of images at five strengths (Hendrycks and Dietterich, ICLR 2019).
 
-These are the twelve of their nineteen corruptions that torch and torchvision can compute. Weather,
-motion, zoom, glass and spatter require textures or kernels that no maintained package provides.
-The parameters are those of CIFAR-10-C, for images with a side length of 32 pixels, except for those
-of the elastic transformation, which are our own.
+This module contains the twelve of their nineteen corruptions that torch and torchvision can
+compute. Weather, motion blur, zoom blur, glass blur and spatter require textures or kernels that no
+maintained package provides. The parameters are taken from CIFAR-10-C, for images with a side length
+of 32 pixels; only the elastic transformation has other parameters.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Generator, Tensor
 from torchvision.transforms.v2 import functional as V
 
-STRENGTHS = (1, 2, 3, 4, 5)
+CORRUPTION_STRENGTHS = (1, 2, 3, 4, 5)
 
 
 def _noise(images: Tensor, rng: Generator, scale: float) -> Tensor:
@@ -46,7 +46,7 @@ def _blur(images: Tensor, rng: Generator, sigma: float) -> Tensor:
 
 
 def _defocus(images: Tensor, rng: Generator, radius: float) -> Tensor:
-    """Average over the part of a disc that is inside the image."""
+    """Blur with a disk-shaped kernel, averaging only over pixels inside the image."""
     r = math.ceil(radius)
     y, x = torch.meshgrid(*[torch.arange(-r, r + 1.0)] * 2, indexing="ij")
     disc = (x**2 + y**2 <= radius**2 + 0.25).float()[None, None]
@@ -92,7 +92,7 @@ def _pixelate(images: Tensor, rng: Generator, scale: float) -> Tensor:
 
 
 def _elastic(images: Tensor, rng: Generator, displacement: float) -> Tensor:
-    """Displace pixels along a smooth random field, as a fraction of the image's side length."""
+    """Displace pixels by a smooth random field, scaled by a fraction of the side length."""
     b, _, h, w = images.shape
     coarse = 2 * torch.rand(b, 2, 4, 4, generator=rng) - 1
     field = torch.nn.functional.interpolate(coarse, (h, w), mode="bicubic", align_corners=True)
@@ -105,7 +105,7 @@ def _elastic(images: Tensor, rng: Generator, displacement: float) -> Tensor:
 
 Corruption = Callable[[Tensor, Generator, float], Tensor]
 CORRUPTIONS: Mapping[str, tuple[Corruption, tuple[float, ...]]] = {
-    # name -> (function, its parameter at each strength)
+    # name -> (function, parameters of the function at strengths 1 to 5)
     "gaussian noise": (_noise, (0.04, 0.06, 0.08, 0.09, 0.10)),
     "shot noise": (_shot, (500, 250, 100, 75, 50)),
     "impulse noise": (_impulse, (0.01, 0.02, 0.03, 0.05, 0.07)),
@@ -136,7 +136,7 @@ def corrupt(images: Tensor, name: str, strength: int, rng: Generator) -> Tensor:
     Raises:
         ValueError: if the name or the strength is unknown.
     """
-    if name not in CORRUPTIONS or strength not in STRENGTHS:
+    if name not in CORRUPTIONS or strength not in CORRUPTION_STRENGTHS:
         raise ValueError(
             f"Unknown corruption {name!r} of strength {strength}; choose from {list(CORRUPTIONS)} "
             "and a strength from 1 to 5."

@@ -18,10 +18,10 @@ def count_wrong(
     labels: torch.Tensor,
     batch: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Count the images that a network misclassifies.
+    """Count the images that a network misclassifies, and check that its logits are finite.
 
-    Images are not shuffled, and the sizes of batches differ by at most one. A network that uses
-    batch statistics therefore sees the same batches in every evaluation.
+    Images are not shuffled, so a network that uses batch statistics is evaluated on the same
+    batches every time. The sizes of batches differ by at most one.
 
     Args:
         predict: images (b, c, h, w) -> logits (b, n_classes).
@@ -30,8 +30,8 @@ def count_wrong(
         batch: maximum number of images per batch.
 
     Returns:
-        Two 0-dimensional tensors on the device: the number of wrong predictions, and whether all
-        logits were finite.
+        Two 0-dimensional tensors on the device of the images: the number of wrong predictions, and
+        whether all logits are finite.
     """
     n_batches = -(-len(images) // batch)
     wrong = torch.zeros((), dtype=torch.int64, device=images.device)
@@ -47,7 +47,7 @@ def error_percent(wrong: Numbers, n: int) -> Numbers:
     """Return the classification error in percent, in [0, 100].
 
     Args:
-        wrong: number of wrong predictions, or an array of them.
+        wrong: number of wrong predictions, or an array of such numbers.
         n: number of images.
     """
     return 100.0 * wrong / n

@@ -1,9 +1,9 @@
-"""Features of images from a trained network, for Frechet distances and Inception Scores.
+"""Image features that a trained network extracts, for Frechet distances and Inception Scores.
 
-Two networks are available. The first is pytorch-fid's Inception, whose results are comparable with
-the literature. The second is a small classifier of the data set's own labels, for machines without
-the Inception weights and for data on which Inception features say little. Results of different
-networks are not comparable, so each extractor has a name and a fingerprint.
+Two networks are available. Results with pytorch-fid's Inception are comparable with the literature.
+A small classifier that is trained on the data set is for machines without the Inception weights,
+and for data on which Inception features are not informative. Results with different networks are
+not comparable, so each extractor has a name and a fingerprint.
 """
 
 from __future__ import annotations
@@ -33,8 +33,12 @@ if TYPE_CHECKING:
     from ..data.images import DataInfo, ImageData
 
 EXTRACTORS = ("classifier", "inception")
-WIDTHS = (32, 64, 64)  # channels of the classifier's layers; the last is the number of features
-RECIPE = Recipe(  # training recipe of the classifier
+CLASSIFIER_WIDTHS = (
+    32,
+    64,
+    64,
+)  # channels per layer; the last is the number of features
+CLASSIFIER_RECIPE = Recipe(
     batch=64,
     learning_rate=0.1,
     learning_rate_end=0.0,
@@ -77,7 +81,7 @@ class Extractor:
 
 
 class Classifier(nn.Module):
-    """Three 3x3 convolutions, the last two with stride 2, and global average pooling.
+    """A network of three 3x3 convolutions, the last two with stride 2, and a linear classifier.
 
     Args:
         in_channels: number of channels of the images.
@@ -88,7 +92,7 @@ class Classifier(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         c_in = in_channels
-        for i, width in enumerate(WIDTHS):
+        for i, width in enumerate(CLASSIFIER_WIDTHS):
             layers += [
                 nn.Conv2d(c_in, width, 3, 2 if i else 1, 1, bias=False),
                 nn.BatchNorm2d(width),
@@ -105,18 +109,18 @@ class Classifier(nn.Module):
 
 
 def classifier(data: ImageData, device: torch.device | str) -> Extractor:
-    """Return the extractor of a data set, a classifier of its training images.
+    """Return an extractor whose network is a classifier trained on a data set.
 
     Args:
-        data: an :class:`~moonas.data.images.ImageData` with one label per image.
+        data: the data set, an :class:`~moonas.data.images.ImageData` with one label per image.
         device: device to extract features on.
 
     Raises:
-        ValueError: if images have several labels.
+        ValueError: if images can have several labels.
     """
     info = data.info
-    check_labels(info)
-    pixels = pixels_of(data, data.images)
+    require_one_label_per_image(info)
+    pixels = denormalize(data, data.images)
     name = classifier_name(info)
     return classifier_from_pixels(pixels, data.labels, info.n_classes, name, device)
 
@@ -128,9 +132,9 @@ def classifier_from_pixels(
     name: str,
     device: torch.device | str,
 ) -> Extractor:
-    """Return an extractor, a classifier that is trained on the given images.
+    """Return an extractor whose network is a classifier trained on the given images.
 
-    It is trained once, on one thread of the CPU, and cached, so that all runs use the same weights.
+    The classifier is trained once, on one CPU thread, and cached, so all runs use the same weights.
 
     Args:
         pixels: (n, c, h, w) in [0, 1], on the CPU.
@@ -141,7 +145,7 @@ def classifier_from_pixels(
     """
     with initial_weights("classifier"):
         net = Classifier(pixels.shape[1], n_classes)
-    digest = hashlib.sha256(f"{RECIPE} {WIDTHS} {torch.__version__}".encode())
+    digest = hashlib.sha256(f"{CLASSIFIER_RECIPE} {CLASSIFIER_WIDTHS} {torch.__version__}".encode())
     for tensor in (pixels, labels):
         digest.update(tensor_bytes(tensor))
     train = partial(_train_classifier, pixels, labels, n_classes)
@@ -150,8 +154,8 @@ def classifier_from_pixels(
     return Extractor(name, _weights_digest(net), _frozen(net, device))
 
 
-def check_labels(info: DataInfo) -> None:
-    """Raise a ``ValueError`` if images have several labels, as a classifier requires one."""
+def require_one_label_per_image(info: DataInfo) -> None:
+    """Raise a ``ValueError`` if images of a data set can have several labels."""
     if info.multi_label:
         raise ValueError(
             f"features='classifier' requires data with one label per image, but images of "
@@ -160,7 +164,7 @@ def check_labels(info: DataInfo) -> None:
 
 
 def classifier_name(info: DataInfo) -> str:
-    """Describe the classifier of a data set; includes the side length of resized images."""
+    """Return the name of a data set's classifier, with the side length if images are resized."""
     original = DATA_SETS[info.name].side if info.name in DATA_SETS else FOLDER_SIDE
     size = "" if info.side == original else f"{info.side}x{info.side} "
     return f"{Path(info.name).name} {size}classifier"
@@ -175,10 +179,10 @@ def _train_classifier(pixels: torch.Tensor, labels: torch.Tensor, n_classes: int
             net,
             (pixels, labels),
             lambda: [lambda images: net(images)[1]],
-            make_optimizer(net, RECIPE),
-            RECIPE,
+            make_optimizer(net, CLASSIFIER_RECIPE),
+            CLASSIFIER_RECIPE,
             generator("classifier", "batches"),
-            RECIPE.horizon,
+            CLASSIFIER_RECIPE.horizon,
         )
     buffer = io.BytesIO()
     torch.save(net.state_dict(), buffer)
@@ -186,13 +190,13 @@ def _train_classifier(pixels: torch.Tensor, labels: torch.Tensor, n_classes: int
 
 
 class Inception(nn.Module):
-    """pytorch-fid's Inception, with 2,048 features and logits without bias.
+    """The Inception network of pytorch-fid, with 2,048 features and logits without bias.
 
-    The logits have no bias because the original implementation of the Inception Score omits it, as
-    do the scores in the literature. The channel of grayscale images is repeated three times.
+    The logits have no bias because the original implementation of the Inception Score, which the
+    literature uses, omits it. The channel of grayscale images is repeated three times.
 
     Args:
-        inception: the network that ``pytorch_fid.inception.fid_inception_v3`` returns.
+        inception: network that ``pytorch_fid.inception.fid_inception_v3`` has returned.
     """
 
     def __init__(self, inception: Any) -> None:
@@ -216,11 +220,11 @@ def inception(device: torch.device | str, weights: str | Path | None = None) -> 
 
     Args:
         device: device to extract features on.
-        weights: file with pytorch-fid's weights; by default they are read from PyTorch's download
-            folder, and downloaded if they are missing.
+        weights: file with pytorch-fid's weights; by default, the file in PyTorch's download folder,
+            which is downloaded if it is missing.
 
     Raises:
-        ValueError: if the weights cannot be read or downloaded, or are not Inception's.
+        ValueError: if the weights cannot be read or downloaded, or belong to another network.
     """
     from pytorch_fid import inception as pytorch_fid
 
@@ -243,7 +247,7 @@ def inception(device: torch.device | str, weights: str | Path | None = None) -> 
                 net = pytorch_fid.fid_inception_v3()
     except OSError as error:  # includes urllib's errors
         raise ValueError(f"The Inception weights cannot be read: {error}. {advice}") from None
-    except Exception as error:  # torch raises various exceptions for other kinds of files
+    except Exception as error:  # for other kinds of files, torch raises various exceptions
         raise ValueError(
             f"{weights or 'The download'} does not contain the Inception weights: "
             f"{first_line(error)} {advice}"
@@ -252,7 +256,7 @@ def inception(device: torch.device | str, weights: str | Path | None = None) -> 
     return Extractor("inception", _weights_digest(net), _frozen(net, device))
 
 
-def pixels_of(data: ImageData, images: torch.Tensor) -> torch.Tensor:
+def denormalize(data: ImageData, images: torch.Tensor) -> torch.Tensor:
     """Convert normalized images of a data set, (n, c, h, w), to pixels in [0, 1]."""
     return (images * data.std.to(images.device) + data.mean.to(images.device)).clamp(0, 1)
 
@@ -264,7 +268,8 @@ def _frozen(net: nn.Module, device: torch.device | str) -> nn.Module:
 def _weights_digest(net: nn.Module) -> str:
     """Return the SHA-256 of the weights in hexadecimal digits.
 
-    It differs from :func:`moonas.files.tensors.fingerprint`, because run folders record this value.
+    The result differs from :func:`moonas.files.tensors.fingerprint`; it must not change, because
+    run folders contain it.
     """
     digest = hashlib.sha256()
     for name, tensor in net.state_dict().items():

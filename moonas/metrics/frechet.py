@@ -1,10 +1,11 @@
-"""Frechet distance of feature distributions (FID; Heusel et al., 2017), fast for many candidates.
+"""Frechet distance between feature distributions (FID; Heusel et al., 2017), fast in a search.
 
-The squared distance of two normal distributions is
-|m1 - m2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2). The square root R of the real covariance S1 is
-computed once. Then the last trace is the sum of the square roots of the eigenvalues of the
-symmetric matrix R S2 R. If a candidate has fewer images n than features d, the nonzero eigenvalues
-are also those of the smaller n x n matrix X S1 X' / (n - 1), where X are its centered features.
+The squared distance between two normal distributions with means m1, m2 and covariances S1, S2 is
+|m1 - m2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2). The square root R of the covariance S1 of
+the real images is computed once. Then tr (S1 S2)^(1/2) is the sum of the square roots of the
+eigenvalues of the symmetric matrix R S2 R. If a candidate generates n images and n is less than the
+number of features d, the smaller n x n matrix X S1 X' / (n - 1) has the same nonzero eigenvalues,
+where X are the centered features of these images.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def check_features(features: ArrayLike) -> np.ndarray:
 
     Raises:
         ValueError: if the array is not two-dimensional, there are fewer than two feature vectors,
-            or a feature is not finite.
+            or a feature is NaN or infinite.
     """
     features = np.asarray(features, np.float64)
     if features.ndim != 2:
@@ -58,7 +59,7 @@ def moments(features: ArrayLike) -> Moments:
 
 
 class FrechetDistance:
-    """Computes Frechet distances of generated images to one set of real images.
+    """Computes the Frechet distances between sets of generated images and one set of real images.
 
     Args:
         real: :class:`Moments` of the features of the real images.
@@ -67,12 +68,12 @@ class FrechetDistance:
     def __init__(self, real: Moments) -> None:
         self.real = real
         values, vectors = np.linalg.eigh(real.covariance)
-        # rounding errors make eigenvalues of a rank-deficient covariance slightly negative
+        # rounding errors can make eigenvalues of a rank-deficient covariance slightly negative
         self._root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
         self._trace = np.trace(real.covariance)
 
     def __call__(self, features: ArrayLike) -> float:
-        """Compute the squared distance (FID) of generated images.
+        """Compute the squared Frechet distance (FID) between generated and real images.
 
         Args:
             features: (n, d) features of the generated images, n >= 2.

@@ -10,13 +10,14 @@ def inception_score(log_probabilities: ArrayLike, splits: int = 1) -> tuple[floa
     """Compute the Inception Score: exp of the mean KL divergence of p(y | image) from p(y).
 
     Args:
-        log_probabilities: (n, n_classes) natural logarithms, rows in the order of generation.
-        splits: number of parts, whose sizes differ by at most one; the literature uses 10. The
-            score is computed for each part.
+        log_probabilities: (n, n_classes) natural logarithms of class probabilities, one row per
+            image, in the order of generation.
+        splits: number of parts of the images, for each of which a score is computed; 10 in the
+            literature. The sizes of the parts differ by at most one.
 
     Returns:
-        Mean and standard deviation (with divisor n) of the scores of the parts. Each score is in
-        [1, n_classes].
+        Mean and standard deviation (with divisor ``splits``) of the scores of the parts. Each score
+        is in [1, n_classes].
 
     Raises:
         ValueError: if there are fewer than two images per part.
@@ -31,8 +32,8 @@ def inception_score(log_probabilities: ArrayLike, splits: int = 1) -> tuple[floa
     for part in np.array_split(logs, splits):
         p = np.exp(part)
         marginal = p.mean(axis=0)
-        log_marginal = np.log(np.where(marginal > 0, marginal, 1))  # p is 0 if its mean is 0
+        log_marginal = np.log(np.where(marginal > 0, marginal, 1))  # p is 0 where its mean is 0
         finite = np.where(p > 0, part, 0)
         score = np.exp((p * (finite - log_marginal)).sum(axis=1).mean())
-        scores.append(np.maximum(1, score))  # rounding errors; NaN stays NaN
+        scores.append(np.maximum(1, score))  # undo rounding below 1; NaN remains NaN
     return float(np.mean(scores)), float(np.std(scores))

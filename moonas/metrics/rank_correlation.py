@@ -1,4 +1,4 @@
-"""Rank correlation of paired values. Imports NumPy and SciPy only."""
+"""Rank correlation of paired values. This module imports NumPy and SciPy only."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import spearmanr
 
-MIN_PAIRS = 3  # two pairs always correlate perfectly
+MIN_PAIRS = 3  # the correlation of two pairs is always 1 or -1
 
 
 def rank_correlation(x: ArrayLike, y: ArrayLike) -> float | None:
-    """Compute Spearman's rank correlation; tied values have their mean rank.
+    """Compute Spearman's rank correlation; tied values share their mean rank.
 
     Args:
         x: (n,) values.

@@ -1,4 +1,4 @@
-"""Measured inference latency of networks."""
+"""Measurement of the inference latency of networks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-WARM_UP = 3  # forward passes that are not timed
+N_WARM_UP_PASSES = 3  # forward passes that are not timed
 
 
 def measure_latency(
@@ -19,19 +19,19 @@ def measure_latency(
     batch: int = 1,
     repeats: int = 15,
 ) -> float:
-    """Return the median latency of one forward pass in milliseconds, see :func:`time_passes`."""
-    return statistics.median(time_passes(module, shape, device, batch, repeats))
+    """Return the median of :func:`time_forward_passes`, a latency in milliseconds."""
+    return statistics.median(time_forward_passes(module, shape, device, batch, repeats))
 
 
 @torch.inference_mode()
-def time_passes(
+def time_forward_passes(
     module: nn.Module,
     shape: Sequence[int],
     device: torch.device | str,
     batch: int = 1,
     repeats: int = 15,
 ) -> list[float]:
-    """Measure the latency of each of several forward passes, after ``WARM_UP`` untimed ones.
+    """Measure the latency of forward passes, after ``N_WARM_UP_PASSES`` passes that are not timed.
 
     Args:
         module: network to measure; it is moved to the device and set to evaluation mode.
@@ -47,11 +47,11 @@ def time_passes(
     module = module.to(device).eval()
     x = torch.zeros(batch, *shape, device=device)
     times = []
-    for turn in range(WARM_UP + repeats):
+    for i in range(N_WARM_UP_PASSES + repeats):
         started = time.perf_counter()
         module(x)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        if turn >= WARM_UP:
+        if i >= N_WARM_UP_PASSES:
             times.append(1000 * (time.perf_counter() - started))
     return times

@@ -1,7 +1,7 @@
-"""Export of trained models to ONNX, ``torch.export`` programs, or one readable Python file.
+"""Export of trained models to ONNX, to ``torch.export`` programs, or to a readable Python file.
 
-Each file is run after it is written, and removed if its outputs differ from those of the model. It
-accepts any batch size, and contains a description of its inputs and outputs.
+Each exported file is run after it is written, and removed if its outputs differ from the outputs of
+the model. Exported files support any batch size, and describe their inputs and outputs.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from ..files.tensors import first_line, write_state_dict
 from .model import Classifier, Model
 
 FORMATS = ("onnx", "torch-export", "python")
-TOLERANCE = 1e-4  # largest absolute difference between outputs of an exported file and the model
-BATCH_SIZES = (1, 3, 8)  # for comparing outputs
-ENDINGS = {"onnx": ".onnx", "torch-export": ".pt2", "python": ".py"}
+TOLERANCE = 1e-4  # maximum absolute difference between outputs of an exported file and the model
+BATCH_SIZES = (1, 3, 8)  # of the inputs for comparing outputs
+FILE_ENDINGS = {"onnx": ".onnx", "torch-export": ".pt2", "python": ".py"}
 
 
 @renamed_arguments(form="format")
 def export(model: Model, path: str | Path, format: str) -> float:
-    """Write a model to a file that runs without moonas, and compare their outputs.
+    """Write a model to a file that runs without moonas, and verify the outputs of the file.
 
     Args:
         model: the model, which is moved to the CPU and set to evaluation mode.
@@ -40,12 +40,12 @@ def export(model: Model, path: str | Path, format: str) -> float:
         format: one of ``FORMATS``.
 
     Returns:
-        The largest absolute difference between outputs of the file and the model, over batches of
-        several sizes.
+        The largest absolute difference between the outputs of the file and the model, for several
+        batch sizes.
 
     Raises:
-        ValueError: the format is unknown, a required package is not installed, the model cannot be
-            exported, or the outputs differ by more than ``TOLERANCE``.
+        ValueError: if the format is unknown, a required package is not installed, the model cannot
+            be exported, or the outputs differ by more than ``TOLERANCE``.
     """
     if format not in FORMATS:
         raise ValueError(f"Unknown format {format!r}; choose from {list(FORMATS)}.")
@@ -55,7 +55,7 @@ def export(model: Model, path: str | Path, format: str) -> float:
     write = {"onnx": _write_onnx, "torch-export": _write_torch_export, "python": _write_python}
     try:
         difference = _largest_difference(model, write[format](model, path))
-    except Exception as error:  # tracers and runtimes raise exceptions of many types
+    except Exception as error:  # tracers and runtimes raise many types of exceptions
         path.unlink(missing_ok=True)
         if isinstance(error, ValueError | OSError):
             raise
@@ -75,7 +75,7 @@ def export(model: Model, path: str | Path, format: str) -> float:
 def _largest_difference(model: Model, run: Callable[[Tensor], Tensor]) -> float:
     """Return the largest absolute difference between outputs of ``run`` and the model.
 
-    It is NaN if only one of them computes NaN.
+    The difference is NaN if only one of two outputs is NaN.
     """
     differences, inputs = [], model.example(max(BATCH_SIZES))
     for n in BATCH_SIZES:
@@ -91,10 +91,10 @@ def _largest_difference(model: Model, run: Callable[[Tensor], Tensor]) -> float:
 
 
 def describe_model(model: Model) -> dict[str, str]:
-    """Return the description of a model that exported files contain.
+    """Return the description of a model for exported files.
 
     Returns:
-        Key -> text. Values that are not text are written as JSON.
+        Key -> text. Values of other types are written as JSON.
     """
     keys = ("kind", "classes", "input_shape", "mean", "std", "description", "scores")
     about = {key: model.about[key] for key in keys if key in model.about}
@@ -105,7 +105,7 @@ def describe_model(model: Model) -> dict[str, str]:
 
 
 def _write_onnx(model: Model, path: Path) -> Callable[[Tensor], Tensor]:
-    """Write an ONNX file; return a function that runs it."""
+    """Write an ONNX file, and return a function that runs the file."""
     _require_packages("onnx", "onnxscript", "onnxruntime")
     import onnx
     import onnxruntime
@@ -140,7 +140,7 @@ def _require_packages(*packages: str) -> None:
 
 
 def _write_torch_export(model: Model, path: Path) -> Callable[[Tensor], Tensor]:
-    """Write a ``torch.export`` program; return a function that runs it."""
+    """Write a ``torch.export`` program, and return a function that runs the program."""
     shapes = ({0: torch.export.Dim("batch", min=1)},)
     program = torch.export.export(model, (model.example(2),), dynamic_shapes=shapes)
     about = {"about.json": json.dumps(describe_model(model))}
@@ -152,7 +152,7 @@ def _write_torch_export(model: Model, path: Path) -> Callable[[Tensor], Tensor]:
 
 
 def _write_python(model: Model, path: Path) -> Callable[[Tensor], Tensor]:
-    """Write a Python file and its weights; return a function that runs it."""
+    """Write a Python file and a file of weights, and return a function that runs the network."""
     weights = path.with_suffix(".pt")
     source, state = python_source(model, weights.name)
     write_state_dict(weights, state)
@@ -165,7 +165,7 @@ def _write_python(model: Model, path: Path) -> Callable[[Tensor], Tensor]:
     return network
 
 
-TEMPLATE = '''"""{title}
+SOURCE_TEMPLATE = '''"""{title}
 
 {about}
 
@@ -203,42 +203,42 @@ def load(path=Path(__file__).with_name("{weights}")):
 
 
 def python_source(model: Model, weights: str) -> tuple[str, dict[str, Tensor]]:
-    """Write a model as the source code of one file that imports only PyTorch.
+    """Return the source code of a Python file that runs a model and imports only PyTorch.
 
-    The modules of moonas are traced, so that the source consists of PyTorch modules and functions.
+    The modules of moonas are traced, so the source code consists of PyTorch modules and functions.
 
     Args:
         model: the model.
         weights: name of the file that will contain the weights.
 
     Returns:
-        (source, state dict of the network in the source).
+        (source code, state dict of the network that the source code defines).
 
     Raises:
-        ValueError: the model uses a module or function that is not part of PyTorch.
+        ValueError: if the model uses a module or function that is not part of PyTorch.
     """
     graph = fx.Tracer().trace(model)
     modules = dict(model.named_modules())
-    names: dict[str, str] = {}  # path of a module or tensor in the model -> attribute in the source
+    names: dict[str, str] = {}  # path in the model -> attribute in the source code
     init: list[str] = []
     state: dict[str, Tensor] = {}
     for node in graph.nodes:
         if node.op == "call_module" and node.target not in names:
             names[node.target] = _attribute_name(node.target, names)
             module = modules[node.target]
-            init.append(f"self.{names[node.target]} = nn.{_constructor_call(module)}")
+            init.append(f"self.{names[node.target]} = nn.{_constructor_source(module)}")
             for key, value in module.state_dict().items():
                 state[f"{names[node.target]}.{key}"] = value
         elif node.op == "get_attr" and node.target not in names:
             names[node.target] = _attribute_name(node.target, names)
-            value = _attribute(model, node.target)
+            value = _get_attribute(model, node.target)
             shape = tuple(value.shape)
             init.append(f'self.register_buffer("{names[node.target]}", torch.zeros({shape}))')
             state[names[node.target]] = value
     body, argument = _forward_body(graph, names)
     about = "\n".join(f"{key}: {value}" for key, value in describe_model(model).items())
     classes = [f"CLASSES = {tuple(model.classes)!r}"] if isinstance(model, Classifier) else []
-    source = TEMPLATE.format(
+    source = SOURCE_TEMPLATE.format(
         title=f"A {model.about['kind']} trained with moonas.",
         about=_docstring_text(about),
         stem=Path(weights).stem,
@@ -253,7 +253,7 @@ def python_source(model: Model, weights: str) -> tuple[str, dict[str, Tensor]]:
 
 
 def _docstring_text(text: str) -> str:
-    """Wrap lines, and replace what would end or escape a docstring."""
+    """Wrap lines, and replace characters that would end a docstring or start an escape sequence."""
     safe = text.replace("\\", "/").replace('"""', "'''")
     return "\n".join(textwrap.fill(line, 96, subsequent_indent="    ") for line in safe.split("\n"))
 
@@ -267,8 +267,8 @@ def _attribute_name(target: str, names: dict[str, str]) -> str:
     return name
 
 
-def _constructor_call(module: nn.Module) -> str:
-    """Write the call that constructs a PyTorch module, without arguments that are defaults."""
+def _constructor_source(module: nn.Module) -> str:
+    """Return the source code that constructs a PyTorch module, omitting default arguments."""
     cls = type(module)
     if cls.__module__.split(".")[0] != "torch" or not hasattr(nn, cls.__name__):
         raise ValueError(f"A {cls.__name__} cannot be exported: it is not a PyTorch module.")
@@ -292,7 +292,7 @@ def _constructor_call(module: nn.Module) -> str:
     return f"{cls.__name__}({', '.join(arguments)})"
 
 
-def _attribute(model: nn.Module, target: str) -> Any:
+def _get_attribute(model: nn.Module, target: str) -> Any:
     value: Any = model
     for name in target.split("."):
         value = getattr(value, name)
@@ -300,81 +300,87 @@ def _attribute(model: nn.Module, target: str) -> Any:
 
 
 def _forward_body(graph: fx.Graph, names: dict[str, str]) -> tuple[list[str], str]:
-    """Write the lines of ``forward``, and the name of its argument."""
+    """Return the lines of the method ``forward``, and the name of its argument."""
     lines, argument = [], ""
     for node in graph.nodes:
         if node.op == "placeholder":
-            argument = _variable(node)
+            argument = _variable_name(node)
         elif node.op == "call_module":
-            lines.append(f"{_variable(node)} = self.{names[node.target]}({_arguments(node)})")
+            lines.append(
+                f"{_variable_name(node)} = self.{names[node.target]}({_arguments_source(node)})"
+            )
         elif node.op == "get_attr":
-            lines.append(f"{_variable(node)} = self.{names[node.target]}")
+            lines.append(f"{_variable_name(node)} = self.{names[node.target]}")
         elif node.op == "call_method":
             first, *rest = node.args
-            call = f"{_text(first)}.{node.target}({_arguments(node, rest)})"
-            lines.append(f"{_variable(node)} = {call}")
+            call = f"{_value_source(first)}.{node.target}({_arguments_source(node, rest)})"
+            lines.append(f"{_variable_name(node)} = {call}")
         elif node.op == "call_function":
-            lines.append(f"{_variable(node)} = {_function_call(node)}")
+            lines.append(f"{_variable_name(node)} = {_function_call_source(node)}")
         elif node.op == "output":
-            lines.append(f"return {_text(node.args[0])}")
+            lines.append(f"return {_value_source(node.args[0])}")
     return lines, argument
 
 
-OPERATORS = {
+OPERATOR_SYMBOLS = {
     **{"add": "+", "iadd": "+", "sub": "-", "mul": "*", "truediv": "/"},
     **{"floordiv": "//", "mod": "%"},
 }
 
 
-def _function_call(node: fx.Node) -> str:
-    """Write a call of a function or operator."""
+def _function_call_source(node: fx.Node) -> str:
+    """Return the source code that calls a function or operator."""
     function = node.target
     assert callable(function)
     name = function.__name__
     if function.__module__ == "_operator":
         if name == "getitem":
-            return f"{_text(node.args[0])}[{_index(node.args[1])}]"
-        if name in OPERATORS:
-            left, right = map(_text, node.args)
-            return f"{left} {OPERATORS[name]} {right}"
+            return f"{_value_source(node.args[0])}[{_index_source(node.args[1])}]"
+        if name in OPERATOR_SYMBOLS:
+            left, right = map(_value_source, node.args)
+            return f"{left} {OPERATOR_SYMBOLS[name]} {right}"
     if function is getattr and isinstance(node.args[1], str):
-        return f"{_text(node.args[0])}.{node.args[1]}"
+        return f"{_value_source(node.args[0])}.{node.args[1]}"
     for prefix, module in (("torch", torch), ("nn.functional", nn.functional)):
         if getattr(module, name, None) is function:
-            return f"{prefix}.{name}({_arguments(node)})"
+            return f"{prefix}.{name}({_arguments_source(node)})"
     raise ValueError(f"{function} cannot be exported: it is not a PyTorch function.")
 
 
-def _arguments(node: fx.Node, args: Sequence[Any] | None = None) -> str:
-    """Write the arguments of a call; ``args`` replaces the positional ones."""
+def _arguments_source(node: fx.Node, args: Sequence[Any] | None = None) -> str:
+    """Return the source code of the arguments of a call; ``args`` replaces ``node.args``."""
     args = node.args if args is None else args
-    keywords = [f"{key}={_text(value)}" for key, value in node.kwargs.items()]
-    return ", ".join([*map(_text, args), *keywords])
+    keywords = [f"{key}={_value_source(value)}" for key, value in node.kwargs.items()]
+    return ", ".join([*map(_value_source, args), *keywords])
 
 
-def _text(value: Any) -> str:
-    """Write an argument as source code."""
+def _value_source(value: Any) -> str:
+    """Return the source code of an argument."""
     if isinstance(value, fx.Node):
-        return _variable(value)
+        return _variable_name(value)
     if isinstance(value, list | tuple):
-        items = ", ".join(map(_text, value))
+        items = ", ".join(map(_value_source, value))
         return f"[{items}]" if isinstance(value, list) else f"({items},)"
     if isinstance(value, slice):
-        return f"slice({', '.join(_text(v) for v in (value.start, value.stop, value.step))})"
+        return (
+            f"slice({', '.join(_value_source(v) for v in (value.start, value.stop, value.step))})"
+        )
     return repr(value)
 
 
-def _variable(node: fx.Node) -> str:
-    """Return the name of the variable that holds the result of a node."""
+def _variable_name(node: fx.Node) -> str:
+    """Return the name of the variable for the result of a node."""
     name = node.name.removeprefix("network_")
     return f"layer_{name}" if name[0].isdigit() else name
 
 
-def _index(value: Any) -> str:
-    """Write an index as source code."""
+def _index_source(value: Any) -> str:
+    """Return the source code of an index."""
     if isinstance(value, tuple):
-        return ", ".join(_index(v) for v in value)
+        return ", ".join(_index_source(v) for v in value)
     if isinstance(value, slice):
-        ends = ["" if v is None else _text(v) for v in (value.start, value.stop)]
-        return ":".join(ends) if value.step is None else ":".join([*ends, _text(value.step)])
-    return "..." if value is Ellipsis else _text(value)
+        ends = ["" if v is None else _value_source(v) for v in (value.start, value.stop)]
+        return (
+            ":".join(ends) if value.step is None else ":".join([*ends, _value_source(value.step)])
+        )
+    return "..." if value is Ellipsis else _value_source(value)

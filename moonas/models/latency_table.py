@@ -1,8 +1,8 @@
-"""Latency tables: measured latencies of all layers of a search space on one device.
+"""Latency tables: the latencies of all layers of a search space, measured on one device.
 
 With the objective ``latency_ms`` and the setting ``latency_table``, a search estimates the latency
-of a network as the sum over its layers. Sums ignore interactions between layers, so this module
-also compares them with measured latencies of whole networks.
+of a network as the sum of the latencies of its layers. This sum ignores interactions between
+layers, so this module also compares sums with measured latencies of complete networks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 
 from ..files import write_json
 from ..metrics.rank_correlation import rank_correlation
-from ..metrics.timing import measure_latency, time_passes
+from ..metrics.timing import measure_latency, time_forward_passes
 from ..nets.devices import repeatable
 from ..run.callbacks import Progress, progress_function
 from ..run.numbers import plural
@@ -27,7 +27,7 @@ from ..run.versions import installed_versions
 if TYPE_CHECKING:
     from ..problem import ArchitectureProblem
 
-SEED = 0  # for sampling the networks that are measured as a whole
+SEED = 0  # for sampling networks to compare with sums
 
 
 def measure_parts(
@@ -41,19 +41,19 @@ def measure_parts(
     """Measure the latency of every part of a problem's search space.
 
     Args:
-        problem: the problem, whose ``operations()`` are the parts; it also determines the device.
-        batch: batch size.
+        problem: the problem, which determines the device and returns the parts in ``operations()``.
+        batch: number of inputs per forward pass.
         repeats: number of timed forward passes per part, after a warm-up.
-        on_progress: called with (phase, done, total, unit), before each part and at the end.
+        on_progress: called with (phase, done, total, unit) before each part and at the end.
         told: deprecated; (done, total) -> None.
 
     Returns:
-        The latency table, serialisable as JSON: ``parts``, key of a part -> median latency in
+        The latency table, serializable as JSON: ``parts``, key of a part -> median latency in
         milliseconds; ``spread``, key of a part -> interquartile range in milliseconds; ``about``, a
         dict with ``problem``, ``device``, ``threads``, ``batch``, ``repeats`` and ``versions``.
 
     Raises:
-        ValueError: the problem has no parts.
+        ValueError: if the problem has no parts.
     """
     report_progress = progress_function(on_progress, told)
     parts, settings = problem.operations(), problem.settings
@@ -66,7 +66,7 @@ def measure_parts(
     with repeatable(settings.threads):
         for i, part in enumerate(parts):
             report_progress("measuring parts", i, len(parts), "parts")
-            times = time_passes(part.build(), part.shape, problem.device, batch, repeats)
+            times = time_forward_passes(part.build(), part.shape, problem.device, batch, repeats)
             low, middle, high = statistics.quantiles(times, n=4)
             medians[part.key], spread[part.key] = round(middle, 5), round(high - low, 5)
     report_progress("measuring parts", len(parts), len(parts), "parts")
@@ -82,13 +82,13 @@ def measure_parts(
 
 
 def has_parts(problem: ArchitectureProblem) -> bool:
-    """Return whether the problem's networks consist of parts, as latency tables require."""
+    """Return whether the networks of a problem consist of parts, as latency tables require."""
     architecture = problem.decode(problem.genes.high.astype(problem.genes.dtype))
     return problem.input_shape is not None and bool(problem.parts(architecture))
 
 
 def device_name(device: torch.device | str) -> str:
-    """Return the model of a GPU, or the architecture of a CPU."""
+    """Return the model name of a GPU, or the instruction set of a CPU."""
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name(device)
     import platform
@@ -106,21 +106,22 @@ def compare_with_networks(
     on_progress: Progress | None = None,
     told: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Compare estimated with measured latencies of random architectures.
+    """Compare the estimated and the measured latencies of random architectures.
 
     Args:
         problem: the problem, with ``parts(architecture)`` and ``network(architecture)``.
         table: key of a part -> latency in milliseconds.
         n: number of networks.
-        batch: batch size.
+        batch: number of inputs per forward pass.
         repeats: number of timed forward passes per network, after a warm-up.
-        on_progress: called with (phase, done, total, unit), before each network and at the end.
+        on_progress: called with (phase, done, total, unit) before each network and at the end.
         told: deprecated; (done, total) -> None.
 
     Returns:
-        A dict: ``sums`` and ``measured``, lists of n latencies in milliseconds, estimated and
-        measured; ``rank_correlation`` of the two, in [-1, 1] or None; ``ratio``, the median of
-        measured / sum; ``error_percent``, the median relative error of sum * ratio in percent.
+        A dict: ``sums``, n estimated latencies in milliseconds; ``measured``, n measured latencies
+        in milliseconds; ``rank_correlation`` of both lists, in [-1, 1] or None; ``ratio``, the
+        median of measured / sum; ``error_percent``, the median relative error of sum * ratio in
+        percent.
     """
     report_progress = progress_function(on_progress, told)
     rng, shape = np.random.default_rng(SEED), problem.input_shape
@@ -146,11 +147,11 @@ def compare_with_networks(
 
 
 def summary(table: Mapping[str, Any]) -> list[str]:
-    """Summarize a latency table.
+    """Summarize a latency table as text.
 
     Args:
-        table: the result of :func:`measure_parts`; optionally with the result of
-            :func:`compare_with_networks` as ``table["networks"]``.
+        table: the result of :func:`measure_parts`; the result of :func:`compare_with_networks` can
+            be added as ``table["networks"]``.
 
     Returns:
         Lines of text.
@@ -166,7 +167,10 @@ def summary(table: Mapping[str, Any]) -> list[str]:
     ]
     comparison = table.get("networks")
     if comparison is None:
-        return [*lines, "Networks of this problem do not consist of parts; none were compared."]
+        return [
+            *lines,
+            "Networks of this problem do not consist of parts, so no sums were compared.",
+        ]
     correlation = comparison["rank_correlation"]
     order = "" if correlation is None else f"rank correlation {correlation:.2f}; "
     lines.append(
@@ -184,7 +188,7 @@ def write_latency_table(table: Mapping[str, Any], path: Path) -> None:
 
 
 def read_latency_table(path: str | Path, keys: Iterable[str]) -> dict[str, float]:
-    """Read a file that :func:`write_latency_table` wrote.
+    """Read a file that :func:`write_latency_table` has written.
 
     Args:
         path: path of a JSON file {"parts": {key: ms}, ...}.
@@ -194,7 +198,7 @@ def read_latency_table(path: str | Path, keys: Iterable[str]) -> dict[str, float
         Key of a part -> latency in milliseconds.
 
     Raises:
-        ValueError: the file is missing, is not a latency table, or lacks a part.
+        ValueError: if the file is missing, is not a latency table, or lacks a part.
     """
     try:
         parts = json.loads(Path(path).read_text(encoding="utf-8"))["parts"]
@@ -210,6 +214,6 @@ def read_latency_table(path: str | Path, keys: Iterable[str]) -> dict[str, float
     if missing:
         raise ValueError(
             f"{path} lacks {plural(len(missing), 'part')} of this search space, for example "
-            f"{missing[0]!r}. It was measured with other channels, layers or images."
+            f"{missing[0]!r}. The table was measured with other channels, layers or images."
         )
     return table

@@ -1,7 +1,7 @@
-"""Model files: trained networks with their weights and a description, read without running code.
+"""Model files: trained networks with a description, which are read without running their code.
 
-A :class:`Model` includes the normalization of its inputs, so it takes pixels in [0, 1] or latent
-vectors and can be used without knowledge of how it was trained.
+A :class:`Model` normalizes its inputs itself: inputs are pixels in [0, 1] or latent vectors, so the
+model can be used without knowledge of how it was trained.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from .. import registry
 from ..files.tensors import read_tensors, unreadable_file_error, write_tensors
 
 MODEL = "model.pt"  # default name of a model file
-DISCRIMINATOR = "discriminator"  # key in the header, and prefix of tensor names
-CONTENT = "a moonas model"  # for error messages
+DISCRIMINATOR = "discriminator"  # key in the description, and prefix of tensor names
+CONTENT = "a moonas model"  # expected content of a file, for error messages
 
 
 class Model(nn.Module):
-    """A trained network with the transforms of its inputs and outputs.
+    """A trained network that transforms its inputs and outputs.
 
     Args:
         network: the network.
@@ -38,7 +38,7 @@ class Model(nn.Module):
         return tuple(self.about["input_shape"])
 
     def example(self, n: int = 2) -> Tensor:
-        """Return n random inputs, (n, *input_shape), the same in each call."""
+        """Return n random inputs, (n, *input_shape); each call returns the same inputs."""
         rng = torch.Generator().manual_seed(0)
         sample = torch.randn if len(self.input_shape) == 1 else torch.rand
         return sample(n, *self.input_shape, generator=rng)
@@ -48,7 +48,7 @@ class Classifier(Model):
     """An image classifier, which normalizes its inputs.
 
     Args:
-        network: the network, which takes normalized images.
+        network: the network, whose inputs are normalized images.
         about: description of the model, see :func:`write_model`.
 
     Attributes:
@@ -92,7 +92,7 @@ class Translator(Model):
         return translated
 
 
-KINDS: dict[str, type[Model]] = {
+MODEL_CLASSES: dict[str, type[Model]] = {
     "classifier": Classifier,
     "generator": Generator,
     "translator": Translator,
@@ -109,11 +109,11 @@ def write_model(
 
     Args:
         path: path of the file.
-        network: the network, which ``build_network(about)`` of the problem's training module can
-            build again.
-        about: description of the model, serialisable as JSON: ``kind``, a key of ``KINDS``;
-            ``problem``, its name; ``input_shape``; for a classifier ``classes``, ``mean`` and
-            ``std``, as lists; and whatever ``build_network`` needs.
+        network: the network; ``build_network(about)`` in the problem's training module must be able
+            to build it again.
+        about: description of the model, serializable as JSON: ``kind``, a key of ``MODEL_CLASSES``;
+            ``problem``, the name of the problem; ``input_shape``; for a classifier the lists
+            ``classes``, ``mean`` and ``std``; and further keys that ``build_network`` requires.
         discriminator: the discriminator that a generator was trained against, or None. Its tensors
             are stored with the prefix "discriminator."; ``about["discriminator"]`` must describe
             its architecture. :func:`load_model` ignores both.
@@ -136,10 +136,10 @@ def read_model(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor], dic
         ``about`` has the key "discriminator".
 
     Raises:
-        ValueError: the file is missing, damaged, or not a file of tensors.
+        ValueError: if the file is missing, damaged, or not a file of tensors.
     """
     about, tensors = read_tensors(path, content=CONTENT)
-    if "in_words" in about:  # key in files of earlier versions
+    if "in_words" in about:  # name of the key in earlier versions
         about["description"] = about.pop("in_words")
     prefix = f"{DISCRIMINATOR}." if DISCRIMINATOR in about else None
     network, discriminator = {}, {}
@@ -155,10 +155,10 @@ def find_model(path: str | Path) -> Path:
     """Return the path of a model file.
 
     Args:
-        path: the model file, its folder, or the folder of a run with one training.
+        path: a model file, the folder that contains it, or the folder of a run with one training.
 
     Raises:
-        ValueError: the folder contains no model file, or several.
+        ValueError: if the folder contains no model file, or several model files.
     """
     path = Path(path)
     if not path.is_dir():
@@ -177,19 +177,19 @@ def load_model(path: str | Path) -> Model:
     """Load a model that ``moonas train`` has written.
 
     Args:
-        path: the model file, its folder, or the folder of a run with one training.
+        path: a model file, the folder that contains it, or the folder of a run with one training.
 
     Returns:
         A :class:`Classifier`, a :class:`Generator` or a :class:`Translator`: a ``torch.nn.Module``
         on the CPU in evaluation mode.
 
     Raises:
-        ValueError: the file is missing, damaged, or not a model file.
+        ValueError: if the file is missing, damaged, or not a model file.
     """
     path = find_model(path)
     about, tensors, _ = read_model(path)
     try:
-        cls = KINDS[about["kind"]]
+        cls = MODEL_CLASSES[about["kind"]]
         network = registry.training_module(about["problem"]).build_network(about)
         network.load_state_dict(tensors)
         model = cls(network, about)

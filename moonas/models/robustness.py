@@ -1,6 +1,7 @@
 """Evaluation of trained classifiers on clean, corrupted and adversarial images.
 
-After figures 9 to 11 of NSGANetV1 (Lu et al., 2020). All models are evaluated on the same images.
+The evaluation follows figures 9 to 11 of NSGANetV1 (Lu et al., 2020). All models are evaluated on
+the same images.
 """
 
 from __future__ import annotations
@@ -16,10 +17,9 @@ from torch import Tensor
 
 from ..data import load
 from ..files import save_figure, write_json
-from ..metrics.adversarial import STRENGTHS as ATTACK_STRENGTHS
-from ..metrics.adversarial import count_correct_under_attack
+from ..metrics.adversarial import ATTACK_STRENGTHS, count_correct_under_attack
 from ..metrics.auroc import auroc_error
-from ..metrics.corruptions import CORRUPTIONS, STRENGTHS, corrupt
+from ..metrics.corruptions import CORRUPTION_STRENGTHS, CORRUPTIONS, corrupt
 from ..metrics.error import count_wrong, error_percent
 from ..metrics.rank_correlation import rank_correlation
 from ..nets.devices import repeatable, resolve_device
@@ -39,12 +39,12 @@ FILE_NAMES = ("evaluation.json", "evaluation.png")
 
 
 @dataclass(frozen=True)
-class Images:
-    """Labeled images.
+class LabeledImages:
+    """Labeled images of a data set.
 
     Args:
-        pixels: (n, c, side, side), in [0, 1].
-        labels: (n,) ints, or (n, n_classes) zeros and ones if an image may have several labels.
+        pixels: (n, c, side, side), pixels in [0, 1].
+        labels: (n,) ints, or (n, n_classes) zeros and ones if an image can have several labels.
         classes: names of the classes.
         name: name of the data set.
     """
@@ -55,26 +55,26 @@ class Images:
     name: str
 
 
-def test_images(
+def load_test_images(
     name: str,
     model: Model,
     *,
-    everything: bool = False,
+    include_training_set: bool = False,
     root: str | None = None,
     download: bool = False,
-) -> Images:
-    """Load the test set of a data set, at the image size of a model.
+) -> LabeledImages:
+    """Load the test images of a data set, resized to the input size of a model.
 
     Args:
         name: name of a data set, or a folder of images.
         model: a :class:`~moonas.models.model.Classifier`.
-        everything: whether to include the training set.
+        include_training_set: whether to return the training images as well.
         root: folder with torchvision's data sets.
         download: whether torchvision may download a missing data set.
 
     Raises:
-        ValueError: the model is not a classifier, or its channels or classes differ from those of
-            the data set.
+        ValueError: if the model is not a classifier, or the model and the data set differ in the
+            number of channels or in the classes.
     """
     model = _require_classifier("The model", model)
     channels, side, _ = model.input_shape
@@ -90,10 +90,10 @@ def test_images(
             f"{list(data.classes)}."
         )
     images, labels = data.test_images, data.test_labels
-    if everything:
+    if include_training_set:
         images = torch.cat([data.images, images])
         labels = torch.cat([data.labels, labels])
-    return Images((images * data.std + data.mean).clamp(0, 1), labels, model.classes, name)
+    return LabeledImages((images * data.std + data.mean).clamp(0, 1), labels, model.classes, name)
 
 
 def _require_classifier(name: str, model: Model) -> Classifier:
@@ -105,40 +105,41 @@ def _require_classifier(name: str, model: Model) -> Classifier:
 
 def evaluate(
     models: Mapping[str, Model],
-    images: Images,
+    images: LabeledImages,
     *,
-    also: Images | None = None,
+    second_test_set: LabeledImages | None = None,
     device: str = "auto",
     batch: int = 360,
     threads: int = 1,
     on_progress: Progress | None = None,
     told: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Evaluate classifiers on a test set and, if each image has one label, on variants of it.
+    """Evaluate classifiers on a test set, and on its corrupted and adversarial variants.
 
     The variants are twelve common corruptions at five strengths, and adversarial images (FGSM) at
-    several strengths.
+    several strengths. They are used only if each image has one label.
 
     Args:
         models: name -> :class:`~moonas.models.model.Classifier`.
         images: the test set.
-        also: a second test set with the same classes, which is used without variants.
-        device: name of the device.
-        batch: batch size.
+        second_test_set: another test set with the same classes, whose variants are not used.
+        device: device name, see :func:`~moonas.nets.devices.resolve_device`.
+        batch: maximum number of images per batch.
         threads: number of PyTorch threads on a CPU.
         on_progress: called with (phase, done, total, unit) after each evaluation.
         told: deprecated; (done, total) -> None.
 
     Returns:
-        The evaluation, serialisable as JSON: ``data`` and ``n_images`` of the test set; ``also``
-        and ``also_n_images`` of the second one, or None; ``models``, name -> dict; ``ranking``, see
-        :func:`ranking`, or None. For each model, the dict has ``error`` (%) and ``params``; with a
-        second test set ``also_error`` (%) and ``drop``, the difference of the two errors; and if
-        each image has one label, ``attacked``, strength -> error (%), and ``corrupted``, name of a
-        corruption -> error (%) at each strength.
+        The evaluation, serializable as JSON: ``data`` and ``n_images``, name and size of the test
+        set; ``also`` and ``also_n_images``, name and size of the second test set, or None;
+        ``models``, name -> dict; ``ranking``, see :func:`ranking`, or None. The dict of a model has
+        ``error`` (%) and ``params``. With a second test set, it has ``also_error`` (%) and
+        ``drop``, the difference of the two errors. If each image has one label, it has
+        ``attacked``, strength -> error (%), and ``corrupted``, name of a corruption -> error (%) at
+        each strength.
 
     Raises:
-        ValueError: a model is not a classifier.
+        ValueError: if a model is not a classifier.
     """
     report_progress = progress_function(on_progress, told)
     torch_device, evaluations = resolve_device(device), {}
@@ -150,8 +151,8 @@ def evaluate(
         with repeatable(threads):
             result: dict[str, Any] = {"error": _error(model, images, batch)}
             result["params"] = sum(p.numel() for p in model.parameters())
-            if also is not None:
-                result["also_error"] = _error(model, also, batch)
+            if second_test_set is not None:
+                result["also_error"] = _error(model, second_test_set, batch)
                 result["drop"] = result["also_error"] - result["error"]
             if single_label:
                 result["attacked"] = _adversarial_errors(model, images, batch)
@@ -168,32 +169,32 @@ def evaluate(
     return {
         "data": images.name,
         "n_images": len(images.pixels),
-        "also": also.name if also else None,
-        "also_n_images": len(also.pixels) if also else None,
+        "also": second_test_set.name if second_test_set else None,
+        "also_n_images": len(second_test_set.pixels) if second_test_set else None,
         "models": evaluations,
-        "ranking": ranking(evaluations) if also else None,
+        "ranking": ranking(evaluations) if second_test_set else None,
     }
 
 
-def _on_device_of(model: Classifier, images: Images) -> tuple[Tensor, Tensor]:
-    """Return pixels and labels on the device of the model."""
+def _move_to_model_device(model: Classifier, images: LabeledImages) -> tuple[Tensor, Tensor]:
+    """Move images to the device of a model, and return their pixels and labels."""
     return images.pixels.to(model.mean.device), images.labels.to(model.mean.device)
 
 
 @torch.inference_mode()
-def _error(model: Classifier, images: Images, batch: int) -> float:
+def _error(model: Classifier, images: LabeledImages, batch: int) -> float:
     """Return the error in percent; with several labels per image, 100 minus the mean AUROC."""
-    pixels, labels = _on_device_of(model, images)
+    pixels, labels = _move_to_model_device(model, images)
     if labels.ndim > 1:
         return float(auroc_error(model, pixels, labels, batch))
     wrong, finite = count_wrong(model, pixels, labels, batch)
     return float(error_percent(int(wrong), len(labels))) if bool(finite) else 100.0
 
 
-def _adversarial_errors(model: Classifier, images: Images, batch: int) -> dict[str, float]:
-    """Return attack strength -> error in percent."""
-    pixels, labels = _on_device_of(model, images)
-    # The model normalizes its inputs, so they have mean 0 and standard deviation 1 here.
+def _adversarial_errors(model: Classifier, images: LabeledImages, batch: int) -> dict[str, float]:
+    """Return the error in percent for each attack strength: strength -> error."""
+    pixels, labels = _move_to_model_device(model, images)
+    # The model normalizes its inputs, so mean 0 and standard deviation 1 are used here.
     zero = torch.zeros(1, pixels.shape[1], 1, 1, device=pixels.device)
     correct, finite = count_correct_under_attack(model, pixels, labels, batch, zero, zero + 1)
     correct = torch.where(finite, correct, 0)
@@ -202,14 +203,14 @@ def _adversarial_errors(model: Classifier, images: Images, batch: int) -> dict[s
 
 
 def _corruption_errors(
-    model: Classifier, images: Images, corruption: str, batch: int
+    model: Classifier, images: LabeledImages, corruption: str, batch: int
 ) -> list[float]:
-    """Return the error in percent at each strength of a corruption."""
+    """Return the errors in percent at all strengths of a corruption."""
     errors = []
-    for strength in STRENGTHS:
-        rng = generator(0, "corruption", corruption, strength)  # the same for all models
+    for strength in CORRUPTION_STRENGTHS:
+        rng = generator(0, "corruption", corruption, strength)  # equal for all models
         pixels = corrupt(images.pixels, corruption, strength, rng)
-        corrupted = Images(pixels, images.labels, images.classes, images.name)
+        corrupted = LabeledImages(pixels, images.labels, images.classes, images.name)
         errors.append(_error(model, corrupted, batch))
     return errors
 
@@ -221,9 +222,9 @@ def ranking(evaluations: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | No
         evaluations: name of a model -> dict with ``error`` and ``also_error``.
 
     Returns:
-        A dict: ``same_order``, whether no pair of models is ranked differently, and
-        ``rank_correlation``, in [-1, 1], or None for fewer than three models. None for a single
-        model.
+        A dict: ``same_order``, whether both test sets rank every pair of models equally, and
+        ``rank_correlation``, in [-1, 1], or None for fewer than three models. If there is only one
+        model, None is returned instead of a dict.
     """
     first = np.array([result["error"] for result in evaluations.values()])
     second = np.array([result["also_error"] for result in evaluations.values()])
@@ -256,7 +257,7 @@ def errors_table(evaluation: Mapping[str, Any]) -> Table:
 
 
 def summary(evaluation: Mapping[str, Any]) -> list[str]:
-    """Summarize what the table of an evaluation does not show.
+    """Summarize the results of an evaluation that :func:`errors_table` does not contain.
 
     Args:
         evaluation: the result of :func:`evaluate`.
@@ -266,7 +267,9 @@ def summary(evaluation: Mapping[str, Any]) -> list[str]:
     """
     lines = [f"Evaluated on {evaluation['n_images']:,} test images of {evaluation['data']}."]
     if all("corrupted" in result for result in evaluation["models"].values()):
-        lines[0] += f" Errors under corruptions are means over {len(STRENGTHS)} strengths."
+        lines[0] += (
+            f" Errors under corruptions are means over {len(CORRUPTION_STRENGTHS)} strengths."
+        )
     if evaluation["also"]:
         for name, result in evaluation["models"].items():
             lines.append(
@@ -282,11 +285,11 @@ def summary(evaluation: Mapping[str, Any]) -> list[str]:
 
 
 def write_evaluation(evaluation: Mapping[str, Any], folder: Path) -> None:
-    """Write evaluation.json and, if there are errors under corruptions, evaluation.png.
+    """Write evaluation.json and, if images were corrupted, evaluation.png.
 
     Args:
         evaluation: the result of :func:`evaluate`.
-        folder: folder of the files, which is created if it is missing.
+        folder: folder for the files, which is created if it is missing.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / FILE_NAMES[0], evaluation)

@@ -1,4 +1,4 @@
-"""Published architectures of all problems, by name."""
+"""The published architectures of all problems, by name."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from .. import registry
 
 @dataclass(frozen=True)
 class Published:
-    """An architecture from a paper.
+    """A published architecture.
 
     Args:
         name: name of the architecture.
         problem: name of the problem whose search space contains it.
-        architecture: the architecture, of the class that the search space uses.
-        source: the paper.
-        counts: description of a network of this architecture -> its (params, macs).
+        architecture: an instance of the architecture class of the search space.
+        source: paper that published the architecture.
+        counts: description of a network with this architecture -> (parameters, multiply-adds) of
+            the network.
     """
 
     name: str
@@ -28,30 +29,32 @@ class Published:
 
 
 def zoo(name: str | None = None) -> dict[str, Published] | Published:
-    """Return all published architectures by name, or a single one.
+    """Return all published architectures by name, or the architecture with a given name.
 
-    The architectures of moonas itself come first. A problem whose architectures cannot be loaded,
-    and an architecture whose name is already in use, are skipped with a warning.
+    The architectures of the problems in moonas come first. Problems whose architectures cannot be
+    loaded, and architectures whose name is already in use, are skipped with a warning.
 
     Args:
-        name: name of an architecture; None returns all. Problems are imported only until one is
-            found that has the architecture.
+        name: name of an architecture; None returns all architectures. Problems are imported one by
+            one until a problem has the architecture.
 
     Raises:
-        ValueError: the name is unknown.
+        ValueError: if the name is unknown.
     """
     published: dict[str, Published] = {}
     for problem, entry in registry.each_entry():
         if not isinstance(entry, registry.ProblemEntry):
             continue
         try:
-            items = _published(problem)
+            items = _published_architectures(problem)
         except Exception as error:  # an error in a plug-in must not affect other problems
             registry.warn_of_plugin(f"problem {problem!r}", f"its zoo: {registry.reason(error)}")
             continue
         for item in items:
             if item.name in published:
-                fault = f"its published architecture {item.name!r} has a name already in use"
+                fault = (
+                    f"its published architecture {item.name!r} has a name that is already in use"
+                )
                 registry.warn_of_plugin(f"problem {problem!r}", fault)
             published.setdefault(item.name, item)
         if name in published:
@@ -61,8 +64,8 @@ def zoo(name: str | None = None) -> dict[str, Published] | Published:
     raise ValueError(f"Unknown architecture {name!r}; choose from {sorted(published)}.")
 
 
-def _published(problem: str) -> list[Published]:
-    """Return the published architectures of a problem, after checking their type."""
+def _published_architectures(problem: str) -> list[Published]:
+    """Load the published architectures of a problem, and check their type."""
     items: list[Published] = list(registry.load_problem(problem).zoo())
     for item in items:
         if not isinstance(item, Published):

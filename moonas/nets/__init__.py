@@ -1,1 +1,1 @@
-"""Neural networks: candidate operations, cells, stand-alone networks, supernets, cost counting."""
+"""Neural networks: candidate operations, cells, stand-alone networks, supernets and their costs."""

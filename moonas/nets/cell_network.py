@@ -22,15 +22,14 @@ from .operations import SqueezeExcitation, affine_batch_norm, build_operation
 
 
 def drop_path(x: Tensor, rate: float, rng: torch.Generator) -> Tensor:
-    """Drop the output of an edge for random images of a batch.
+    """Set the output of an edge to zero for random images of a batch.
 
-    The outputs for the other images are divided by ``1 - rate``, so the expected value is
-    unchanged.
+    For all other images, the output is divided by ``1 - rate``, so its expected value is unchanged.
 
     Args:
         x: (b, c, h, w) output of an edge.
-        rate: probability that the output for an image becomes zero, in [0, 1).
-        rng: ``torch.Generator`` of the CPU.
+        rate: probability that the output is set to zero, per image, in [0, 1).
+        rng: ``torch.Generator`` on the CPU.
 
     Returns:
         (b, c, h, w).
@@ -40,7 +39,7 @@ def drop_path(x: Tensor, rate: float, rng: torch.Generator) -> Tensor:
 
 
 class _Cell(nn.Module):
-    dropped: tuple[float, torch.Generator] | None = None  # (rate, rng) of drop path, or None
+    dropped: tuple[float, torch.Generator] | None = None  # (rate, rng) of drop_path
 
     def __init__(
         self,
@@ -86,21 +85,22 @@ class _Cell(nn.Module):
 
 
 class CellNetwork(nn.Module):
-    """A stem, stacked cells and a linear classifier, as in the final networks of DARTS.
+    """A network of a stem, stacked cells and a linear classifier, like the final networks of DARTS.
 
     Args:
         normal: edges of the normal cell, (operation, state) pairs, two per node.
         reduction: edges of the reduction cell.
         auxiliary: whether to add the auxiliary classifier of DARTS after the last reduction cell.
             In training mode, the network then returns (logits, auxiliary logits).
-        concat: edges of a cell -> states of the nodes that it concatenates; by default all nodes.
+        concat: edges of a cell -> states of the nodes that the cell concatenates; by default, all
+            nodes.
         squeeze: whether to apply squeeze-and-excitation to the output of each cell.
-        last_norm: whether to append normalization to operations that end without it (pooling,
-            attention, local binary convolutions), as in supernets.
+        last_norm: whether to append normalization to operations that end without normalization
+            (pooling, attention, local binary convolutions), as in supernets.
         shape: keyword arguments of :class:`~moonas.nets.cells.CellNetworkShape`.
 
     Raises:
-        ValueError: an argument is out of range.
+        ValueError: if an argument is out of range.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class CellNetwork(nn.Module):
         layout, image_size = network_shape.cells, network_shape.image_size
         cells = tuple((edges, concat(edges)) for edges in (normal, reduction))
         n_out = len(cells[0][1]), len(cells[1][1])
-        shapes = network_shape.stack(n_out)
+        shapes = network_shape.cell_shapes(n_out)
         self.stem = Stem(network_shape.in_channels, layout.stem, image_size)
         self.cells = nn.ModuleList(
             _Cell(s, *cells[int(s.reduction)], last_norm, squeeze) for s in shapes
@@ -135,12 +135,12 @@ class CellNetwork(nn.Module):
             )
 
     def set_drop_path(self, rate: float, rng: torch.Generator) -> None:
-        """Set the drop-path rate for training; identity operations are never dropped, as in DARTS.
+        """Set the drop-path rate for training. As in DARTS, identity operations are never dropped.
 
         Args:
-            rate: probability that the output of an edge for an image becomes zero, in [0, 1); 0
+            rate: probability that the output of an edge is set to zero, per image, in [0, 1); 0
                 disables drop path.
-            rng: ``torch.Generator`` of the CPU.
+            rng: ``torch.Generator`` on the CPU.
         """
         for cell in self.cells:
             assert isinstance(cell, _Cell)

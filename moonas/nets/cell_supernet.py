@@ -1,4 +1,4 @@
-"""The supernet of a cell-based search space, which evaluates one path per forward pass."""
+"""The supernet of a cell-based search space. Each forward pass evaluates one path."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from .operations import (
     use_batch_statistics,
 )
 
-Channels = list[slice] | None  # slices of the possible input channels that exist; None means all
-# Per cell: edges, states to concatenate, and the channels that exist in states 0 and 1.
+Channels = list[slice] | None  # input channels of a layer that are present; None means all
+# The edges of a cell, the states to concatenate, and the channels present in states 0 and 1.
 CellArguments = tuple[Edges, tuple[int, ...], tuple[Channels, Channels]]
 
 
@@ -50,14 +50,14 @@ class _Cell(nn.Module):
         # operations[node][state][name]
         self.operations = nn.ModuleList(
             nn.ModuleList(
-                _candidates(operations, shape.channels, shape.stride(state))
+                _candidate_modules(operations, shape.channels, shape.stride(state))
                 for state in range(node + 2)
             )
             for node in range(n_nodes)
         )
 
     def operation(self, index: int, name: str, state: int) -> nn.Module:
-        """Return the module of edge ``index`` if the edge is (name, state)."""
+        """Return the module for the operation ``name`` on ``state`` at edge ``index`` of a cell."""
         return self.operations.get_submodule(f"{index // 2}.{state}.{name}")
 
     def forward(
@@ -68,7 +68,7 @@ class _Cell(nn.Module):
         edges: Edges,
         concat: tuple[int, ...],
     ) -> Tensor:
-        """Compute one path; ``channels`` are those of the possible ones that each state has."""
+        """Compute one path; ``channels`` are the channels that are present in states 0 and 1."""
         return run_cell(
             self.shape,
             edges,
@@ -79,25 +79,26 @@ class _Cell(nn.Module):
         )
 
 
-def _candidates(operations: Iterable[str], channels: int, stride: int) -> nn.ModuleDict:
-    """Build every operation of an edge, by name; ``none`` has no module."""
+def _candidate_modules(operations: Iterable[str], channels: int, stride: int) -> nn.ModuleDict:
+    """Return the modules of all operations of an edge by name; ``none`` has no module."""
     norm = nonaffine_batch_norm
     modules = {name: build_operation(name, channels, stride, norm, norm) for name in operations}
     return nn.ModuleDict({name: m for name, m in modules.items() if m is not None})
 
 
 class CellSupernet(nn.Module):
-    """A supernet with one module per operation and possible edge of each cell.
+    """A supernet that has, in each cell, one module per operation and possible edge.
 
-    All normalization layers use batch statistics, in training and evaluation; outside the stem they
-    have no scale and no shift. If an architecture concatenates only some nodes of a cell, the
-    layers that read the cell use the weights that belong to these nodes, regardless of the position
-    of the nodes in the concatenation.
+    All normalization layers use batch statistics, in training and evaluation; only those in the
+    stem have a scale and a shift. If an architecture concatenates only some nodes of a cell, the
+    next layers use the weights that belong to these nodes, regardless of the position of the nodes
+    in the concatenation.
 
     Args:
         operations: names of the operations; ``none`` has no weights.
         n_nodes: number of nodes per cell.
-        concat: edges of a cell -> states of the nodes that it concatenates; by default all nodes.
+        concat: edges of a cell -> states of the nodes that the cell concatenates; by default, all
+            nodes.
         shape: keyword arguments of :class:`~moonas.nets.cells.CellNetworkShape`.
     """
 
@@ -107,7 +108,7 @@ class CellSupernet(nn.Module):
         super().__init__()
         self.n_nodes, self.concat = n_nodes, concat
         network_shape = CellNetworkShape(**shape)
-        shapes = network_shape.stack((n_nodes, n_nodes))
+        shapes = network_shape.cell_shapes((n_nodes, n_nodes))
         self.stem = Stem(
             network_shape.in_channels, network_shape.cells.stem, network_shape.image_size
         )
@@ -139,8 +140,8 @@ class CellSupernet(nn.Module):
 
         Returns:
             A list of (edges, states to concatenate, (channels of state 0, channels of state 1)),
-            one per cell, and the channels of the output of the last cell. Channels are slices of
-            those that a state has if all nodes are concatenated; None if it has all of them.
+            one tuple per cell, and the channels of the output of the last cell. The slices refer to
+            the channels of a cell that concatenates all nodes; None means all channels.
         """
         cell_types = [
             (edges, self.concat(edges)) for edges in (architecture.normal, architecture.reduction)
@@ -163,8 +164,8 @@ class CellSupernet(nn.Module):
         """Copy the weights of a path to a stand-alone network of the same shape.
 
         Args:
-            network: the network to change. Its normalization layers keep their scale, shift and
-                running statistics where the supernet has none.
+            network: the network whose weights are overwritten. Its normalization layers keep their
+                scale, shift and running statistics if the supernet has none.
             architecture: the architecture of the network.
         """
         wiring, channels = self._wiring(architecture)
@@ -183,7 +184,7 @@ class CellSupernet(nn.Module):
 
 
 def _copy(source: nn.Module, target: nn.Module, channels: Channels = None) -> None:
-    """Copy the state of a module; where shapes differ, only the given input channels."""
+    """Copy the state dict; of tensors with different shapes, copy only the given input channels."""
     state = source.state_dict()
     for name, tensor in target.state_dict().items():
         if name in state and state[name].shape != tensor.shape:

@@ -1,7 +1,7 @@
 """Stacks of normal and reduction cells: their shapes and the computation of one cell.
 
 Source: DARTS (Liu et al., 2019). The supernet, the stand-alone network and the closed-form counts
-use the same stack, so they always agree on the shape of each cell.
+use the same stack, so the shapes of their cells are always equal.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from .operations import FactorizedReduce, MakeNorm, ReluConvNorm
 # The edges of a cell, (operation, input state) pairs, two per node. States 0 and 1 are the outputs
 # of the two previous cells; node i is state i + 2.
 Edges = Sequence[tuple[str, int]]
-Concat = Callable[[Edges], tuple[int, ...]]  # edges of a cell -> states that it concatenates
+Concat = Callable[[Edges], tuple[int, ...]]  # edges of a cell -> states that form its output
 
-STEM_MULTIPLIER = 3  # ratio of the channels of the CIFAR stem to ``Layout.stem``
+STEM_MULTIPLIER = 3  # channels of the CIFAR stem per channel of ``Layout.stem``
 IMAGENET_SIDE = 64  # pixels; images of this side or more use the ImageNet stem
 
 
 @dataclass(frozen=True)
 class CellShape:
-    """The numbers of channels and the spatial size of one cell in a stack.
+    """The numbers of channels and the side length of one cell in a stack.
 
     Args:
         c_prev_prev: channels of state 0, the output of the cell before the previous one.
         c_prev: channels of state 1, the output of the previous cell.
         channels: channels of each node.
         reduction: whether this is a reduction cell.
-        prev_reduction: whether the side of state 0 is twice that of state 1.
+        prev_reduction: whether state 0 has twice the side length of state 1.
         side: side length of state 1 in pixels.
     """
 
@@ -58,20 +58,20 @@ class CellShape:
 
 
 def loose_ends(edges: Edges) -> tuple[int, ...]:
-    """Return the nodes that are not an input of another node; NSGA-Net concatenates these.
+    """Return the states of all nodes that no other node uses; NSGA-Net concatenates these states.
 
     Args:
         edges: (operation, state) pairs, two per node.
 
     Returns:
-        Their states, 2 or more, in ascending order.
+        States in ascending order, each at least 2.
     """
     used = {state for _, state in edges}
     return tuple(s for s in range(2, 2 + len(edges) // 2) if s not in used)
 
 
 def all_nodes(edges: Edges) -> tuple[int, ...]:
-    """Return the states of all nodes of a cell; DARTS concatenates these.
+    """Return the states of all nodes of a cell; DARTS concatenates these states.
 
     Args:
         edges: (operation, state) pairs, two per node.
@@ -84,8 +84,8 @@ class Layout:
     """The sequence of cells in a network and their numbers of channels.
 
     Args:
-        stem: channels of the stem; the CIFAR stem has three times as many.
-        cells: (channels, whether it is a reduction cell) for each cell.
+        stem: channels of the ImageNet stem; the CIFAR stem has three times as many.
+        cells: (channels of each node, whether the cell is a reduction cell), one tuple per cell.
     """
 
     stem: int
@@ -103,8 +103,8 @@ def even_layout(channels: int, layers: int, increment: int | None = None) -> Lay
     Args:
         channels: channels of each node in the first cell.
         layers: number of cells.
-        increment: number of channels that each cell adds to those of the previous cell; None
-            doubles the channels at each reduction cell instead.
+        increment: difference between the channels of a cell and of the previous cell; None doubles
+            the channels at each reduction cell instead.
     """
     stem, cells = channels, []
     for layer in range(layers):
@@ -118,11 +118,11 @@ def even_layout(channels: int, layers: int, increment: int | None = None) -> Lay
 
 
 def staged_layout(widths: Sequence[int], depths: Sequence[int]) -> Layout:
-    """Return a layout of stages; each stage but the first starts with a reduction cell.
+    """Return a layout of stages. Each stage except the first starts with a reduction cell.
 
     Args:
-        widths: channels of each node, per stage.
-        depths: number of normal cells, per stage.
+        widths: number of channels of each node, one number per stage.
+        depths: number of normal cells, one number per stage.
     """
     cells: list[tuple[int, bool]] = []
     for width, depth in zip(widths, depths, strict=True):
@@ -136,17 +136,17 @@ class CellNetworkShape:
 
     Args:
         channels: channels of each node in the first cell.
-        layers: number of cells; those at one and two thirds of the depth are reduction cells.
+        layers: number of cells; the cells at one and two thirds of the depth are reduction cells.
         n_classes: number of classes.
         in_channels: channels of an image.
         image_size: side length of an image in pixels; below 64 the network has the CIFAR stem,
             otherwise the ImageNet stem.
-        increment: number of channels that each cell adds to those of the previous cell; None
-            doubles the channels at each reduction cell instead.
+        increment: difference between the channels of a cell and of the previous cell; None doubles
+            the channels at each reduction cell instead.
         layout: a :class:`Layout`, which replaces ``channels``, ``layers`` and ``increment``.
 
     Raises:
-        ValueError: ``channels``, ``layers`` or ``n_classes`` is less than 1.
+        ValueError: if ``channels``, ``layers`` or ``n_classes`` is less than 1.
     """
 
     channels: int = 36
@@ -165,26 +165,28 @@ class CellNetworkShape:
 
     @property
     def cells(self) -> Layout:
-        """Type and number of channels of each cell."""
+        """The types and channels of the cells."""
         return self.layout or even_layout(self.channels, self.layers, self.increment)
 
-    def stack(self, n_out: tuple[int, int] = (4, 4)) -> list[CellShape]:
-        """Return the shapes of the cells, first to last.
+    def cell_shapes(self, n_out: tuple[int, int] = (4, 4)) -> list[CellShape]:
+        """Return the shapes of the cells in order.
 
         Args:
-            n_out: number of nodes that a normal cell and a reduction cell concatenate.
+            n_out: numbers of nodes that a normal cell and a reduction cell concatenate.
         """
-        return stack(self.cells, self.image_size, n_out)
+        return cell_shapes(self.cells, self.image_size, n_out)
 
 
-def stack(layout: Layout, image_size: int, n_out: tuple[int, int] = (4, 4)) -> list[CellShape]:
-    """Return the shapes of the cells of a network, first to last.
+def cell_shapes(
+    layout: Layout, image_size: int, n_out: tuple[int, int] = (4, 4)
+) -> list[CellShape]:
+    """Return the shapes of the cells of a network in order.
 
     Args:
         layout: types and numbers of channels of the cells.
-        image_size: side length of an image in pixels; from 64 on, the stem divides it by 4 for
-            state 0 and by 8 for state 1 of the first cell.
-        n_out: number of nodes that a normal cell and a reduction cell concatenate.
+        image_size: side length of an image in pixels; if it is 64 or more, the first cell has
+            1/4 of the side length in state 0 and 1/8 in state 1.
+        n_out: numbers of nodes that a normal cell and a reduction cell concatenate.
     """
     side = image_size
     c_prev_prev = c_prev = STEM_MULTIPLIER * layout.stem
@@ -209,7 +211,7 @@ class Stem(nn.Module):
         in_channels: channels of an image.
         channels: see :attr:`Layout.stem`.
         image_size: side length of an image in pixels. Below 64, both inputs are the output of one
-            convolution; from 64 on, they are at 1/4 and 1/8 of the side.
+            convolution; otherwise, they have 1/4 and 1/8 of the side length.
     """
 
     def __init__(self, in_channels: int, channels: int, image_size: int) -> None:
@@ -245,7 +247,7 @@ class Stem(nn.Module):
 def preprocess(
     shape: CellShape, norm: MakeNorm
 ) -> tuple[ReluConvNorm | FactorizedReduce, ReluConvNorm]:
-    """Build the modules that bring both inputs of a cell to its channels and to one side length.
+    """Build the modules that convert both inputs of a cell to equal channels and side lengths.
 
     Args:
         shape: shape of the cell.
@@ -270,14 +272,14 @@ def run_cell(
     state1: Tensor,
     operate: Callable[[int, str, int, Tensor], Tensor],
 ) -> Tensor:
-    """Compute the output of a cell: each node is the sum of its two edges.
+    """Compute the output of a cell, in which each node is the sum of two edges.
 
     Args:
         shape: shape of the cell.
         edges: (operation, state) pairs, two per node.
         concat: states of the nodes that form the output.
         state0: (b, channels, h, w), preprocessed output of the cell before the previous one.
-        state1: the same for the previous cell.
+        state1: preprocessed output of the previous cell, same shape.
         operate: (index of the edge, name of the operation, index of the state, tensor of the state)
             -> output of the edge. It is not called for ``none``; a node whose two operations are
             ``none`` is zero.
@@ -295,7 +297,7 @@ def run_cell(
                 total = term if total is None else total + term
         if total is None:
             stride = shape.stride(0)
-            # Slicing instead of sizes keeps the batch size dynamic when the network is exported.
+            # Slicing, unlike sizes, keeps the batch size dynamic in exported networks.
             like = state1[:, :, ::stride, ::stride]
             total = torch.zeros_like(like, memory_format=torch.contiguous_format)
         states.append(total)

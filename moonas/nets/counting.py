@@ -1,7 +1,8 @@
-"""Numbers of parameters and multiply-adds, of any module or of cell networks in closed form.
+"""Numbers of parameters and multiply-adds of any module, and in closed form of cell networks.
 
-Conventions: parameters are trainable tensors. Multiply-adds (MACs) are those of convolutions,
-transposed convolutions (per input pixel) and linear layers, without biases, for one input.
+Conventions: only trainable parameters are counted. Multiply-adds (MACs) are counted in
+convolutions, transposed convolutions (per input pixel) and linear layers, for one input and without
+biases.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ def count_macs(module: nn.Module, *shape: int) -> int:
     """Return the number of multiply-adds of one forward pass.
 
     Args:
-        module: the module, which is run once in evaluation mode and otherwise unchanged.
-        shape: shape of one input, without the batch axis.
+        module: the module; one forward pass is run in evaluation mode, and the previous mode is
+            restored.
+        shape: shape of one input, without the batch dimension.
     """
     total = 0
 
@@ -57,7 +59,7 @@ def count_macs(module: nn.Module, *shape: int) -> int:
 
 
 def count_network(make: Callable[[], nn.Module], shape: Sequence[int]) -> tuple[int, int]:
-    """Count a network that is built on the meta device, so that no memory is allocated.
+    """Count parameters and multiply-adds of a network that is built on the meta device.
 
     Args:
         make: () -> the network.
@@ -72,23 +74,26 @@ def count_network(make: Callable[[], nn.Module], shape: Sequence[int]) -> tuple[
 
 
 class CellCosts:
-    """Exact params and MACs of :class:`~moonas.nets.cell_network.CellNetwork` in closed form.
+    """Closed-form parameters and MACs of :class:`~moonas.nets.cell_network.CellNetwork`.
 
-    The cost of a network is that of its stem, preprocessing and classifier plus one table entry per
-    edge, so that a whole population is counted without building a network.
+    The cost of a network is the cost of its stem, preprocessing and classifier plus one table entry
+    per edge, so a whole population is counted without building any network. The costs are exact.
 
     Args:
         operations: names of the operations, in the order of the indices passed to :meth:`count`.
-        last_norm: whether affine normalization follows operations that end without it.
+        last_norm: whether affine normalization is appended to operations that end without
+            normalization.
         squeeze: whether squeeze-and-excitation is applied to the output of each cell.
         n_nodes: number of nodes per cell.
         shape: keyword arguments of :class:`~moonas.nets.cells.CellNetworkShape`.
 
     Attributes:
-        fixed: (n_nodes + 1, n_nodes + 1, 2) params and MACs of stem, preprocessing and classifier,
-            by the number of nodes that normal and reduction cells concatenate.
-        table: (2, n_nodes + 1, n_operations, 2) params and MACs of an edge, summed over the cells
-            of a type, by cell type (0 normal, 1 reduction), input state and operation.
+        fixed: (n_nodes + 1, n_nodes + 1, 2) parameters and MACs of stem, preprocessing and
+            classifier; the indices are the numbers of nodes that normal and reduction cells
+            concatenate.
+        table: (2, n_nodes + 1, n_operations, 2) parameters and MACs of an edge, summed over all
+            cells of a type; the indices are cell type (0 normal, 1 reduction), input state and
+            operation.
     """
 
     def __init__(
@@ -107,7 +112,7 @@ class CellCosts:
         self.fixed = np.zeros((n_nodes + 1, n_nodes + 1, 2), dtype=np.int64)
         for n_normal, n_reduction in np.ndindex(n_nodes + 1, n_nodes + 1):
             n_out = n_normal, n_reduction
-            cells = network_shape.stack(n_out)
+            cells = network_shape.cell_shapes(n_out)
             self.fixed[n_out] = stem + _preprocessing_cost(cells)
             self.fixed[n_out] += _classifier_cost(cells[-1], n_out, network_shape.n_classes)
             if squeeze:
@@ -115,7 +120,7 @@ class CellCosts:
                     width = n_out[int(cell.reduction)] * cell.channels
                     self.fixed[n_out] += operation_cost("squeeze_excitation", width, 1, 1)
         self.table = np.zeros((2, n_nodes + 1, len(operations), 2), dtype=np.int64)
-        for cell in network_shape.stack():  # the cost of an edge does not depend on n_out
+        for cell in network_shape.cell_shapes():  # the cost of an edge does not depend on n_out
             for state in range(n_nodes + 1):
                 stride, side = cell.stride(state), cell.side_at(state)
                 for index, name in enumerate(operations):
@@ -125,16 +130,18 @@ class CellCosts:
     def count(
         self, operations: np.ndarray, states: np.ndarray, n_out: np.ndarray | None = None
     ) -> np.ndarray:
-        """Count params and MACs of a population.
+        """Count parameters and MACs of the networks of a population.
 
         Args:
-            operations: (n, 2, n_nodes, 2) indices of operations, by cell type, node and edge.
-            states: input states of the edges, in the same shape.
-            n_out: (n, 2) number of nodes that the normal and the reduction cell of each row
-                concatenate; by default all of them.
+            operations: (n, 2, n_nodes, 2) indices of operations; the dimensions are network, cell
+                type,
+            node and edge.
+            states: (n, 2, n_nodes, 2) input states of the edges.
+            n_out: (n, 2) numbers of nodes that the normal and the reduction cell of each network
+                concatenate; by default, all nodes.
 
         Returns:
-            (n, 2) int64, params and MACs.
+            (n, 2) int64, parameters and MACs.
         """
         cell_types = np.arange(2).reshape(1, 2, 1, 1)
         edges = self.table[cell_types, states, operations].sum(axis=(1, 2, 3))
@@ -143,10 +150,10 @@ class CellCosts:
         return counts
 
     def largest(self) -> np.ndarray:
-        """Return (2,) upper bounds of params and of MACs in the search space.
+        """Return (2,) upper bounds of parameters and MACs in the search space.
 
-        Each is attained if every edge can be of the most expensive operation and input state, but
-        not necessarily both by the same network.
+        A network attains a bound if each of its edges has the most expensive operation and input
+        state; the two bounds may require different networks.
         """
         total: np.ndarray = self.fixed[-1, -1].copy()
         for cell_type in (0, 1):
@@ -156,7 +163,7 @@ class CellCosts:
 
 
 def _preprocessing_cost(cells: Sequence[CellShape]) -> np.ndarray:
-    """Return (2,) params and MACs of the layers that preprocess the inputs of the cells."""
+    """Return (2,) parameters and MACs of the layers that preprocess the inputs of the cells."""
     total = np.zeros(2, dtype=np.int64)
     for cell in cells:
         c, area = cell.channels, cell.side**2
@@ -166,13 +173,13 @@ def _preprocessing_cost(cells: Sequence[CellShape]) -> np.ndarray:
 
 
 def _classifier_cost(last: CellShape, n_out: tuple[int, int], n_classes: int) -> np.ndarray:
-    """Return (2,) params and MACs of the classifier after the last cell."""
+    """Return (2,) parameters and MACs of the classifier after the last cell."""
     weights = n_out[int(last.reduction)] * last.channels * n_classes
     return np.array([weights + n_classes, weights])
 
 
 def _stem_cost(in_channels: int, channels: int, image_size: int) -> np.ndarray:
-    """Return (2,) params and MACs of :class:`~moonas.nets.cells.Stem`."""
+    """Return (2,) parameters and MACs of :class:`~moonas.nets.cells.Stem`."""
     if image_size < IMAGENET_SIDE:
         out = STEM_MULTIPLIER * channels
         weights = 9 * in_channels * out

@@ -1,4 +1,4 @@
-"""Devices that networks run on, and deterministic computation on them."""
+"""Selection of the device that networks run on, and deterministic computation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def resolve_device(name: str) -> torch.device:
             none.
 
     Raises:
-        ValueError: the name is unknown, or this machine has no such device.
+        ValueError: if the name is unknown, or this machine has no device with this name.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -44,12 +44,12 @@ def resolve_device(name: str) -> torch.device:
 
 @contextmanager
 def repeatable(threads: int) -> Iterator[None]:
-    """Compute deterministically in this context: the same inputs give the same bits.
+    """Compute deterministically in this context: equal inputs produce bit-identical results.
 
-    PyTorch uses ``threads`` threads, because their number changes the order of summation and thus
-    the last bits of a result, and cuDNN uses deterministic algorithms. Previous settings are
-    restored on exit. The cuDNN flags belong to the whole process, so they are restored when the
-    last Python thread leaves the context.
+    PyTorch uses a fixed number of threads, because this number affects the order of summation and
+    thus the last bits of a result. cuDNN uses deterministic algorithms. Previous settings are
+    restored on exit. The cuDNN flags apply to the whole process, so they are restored when the last
+    Python thread leaves the context.
 
     Args:
         threads: number of PyTorch threads.
@@ -65,12 +65,12 @@ def repeatable(threads: int) -> Iterator[None]:
 
 
 class _DeterministicCudnn:
-    """Makes cuDNN deterministic while at least one thread has entered."""
+    """Makes cuDNN deterministic while at least one Python thread is in the context."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._n_entered = 0
-        self._before = (False, False)  # flags benchmark and deterministic
+        self._before = (False, False)  # previous flags benchmark and deterministic
 
     def enter(self) -> None:
         cudnn = torch.backends.cudnn
@@ -99,13 +99,13 @@ def map_in_threads(
     threads: int,
     device: torch.device,
 ) -> list[Result]:
-    """Apply a function to each item in inference mode; on a CPU, in several Python threads.
+    """Apply a function to each item in inference mode, on a CPU in several Python threads.
 
-    The result for an item must not depend on other calls, so that ``workers`` only affects speed.
+    The result for an item must not depend on other calls; then ``workers`` affects only the speed.
 
     Args:
-        function: item -> result; it is called from several threads.
-        items: arguments of the calls.
+        function: item -> result; it must be thread-safe.
+        items: arguments of the function, one per call.
         workers: number of concurrent calls on a CPU; on a GPU, calls are sequential.
         threads: number of PyTorch threads per call.
         device: device that the function computes on.
@@ -121,7 +121,7 @@ def map_in_threads(
     with repeatable(threads):
         if device.type != "cpu" or workers == 1:
             return [infer(item) for item in items]
-        # In some builds of PyTorch, a new Python thread starts with another number of threads.
+        # In some builds of PyTorch, each Python thread must set the number of PyTorch threads.
         with ThreadPoolExecutor(
             workers, initializer=torch.set_num_threads, initargs=(threads,)
         ) as pool:

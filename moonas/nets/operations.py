@@ -24,7 +24,7 @@ LBC_DENSITY = 0.5  # fraction of non-zero weights in the fixed kernel of a local
 def affine_batch_norm(channels: int) -> nn.BatchNorm2d:
     """Return batch normalization with scale, shift and running statistics.
 
-    Stand-alone networks use it.
+    Stand-alone networks use this layer.
     """
     return nn.BatchNorm2d(channels)
 
@@ -32,7 +32,8 @@ def affine_batch_norm(channels: int) -> nn.BatchNorm2d:
 def nonaffine_batch_norm(channels: int) -> nn.BatchNorm2d:
     """Return batch normalization by batch statistics, without scale, shift or running statistics.
 
-    Supernets use it: each path is normalized by its own statistics, in training and evaluation.
+    Supernets use this layer, so each path is normalized by the statistics of the path, in training
+    and evaluation.
     """
     return nn.BatchNorm2d(channels, affine=False, track_running_stats=False)
 
@@ -49,11 +50,11 @@ def use_batch_statistics(module: nn.Module) -> None:
 
 
 def select_input_channels(weight: Tensor, channels: Sequence[slice]) -> Tensor:
-    """Return the part of a weight that is applied to some of the input channels.
+    """Return the part of a weight tensor that is applied to the given input channels.
 
     Args:
-        weight: (c_out, c_in, ...), of a convolution or a linear layer.
-        channels: slices of the input channels, in the order in which the input holds them.
+        weight: (c_out, c_in, ...), weight of a convolution or a linear layer.
+        channels: slices of the c_in channels, in the order in which the input contains them.
 
     Returns:
         (c_out, number of selected channels, ...).
@@ -62,7 +63,7 @@ def select_input_channels(weight: Tensor, channels: Sequence[slice]) -> Tensor:
 
 
 def _convolve(conv: nn.Conv2d, x: Tensor, channels: Sequence[slice] | None) -> Tensor:
-    """Apply ``conv`` to ``x``, which holds all input channels or only the given slices of them."""
+    """Apply ``conv`` to ``x``, which contains all input channels or only the given slices."""
     if channels is None:
         out: Tensor = conv(x)
         return out
@@ -71,7 +72,7 @@ def _convolve(conv: nn.Conv2d, x: Tensor, channels: Sequence[slice] | None) -> T
 
 
 class ReluConvNorm(nn.Sequential):
-    """ReLU, 1x1 convolution without bias, normalization.
+    """A ReLU, a 1x1 convolution without bias, and a normalization layer.
 
     Args:
         c_in: number of input channels.
@@ -87,7 +88,7 @@ class ReluConvNorm(nn.Sequential):
 
         Args:
             x: (b, c_in, h, w), or fewer channels if ``channels`` is given.
-            channels: slices of the c_in input channels that ``x`` holds; None means all.
+            channels: slices of the c_in input channels that ``x`` contains; None means all.
 
         Returns:
             (b, c_out, h, w).
@@ -99,10 +100,10 @@ class ReluConvNorm(nn.Sequential):
 
 
 class FactorizedReduce(nn.Module):
-    """Halve the spatial size with two 1x1 convolutions of stride 2, one shifted by one pixel.
+    """Halves the spatial size with two 1x1 convolutions of stride 2, one shifted by one pixel.
 
-    An odd side is padded by one pixel, so that the output side is ceil(side / 2), as for every
-    other operation of stride 2.
+    An odd side length is padded by one pixel, so the output has side length ceil(side / 2), like
+    the output of all other operations with stride 2.
 
     Args:
         c_in: number of input channels.
@@ -121,7 +122,7 @@ class FactorizedReduce(nn.Module):
 
         Args:
             x: (b, c_in, h, w), or fewer channels if ``channels`` is given.
-            channels: slices of the c_in input channels that ``x`` holds; None means all.
+            channels: slices of the c_in input channels that ``x`` contains; None means all.
 
         Returns:
             (b, c_out, ceil(h / 2), ceil(w / 2)).
@@ -156,8 +157,8 @@ class SqueezeExcitation(nn.Module):
 class EfficientChannelAttention(nn.Module):
     """Efficient channel attention (Wang et al., 2020), with kernel size 3.
 
-    The gate of a channel depends on its mean and the means of its two neighbours. It has three
-    weights and no bias, whatever the number of channels.
+    The gate of a channel depends on its mean and the means of its two neighbors. The layer
+    has three weights and no bias, regardless of the number of channels.
     """
 
     def __init__(self) -> None:
@@ -175,11 +176,11 @@ def local_binary_conv(channels: int, kernel: int, stride: int, norm: MakeNorm) -
 
     It consists of normalization, a convolution with fixed random weights (+1 and -1 with
     probability 1/4 each, otherwise 0), ReLU, and a trainable 1x1 convolution. The fixed weights are
-    in the state dict but do not count as parameters; their multiply-adds count like any others.
+    in the state dict but are not counted as parameters; their multiply-adds are counted.
 
     Args:
         channels: number of input and output channels.
-        kernel: side of the fixed kernel, odd.
+        kernel: side length of the fixed kernel, odd.
         stride: stride of the fixed convolution.
         norm: number of channels -> normalization layer.
     """
@@ -220,16 +221,17 @@ def build_operation(
         channels: number of input and output channels.
         stride: 1 or 2.
         norm: number of channels -> normalization layer.
-        last_norm: the same, for the layer appended to operations that end without normalization:
-            pooling, attention and local binary convolutions. Supernets pass it to bring all paths
-            to the same scale. None appends nothing, as in the final networks of DARTS.
+        last_norm: number of channels -> normalization layer that is appended to operations that end
+            without normalization: pooling, attention and local binary convolutions. Supernets use
+            it to bring all paths to the same scale. None appends nothing, as in the final networks
+            of DARTS.
 
     Returns:
         A module, (b, channels, h, w) -> (b, channels, ceil(h / stride), ceil(w / stride)); None for
         ``none``, which has no output.
 
     Raises:
-        ValueError: the name is unknown.
+        ValueError: if the name is unknown.
     """
     if name == "none":
         return None
@@ -254,7 +256,7 @@ def build_operation(
 
 
 def _without_last_norm(name: str, channels: int, stride: int, norm: MakeNorm) -> nn.Module | None:
-    """Build an operation that ends without normalization; return None for all other names."""
+    """Build an operation that ends without normalization; return None for any other operation."""
     average = nn.AvgPool2d(3, stride, 1, count_include_pad=False)
     if name == "max_pool_3x3":
         return nn.MaxPool2d(3, stride, 1)
@@ -279,21 +281,21 @@ def operation_cost(
 ) -> tuple[int, int]:
     """Return the numbers of parameters and multiply-adds of an operation.
 
-    Only convolutions and linear layers have multiply-adds.
+    Only the multiply-adds of convolutions and linear layers are counted.
 
     Args:
         name: name of the operation, see :func:`build_operation`.
         channels: number of input and output channels.
         stride: 1 or 2.
         side: side length of the input in pixels.
-        affine: whether normalization layers have a scale and a shift, 2 parameters per channel.
-        last_norm: whether operations that end without normalization are followed by one.
+        affine: whether normalization layers have a scale and a shift per channel.
+        last_norm: whether normalization is appended to operations that end without normalization.
 
     Returns:
         (params, macs).
 
     Raises:
-        ValueError: the name is unknown.
+        ValueError: if the name is unknown.
     """
     area = (-(-side // stride)) ** 2  # pixels of the output
     norm = 2 * channels * affine
@@ -309,7 +311,7 @@ def operation_cost(
     if name == "eca_3x3":
         return 3 + norm * last_norm, 3 * channels
     if name == "conv_1x7_7x1":
-        weights = 7 * channels**2  # of each of the two convolutions
+        weights = 7 * channels**2  # per convolution
         area_between = side * -(-side // stride)  # pixels after the 1x7 convolution
         return 2 * weights + norm, weights * (area_between + area)
     kind, kernel = _parse_convolution(name)

@@ -1,4 +1,4 @@
-"""Seeds and random generators for each purpose, all derived from the seed of the run."""
+"""Seeds and random generators for the purposes of a run, derived from the seed of the run."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from contextlib import contextmanager
 
 import torch
 
-_global_state = threading.RLock()
+_global_rng_lock = threading.RLock()
 
 
 def derived_seed(seed: int | str, *purpose: object) -> int:
     """Return a seed in [0, 2**63) for one purpose of a run.
 
-    Seeds for different purposes are statistically independent.
+    The seeds for different purposes are statistically independent.
 
     Args:
-        seed: seed of the run, or a name for what belongs to no run.
+        seed: seed of the run; a name if the seed must not depend on a run.
         purpose: words and numbers that identify the purpose.
     """
     text = "/".join(str(part) for part in (seed, *purpose))
@@ -26,23 +26,24 @@ def derived_seed(seed: int | str, *purpose: object) -> int:
 
 
 def generator(seed: int | str, *purpose: object) -> torch.Generator:
-    """Return a generator for one purpose of a run, see :func:`derived_seed`.
+    """Return a random generator for one purpose of a run, see :func:`derived_seed`.
 
-    It is always on the CPU, so that random numbers do not depend on the device of the networks.
+    The generator is always on the CPU, so that random numbers do not depend on the device of the
+    networks.
     """
     return torch.Generator().manual_seed(derived_seed(seed, *purpose))
 
 
 @contextmanager
 def initial_weights(seed: int | str, *purpose: object) -> Iterator[None]:
-    """Initialize modules that are built in this context from ``derived_seed(seed, *purpose)``.
+    """Seed the initial weights of modules built in this context by :func:`derived_seed`.
 
     The state of PyTorch's global CPU generator is restored on exit. Because all threads share that
-    generator, only one thread at a time can be in this context.
+    generator, threads wait until no other thread is in this context.
     """
-    with _global_state:
+    with _global_rng_lock:
         before = torch.get_rng_state()
-        # torch.manual_seed would also seed the generators of GPUs.
+        # torch.manual_seed would also seed the GPU generators.
         torch.default_generator.manual_seed(derived_seed(seed, *purpose))
         try:
             yield

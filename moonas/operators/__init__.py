@@ -1,4 +1,4 @@
-"""Sampling, crossover, mutation and duplicate elimination for each kind of gene. No torch."""
+"""Sampling, crossover, mutation and duplicate elimination for all kinds of genes. No torch."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = [
     "SegmentFlip",
     "operators_for",
 ]
-RENAMED = {  # names of earlier versions
+RENAMED = {  # class name in earlier versions -> current name
     "MixedMoves": "MixedMutation",
     "NewRow": "EvaluatedRow",
     "PolynomialMoves": "PolynomialMutation",

@@ -18,11 +18,11 @@ def cross_blocks(
     blocks: Sequence[Sequence[np.ndarray]],
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Create one child of each pair of rows, which exchange either a whole block or one node.
+    """Create one child per pair of parents, which exchange either a whole block or a single node.
 
-    Blocks and nodes are exchanged with probability 1/2 each. The block is sampled uniformly from
-    all blocks, the node uniformly from the nodes of all blocks. One of the two children of an
-    exchange is returned, each with probability 1/2.
+    The parents exchange a block with probability 1/2, otherwise a node. The block is sampled
+    uniformly from all blocks, the node uniformly from the nodes of all blocks. An exchange creates
+    two children; one of them, selected at random, is returned.
 
     Args:
         A: (n, n_var) ints, the first parents.
@@ -42,7 +42,7 @@ def cross_blocks(
     block = rng.integers(n_blocks, size=n)
     node = rng.integers(n_blocks, len(exchanges), size=n)
     exchanged = masks[np.where(rng.random(n) < 0.5, block, node)]
-    second_child = rng.random((n, 1)) < 0.5  # which has the complement of the first child's genes
+    second_child = rng.random((n, 1)) < 0.5  # its genes come from the opposite parents
     return np.where(exchanged ^ second_child, B, A)
 
 

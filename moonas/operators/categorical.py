@@ -13,16 +13,18 @@ if TYPE_CHECKING:
 
 
 def sample_genes(n_choices: np.ndarray, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-    """Sample uniform rows, (n_samples, n_var) int64, gene j in [0, n_choices[j])."""
+    """Sample rows uniformly: (n_samples, n_var) int64, gene j in [0, n_choices[j])."""
     return rng.integers(0, n_choices, size=(n_samples, len(n_choices)))
 
 
-def other_choices(X: np.ndarray, n_choices: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Sample a different choice for each gene uniformly.
+def sample_different_choices(
+    X: np.ndarray, n_choices: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Sample a new value for each gene, uniformly from all values except the current one.
 
     Args:
         X: (n, n_var) ints, gene j in [0, n_choices[j]).
-        n_choices: (n_var,) number of choices; the gene is unchanged if there is one choice.
+        n_choices: (n_var,) number of choices; a gene with one choice never changes.
         rng: ``numpy.random.Generator``.
 
     Returns:
@@ -41,13 +43,13 @@ def reset_genes(
     Args:
         X: (n, n_var) ints, gene j in [0, n_choices[j]).
         n_choices: (n_var,) number of choices; a gene with one choice never changes.
-        prob: probability per gene, in [0, 1].
+        prob: mutation probability per gene, in [0, 1].
         rng: ``numpy.random.Generator``.
 
     Returns:
         A new (n, n_var) array with the dtype of X.
     """
-    replacements = other_choices(X, n_choices, rng)
+    replacements = sample_different_choices(X, n_choices, rng)
     mutated = (rng.random(X.shape) < prob) & (n_choices > 1)
     return np.where(mutated, replacements, X).astype(X.dtype)
 
@@ -67,11 +69,11 @@ class CategoricalSampling(Sampling):
 
 
 class ResetGenes(Mutation):
-    """Random resetting mutation: :func:`reset_genes` of the problem's genes.
+    """Random resetting mutation: applies :func:`reset_genes` to the problem's genes.
 
     Args:
-        n_genes: mean number of genes to change per row, in (0, n_var]; genes with one choice are
-            not counted.
+        n_genes: mean number of changed genes per row, in (0, n_var]; a gene with one choice never
+            changes.
     """
 
     def __init__(self, n_genes: float = 1.0) -> None:

@@ -1,4 +1,4 @@
-"""Default operators of a problem, chosen by its kinds of genes."""
+"""Default operators of a problem, chosen by the kinds of its genes."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def operators_for(problem: ArchitectureProblem) -> dict[str, Any]:
     """Return sampling, crossover, mutation and duplicate elimination for a problem's genes.
 
-    Labels (integers from 0) and bits are categorical: they are sampled uniformly, nodes are
-    exchanged by crossover, and mutation changes one gene on average. Other integers and real
-    numbers are ordered: they have simulated binary crossover and polynomial mutation.
+    Labels (integers from 0) and bits are categorical: they are sampled uniformly, crossover
+    exchanges nodes, and mutation changes one gene on average. Other integers and real numbers are
+    ordered: they use simulated binary crossover and polynomial mutation.
 
     Args:
         problem: an :class:`~moonas.problem.ArchitectureProblem`.

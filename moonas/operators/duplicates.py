@@ -1,4 +1,4 @@
-"""Exact duplicate elimination by a key of each row, in time linear in the population."""
+"""Exact duplicate elimination by hashing, in time linear in the population size."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class SameArchitecture(DuplicateElimination):
     """Eliminates an individual if an earlier one decodes to the same architecture.
 
     Args:
-        decode: maps a row to its architecture, which must be hashable.
+        decode: row -> its architecture, which must be hashable.
     """
 
     def __init__(self, decode: Callable[[np.ndarray], Hashable]) -> None:
@@ -38,7 +38,7 @@ class SameArchitecture(DuplicateElimination):
 class SameRow(SameArchitecture):
     """Eliminates an individual if an earlier one has a row with the same bytes.
 
-    All rows must have the same dtype, as those of moonas's operators do.
+    All rows must have the same dtype; the operators of moonas ensure this.
     """
 
     def __init__(self) -> None:
@@ -46,21 +46,21 @@ class SameRow(SameArchitecture):
 
 
 class EvaluatedRow(SameRow):
-    """Eliminates an individual if its row is a duplicate, or was evaluated earlier in the run.
+    """Eliminates an individual if its row is a duplicate or has already been evaluated in the run.
 
-    No evaluation is wasted on a row that the survival has dropped and mating has found again. Use
-    this only for problems whose objectives do not change during a run. pymoo ends the run when the
-    search space is exhausted.
+    Mating can recreate a row that the survival has removed; such a row is not evaluated again. Use
+    this class only for problems whose objectives do not change during a run. pymoo ends the run
+    when the search space is exhausted.
 
     Args:
-        problem: an :class:`~moonas.problem.ArchitectureProblem`, whose session knows the rows that
-            were evaluated.
+        problem: an :class:`~moonas.problem.ArchitectureProblem`, whose session records the
+            evaluated rows.
     """
 
     def __init__(self, problem: ArchitectureProblem) -> None:
         super().__init__()
         self.problem = problem
-        self.previous_run: str | None = ""  # token of the session at the first call; "" before it
+        self.previous_run: str | None = ""  # session token at the first call; "" before
 
     def _do(self, pop: Population, other: Population | None, is_duplicate: np.ndarray) -> Any:
         if self.previous_run == "":

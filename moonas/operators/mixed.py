@@ -1,8 +1,8 @@
-"""Operators for rows of integers and real numbers, see :class:`moonas.spaces.genes.Genes`.
+"""Operators for rows of integer and real genes, see :class:`moonas.spaces.genes.Genes`.
 
-All genes are ordered. Crossover treats an integer as a real number in [low - 1/2, high + 1/2] and
-rounds the result, so that each value covers an interval of the same length. Mutation of integers is
-that of :mod:`moonas.operators.ordered`.
+The values of all genes are ordered. Crossover treats an integer as a real number in [low - 1/2,
+high + 1/2] and rounds the result, so that each value covers an interval of the same length.
+Integers are mutated as in :mod:`moonas.operators.ordered`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 def sample_mixed(genes: Genes, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-    """Sample uniform rows within the bounds, (n_samples, n_var) with the dtype of the genes."""
+    """Sample rows uniformly within the bounds: (n_samples, n_var), with the dtype of the genes."""
     low, high = _real_bounds(genes)
-    return _rounded(rng.uniform(low, high, size=(n_samples, len(low))), genes)
+    return _round_integers(rng.uniform(low, high, size=(n_samples, len(low))), genes)
 
 
 def cross_mixed(
@@ -37,8 +37,8 @@ def cross_mixed(
     Args:
         A: (n, n_var) rows, the first parents.
         B: (n, n_var) rows, the second parents.
-        genes: a :class:`~moonas.spaces.genes.Genes`.
-        eta: distribution index; children are closer to their parents if it is larger.
+        genes: bounds and kinds of the genes, a :class:`~moonas.spaces.genes.Genes`.
+        eta: distribution index; a larger index creates children closer to their parents.
         rng: ``numpy.random.Generator``.
 
     Returns:
@@ -48,7 +48,7 @@ def cross_mixed(
     parents = np.stack([A, B]).astype(float)
     half, index = np.full((len(A), 1), 0.5), np.full((len(A), 1), float(eta))
     children = cross_sbx(parents, low, high, index, half, half, random_state=rng)
-    first, second = _rounded(children, genes)
+    first, second = _round_integers(children, genes)
     return first, second
 
 
@@ -59,10 +59,10 @@ def mutate_mixed(
 
     Args:
         X: (n, n_var) rows.
-        genes: a :class:`~moonas.spaces.genes.Genes`.
-        prob: probability per gene, in [0, 1].
-        eta: distribution index; mutants are closer to the original if it is larger. Integers
-            follow the distribution conditional on a change.
+        genes: bounds and kinds of the genes, a :class:`~moonas.spaces.genes.Genes`.
+        prob: mutation probability per gene, in [0, 1].
+        eta: distribution index; a larger index creates mutants closer to the original. A mutated
+            integer always changes.
         rng: ``numpy.random.Generator``.
 
     Returns:
@@ -81,13 +81,13 @@ def mutate_mixed(
 
 
 def _real_bounds(genes: Genes) -> tuple[np.ndarray, np.ndarray]:
-    """Return (n_var,) lower and upper bounds before rounding: integers have 1/2 more."""
+    """Return (n_var,) lower and upper bounds before rounding: wider by 1/2 for integers."""
     margin = np.where(genes.real, 0, 0.5)
     return genes.low - margin, genes.high + margin
 
 
-def _rounded(X: np.ndarray, genes: Genes) -> np.ndarray:
-    """Round the integers of rows, (..., n_var), and convert to the dtype of the genes."""
+def _round_integers(X: np.ndarray, genes: Genes) -> np.ndarray:
+    """Round the integer genes of rows, (..., n_var), and convert the rows to the genes' dtype."""
     rounded = np.where(genes.real, X, np.floor(X + 0.5))
     return np.clip(rounded, genes.low, genes.high).astype(genes.dtype)
 
@@ -133,7 +133,7 @@ class MixedMutation(Mutation):
     """Applies :func:`mutate_mixed` to the problem's genes.
 
     Args:
-        prob_gene: probability per gene that it is mutated.
+        prob_gene: mutation probability per gene.
         eta: distribution index; 20 is pymoo's default.
     """
 

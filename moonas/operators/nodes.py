@@ -1,4 +1,4 @@
-"""Crossover and mutation of whole nodes: the genes that encode a node change together."""
+"""Crossover and mutation of nodes: all genes that encode a node change together."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def reset_nodes(
     Args:
         X: (n, n_var) ints.
         nodes: list of arrays of column indices, the genes of each node.
-        n_choices: (n_var,) number of choices of each gene.
+        n_choices: (n_var,) number of possible values of each gene.
         prob: probability per node, in [0, 1].
         rng: ``numpy.random.Generator``.
 
@@ -88,7 +88,7 @@ class NodeCrossover(Crossover):
     """Applies :func:`cross_nodes` to ``problem.nodes``: two parents, two children.
 
     Args:
-        prob_node: probability per node that it is exchanged; 0.5 in CARS (section 4.1).
+        prob_node: probability that a node is exchanged; 0.5 in CARS (section 4.1).
         prob: probability that a pair of parents is crossed over.
     """
 
@@ -111,7 +111,7 @@ class NodeReset(Mutation):
     """Applies :func:`reset_nodes` to ``problem.nodes``.
 
     Args:
-        prob_node: probability per node that it is resampled; 0.5 in CARS (section 4.1).
+        prob_node: probability that a node is resampled; 0.5 in CARS (section 4.1).
         prob: probability that a row is mutated.
     """
 

@@ -1,4 +1,4 @@
-"""Polynomial mutation of ordered genes, which prefers neighboring values."""
+"""Polynomial mutation of integer genes with ordered values, which prefers neighboring values."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ if TYPE_CHECKING:
 def transition_probabilities(k: int, eta: float) -> np.ndarray:
     """Compute the probability of each mutation of a gene with ``k`` ordered values.
 
-    This is Deb's bounded polynomial mutation on [-0.5, k - 0.5], rounded, conditional on a change
-    of the value. Each value covers an interval of length one, so that the two ends are not
-    favored. A gene with two values always changes, whereas the rounded operator rarely changes it.
+    Deb's bounded polynomial mutation is applied on [-0.5, k - 0.5], its result is rounded, and the
+    probabilities are conditional on a change of the value. Each value covers an interval of length
+    one, so the first and the last value are not favored. A gene with two values always changes,
+    although polynomial mutation with rounding would rarely change it.
 
     Args:
         k: number of values, at least 1.
-        eta: distribution index, at least 0; nearby values are more probable if it is larger.
+        eta: distribution index, at least 0; a larger index makes nearby values more probable.
 
     Returns:
-        (k, k) floats, from row to column; the diagonal is zero and rows sum to 1 (for k = 1, a
-        single zero).
+        (k, k) floats, probabilities of changing from the row's value to the column's value; the
+        diagonal is zero and rows sum to 1. For k = 1, the only element is zero.
     """
     table = np.zeros((k, k))
     if k == 1:
         return table
     edges = np.arange(k + 1) - 0.5
     for value in range(k):
-        step = (edges - value) / k  # displacement in units of the range
+        step = (edges - value) / k  # displacement as a fraction of the range
         low, high = (value + 0.5) / k, (k - 0.5 - value) / k  # distances to the bounds
         a, b = (1 - low) ** (eta + 1), (1 - high) ** (eta + 1)
         down = ((1 + np.minimum(step, 0)) ** (eta + 1) - a) / (2 * (1 - a))
@@ -45,12 +46,12 @@ def transition_probabilities(k: int, eta: float) -> np.ndarray:
 def mutate_ordered(
     X: np.ndarray, n_choices: np.ndarray, prob: float, eta: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Mutate each gene with probability ``prob`` by :func:`transition_probabilities`.
+    """Mutate each gene with probability ``prob``, according to :func:`transition_probabilities`.
 
     Args:
         X: (n, n_var) ints, gene j in [0, n_choices[j]).
-        n_choices: (n_var,) number of values; a gene with one value never changes.
-        prob: probability per gene, in [0, 1].
+        n_choices: (n_var,) number of values of each gene; a gene with one value never changes.
+        prob: mutation probability per gene, in [0, 1].
         eta: distribution index, at least 0.
         rng: ``numpy.random.Generator``.
 
@@ -73,8 +74,8 @@ class PolynomialMutation(Mutation):
     """Applies :func:`mutate_ordered` to the problem's genes.
 
     Args:
-        n_genes: mean number of genes to change per row, in (0, n_var]; genes with one value are
-            not counted.
+        n_genes: mean number of changed genes per row, in (0, n_var]; a gene with one value never
+            changes.
         eta: distribution index; 3 as in NSGA-Net's release.
     """
 

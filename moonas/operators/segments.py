@@ -1,4 +1,4 @@
-"""Crossover and mutation of segments of bits (Shu et al., 2019, and their release)."""
+"""Crossover and mutation of contiguous segments of bits (Shu et al., 2019, and their code)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def sample_bits(n: int, n_var: int, density: float, rng: np.random.Generator) ->
 
 
 def sample_segments(n: int, n_var: int, rng: np.random.Generator) -> np.ndarray:
-    """Sample n segments of a row uniformly, excluding empty ones and the whole row.
+    """Sample n segments of a row uniformly, excluding the empty segment and the whole row.
 
     Args:
         n: number of segments.
-        n_var: length of a row, at least 2.
+        n_var: number of bits of a row, at least 2.
         rng: ``numpy.random.Generator``.
 
     Returns:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from moonas.data import load, split
-from moonas.metrics.features import pixels_of
+from moonas.metrics.features import denormalize
 from moonas.settings import require
 
 from . import digits
@@ -79,7 +79,7 @@ def load_data(settings: CycleSettings, info: DomainsInfo) -> dict[str, Domain]:
     rows_a, rows_b = split(data.labels, len(data.labels) // 2)
 
     def domain(rows: np.ndarray, render: Callable[[torch.Tensor, int], torch.Tensor]) -> Domain:
-        rendered = _to_bytes(render(pixels_of(data, data.images), TEXTURE_SEEDS["search"]))
+        rendered = _to_bytes(render(denormalize(data, data.images), TEXTURE_SEEDS["search"]))
         n_train = round(settings.train_share * len(rows))
         enough = MIN_IMAGES <= n_train <= len(rows) - MIN_IMAGES
         require(
@@ -93,7 +93,7 @@ def load_data(settings: CycleSettings, info: DomainsInfo) -> dict[str, Domain]:
         return Domain(
             rendered[rows[train]],
             rendered[rows[validation]],
-            _to_bytes(render(pixels_of(data, data.test_images), TEXTURE_SEEDS["test"])),
+            _to_bytes(render(denormalize(data, data.test_images), TEXTURE_SEEDS["test"])),
             rendered,
             data.labels,
             data.test_labels,

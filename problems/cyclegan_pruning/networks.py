@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from moonas.nets.parts import Part, layer_part, unique
+from moonas.nets.parts import Part, layer_part, unique_parts
 
 from .channels import Convolution
 
@@ -139,7 +139,7 @@ def convolutions(net: nn.Module, side: int) -> list[Part]:
     net(torch.zeros(1, 3, side, side, device="meta"))
     for hook in hooks:
         hook.remove()
-    return unique(parts)
+    return unique_parts(parts)
 
 
 def _convolution_part(layer: Convolution, side: int) -> Part:

@@ -17,11 +17,11 @@ from moonas.files import cached
 from moonas.files.tensors import tensor_bytes
 from moonas.metrics.features import (
     Extractor,
-    check_labels,
     classifier,
     classifier_name,
+    denormalize,
     inception,
-    pixels_of,
+    require_one_label_per_image,
 )
 from moonas.metrics.frechet import FrechetDistance, Moments, moments
 from moonas.metrics.inception_score import inception_score
@@ -48,7 +48,7 @@ def quality_columns(settings: ImageQualitySettings, info: DataInfo) -> list[Colu
     """
     unit = "inception"
     if settings.features == "classifier":
-        check_labels(info)
+        require_one_label_per_image(info)
         unit = classifier_name(info)
     ceiling = CEILINGS[settings.features]
     return [
@@ -103,11 +103,11 @@ class ImageQuality:
             self.extract = inception(self.device, s.inception_weights)
         else:
             self.extract = classifier(data, self.device)
-        real = pixels_of(data, data.test_images if self.final else data.images)
+        real = denormalize(data, data.test_images if self.final else data.images)
         if len(real) < 2:
             raise ValueError(f"FID requires at least 2 real images; {s.data} has {len(real)}.")
         self.distance = FrechetDistance(self._moments(real))
-        images = (2 * pixels_of(data, data.images) - 1).to(self.device)
+        images = (2 * denormalize(data, data.images) - 1).to(self.device)
         self.images = images.contiguous(memory_format=torch.channels_last)
 
     def _moments(self, real: torch.Tensor) -> Moments:

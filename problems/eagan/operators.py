@@ -9,7 +9,7 @@ from pymoo.core.crossover import Crossover
 from pymoo.core.mutation import Mutation
 from pymoo.core.repair import Repair
 
-from moonas.operators.categorical import other_choices
+from moonas.operators.categorical import sample_different_choices
 
 
 def choose_one_gene(allowed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -58,7 +58,7 @@ def mutate_edge(X: np.ndarray, n_choices: np.ndarray, rng: np.random.Generator) 
         A new (n, n_var) array.
     """
     mutated = choose_one_gene(np.broadcast_to(n_choices > 1, X.shape), rng)
-    return np.where(mutated, other_choices(X, n_choices, rng), X).astype(X.dtype)
+    return np.where(mutated, sample_different_choices(X, n_choices, rng), X).astype(X.dtype)
 
 
 class EdgeCrossover(Crossover):

@@ -95,7 +95,7 @@ class RelaxedNetwork(nn.Module):
     def __init__(self, candidates: np.ndarray, **shape: Any) -> None:
         super().__init__()
         network = CellNetworkShape(**shape)
-        shapes = network.stack((N_NODES, N_NODES))
+        shapes = network.cell_shapes((N_NODES, N_NODES))
         self.stem = Stem(network.in_channels, network.cells.stem, network.image_size)
         use_batch_statistics(self.stem)
         self.cells = nn.ModuleList(MixedCell(s, candidates[int(s.reduction)]) for s in shapes)

@@ -7,7 +7,7 @@ CHOICES = np.array([1, 2, 3, 8])
 NODES = [np.array([0, 2]), np.array([1, 3])]
 
 
-class Four(Problem):
+class FourGenes(Problem):
     n_choices, nodes = CHOICES, NODES
 
     def __init__(self):

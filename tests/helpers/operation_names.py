@@ -1,6 +1,6 @@
-"""The names of all candidate operations."""
+"""Names of all candidate operations."""
 
-NAMES = (
+OPERATION_NAMES = (
     "none",
     "max_pool_3x3",
     "avg_pool_3x3",

@@ -8,7 +8,7 @@ from toy import Toy
 
 from moonas import algorithm
 from moonas.algorithms.bayesian import (
-    SOURCE,
+    SOURCE_KEY,
     BayesianMating,
     BlockNetwork,
     softmax_shares,
@@ -16,20 +16,20 @@ from moonas.algorithms.bayesian import (
 )
 
 NODES = [np.array([0, 1]), np.array([2]), np.array([3])]
-CHOICES = np.array([2, 2, 3, 2])
+N_CHOICES = np.array([2, 2, 3, 2])
 ROWS = np.array([[0, 1, 2, 1], [0, 1, 2, 0], [0, 1, 0, 1], [1, 0, 2, 1], [0, 0, 1, 1]])
-SPACE = np.array(list(itertools.product(*map(range, CHOICES))))
-BLOCKS = [[np.arange(3)], [np.arange(3, 6)]]  # of the toy
+ALL_ROWS = np.array(list(itertools.product(*map(range, N_CHOICES))))
+BLOCKS = [[np.arange(3)], [np.arange(3, 6)]]  # of the problem Toy
 
 
 def expected_probability(row, strength=1.0, gene_strength=1.0):
-    """The probability of one row, written as a loop over nodes, genes and fitted rows."""
+    """Return the probability of one row, computed by a loop over nodes, genes and fitted rows."""
     probability, matching = 1.0, list(ROWS)
     for genes in NODES:
         prior = 1.0
         for g in genes:
             count = sum(a[g] == row[g] for a in ROWS)
-            prior *= (count + gene_strength / CHOICES[g]) / (len(ROWS) + gene_strength)
+            prior *= (count + gene_strength / N_CHOICES[g]) / (len(ROWS) + gene_strength)
         agreeing = [a for a in matching if all(a[g] == row[g] for g in genes)]
         probability *= (len(agreeing) + strength * prior) / (len(matching) + strength)
         matching = agreeing
@@ -37,50 +37,50 @@ def expected_probability(row, strength=1.0, gene_strength=1.0):
 
 
 @pytest.mark.parametrize("strength", [0.2, 1.0, 5.0])
-def test_probabilities_equal_a_plain_loop_and_sum_to_one(strength):
-    model = BlockNetwork(ROWS, NODES, CHOICES, strength)
-    probabilities = model.probability(SPACE)
-    expected = [expected_probability(row, strength) for row in SPACE]
+def test_probabilities_equal_the_result_of_a_loop_and_sum_to_one(strength):
+    model = BlockNetwork(ROWS, NODES, N_CHOICES, strength)
+    probabilities = model.probability(ALL_ROWS)
+    expected = [expected_probability(row, strength) for row in ALL_ROWS]
     assert np.allclose(probabilities, expected, rtol=1e-12)
     assert probabilities.sum() == pytest.approx(1)
     assert (probabilities > 0).all()
 
 
 @pytest.mark.parametrize("strength", [0.2, 5.0])
-def test_samples_follow_the_probabilities(strength):
-    model = BlockNetwork(ROWS, NODES, CHOICES, strength)
+def test_sample_frequencies_equal_the_probabilities(strength):
+    model = BlockNetwork(ROWS, NODES, N_CHOICES, strength)
     n = 40_000
     samples = model.sample(n, np.random.default_rng(0))
-    index = np.ravel_multi_index(samples.T, CHOICES)
-    observed = np.bincount(index, minlength=len(SPACE))
-    expected = n * model.probability(SPACE)
+    index = np.ravel_multi_index(samples.T, N_CHOICES)
+    observed = np.bincount(index, minlength=len(ALL_ROWS))
+    expected = n * model.probability(ALL_ROWS)
     statistic = ((observed - expected) ** 2 / expected).sum()
     # chi-square with 23 degrees of freedom has mean 23 and standard deviation sqrt(46)
     assert statistic < 23 + 4 * np.sqrt(46)
 
 
 def test_without_smoothing_only_fitted_rows_are_sampled():
-    model = BlockNetwork(ROWS, NODES, CHOICES, strength=1e-9)
+    model = BlockNetwork(ROWS, NODES, N_CHOICES, strength=1e-9)
     samples = {tuple(row) for row in model.sample(2000, np.random.default_rng(0)).tolist()}
     assert samples == {tuple(row) for row in ROWS.tolist()}
 
 
-def test_samples_stay_within_bounds_and_leave_genes_of_other_blocks_zero():
-    model = BlockNetwork(ROWS, NODES[1:], CHOICES, strength=100.0)
+def test_samples_are_within_bounds_and_genes_of_other_blocks_are_zero():
+    model = BlockNetwork(ROWS, NODES[1:], N_CHOICES, strength=100.0)
     samples = model.sample(2000, np.random.default_rng(0))
-    assert (samples >= 0).all() and (samples < CHOICES).all()
+    assert (samples >= 0).all() and (samples < N_CHOICES).all()
     assert (samples[:, :2] == 0).all()
     assert {tuple(r) for r in samples[:, 2:].tolist()} == set(itertools.product(range(3), range(2)))
 
 
-def test_shares_follow_equation_2():
+def test_shares_of_offspring_equal_equation_2():
     e = np.e
     assert np.allclose(softmax_shares([0.5, 0.5], [0.75, 0.25]), [0.5, 0.5])
     assert np.allclose(softmax_shares([1, 0], [0.75, 0.25]), [e / (e + 1), 1 / (e + 1)])
     assert softmax_shares([0, 1], [0, 1])[0] == pytest.approx(0.26894, abs=1e-5)
 
 
-def test_shares_do_not_change_if_a_source_had_no_offspring():
+def test_shares_of_offspring_do_not_change_if_a_source_had_no_offspring():
     assert softmax_shares([0.3, np.nan], [0.75, 0.25]).tolist() == [0.75, 0.25]
     assert softmax_shares([np.nan, 0.2], [0.6, 0.4]).tolist() == [0.6, 0.4]
 
@@ -90,20 +90,20 @@ def test_survival_rates_are_the_fractions_of_offspring_in_the_population():
         off = Population.new(X=np.zeros((5, 1)))
 
     for individual, source in zip(Generation.off, ["genetic"] * 3 + ["model"] * 2, strict=True):
-        individual.set(SOURCE, source)
+        individual.set(SOURCE_KEY, source)
     Generation.pop = Generation.off[[0, 2, 4]]
     assert survival_rates(Generation).tolist() == [2 / 3, 0.5]
 
 
 def run(name="nsga2", generations=12, **options):
-    """Run the toy with a wrapped mating; also return (genetic, model, shares) per generation."""
+    """Run Toy; return the result and (n_genetic, n_model, shares) per generation."""
     toy = Toy(population=12)
     search = algorithm(name, toy)
     search.mating = BayesianMating(search.mating, BLOCKS, **options)
     generation_log = []
 
     def callback(algorithm):
-        sources = [i.get(SOURCE) for i in algorithm.off]
+        sources = [i.get(SOURCE_KEY) for i in algorithm.off]
         shares = algorithm.mating.shares.tolist()
         generation_log.append((sources.count("genetic"), sources.count("model"), shares))
 
@@ -122,7 +122,7 @@ def test_the_model_is_first_used_after_two_thirds_of_the_budget_for_a_quarter_of
             assert 0.26 < shares[1] < 0.74
 
 
-def test_the_budget_can_be_given_in_generations():
+def test_the_budget_can_be_set_in_generations():
     _, generation_log = run(start=0.5, generations=8)
     n_model = [n for _, n, _ in generation_log]
     assert sum(n_model[:4]) == 0 and sum(n_model[4:]) > 0
@@ -130,7 +130,7 @@ def test_the_budget_can_be_given_in_generations():
 
 
 @pytest.mark.parametrize("name", ["nsga2", "nsga3", "smsemoa", "spea2"])
-def test_the_mating_of_any_genetic_algorithm_can_be_wrapped_and_is_deterministic(name):
+def test_bayesian_mating_is_deterministic_in_all_genetic_algorithms(name):
     first, generation_log = run(name, generations=6, start=0.3)
     second, _ = run(name, generations=6, start=0.3)
     assert np.array_equal(first.pop.get("X"), second.pop.get("X"))
@@ -140,7 +140,7 @@ def test_the_mating_of_any_genetic_algorithm_can_be_wrapped_and_is_deterministic
 
 
 def run_with_archive(nonstationary):
-    """Run 12 generations; return the toy, the algorithm and the rows of each generation."""
+    """Run Toy; return problem, algorithm, and the offspring and the population per generation."""
     toy = Toy(population=12, nonstationary=nonstationary)
     search = algorithm("nsga2", toy)
     search.mating = BayesianMating(search.mating, BLOCKS)
@@ -154,7 +154,7 @@ def run_with_archive(nonstationary):
     return toy, result.algorithm, evaluated, populations
 
 
-def test_the_archive_contains_each_evaluated_row_once():
+def test_the_archive_contains_every_evaluated_row_exactly_once():
     toy, search, evaluated, _ = run_with_archive(nonstationary=False)
     X, F = search.mating.archive
     rows = [tuple(row) for row in X.tolist()]
@@ -165,13 +165,13 @@ def test_the_archive_contains_each_evaluated_row_once():
     assert np.array_equal(toy.evaluate(X), F)
 
 
-def test_the_archive_contains_only_the_last_generation_if_objectives_change():
+def test_the_archive_contains_only_rows_of_the_last_generation_if_objectives_change():
     _, search, evaluated, populations = run_with_archive(nonstationary=True)
     rows = [tuple(row) for row in search.mating.archive[0].tolist()]
     assert set(rows) == {*evaluated[-2], *populations[-2]} and len(set(rows)) == len(rows)
 
 
-def test_the_model_is_fitted_to_the_best_rows():
+def test_the_models_of_all_blocks_are_fitted_to_the_same_best_rows():
     result, _ = run(generations=6, start=0.3, n_best=5)
     first, second = result.algorithm.mating.models
     assert len(first.X) == 5 and np.array_equal(first.X, second.X)

@@ -8,23 +8,23 @@ from pymoo.optimize import minimize
 
 from moonas.algorithms.coevolution import Coevolution, breed, selection_probabilities
 
-A = np.array([3.0, -2.0, 1.0, -4.0, 2.0])
-B = np.array([-1.0, 2.0, -3.0, 5.0])
+COSTS_A = np.array([3.0, -2.0, 1.0, -4.0, 2.0])
+COSTS_B = np.array([-1.0, 2.0, -3.0, 5.0])
 
 
 class Separable(Problem):
-    """Costs in closed form; with ``mixed`` each also depends on the partner's first bit."""
+    """A problem whose costs also depend on the partner if ``coupling`` is not zero."""
 
     species_bits = (5, 4)
 
-    def __init__(self, mixed=0.0):
+    def __init__(self, coupling=0.0):
         super().__init__(n_var=9, n_obj=1, xl=0, xu=1, vtype=int)
-        self.mixed, self.evaluated = mixed, []
+        self.coupling, self.evaluated = coupling, []
 
     def costs(self, X):
         p, q = np.hsplit(X, [5])
-        a = 10 + p @ A + self.mixed * (p[:, 0] != q[:, 0])
-        b = 10 + q @ B + self.mixed * (p[:, 0] != q[:, 0])
+        a = 10 + p @ COSTS_A + self.coupling * (p[:, 0] != q[:, 0])
+        b = 10 + q @ COSTS_B + self.coupling * (p[:, 0] != q[:, 0])
         return a, b
 
     def _evaluate(self, X, out, *args, **kwargs):
@@ -36,7 +36,7 @@ class Separable(Problem):
 def run(problem, generations=30, seed=1, **options):
     algorithm = Coevolution(pop_size=10, **options)
     result = minimize(problem, algorithm, ("n_gen", generations), seed=seed, copy_algorithm=False)
-    problem.final = problem.evaluated.pop()  # the pair of the two best individuals
+    problem.final_pair = problem.evaluated.pop()  # the pair of the two best individuals
     return result, algorithm
 
 
@@ -67,7 +67,7 @@ def test_copy_crossover_and_mutation_are_applied_with_their_probabilities():
     assert abs(children.any(axis=1).mean() - p) < 4 * np.sqrt(p * (1 - p) / n)
 
 
-def test_the_optimum_is_found_if_costs_are_separable():
+def test_coevolution_finds_the_optimum_of_separable_costs():
     problem = Separable()
     _, algorithm = run(problem)
     rows = np.array(list(itertools.product((0, 1), repeat=9)))
@@ -76,22 +76,22 @@ def test_the_optimum_is_found_if_costs_are_separable():
     assert np.array_equal(algorithm.best, optimum)
 
 
-def test_each_population_is_evaluated_with_the_others_best_of_the_previous_iteration():
-    problem = Separable(mixed=2.0)
+def test_the_partner_is_the_best_individual_of_the_other_population_in_the_previous_iteration():
+    problem = Separable(coupling=2.0)
     _, algorithm = run(problem, generations=6)
     k, best = algorithm.pop_size, np.ones(9, int)
     assert len(problem.evaluated) == 6
     for i, X in enumerate(problem.evaluated):
         assert len(X) == 2 * k
         assert (X[:k, 5:] == best[5:]).all() and (X[k:, :5] == best[:5]).all()
-        if i:  # the elites are first
+        if i:  # the first row of each population is its elite
             assert np.array_equal(X[0, :5], best[:5]) and np.array_equal(X[k, 5:], best[5:])
         a, b = problem.costs(X)
         best = np.concatenate([X[:k][a[:k].argmin(), :5], X[k:][b[k:].argmin(), 5:]])
     assert np.array_equal(best, algorithm.best)
 
 
-def test_separate_populations_are_always_evaluated_with_the_uncompressed_partner():
+def test_the_partner_of_separate_populations_always_consists_of_ones():
     problem = Separable()
     _, algorithm = run(problem, generations=5, separate=True)
     for X in problem.evaluated:
@@ -99,7 +99,7 @@ def test_separate_populations_are_always_evaluated_with_the_uncompressed_partner
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_best_cost_never_increases_with_an_unchanged_partner(seed):
+def test_the_best_cost_never_increases_if_the_partner_does_not_change(seed):
     problem = Separable()
     run(problem, generations=15, seed=seed, separate=True)
     costs = [problem.costs(X) for X in problem.evaluated]
@@ -107,7 +107,7 @@ def test_the_best_cost_never_increases_with_an_unchanged_partner(seed):
     assert (np.diff(np.array(best), axis=0) <= 0).all()
 
 
-def test_the_density_is_the_probability_of_ones_in_the_initial_populations():
+def test_the_density_is_the_fraction_of_ones_in_the_initial_populations():
     problem = Separable()
     algorithm = Coevolution(pop_size=500, density=0.8)
     minimize(problem, algorithm, ("n_gen", 1), seed=1)
@@ -128,7 +128,7 @@ def test_rows_are_repaired_before_they_are_evaluated():
     assert all(X[:, [0, 5]].all() for X in problem.evaluated)
 
 
-def test_the_same_seed_gives_the_same_run():
+def test_two_runs_with_the_same_seed_evaluate_the_same_rows():
     first, second = Separable(), Separable()
     run(first, 8, seed=3)
     run(second, 8, seed=3)
@@ -137,10 +137,10 @@ def test_the_same_seed_gives_the_same_run():
 
 
 @pytest.mark.parametrize("separate", [False, True])
-def test_the_two_best_individuals_are_evaluated_together_at_the_end(separate):
-    problem = Separable(mixed=1.0)
+def test_the_best_individuals_of_both_populations_are_evaluated_together_at_the_end(separate):
+    problem = Separable(coupling=1.0)
     result, algorithm = run(problem, 6, separate=separate)
-    assert np.array_equal(problem.final, algorithm.best[None])
+    assert np.array_equal(problem.final_pair, algorithm.best[None])
     assert len(result.pop) == (1 if separate else 21)
     pair = result.pop[-1]
     assert np.array_equal(pair.X, algorithm.best)
@@ -148,8 +148,10 @@ def test_the_two_best_individuals_are_evaluated_together_at_the_end(separate):
 
 
 def test_a_problem_without_two_populations_is_rejected():
-    class Other(Problem):
+    class WithoutSpecies(Problem):
         species_bits = None
 
-    with pytest.raises(ValueError, match=r"two populations \(species_bits\), but Other has none"):
-        Coevolution().setup(Other(n_var=2))
+    with pytest.raises(
+        ValueError, match=r"two populations \(species_bits\), but WithoutSpecies has none"
+    ):
+        Coevolution().setup(WithoutSpecies(n_var=2))

@@ -7,7 +7,7 @@ import moonas
 from moonas.algorithms.decomposition import ScaledDecomposition
 
 
-class Bounds:
+class ProblemWithBounds:
     def __init__(self, low, high):
         self.bounds = np.array([low, high], float)
 
@@ -20,14 +20,14 @@ def test_objectives_are_scaled_by_their_bounds(inner):
     rng = np.random.default_rng(0)
     scaled, weights = rng.random((7, 3)), rng.random((7, 3))
     low, size = np.array([1, 0, 50.0]), np.array([100, 3e6, 0.5])
-    decomposition = ScaledDecomposition(inner, Bounds(low, low + size))
+    decomposition = ScaledDecomposition(inner, ProblemWithBounds(low, low + size))
     F, ideal_point = low + size * scaled, low + size * scaled.min(axis=0)
     decomposed = decomposition.do(F, weights, ideal_point=ideal_point)
     assert np.allclose(decomposed, inner.do(scaled, weights, ideal_point=scaled.min(axis=0)))
     assert not np.allclose(decomposed, inner.do(F, weights, ideal_point=low))
 
 
-def test_moead_does_not_depend_on_the_unit_of_an_objective():
+def test_the_population_of_moead_does_not_depend_on_the_unit_of_an_objective():
     populations = []
     for factor in (1, 1000):
         problem = moonas.load_problem("digits-table")

@@ -26,7 +26,7 @@ def test_a_population_smaller_than_the_number_of_objectives_is_rejected():
         reference_directions(3, 2)
 
 
-def test_an_unknown_algorithm_is_rejected_with_the_known_names():
+def test_the_error_about_an_unknown_algorithm_lists_the_known_names():
     with pytest.raises(ValueError, match=r"Unknown algorithm 'nsga9'; choose from \['agemoea'"):
         moonas.algorithm("nsga9", Toy())
 
@@ -37,12 +37,12 @@ def test_options_replace_the_operators_of_the_problem():
     assert search.initialization.sampling is sampling and search.pop_size == 5
 
 
-def test_nsga2_by_rank_has_tournaments_by_rank_and_crowding():
+def test_nsga2_by_rank_uses_tournaments_by_rank_and_crowding():
     assert nsga2_by_rank(Toy()).tournament_type == "comp_by_rank_and_crowding"
     assert moonas.algorithm("nsga2", Toy()).tournament_type != "comp_by_rank_and_crowding"
 
 
-def test_unique_sampling_has_no_duplicates_or_fails_if_the_space_is_too_small():
+def test_unique_sampling_returns_no_duplicates_and_fails_if_the_space_is_too_small():
     problem = Toy()
     problem.n_choices = np.full(6, 2)  # 64 rows
     sampling = UniqueSampling(CategoricalSampling(), eliminate_duplicates=SameRow())

@@ -16,7 +16,7 @@ from moonas.algorithms.named import reference_directions
 from moonas.algorithms.pnsga3 import PNSGA3Survival, merge_fronts
 from moonas.problem import Column
 
-TWO = Problem(n_var=1, n_obj=2)
+TWO_OBJECTIVES = Problem(n_var=1, n_obj=2)
 
 
 def population(error, size, growth=None):
@@ -28,59 +28,61 @@ def population(error, size, growth=None):
 
 
 def survive(pop, n, seed=0, **options):
-    """The indices of the n survivors, sorted, and the survival."""
+    """Return the sorted indices of the n survivors, and the survival object."""
     survival = PNSGA3Survival(reference_directions(2, max(n, 2)), error="error", **options)
-    survivors = survival.do(TWO, pop, n_survive=n, random_state=np.random.default_rng(seed))
+    survivors = survival.do(
+        TWO_OBJECTIVES, pop, n_survive=n, random_state=np.random.default_rng(seed)
+    )
     ids = {id(individual) for individual in survivors}
     return [k for k, individual in enumerate(pop) if id(individual) in ids], survival
 
 
-def arrays(*lists):
+def index_arrays(*lists):
     return [np.array(x) for x in lists]
 
 
-def test_a_stage_is_the_union_of_both_kth_fronts_without_rows_of_earlier_stages():
-    first, second = arrays([0, 1], [2], [3, 4]), arrays([4], [1, 3], [0, 2])
+def test_stage_k_is_the_union_of_both_kth_fronts_without_rows_of_earlier_stages():
+    first, second = index_arrays([0, 1], [2], [3, 4]), index_arrays([4], [1, 3], [0, 2])
     stages = merge_fronts(first, second, n_stop=5)
     # U_1 = {0, 1} u {4}, then {2} u {1, 3} without 1
     assert [s.tolist() for s in stages] == [[0, 1, 4], [2, 3]]
 
 
-def test_merging_stops_at_the_stage_that_reaches_n():
-    first, second = arrays([0], [1], [2]), arrays([2], [1], [0])
+def test_no_stage_follows_the_stage_that_reaches_the_required_number_of_rows():
+    first, second = index_arrays([0], [1], [2]), index_arrays([2], [1], [0])
     assert [s.tolist() for s in merge_fronts(first, second, 2)] == [[0, 2]]
     assert [s.tolist() for s in merge_fronts(first, second, 3)] == [[0, 2], [1]]
 
 
-def test_sorts_with_different_numbers_of_fronts_are_merged_completely():
-    first, second = arrays([0, 1, 2, 3]), arrays([3], [2], [1], [0])
+def test_all_rows_are_merged_if_the_two_sorts_have_different_numbers_of_fronts():
+    first, second = index_arrays([0, 1, 2, 3]), index_arrays([3], [2], [1], [0])
     assert [s.tolist() for s in merge_fronts(first, second, 9)] == [[0, 1, 2, 3]]
-    stages = merge_fronts(second, arrays([2], [3, 0, 1]), 9)
+    stages = merge_fronts(second, index_arrays([2], [3, 0, 1]), 9)
     assert [s.tolist() for s in stages] == [[3, 2], [0, 1]]
 
 
-def test_a_large_model_that_grows_fast_survives_but_is_dropped_by_nsga3():
-    # small, medium, large and worse than all but growing fastest, and a bad medium one
+def test_pnsga3_keeps_a_large_model_with_fast_growth_that_nsga3_removes():
+    # a small, a medium, and a large model with the highest error and growth; a dominated model
     pop = population(error=[10, 5, 20, 12], size=[1, 2, 9, 3], growth=[0.1, 0.2, 3.0, 0.3])
     rows, survival = survive(pop, 3)
     assert rows == [0, 1, 2] and survival.rule == "growth"
     nsga3 = ReferenceDirectionSurvival(reference_directions(2, 3))
-    survivors = nsga3.do(TWO, pop, n_survive=2, random_state=np.random.default_rng(0))
+    survivors = nsga3.do(TWO_OBJECTIVES, pop, n_survive=2, random_state=np.random.default_rng(0))
     assert sorted(survivors.get("F")[:, 1]) == [1, 2]
 
 
-def test_the_first_merged_fronts_survive():
+def test_all_rows_of_the_first_stage_survive():
     # First sort (error, size): R1 = 0, 1; R2 = 2; R3 = 3.
     # Second sort (-growth, -size): Q1 = 3 (largest), 0 (fastest); Q2 = 2; Q3 = 1.
     pop = population(error=[9, 4, 5, 8], size=[1, 2, 3, 4], growth=[5, 0, 1, 2])
-    stages = merge_fronts(arrays([0, 1], [2], [3]), arrays([3, 0], [2], [1]), 4)
+    stages = merge_fronts(index_arrays([0, 1], [2], [3]), index_arrays([3, 0], [2], [1]), 4)
     assert [s.tolist() for s in stages] == [[0, 1, 3], [2]]
     rows, _ = survive(pop, 3)
     assert rows == [0, 1, 3]
     assert pop.get("rank").tolist() == [0, 0, 1, 0]
 
 
-def test_the_second_sorts_of_the_paper_and_of_the_release_select_different_rows():
+def test_the_second_sort_by_growth_and_the_second_sort_by_size_select_different_rows():
     # rows 2 and 3 are equally large; row 2 is more accurate, row 3 grows faster
     pop = population(error=[9, 4, 8, 8.5], size=[1, 2, 4, 4], growth=[0, 1, -5, 2])
     rows, survival = survive(pop, 3, second="size")
@@ -90,14 +92,14 @@ def test_the_second_sorts_of_the_paper_and_of_the_release_select_different_rows(
 
 
 @pytest.mark.parametrize("growth", [None, [1, 2, np.nan]])
-def test_the_second_sort_of_the_release_is_used_if_a_growth_is_unknown(growth):
+def test_the_second_sort_uses_error_and_size_if_the_growth_of_a_candidate_is_unknown(growth):
     _, survival = survive(population([3, 2, 1], [1, 2, 3], growth), 2)
     assert survival.rule == "size"
 
 
 @pytest.mark.parametrize("second", ["growth", "size"])
 @pytest.mark.parametrize("cut", ["niching", "random"])
-def test_largest_smallest_and_most_accurate_survive_if_the_first_stage_fits(second, cut):
+def test_the_largest_smallest_and_most_accurate_models_survive_if_the_first_stage_fits(second, cut):
     rng = np.random.default_rng(7)
     n_tested = 0
     while n_tested < 25:
@@ -113,8 +115,8 @@ def test_largest_smallest_and_most_accurate_survive_if_the_first_stage_fits(seco
         assert {F[:, 1].argmax(), F[:, 1].argmin(), F[:, 0].argmin()} <= set(rows)
 
 
-def test_the_last_stage_is_cut_by_niching_or_at_random():
-    # one stage of 5 on a line; niching selects both ends, each of which has a direction
+def test_survivors_of_the_last_stage_are_selected_by_niching_or_at_random():
+    # one stage of 5 rows on a line; niching selects both ends, each with a reference direction
     pop = population([5, 4, 3, 2, 1], [1, 2, 3, 4, 5])
     assert survive(pop, 2)[0] == [0, 4]
     survivors = set()
@@ -123,8 +125,8 @@ def test_the_last_stage_is_cut_by_niching_or_at_random():
     assert survivors == {0, 1, 2, 3, 4}
 
 
-def test_niching_selects_the_same_as_nsga3_if_both_sorts_agree():
-    # both sorts yield a single front, as NSGA-III's own sort does
+def test_pnsga3_and_nsga3_select_the_same_rows_if_both_sorts_have_a_single_front():
+    # like the sort of NSGA-III, both sorts return a single front
     n, n_survive = 20, 8
     directions = reference_directions(2, n_survive)
     error, size = np.linspace(90, 10, n), np.linspace(1, 9, n)
@@ -135,15 +137,15 @@ def test_niching_selects_the_same_as_nsga3_if_both_sorts_agree():
     ):
         pop = population(error, size, growth=-size)
         rng = np.random.default_rng(3)
-        survivors = survival.do(TWO, pop, n_survive=n_survive, random_state=rng)
+        survivors = survival.do(TWO_OBJECTIVES, pop, n_survive=n_survive, random_state=rng)
         errors.append(sorted(survivors.get("F")[:, 0]))
     assert errors[0] == errors[1]
 
 
-def test_any_column_can_be_the_size():
+def test_the_size_can_be_a_column_that_is_not_an_objective():
     pop = population([1, 2, 3], [3, 2, 1], [0, 0, 0])
-    pop.set("other", np.array([1.0, 2.0, 9.0]))
-    rows, _ = survive(pop, 2, size="other")
+    pop.set("extra", np.array([1.0, 2.0, 9.0]))
+    rows, _ = survive(pop, 2, size="extra")
     assert 2 in rows
 
 
@@ -161,7 +163,7 @@ def test_the_survival_works_in_nsga2_and_nsga3(base):
     assert size.max() - size.min() > 5
 
 
-def test_models_are_larger_than_with_nsga3_if_small_ones_learn_faster():
+def test_pnsga3_finds_larger_models_than_nsga3_if_small_models_learn_faster():
     def median_size(name):
         sizes = []
         for seed in range(3):
@@ -173,14 +175,14 @@ def test_models_are_larger_than_with_nsga3_if_small_ones_learn_faster():
     assert median_size("pnsga3") > median_size("nsga3")
 
 
-def test_unknown_options_are_rejected():
+def test_unknown_values_of_second_and_cut_are_rejected():
     with pytest.raises(ValueError, match=r"second='speed'; choose from \['growth', 'size'\]"):
         PNSGA3Survival(reference_directions(2, 4), second="speed")
     with pytest.raises(ValueError, match=r"cut='none'; choose from \['niching', 'random'\]"):
         PNSGA3Survival(reference_directions(2, 4), cut="none")
 
 
-def test_warnings_are_not_silenced_after_a_survival():
+def test_the_survival_does_not_silence_later_warnings():
     survive(population([1, 2, 3], [3, 2, 1]), 2)
     with pytest.warns(UserWarning, match="not silenced"):
         warnings.warn("not silenced", stacklevel=1)
@@ -195,7 +197,7 @@ COLUMNS = {
 
 
 def named_survival(*objectives, **options):
-    """The survival of "pnsga3" for a problem that does not measure the growth of accuracy."""
+    """Return the survival of "pnsga3" on a problem without growth of accuracy."""
     problem = SimpleNamespace(
         n_obj=len(objectives),
         objectives=objectives,
@@ -219,20 +221,20 @@ def named_survival(*objectives, **options):
         (("params", "macs"), "params", "macs"),
     ],
 )
-def test_without_growth_the_second_sort_has_the_first_objective_and_the_next_size(
+def test_without_growth_the_second_sort_uses_the_first_objective_and_the_first_size_after_it(
     objectives, error, size
 ):
     survival = named_survival(*objectives)
     assert (survival.error, survival.size, survival.second) == (error, size, "size")
 
 
-def test_without_growth_the_size_can_be_chosen():
+def test_without_growth_the_size_can_be_set():
     survival = named_survival("error", "params", size="macs", second="growth", cut="random")
     assert (survival.size, survival.second, survival.cut) == ("macs", "size", "random")
 
 
 @pytest.mark.parametrize("objectives", [("error", "latency_board"), ("params", "error")])
-def test_without_growth_and_size_pnsga3_is_rejected(objectives):
+def test_pnsga3_is_rejected_if_a_problem_has_neither_growth_nor_a_size_objective(objectives):
     message = (
         "pnsga3 protects large candidates: on a problem that does not measure the growth of "
         "accuracy, it requires params or macs as an objective after the first one; got objectives "
@@ -243,8 +245,8 @@ def test_without_growth_and_size_pnsga3_is_rejected(objectives):
     assert str(caught.value) == message
 
 
-def test_large_cells_survive_a_search_of_a_table_with_the_second_sort_of_the_release(tmp_path):
-    """Small cells are the fastest, so only they are non-dominated in latency and size."""
+def test_pnsga3_keeps_large_cells_in_a_search_of_a_benchmark_table(tmp_path):
+    """Small cells are the fastest, so only small cells are non-dominated in latency and size."""
     problem = moonas.load_problem(
         "nasbench201",
         table=write_table(tmp_path / "table.csv"),

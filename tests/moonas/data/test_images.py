@@ -16,7 +16,7 @@ def digits():
     return load("digits")
 
 
-def test_digits_have_1437_training_and_360_test_images_stratified_by_class(digits):
+def test_digits_are_split_into_1437_training_and_360_test_images_stratified_by_class(digits):
     assert digits.images.shape == (1437, 1, 8, 8) and digits.test_images.shape == (360, 1, 8, 8)
     assert digits.classes == tuple("0123456789")
     frequency = torch.bincount(digits.labels) / 1437
@@ -35,7 +35,7 @@ def test_every_digit_is_in_either_the_training_or_the_test_set(digits):
     assert not any(x.tobytes() in train for x in digits.test_images.numpy())
 
 
-def test_training_and_test_images_are_normalized_by_the_training_images(digits):
+def test_images_are_normalized_with_mean_and_standard_deviation_of_the_training_images(digits):
     assert abs(float(digits.images.mean())) < 1e-5
     assert abs(float(digits.images.std()) - 1) < 1e-5
     for images in (digits.images, digits.test_images):
@@ -51,11 +51,11 @@ def test_a_split_is_deterministic_stratified_and_complete():
     assert np.array_equal(np.bincount(labels[first]), [15, 15, 15])
 
 
-def test_images_can_be_resized():
+def test_images_are_resized_to_image_size():
     assert load("digits", image_size=5).images.shape == (1437, 1, 5, 5)
 
 
-def test_shift_and_flip_equals_a_plain_loop():
+def test_shift_and_flip_equals_a_loop_over_images():
     images = torch.arange(2 * 3 * 4 * 5, dtype=torch.float32).reshape(2, 3, 4, 5)
     out = shift_and_flip(images, generator(3), padding=2, flip=True)
     rng = generator(3)
@@ -80,7 +80,7 @@ def test_images_are_flipped_with_probability_one_half():
     assert abs(frequency - 0.5) < 4 * 0.5 / 100  # 4 standard errors
 
 
-def test_cutout_sets_a_square_with_a_uniform_centre_to_zero():
+def test_cutout_sets_a_square_with_a_uniformly_sampled_center_to_zero():
     n, side, size = 4000, 6, 4
     out = cutout(torch.ones(n, 2, side, side), generator(0), size)
     assert torch.equal(out[:, 0], out[:, 1])
@@ -115,7 +115,7 @@ def test_a_folder_with_a_subfolder_per_class_is_read_and_split(tmp_path):
     assert (data.images.mean((1, 2, 3)) > 0).long().equal(data.labels)
 
 
-def test_a_folder_with_train_and_test_is_not_split(tmp_path):
+def test_a_folder_with_train_and_test_subfolders_is_not_split_again(tmp_path):
     write_images(tmp_path / "train", ["a", "b", "c"], n=4)
     write_images(tmp_path / "test", ["a", "b", "c"], n=2)
     data = load(str(tmp_path))
@@ -142,30 +142,30 @@ def test_a_class_with_four_images_is_rejected(tmp_path):
         load(str(tmp_path))
 
 
-def test_an_empty_folder_is_rejected(tmp_path):
+def test_the_error_about_an_empty_folder_lists_the_expected_contents(tmp_path):
     with pytest.raises(ValueError, match="contains no labeled images: .* got 0 such subfolders"):
         load(str(tmp_path))
 
 
-def test_a_file_that_is_not_an_image_is_rejected_with_its_name(tmp_path):
+def test_the_error_about_a_broken_image_names_the_file(tmp_path):
     write_images(tmp_path, ["a", "b"])
     (tmp_path / "a" / "broken.png").write_bytes(b"no image")
     with pytest.raises(ValueError, match=r"broken\.png cannot be read as an image"):
         load(str(tmp_path))
 
 
-def test_an_unknown_data_set_is_rejected_with_the_known_names():
+def test_the_error_about_an_unknown_data_set_lists_the_known_names():
     with pytest.raises(ValueError, match="Unknown data set 'cifar11': .*'cifar10'"):
         load("cifar11")
 
 
-def test_a_missing_data_set_is_rejected_with_its_folder_and_advice(tmp_path):
+def test_the_error_about_a_missing_data_set_contains_its_folder_and_advice(tmp_path):
     with pytest.raises(ValueError, match="cifar10 is missing in .*--root.*download=true"):
         load("cifar10", root=str(tmp_path))
 
 
-def test_torchvisions_files_are_read_from_root(tmp_path):
-    """Random images in the file format of Fashion-MNIST."""
+def test_root_is_the_folder_of_torchvisions_files(tmp_path):
+    """The files contain random images in the format of Fashion-MNIST."""
     raw = tmp_path / "FashionMNIST" / "raw"
     raw.mkdir(parents=True)
     rng = np.random.default_rng(0)

@@ -1,11 +1,11 @@
-"""Adversarial attacks, which have a closed form for a linear model."""
+"""Adversarial attacks on linear models, for which the gradient has a closed form."""
 
 import numpy as np
 import pytest
 import torch
 
 from moonas.metrics.adversarial import (
-    STRENGTHS,
+    ATTACK_STRENGTHS,
     count_correct_under_attack,
     fgsm_signs,
     robustness_error_percent,
@@ -18,7 +18,7 @@ STD = torch.tensor([0.2, 0.5]).reshape(1, C, 1, 1)
 
 
 def linear_problem():
-    """Pixels, normalized images and labels, and the weights of a linear model."""
+    """Return pixels, normalized images, labels and the weights of a linear model."""
     rng = generator(0, "linear")
     pixels = torch.rand(N, C, SIDE, SIDE, generator=rng)
     weight = torch.randn(CLASSES, C * SIDE * SIDE, generator=rng)
@@ -27,7 +27,7 @@ def linear_problem():
     return pixels, images, labels, weight
 
 
-def linear(weight):
+def linear_model(weight):
     return lambda x: x.flatten(1) @ weight.T
 
 
@@ -36,14 +36,14 @@ def test_fgsm_signs_of_a_linear_model_are_the_signs_of_residuals_times_weights()
     probabilities = (images.flatten(1) @ weight.T).softmax(1)
     residual = probabilities - torch.nn.functional.one_hot(labels, CLASSES)
     expected = (residual @ weight).sign().reshape(images.shape)
-    assert torch.equal(fgsm_signs(linear(weight), images, labels), expected)
+    assert torch.equal(fgsm_signs(linear_model(weight), images, labels), expected)
 
 
-def test_counts_equal_a_plain_loop_over_images_and_strengths():
+def test_counts_of_correct_predictions_equal_the_result_of_a_loop_over_images():
     pixels, images, labels, weight = linear_problem()
-    counts, finite = count_correct_under_attack(linear(weight), images, labels, 16, MEAN, STD)
+    counts, finite = count_correct_under_attack(linear_model(weight), images, labels, 16, MEAN, STD)
     assert bool(finite)
-    for k, strength in enumerate(STRENGTHS):
+    for k, strength in enumerate(ATTACK_STRENGTHS):
         correct = 0
         for i in range(N):
             logits = weight @ images[i].flatten()
@@ -60,30 +60,30 @@ def test_counts_equal_a_plain_loop_over_images_and_strengths():
 
 def test_the_attack_works_inside_inference_mode():
     _, images, labels, weight = linear_problem()
-    outside, _ = count_correct_under_attack(linear(weight), images, labels, 16, MEAN, STD)
+    outside, _ = count_correct_under_attack(linear_model(weight), images, labels, 16, MEAN, STD)
     with torch.inference_mode():
-        inside, _ = count_correct_under_attack(linear(weight), images, labels, 16, MEAN, STD)
+        inside, _ = count_correct_under_attack(linear_model(weight), images, labels, 16, MEAN, STD)
     assert torch.equal(outside, inside)
 
 
-def test_logits_that_are_not_finite_are_detected():
+def test_infinite_logits_are_detected_under_attack():
     _, images, labels, weight = linear_problem()
     weight[0, 0] = torch.inf
-    _, finite = count_correct_under_attack(linear(weight), images, labels, 16, MEAN, STD)
+    _, finite = count_correct_under_attack(linear_model(weight), images, labels, 16, MEAN, STD)
     assert not bool(finite)
 
 
-def test_the_robustness_error_of_linear_curves_has_a_closed_form():
-    ones = np.ones(len(STRENGTHS))
+def test_the_robustness_error_of_a_linear_accuracy_curve_equals_its_closed_form():
+    ones = np.ones(len(ATTACK_STRENGTHS))
     assert robustness_error_percent(ones, 10) == pytest.approx(0)
     assert robustness_error_percent(0.1 * ones, 10) == pytest.approx(100)
     assert robustness_error_percent(0.55 * ones, 10) == pytest.approx(50)
-    # the area under a line from accuracy 1 to that of guessing is half of the rectangle
-    falling = 1 - 0.9 * np.array(STRENGTHS) / STRENGTHS[-1]
-    assert robustness_error_percent(falling, 10) == pytest.approx(50)
+    # a line from accuracy 1 to the accuracy of guessing halves the rectangle
+    decreasing_accuracy = 1 - 0.9 * np.array(ATTACK_STRENGTHS) / ATTACK_STRENGTHS[-1]
+    assert robustness_error_percent(decreasing_accuracy, 10) == pytest.approx(50)
 
 
-def test_an_accuracy_below_that_of_guessing_is_replaced_by_it():
+def test_accuracies_below_random_guessing_are_replaced_by_the_accuracy_of_guessing():
     accuracy = np.array([[1.0, 0, 0, 0, 0, 0, 0], [1.0, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]])
     below, at = robustness_error_percent(accuracy, 10)
     # the area of a triangle of width 0.01 in the rectangle of width 0.15

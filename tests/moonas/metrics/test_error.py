@@ -6,7 +6,7 @@ import torch
 from moonas.metrics.error import count_wrong, error_percent
 
 
-def test_the_number_of_wrong_predictions_does_not_depend_on_the_batch():
+def test_the_number_of_wrong_predictions_does_not_depend_on_the_batch_size():
     logits = torch.eye(4)[[0, 1, 2, 3, 0, 1, 2]]
     labels = torch.tensor([0, 1, 2, 3, 1, 1, 3])
     for batch in (1, 2, 3, 7, 100):
@@ -15,7 +15,7 @@ def test_the_number_of_wrong_predictions_does_not_depend_on_the_batch():
     assert error_percent(2, 7) == pytest.approx(28.5714, abs=1e-4)
 
 
-def test_logits_that_are_not_finite_are_detected_in_any_batch():
+def test_a_nan_logit_is_detected_in_every_batch():
     for row in (0, 4):
         logits = torch.zeros(5, 3)
         logits[row, 1] = math.nan

@@ -17,7 +17,7 @@ def test_the_rank_correlation_is_pearsons_correlation_of_the_ranks():
     assert rank_correlation(x, -(x**3)) == pytest.approx(-1)
 
 
-def test_tied_values_have_their_mean_rank():
+def test_tied_values_share_their_mean_rank():
     # ranks (1, 2.5, 2.5) and (1, 2, 3): covariance 1.5, variances 1.5 and 2
     assert rank_correlation([1, 2, 2], [1, 2, 3]) == pytest.approx(1.5 / np.sqrt(1.5 * 2))
 
@@ -26,11 +26,11 @@ def test_tied_values_have_their_mean_rank():
     ("x", "y"),
     [([], []), ([1], [2]), ([1, 2], [3, 4]), ([5, 5, 5], [1, 2, 3]), ([1, 2, 3], [0] * 3)],
 )
-def test_too_few_pairs_and_constant_values_have_no_correlation(x, y):
+def test_the_correlation_of_too_few_pairs_or_constant_values_is_none(x, y):
     assert rank_correlation(x, y) is None
 
 
-def test_three_pairs_have_a_correlation():
+def test_the_correlation_of_three_pairs_is_defined():
     assert rank_correlation([1, 2, 3], [1, 3, 2]) == pytest.approx(0.5)
 
 

@@ -12,8 +12,8 @@ from moonas.cli import main
 from moonas.models import latency_table as latency
 
 
-class Slow(nn.Module):
-    """A module whose latency is n milliseconds on the fake clock of :func:`clock`."""
+class ModuleWithLatency(nn.Module):
+    """A module whose latency is n milliseconds in tests with the fixture ``fake_latencies``."""
 
     def __init__(self, n):
         super().__init__()
@@ -21,13 +21,13 @@ class Slow(nn.Module):
 
 
 @pytest.fixture
-def clock(monkeypatch):
-    """Replace measurements by latencies that modules name, and double those of networks."""
+def fake_latencies(monkeypatch):
+    """Replace measurements by ``module.n`` for parts, and by twice that number for networks."""
 
-    def fake_passes(module, shape, device, batch, repeats):
+    def fake_forward_passes(module, shape, device, batch, repeats):
         return [module.n + (i - repeats // 2) * 0.1 for i in range(repeats)]
 
-    monkeypatch.setattr(latency, "time_passes", fake_passes)
+    monkeypatch.setattr(latency, "time_forward_passes", fake_forward_passes)
     monkeypatch.setattr(latency, "measure_latency", lambda module, *_: 2.0 * module.n)
 
 
@@ -38,11 +38,11 @@ class Part:
         self.n, self.key = n, f"part {n}"
 
     def build(self):
-        return Slow(self.n)
+        return ModuleWithLatency(self.n)
 
 
 def chain_problem():
-    """A stand-in for a problem whose networks are chains of parts."""
+    """Return a stand-in for a problem whose networks are chains of parts."""
     sampling = SimpleNamespace(
         do=lambda problem, n, random_state: SimpleNamespace(
             get=lambda name: [[i % 3, i % 5] for i in range(n)]
@@ -56,11 +56,11 @@ def chain_problem():
         operators=lambda: {"sampling": sampling},
         decode=lambda x: tuple(x),
         parts=lambda a: [Part(1)] * (1 + a[0]) + [Part(8)] * (1 + a[1]),
-        network=lambda a: Slow(1 + a[0] + 8 * (1 + a[1])),
+        network=lambda a: ModuleWithLatency(1 + a[0] + 8 * (1 + a[1])),
     )
 
 
-def test_parts_are_measured_and_their_sums_are_compared_with_networks(clock):
+def test_parts_are_measured_and_their_sums_are_compared_with_networks(fake_latencies):
     reported = []
     table = latency.measure_parts(
         chain_problem(), repeats=9, on_progress=lambda *progress: reported.append(progress)
@@ -79,7 +79,9 @@ def test_parts_are_measured_and_their_sums_are_compared_with_networks(clock):
     assert "rank correlation 1.00; the latency of a network is 2.00 times" in text
 
 
-def test_ratio_and_error_of_sums_are_medians_over_networks(clock, monkeypatch):
+def test_the_ratio_and_the_error_of_latency_sums_are_medians_over_networks(
+    fake_latencies, monkeypatch
+):
     monkeypatch.setattr(latency, "measure_latency", lambda module, *_: module.n + 10.0)
     comparison = latency.compare_with_networks(chain_problem(), {"part 1": 1.0, "part 8": 8.0}, 4)
     sums, measured = np.array([9.0, 18, 27, 33]), np.array([19.0, 28, 37, 43])
@@ -90,7 +92,7 @@ def test_ratio_and_error_of_sums_are_medians_over_networks(clock, monkeypatch):
     assert comparison["error_percent"] == pytest.approx((errors[1] + errors[2]) / 2)
 
 
-def test_the_command_writes_a_table_that_a_search_uses(tmp_path, capsys, tiny_of):
+def test_the_latency_command_writes_a_table_that_a_search_uses(tmp_path, capsys, tiny_of):
     path, settings = tmp_path / "table.json", tiny_of("cars") | {"device": "cpu"}
     line = ["latency", "cars", "--networks", "3", "--repeats", "2", "--out", str(path)]
     assert main([*line, "--set", *words(settings)]) == 0
@@ -109,12 +111,12 @@ def test_the_command_writes_a_table_that_a_search_uses(tmp_path, capsys, tiny_of
     assert latency_ms == pytest.approx(sum(table[part.key] for part in parts))
 
 
-def test_the_command_exits_with_2_if_the_task_is_unknown(capsys):
+def test_the_latency_command_exits_with_2_if_the_task_is_unknown(capsys):
     assert main(["latency", "nothing"]) == 2
     assert "Unknown task 'nothing'" in capsys.readouterr().err
 
 
-def test_a_table_without_a_required_part_is_refused(tmp_path):
+def test_a_latency_table_without_a_required_part_is_rejected(tmp_path):
     path = tmp_path / "table.json"
     path.write_text(json.dumps({"parts": {"a": 1, "b": 2.5}}))
     assert latency.read_latency_table(path, ["a", "b"]) == {"a": 1.0, "b": 2.5}
@@ -123,13 +125,13 @@ def test_a_table_without_a_required_part_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"parts": {"a": "fast"}}', '{"a": 1}'])
-def test_a_file_of_another_kind_is_refused(tmp_path, text):
+def test_a_file_that_is_not_a_latency_table_is_rejected(tmp_path, text):
     path = tmp_path / "table.json"
     path.write_text(text)
     with pytest.raises(ValueError, match="is not a latency table"):
         latency.read_latency_table(path, [])
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_the_error_about_a_missing_latency_table_names_the_file(tmp_path):
     with pytest.raises(ValueError, match=r"nothing\.json' is invalid: the file is missing"):
         latency.read_latency_table(tmp_path / "nothing.json", [])

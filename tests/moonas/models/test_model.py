@@ -8,11 +8,11 @@ import torch
 from moonas.problems.eagan import zoo as gans
 
 import moonas
-from moonas.models.export import ENDINGS, describe_model, export, python_source
+from moonas.models.export import FILE_ENDINGS, describe_model, export, python_source
 from moonas.models.model import load_model, read_model, write_model
 from moonas.registry import training_module
 
-OLD = Path(__file__).parents[2] / "data" / "old"
+OLD_FILES = Path(__file__).parents[2] / "data" / "old"
 
 
 def sampled_row(problem):
@@ -21,7 +21,7 @@ def sampled_row(problem):
 
 
 def write_classifier(problem_name, path, **shape):
-    """Write a model file of an untrained network with non-trivial running statistics."""
+    """Write a model file of an untrained classifier with random running statistics."""
     problem = moonas.load_problem(problem_name)
     rng = torch.Generator().manual_seed(0)
     about = {
@@ -73,7 +73,7 @@ def write_translator(path):
     write_model(path, training_module("cyclegan-pruning").build_network(about), about)
 
 
-MODELS = {
+MODEL_WRITERS = {
     "cars": lambda path: write_classifier("cars", path, channels=4, layers=3),
     "nsganet": lambda path: write_classifier("nsganet", path, channels=4, layers=3),
     "eg-darts": lambda path: write_classifier("eg-darts", path),
@@ -85,16 +85,16 @@ MODELS = {
 }
 
 
-@pytest.fixture(scope="module", params=MODELS)
+@pytest.fixture(scope="module", params=MODEL_WRITERS)
 def model(request, tmp_path_factory):
     path = tmp_path_factory.mktemp(request.param) / "model.pt"
-    MODELS[request.param](path)
+    MODEL_WRITERS[request.param](path)
     return load_model(path)
 
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    """A file of a classifier with few layers."""
+    """A model file of a classifier with few layers."""
     path = tmp_path_factory.mktemp("small") / "model.pt"
     write_classifier("digits-table", path)
     return path
@@ -123,7 +123,7 @@ def test_the_pixels_of_generated_and_translated_images_are_in_0_to_1(tmp_path):
     ["python", *(pytest.param(f, marks=pytest.mark.slow) for f in ("onnx", "torch-export"))],
 )
 def test_the_outputs_of_an_exported_file_equal_those_of_the_model(model, format, tmp_path):
-    assert export(model, tmp_path / f"net{ENDINGS[format]}", format) <= 1e-4
+    assert export(model, tmp_path / f"net{FILE_ENDINGS[format]}", format) <= 1e-4
 
 
 def test_an_exported_python_file_imports_only_torch_and_accepts_any_batch_size(path, tmp_path):
@@ -168,15 +168,15 @@ def test_the_old_name_of_the_format_argument_works_with_a_warning(path, tmp_path
 
 
 def test_the_description_in_a_file_of_an_earlier_version_is_exported(tmp_path):
-    model = load_model(OLD / "model.pt")
+    model = load_model(OLD_FILES / "model.pt")
     text = "skip(0)+sep3(1) dil5(1) dil3(0)+dil5(1)"
     assert "in_words" not in model.about and model.about["description"].startswith(text)
     export(model, tmp_path / "net.py", "python")
     assert f"description: {text}" in (tmp_path / "net.py").read_text()
-    assert read_model(OLD / "model.pt")[0] == model.about
+    assert read_model(OLD_FILES / "model.pt")[0] == model.about
 
 
-def test_a_discriminator_in_a_model_file_does_not_affect_the_model(path, tmp_path):
+def test_a_discriminator_in_a_model_file_does_not_affect_the_loaded_model(path, tmp_path):
     model, discriminator = load_model(path), torch.nn.Linear(2, 1)
     about = model.about | {"discriminator": {"inputs": 2}}
     write_model(tmp_path / "model.pt", model.network, about, discriminator)
@@ -200,30 +200,32 @@ def test_an_exported_file_whose_outputs_differ_is_removed(path, tmp_path, monkey
     assert not (tmp_path / "net.py").exists()
 
 
-def test_an_unknown_format_is_refused(path, tmp_path):
+def test_an_unknown_export_format_is_rejected(path, tmp_path):
     with pytest.raises(ValueError, match="Unknown format 'tflite'; choose from"):
         export(load_model(path), tmp_path / "net", "tflite")
 
 
-def test_a_missing_package_is_named(path, tmp_path, monkeypatch):
+def test_the_error_about_missing_packages_names_them(path, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     message = r"requires onnx, onnxscript, onnxruntime, which are not.*pip install 'moonas\[onnx"
     with pytest.raises(ValueError, match=message):
         export(load_model(path), tmp_path / "net.onnx", "onnx")
 
 
-class Malicious:
+class CreatesFileWhenUnpickled:
     """An object whose pickle would create a file when it is loaded."""
 
     def __reduce__(self):
         return (Path.touch, (Path("created"),))
 
 
-def test_damaged_and_foreign_files_are_refused_without_running_code(path, tmp_path, monkeypatch):
+def test_damaged_and_foreign_model_files_are_rejected_without_running_their_code(
+    path, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     good, bad = torch.load(path, weights_only=True), tmp_path / "bad.pt"
 
-    def assert_refused(match, content=None, raw=None):
+    def assert_rejected(match, content=None, raw=None):
         if raw is None:
             torch.save(content, bad)
         else:
@@ -232,22 +234,22 @@ def test_damaged_and_foreign_files_are_refused_without_running_code(path, tmp_pa
             load_model(bad)
         assert str(bad) in str(caught.value)
 
-    assert_refused("a moonas model", raw=b"nothing")
-    assert_refused("a moonas model", raw=path.read_bytes()[:2000])
-    assert_refused("a moonas model", {"weights": torch.zeros(3)})
-    assert_refused("a moonas model", Malicious())
+    assert_rejected("a moonas model", raw=b"nothing")
+    assert_rejected("a moonas model", raw=path.read_bytes()[:2000])
+    assert_rejected("a moonas model", {"weights": torch.zeros(3)})
+    assert_rejected("a moonas model", CreatesFileWhenUnpickled())
     assert not Path("created").exists()
-    assert_refused("format 9", good | {"format": 9})
+    assert_rejected("format 9", good | {"format": 9})
     changed = {k: v + 1 for k, v in good["tensors"].items()}
-    assert_refused("is damaged", good | {"tensors": changed})
+    assert_rejected("is damaged", good | {"tensors": changed})
     about = json.loads(good["about"])
     for key, value in (("problem", "nothing"), ("kind", "cat"), ("architecture", {"normal": []})):
-        assert_refused("a moonas model", good | {"about": json.dumps(about | {key: value})})
+        assert_rejected("a moonas model", good | {"about": json.dumps(about | {key: value})})
     fewer = json.dumps(about | {"shape": about["shape"] | {"n_classes": 5}})
-    assert_refused("loading state_dict", good | {"about": fewer})
+    assert_rejected("loading state_dict", good | {"about": fewer})
 
 
-def test_a_path_without_exactly_one_model_file_is_refused(tmp_path):
+def test_a_path_without_exactly_one_model_file_is_rejected(tmp_path):
     with pytest.raises(ValueError, match="is missing"):
         load_model(tmp_path / "none.pt")
     with pytest.raises(ValueError, match="expected a folder with one model file"):

@@ -9,30 +9,30 @@ from torch.nn import functional as F
 
 from moonas.cli import main
 from moonas.data import load
-from moonas.metrics.adversarial import STRENGTHS as ATTACK_STRENGTHS
-from moonas.metrics.corruptions import CORRUPTIONS, STRENGTHS, corrupt
+from moonas.metrics.adversarial import ATTACK_STRENGTHS
+from moonas.metrics.corruptions import CORRUPTION_STRENGTHS, CORRUPTIONS, corrupt
 from moonas.models import robustness
 from moonas.models.model import Classifier, Generator, load_model
-from moonas.models.robustness import Images
+from moonas.models.robustness import LabeledImages
 
-RNG = torch.Generator().manual_seed
-OLD = Path(__file__).parents[2] / "data" / "old"
+seeded_generator = torch.Generator().manual_seed
+OLD_FILES = Path(__file__).parents[2] / "data" / "old"
 
 
 def random_pixels(n=40, channels=3, side=16):
-    return torch.rand(n, channels, side, side, generator=RNG(0))
+    return torch.rand(n, channels, side, side, generator=seeded_generator(0))
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_corrupted_pixels_stay_in_0_to_1_and_differ_more_at_higher_strength(name, channels):
+def test_corrupted_pixels_are_in_0_to_1_and_change_more_at_higher_strength(name, channels):
     pixels = random_pixels(channels=channels, side=34)
     pixels = F.avg_pool2d(pixels, 3, 2)  # smooth, like photographs
     differences = []
-    for strength in STRENGTHS:
-        out = corrupt(pixels, name, strength, RNG(1))
+    for strength in CORRUPTION_STRENGTHS:
+        out = corrupt(pixels, name, strength, seeded_generator(1))
         assert out.shape == pixels.shape and out.min() >= 0 and out.max() <= 1
-        assert torch.equal(out, corrupt(pixels, name, strength, RNG(1)))
+        assert torch.equal(out, corrupt(pixels, name, strength, seeded_generator(1)))
         differences.append(float((out - pixels).abs().mean()))
     if name == "saturate":  # strengths 1 and 2 reduce saturation, 3 to 5 increase it
         less, more = differences[:2], differences[2:]
@@ -41,26 +41,28 @@ def test_corrupted_pixels_stay_in_0_to_1_and_differ_more_at_higher_strength(name
         assert differences[-1] > differences[0] and differences[-1] > 0
 
 
-def test_corruptions_have_their_defined_magnitudes():
+def test_corruptions_change_pixels_by_the_defined_amounts():
     pixels = random_pixels()
-    brighter = corrupt(pixels, "brightness", 5, RNG(0))
+    brighter = corrupt(pixels, "brightness", 5, seeded_generator(0))
     assert torch.allclose(brighter, (pixels + 0.3).clamp(0, 1))
-    contrast = corrupt(pixels, "contrast", 2, RNG(0))
+    contrast = corrupt(pixels, "contrast", 2, seeded_generator(0))
     mean = pixels.mean((2, 3), keepdim=True)
     assert torch.allclose(contrast, mean + 0.5 * (pixels - mean), atol=1e-6)
-    noisy = corrupt(torch.full((200, 1, 16, 16), 0.5), "gaussian noise", 3, RNG(0))
+    noisy = corrupt(torch.full((200, 1, 16, 16), 0.5), "gaussian noise", 3, seeded_generator(0))
     assert float(noisy.std()) == pytest.approx(0.08, rel=0.02)
-    salted = corrupt(torch.full((200, 1, 16, 16), 0.5), "impulse noise", 5, RNG(0))
-    assert float((salted != 0.5).float().mean()) == pytest.approx(0.07, rel=0.1)
+    impulse_noise = corrupt(
+        torch.full((200, 1, 16, 16), 0.5), "impulse noise", 5, seeded_generator(0)
+    )
+    assert float((impulse_noise != 0.5).float().mean()) == pytest.approx(0.07, rel=0.1)
     flat = torch.full((2, 3, 16, 16), 0.4)
     for name in ("gaussian blur", "defocus blur", "pixelate", "elastic"):
-        assert torch.allclose(corrupt(flat, name, 5, RNG(0)), flat, atol=1e-5), name
+        assert torch.allclose(corrupt(flat, name, 5, seeded_generator(0)), flat, atol=1e-5), name
     with pytest.raises(ValueError, match="fog"):
-        corrupt(pixels, "fog", 1, RNG(0))
+        corrupt(pixels, "fog", 1, seeded_generator(0))
 
 
-def linear(seed, side=8, classes=10):
-    """A classifier of one linear layer."""
+def linear_classifier(seed, side=8, classes=10):
+    """Return a classifier with a single linear layer."""
     torch.manual_seed(seed)
     about = {
         "kind": "classifier",
@@ -73,45 +75,48 @@ def linear(seed, side=8, classes=10):
     return Classifier(nn.Sequential(nn.Flatten(), nn.Linear(side * side, classes)), about).eval()
 
 
-def first(images, n):
-    return Images(images.pixels[:n], images.labels[:n], images.classes, images.name)
+def first_images(images, n):
+    return LabeledImages(images.pixels[:n], images.labels[:n], images.classes, images.name)
 
 
 @pytest.fixture(scope="module")
 def digits():
-    """The test set of digits, and all its images."""
-    model = linear(0)
-    return [robustness.test_images("digits", model, everything=e) for e in (False, True)]
+    """The test images of digits, and all images of digits."""
+    model = linear_classifier(0)
+    return [
+        robustness.load_test_images("digits", model, include_training_set=e) for e in (False, True)
+    ]
 
 
 @pytest.fixture(scope="module")
 def evaluated(digits):
-    """Three models, two sets of images, and the evaluation of the models on these."""
-    models = {str(i): linear(i) for i in range(3)}
-    images, also = first(digits[0], 60), first(digits[1], 90)
-    return models, images, also, robustness.evaluate(models, images, also=also, device="cpu")
+    """Three models, two sets of images, and the evaluation of the models on both sets."""
+    models = {str(i): linear_classifier(i) for i in range(3)}
+    images, all_images = first_images(digits[0], 60), first_images(digits[1], 90)
+    evaluation = robustness.evaluate(models, images, second_test_set=all_images, device="cpu")
+    return models, images, all_images, evaluation
 
 
-def test_test_images_are_the_test_set_as_pixels(digits):
-    images, everything = digits
+def test_load_test_images_returns_the_pixels_of_the_test_set(digits):
+    images, all_images = digits
     data = load("digits")
     assert torch.allclose(images.pixels, data.test_images * data.std + data.mean, atol=1e-6)
     assert torch.equal(images.labels, data.test_labels)
-    assert torch.equal(everything.labels, torch.cat([data.labels, data.test_labels]))
-    assert len(everything.pixels) == 1797
-    assert everything.pixels.min() >= 0 and everything.pixels.max() <= 1
+    assert torch.equal(all_images.labels, torch.cat([data.labels, data.test_labels]))
+    assert len(all_images.pixels) == 1797
+    assert all_images.pixels.min() >= 0 and all_images.pixels.max() <= 1
 
 
-def test_errors_equal_counts_by_hand(evaluated):
-    models, images, also, evaluation = evaluated
+def test_errors_equal_the_counted_fractions_of_wrong_predictions(evaluated):
+    models, images, all_images, evaluation = evaluated
     assert (evaluation["n_images"], evaluation["also_n_images"]) == (60, 90)
     for name, model in models.items():
         result = evaluation["models"][name]
         with torch.no_grad():
             wrong = (model(images.pixels).argmax(1) != images.labels).sum()
-            also_wrong = (model(also.pixels).argmax(1) != also.labels).sum()
+            wrong_of_all = (model(all_images.pixels).argmax(1) != all_images.labels).sum()
         assert result["error"] == pytest.approx(100 * int(wrong) / 60)
-        assert result["drop"] == pytest.approx(100 * int(also_wrong) / 90 - result["error"])
+        assert result["drop"] == pytest.approx(100 * int(wrong_of_all) / 90 - result["error"])
         assert result["attacked"]["0.0"] == result["error"]
         assert len(result["attacked"]) == len(ATTACK_STRENGTHS)
         assert {len(errors) for errors in result["corrupted"].values()} == {5}
@@ -130,11 +135,11 @@ def test_the_attack_moves_each_pixel_in_the_direction_that_increases_the_loss(ev
     assert error == pytest.approx(100 * int(wrong) / 60)
 
 
-def test_the_error_of_a_model_with_logits_that_are_not_finite_is_100_percent(digits):
-    model = linear(0)
+def test_the_error_of_a_model_with_nan_logits_is_100_percent(digits):
+    model = linear_classifier(0)
     with torch.no_grad():
         model.network[1].bias.fill_(torch.nan)
-    images = first(digits[0], 60)
+    images = first_images(digits[0], 60)
     assert (images.labels == 0).any()  # argmax of NaN is class 0
     result = robustness.evaluate({"nan": model}, images, device="cpu")["models"]["nan"]
     assert result["error"] == 100
@@ -142,7 +147,7 @@ def test_the_error_of_a_model_with_logits_that_are_not_finite_is_100_percent(dig
     assert set(result["attacked"].values()) == {100}
 
 
-def test_rankings_on_two_test_sets_are_compared():
+def test_the_rankings_of_models_on_two_test_sets_are_compared():
     def models(*pairs):
         return {str(i): dict(error=a, also_error=b) for i, (a, b) in enumerate(pairs)}
 
@@ -170,26 +175,26 @@ def test_an_evaluation_is_written_plotted_and_summarized(evaluated, tmp_path):
     assert any("rank correlation" in line for line in robustness.summary(evaluation))
 
 
-def test_a_model_of_an_earlier_version_is_evaluated(digits):
-    model, images = load_model(OLD / "model.pt"), first(digits[0], 20)
+def test_a_model_file_of_an_earlier_version_can_be_evaluated(digits):
+    model, images = load_model(OLD_FILES / "model.pt"), first_images(digits[0], 20)
     result = robustness.evaluate({"old": model}, images, device="cpu")["models"]["old"]
     with torch.no_grad():
         wrong = (model(images.pixels).argmax(1) != images.labels).sum()
     assert result["error"] == pytest.approx(100 * int(wrong) / 20)
 
 
-def test_other_classes_channels_and_kinds_of_models_are_refused(few_digits, digits):
+def test_models_with_unsuitable_channels_classes_or_kinds_are_rejected(few_digits, digits):
     with pytest.raises(ValueError, match="expects images with 1 channel, got 3"):
-        robustness.test_images(few_digits, linear(0))
+        robustness.load_test_images(few_digits, linear_classifier(0))
     with pytest.raises(ValueError, match="the model expects the classes"):
-        robustness.test_images("digits", linear(0, classes=9))
+        robustness.load_test_images("digits", linear_classifier(0, classes=9))
     generator = Generator(nn.Identity(), {"kind": "generator", "input_shape": [3]})
     with pytest.raises(ValueError, match="x is a generator, not a classifier"):
         robustness.evaluate({"x": generator}, digits[0])
     with pytest.raises(ValueError, match="The model is a generator, not a classifier"):
-        robustness.test_images("digits", generator)
+        robustness.load_test_images("digits", generator)
 
 
-def test_the_command_exits_with_2_if_a_model_is_missing(tmp_path, capsys):
+def test_the_evaluate_command_exits_with_2_if_a_model_file_is_missing(tmp_path, capsys):
     assert main(["evaluate", str(tmp_path / "none.pt")]) == 2
     assert "none.pt is missing" in capsys.readouterr().err

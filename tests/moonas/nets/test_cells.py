@@ -2,45 +2,45 @@ import pytest
 import torch
 
 from moonas.nets.cell_network import CellNetwork
-from moonas.nets.cells import CellNetworkShape, even_layout, stack, staged_layout
+from moonas.nets.cells import CellNetworkShape, cell_shapes, even_layout, staged_layout
 
 
 def test_reduction_cells_are_at_one_and_two_thirds_of_the_depth():
     for layers, expected in ((20, [6, 13]), (14, [4, 9]), (8, [2, 5]), (3, [1, 2]), (1, [0])):
-        shapes = stack(even_layout(4, layers), 32)
+        shapes = cell_shapes(even_layout(4, layers), 32)
         assert [i for i, s in enumerate(shapes) if s.reduction] == expected
 
 
 def test_reduction_cells_halve_the_side_and_double_the_channels():
-    shapes = stack(even_layout(36, 20), 32)
+    shapes = cell_shapes(even_layout(36, 20), 32)
     assert shapes[0].side == 32 and shapes[-1].side_out == 8
     assert shapes[-1].channels == 144
-    imagenet = stack(even_layout(48, 14), 224)
+    imagenet = cell_shapes(even_layout(48, 14), 224)
     assert imagenet[0].side == 28 and imagenet[0].prev_reduction
     assert imagenet[-1].side_out == 7
 
 
-def test_stages_have_their_own_widths_and_start_with_reduction_cells():
+def test_all_stages_except_the_first_start_with_a_reduction_cell():
     layout = staged_layout((5, 6, 8), (2, 1, 3))
     expected = [(5, False)] * 2 + [(6, True), (6, False), (8, True)] + [(8, False)] * 3
     assert layout.cells == tuple(expected) and layout.stem == 5 and layout.last_reduction == 4
-    sides = [shape.side_out for shape in stack(layout, 32)]
+    sides = [shape.side_out for shape in cell_shapes(layout, 32)]
     assert sides == [32, 32, 16, 16, 8, 8, 8, 8]
 
 
-def test_stages_that_double_the_width_equal_the_layout_of_darts():
+def test_a_layout_with_stages_that_double_the_width_equals_the_layout_of_darts():
     layout = staged_layout((4, 8, 16), (3, 2, 3))
     assert layout == even_layout(4, 10) == CellNetworkShape(channels=4, layers=10).cells
 
 
 @pytest.mark.parametrize("name", ["channels", "layers", "n_classes"])
-def test_a_network_size_below_1_is_refused(name):
+def test_fewer_than_1_channel_layer_or_class_is_rejected(name):
     with pytest.raises(ValueError, match=f"{name}=0 is invalid: expected at least 1"):
         CellNetworkShape(**{name: 0})
 
 
 @pytest.mark.parametrize("side", [8, 7])
-def test_a_node_without_operations_is_zero_and_can_be_exported_with_a_dynamic_batch(side):
+def test_a_node_without_operations_is_zero_and_is_exported_with_a_dynamic_batch_size(side):
     edges = [("none", 0), ("none", 1), ("skip_connect", 1), ("max_pool_3x3", 2)]
     shape = dict(channels=2, layers=3, n_classes=3, in_channels=1, image_size=side)
     network = CellNetwork(edges, edges, **shape).eval()

@@ -8,7 +8,7 @@ from moonas.nets.counting import CellCosts, count_macs, count_params
 from moonas.nets.parts import network_parts
 
 
-def test_macs_equal_counts_by_hand():
+def test_counted_macs_equal_macs_computed_by_hand():
     conv = nn.Conv2d(3, 8, 3, stride=2, padding=1)  # 8 * 3 * 9 weights at 4 x 4 pixels
     assert count_macs(conv, 3, 8, 8) == 8 * 3 * 9 * 16
     deconv = nn.ConvTranspose2d(4, 2, 3, stride=2)  # 4 * 2 * 9 weights at 5 x 5 input pixels
@@ -18,7 +18,7 @@ def test_macs_equal_counts_by_hand():
     assert count_macs(depthwise, 6, 5, 5) == 6 * 9 * 25
 
 
-def test_counting_does_not_change_the_module():
+def test_counting_macs_does_not_change_the_module():
     module = nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1)).train()
     count_macs(module, 1, 4, 4)
     assert module.training and module[1].num_batches_tracked == 0
@@ -31,7 +31,7 @@ def test_frozen_parameters_are_not_counted():
     assert count_params(module) == 4
 
 
-def test_closed_form_counts_of_a_staged_network_equal_those_of_the_module():
+def test_closed_form_costs_of_a_staged_network_equal_the_counted_costs():
     cell = [("sep_conv_3x3", 0), ("eca_3x3", 1), ("skip_connect", 0), ("lbc_3x3", 2)]
     names = [name for name, _ in cell]
     layout = staged_layout((5, 6, 8), (2, 1, 1))

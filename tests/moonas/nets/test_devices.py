@@ -6,7 +6,7 @@ import torch
 from moonas.nets.devices import map_in_threads, repeatable, resolve_device
 
 
-def test_cudnn_flags_are_restored_when_the_last_thread_leaves():
+def test_cudnn_flags_are_restored_when_the_last_thread_leaves_the_context():
     cudnn, flags = torch.backends.cudnn, []
     before = cudnn.benchmark, cudnn.deterministic
     first_left, second_entered = threading.Event(), threading.Event()
@@ -27,7 +27,7 @@ def test_cudnn_flags_are_restored_when_the_last_thread_leaves():
     assert (cudnn.benchmark, cudnn.deterministic) == before
 
 
-def test_the_number_of_torch_threads_is_set_and_restored():
+def test_repeatable_sets_and_restores_the_number_of_pytorch_threads():
     before = torch.get_num_threads()
     with repeatable(3):
         assert torch.get_num_threads() == 3
@@ -35,7 +35,7 @@ def test_the_number_of_torch_threads_is_set_and_restored():
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_each_call_in_threads_uses_the_given_number_of_torch_threads(workers):
+def test_map_in_threads_uses_the_given_number_of_pytorch_threads_per_call(workers):
     def call(item):
         return item, torch.get_num_threads(), torch.is_inference_mode_enabled()
 
@@ -44,6 +44,6 @@ def test_each_call_in_threads_uses_the_given_number_of_torch_threads(workers):
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:99", "meta", "xpu"])
-def test_an_unknown_device_is_refused_by_name(name):
+def test_the_error_about_an_unknown_device_contains_its_name(name):
     with pytest.raises(ValueError, match=f"'{name}'"):
         resolve_device(name)

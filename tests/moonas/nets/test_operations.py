@@ -1,6 +1,6 @@
 import pytest
 import torch
-from operation_names import NAMES
+from operation_names import OPERATION_NAMES
 from torch import nn
 
 from moonas.nets.counting import count_macs, count_params
@@ -13,20 +13,24 @@ from moonas.nets.operations import (
 )
 
 
-@pytest.mark.parametrize("name", NAMES[1:])
+@pytest.mark.parametrize("name", OPERATION_NAMES[1:])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("side", [7, 8])
-def test_an_operation_preserves_channels_and_divides_the_side_by_the_stride(name, stride, side):
+def test_an_operation_preserves_the_number_of_channels_and_divides_the_side_by_the_stride(
+    name, stride, side
+):
     module = build_operation(name, 5, stride, affine_batch_norm, affine_batch_norm)
     side_out = -(-side // stride)
     assert module(torch.randn(3, 5, side, side)).shape == (3, 5, side_out, side_out)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", OPERATION_NAMES)
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("affine", [True, False])
 @pytest.mark.parametrize("last_norm", [True, False])
-def test_the_closed_form_cost_equals_that_of_the_module(name, stride, affine, last_norm):
+def test_the_closed_form_cost_equals_the_counted_cost_of_the_module(
+    name, stride, affine, last_norm
+):
     norm = affine_batch_norm if affine else nonaffine_batch_norm
     module = build_operation(name, 6, stride, norm, norm if last_norm else None)
     params, macs = operation_cost(name, 6, stride, 9, affine=affine, last_norm=last_norm)
@@ -37,12 +41,12 @@ def test_the_closed_form_cost_equals_that_of_the_module(name, stride, affine, la
         assert count_macs(module, 6, 9, 9) == macs
 
 
-def test_an_unknown_operation_is_refused_by_name():
+def test_the_error_about_an_unknown_operation_contains_its_name():
     with pytest.raises(ValueError, match="sep_conv_3x5"):
         build_operation("sep_conv_3x5", 4, 1, affine_batch_norm)
 
 
-def test_factorized_reduce_uses_even_and_odd_pixels():
+def test_factorized_reduce_uses_pixels_at_even_and_at_odd_positions():
     module = FactorizedReduce(1, 2, lambda channels: nn.Identity())
     with torch.no_grad():
         module.even.weight.fill_(1)

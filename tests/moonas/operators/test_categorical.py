@@ -1,11 +1,11 @@
 import numpy as np
-from four_genes import CHOICES, Four, rng, tolerance
+from four_genes import CHOICES, FourGenes, rng, tolerance
 
 from moonas.operators import ResetGenes
 from moonas.operators.categorical import reset_genes, sample_genes
 
 
-def test_samples_are_uniform_over_the_choices_of_each_gene():
+def test_sampled_genes_are_uniform_over_their_choices():
     X = sample_genes(CHOICES, 20_000, rng())
     for gene, k in enumerate(CHOICES):
         frequencies = np.bincount(X[:, gene], minlength=k) / len(X)
@@ -13,7 +13,7 @@ def test_samples_are_uniform_over_the_choices_of_each_gene():
         assert np.abs(frequencies - 1 / k).max() <= tolerance(len(X), 1 / k)
 
 
-def test_genes_are_reset_with_the_given_probability_to_a_uniform_other_choice():
+def test_genes_change_with_the_given_probability_to_a_uniformly_sampled_different_choice():
     X = np.tile([0, 1, 2, 5], (20_000, 1))
     Y = reset_genes(X, CHOICES, 0.3, rng())
     assert Y.dtype == X.dtype and (Y >= 0).all() and (Y < CHOICES).all()
@@ -26,19 +26,19 @@ def test_genes_are_reset_with_the_given_probability_to_a_uniform_other_choice():
     assert np.abs(frequencies - 1 / 7).max() <= tolerance(counts.sum(), 1 / 7)
 
 
-def test_a_gene_with_two_choices_changes_to_the_other_one():
+def test_resetting_a_gene_with_two_choices_selects_the_other_choice():
     Y = reset_genes(np.zeros((1000, 4), int), CHOICES, 1.0, rng())
     assert (Y[:, 1] == 1).all()
 
 
-def test_with_probability_0_reset_genes_returns_an_equal_new_array():
+def test_reset_genes_with_probability_0_returns_an_equal_new_array():
     X = sample_genes(CHOICES, 5, rng())
     Y = reset_genes(X, CHOICES, 0.0, rng())
     assert np.array_equal(X, Y) and Y is not X
 
 
-def test_the_mutation_changes_the_given_mean_number_of_genes():
+def test_reset_mutation_changes_the_given_mean_number_of_genes():
     X = np.tile([0, 1, 2, 5], (20_000, 1))
-    Y = ResetGenes(n_genes=1.5)._do(Four(), X, random_state=rng())
+    Y = ResetGenes(n_genes=1.5)._do(FourGenes(), X, random_state=rng())
     # three genes can change, each with probability 1/2
     assert abs((X != Y).sum(axis=1).mean() - 1.5) <= 4 * np.sqrt(3 * 0.25 / len(X))

@@ -26,7 +26,7 @@ class Settings(SearchSettings):
     population: int = setting(6, "candidates")
 
 
-class Sums(Evaluator):
+class SumEvaluator(Evaluator):
     device = "cpu"
 
     def score(self, candidates):
@@ -34,8 +34,8 @@ class Sums(Evaluator):
         return {"total": rows.sum(axis=1), "params": 1 + np.abs(rows).sum(axis=1).astype(int)}
 
 
-class Plain(ArchitectureProblem):
-    """A problem that defines only the required methods, and uses every default."""
+class MinimalProblem(ArchitectureProblem):
+    """A problem that defines only the required methods and otherwise uses the defaults."""
 
     def __init__(self, kind):
         columns = [
@@ -51,7 +51,7 @@ class Plain(ArchitectureProblem):
         return np.array(architecture, self.genes.dtype)
 
     def make_evaluator(self):
-        return Sums()
+        return SumEvaluator()
 
     def network(self, architecture, **shape):
         n = 1 + int(np.abs(np.array(architecture, float)).sum())
@@ -59,21 +59,21 @@ class Plain(ArchitectureProblem):
 
 
 @pytest.mark.parametrize("kind", GENES)
-def test_a_problem_with_defaults_fulfils_the_contract(kind):
-    check_problem(Plain(kind), n=6)
+def test_a_problem_with_default_methods_passes_check_problem(kind):
+    check_problem(MinimalProblem(kind), n=6)
 
 
 @pytest.mark.parametrize("kind", GENES)
 def test_the_default_algorithm_improves_on_the_initial_population(kind):
-    problem = Plain(kind)
+    problem = MinimalProblem(kind)
     first = minimize(problem, problem.algorithm(), ("n_gen", 1), seed=1).pop.get("total").min()
     last = minimize(problem, problem.algorithm(), ("n_gen", 20), seed=1).pop.get("total").min()
     assert last < first or last == problem.genes.low.sum()
 
 
 @pytest.mark.parametrize("kind", GENES)
-def test_rows_have_the_dtype_and_the_bounds_of_the_genes(kind):
-    problem = Plain(kind)
+def test_evaluated_rows_have_the_dtype_and_the_bounds_of_the_genes(kind):
+    problem = MinimalProblem(kind)
     result = minimize(problem, problem.algorithm(), ("n_gen", 5), seed=1)
     X = result.pop.get("X")
     assert X.dtype == problem.genes.dtype
@@ -81,13 +81,13 @@ def test_rows_have_the_dtype_and_the_bounds_of_the_genes(kind):
 
 
 def test_by_default_each_gene_is_a_node_and_all_nodes_form_one_block():
-    problem = Plain("labels")
+    problem = MinimalProblem("labels")
     assert [genes.tolist() for genes in problem.nodes] == [[0], [1], [2], [3]]
     assert problem.blocks == [problem.nodes]
 
 
-def test_optional_methods_have_empty_defaults():
-    problem = Plain("bits")
+def test_optional_methods_return_empty_defaults():
+    problem = MinimalProblem("bits")
     architecture = problem.decode(np.array([True, False, True, False]))
     assert problem.zoo() == problem.operations() == problem.parts(architecture) == []
     assert problem.graphs(architecture) == problem.after_search(None) == []
@@ -96,5 +96,5 @@ def test_optional_methods_have_empty_defaults():
     assert problem.architecture_from_json(value) == architecture
     with pytest.raises(ValueError, match="whose key 'x' holds its row"):
         problem.architecture_from_json({"y": 1})
-    with pytest.raises(NotImplementedError, match="Plain has no input_shape"):
+    with pytest.raises(NotImplementedError, match="MinimalProblem has no input_shape"):
         problem.count(problem.candidates([architecture]))

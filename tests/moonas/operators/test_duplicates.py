@@ -10,13 +10,13 @@ def population(*rows):
     return Population.new(X=np.array(rows))
 
 
-def test_later_duplicates_are_eliminated_within_a_population_and_against_another():
+def test_duplicates_within_a_population_and_of_another_population_are_eliminated():
     pop, other = population([0, 1], [0, 2], [0, 1], [3, 3]), population([3, 3])
     assert SameRow().do(pop, other).get("X").tolist() == [[0, 1], [0, 2]]
     assert SameRow().do(pop).get("X").tolist() == [[0, 1], [0, 2], [3, 3]]
 
 
-def test_rows_that_decode_to_the_same_architecture_are_duplicates():
+def test_rows_that_decode_to_equal_architectures_are_duplicates():
     pop = population([1.0, 2.0], [1.2, 2.0], [2.0, 2.0], [1.0, 2.4])
     elimination = SameArchitecture(lambda x: tuple(np.floor(x)))
     assert elimination.do(pop).get("X").tolist() == [[1, 2], [2, 2]]
@@ -24,7 +24,7 @@ def test_rows_that_decode_to_the_same_architecture_are_duplicates():
     assert remaining.get("X").tolist() == [[1, 2]]
 
 
-def test_rows_that_the_run_has_evaluated_are_duplicates():
+def test_rows_that_were_already_evaluated_in_the_run_are_duplicates():
     toy = Toy(nonstationary=False)
     elimination = EvaluatedRow(toy)
     new = population([0, 1, 2, 3, 0, 1], [3, 3, 3, 3, 3, 3], [0, 1, 2, 3, 0, 1])

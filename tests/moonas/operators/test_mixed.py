@@ -12,7 +12,7 @@ from moonas.spaces.genes import Genes
 GENES = Genes([8, 1, 0, 1.0, 2.0], [60, 6, 1, 3.0, 2.0], [False] * 3 + [True] * 2)
 
 
-def test_samples_are_uniform_for_integers_and_real_numbers():
+def test_sampled_integers_and_real_numbers_are_uniform():
     n = 20_000
     X = sample_mixed(GENES, n, rng())
     GENES.check(X)
@@ -24,7 +24,7 @@ def test_samples_are_uniform_for_integers_and_real_numbers():
     assert abs(X[:, 3].std() - 2 / np.sqrt(12)) < 0.01
 
 
-def test_crossover_returns_integers_within_bounds_and_conserves_the_mean():
+def test_crossover_keeps_genes_within_bounds_and_conserves_the_mean_of_the_parents():
     low, high = [20, 1, 0, 1.5, 2], [40, 6, 1, 2.5, 2]
     A = np.clip(sample_mixed(GENES, 4000, rng(1)), low, high)
     B = np.clip(sample_mixed(GENES, 4000, rng(2)), low, high)
@@ -36,7 +36,7 @@ def test_crossover_returns_integers_within_bounds_and_conserves_the_mean():
     same = A == B
     assert np.array_equal(C[same], A[same])
     assert 0.4 < (C[:, 3] != A[:, 3]).mean() < 0.9
-    # far from the bounds the mean of the children is nearly that of the parents
+    # far from the bounds, children and parents have nearly equal means
     assert abs((C + D - A - B)[:, 3]).mean() < 0.02
     assert abs((C + D - A - B)[:, 0].mean()) < 0.05  # rounding has no bias
 
@@ -56,7 +56,7 @@ def test_each_gene_is_mutated_with_the_given_probability(prob):
 
 
 class Spheres(Problem):
-    """Squared distances to both corners of the space; every evaluated row is checked."""
+    """A problem that minimizes the squared distances to two corners and checks every row."""
 
     genes = GENES
     objectives = ("a", "b")
@@ -83,12 +83,22 @@ class Spheres(Problem):
         out["F"] = np.column_stack([(scaled**2).sum(axis=1), ((scaled - 1) ** 2).sum(axis=1)])
 
 
-# without agemoea, which is compiled for seconds and has the same mating as nsga2
-KINDS = ("nsga2", "smsemoa", "spea2", "nsga3", "rvea", "ctaea", "moead", "parallel-moead", "random")
+# not agemoea, which takes seconds to compile and uses the same mating as nsga2
+ALGORITHM_NAMES = (
+    "nsga2",
+    "smsemoa",
+    "spea2",
+    "nsga3",
+    "rvea",
+    "ctaea",
+    "moead",
+    "parallel-moead",
+    "random",
+)
 
 
-@pytest.mark.parametrize("name", KINDS)
-def test_integers_remain_integers_in_all_kinds_of_algorithms(name):
+@pytest.mark.parametrize("name", ALGORITHM_NAMES)
+def test_integer_genes_remain_integers_in_all_algorithms(name):
     problem = Spheres()
     search = algorithm(name, problem, population=12)
     search.output = None

@@ -1,12 +1,12 @@
 import numpy as np
-from four_genes import CHOICES, NODES, Four, rng, tolerance
+from four_genes import CHOICES, NODES, FourGenes, rng, tolerance
 
 from moonas.operators import CategoricalSampling, NodeCrossover, NodeReset
 from moonas.operators.categorical import sample_genes
 from moonas.operators.nodes import cross_nodes, reset_nodes, sample_nodes
 
 
-def test_nodes_are_selected_as_a_whole_and_independently():
+def test_nodes_are_selected_independently_with_all_their_genes():
     mask = sample_nodes(NODES, 20_000, 0.5, 4, rng())
     assert np.array_equal(mask[:, 0], mask[:, 2])
     assert np.array_equal(mask[:, 1], mask[:, 3])
@@ -14,7 +14,7 @@ def test_nodes_are_selected_as_a_whole_and_independently():
     assert abs(both - 0.25) <= tolerance(len(mask), 0.25)
 
 
-def test_crossover_exchanges_whole_nodes_and_conserves_genes():
+def test_node_crossover_exchanges_all_genes_of_a_node():
     A, B = sample_genes(CHOICES, 500, rng()), sample_genes(CHOICES, 500, rng(1))
     C, D = cross_nodes(A, B, NODES, 0.5, rng())
     assert np.array_equal(C + D, A + B)
@@ -26,7 +26,7 @@ def test_crossover_exchanges_whole_nodes_and_conserves_genes():
     assert np.array_equal(cross_nodes(A, B, NODES, 0.0, rng())[0], A)
 
 
-def test_resetting_a_node_leaves_other_nodes_unchanged():
+def test_resetting_a_node_does_not_change_other_nodes():
     X = np.tile([0, 1, 2, 5], (20_000, 1))
     Y = reset_nodes(X, NODES, CHOICES, 0.5, rng())
     # the second node is resampled with probability 1/2, and is then unchanged in 1 of 2 * 8 cases
@@ -36,8 +36,8 @@ def test_resetting_a_node_leaves_other_nodes_unchanged():
     assert np.array_equal(Y[:, [1, 3]], X[:, [1, 3]])
 
 
-def test_pymoo_operators_call_the_functions():
-    problem = Four()
+def test_node_operators_return_the_results_of_the_node_functions():
+    problem = FourGenes()
     X = CategoricalSampling().do(problem, 6, random_state=rng()).get("X")
     assert np.array_equal(X, sample_genes(CHOICES, 6, rng()))
     children = NodeCrossover()._do(problem, np.stack([X, X[::-1]]), random_state=rng())

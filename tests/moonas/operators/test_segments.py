@@ -12,11 +12,11 @@ from moonas.operators import BitSampling, SameRow, SegmentCrossover, SegmentFlip
 from moonas.operators.segments import sample_segments
 
 N_VAR = 9
-N_SEGMENTS = N_VAR * (N_VAR + 1) // 2 - 1  # all but the whole row
+N_SEGMENTS = N_VAR * (N_VAR + 1) // 2 - 1  # all segments except the whole row
 
 
-class Zeros(Problem):
-    """Counts the bits that are zero."""
+class ZeroCount(Problem):
+    """A problem that minimizes the number of bits that are zero."""
 
     def __init__(self):
         super().__init__(n_var=N_VAR, n_obj=1, xl=0, xu=1, vtype=bool)
@@ -27,7 +27,7 @@ class Zeros(Problem):
         out["F"] = (~X.astype(bool)).sum(axis=1)[:, None]
 
 
-PROBLEM = Zeros()
+PROBLEM = ZeroCount()
 
 
 def random_bits(n, seed=0):
@@ -35,13 +35,13 @@ def random_bits(n, seed=0):
 
 
 def is_segment(changed):
-    """Whether the ones of each row are contiguous, but neither none nor all of it."""
+    """Return whether the ones in each row are contiguous, with at least a one and a zero."""
     edges = np.diff(changed.astype(int), axis=1, prepend=0, append=0)
     return (np.count_nonzero(edges, axis=1) == 2) & ~changed.all(axis=1)
 
 
 def cross(A, B, prob, seed=1):
-    """Both children of each pair of rows."""
+    """Return both children of each pair of rows."""
     pop = Population.new(X=np.concatenate([A, B]))
     pairs = np.arange(2 * len(A)).reshape(2, -1).T
     crossover = SegmentCrossover(prob)
@@ -56,7 +56,7 @@ def mutate(X, prob, seed=1):
     return pop.get("X")
 
 
-def test_segments_are_uniform_except_for_empty_ones_and_the_whole_row():
+def test_all_segments_except_the_empty_one_and_the_whole_row_are_equally_probable():
     n, n_var = 20_000, 5
     segments = sample_segments(n, n_var, rng())
     assert is_segment(segments).all()
@@ -66,7 +66,7 @@ def test_segments_are_uniform_except_for_empty_ones_and_the_whole_row():
 
 
 @pytest.mark.parametrize("density", [0.0, 0.2, 0.9, 1.0])
-def test_the_density_is_the_probability_of_a_one(density):
+def test_each_sampled_bit_is_one_with_the_given_probability(density):
     n = 2000
     X = BitSampling(density)(PROBLEM, n, random_state=rng()).get("X")
     assert X.shape == (n, N_VAR) and X.dtype == bool
@@ -86,7 +86,7 @@ def test_half_of_the_bits_are_ones_by_default():
     assert abs(X.mean() - 0.5) < tolerance(X.size, 0.5)
 
 
-def test_crossover_conserves_the_bits_of_each_column():
+def test_crossover_conserves_the_number_of_ones_per_column():
     A, B = random_bits(200, 1), random_bits(200, 2)
     C, D = cross(A, B, prob=1.0)
     assert np.array_equal(C.astype(int) + D, A.astype(int) + B)
@@ -102,7 +102,7 @@ def test_crossover_exchanges_one_segment_but_never_the_whole_row():
 
 
 @pytest.mark.parametrize("prob", [0.0, 0.3, 1.0])
-def test_pairs_are_crossed_over_with_the_given_probability_and_copied_otherwise(prob):
+def test_pairs_of_rows_are_crossed_over_with_the_given_probability_and_otherwise_copied(prob):
     n, A = 1000, random_bits(1000)
     C, D = cross(A, ~A, prob)
     crossed = (C != A).any(axis=1)
@@ -138,15 +138,15 @@ def test_pymoos_mating_copies_parents_only_if_both_probabilities_are_zero(
     assert all(copies) == (prob_crossover == prob_mutation == 0)
 
 
-def test_mating_leaves_the_parents_unchanged():
+def test_segment_operators_do_not_change_the_parents():
     pop = Population.new(X=random_bits(40))
     mating = Mating(RandomSelection(), SegmentCrossover(1.0), SegmentFlip(1.0))
     mating(PROBLEM, pop, 40, random_state=rng(3))
     assert np.array_equal(pop.get("X"), random_bits(40))
 
 
-def test_a_genetic_algorithm_finds_the_row_of_ones_and_evaluates_bits_only():
-    problem = Zeros()
+def test_a_genetic_algorithm_finds_the_row_of_ones_and_evaluates_only_bool_rows():
+    problem = ZeroCount()
     algorithm = GA(
         pop_size=20,
         sampling=BitSampling(0.3),

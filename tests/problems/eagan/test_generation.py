@@ -12,7 +12,7 @@ from moonas.problems.eagan.settings import ImageQualitySettings
 
 from moonas.data import describe, load
 from moonas.data.images import DataInfo
-from moonas.metrics.features import pixels_of
+from moonas.metrics.features import denormalize
 from moonas.metrics.frechet import FrechetDistance, moments
 from moonas.nets.devices import resolve_device
 from moonas.nets.randomness import generator
@@ -50,7 +50,7 @@ def noise(n=N):
 def unseen():
     """Images of the test set, in [-1, 1]."""
     data = load("digits")
-    return 2 * pixels_of(data, data.test_images) - 1
+    return 2 * denormalize(data, data.test_images) - 1
 
 
 def test_images_are_the_whole_training_set_in_minus_1_to_1(quality):

@@ -14,7 +14,7 @@ from moonas.problems.eg_darts.relaxed_network import RelaxedNetwork
 
 import moonas
 from moonas.nets.cell_network import CellNetwork
-from moonas.nets.cells import even_layout, stack
+from moonas.nets.cells import cell_shapes, even_layout
 from moonas.nets.counting import count_params
 from moonas.nets.operations import affine_batch_norm, build_operation
 from moonas.problem import SearchFailed
@@ -142,7 +142,7 @@ def test_skip_dropout_falls_linearly_restarts_and_falls_exponentially():
 def test_complexity_is_the_expected_number_of_parameters(load):
     relaxation = Relaxation(load(), 1)
     relaxation.start(0, cell_space.all_candidates())
-    shapes = stack(even_layout(2, 3), 8)
+    shapes = cell_shapes(even_layout(2, 3), 8)
     params = np.zeros((2, 12))
     with torch.device("meta"):
         for shape, (k, name) in product(shapes, enumerate(OPERATIONS)):

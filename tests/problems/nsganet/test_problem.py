@@ -17,7 +17,7 @@ from searches import TINY, rows, run
 from torch.nn import functional as F
 
 import moonas
-from moonas.algorithms.bayesian import SOURCE
+from moonas.algorithms.bayesian import SOURCE_KEY
 from moonas.data import load, split
 from moonas.evaluators import NetworkCosts
 from moonas.nets.counting import count_macs, count_params
@@ -181,7 +181,7 @@ def test_the_bayesian_network_is_used_after_two_thirds_of_the_generations(fewer)
     counts = []
 
     def count(algorithm):
-        counts.append(sum(i.get(SOURCE) == "model" for i in algorithm.off))
+        counts.append(sum(i.get(SOURCE_KEY) == "model" for i in algorithm.off))
 
     run(problem, generations=6, callback=count)
     assert counts[:4] == [0] * 4 and sum(counts[4:]) > 0
