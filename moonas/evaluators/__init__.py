@@ -1,4 +1,4 @@
-"""Evaluators of image classifiers: data, shared or individual weights, and columns of scores."""
+"""Evaluators of image classifiers, with shared or individual weights; their data and columns."""
 
 from __future__ import annotations
 

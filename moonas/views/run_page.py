@@ -163,7 +163,7 @@ def _front(
 
     They come from front.csv once the search has ended, before that from the recorded scores.
     """
-    if (folder / front_file.NAME).exists():
+    if (folder / front_file.FRONT_FILE).exists():
         file_rows = front_file.read_front_csv(folder)
         picked = next((i for i, row in enumerate(file_rows) if row.picked), None)
         return [_from_file(problem, row) for row in file_rows], picked

@@ -8,7 +8,7 @@ from toy import Toy
 import moonas
 from moonas.pareto import Row
 from moonas.run.front_file import (
-    NAME,
+    FRONT_FILE,
     FrontRow,
     evenly_spaced_rows,
     find_row,
@@ -40,7 +40,7 @@ def same(a, b):
 def test_a_front_survives_a_round_trip_through_the_file(tmp_path, picked):
     toy = Toy()
     rows = toy_rows(toy)
-    write_front_csv(toy, rows, tmp_path / NAME, picked)
+    write_front_csv(toy, rows, tmp_path / FRONT_FILE, picked)
     file_rows = read_front_csv(tmp_path)
     assert len(file_rows) == len(rows)
     for i, (row, file_row) in enumerate(zip(rows, file_rows, strict=True)):
@@ -56,14 +56,14 @@ def test_a_missing_column_value_is_read_as_nan(tmp_path):
     toy = Toy()
     (row,) = toy_rows(toy, VALUES[:1])
     del row.columns["growth"]
-    write_front_csv(toy, [row], tmp_path / NAME)
+    write_front_csv(toy, [row], tmp_path / FRONT_FILE)
     assert math.isnan(read_front_csv(tmp_path)[0].columns["growth"])
 
 
 def test_objectives_come_first_and_large_counts_are_integers(tmp_path):
     toy = Toy(objectives=("params", "error"))
-    write_front_csv(toy, toy_rows(toy), tmp_path / NAME)
-    head, *lines = (tmp_path / NAME).read_text().splitlines()
+    write_front_csv(toy, toy_rows(toy), tmp_path / FRONT_FILE)
+    head, *lines = (tmp_path / FRONT_FILE).read_text().splitlines()
     assert head == "params,error,growth,picked,x,architecture,description"
     assert [line.split(",")[0] for line in lines] == ["7.0", "1234567", str(2**53 - 1)]
 
@@ -75,15 +75,15 @@ def test_text_with_commas_quotes_and_line_ends_survives_a_round_trip(tmp_path):
 
     text = 'one, "two"\nand é'
     row = Row(np.zeros(6, int), text, {}, {"error": 1.0, "params": 2.0})
-    write_front_csv(TextToy(), [row], tmp_path / NAME)
+    write_front_csv(TextToy(), [row], tmp_path / FRONT_FILE)
     (file_row,) = read_front_csv(tmp_path)
     assert file_row.description == text and file_row.architecture == {"a": [text, None]}
 
 
 def test_an_empty_front_survives_a_round_trip(tmp_path):
-    write_front_csv(Toy(), [], tmp_path / NAME)
+    write_front_csv(Toy(), [], tmp_path / FRONT_FILE)
     assert read_front_csv(tmp_path) == []
-    assert {path.name for path in tmp_path.iterdir()} == {NAME}
+    assert {path.name for path in tmp_path.iterdir()} == {FRONT_FILE}
 
 
 def test_a_search_writes_its_front(tmp_path):
@@ -190,7 +190,7 @@ def cut(text):
     ],
 )
 def test_a_damaged_file_raises_an_error_that_names_it(tmp_path, damage):
-    toy, path = Toy(), tmp_path / NAME
+    toy, path = Toy(), tmp_path / FRONT_FILE
     write_front_csv(toy, toy_rows(toy), path)
     path.write_bytes(damage(path.read_text()).encode(errors="surrogateescape"))
     with pytest.raises(ValueError, match=r"front\.csv is damaged: "):

@@ -14,7 +14,7 @@ from toy import Toy, ToySettings, journalled
 from moonas import algorithm
 from moonas.files.tensors import fingerprint, read_tensors
 from moonas.run.journal import DamagedRun, Journal, RunMismatch, check_run, read_run
-from moonas.run.records import to_line
+from moonas.run.records import encode_record
 from moonas.settings import RunSettings
 
 
@@ -364,7 +364,7 @@ def test_partial_results_of_another_call_are_ignored(tmp_path):
     journal.save_partial([1, 2], {"error": np.array([3.0])})
     other = {"call": 7, "x": [4, 5], "result": {"error": [6.0]}}
     with open(tmp_path / "unfinished.jsonl", "ab") as file:
-        file.write(to_line(other))
+        file.write(encode_record(other))
     assert journal.partial_results() == {(1, 2): {"error": np.array([3.0])}}
 
 

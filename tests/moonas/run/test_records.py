@@ -5,29 +5,29 @@ import pytest
 
 from moonas.run.records import (
     DamagedRun,
+    decode_record,
     decode_result,
+    encode_record,
     encode_result,
-    from_line,
     read_records,
     remove_incomplete_line,
-    to_line,
 )
 
 
 def test_the_format_of_a_line_is_that_of_older_journals():
-    line = to_line({"call": 0, "kind": "train"})
+    line = encode_record({"call": 0, "kind": "train"})
     assert line == b'{"call": 0, "kind": "train", "crc": "3865f574"}\n'
 
 
 def test_a_record_survives_a_round_trip_through_its_line():
     record = {"call": 3, "x": [1, 2.5, None, "a\nb"]}
-    decoded = from_line(to_line(record).removesuffix(b"\n"))
+    decoded = decode_record(encode_record(record).removesuffix(b"\n"))
     assert {key: value for key, value in decoded.items() if key != "crc"} == record
 
 
 @pytest.mark.parametrize("line", [b"", b"{", b"[1]", b'{"call": 1}', b'{"crc": "00000000"}'])
 def test_an_invalid_line_is_decoded_to_none(line):
-    assert from_line(line) is None
+    assert decode_record(line) is None
 
 
 def test_nan_and_arrays_survive_a_round_trip_through_json():
@@ -40,8 +40,8 @@ def test_nan_and_arrays_survive_a_round_trip_through_json():
 
 
 def test_an_incomplete_last_line_is_ignored_and_removed_on_request(tmp_path):
-    path, complete = tmp_path / "a.jsonl", to_line({"call": 0})
-    path.write_bytes(complete + to_line({"call": 1})[:9])
+    path, complete = tmp_path / "a.jsonl", encode_record({"call": 0})
+    path.write_bytes(complete + encode_record({"call": 1})[:9])
     assert [record["call"] for record in read_records(path, advice="")] == [0]
     assert path.read_bytes() != complete
     assert len(read_records(path, advice="", repair=True)) == 1
@@ -54,6 +54,6 @@ def test_an_incomplete_last_line_is_ignored_and_removed_on_request(tmp_path):
 
 def test_a_changed_line_raises_an_error_with_advice(tmp_path):
     path = tmp_path / "a.jsonl"
-    path.write_bytes(to_line({"call": 0}) + to_line({"call": 1}).replace(b"1", b"2", 1))
+    path.write_bytes(encode_record({"call": 0}) + encode_record({"call": 1}).replace(b"1", b"2", 1))
     with pytest.raises(DamagedRun, match=r"a\.jsonl is damaged in line 2: remove it"):
         read_records(path, advice="remove it")

@@ -381,7 +381,7 @@ def test_a_damaged_journal_is_an_error_that_names_the_file(cell_search, capsys):
 
 def test_a_folder_without_a_run_is_an_error_that_names_the_folder(tmp_path, capsys):
     for folder, message in (
-        (tmp_path, "contains no run of a search"),
+        (tmp_path, "is not the run folder of a search"),
         ("nowhere", "contains no run"),
     ):
         assert main(["show", str(folder)]) == 2
