@@ -191,7 +191,7 @@ class Journal:
             ]
             warnings.warn(
                 f"{self.folder} was started under different conditions ({', '.join(changes)}); "
-                "results may differ from those of an uninterrupted run.",
+                "results may differ from the results of an uninterrupted run.",
                 stacklevel=2,
             )
         self._next_call, self._weights_to_load = 0, None

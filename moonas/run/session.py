@@ -73,8 +73,8 @@ class Session:
 class SearchSession(Session):
     """The session of a problem, which evaluates candidates and trains shared weights.
 
-    The weights of the evaluator belong to at most one run at a time. A token, stored in the data of
-    the running algorithm, identifies that run. Values that cannot change during a run are computed
+    The weights of the evaluator belong to one run at most. A token in the data of the algorithm
+    identifies this run. Values that cannot change during a run are computed
     once per architecture and cached.
 
     Args:
