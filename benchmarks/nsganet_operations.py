@@ -28,7 +28,7 @@ from scipy.stats import spearmanr
 import moonas
 from moonas.pareto import nondominated
 from moonas.run.journal import read_run
-from moonas.spaces.genotype import SHORT
+from moonas.spaces.genotype import SHORT_NAMES
 
 HERE = Path(__file__).parent
 GROUPS = {
@@ -122,7 +122,7 @@ def plot(result, path):
             label=label,
         )
     bars.axhline(100 / 12, color="#22313f", lw=0.8, ls=":")
-    bars.set_xticks(positions, [SHORT[name] for name in space.OPERATIONS])
+    bars.set_xticks(positions, [SHORT_NAMES[name] for name in space.OPERATIONS])
     bars.set(ylabel="share of edges (%), range over seeds", title="Operations (figure 9a)")
     bars.legend(frameon=False)
     table = result["by_concatenated_nodes"]

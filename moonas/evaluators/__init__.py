@@ -1,4 +1,4 @@
-"""Evaluators of image classifiers: data, shared or individual weights, and columns of scores."""
+"""Evaluators of image classifiers, with shared or individual weights; their data and columns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = sorted(_MODULES)
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name on first use, so that settings load without PyTorch and pymoo."""
+    """Import a public name on first use; settings can thus be imported without PyTorch or pymoo."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f".{_MODULES[name]}", __name__), name)

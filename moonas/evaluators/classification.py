@@ -23,11 +23,12 @@ from .settings import COSTS, QUALITIES, TrainingSettings
 def quality_columns(objectives: Sequence[str], info: DataInfo) -> list[Column]:
     """Return the columns that measure the quality of classifiers on a data set.
 
-    These are ``auroc_error`` if images may have several labels; otherwise ``error`` and, if it is
-    an objective, ``robustness_error``. All are in percent, in [0, 100], and lower is better.
+    For images with several labels, the column is ``auroc_error``. Otherwise the columns are
+    ``error`` and, if it is an objective, ``robustness_error``. All values are in percent, in
+    [0, 100]; lower is better.
 
     Args:
-        objectives: names of the objectives, including those that are not quality columns.
+        objectives: names of all objectives; names of other columns are ignored.
         info: description of the data set.
 
     Raises:
@@ -52,22 +53,22 @@ class Classification:
 
     A search splits the training set of the data set into training and validation images, and never
     uses the test set. Validation images are evaluated in batches of at most
-    ``settings.score_batch``, which are always the same.
+    ``settings.score_batch`` images; the batches are the same in every evaluation.
 
     Args:
         settings: settings of the training.
         info: description of the data set.
-        device: device of the images.
+        device: device on which the images are stored.
         objectives: names of the objectives, which determine the metrics; see
             :func:`quality_columns`.
         final: whether to train on the whole training set and to validate on the test set.
 
     Attributes:
-        names: names of the quality columns; the first one belongs to the training loss.
+        names: names of the quality columns; the first column is always present.
         train: (images, labels) for training, on the device; available after :meth:`load`.
-        validation: the same for validation.
+        validation: (images, labels) for validation, on the device; available after :meth:`load`.
         data: the whole data set, on the CPU; available after :meth:`load`.
-        augment: (images, rng) -> augmented images; None if the data set is not augmented.
+        augment: function (images, rng) -> augmented images; None if the data set is not augmented.
     """
 
     train: tuple[Tensor, Tensor]
@@ -110,11 +111,12 @@ class Classification:
         return images, labels.to(self.device)
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the cross-entropy; with several labels per image, the mean binary cross-entropy.
+        """Return the cross-entropy or, for several labels per image, the mean binary cross-entropy.
 
         Args:
-            logits: (b, n_classes).
-            labels: (b,) ints, or (b, n_classes) zeros and ones.
+            logits: (b, n_classes) logits.
+            labels: (b,) class indices or, for several labels per image, (b, n_classes) zeros and
+                ones.
         """
         if self.info.multi_label:
             return F.binary_cross_entropy_with_logits(logits, labels)
@@ -128,8 +130,8 @@ class Classification:
             predict: (b, c, h, w) images -> (b, n_classes) logits.
 
         Returns:
-            (k,) statistics, from which :meth:`columns` computes the columns; NaN if the logits are
-            not finite.
+            (k,) statistics, from which :meth:`columns` computes the quality columns; NaN if a logit
+            is not finite.
         """
         images, labels = self.validation
         batch = self.settings.score_batch
@@ -147,10 +149,10 @@ class Classification:
         """Compute the quality columns of n networks.
 
         Args:
-            results: n results of :meth:`evaluate`.
+            results: n results of :meth:`evaluate`, one per network.
 
         Returns:
-            Name of a column -> (n,) values in percent.
+            Name -> (n,) values of each quality column, in percent.
         """
         values = torch.stack(list(results)).cpu().numpy()  # (n, k)
         if self.info.multi_label:

@@ -1,4 +1,4 @@
-"""Costs of networks: parameters, multiply-adds and latency."""
+"""Costs of networks: number of parameters, multiply-adds and latency."""
 
 from __future__ import annotations
 
@@ -20,17 +20,19 @@ from .settings import ClassifierSettings
 
 
 class NetworkCosts:
-    """Params, MACs and latency of the target network, which may be larger than the trained one.
+    """Parameters, multiply-adds and latency of the target network of a candidate.
+
+    The target network may be larger than the network that the search trains.
 
     Args:
-        problem: the problem, with ``count`` and ``network``; with a latency table also ``parts``
-            and ``operations``.
+        problem: problem that implements ``count`` and ``network`` and, for latency tables,
+            ``parts`` and ``operations``.
         settings: settings of the search.
         info: description of the data set.
 
     Attributes:
-        table: key of a part -> latency in milliseconds; None if latency is measured.
-        inputs: checksums by name of the files that scores depend on.
+        table: key of a network part -> latency in milliseconds; None if latency is measured.
+        inputs: name -> checksum of each file on which scores depend.
 
     Raises:
         ValueError: the latency table is missing or lacks a part, or the problem does not support
@@ -59,11 +61,11 @@ class NetworkCosts:
             self.inputs |= {"latency_table": hashlib.sha256(text.encode()).hexdigest()}
 
     def cost_columns(self, params: int, macs: int) -> list[Column]:
-        """Return the columns of costs.
+        """Return the cost columns.
 
         Args:
-            params: upper bound of params, for the hypervolume.
-            macs: upper bound of MACs, for the hypervolume.
+            params: upper bound on the number of parameters, for the hypervolume.
+            macs: upper bound on the number of multiply-adds, for the hypervolume.
         """
         columns = [
             Column("params", "parameters", bounds=(0, int(params))),
@@ -75,12 +77,12 @@ class NetworkCosts:
         return columns
 
     def count(self, candidates: Candidates) -> dict[str, np.ndarray]:
-        """Return the columns ``params`` and ``macs``, (n,) ints each."""
+        """Return the columns ``params`` and ``macs``, each (n,) ints."""
         params, macs = np.asarray(self.problem.count(candidates)).T
         return {"params": params, "macs": macs}
 
     def measure(self, candidates: Candidates) -> dict[str, np.ndarray]:
-        """Return the column ``latency_ms``, (n,) floats, measured or from the latency table."""
+        """Return the column ``latency_ms``, (n,) floats: measured, or from the latency table."""
         return {"latency_ms": np.array([self._latency(a) for a in candidates])}
 
     def _latency(self, architecture: Any) -> float:
@@ -90,7 +92,7 @@ class NetworkCosts:
             if not parts:
                 raise ValueError(
                     f"latency_table={self.settings.latency_table!r} is invalid: "
-                    f"{type(self.problem).__name__}.parts() returned no parts of {architecture}. "
+                    f"{type(self.problem).__name__}.parts() returned no parts for {architecture}. "
                     "Use latency_table=None to measure the latency."
                 )
             return sum(self.table[part.key] for part in parts)

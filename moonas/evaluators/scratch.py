@@ -1,4 +1,4 @@
-"""Evaluation of candidates that are trained from scratch, independently of each other."""
+"""Evaluation of candidates by training a network of each candidate from scratch."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from .settings import ClassifierSettings
 class ScratchEvaluator(Evaluator):
     """Trains a network of each candidate from scratch and evaluates it on the validation images.
 
-    After NSGANetV1 (Lu et al., 2020), algorithm 2.
+    This follows algorithm 2 of NSGANetV1 (Lu et al., 2020).
 
-    Initial weights, batches and augmentation are determined by the seed of the run and the
-    candidate, so scores depend neither on the order of candidates nor on the number of workers.
+    The seed of the run and the genes of a candidate determine its initial weights, batches and
+    augmentation, so scores depend neither on the order of candidates nor on the number of workers.
 
     Args:
         settings: settings of the search.
         info: description of the data set.
-        costs: costs of the networks.
+        costs: computes the cost columns.
         epochs: number of training epochs.
-        build: architecture -> the network to train.
+        build: function (architecture) -> network to train.
         final: whether to train on the whole training set and to evaluate on the test set.
-        on_epoch: called with the number of completed epochs, before each epoch of a candidate and
-            at the end.
+        on_epoch: function (number of completed epochs) -> None that is called before each epoch of
+            a candidate and after its last epoch; or None.
     """
 
     independent = True
@@ -61,22 +61,22 @@ class ScratchEvaluator(Evaluator):
         self.seed = 0
 
     def begin(self, seed: int) -> None:
-        """Begin a run with the given seed."""
+        """Load the images, and set the seed of the run."""
         self.images.load()
         self.seed = seed
 
     def score(self, candidates: Candidates) -> dict[str, np.ndarray]:
-        """Train and evaluate each candidate; return quality, params and MACs, (n,) each."""
+        """Train and evaluate each candidate; return quality, params and macs, each (n,)."""
         pairs = zip(candidates, candidates.rows, strict=True)
         results = [self._train_and_evaluate(a, row) for a, row in pairs]
         return self.images.columns(results) | self.costs.count(candidates)
 
     def measure(self, candidates: Candidates) -> dict[str, np.ndarray]:
-        """Return the column ``latency_ms``, (n,)."""
+        """Return the column ``latency_ms``, (n,) floats."""
         return self.costs.measure(candidates)
 
     def _train_and_evaluate(self, architecture: Any, row: np.ndarray) -> Tensor:
-        """Return a result of :meth:`.Classification.evaluate`; NaN if every step was skipped."""
+        """Return the result of :meth:`.Classification.evaluate`; NaN if all steps were skipped."""
         seed_and_genes = (self.seed, *row.tolist())
         with initial_weights(*seed_and_genes, "weights"):
             network = self.build(architecture)

@@ -1,4 +1,4 @@
-"""Settings of training and evaluation that searches for image classifiers share."""
+"""Training and evaluation settings for searches of image classifiers."""
 
 from __future__ import annotations
 
@@ -13,22 +13,20 @@ OBJECTIVES = (*QUALITIES, *COSTS)
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings(RunSettings):
-    """Settings of the training of classifiers."""
+    """Settings for training classifiers."""
 
     image_size: int | None = setting(
-        None, "side length of images in pixels; none: that of the data set", least=1
+        None, "side length of images in pixels; none: side length in the data set", least=1
     )
     train_share: float = setting(
         0.5, "fraction of the training set to train on; the rest is the validation set", above=0
     )
     batch: int = setting(32, "batch size for training", least=1)
-    learning_rate: float = setting(
-        0.1, "initial learning rate, which decreases along a cosine", above=0
-    )
+    learning_rate: float = setting(0.1, "initial learning rate, before cosine annealing", above=0)
     learning_rate_end: float = setting(0.001, "final learning rate", least=0)
     momentum: float = setting(0.9, "momentum of SGD", least=0)
     weight_decay: float = setting(
-        3e-4, "weight decay of SGD, only for weights that a step uses", least=0
+        3e-4, "weight decay of SGD, applied only to weights that the training step uses", least=0
     )
     clip: float = setting(5.0, "maximum norm of the gradient", above=0)
     score_batch: int = setting(360, "batch size for evaluation on the validation set", least=1)
@@ -47,9 +45,9 @@ class ClassifierSettings(SearchSettings, TrainingSettings):
     )
     latency_batch: int = setting(1, "batch size for measuring latency", least=1)
     latency_bound: float = setting(
-        100.0, "upper bound of latency in ms, for the hypervolume", above=0
+        100.0, "upper bound on the latency in ms, for the hypervolume", above=0
     )
-    latency_table: str | None = setting(None, "file of a latency table; none: latency is measured")
+    latency_table: str | None = setting(None, "path of a latency table; none: latency is measured")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -58,7 +56,7 @@ class ClassifierSettings(SearchSettings, TrainingSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class ProxySettings(ClassifierSettings):
-    """Settings of a search that trains each candidate from scratch for some epochs."""
+    """Settings of a search that trains each candidate from scratch for a few epochs."""
 
     crossover: float = setting(0.9, "crossover probability per pair of parents", above=0, most=1)
     mutation: float = setting(0.1, "mutation probability per gene", above=0, most=1)
@@ -77,7 +75,7 @@ class SupernetSettings(ClassifierSettings):
 
     weights: str = setting(
         "shared",
-        "shared: weights train in each generation; frozen: weights train once, before the search",
+        "shared: weights are trained in each generation; frozen: once, before the search",
         ("shared", "frozen"),
     )
     warmup_epochs: int = setting(
@@ -85,10 +83,10 @@ class SupernetSettings(ClassifierSettings):
     )
     epochs: int = setting(2, "number of training epochs per generation", least=1)
     frozen_epochs: int = setting(
-        40, "number of epochs on random architectures with weights=frozen", least=0
+        40, "number of epochs on random architectures if weights=frozen", least=0
     )
     supernet_seed: int = setting(
-        0, "seed of the supernet with weights=frozen, instead of the seed of the run"
+        0, "seed of the supernet if weights=frozen; replaces the seed of the run"
     )
     architectures_per_step: int = setting(
         1, "number of architectures sampled per training step", least=1
@@ -101,5 +99,7 @@ class SupernetSettings(ClassifierSettings):
         least=1,
     )
     target_layers: int | None = setting(
-        None, "number of cells in that network; none: layers", least=1
+        None,
+        "number of cells in the network that params, macs and latency_ms refer to; none: layers",
+        least=1,
     )

@@ -32,19 +32,19 @@ from .settings import SupernetSettings
 class SupernetEvaluator(Evaluator):
     """Trains a supernet and evaluates candidates with its shared weights.
 
-    Candidates are evaluated on the validation images. Each path is normalized by its own batch
-    statistics, in batches of at most ``score_batch`` images that are always the same, so a score
-    does not depend on which other candidates are evaluated.
+    Candidates are evaluated on the validation images. Batch normalization uses the statistics of
+    the current batch. Batches have at most ``score_batch`` images and are the same in every
+    evaluation, so the score of a candidate does not depend on the other candidates.
 
     Args:
         settings: settings of the search.
         info: description of the data set.
-        costs: costs of the networks.
-        make_net: () -> the supernet, (images, architecture) -> logits.
-        n_choices: (n_var,) ints, number of values of each gene.
-        decode: (n_var,) ints -> architecture.
-        on_progress: called with (phase, epochs done, total, "epochs"), before each epoch and at the
-            end.
+        costs: computes the cost columns.
+        make_net: function () -> supernet; the supernet maps (images, architecture) to logits.
+        n_choices: (n_var,) ints, number of possible values of each gene.
+        decode: function ((n_var,) ints) -> architecture.
+        on_progress: function that is called with (phase, completed epochs, total, "epochs") before
+            each epoch and after the last epoch.
 
     Attributes:
         net: the supernet; available after :meth:`begin`.
@@ -68,15 +68,15 @@ class SupernetEvaluator(Evaluator):
         self.n_choices, self.decode, self.on_progress = n_choices, decode, on_progress
         self.device = resolve_device(settings.device)
         self.images = Classification(settings, info, self.device, settings.objectives)
-        self._warm: dict[str, Any] | None = None  # training report of frozen weights
+        self._warm_up_report: dict[str, Any] | None = None  # report of warm_up()
 
     def begin(self, seed: int) -> None:
         """Initialize the supernet for a run.
 
-        Frozen weights are initialized from ``settings.supernet_seed`` instead, and if they are
-        already trained, they are not changed.
+        If ``settings.weights`` is "frozen", weights are initialized from ``settings.supernet_seed``
+        instead of ``seed``, and weights that are already trained are kept.
         """
-        if self._warm is not None:
+        if self._warm_up_report is not None:
             return
         self.images.load()
         s = self.settings
@@ -96,8 +96,8 @@ class SupernetEvaluator(Evaluator):
         """Train the supernet on random architectures; frozen weights are trained only once.
 
         Returns:
-            A report with the number of ``epochs``, of ``steps`` and of ``skipped`` steps, and the
-            mean ``loss`` of the last epoch.
+            A report: number of ``epochs``, completed ``steps`` and ``skipped`` steps, and the mean
+            ``loss`` of the last epoch.
         """
         s = self.settings
 
@@ -108,21 +108,21 @@ class SupernetEvaluator(Evaluator):
 
         if s.weights == "shared":
             return self._run_epochs("warming up", s.warmup_epochs, sample)
-        if self._warm is None:
-            self._warm = self._run_epochs("training", s.frozen_epochs, sample)
-        return self._warm
+        if self._warm_up_report is None:
+            self._warm_up_report = self._run_epochs("training", s.frozen_epochs, sample)
+        return self._warm_up_report
 
     def train(self, candidates: Candidates) -> dict[str, Any]:
         """Train the supernet for one generation.
 
-        Each step samples B of the candidates without replacement, where B is
+        Each training step samples B candidates without replacement, where B is
         ``architectures_per_step`` (CARS, eq. 3).
 
         Args:
             candidates: candidates to sample from.
 
         Returns:
-            A report, see :meth:`warm_up`.
+            A report; see :meth:`warm_up`.
         """
         architectures = candidates.architectures
         n, n_sampled = len(architectures), self.settings.architectures_per_step
@@ -134,7 +134,7 @@ class SupernetEvaluator(Evaluator):
         return self._run_epochs("training every generation", self.settings.epochs, sample)
 
     def score(self, candidates: Candidates) -> dict[str, np.ndarray]:
-        """Evaluate candidates; return quality, params and MACs, (n,) each."""
+        """Evaluate candidates; return quality, params and macs, each (n,)."""
         s = self.settings
         results = map_in_threads(
             lambda a: self.images.evaluate(partial(self.net, architecture=a)),
@@ -146,11 +146,11 @@ class SupernetEvaluator(Evaluator):
         return self.images.columns(results) | self.costs.count(candidates)
 
     def measure(self, candidates: Candidates) -> dict[str, np.ndarray]:
-        """Return the column ``latency_ms``, (n,)."""
+        """Return the column ``latency_ms``, (n,) floats."""
         return self.costs.measure(candidates)
 
     def state(self) -> dict[str, Tensor]:
-        """Return everything that training changes, as a flat dict of tensors."""
+        """Return all state that training changes, as a flat dict of tensors."""
         tensors: dict[str, Tensor] = training_state(self.net, self.optimizer)
         tensors |= {"batches": self.batches.get_state(), "paths": self.paths.get_state()}
         return tensors | {"epoch": torch.tensor(self.epoch)}
@@ -165,7 +165,7 @@ class SupernetEvaluator(Evaluator):
     def _run_epochs(
         self, phase: str, epochs: int, sample: Callable[[], list[Any]]
     ) -> dict[str, Any]:
-        """Train for some epochs on the architectures that ``sample()`` returns at each step."""
+        """Train for several epochs; ``sample()`` returns the architectures of a training step."""
         with repeatable(self.settings.threads):
             report = train_epochs(
                 self.net,
@@ -192,13 +192,13 @@ def random_architectures(
     decode: Callable[[np.ndarray], Any],
     rng: torch.Generator,
 ) -> list[Any]:
-    """Sample architectures whose genes are uniformly distributed.
+    """Sample architectures from the uniform distribution of each gene.
 
     Args:
         n: number of architectures.
-        n_choices: (n_var,) ints, number of values of each gene.
-        decode: (n_var,) ints -> architecture.
-        rng: ``torch.Generator`` of the CPU.
+        n_choices: (n_var,) ints, number of possible values of each gene.
+        decode: function ((n_var,) ints) -> architecture.
+        rng: ``torch.Generator`` on the CPU.
     """
     uniform = torch.rand(n, len(n_choices), generator=rng, dtype=torch.float64)
     return [decode(x) for x in (uniform.numpy() * np.asarray(n_choices)).astype(int)]

@@ -1,4 +1,4 @@
-"""Files: atomic writes, a cache and, in :mod:`.tensors`, tensors with a header."""
+"""Files: atomic writes, a cache, and files of tensors with a header (:mod:`.tensors`)."""
 
 from .atomic import save_figure, sha256, write_atomically, write_json
 from .cache import CACHE, cached

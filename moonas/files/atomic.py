@@ -1,4 +1,4 @@
-"""Atomic writes: a file is either complete or absent."""
+"""Atomic writes: after a crash, a file has either its old or its complete new content."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
-    """Write a file so that, even after a crash, it is either the old or the complete new one.
+    """Write a file; even after a crash, it has either its old or its complete new content.
 
     Args:
         path: path of the file.
-        data: content of the file.
+        data: new content of the file.
 
     Raises:
         OSError: the disk is full, or the folder is not writable.

@@ -9,19 +9,19 @@ from pathlib import Path
 
 from .atomic import write_atomically
 
-CACHE = "MOONAS_CACHE"  # environment variable that overrides the folder
-DIGEST = 32  # size in bytes of the SHA-256 digest at the start of a cache file
+CACHE = "MOONAS_CACHE"  # environment variable with the path of the cache folder
+DIGEST_BYTES = 32  # size in bytes of the SHA-256 digest at the start of a cache file
 
 
 def cached(name: str, compute: Callable[[], bytes]) -> bytes:
-    """Return bytes from the cache folder, or compute and store them.
+    """Return the content of a file in the cache folder, or compute and store it.
 
-    The folder is ``$MOONAS_CACHE``, or ``~/.cache/moonas`` by default.
+    The cache folder is ``$MOONAS_CACHE``, or ``~/.cache/moonas`` by default.
 
     Args:
-        name: name of the file, which must identify everything that the bytes depend on.
-        compute: function that returns the bytes. It is called if the file is missing or corrupt,
-            and on every call if the folder is not writable.
+        name: name of the file; it must identify everything on which the content depends.
+        compute: function () -> content, in bytes. It is called if the file is missing or corrupt,
+            and on every call if the cache folder is not writable.
     """
     folder = Path(os.environ.get(CACHE) or Path.home() / ".cache" / "moonas")
     path = folder / name
@@ -29,7 +29,7 @@ def cached(name: str, compute: Callable[[], bytes]) -> bytes:
         stored = path.read_bytes()
     except OSError:
         stored = b""
-    digest, data = stored[:DIGEST], stored[DIGEST:]
+    digest, data = stored[:DIGEST_BYTES], stored[DIGEST_BYTES:]
     if digest == hashlib.sha256(data).digest():
         return data
     data = compute()

@@ -7,9 +7,9 @@ A file contains a dict that ``torch.save`` writes, with the keys
     check      fingerprint of the tensors
     tensors    dict of tensors by name
 
-Files are read with ``weights_only=True``, so reading them runs no code. Two older formats can be
-read as well: the same dict without ``format``, and a plain dict of tensors, without header and
-fingerprint.
+Files are read with ``weights_only=True``, so reading a file never executes code from it. Two older
+formats can be read as well: the same dict without ``format``, and a plain dict of tensors, without
+a header and a fingerprint.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def fingerprint(tensors: Mapping[str, Tensor]) -> str:
     """Return the SHA-256 digest of named tensors as hexadecimal text.
 
     The digest depends on the names, data types, shapes and elements of the tensors, but not on
-    their order or device.
+    the order of the names or on the device.
     """
     digest = hashlib.sha256()
     for name in sorted(tensors):
@@ -52,8 +52,8 @@ def fingerprint(tensors: Mapping[str, Tensor]) -> str:
 def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], about: dict[str, Any]) -> str:
     """Write tensors and a header to a file, atomically.
 
-    If the file already contains the same header and tensors, in this or an older format, it is not
-    rewritten: a later stage may have recorded its checksum.
+    If the file already contains the same header and tensors, in this or an older format, the file
+    is not rewritten, because a later stage may have recorded its checksum.
 
     Args:
         path: path of the file.
@@ -69,13 +69,13 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], about: dict[s
     """
     tensors, header = _to_cpu(tensors), json.dumps(about)
     digest = fingerprint(tensors)
-    if not _is_written(path, json.loads(header), digest):
+    if not _is_up_to_date(path, json.loads(header), digest):
         _save(path, {"format": FORMAT, "about": header, "check": digest, "tensors": tensors})
     return digest
 
 
 def write_state_dict(path: str | Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write a plain state dict, atomically, for other programs to read with ``torch.load``."""
+    """Write a plain state dict, atomically, which other programs can read with ``torch.load``."""
     _save(path, _to_cpu(tensors))
 
 
@@ -85,26 +85,26 @@ def read_tensors(
     content: str = "tensors of moonas",
     expected_fingerprint: str | None = None,
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Read the header and the tensors of a file, on the CPU, without running code from it.
+    """Read the header and the tensors of a file to the CPU, without executing code from the file.
 
     Args:
         path: path of the file.
         content: description of the expected content, for error messages.
-        expected_fingerprint: fingerprint that the tensors must have. By default it is the one in
-            the file; a plain dict of tensors has none, and is not checked.
+        expected_fingerprint: fingerprint that the tensors must have; by default the fingerprint in
+            the file. A plain dict of tensors has no fingerprint, and is then not checked.
 
     Returns:
-        (about, tensors): header and tensors. The header of a plain dict of tensors is {}.
+        (header, tensors by name). The header of a plain dict of tensors is {}.
 
     Raises:
-        ValueError: the file is missing or corrupt, or has other content.
+        ValueError: the file is missing or corrupt, or contains something else.
     """
     try:
         with open(path, "rb") as file:
             loaded = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ValueError(f"{path} is missing.") from None
-    except Exception as error:  # torch.load raises many types for a corrupt archive
+    except Exception as error:  # torch.load raises many exception types for a corrupt archive
         raise unreadable_file_error(path, content, error) from None
     try:
         about, tensors = {}, loaded
@@ -122,22 +122,22 @@ def read_tensors(
 
 
 def unreadable_file_error(path: str | Path, content: str, error: BaseException) -> ValueError:
-    """Return the exception for a file whose content is not as expected.
+    """Return an exception for a file that does not contain the expected content.
 
     Args:
         path: path of the file.
         content: description of the expected content.
-        error: exception that reading the file raised.
+        error: exception that was raised while reading the file.
     """
     return ValueError(f"{path} does not contain {content}: {first_line(error)}")
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an exception's message; messages of torch are often long."""
+    """Return the first line of the message of an exception; PyTorch messages are often long."""
     return (str(error) or repr(error)).splitlines()[0]
 
 
-def _is_written(path: str | Path, about: dict[str, Any], digest: str) -> bool:
+def _is_up_to_date(path: str | Path, about: dict[str, Any], digest: str) -> bool:
     try:
         return Path(path).exists() and read_tensors(path, expected_fingerprint=digest)[0] == about
     except ValueError:

@@ -1,4 +1,4 @@
-"""Callbacks, through which a run reports its progress and results.
+"""Callbacks: a run calls them to report its progress and results. An example:
 
 class Log(RunCallback):
     def on_scores(self, candidates, columns):
@@ -26,26 +26,26 @@ Progress = Callable[[str, int, int, str], None]  # (phase, done, total, unit) ->
 class RunCallback:
     """Base class of callbacks; override the methods you need.
 
-    Append an instance to ``callbacks`` of a problem or a training. Callbacks are called in order,
-    in the process that runs the search. An exception in a callback ends the run; with a journal,
-    rerunning the same program resumes it.
+    Append an instance to the list ``callbacks`` of a problem or a training. Callbacks are called in
+    the order of this list, in the process that runs the search. An exception in a callback ends
+    the run. If the run has a journal, running the same program again resumes it.
     """
 
     def on_progress(self, phase: str, done: int, total: int, unit: str) -> None:
-        """Called repeatedly during long work.
+        """Called repeatedly during a long phase of a run.
 
         Args:
-            phase: name of the work, such as "warming up".
-            done: number of finished units, in [0, total].
-            total: number of units in this phase.
-            unit: name of the units, in the plural, such as "epochs".
+            phase: name of the phase, such as "warming up".
+            done: number of completed units of work, in [0, total].
+            total: total number of units in this phase.
+            unit: plural name of the unit, such as "epochs".
         """
 
     def on_log(self, text: str) -> None:
         """Called with each log message.
 
         Args:
-            text: one line.
+            text: one line of text.
         """
 
     def on_scores(self, candidates: Candidates, columns: dict[str, np.ndarray]) -> None:
@@ -53,13 +53,14 @@ class RunCallback:
 
         Args:
             candidates: the n evaluated :class:`~moonas.run.candidates.Candidates`.
-            columns: name -> (n,) values of each column, and the flag ``failed``.
+            columns: name -> (n,) values of each column; ``failed`` is (n,) bool.
         """
 
     def on_generation(self, algorithm: Algorithm) -> None:
         """Called after each generation of :func:`moonas.search`.
 
-        With pymoo's own ``minimize``, pass ``callback=problem.callbacks.on_generation``.
+        When you call ``minimize`` of pymoo directly, pass
+        ``callback=problem.callbacks.on_generation``.
 
         Args:
             algorithm: the running pymoo algorithm.
@@ -67,7 +68,7 @@ class RunCallback:
 
 
 class Callbacks(list[RunCallback]):
-    """A list of callbacks; each method calls the method of that name of every member, in order."""
+    """A list of callbacks; each method calls the method of the same name on each callback."""
 
     def on_progress(self, phase: str, done: int, total: int, unit: str) -> None:
         """See :meth:`RunCallback.on_progress`."""
@@ -93,14 +94,14 @@ class Callbacks(list[RunCallback]):
 def progress_function(
     on_progress: Progress | None, told: Callable[[int, int], None] | None
 ) -> Progress:
-    """Combine the current and the deprecated progress keyword of a library function.
+    """Combine the keyword ``on_progress`` and the deprecated ``told`` into one progress function.
 
     Args:
         on_progress: value of the keyword ``on_progress``, or None.
         told: value of the deprecated keyword ``told``, a function (done, total) -> None, or None.
 
     Returns:
-        A function that calls whichever of the two is given.
+        A function that calls each of the two functions that is not None.
     """
     if told is not None:
         warnings.warn(

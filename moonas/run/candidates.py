@@ -1,4 +1,4 @@
-"""Candidates of one evaluation: rows, architectures and keys, each computed once."""
+"""Candidates of one evaluation: their rows, architectures and cache keys."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ import numpy as np
 class Candidates:
     """Rows of a population with the architectures they decode to.
 
-    Different rows may decode to equal architectures. ``rows`` holds the canonical row of each
+    Different rows may decode to equal architectures. ``rows`` contains the canonical row of each
     architecture, so equal architectures have equal canonical rows and equal keys.
 
     Args:
         X: (n, n_var) rows as the algorithm created them.
-        architectures: n architectures, ``problem.decode`` of each row of ``X``.
-        rows: (n, n_var) canonical rows, ``problem.encode`` of each architecture.
+        architectures: n architectures; ``problem.decode`` returned each of them for a row of ``X``.
+        rows: (n, n_var) canonical rows; ``problem.encode`` returned each of them for an
+            architecture.
     """
 
     X: np.ndarray
@@ -33,14 +34,14 @@ class Candidates:
         return iter(self.architectures)
 
     def __getitem__(self, selection: slice | Sequence[int] | np.ndarray) -> Candidates:
-        """Return the candidates of a slice or at the given indices."""
+        """Return the candidates that a slice or an array of indices selects."""
         indices = np.arange(len(self))[selection]
         architectures = tuple(self.architectures[i] for i in indices.tolist())
         return Candidates(self.X[indices], architectures, self.rows[indices])
 
     @staticmethod
     def concatenate(first: Candidates, second: Candidates) -> Candidates:
-        """Return the candidates of ``first`` followed by those of ``second``."""
+        """Return the candidates of ``first`` followed by the candidates of ``second``."""
         return Candidates(
             np.vstack([first.X, second.X]),
             first.architectures + second.architectures,
@@ -49,5 +50,5 @@ class Candidates:
 
     @property
     def keys(self) -> list[bytes]:
-        """One key per candidate; candidates with equal architectures have equal keys."""
+        """Cache key of each candidate; candidates with equal architectures have equal keys."""
         return [row.tobytes() for row in self.rows]

@@ -9,23 +9,23 @@ from ..registry import entries, entry, stages
 
 
 def folder_names(names: list[str]) -> list[str]:
-    """Return a folder name for each stage of a pipeline: its name, with a number if it repeats.
+    """Return a folder name per stage of a pipeline: the stage name, numbered if it is repeated.
 
     Args:
-        names: names of the stages, in order.
+        names: names of the stages, in the order in which they run.
     """
-    occurrence = [names[: i + 1].count(name) for i, name in enumerate(names)]
-    return [name if k == 1 else f"{name}-{k}" for name, k in zip(names, occurrence, strict=True)]
+    occurrences = [names[: i + 1].count(name) for i, name in enumerate(names)]
+    return [name if k == 1 else f"{name}-{k}" for name, k in zip(names, occurrences, strict=True)]
 
 
 def last_run(folder: str | Path) -> tuple[Path, str]:
-    """Find the run in a folder.
+    """Find the last run in a folder.
 
-    If the folder is not a run folder itself, its subfolders are searched for runs of the stages of
-    a task, and the run of the last stage is returned.
+    If the folder is not a run folder, the stages of a task may have run in its subfolders. The run
+    of the last of these stages is returned.
 
     Returns:
-        (run folder, name of its stage).
+        (run folder, name of the stage that ran in it).
 
     Raises:
         ValueError: the folder contains no run.
@@ -45,8 +45,8 @@ def last_run(folder: str | Path) -> tuple[Path, str]:
             runs.append((int(match[1] or 1), order, path.parent, name))
     if not runs:
         raise ValueError(
-            f"{folder} contains no run of a search, and none of its subfolders is the run of a "
-            "stage."
+            f"{folder} is not the run folder of a search, and none of its subfolders is the run "
+            "folder of a stage."
         )
     _, _, run, name = max(runs)
     return run, name

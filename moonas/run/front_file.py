@@ -1,4 +1,4 @@
-"""The file front.csv of a run folder, which a search writes and later stages read."""
+"""The file front.csv of a run folder: a search writes its front to it, and later stages read it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from ..pareto import Row
     from ..problem import ArchitectureProblem
 
-NAME = "front.csv"
-PICKS = ("knee", "best-error", "smallest")  # ways to select a row, besides its number
-DESCRIPTION = "description"
-OLD_DESCRIPTION = "in_words"  # name of that column in files of version 0.1 and earlier
-NOT_COLUMNS = ("picked", "x", "architecture", DESCRIPTION)
-TRAINED = "trained_"  # prefix of the columns that hold results of training from scratch
+FRONT_FILE = "front.csv"
+PICK_RULES = ("knee", "best-error", "smallest")  # rules that select a row of a front
+DESCRIPTION_COLUMN = "description"
+OLD_DESCRIPTION_COLUMN = "in_words"  # name in files of version 0.1 and earlier
+METADATA_COLUMNS = ("picked", "x", "architecture", DESCRIPTION_COLUMN)
+TRAINED_PREFIX = "trained_"  # prefix of columns with results of training from scratch
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class FrontRow:
     """One row of front.csv.
 
     Args:
-        columns: name -> value of each column of the evaluator; NaN if the cell is empty.
+        columns: name -> value of each column of the evaluator; NaN if the CSV cell is empty.
         picked: whether the search selected this row.
-        x: genes as text, see :meth:`moonas.spaces.genes.Genes.text`.
-        architecture: JSON value from ``problem.architecture_to_json``.
+        x: genes as text; see :meth:`moonas.spaces.genes.Genes.text`.
+        architecture: architecture as the JSON value that ``problem.architecture_to_json`` returns.
         description: architecture as text.
-        trained: name -> value of each result of training from scratch; empty before training.
+        trained: name -> value of each result of training from scratch; {} before training.
     """
 
     columns: dict[str, float]
@@ -53,8 +53,8 @@ def write_front_csv(
 ) -> None:
     """Write a front as CSV: all columns, the genes, and the architecture as JSON and as text.
 
-    The column ``picked`` is 1 in the selected row and 0 in all others. If the file exists, results
-    of training from scratch are carried over to rows with the same genes.
+    The column ``picked`` is 1 in the selected row and 0 in all other rows. If the file exists, its
+    results of training from scratch are copied to rows with the same genes.
 
     Args:
         problem: problem whose columns and genes are written.
@@ -77,14 +77,16 @@ def write_front_csv(
         )
         for index, row in enumerate(rows)
     ]
-    _write(path, names, file_rows)
+    _write_csv(path, names, file_rows)
 
 
-def _write(path: Path, names: Sequence[str], rows: Sequence[FrontRow]) -> None:
+def _write_csv(path: Path, names: Sequence[str], rows: Sequence[FrontRow]) -> None:
     trained_names = list(dict.fromkeys(name for row in rows for name in row.trained))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*names, *NOT_COLUMNS, *(f"{TRAINED}{name}" for name in trained_names)])
+    writer.writerow(
+        [*names, *METADATA_COLUMNS, *(f"{TRAINED_PREFIX}{name}" for name in trained_names)]
+    )
     for row in rows:
         cells = [_format_number(row.columns[name]) for name in names]
         cells += [int(row.picked), row.x, json.dumps(row.architecture), row.description]
@@ -95,27 +97,28 @@ def _write(path: Path, names: Sequence[str], rows: Sequence[FrontRow]) -> None:
 
 
 def add_results(folder: str | Path, number: int, result: Mapping[str, float]) -> None:
-    """Add results of training from scratch to a row of a run folder's front.
+    """Add results of training from scratch to a row of the front in a run folder.
 
     Args:
         folder: run folder of the search.
         number: index of the row, starting at 0.
-        result: name -> value; each is written to the column ``trained_NAME``.
+        result: name -> value; each value is written to the column ``trained_NAME``.
     """
     rows = read_front_csv(folder)
     rows[number] = replace(rows[number], trained={k: float(v) for k, v in result.items()})
-    _write(Path(folder) / NAME, list(rows[0].columns), rows)
+    _write_csv(Path(folder) / FRONT_FILE, list(rows[0].columns), rows)
 
 
 def correlation_with_training(rows: Sequence[FrontRow], name: str) -> tuple[float, int] | None:
-    """Compute the rank correlation between search and training from scratch for a column.
+    """Compute the rank correlation of a column between the search and training from scratch.
 
     Args:
-        rows: rows of a front; rows that have not been trained are ignored.
+        rows: rows of a front; rows without results of training are ignored.
         name: name of the column.
 
     Returns:
-        (Spearman's rank correlation, number of trained rows), or None if it is undefined.
+        (Spearman's rank correlation, number of trained rows), or None if the correlation is
+        undefined.
     """
     trained = [row for row in rows if name in row.trained and name in row.columns]
     correlation = rank_correlation(
@@ -125,47 +128,50 @@ def correlation_with_training(rows: Sequence[FrontRow], name: str) -> tuple[floa
 
 
 def _format_number(value: float | None) -> float | int | str:
-    """Return large integers as int, other numbers as float with all digits, and "" for NaN."""
+    """Return an integer above 1000 as int, another number as float, and NaN or None as ""."""
     if value is None or np.isnan(value):
         return ""
     return int(value) if float(value).is_integer() and value > 1000 else float(value)
 
 
 def read_front_csv(folder: str | Path) -> list[FrontRow]:
-    """Read the rows of a run folder's front, in the order of the file.
+    """Read the front in a run folder; rows have the order of the file.
 
     Raises:
-        ValueError: the file is missing, because the search has not ended, or is damaged.
+        ValueError: the file is missing, because the search has not ended, or the file is damaged.
     """
-    path = Path(folder) / NAME
+    path = Path(folder) / FRONT_FILE
     if not path.exists():
         raise ValueError(
-            f"{folder} contains no {NAME}: the search has not ended, or this is not the folder of "
-            "a search."
+            f"{folder} contains no {FRONT_FILE}: the search has not ended, or this is not the run "
+            "folder of a search."
         )
     try:
         with open(path, newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
             header = [
-                DESCRIPTION if name == OLD_DESCRIPTION else name for name in reader.fieldnames or ()
+                DESCRIPTION_COLUMN if name == OLD_DESCRIPTION_COLUMN else name
+                for name in reader.fieldnames or ()
             ]
             reader.fieldnames = header
-            if not set(NOT_COLUMNS) <= set(header):
-                raise KeyError(f"expected the columns {', '.join(NOT_COLUMNS)}")
+            if not set(METADATA_COLUMNS) <= set(header):
+                raise KeyError(f"expected the columns {', '.join(METADATA_COLUMNS)}")
             return [_parse_row(line) for line in reader]
     except (ValueError, KeyError, TypeError, csv.Error) as error:
         raise ValueError(f"{path} is damaged: {error}") from None
 
 
 def _parse_row(cells: Mapping[str, str]) -> FrontRow:
-    numbers = {k: float(v) if v else np.nan for k, v in cells.items() if k not in NOT_COLUMNS}
-    trained = {k[len(TRAINED) :]: v for k, v in numbers.items() if k.startswith(TRAINED)}
+    numbers = {k: float(v) if v else np.nan for k, v in cells.items() if k not in METADATA_COLUMNS}
+    trained = {
+        k[len(TRAINED_PREFIX) :]: v for k, v in numbers.items() if k.startswith(TRAINED_PREFIX)
+    }
     return FrontRow(
-        {k: v for k, v in numbers.items() if not k.startswith(TRAINED)},
+        {k: v for k, v in numbers.items() if not k.startswith(TRAINED_PREFIX)},
         cells["picked"] == "1",
         cells["x"],
         json.loads(cells["architecture"]),
-        cells[DESCRIPTION],
+        cells[DESCRIPTION_COLUMN],
         {k: v for k, v in trained.items() if np.isfinite(v)},
     )
 
@@ -175,35 +181,35 @@ def find_row(rows: Sequence[FrontRow], pick: str, *, error: str, size: str) -> i
 
     Args:
         rows: rows of the front.
-        pick: "knee" for the row that the search selected, "best-error" for the lowest value of
-            column ``error``, "smallest" for the lowest value of column ``size``, or the number of a
-            row as text, starting at 0.
-        error: name of a column.
-        size: name of a column.
+        pick: "knee" for the row that the search selected, "best-error" for the row with the lowest
+            value in the column ``error``, "smallest" for the row with the lowest value in the
+            column ``size``, or the number of a row as text, starting at 0.
+        error: name of the column that "best-error" minimizes.
+        size: name of the column that "smallest" minimizes.
 
     Raises:
-        ValueError: no row matches.
+        ValueError: no row matches ``pick``.
     """
     if pick.isdecimal() and int(pick) < len(rows):
         return int(pick)
     picked = [i for i, row in enumerate(rows) if row.picked]
     if pick == "knee" and picked:
         return picked[0]
-    if pick in PICKS[1:] and rows:
+    if pick in PICK_RULES[1:] and rows:
         name = error if pick == "best-error" else size
         return min(range(len(rows)), key=lambda i: rows[i].columns[name])
     if not rows:
         raise ValueError(f"pick={pick!r} is invalid: the front has no rows.")
     raise ValueError(
-        f"pick={pick!r} is invalid: expected {', '.join(PICKS)}, or the number of a row of the "
-        f"front, 0 to {len(rows) - 1}."
+        f"pick={pick!r} is invalid: expected {', '.join(PICK_RULES)}, or the number of a row of "
+        f"the front, 0 to {len(rows) - 1}."
     )
 
 
 def evenly_spaced_rows(n: int, k: int) -> list[int]:
-    """Return ``k`` evenly spaced indices of ``n`` rows, including the first and the last.
+    """Return the indices of ``k`` evenly spaced rows of ``n``, including the first and the last.
 
-    All n indices are returned if k is larger than n.
+    If k is larger than n, the indices of all n rows are returned.
     """
     if n == 0:
         return []

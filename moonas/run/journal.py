@@ -1,19 +1,19 @@
-"""The journal of a run: evaluator calls appended to a file in the run folder, and resume by replay.
+"""The journal of a run, which records calls in a file and replays them to resume the run.
 
 A run folder contains
 
     run.json             identity of the run: problem, settings, seed, algorithm, versions
-    journal.jsonl        one line per call: its request, its result, a checksum
+    journal.jsonl        one line per call: request, result, checksum
     unfinished.jsonl     partial results of the current call, one line per candidate; removed when
                          the call is complete
-    times.jsonl          start and duration of each call; not part of the identity of the run
-    weights-000012.pt    tensors after the last call that trained, with the number of that call
-    lock                 locked by the process that writes the folder
+    times.jsonl          start and duration of each call
+    weights-000012.pt    tensors after the last training call, here call 12
+    lock                 lock file of the process that writes the folder
 
-Running the same program again makes the same calls in the same order. Recorded calls are answered
-from the journal. At the first call that is not recorded, the weights are loaded and computation
-continues. So no algorithm is ever pickled, and the result of a resumed run is bit-identical to that
-of an uninterrupted run.
+If the same program runs again, it makes the same calls in the same order. For a recorded call, the
+journal returns the recorded result. Before the first call that is not recorded, the saved weights
+are loaded; from then on, calls are computed. Thus algorithms are never pickled, and a resumed run
+and an uninterrupted run have bit-identical results.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ from .records import (
     Record,
     complete_lines,
     decode_result,
+    encode_record,
     encode_result,
     read_records,
     remove_incomplete_line,
-    to_line,
 )
 from .versions import installed_versions
 
@@ -47,42 +47,42 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FORMAT = 1
-HEAD, CALLS, TIMES = "run.json", "journal.jsonl", "times.jsonl"
-ENVIRONMENT = "where"  # key of the environment in run.json
+IDENTITY_FILE, JOURNAL_FILE, TIMES_FILE = "run.json", "journal.jsonl", "times.jsonl"
+ENVIRONMENT_KEY = "where"  # key of the environment in the versions in run.json
 
 
 class RunMismatch(ValueError):
-    """A run folder contains a different run than the one that was started in it."""
+    """A run folder contains a different run, which this run cannot resume."""
 
 
 class RunInUse(ValueError):
-    """Another process is writing a run folder."""
+    """Another process is writing to the run folder."""
 
 
 class Stateful(Protocol):
-    """An object with trainable state, which the journal saves and restores."""
+    """An object whose state training changes; the journal saves and restores the state."""
 
     def state(self) -> dict[str, Tensor]:
-        """Return everything that training changes."""
+        """Return all tensors that training changes, by name."""
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Restore a state that :meth:`state` returned."""
 
 
 class Journal:
-    """The record of one run.
+    """The record of one run in a run folder.
 
     Args:
-        folder: run folder, created if it does not exist.
+        folder: run folder; it is created if it does not exist.
         problem: name of the problem.
-        settings: settings of the problem. A setting that is missing from an existing run.json was
-            added to moonas since, and is taken to have its default value there.
-        inputs: checksum of each file that results depend on, by name.
+        settings: settings of the problem. If a setting was added to moonas after the recorded run,
+            run.json lacks it, and the default is assumed to be its recorded value.
+        inputs: name -> checksum of each file on which results depend.
 
     Raises:
         RunMismatch: the folder contains a run of another problem or with other settings.
         DamagedRun: a file in the folder is corrupt.
-        RunInUse: another process is writing the folder.
+        RunInUse: another process is writing to the folder.
     """
 
     def __init__(
@@ -103,12 +103,12 @@ class Journal:
             self._lock.acquire(timeout=0)
         except filelock.Timeout:
             raise RunInUse(
-                f"Another process is writing {self.folder}. Wait for it, stop it, or use another "
-                "folder."
+                f"Another process is writing to {self.folder}. Wait until it ends, stop it, or use "
+                "another folder."
             ) from None
-        self._file = self.folder / CALLS
-        self._unfinished = self.folder / "unfinished.jsonl"
-        self._free, self._defaults = free_names(settings), defaults_to_json(settings)
+        self._journal_file = self.folder / JOURNAL_FILE
+        self._partial_results_file = self.folder / "unfinished.jsonl"
+        self._free_names, self._defaults = free_names(settings), defaults_to_json(settings)
         self._identity: dict[str, Any] = {
             "format": FORMAT,
             "problem": problem,
@@ -120,21 +120,23 @@ class Journal:
         except BaseException:
             self.close()
             raise
-        self._position: int | None = None  # number of the next call; None before the run begins
-        self._weights_to_load: int | None = None  # number of the call that saved them
+        self._next_call: int | None = None  # number of the next call; None before the run begins
+        self._weights_to_load: int | None = None  # number of the call that saved the weights
 
     def _open(self) -> None:
-        self._head = _read_head(self.folder)
-        if self._head is not None:
-            self._check_identity(self._head, self._identity)
-        self._records = _read_calls(self._file, repair=True)
-        self._size = self._file.stat().st_size if self._file.exists() else 0
-        if self._records and self._head is None:
-            raise DamagedRun(f"{self.folder / HEAD} is missing, but {self._file} exists.")
-        remove_incomplete_line(self.folder / TIMES)
+        self._recorded_identity = _read_identity_file(self.folder)
+        if self._recorded_identity is not None:
+            self._check_identity(self._recorded_identity, self._identity)
+        self._records = _read_calls(self._journal_file, repair=True)
+        self._journal_size = self._journal_file.stat().st_size if self._journal_file.exists() else 0
+        if self._records and self._recorded_identity is None:
+            raise DamagedRun(
+                f"{self.folder / IDENTITY_FILE} is missing, but {self._journal_file} exists."
+            )
+        remove_incomplete_line(self.folder / TIMES_FILE)
 
     def close(self) -> None:
-        """Release the lock, so that other processes can write the folder."""
+        """Release the lock; other processes can then write to the folder."""
         self._lock.release()
 
     @property
@@ -144,55 +146,55 @@ class Journal:
 
     @property
     def replaying(self) -> bool:
-        """Whether the next call will be answered from the record."""
-        return self._position is not None and self._position < len(self._records)
+        """Whether the result of the next call is recorded."""
+        return self._next_call is not None and self._next_call < len(self._records)
 
     @property
     def seed(self) -> int | None:
         """Seed of the recorded run; None in a new folder."""
-        return None if self._head is None else self._head["seed"]
+        return None if self._recorded_identity is None else self._recorded_identity["seed"]
 
     def begin(self, seed: int | None, algorithm: str, environment: str = "") -> None:
-        """Start the run or, if calls are recorded, start to replay it.
+        """Begin a new run or, if calls are recorded, begin to replay the recorded run.
 
-        A warning is issued if ``environment`` or the version of a package has changed since the run
-        was started.
+        If ``environment`` or the version of a package has changed since the run was started, a
+        warning is issued.
 
         Args:
-            seed: seed of the run; None raises an error.
-            algorithm: description of everything that identifies the run besides its settings.
+            seed: seed of the run; must not be None.
+            algorithm: description of the algorithm or training; part of the identity of the run.
             environment: description of everything that may change the last bits of a result, such
                 as the device.
 
         Raises:
             RunMismatch: the folder contains a run with another seed or algorithm.
-            ValueError: the seed is None.
+            ValueError: ``seed`` is None.
         """
         if seed is None:
             raise ValueError(
-                "A run with a journal requires a seed, so that it can be resumed: "
+                "A run with a journal requires a seed, because it could not be resumed otherwise: "
                 "minimize(..., seed=1)."
             )
         identity: dict[str, Any] = {"seed": int(seed), "algorithm": algorithm}
         current_versions = _versions(environment)
-        if self._head is None:
-            self._head = self._identity | identity | {"versions": current_versions}
-            write_json(self.folder / HEAD, self._head)
-        self._check_identity(self._head, identity)
-        recorded_versions = self._head["versions"]
+        if self._recorded_identity is None:
+            self._recorded_identity = self._identity | identity | {"versions": current_versions}
+            write_json(self.folder / IDENTITY_FILE, self._recorded_identity)
+        self._check_identity(self._recorded_identity, identity)
+        recorded_versions = self._recorded_identity["versions"]
         if self._records and recorded_versions != current_versions:
             changes = [
-                f"{'environment' if key == ENVIRONMENT else key} {recorded_versions.get(key)} -> "
-                f"{value}"
+                f"{'environment' if key == ENVIRONMENT_KEY else key} "
+                f"{recorded_versions.get(key)} -> {value}"
                 for key, value in current_versions.items()
                 if recorded_versions.get(key) != value
             ]
             warnings.warn(
                 f"{self.folder} was started under different conditions ({', '.join(changes)}); "
-                "results may differ from those of an uninterrupted run.",
+                "results may differ from the results of an uninterrupted run.",
                 stacklevel=2,
             )
-        self._position, self._weights_to_load = 0, None
+        self._next_call, self._weights_to_load = 0, None
 
     def call(
         self,
@@ -202,28 +204,27 @@ class Journal:
         stateful: Stateful | None = None,
         saves: bool = False,
     ) -> dict[str, Any]:
-        """Return the result of a call: from the record if it is recorded, else computed.
-
-        A computed result is appended to the record.
+        """Return the recorded result of a call, or compute the result and record it.
 
         Args:
             kind: kind of the call, such as "train".
-            request: JSON-serializable arguments of the call, which must equal the recorded ones.
-            compute: function that returns the result, a dict of arrays, numbers and strings.
-            stateful: object that ``compute`` trains or evaluates. Its state is restored before the
-                first call that is computed.
-            saves: whether the call changes the state of ``stateful``, which is then saved.
+            request: JSON-serializable arguments of the call. For a recorded call, they must equal
+                the recorded arguments.
+            compute: function () -> result, a dict of arrays, numbers and strings.
+            stateful: object that ``compute`` trains or evaluates. Before the first computed call,
+                the saved state is loaded into this object.
+            saves: whether ``compute`` changes the state of ``stateful``; if so, the state is saved.
 
         Raises:
-            RunMismatch: the record contains a different call at this position.
-            OSError: the result cannot be written; earlier records are unaffected.
+            RunMismatch: the recorded call with this number is a different call.
+            OSError: the result cannot be written; records of earlier calls remain intact.
         """
-        number = self._position
+        number = self._next_call
         assert number is not None, "begin() must be called first"
         if number < len(self._records):
             record = self._records[number]
             self._check_call(number, record, kind, request)
-            self._position = number + 1
+            self._next_call = number + 1
             if "weights" in record:
                 self._weights_to_load = number
             return decode_result(record["result"])
@@ -235,10 +236,10 @@ class Journal:
         if saves:
             from ..files.tensors import write_tensors
 
-            assert stateful is not None, "saves=True requires stateful"
+            assert stateful is not None, "saves=True requires the argument stateful"
             record["weights"] = write_tensors(self._weights_file(number), stateful.state(), {})
         self._append(record)
-        self._unfinished.unlink(missing_ok=True)
+        self._partial_results_file.unlink(missing_ok=True)
         if saves:
             for path in self.folder.glob("weights-*.pt"):
                 if path != self._weights_file(number):
@@ -250,55 +251,58 @@ class Journal:
             "seconds": round(computed - begun, 6),
             "journal_seconds": round(time.perf_counter() - computed, 6),
         }
-        with open(self.folder / TIMES, "a", encoding="utf-8") as file:
+        with open(self.folder / TIMES_FILE, "a", encoding="utf-8") as file:
             file.write(json.dumps(times) + "\n")
-        self._position = number + 1
+        self._next_call = number + 1
         return decode_result(record["result"])
 
     def save_partial(self, x: Any, result: dict[str, Any]) -> None:
-        """Save the result of one candidate of the current call, in case the call is interrupted.
+        """Save the result of one candidate until the current call is complete.
 
         Args:
             x: row of the candidate, as a JSON value.
             result: columns of the candidate.
         """
-        record = {"call": self._position, "x": x, "result": encode_result(result)}
-        with open(self._unfinished, "ab") as file:
-            file.write(to_line(record))
+        record = {"call": self._next_call, "x": x, "result": encode_result(result)}
+        with open(self._partial_results_file, "ab") as file:
+            file.write(encode_record(record))
 
     def partial_results(self) -> dict[tuple[Any, ...], dict[str, Any]]:
-        """Return what an interrupted attempt at the current call saved: row -> columns.
+        """Return row -> columns of the candidates that were evaluated before an interrupt.
+
+        Only candidates of the current call are returned.
 
         Raises:
             DamagedRun: the file of partial results is corrupt.
         """
         advice = "the line is corrupt. Remove the file; its results will be computed again."
-        records = read_records(self._unfinished, repair=True, advice=advice)
+        records = read_records(self._partial_results_file, repair=True, advice=advice)
         return {
             tuple(record["x"]): decode_result(record["result"])
             for record in records
-            if record["call"] == self._position
+            if record["call"] == self._next_call
         }
 
     def restore(self, stateful: Stateful | None) -> None:
-        """Load the weights saved by the calls so far, unless they are loaded already.
+        """Load the weights that the last training call saved, unless they are already loaded.
 
-        Before the run begins, these are the weights at the end of the recorded run.
+        Before the run begins, the weights at the end of the recorded run are loaded.
 
         Raises:
             DamagedRun: the weights file is corrupt or missing.
-            ValueError: the run is being replayed, so the weights of this point no longer exist.
+            ValueError: the run is being replayed, and the weights after the replayed call no longer
+                exist.
         """
         if self.replaying:
             raise ValueError(
-                f"The run in {self.folder} is being replayed, and the weights of this point of the "
-                "run no longer exist. Evaluate without an algorithm after the run, not during it."
+                f"The run in {self.folder} is being replayed, and its weights at this call no "
+                "longer exist. Evaluate outside the algorithm only after the run has ended."
             )
-        if self._position is None:
+        if self._next_call is None:
             saved = [record["call"] for record in self._records if "weights" in record]
             self._weights_to_load = saved[-1] if saved else None
         if self._weights_to_load is not None:
-            assert stateful is not None, "recorded weights require stateful"
+            assert stateful is not None, "recorded weights require the argument stateful"
             stateful.load_state(self._read_weights(self._weights_to_load))
             self._weights_to_load = None
 
@@ -312,10 +316,10 @@ class Journal:
             recorded = head.get(key)
             if key == "settings":
                 recorded = self._defaults | head["settings"]
-                names = [n for n in value | recorded if n not in self._free]
-                _check_same(self.folder, recorded, value, names)
+                names = [n for n in value | recorded if n not in self._free_names]
+                _require_equal(self.folder, recorded, value, names)
             else:
-                _check_same(self.folder, {key: recorded}, {key: value}, [key])
+                _require_equal(self.folder, {key: recorded}, {key: value}, [key])
 
     def _check_call(self, number: int, record: Record, kind: str, request: dict[str, Any]) -> None:
         if record["kind"] == kind and record["request"] == request:
@@ -326,25 +330,27 @@ class Journal:
         else:
             difference = f"it is a {kind!r} call, but a {record['kind']!r} call is recorded"
         raise RunMismatch(
-            f"Call {number} of this run does not match the one recorded in {self._file}: "
+            f"Call {number} of this run does not match call {number} in {self._journal_file}: "
             f"{difference}. The algorithm, its options, the population size or the code has "
             "changed; use another folder for this run."
         )
 
     def _append(self, record: Record) -> None:
-        data = to_line(record)
-        with open(self._file, "ab", buffering=0) as file:
-            if file.tell() != self._size:
-                raise DamagedRun(f"{self._file} was modified by another writer during this run.")
+        data = encode_record(record)
+        with open(self._journal_file, "ab", buffering=0) as file:
+            if file.tell() != self._journal_size:
+                raise DamagedRun(
+                    f"{self._journal_file} was modified by another writer during this run."
+                )
             try:
                 rest = memoryview(data)
-                while rest:  # a write to a disk that fills up may be partial
+                while rest:  # a single write may be partial if the disk is full
                     rest = rest[file.write(rest) :]
                 os.fsync(file.fileno())
             except BaseException:
-                file.truncate(self._size)
+                file.truncate(self._journal_size)
                 raise
-        self._size += len(data)
+        self._journal_size += len(data)
         self._records.append(json.loads(data))
 
     def _weights_file(self, number: int) -> Path:
@@ -366,39 +372,40 @@ class Journal:
 
 
 def read_run(folder: str | Path) -> tuple[dict[str, Any], list[Record]]:
-    """Read the identity and the recorded calls of a run, without locking its folder.
+    """Read the identity and the recorded calls of a run, without locking the run folder.
 
     Returns:
-        (head, records): content of run.json, and the recorded calls in order.
+        (identity, records): content of run.json, and the recorded calls in order.
 
     Raises:
         ValueError: the folder contains no run.
         DamagedRun: a file in the folder is corrupt.
     """
     folder = Path(folder)
-    head = _read_head(folder)
-    if head is None:
+    identity = _read_identity_file(folder)
+    if identity is None:
         raise ValueError(f"{folder} contains no run: run.json is missing.")
-    return head, _read_calls(folder / CALLS)
+    return identity, _read_calls(folder / JOURNAL_FILE)
 
 
 def total_seconds(folder: str | Path, kind: str) -> float:
-    """Return the total time of all calls of a kind in a run, in seconds."""
+    """Return the total duration in seconds of all calls of one kind in a run."""
     return sum((call["seconds"] for call in read_times(folder) if call["kind"] == kind), 0.0)
 
 
 def read_times(folder: str | Path) -> list[dict[str, Any]]:
     """Read the start and the duration of each call of a run from times.jsonl.
 
-    A last line that is still being written is ignored.
+    An incomplete last line, which a running process may be writing, is ignored.
 
     Returns:
-        One dict per call, with the keys call, kind, at (ISO 8601), seconds and journal_seconds.
+        One dict per call, with the keys ``call`` (its number), ``kind``, ``at`` (its start in ISO
+        8601 format), ``seconds`` (its duration) and ``journal_seconds`` (time to record it).
 
     Raises:
         DamagedRun: the file is corrupt.
     """
-    path = Path(folder) / TIMES
+    path = Path(folder) / TIMES_FILE
     try:
         times = [json.loads(line) for line in complete_lines(path)]
         for call in times:
@@ -410,9 +417,9 @@ def read_times(folder: str | Path) -> list[dict[str, Any]]:
 
 
 def check_run(folder: str | Path, problem: str, settings: RunSettings, seed: int | None) -> None:
-    """Check that a run can start or resume in a folder, without changing the folder.
+    """Check, without changing a folder, that a run can be started or resumed in it.
 
-    Settings that are None are not compared, because they may be determined before the run starts.
+    Settings that are None are not compared, because the run may set them when it starts.
 
     Raises:
         RunMismatch: the folder contains a different run.
@@ -421,7 +428,7 @@ def check_run(folder: str | Path, problem: str, settings: RunSettings, seed: int
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file; expected a folder.")
-    head = _read_head(folder)
+    head = _read_identity_file(folder)
     if head is None:
         return
     identity = {"problem": problem, "seed": seed} | to_json(settings)
@@ -429,24 +436,24 @@ def check_run(folder: str | Path, problem: str, settings: RunSettings, seed: int
     recorded |= {"problem": head["problem"], "seed": head["seed"]}
     free = free_names(settings)
     names = [n for n, value in identity.items() if value is not None and n not in free]
-    _check_same(folder, recorded, identity, names)
+    _require_equal(folder, recorded, identity, names)
 
 
-def _check_same(
+def _require_equal(
     folder: Path, recorded: Mapping[str, Any], current: Mapping[str, Any], names: Iterable[str]
 ) -> None:
-    """Raise :class:`RunMismatch` for the first name whose recorded and current value differ."""
+    """Raise :class:`RunMismatch` for the first name whose recorded and current values differ."""
     for name in names:
         old, new = recorded.get(name), current.get(name)
         if old != new:
             raise RunMismatch(
                 f"{folder} contains a run with {name}={old!r}, but this run has {name}={new!r}. "
-                "Use another folder for this run (--out, journal=), or the recorded value."
+                "Use another folder for this run (--out, journal=), or use the recorded value."
             )
 
 
-def _read_head(folder: Path) -> dict[str, Any] | None:
-    path = folder / HEAD
+def _read_identity_file(folder: Path) -> dict[str, Any] | None:
+    path = folder / IDENTITY_FILE
     if not path.exists():
         return None
     try:
@@ -456,7 +463,7 @@ def _read_head(folder: Path) -> dict[str, Any] | None:
     except ValueError:
         valid = False
     if not valid:
-        raise DamagedRun(f"{path} is damaged: it is not the file that moonas wrote.")
+        raise DamagedRun(f"{path} is damaged: it is not a run.json that moonas wrote.")
     if head["format"] != FORMAT:
         raise RunMismatch(
             f"{path} has format {head['format']}; this version of moonas reads format {FORMAT}."
@@ -465,7 +472,7 @@ def _read_head(folder: Path) -> dict[str, Any] | None:
 
 
 def _read_calls(path: Path, repair: bool = False) -> list[Record]:
-    """Read the recorded calls in order; ``repair`` removes an incomplete last line."""
+    """Read the recorded calls in order; with ``repair``, remove an incomplete last line."""
     advice = "the line is corrupt. The run cannot be used; start it again in another folder."
     records = read_records(path, advice=advice, repair=repair)
     for number, record in enumerate(records):
@@ -475,4 +482,4 @@ def _read_calls(path: Path, repair: bool = False) -> list[Record]:
 
 
 def _versions(environment: str) -> dict[str, str | None]:
-    return {ENVIRONMENT: environment} | installed_versions()
+    return {ENVIRONMENT_KEY: environment} | installed_versions()

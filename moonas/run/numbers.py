@@ -1,13 +1,13 @@
-"""Short text for numbers."""
+"""Numbers, durations and counts formatted as short text."""
 
-UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+METRIC_PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def short_number(value: float) -> str:
     """Format a number with three significant digits and a metric prefix, as in 48.1k or 3.35M."""
-    for scale, letter in UNITS:
+    for scale, prefix in METRIC_PREFIXES:
         if abs(value) >= scale:
-            return f"{value / scale:.3g}{letter}"
+            return f"{value / scale:.3g}{prefix}"
     return f"{value:.3g}"
 
 
@@ -23,6 +23,6 @@ def plural(n: int, noun: str) -> str:
 
     Args:
         n: the count.
-        noun: the noun in the singular; its plural must end in "s".
+        noun: the noun in the singular, whose plural is formed by appending "s".
     """
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

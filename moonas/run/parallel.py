@@ -3,9 +3,9 @@
     with joblib.parallel_config(backend="loky", n_jobs=4):
         minimize(problem, ...)
 
-Each worker process has its own evaluator and loads the shared weights whenever they have changed;
-threads share the evaluator of the problem. The score of a candidate does not depend on the other
-candidates, so it does not depend on how candidates are distributed either.
+Each worker process creates an evaluator, and loads the shared weights whenever they have changed.
+Threads share the evaluator of the problem. The score of a candidate does not depend on the other
+candidates, nor on the distribution of the candidates over the workers.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from .callbacks import Progress
     from .journal import Journal
 
-# In a worker: its problem, the hash of the problem, the seed, and the hash of the loaded weights.
-_local = threading.local()
+# State of a worker: problem, hash of the problem, seed, and fingerprint of the loaded weights.
+_worker = threading.local()
 
 
 def score(
@@ -36,20 +36,23 @@ def score(
     journal: Journal | None = None,
     on_progress: Progress,
 ) -> dict[str, np.ndarray]:
-    """Evaluate candidates, in parallel if configured.
+    """Evaluate candidates, in parallel if joblib or the settings configure several workers.
 
     If the evaluator scores candidates independently, each candidate is a task. On a CPU these tasks
     run in ``settings.workers`` processes by default; a joblib configuration takes precedence, and a
-    joblib worker starts no further processes. The journal stores each result until all candidates
-    are done, so that an interrupted evaluation can be resumed. Otherwise the candidates are split
-    into one part per worker of the joblib configuration.
+    joblib worker starts no further processes. The journal stores the result of each candidate until
+    all candidates have been evaluated, so an interrupted evaluation can be resumed.
+
+    If the evaluator does not score candidates independently, the candidates are split into one part
+    per joblib worker.
 
     Args:
         problem: problem whose evaluator is used.
         candidates: n candidates.
-        seed: seed of the run, with which a worker starts its evaluator.
+        seed: seed of the run, which workers pass to ``begin`` of their evaluators.
         journal: journal that stores partial results; None outside a run.
-        on_progress: function called with (phase, candidates done, n, "candidates").
+        on_progress: function that is called with (phase, number of evaluated candidates, n,
+            "candidates").
 
     Returns:
         Name -> (n,) values of each column.
@@ -82,7 +85,7 @@ def _score_each(
     journal: Journal | None,
     on_progress: Progress,
 ) -> list[dict[str, np.ndarray]]:
-    """Evaluate one candidate per task, reusing the partial results of an interrupted call."""
+    """Evaluate one candidate per task; partial results of an interrupted call are reused."""
     partial = {} if journal is None else journal.partial_results()
     rows = [problem.genes.to_json(x) for x in candidates.X]
     results = {i: partial[tuple(row)] for i, row in enumerate(rows) if tuple(row) in partial}
@@ -108,7 +111,7 @@ def _score_each(
 def _distribute(
     problem: ArchitectureProblem, seed: int, parts: list[Candidates], jobs: int
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Yield the columns of each part, in order, as the ``jobs`` workers return them."""
+    """Evaluate parts on ``jobs`` workers, and yield the columns of each part in order."""
     state: dict[str, Any] | None = None
     weights_hash = None
     if problem.evaluator.trains:
@@ -122,9 +125,9 @@ def _distribute(
         pool = joblib.Parallel(jobs, return_as="generator")
     except ValueError:  # the backend does not support generators
         pool = joblib.Parallel(jobs)
-    identity = joblib.hash(problem)
+    problem_hash = joblib.hash(problem)
     results = pool(
-        joblib.delayed(_score_part)(problem, identity, seed, state, weights_hash, part)
+        joblib.delayed(_score_part)(problem, problem_hash, seed, state, weights_hash, part)
         for part in parts
     )
     return iter(results)
@@ -132,44 +135,44 @@ def _distribute(
 
 def _score_part(
     problem: ArchitectureProblem,
-    identity: str,
+    problem_hash: str,
     seed: int,
     state: dict[str, Any] | None,
     weights_hash: str | None,
     part: Candidates,
 ) -> dict[str, np.ndarray]:
     evaluator = problem.evaluator if problem.session.has_evaluator else None
-    if evaluator is None:  # a copy in another process, without weights and images
-        evaluator = _local_evaluator(problem, identity, seed, state, weights_hash)
+    if evaluator is None:  # the problem is a copy in another process
+        evaluator = _worker_evaluator(problem, problem_hash, seed, state, weights_hash)
     return evaluator.score(part)
 
 
-def _local_evaluator(
+def _worker_evaluator(
     problem: ArchitectureProblem,
-    identity: str,
+    problem_hash: str,
     seed: int,
     state: dict[str, Any] | None,
     weights_hash: str | None,
 ) -> Evaluator:
-    """Return the evaluator of this worker after loading the given weights, if they have changed.
+    """Return the evaluator of this worker, and load the weights first if they have changed.
 
     Args:
         problem: copy of the problem.
-        identity: hash of the problem; the worker keeps its evaluator while it stays the same.
+        problem_hash: hash of the problem; if it changes, the worker creates a new evaluator.
         seed: seed of the run.
-        state: arrays by name; None if there are no shared weights.
+        state: name -> array of each shared weight; None if there are no shared weights.
         weights_hash: fingerprint of ``state``.
     """
-    if getattr(_local, "identity", None) != identity:
-        _local.problem, _local.identity, _local.seed = problem, identity, None
-    evaluator: Evaluator = _local.problem.evaluator
-    if _local.seed != seed:
+    if getattr(_worker, "problem_hash", None) != problem_hash:
+        _worker.problem, _worker.problem_hash, _worker.seed = problem, problem_hash, None
+    evaluator: Evaluator = _worker.problem.evaluator
+    if _worker.seed != seed:
         evaluator.begin(seed)
-        _local.seed, _local.weights_hash = seed, None
-    if _local.weights_hash != weights_hash:
+        _worker.seed, _worker.weights_hash = seed, None
+    if _worker.weights_hash != weights_hash:
         import torch
 
         assert state is not None
         evaluator.load_state({name: torch.tensor(a) for name, a in state.items()})
-        _local.weights_hash = weights_hash
+        _worker.weights_hash = weights_hash
     return evaluator

@@ -1,4 +1,4 @@
-"""Display of a running search: one line per generation, with the estimated time left."""
+"""Progress display of a search: one line per generation, with the estimated remaining time."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ def _format_value(value: float, unit: str) -> str:
 
 
 class SearchOutput(Output):
-    """Display for pymoo: best objective value, range of sizes, hypervolume and time left.
+    """Output for pymoo: best objective value, range of sizes, hypervolume and remaining time.
 
-    The best value is that of the first objective. The range is that of the second objective or, if
-    there is only one, of ``problem.secondary_column``. Two columns appear only for algorithms with
-    the feature: the criterion of pNSGA-III's second sort (growth or size), and the fraction of
-    offspring that a surrogate model proposed. The time left is estimated from generations that were
-    computed, not from replayed ones.
+    The column "best" shows the lowest value of the first objective. The column "range" shows the
+    lowest and highest value of the second objective or, if there is only one objective, of
+    ``problem.secondary_column``. Two columns appear for some algorithms only: "2nd sort" shows the
+    criterion of the second sort of pNSGA-III (growth or size), and "by model" shows the fraction of
+    offspring that a surrogate model proposed. The remaining time is estimated from the generations
+    that were computed; replayed generations are ignored.
     """
 
     def __init__(self) -> None:
@@ -36,30 +37,30 @@ class SearchOutput(Output):
         self.n_gen.width = 4
         self.best = Column("best", width=14)
         self.range = Column("range", width=19)
-        self.hv = Column("hypervolume", width=11)
-        self.rule = Column("2nd sort", width=8)
-        self.model = Column("by model", width=8)
+        self.hypervolume = Column("hypervolume", width=11)
+        self.second_sort = Column("2nd sort", width=8)
+        self.by_model = Column("by model", width=8)
         self.failed = Column("failed", width=6)
-        self.left = Column("time left", width=9)
-        # (progress, time) at the end of the first generation that was computed, not replayed
+        self.time_left = Column("time left", width=9)
+        # (progress, time in seconds) after the first generation that was computed, not replayed
         self.first_computed: tuple[float, float] | None = None
 
     def initialize(self, algorithm: Algorithm) -> None:
-        """Name the columns after the problem's objectives."""
+        """Name the columns after the objectives of the problem, and add them to the output."""
         problem = algorithm.problem
         self.best.name = f"best {problem.objectives[0]}"
         self.range.name = f"range of {problem.plotted_columns[1]}"
         self.range.width = max(self.range.width, len(self.range.name))
         self.best.width = max(self.best.width, len(self.best.name))
-        self.columns += [self.best, self.range, self.hv]
+        self.columns += [self.best, self.range, self.hypervolume]
         if hasattr(getattr(algorithm, "survival", None), "rule"):
-            self.columns.append(self.rule)
+            self.columns.append(self.second_sort)
         if hasattr(getattr(algorithm, "mating", None), "shares"):
-            self.columns.append(self.model)
-        self.columns += [self.failed, self.left]
+            self.columns.append(self.by_model)
+        self.columns += [self.failed, self.time_left]
 
     def update(self, algorithm: Algorithm) -> None:
-        """Set the columns to the values of the generation that has just ended."""
+        """Set the columns to the values of the current population."""
         super().update(algorithm)
         problem, F = algorithm.problem, algorithm.pop.get("F")
         first, second = (problem.column(name) for name in problem.plotted_columns)
@@ -68,13 +69,13 @@ class SearchOutput(Output):
         largest = _format_value(sizes.max(), second.unit)
         self.best.set(_format_value(F[:, 0].min(), first.unit))
         self.range.set(f"{smallest} - {largest}")
-        self.hv.set(f"{hypervolume(F, problem.objective_bounds()):.4f}")
-        if self.rule in self.columns:
-            self.rule.set(algorithm.survival.rule)
-        if self.model in self.columns:
-            self.model.set(f"{100 * algorithm.mating.shares[1]:.0f} %")
+        self.hypervolume.set(f"{hypervolume(F, problem.objective_bounds()):.4f}")
+        if self.second_sort in self.columns:
+            self.second_sort.set(algorithm.survival.rule)
+        if self.by_model in self.columns:
+            self.by_model.set(f"{100 * algorithm.mating.shares[1]:.0f} %")
         self.failed.set(int(np.sum(algorithm.pop.get("failed").astype(bool))))
-        self.left.set(self._time_left(algorithm))
+        self.time_left.set(self._time_left(algorithm))
 
     def _time_left(self, algorithm: Algorithm) -> str:
         journal, progress = algorithm.problem.journal, algorithm.termination.perc

@@ -1,7 +1,7 @@
-"""Records of a run, stored as one line of JSON each, with a checksum per line.
+"""Records of a run, each stored as one line of JSON with a checksum.
 
-If the process crashes while a file grows, at most the last line is incomplete, and it is dropped.
-Any other damage is detected by the checksums and raises an error.
+If the process crashes while it appends a line, that line is incomplete and is dropped on reading.
+The checksums detect any other damage, which raises an error.
 """
 
 from __future__ import annotations
@@ -22,29 +22,36 @@ class DamagedRun(ValueError):
     """A file in a run folder is corrupt."""
 
 
-def to_line(record: Record) -> bytes:
-    """Encode a record as a line of JSON whose last key is the CRC-32 of the rest."""
+def encode_record(record: Record) -> bytes:
+    """Encode a record as a line of JSON whose last key, "crc", is the CRC-32 of the other keys."""
     body = json.dumps(record, allow_nan=False)
     return f'{body[:-1]}, "crc": "{zlib.crc32(body.encode()):08x}"}}\n'.encode()
 
 
-def from_line(line: bytes) -> Record | None:
-    """Decode a line, without its line end; return None if :func:`to_line` did not write it."""
+def decode_record(line: bytes) -> Record | None:
+    """Decode a line of JSON to a record.
+
+    Args:
+        line: the line, without its line end.
+
+    Returns:
+        The record, or None if :func:`encode_record` did not write the line.
+    """
     try:
         record: Record = json.loads(line)
         body = {key: value for key, value in record.items() if key != "crc"}
-        valid = "call" in record and to_line(body) == line + b"\n"
+        valid = "call" in record and encode_record(body) == line + b"\n"
     except (ValueError, TypeError, AttributeError):
         return None
     return record if valid else None
 
 
 def read_records(path: Path, *, advice: str, repair: bool = False) -> list[Record]:
-    """Read the records of a file, ignoring an incomplete last line; [] if there is no file.
+    """Read the records of a file without an incomplete last line; return [] if the file is missing.
 
     Args:
         path: path of the file.
-        advice: end of the error message about a damaged line: what the user can do.
+        advice: advice to the user, which ends the error message about a damaged line.
         repair: whether to remove an incomplete last line from the file.
 
     Raises:
@@ -56,7 +63,7 @@ def read_records(path: Path, *, advice: str, repair: bool = False) -> list[Recor
         remove_incomplete_line(path)
     records = []
     for number, line in enumerate(complete_lines(path), 1):
-        record = from_line(line)
+        record = decode_record(line)
         if record is None:
             raise DamagedRun(f"{path} is damaged in line {number}: {advice}")
         records.append(record)
@@ -64,9 +71,9 @@ def read_records(path: Path, *, advice: str, repair: bool = False) -> list[Recor
 
 
 def complete_lines(path: Path) -> list[bytes]:
-    """Return the lines of a file without their line ends, and without an incomplete last line.
+    """Return the complete lines of a file, without their line ends.
 
-    A file that does not exist has no lines.
+    An incomplete last line is left out. A file that does not exist has no lines.
     """
     data = path.read_bytes() if path.exists() else b""
     return data[: data.rfind(b"\n") + 1].splitlines()
@@ -76,7 +83,7 @@ def remove_incomplete_line(path: Path) -> int:
     """Truncate a file after its last complete line.
 
     Returns:
-        The remaining length in bytes; 0 if the file does not exist.
+        The size of the truncated file in bytes; 0 if the file does not exist.
     """
     if not path.exists():
         return 0
@@ -88,25 +95,27 @@ def remove_incomplete_line(path: Path) -> int:
 
 
 def encode_result(result: dict[str, Any]) -> dict[str, Any]:
-    """Convert a result to JSON: arrays become lists and NaN becomes null."""
-    return {key: _encode(value) for key, value in result.items()}
+    """Convert the result of a call to JSON: arrays become lists and NaN becomes null."""
+    return {key: _encode_value(value) for key, value in result.items()}
 
 
 def decode_result(result: dict[str, Any]) -> dict[str, Any]:
     """Invert :func:`encode_result`: lists become arrays and null becomes NaN."""
     return {
-        key: np.array([_decode(v) for v in value]) if isinstance(value, list) else _decode(value)
+        key: np.array([_decode_value(v) for v in value])
+        if isinstance(value, list)
+        else _decode_value(value)
         for key, value in result.items()
     }
 
 
-def _encode(value: Any) -> Any:
+def _encode_value(value: Any) -> Any:
     if isinstance(value, np.ndarray):
-        return [_encode(v) for v in value.tolist()]
+        return [_encode_value(v) for v in value.tolist()]
     if isinstance(value, float) and math.isnan(value):
         return None
     return value
 
 
-def _decode(value: Any) -> Any:
+def _decode_value(value: Any) -> Any:
     return math.nan if value is None else value

@@ -1,4 +1,4 @@
-"""One search: minimize a problem with a journal, and write its front to a file."""
+"""A search: minimize a problem, record the run in a journal, and write the front to a file."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ class SearchResult:
     Args:
         result: result of pymoo's ``minimize``.
         rows: rows of the front.
-        picked: index of the row that ``problem.pick`` selects; None if the front is empty.
-        afterwards: lines to print, returned by ``problem.after_search`` for the selected row.
+        picked: index of the row of the front that ``problem.pick`` selects; None if the front is
+            empty.
+        afterwards: lines to print, which ``problem.after_search`` returned for the selected row.
         folder: run folder.
-        computed: whether anything was computed; False if every result came from the journal.
+        computed: whether this search computed a call; False if the journal contained all results.
     """
 
     result: Result
@@ -49,7 +50,7 @@ def search(
 ) -> SearchResult:
     """Run or resume a search, and write its front to ``front.csv`` in the run folder.
 
-    :func:`moonas.views.front.save_front` draws the front.
+    :func:`moonas.views.front.save_front` plots the front.
 
     Args:
         problem: problem with a journal, as returned by ``load_problem(..., journal=FOLDER)``.
@@ -76,7 +77,7 @@ def search(
     )
     rows = front(result)
     picked = problem.pick(rows)
-    front_file.write_front_csv(problem, rows, journal.folder / front_file.NAME, picked)
+    front_file.write_front_csv(problem, rows, journal.folder / front_file.FRONT_FILE, picked)
     afterwards = [] if picked is None else problem.after_search(rows[picked])
     computed = journal.n_calls > n_calls_before
     return SearchResult(result, rows, picked, afterwards, journal.folder, computed)

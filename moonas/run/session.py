@@ -1,8 +1,8 @@
 """The session of a problem or a training: journal, callbacks, seed and caches of one run.
 
-A problem defines a search space and its objectives; its session holds the state of a run. The
-algorithm passes rows X to ``problem.evaluate``, the session decodes them into
-:class:`~moonas.run.candidates.Candidates`, and the evaluator returns their columns.
+A problem defines a search space and its objectives; its session stores the state of a run. The
+algorithm passes rows X to ``problem.evaluate``, the session decodes these rows into
+:class:`~moonas.run.candidates.Candidates`, and the evaluator returns the columns of the candidates.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from .journal import Journal
 
 Columns = dict[str, np.ndarray]
-OUTSIDE = "outside any run"
-RUN = "moonas run"  # key in an algorithm's data whose value is the token of its run
+OUTSIDE_RUN = "outside any run"
+RUN_TOKEN_KEY = "moonas run"  # key of the run's token in ``algorithm.data``
 
 
 class Session:
@@ -37,7 +37,7 @@ class Session:
     Attributes:
         journal: :class:`~moonas.run.journal.Journal` that records the run, or None.
         callbacks: list of :class:`~moonas.run.callbacks.RunCallback`.
-        seed: seed of the run; None before it begins.
+        seed: seed of the run; None before the run begins.
     """
 
     def __init__(self) -> None:
@@ -46,11 +46,11 @@ class Session:
         self.seed: int | None = None
 
     def begin(self, seed: int | None, algorithm: str, environment: str) -> None:
-        """Start the run in the journal, if there is one; see :meth:`.Journal.begin`.
+        """Begin the run in the journal, if the session has a journal; see :meth:`.Journal.begin`.
 
         Args:
             seed: seed of the run.
-            algorithm: description of the algorithm or training, which identifies the run.
+            algorithm: description of the algorithm or training; part of the identity of the run.
             environment: description of everything that may change the last bits of a result.
         """
         if self.journal is not None:
@@ -64,7 +64,7 @@ class Session:
         stateful: Any = None,
         saves: bool = False,
     ) -> dict[str, Any]:
-        """Return the result of a call, from the journal or computed; see :meth:`.Journal.call`."""
+        """Compute a call, or return its recorded result; see :meth:`.Journal.call`."""
         if self.journal is None:
             return compute()
         return self.journal.call(kind, request, compute, stateful, saves)
@@ -73,17 +73,17 @@ class Session:
 class SearchSession(Session):
     """The session of a problem, which evaluates candidates and trains shared weights.
 
-    The weights of the evaluator belong to at most one run at a time. A token, stored in the data of
-    the running algorithm, identifies that run. Values that cannot change during a run are computed
+    The weights of the evaluator belong to one run at most. A token in the data of the algorithm
+    identifies this run. Values that cannot change during a run are computed
     once per architecture and cached.
 
     Args:
         problem: problem to which the session belongs.
 
     Attributes:
-        token: token of the run to which the weights belong; ``OUTSIDE`` if they were made for an
-            evaluation outside any run; None if there are no weights.
-        generation: last generation of the run in which the shared weights were trained.
+        token: token of the run to which the weights belong; ``OUTSIDE_RUN`` if the weights were
+            initialized for an evaluation outside any run; None if there are no weights.
+        generation: index of the last generation in which the shared weights were trained.
     """
 
     def __init__(self, problem: ArchitectureProblem) -> None:
@@ -92,8 +92,9 @@ class SearchSession(Session):
         self.token: str | None = None
         self.generation: int | None = None
         self._evaluator: Evaluator | None = None
-        self._scores, self._measured = _Cache(), _Cache()
-        self._decoded: dict[bytes, tuple[Any, np.ndarray]] = {}  # rows passed to already_scored()
+        self._cached_scores, self._cached_measurements = _Cache(), _Cache()
+        # rows passed to already_scored()
+        self._decoded_rows: dict[bytes, tuple[Any, np.ndarray]] = {}
 
     @property
     def problem(self) -> ArchitectureProblem:
@@ -104,7 +105,7 @@ class SearchSession(Session):
 
     @property
     def evaluator(self) -> Evaluator:
-        """The problem's evaluator, created at first use.
+        """The evaluator of the problem, created on first use.
 
         Raises:
             TypeError: the evaluator lacks a member of :class:`~moonas.problem.Evaluator`.
@@ -115,22 +116,22 @@ class SearchSession(Session):
 
     @property
     def has_evaluator(self) -> bool:
-        """Whether the evaluator has been created; a copy in another process starts without one."""
+        """Whether the evaluator has been created; a copy of the session has none at first."""
         return self._evaluator is not None
 
     @property
     def in_run(self) -> bool:
-        """Whether the weights belong to a run, not to an evaluation outside any run."""
-        return self.token not in (None, OUTSIDE)
+        """Whether the weights belong to a run, as opposed to an evaluation outside any run."""
+        return self.token not in (None, OUTSIDE_RUN)
 
     def candidates(self, X: np.ndarray) -> Candidates:
-        """Decode rows; each row is decoded and encoded once.
+        """Decode rows to candidates; each row is decoded and encoded once.
 
         Args:
             X: (n, n_var) valid rows.
         """
-        if self._decoded:
-            decoded = [self._decoded.get(x.tobytes()) or self._decode(x) for x in X]
+        if self._decoded_rows:
+            decoded = [self._decoded_rows.get(x.tobytes()) or self._decode(x) for x in X]
         else:
             decoded = [self._decode(x) for x in X]
         architectures, rows = zip(*decoded, strict=True)
@@ -142,33 +143,33 @@ class SearchSession(Session):
         return architecture, problem.encode(architecture)
 
     def already_scored(self, X: np.ndarray) -> np.ndarray:
-        """Check which architectures have been evaluated in this run, so their scores are cached.
+        """Check for each row whether its architecture has already been evaluated in this run.
 
         Args:
             X: (n, n_var) valid rows.
 
         Returns:
-            (n,) bool; all False if the objectives change during a run.
+            (n,) bool; all False if the objectives change during the run.
         """
         for x in X:
-            if x.tobytes() not in self._decoded:
-                self._decoded[x.tobytes()] = self._decode(x)
-        return np.array([key in self._scores for key in self.candidates(X).keys])
+            if x.tobytes() not in self._decoded_rows:
+                self._decoded_rows[x.tobytes()] = self._decode(x)
+        return np.array([key in self._cached_scores for key in self.candidates(X).keys])
 
     @contextmanager
     def run_of(self, algorithm: Algorithm) -> Iterator[None]:
-        """Return a context manager for one call of an algorithm; its first call starts the run.
+        """Return a context manager for one call by an algorithm; the first call begins its run.
 
-        An exception in the context ends the run, because it may have interrupted the training of
-        the weights.
+        An exception in the context ends the run, because the training of the weights may have been
+        interrupted.
 
         Args:
-            algorithm: algorithm that calls the problem.
+            algorithm: algorithm that evaluates the problem.
 
         Raises:
-            ValueError: the weights do not belong to the algorithm's run.
+            ValueError: the weights do not belong to the run of the algorithm.
         """
-        token = algorithm.data.get(RUN)
+        token = algorithm.data.get(RUN_TOKEN_KEY)
         if token is None and algorithm.is_initialized and self.problem.nonstationary:
             raise ValueError(
                 "The initial population was evaluated with different weights. Pass only its rows "
@@ -176,27 +177,27 @@ class SearchSession(Session):
             )
         if token is not None and token != self.token:
             raise ValueError(
-                "The weights of this problem do not belong to this algorithm's run: another run "
-                "has started on the problem object since, this run was interrupted, or the "
+                "The weights of this problem do not belong to the run of this algorithm: another "
+                "run of this problem has started since then, this run was interrupted, or the "
                 "algorithm was loaded from a file. Call minimize again; with "
-                "load_problem(..., journal=FOLDER) this resumes the run."
+                "load_problem(..., journal=FOLDER), this resumes the run."
             )
         try:
             if token is None:
                 self._begin_run(algorithm)
             yield
-            self._decoded.clear()
+            self._decoded_rows.clear()
         except BaseException:
             self.token = None
             raise
 
     def _begin_run(self, algorithm: Algorithm) -> None:
-        self.token = algorithm.data[RUN] = uuid.uuid4().hex
+        self.token = algorithm.data[RUN_TOKEN_KEY] = uuid.uuid4().hex
         seed = algorithm.seed
         self.begin(seed, describe_algorithm(algorithm), self.problem.environment())
         if seed is None:
             seed = np.random.default_rng().integers(2**31)
-        self._scores, self._measured = _Cache(), _Cache()
+        self._cached_scores, self._cached_measurements = _Cache(), _Cache()
         self._begin_evaluator(int(seed))
         if self.evaluator.trains:
             self._call("train", {"who": "uniform"}, self.evaluator.warm_up, saves=True)
@@ -215,20 +216,20 @@ class SearchSession(Session):
         return self.recorded(kind, request, compute, self.evaluator, saves)
 
     def score(self, candidates: Candidates, kind: str = "score") -> Columns:
-        """Evaluate candidates as a recorded call of the run.
+        """Evaluate candidates in a run; the journal records the call.
 
         Args:
             candidates: n candidates.
-            kind: kind of the call in the journal: "score", or "score before" for offspring that are
-                evaluated before the shared weights train in this generation.
+            kind: kind of the call in the journal: "score", or "score before" if the offspring are
+                evaluated before the shared weights are trained in this generation.
 
         Returns:
-            Name -> (n,) values of each column, and the flag ``failed``.
+            Name -> (n,) values of each column; ``failed`` is (n,) bool.
 
         Raises:
-            SearchFailed: there are two or more candidates, and all of them failed.
+            SearchFailed: there are at least two candidates, and all candidates failed.
         """
-        request = {"x": self._plain(candidates.X)}
+        request = {"x": self._rows_to_json(candidates.X)}
         columns = self._call(kind, request, lambda: self._score_now(candidates))
         if kind == "score" and len(candidates) > 1 and columns["failed"].all():
             raise SearchFailed(
@@ -237,41 +238,41 @@ class SearchSession(Session):
             )
         measured = {column.name for column in self.problem.columns if column.measured}
         keys = candidates.keys
-        self._measured.add(keys, {name: columns[name] for name in measured})
+        self._cached_measurements.add(keys, {name: columns[name] for name in measured})
         if not self.problem.nonstationary:
-            self._scores.add(keys, {k: v for k, v in columns.items() if k not in measured})
+            self._cached_scores.add(keys, {k: v for k, v in columns.items() if k not in measured})
         self.callbacks.on_scores(candidates, columns)
         return columns
 
     def train(self, candidates: Candidates) -> dict[str, Any]:
-        """Train the shared weights for one generation as a recorded call of the run.
+        """Train the shared weights for one generation; the journal records the call.
 
         Args:
-            candidates: candidates whose weights are trained.
+            candidates: candidates whose shared weights are trained.
 
         Returns:
-            Report of the evaluator, a JSON-serializable dict.
+            Training report of the evaluator, a JSON-serializable dict.
         """
-        request = {"who": self._plain(candidates.X)}
+        request = {"who": self._rows_to_json(candidates.X)}
         return self._call("train", request, lambda: self.evaluator.train(candidates), saves=True)
 
     def score_outside_run(self, candidates: Candidates) -> Columns:
         """Evaluate candidates with the current weights, without recording the result.
 
-        The weights are those of the current run or, if there is none, of the journal. Without
-        either, they are untrained if the objectives change during a run, and trained by the
-        evaluator's ``warm_up`` otherwise.
+        The weights come from the current run or, outside a run, from the journal. If neither has
+        weights, the weights are untrained if the objectives change during a run; otherwise
+        ``warm_up`` of the evaluator trains them.
 
         Args:
             candidates: n candidates.
 
         Returns:
-            Name -> (n,) values of each column, and the flag ``failed``.
+            Name -> (n,) values of each column; ``failed`` is (n,) bool.
         """
         journal = self.journal
         use_recorded = journal is not None and (self.in_run or journal.has_weights)
         if self.token is None:
-            self.token = OUTSIDE
+            self.token = OUTSIDE_RUN
             self._begin_evaluator(0 if journal is None else journal.seed or 0)
             if self.evaluator.trains and not use_recorded and not self.problem.nonstationary:
                 self.evaluator.warm_up()
@@ -280,11 +281,11 @@ class SearchSession(Session):
         return self._score_now(candidates)
 
     def _score_now(self, candidates: Candidates) -> Columns:
-        """Return the columns of candidates, computing those that are not cached."""
+        """Return the columns of candidates; columns that are not cached are computed."""
 
         def score(part: Candidates) -> Columns:
             problem = self.problem
-            assert self.seed is not None, "the evaluator has a seed before it scores"
+            assert self.seed is not None, "begin() of the evaluator sets the seed before scoring"
             columns = parallel.score(
                 problem,
                 part,
@@ -301,18 +302,18 @@ class SearchSession(Session):
         if self.problem.nonstationary or not self.in_run:
             columns = score(candidates)
         else:
-            columns = self._scores.columns(candidates, score)
+            columns = self._cached_scores.columns(candidates, score)
         if any(column.measured for column in self.problem.columns):
-            columns = columns | self._measured.columns(candidates, measure)
+            columns = columns | self._cached_measurements.columns(candidates, measure)
         return columns
 
-    def _plain(self, X: np.ndarray) -> list[Any]:
-        """Convert rows to JSON, for the request of a recorded call."""
+    def _rows_to_json(self, X: np.ndarray) -> list[Any]:
+        """Convert rows to a JSON value for the request of a recorded call."""
         return [self.problem.genes.to_json(x) for x in X]
 
 
 class _Cache:
-    """A cache of the columns of architectures."""
+    """A cache of column values, one entry per architecture."""
 
     def __init__(self) -> None:
         self._rows: dict[bytes, dict[str, Any]] = {}  # key of an architecture -> {column: value}
@@ -321,7 +322,7 @@ class _Cache:
         return key in self._rows
 
     def add(self, keys: Sequence[bytes], columns: Columns) -> None:
-        """Store columns.
+        """Store the columns of architectures.
 
         Args:
             keys: keys of n architectures.
@@ -331,12 +332,12 @@ class _Cache:
             self._rows[key] = {name: values[i] for name, values in columns.items()}
 
     def columns(self, candidates: Candidates, compute: Callable[[Candidates], Columns]) -> Columns:
-        """Return the columns of candidates.
+        """Return the columns of candidates, from the cache if possible.
 
         Args:
             candidates: n candidates.
-            compute: function that returns the columns of the candidates that are not cached. It is
-                called at most once, with one candidate per key.
+            compute: function (candidates) -> columns. It is called at most once, with one candidate
+                for each key that is not cached.
 
         Returns:
             Name -> (n,) values.
@@ -351,7 +352,7 @@ class _Cache:
 def describe_algorithm(algorithm: Algorithm) -> str:
     """Describe an algorithm by its class, population sizes, survival and mating.
 
-    The journal records the description, and refuses to resume a run with a different one.
+    The journal records the description, and a run with a different description is not resumed.
     """
     parts = [type(algorithm).__name__]
     for name in ("pop_size", "n_offsprings"):

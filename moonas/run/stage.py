@@ -1,4 +1,4 @@
-"""Stages of a task: the base classes of stages that are not pymoo problems."""
+"""Stages of a task, and base classes for stages that are not pymoo problems."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 class Stage:
-    """A stage of a task, whose results a journal can record.
+    """A stage of a task; a journal can record its run.
 
     Attributes:
         settings: settings of the stage.
         device: device on which networks run.
-        inputs: checksum of each file that results depend on, by name.
+        inputs: name -> checksum of each file on which results depend.
     """
 
     settings: RunSettings
@@ -51,7 +51,7 @@ class Stage:
         self.callbacks.on_progress(phase, done, total, unit)
 
     def log(self, text: str) -> None:
-        """Pass a line of text to the callbacks; see :meth:`.RunCallback.on_log`."""
+        """Pass a log message to the callbacks; see :meth:`.RunCallback.on_log`."""
         self.callbacks.on_log(text)
 
     def recorded(
@@ -62,30 +62,31 @@ class Stage:
         stateful: Any = None,
         saves: bool = False,
     ) -> dict[str, Any]:
-        """Return the result of a call, from the journal or computed; see :meth:`.Journal.call`."""
+        """Compute a call, or return its recorded result; see :meth:`.Journal.call`."""
         return self.session.recorded(kind, request, compute, stateful, saves)
 
     def environment(self) -> str:
-        """Describe the device and the threads, which may change the last bits of a result."""
+        """Describe the device and number of threads; both may change the last bits of results."""
         return f"{self.device}, {self.settings.threads} threads"
 
 
 class TrainingStage(Stage):
-    """A stage that is not a pymoo problem, and whose result the next stage starts from.
+    """A stage that is not a pymoo problem; the next stage uses its result.
 
     A subclass defines
 
-    - ``device``, and ``description``, the kind of training, which the journal records;
-    - ``run(seed)``, which calls :meth:`begin` first, does all long work through :meth:`recorded`
-      and returns the result;
-    - ``report(result, folder)``, which writes the result to the run folder, where the next stage
-      reads it (``from_run=``), and returns lines to print.
+    - ``device``;
+    - ``description``, which the journal records: a short description of the training;
+    - ``run(seed)``, which first calls :meth:`begin`, then computes all long calls through
+      :meth:`recorded`, and returns the result;
+    - ``report(result, folder)``, which writes the result to the run folder and returns lines to
+      print. The next stage reads the result from this folder (``from_run=``).
     """
 
     description = ""
 
     def begin(self, seed: int) -> None:
-        """Start or resume the run; see :meth:`.Journal.begin`."""
+        """Begin or resume the run; see :meth:`.Journal.begin`."""
         self.session.begin(seed, self.description, self.environment())
 
     def run(self, seed: int) -> Any:
@@ -110,7 +111,7 @@ class TrainingStage(Stage):
 
 
 class Trainer(Stateful, Protocol):
-    """A network, or several, in training; see :class:`EpochTraining`."""
+    """Trains and evaluates one or more networks; see :class:`EpochTraining`."""
 
     def train(self, epoch: int) -> dict[str, Any]:
         """Train for one epoch.
@@ -123,23 +124,24 @@ class Trainer(Stateful, Protocol):
         """
 
     def evaluate(self) -> dict[str, Any]:
-        """Evaluate after the last epoch, and return the scores by name."""
+        """Evaluate the trained networks, and return name -> score."""
 
 
 class EpochTraining(TrainingStage):
-    """A stage that trains epoch by epoch with a checkpoint after each, and evaluates at the end.
+    """A stage that trains for several epochs, saves its state after each epoch, and then evaluates.
 
     Besides the members that :class:`TrainingStage` requires, a subclass defines
 
-    - ``phase``, the name of the training in progress bars, and ``n_epochs``;
+    - ``phase``, the name of the training in progress bars;
+    - ``n_epochs``, the number of epochs;
     - ``start(seed)``, which returns a :class:`Trainer`;
-    - ``line(epoch, metrics)``, which returns a line for the log after every tenth epoch;
+    - ``line(epoch, metrics)``, which returns a line for the log, called after every tenth epoch;
     - ``result(trainer, scores)``, which returns the result of ``run``.
     """
 
     phase: str = "training"
 
-    if TYPE_CHECKING:  # a subclass may define an attribute or a property
+    if TYPE_CHECKING:  # a subclass may define it as an attribute or as a property
 
         @property
         def n_epochs(self) -> int: ...
@@ -176,7 +178,7 @@ class EpochTraining(TrainingStage):
             seed: seed of the run.
 
         Raises:
-            SearchFailed: no step of an epoch had a finite loss.
+            SearchFailed: no training step of an epoch had a finite loss.
         """
         self.begin(seed)
         trainer = self.start(seed)

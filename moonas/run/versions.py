@@ -1,4 +1,4 @@
-"""Versions of the packages that results depend on."""
+"""Versions of the Python packages that affect the results of a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ PACKAGES = ("moonas", "pymoo", "moocore", "numpy", "torch", "torchvision")
 
 
 def installed_versions() -> dict[str, str | None]:
-    """Return the version of each of ``PACKAGES`` by name; None if it is not installed."""
+    """Return package name -> version for ``PACKAGES``; None for a package that is not installed."""
     versions: dict[str, str | None] = {}
     for name in PACKAGES:
         try:

@@ -1,1 +1,1 @@
-"""Search spaces: genes, genotypes of cells and graphs of architectures."""
+"""Building blocks of search spaces: genes, cell genotypes and architecture graphs."""

@@ -1,4 +1,4 @@
-"""Genes of a population's rows: bounded integers, bounded real numbers or bits. NumPy only."""
+"""Genes, the elements of a row of a population: bounded integers, bounded real numbers or bits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-RENAMED = {"labels": "categorical_genes", "bits": "bit_genes"}  # functions of earlier versions
+# deprecated -> current name of a function
+RENAMED_FUNCTIONS = {"labels": "categorical_genes", "bits": "bit_genes"}
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,8 @@ class Genes:
     Args:
         low: (n_var,) smallest value of each gene.
         high: (n_var,) largest value of each gene, inclusive.
-        real: (n_var,) bool, whether each gene is a real number; all others are integers.
-        bits: whether all genes are bits. Rows are then bool, and no gene may be real.
+        real: (n_var,) bool, whether each gene is a real number; all other genes are integers.
+        bits: whether all genes are bits. If so, rows are bool, and no gene may be real.
     """
 
     low: np.ndarray
@@ -42,7 +43,7 @@ class Genes:
 
     @property
     def n_choices(self) -> np.ndarray:
-        """(n_var,) number of values of each gene, int64; 0 for real genes."""
+        """(n_var,) int64, number of possible values of each gene; 0 for real genes."""
         return np.where(self.real, 0, self.high - self.low + 1).astype(np.int64)
 
     def check(self, X: Any) -> np.ndarray:
@@ -55,8 +56,8 @@ class Genes:
             Array of the shape of ``X``.
 
         Raises:
-            ValueError: the rows have the wrong length, or a value is out of bounds or not an
-                integer where the gene is one.
+            ValueError: the rows have the wrong length, a value is out of bounds, or the value of an
+                integer gene is not an integer.
         """
         rows = np.atleast_2d(np.asarray(X))
         n_var = len(self.low)
@@ -87,23 +88,23 @@ class Genes:
             x: (n_var,) row.
 
         Returns:
-            A list of numbers. A row of bits becomes a string of hexadecimal digits instead, which
-            is about fifteen times shorter.
+            A list of numbers or, for a row of bits, a string of hexadecimal digits, which is about
+            fifteen times shorter than the list.
         """
         return np.packbits(x).tobytes().hex() if self.bits else x.tolist()
 
     def from_json(self, value: Any) -> np.ndarray:
-        """Return the row, (n_var,), that :meth:`to_json` converted to ``value``."""
+        """Convert a JSON value from :meth:`to_json` to a row (n_var,)."""
         if self.bits:
             packed = np.frombuffer(bytes.fromhex(value), np.uint8)
             return np.unpackbits(packed, count=len(self.low)).astype(bool)
         return np.array(value, self.dtype)
 
     def text(self, x: np.ndarray) -> str:
-        """Format a row, (n_var,), as text that identifies it exactly.
+        """Format a row (n_var,) as text that identifies the row exactly.
 
-        Genes are separated by spaces; integers have no decimal point, and real numbers have all
-        their digits. A row of bits is a string of zeros and ones.
+        Genes are separated by spaces; integers are written without a decimal point, and real
+        numbers with all digits. A row of bits becomes a string of zeros and ones.
         """
         if self.bits:
             return "".join(str(int(bit)) for bit in x)
@@ -114,20 +115,21 @@ class Genes:
 
 
 def categorical_genes(n_choices: Sequence[int] | np.ndarray) -> Genes:
-    """Return genes that are labels: gene j is an integer in [0, n_choices[j])."""
+    """Return categorical genes: gene j is an integer label in [0, n_choices[j])."""
     n_choices = np.asarray(n_choices)
     return Genes(np.zeros(len(n_choices)), n_choices - 1, np.zeros(len(n_choices), bool))
 
 
 def bit_genes(n: int) -> Genes:
-    """Return ``n`` genes that are bits."""
+    """Return the type and bounds of ``n`` bit genes."""
     return Genes(np.zeros(n), np.ones(n), np.zeros(n, bool), bits=True)
 
 
 def __getattr__(name: str) -> Any:
-    if name in RENAMED:
+    if name in RENAMED_FUNCTIONS:
+        new_name = RENAMED_FUNCTIONS[name]
         warnings.warn(
-            f"{name}() is deprecated; use {RENAMED[name]}().", DeprecationWarning, stacklevel=2
+            f"{name}() is deprecated; use {new_name}().", DeprecationWarning, stacklevel=2
         )
-        return globals()[RENAMED[name]]
+        return globals()[new_name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

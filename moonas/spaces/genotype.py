@@ -1,8 +1,8 @@
-"""Genotypes of a normal and a reduction cell, as printed in papers.
+"""Genotypes: a normal and a reduction cell, in the format that papers print.
 
-A cell is a list of edges, (operation, state) pairs, with two edges per node. In the text form, an
-edge is written ``operation@state`` with the short name of the operation, and edges are separated by
-spaces, as in ``sep3@0 skip@1``.
+A cell is a list of edges, two edges per node. An edge is a pair (operation, state): the operation
+and the index of its input state. In the text form, an edge is ``operation@state`` with the short
+name of the operation, and edges are separated by spaces, as in ``sep3@0 skip@1``.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 
 from .graph import Graph
 
-Edge = tuple[str, int]  # (operation, index of its input state)
+Edge = tuple[str, int]  # (name of the operation, index of its input state)
 
-SHORT = {
+SHORT_NAMES = {
     "skip_connect": "skip",
     "max_pool_3x3": "max3",
     "avg_pool_3x3": "avg3",
@@ -30,7 +30,7 @@ SHORT = {
     "sep_conv_7x7": "sep7",
     "conv_1x7_7x1": "1x7",
 }
-LONG = {short: name for name, short in SHORT.items()}
+LONG_NAMES = {short: name for name, short in SHORT_NAMES.items()}
 
 
 @dataclass(frozen=True)
@@ -46,19 +46,19 @@ class Cells:
     reduction: tuple[Edge, ...]
 
     def __str__(self) -> str:
-        """Describe each node as a sum of its edges, as in ``sep3(0)+skip(1)``, without ``none``."""
+        """Describe each node as a sum of edges, as in ``sep3(0)+skip(1)``; ``none`` is omitted."""
         return " / ".join(_describe_nodes(cell) for cell in (self.normal, self.reduction))
 
     @property
     def text(self) -> str:
-        """Both cells in the text form of settings and files; see :func:`format_edges`."""
+        """Both cells in the text form that settings and files use; see :func:`format_edges`."""
         return " / ".join(format_edges(cell) for cell in (self.normal, self.reduction))
 
     def graphs(self, kind: str = "cell") -> list[Graph]:
-        """Return the graph of each cell.
+        """Return the graphs of the normal and the reduction cell.
 
         Args:
-            kind: what the task calls a cell, for the titles of the graphs.
+            kind: word for "cell" in the titles of the graphs, such as "block".
         """
         return [
             cell_graph(self.normal, f"normal {kind}"),
@@ -69,36 +69,38 @@ class Cells:
 def _describe_nodes(cell: Sequence[Edge]) -> str:
     nodes = []
     for index in range(0, len(cell), 2):
-        edges = [f"{SHORT[o]}({state})" for o, state in cell[index : index + 2] if o != "none"]
+        edges = [
+            f"{SHORT_NAMES[o]}({state})" for o, state in cell[index : index + 2] if o != "none"
+        ]
         nodes.append("+".join(edges) or "zero")
     return " ".join(nodes)
 
 
 def parse_edges(text: str) -> list[Edge]:
-    """Parse the text form of a cell.
+    """Parse the text form of a cell to edges.
 
     Raises:
-        ValueError: a word is not an edge.
+        ValueError: a word of the text is not an edge.
     """
     edges = []
     for word in text.split():
         short, at, state = word.partition("@")
-        if short not in LONG or not at or not state.isdecimal():
+        if short not in LONG_NAMES or not at or not state.isdecimal():
             raise ValueError(
-                f"{word!r} is not an edge; expected operation@state, with one of the operations "
-                f"{list(LONG)}."
+                f"{word!r} is not an edge; expected operation@state, where operation is one of "
+                f"{list(LONG_NAMES)}."
             )
-        edges.append((LONG[short], int(state)))
+        edges.append((LONG_NAMES[short], int(state)))
     return edges
 
 
 def format_edges(edges: Iterable[Edge]) -> str:
-    """Format the edges of a cell as text that :func:`parse_edges` reads."""
-    return " ".join(f"{SHORT[name]}@{state}" for name, state in edges)
+    """Format the edges of a cell as text; the inverse of :func:`parse_edges`."""
+    return " ".join(f"{SHORT_NAMES[name]}@{state}" for name, state in edges)
 
 
 def cell_graph(edges: Sequence[Edge], title: str) -> Graph:
-    """Return the graph of a cell, without edges whose operation is ``none``.
+    """Return the graph of a cell; edges with the operation ``none`` are omitted.
 
     Args:
         edges: (operation, state) pairs, two per node.
@@ -106,7 +108,7 @@ def cell_graph(edges: Sequence[Edge], title: str) -> Graph:
     """
     names = ["0: c[k-2]", "1: c[k-1]", *(str(2 + i) for i in range(len(edges) // 2))]
     graph_edges = tuple(
-        (names[state], names[2 + index // 2], SHORT.get(operation, operation))
+        (names[state], names[2 + index // 2], SHORT_NAMES.get(operation, operation))
         for index, (operation, state) in enumerate(edges)
         if operation != "none"
     )
@@ -119,13 +121,14 @@ def check_cell(
     """Validate the edges of a cell.
 
     Args:
-        name: name of the cell, for messages.
-        pairs: (operation, state) pairs; the input of an edge of node i is a state in [0, i + 1].
-        operations: names of the operations of the space.
+        name: name of the cell, for error messages.
+        pairs: (operation, state) pairs, two per node. The state of an edge of node i must be in
+            [0, i + 1].
+        operations: names of the operations of the search space.
         n_nodes: number of nodes of a cell.
 
     Returns:
-        The edges as a tuple of (operation, state), two per node.
+        The edges as a tuple of (operation, state) pairs, two per node.
 
     Raises:
         ValueError: the cell has the wrong number of edges, an unknown operation, or an edge whose
@@ -160,15 +163,15 @@ def to_json(cells: Cells) -> dict[str, list[list[Any]]]:
 
 
 def edges_from_json(value: Any) -> tuple[list[Edge], list[Edge]]:
-    """Return the edges of the normal and the reduction cell that :func:`to_json` wrote.
+    """Return the edges of the normal and the reduction cell in a JSON value from :func:`to_json`.
 
-    The edges themselves are not validated; see :func:`check_cell`.
+    The edges are not validated; see :func:`check_cell`.
 
     Raises:
-        ValueError: a cell is missing.
+        ValueError: the key of a cell is missing.
     """
     if not isinstance(value, dict) or not {"normal", "reduce"} <= set(value):
         raise ValueError(
-            f"An architecture must have the keys 'normal' and 'reduce'; got {value!r}."
+            f"The JSON of an architecture must have the keys 'normal' and 'reduce'; got {value!r}."
         )
     return value["normal"], value["reduce"]

@@ -1,1 +1,1 @@
-"""Training of networks: steps and epochs, and the training of classifiers from scratch."""
+"""Training of networks: training steps, epochs, and classifiers trained from scratch."""

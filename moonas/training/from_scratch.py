@@ -1,7 +1,8 @@
-"""Training of a classifier from scratch: a row of a search's front, or a published architecture.
+"""Training from scratch of a classifier: a row of a front, or a published architecture.
 
 The network is trained on the training and validation sets of the search, with the regularization
-and learning rate schedules that papers use. The test set is used once, after the last epoch.
+and the learning rate schedules that papers use. The test set is used only once, after the
+last epoch.
 """
 
 from __future__ import annotations
@@ -53,29 +54,37 @@ if TYPE_CHECKING:
     from ..data import ImageData
     from ..data.images import DataInfo
 
-FROM_SEARCH = ("data", "root", "download", "device", "threads", "image_size", "score_batch")
-NOT_NETWORK_SETTINGS = {  # settings of a search that do not affect its networks
+SETTINGS_FROM_SEARCH = (
+    "data",
+    "root",
+    "download",
+    "device",
+    "threads",
+    "image_size",
+    "score_batch",
+)
+NOT_NETWORK_SETTINGS = {  # search settings that do not change the networks
     *("root", "download", "device", "from_run", "latency_table", "table", "objectives", "size"),
     *("data", "image_size"),
 }
 
 
 def build(from_run: str | Path | None = None, **options: Any) -> FullTraining:
-    """Return the training of a row of a front, or of a published architecture.
+    """Return the training stage for a row of a front or for a published architecture.
 
     Args:
         from_run: run folder of a search for classifiers; None for a published architecture.
-        options: fields of :class:`Settings`.
+        options: values for fields of :class:`Settings`.
 
     Raises:
-        ValueError: the search has not ended, its front has no such row, or the published
+        ValueError: the search has not ended, ``pick`` matches no row of its front, or the published
             architecture is unknown.
     """
     if from_run is None:
         return _published_training(Settings(**options))
     folder, name = last_run(from_run)
     searched = read_run(folder)[0]["settings"]
-    settings = Settings(**recorded_options(Settings, searched, only=FROM_SEARCH) | options)
+    settings = Settings(**recorded_options(Settings, searched, only=SETTINGS_FROM_SEARCH) | options)
     info = describe(settings.data, settings.image_size)
     problem = _load_problem(name, _network_settings(searched))
     rows = read_front_csv(folder)
@@ -102,9 +111,9 @@ def _published_training(settings: Settings) -> FullTraining:
     return FullTraining(settings, info, item.problem, problem, item.architecture)
 
 
-def _network_settings(searched: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a search that affect its networks."""
-    return {key: value for key, value in searched.items() if key not in NOT_NETWORK_SETTINGS}
+def _network_settings(search_settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the search settings that change the networks."""
+    return {key: value for key, value in search_settings.items() if key not in NOT_NETWORK_SETTINGS}
 
 
 def _load_problem(name: str, options: Mapping[str, Any]) -> ClassifierProblem:
@@ -116,10 +125,10 @@ def _load_problem(name: str, options: Mapping[str, Any]) -> ClassifierProblem:
 
 
 def build_network(about: Mapping[str, Any]) -> nn.Module:
-    """Return the untrained network of a model file, for ``load_model``.
+    """Return the untrained network that a model file describes; ``load_model`` calls this.
 
     Args:
-        about: header of the file, from :meth:`FullTraining.about`.
+        about: header of the model file; see :meth:`FullTraining.about`.
     """
     problem = _load_problem(about["problem"], about["searched"])
     architecture = problem.architecture_from_json(about["architecture"])
@@ -128,13 +137,12 @@ def build_network(about: Mapping[str, Any]) -> nn.Module:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """Result of a training from scratch.
+    """Result of training from scratch.
 
     Args:
-        network: trained network in evaluation mode, including the auxiliary classifier if there is
-            one.
-        columns: name -> value of each quality on the test set; NaN if the training diverged.
-        data: data set that the network was trained on.
+        network: trained network in evaluation mode, with its auxiliary classifier, if any.
+        columns: name -> value of each quality column on the test set; NaN if the training diverged.
+        data: data set on which the network was trained.
     """
 
     network: nn.Module
@@ -149,12 +157,12 @@ class FullTraining(EpochTraining):
         settings: settings of the training.
         info: description of the data set.
         name: name of the problem to which the architecture belongs.
-        problem: the problem.
-        architecture: architecture in the problem's space.
-        row: (run folder, number of a row of its front), to which the results are added; None for a
+        problem: problem to which the architecture belongs.
+        architecture: architecture in the search space of the problem.
+        row: (run folder, index of a row of the front) to which the results are added; None for a
             published architecture.
-        qualities: quality columns to test besides the first, such as robustness_error if it was an
-            objective of the search.
+        qualities: names of further quality columns to evaluate on the test set, such as
+            robustness_error if it was an objective of the search.
     """
 
     settings: Settings
@@ -179,11 +187,12 @@ class FullTraining(EpochTraining):
         self.inputs = checksums(info) | {"architecture": json.dumps(self.architecture_json)}
         self.device = resolve_device(settings.device)
         with torch.device("meta"):
-            self.network(auxiliary=bool(settings.auxiliary))  # raises if settings are unsupported
+            # raises ValueError if the network does not support a setting
+            self.network(auxiliary=bool(settings.auxiliary))
 
     @property
     def shape(self) -> dict[str, int]:
-        """Keyword arguments of ``problem.network``, except for the auxiliary classifier."""
+        """Keyword arguments of ``problem.network``, without ``auxiliary``."""
         shape = dict(
             n_classes=self.info.n_classes,
             in_channels=self.info.channels,
@@ -199,7 +208,7 @@ class FullTraining(EpochTraining):
             auxiliary: whether to include the auxiliary classifier.
 
         Raises:
-            ValueError: networks of this problem do not support a setting.
+            ValueError: the networks of this problem do not support a setting.
         """
         extra = {"auxiliary": True} if auxiliary else {}
         try:
@@ -221,7 +230,7 @@ class FullTraining(EpochTraining):
         return self.settings.epochs
 
     def start(self, seed: int) -> ClassifierTrainer:
-        """Return a trainer with an untrained network."""
+        """Return a trainer of the untrained network."""
         self.log(f"Network: {self.architecture}.")
         return ClassifierTrainer(self, seed)
 
@@ -239,8 +248,8 @@ class FullTraining(EpochTraining):
         """Return the header of ``model.pt``; see :func:`moonas.models.model.write_model`.
 
         Args:
-            data: data set that the network was trained on.
-            scores: name -> value of each quality on the test set.
+            data: data set on which the network was trained.
+            scores: name -> value of each quality column on the test set.
         """
         return {
             "kind": "classifier",
@@ -259,7 +268,7 @@ class FullTraining(EpochTraining):
         }
 
     def report(self, result: TrainingResult, folder: Path) -> list[str]:
-        """Write model.pt, and add the results to the row of the front.
+        """Write model.pt, and add the results to the row of the front in front.csv.
 
         Args:
             result: result of :meth:`run`.
@@ -295,9 +304,9 @@ class FullTraining(EpochTraining):
         if self.row is None:
             return lines
         run, number = self.row
-        searched = read_front_csv(run)[number].columns.get(self.quality, math.nan)
-        if math.isfinite(searched):
-            lines.append(f"In the search, its {self.quality} was {searched:.2f} %.")
+        value_in_search = read_front_csv(run)[number].columns.get(self.quality, math.nan)
+        if math.isfinite(value_in_search):
+            lines.append(f"In the search, its {self.quality} was {value_in_search:.2f} %.")
         add_results(run, number, columns)
         correlation = correlation_with_training(read_front_csv(run), self.quality)
         if correlation is not None:
@@ -310,10 +319,10 @@ class FullTraining(EpochTraining):
 
 
 class ClassifierTrainer:
-    """A classifier in training; see :class:`moonas.run.stage.Trainer`.
+    """Trains and evaluates a classifier; see :class:`moonas.run.stage.Trainer`.
 
     Args:
-        stage: training to which the trainer belongs.
+        stage: training stage to which the trainer belongs.
         seed: seed of the run.
     """
 
@@ -329,7 +338,7 @@ class ClassifierTrainer:
         self.optimizer = make_optimizer(self.network, self.recipe)
 
     def train(self, epoch: int) -> dict[str, Any]:
-        """Train for one epoch, and return its losses, steps and learning rate."""
+        """Train for one epoch, and return its loss, steps, skipped steps and learning rate."""
         s, data = self.settings, self.images.train
         assert data is not None, "the constructor loads the data set"
         rng = generator(*self.seeds, "batches", epoch)
@@ -378,13 +387,13 @@ class ClassifierTrainer:
         return cutout(images, rng, self.settings.cutout) if self.settings.cutout else images
 
     def evaluate(self) -> dict[str, float]:
-        """Return the value of each quality column on the test set."""
+        """Return name -> value of each quality column on the test set."""
         with repeatable(self.settings.threads):
             counts = self.images.evaluate(self.network.eval())
         return {name: float(v[0]) for name, v in self.images.columns([counts]).items()}
 
     def state(self) -> dict[str, Tensor]:
-        """Return everything that training changes, as a flat dict of tensors."""
+        """Return all state that training changes, as a flat dict of tensors."""
         return training_state(self.network, self.optimizer)
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
@@ -393,7 +402,7 @@ class ClassifierTrainer:
 
 
 def learning_rate(epoch: int, settings: Settings) -> float:
-    """Return the learning rate of an epoch: a linear warm-up, then cosine or linear annealing.
+    """Return the learning rate of an epoch: linear warm-up, then cosine or linear annealing.
 
     Args:
         epoch: index of the epoch, starting at 0.
@@ -409,7 +418,7 @@ def learning_rate(epoch: int, settings: Settings) -> float:
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:
-    """Return the context of a forward pass, which enables bfloat16 or does nothing.
+    """Return a context manager for a forward pass, which enables bfloat16 or does nothing.
 
     Args:
         precision: "mixed" for bfloat16, "full" for float32, or "auto" for bfloat16 on GPUs that

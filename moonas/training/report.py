@@ -1,4 +1,4 @@
-"""Report of a training: its losses and the number of skipped steps."""
+"""Report of a training: mean losses, and numbers of completed and skipped steps."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ..errors import SearchFailed
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """Losses and number of steps of a training.
+    """Mean losses of a training, and its numbers of completed and skipped steps.
 
     Args:
-        losses: mean of each loss over all completed steps, by name; NaN if there was none.
+        losses: name -> mean of each loss over all completed steps; NaN if no step was completed.
         steps: number of completed steps.
-        skipped: number of steps that were skipped, because the loss or the gradient was not finite.
+        skipped: number of steps that were skipped because the loss or the gradient was not finite.
     """
 
     losses: Mapping[str, float]
@@ -23,18 +23,18 @@ class TrainingReport:
     skipped: int
 
     def as_dict(self) -> dict[str, float]:
-        """Return steps, skipped steps and each loss by name, as the journal records them."""
+        """Return ``steps``, ``skipped`` and each loss by name, in the format of the journal."""
         return {"steps": self.steps, "skipped": self.skipped} | dict(self.losses)
 
 
 def require_a_step(report: TrainingReport, *, advice: str) -> None:
     """Raise an error if all steps of a training were skipped.
 
-    A training without any steps raises no error.
+    If a training had no steps, no error is raised.
 
     Args:
         report: report of the training.
-        advice: a sentence that tells the user what may help.
+        advice: a sentence of advice to the user, which ends the error message.
 
     Raises:
         SearchFailed: no step had a finite loss and gradient.

@@ -13,13 +13,13 @@ from ..settings import setting
 class Settings(TrainingSettings):
     """Settings for training a classifier from scratch.
 
-    Data set, image size and device default to those of the search.
+    The default data set, image size and device are the ones that the search used.
     """
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "digits": {},
-        # NSGANetV1, section IV-B, which follows DARTS, as CARS and EG-DARTS do. Values that the
-        # paper does not print (path dropout, learning rate, weight decay, clipping) are from DARTS.
+        # NSGANetV1, section IV-B. Like CARS and EG-DARTS, it follows DARTS. Values that are not in
+        # the paper (path dropout, learning rate, weight decay, clipping) are from DARTS.
         "paper": dict(
             epochs=600,
             batch=96,
@@ -32,7 +32,7 @@ class Settings(TrainingSettings):
             cutout=16,
             score_batch=500,
         ),
-        # CARS, section 4.4; the auxiliary loss is that of DARTS.
+        # CARS, section 4.4; the weight of the auxiliary loss is from DARTS.
         "paper-imagenet": dict(
             epochs=250,
             batch=640,
@@ -49,21 +49,21 @@ class Settings(TrainingSettings):
     }
 
     architecture: str | None = setting(
-        None, "name of a published architecture to train instead of a row of a search"
+        None, "name of a published architecture, which is trained instead of a row of a front"
     )
-    pick: str = setting(  # the names are PICKS of moonas.run.front_file
+    pick: str = setting(  # the names are PICK_RULES of moonas.run.front_file
         "knee", "row of the front: knee, best-error, smallest, or the number of a row from 0"
     )
     epochs: int = setting(60, "number of epochs", least=1)
-    batch: int = setting(64, "images per training step", least=1)
+    batch: int = setting(64, "batch size for training", least=1)
     learning_rate_end: float = setting(0.0, "learning rate of the last epoch", least=0)
     schedule: str = setting("cosine", "learning rate schedule after warm-up", ("cosine", "linear"))
     warmup_epochs: int = setting(0, "epochs of linear learning rate warm-up", least=0)
     channels: int | None = setting(
-        None, "channels of the first cell of the network; none: as in the search", least=1
+        None, "channels of the first cell of the network; none: same as in the search", least=1
     )
     layers: int | None = setting(
-        None, "number of cells of the network; none: as in the search", least=1
+        None, "number of cells of the network; none: same as in the search", least=1
     )
     auxiliary: float = setting(
         0.0,
@@ -72,18 +72,18 @@ class Settings(TrainingSettings):
     )
     drop_path: float = setting(
         0.0,
-        "probability that an edge is dropped in the last epoch; it increases linearly from 0",
+        "path dropout rate of the last epoch; the rate increases linearly from 0",
         least=0,
         most=0.99,
     )
     cutout: int = setting(
-        0, "side length in pixels of the square that is set to zero in each image", least=0
+        0, "side length in pixels of the square that cutout sets to zero in each image", least=0
     )
     label_smoothing: float = setting(
-        0.0, "probability mass that is spread evenly over all classes", least=0, most=1
+        0.0, "probability mass of the label that is spread evenly over all classes", least=0, most=1
     )
     precision: str = setting(
         "auto",
-        "mixed is bfloat16; auto is mixed on GPUs that support it",
+        "full: float32; mixed: bfloat16; auto: mixed on GPUs that support it, else full",
         ("auto", "full", "mixed"),
     )

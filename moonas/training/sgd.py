@@ -1,4 +1,4 @@
-"""Training by SGD, of one network or of weights that several architectures share."""
+"""Training with SGD: a single network, or weights that several architectures share."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from torch.nn import functional as F
 
 from .report import TrainingReport
 
-Forward = Callable[[Tensor], Any]  # images (b, c, h, w) -> output of a network, such as logits
+Forward = Callable[[Tensor], Any]  # images (b, c, h, w) -> network output, such as logits
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Hyperparameters of SGD; :func:`moonas.settings.select` creates them from settings.
+    """Hyperparameters of SGD; :func:`moonas.settings.select` creates a recipe from settings.
 
     Args:
         batch: number of images per step.
         learning_rate: initial learning rate.
-        learning_rate_end: learning rate at the horizon and after it.
+        learning_rate_end: learning rate from epoch ``horizon`` on.
         momentum: momentum of SGD.
-        weight_decay: L2 penalty of SGD.
+        weight_decay: factor of the L2 penalty of SGD.
         clip: maximum norm of the gradient.
         horizon: number of epochs over which the learning rate is annealed.
     """
@@ -44,7 +44,7 @@ def cosine(epoch: float, horizon: int, start: float, end: float) -> float:
 
     Args:
         epoch: index of the epoch, starting at 0.
-        horizon: epoch at which the learning rate reaches ``end``, where it then stays.
+        horizon: epoch from which the learning rate is ``end``.
         start: learning rate of epoch 0.
         end: final learning rate.
     """
@@ -53,7 +53,7 @@ def cosine(epoch: float, horizon: int, start: float, end: float) -> float:
 
 
 def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    """Return SGD with momentum; the training loop sets the learning rate of each epoch."""
+    """Return an SGD optimizer; the training loop sets its learning rate in each epoch."""
     return torch.optim.SGD(
         net.parameters(),
         lr=recipe.learning_rate,
@@ -76,26 +76,26 @@ def train_epoch(
 ) -> TrainingReport:
     """Train for one epoch over shuffled images.
 
-    The gradient of a step is the mean of the gradients of the sampled networks (CARS, eq. 3).
-    Parameters that no sampled network uses have no gradient, so neither weight decay nor momentum
-    changes them. The last images are left out if they do not fill a batch. A step whose loss or
-    gradient is not finite is skipped.
+    The gradient of a training step is the mean of the gradients of the sampled networks (CARS,
+    eq. 3). Parameters that no sampled network uses have no gradient, so neither weight decay nor
+    momentum changes them. If the last images do not fill a batch, they are not used. A step is
+    skipped if its loss or gradient is not finite.
 
     Args:
         net: module whose parameters are trained.
         data: (images (n, c, h, w), labels (n, ...)), on the device of ``net``.
-        sample: function that returns the forward functions of the networks to train in a step;
+        sample: function () -> forward functions of the networks to train in a step;
             ``lambda: [net]`` for a stand-alone network.
         optimizer: optimizer of the parameters of ``net``.
         recipe: hyperparameters.
         rng: ``torch.Generator`` on the CPU, for shuffling and augmentation.
-        loss_function: function (output, labels) -> 0-dimensional loss.
-        augment: function (images, rng) -> images, or None.
+        loss_function: function (network output, labels) -> 0-dimensional loss.
+        augment: function (images, rng) -> augmented images; or None.
         before_step: function (images, labels) -> None that is called with the batch before each
-            step, or None.
+            step; or None.
 
     Returns:
-        Report with the mean ``loss``.
+        Report with the mean ``loss`` of the completed steps.
     """
     net.train()
     images, labels = data
@@ -114,7 +114,7 @@ def train_epoch(
         total = torch.zeros((), device=x.device)
         for forward in networks:
             loss = loss_function(forward(x), y) / len(networks)
-            loss.backward()  # type: ignore[no-untyped-call]  # torch has no types for it
+            loss.backward()  # type: ignore[no-untyped-call]  # torch lacks the type
             total = total + loss.detach()
         norm = torch.nn.utils.clip_grad_norm_(net.parameters(), recipe.clip)
         if math.isfinite(norm) and math.isfinite(total):
@@ -139,7 +139,7 @@ def train_epochs(
     on_epoch: Callable[[int], object] | None = None,
     **options: Any,
 ) -> TrainingReport:
-    """Train for several epochs with the cosine annealing of a recipe.
+    """Train for several epochs with the cosine schedule of a recipe.
 
     Args:
         net: see :func:`train_epoch`.
@@ -149,13 +149,13 @@ def train_epochs(
         recipe: see :func:`train_epoch`.
         rng: see :func:`train_epoch`.
         epochs: number of epochs.
-        first: index of the first epoch in the learning rate schedule.
-        on_epoch: function (epochs done) -> None that is called before each epoch and at the end,
-            or None.
+        first: index of the first of these epochs in the learning rate schedule.
+        on_epoch: function (number of completed epochs) -> None that is called before each epoch and
+            after the last epoch; or None.
         options: further keyword arguments of :func:`train_epoch`.
 
     Returns:
-        Report on all steps; its ``loss`` is that of the last epoch.
+        Report with the steps of all epochs and the mean ``loss`` of the last epoch.
     """
     losses: Mapping[str, float] = {"loss": math.nan}
     steps, skipped = 0, 0
@@ -181,16 +181,16 @@ def step_if_finite(
 ) -> float | None:
     """Take an optimizer step, unless the loss or the gradient is not finite.
 
-    Gradients are computed for the given weights only.
+    Gradients are computed only with respect to ``weights``.
 
     Args:
         loss: 0-dimensional loss.
-        optimizer: optimizer of the weights.
-        weights: parameters to train; those that the loss does not depend on are not changed.
-        clip: maximum norm of the gradient; None for no limit.
+        optimizer: optimizer of ``weights``.
+        weights: parameters to train. Parameters on which the loss does not depend are not changed.
+        clip: maximum norm of the gradient; None for no clipping.
 
     Returns:
-        The loss, or None if the step was skipped.
+        Value of the loss, or None if the step was skipped.
     """
     gradients = torch.autograd.grad(loss, weights, allow_unused=True)
     for weight, gradient in zip(weights, gradients, strict=True):
@@ -206,12 +206,12 @@ def step_if_finite(
 def training_state(
     net: nn.Module, optimizer: torch.optim.Optimizer | None, prefix: str = ""
 ) -> dict[str, Tensor]:
-    """Return weights and optimizer state as a flat dict of tensors.
+    """Return the weights of a network and the state of its optimizer as a flat dict of tensors.
 
     Args:
         net: network, whose state dict is stored under the keys ``weights.NAME``.
         optimizer: optimizer of the network, whose state is stored under the keys
-            ``memory.KEY.NAME``, such as ``memory.exp_avg.NAME``; None for weights only.
+            ``memory.KEY.NAME``, such as ``memory.exp_avg.NAME``; None to return only the weights.
         prefix: prefix of all keys.
     """
     names: dict[Tensor, str] = {p: name for name, p in net.named_parameters()}
@@ -229,9 +229,9 @@ def load_training_state(
     """Load copies of the tensors that :func:`training_state` returned.
 
     Args:
-        net: network with the same parameters.
-        optimizer: optimizer of the network.
-        state: flat dict of tensors; keys with another prefix are ignored.
+        net: network whose parameters have the same names and shapes.
+        optimizer: optimizer of the network; its state is replaced.
+        state: flat dict of tensors; keys without ``prefix`` are ignored.
         prefix: prefix of all keys.
     """
     net.load_state_dict(part_of_state(state, f"{prefix}weights"))
@@ -240,11 +240,12 @@ def load_training_state(
     for key_and_name, value in part_of_state(state, f"{prefix}memory").items():
         key, name = key_and_name.split(".", 1)
         parameter = parameters[name]
-        device = "cpu" if key == "step" else parameter.device  # Adam keeps its counter on the CPU
+        # Adam keeps its step counter on the CPU
+        device = "cpu" if key == "step" else parameter.device
         optimizer.state[parameter][key] = value.to(device).clone()
 
 
 def part_of_state(state: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
-    """Return the tensors of a flat dict whose keys are ``PART.NAME``, by NAME."""
+    """Return NAME -> tensor for the keys ``PART.NAME`` of a flat dict, where PART is ``part``."""
     start = f"{part}."
     return {key[len(start) :]: t for key, t in state.items() if key.startswith(start)}

@@ -166,7 +166,7 @@ def _front(
     The front of a completed search is read from front.csv; while a search is still running, the
     front is computed from the recorded scores.
     """
-    if (folder / front_file.NAME).exists():
+    if (folder / front_file.FRONT_FILE).exists():
         file_rows = front_file.read_front_csv(folder)
         picked = next((i for i, row in enumerate(file_rows) if row.picked), None)
         return [_row_from_file(problem, row) for row in file_rows], picked

@@ -157,10 +157,10 @@ def test_choices_of_settings_equal_those_of_the_library(path, name, chosen):
 
 
 def test_the_help_of_pick_names_all_picks():
-    from moonas.run.front_file import PICKS
+    from moonas.run.front_file import PICK_RULES
     from moonas.training.settings import Settings
 
-    assert ", ".join(PICKS) in Settings.__dataclass_fields__["pick"].metadata["help"]
+    assert ", ".join(PICK_RULES) in Settings.__dataclass_fields__["pick"].metadata["help"]
 
 
 def test_select_copies_fields_from_settings():

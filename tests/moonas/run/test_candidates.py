@@ -1,4 +1,4 @@
-"""Candidates, and how often their rows are decoded and encoded."""
+"""Tests of candidates, and of the number of decode and encode calls."""
 
 from collections import Counter
 
@@ -13,7 +13,7 @@ from moonas.run.candidates import Candidates
 
 @pytest.fixture
 def count_calls(monkeypatch):
-    """A function that returns a counter of the decode and encode calls of a problem."""
+    """A function (problem) -> counter of the decode and encode calls of the problem."""
 
     def count(problem):
         calls = Counter()
@@ -44,7 +44,7 @@ def test_a_search_decodes_each_row_once_per_generation(count_calls):
     calls, generations = count_calls(problem), [set()]
     already_scored, evaluate = problem.session.already_scored, problem.evaluate
 
-    def spy_already_scored(X):  # called by duplicate elimination, which may reject a row
+    def spy_already_scored(X):  # duplicate elimination calls it, and may reject rows
         generations[-1].update(x.tobytes() for x in X)
         return already_scored(X)
 
@@ -60,7 +60,7 @@ def test_a_search_decodes_each_row_once_per_generation(count_calls):
     assert calls == {"decode": expected, "encode": expected} and 60 <= expected < 75
 
 
-def test_a_nonstationary_generation_decodes_parents_and_offspring_once(count_calls):
+def test_a_generation_of_a_nonstationary_problem_decodes_parents_and_offspring_once(count_calls):
     toy = Toy()
     calls = count_calls(toy)
     run(toy)
@@ -72,14 +72,14 @@ def test_candidates_with_equal_architectures_have_equal_keys():
     problem = moonas.load_problem("eg-darts", cells="PDARTS")
     x = problem.genes.low.copy()
     near = x.copy()
-    near[4] += 1e-6  # rounded to the same widths
+    near[4] += 1e-6  # decode() rounds both rows to the same architecture
     candidates = problem.session.candidates(np.stack([x, near, problem.genes.high]))
     assert candidates.keys[0] == candidates.keys[1] != candidates.keys[2]
     assert candidates.architectures[0] == candidates.architectures[1]
     assert not np.array_equal(candidates.X[0], candidates.X[1])
 
 
-def test_selected_and_concatenated_candidates_match_their_rows():
+def test_selecting_and_concatenating_candidates_keeps_rows_and_architectures_aligned():
     toy = Toy()
     X = rows(toy, 5)
     candidates = toy.session.candidates(X)

@@ -8,7 +8,7 @@ from toy import Toy
 import moonas
 from moonas.pareto import Row
 from moonas.run.front_file import (
-    NAME,
+    FRONT_FILE,
     FrontRow,
     evenly_spaced_rows,
     find_row,
@@ -17,14 +17,14 @@ from moonas.run.front_file import (
 )
 from moonas.run.search import search
 
-VALUES = [  # error, params, growth
+COLUMN_VALUES = [  # error, params, growth
     (0.1 + 0.2, 7, math.nan),
     (1 / 3, 1_234_567, -2.5e-17),
     (99.0, 2**53 - 1, 1e300),
 ]
 
 
-def toy_rows(toy, values=VALUES, seed=0):
+def toy_rows(toy, values=COLUMN_VALUES, seed=0):
     X = np.random.default_rng(seed).integers(4, size=(len(values), toy.n_var))
     return [
         Row(x, toy.decode(x), {}, dict(zip(("error", "params", "growth"), v, strict=True)))
@@ -32,20 +32,22 @@ def toy_rows(toy, values=VALUES, seed=0):
     ]
 
 
-def same(a, b):
+def equal_or_both_nan(a, b):
     return a == b or (math.isnan(a) and math.isnan(b))
 
 
 @pytest.mark.parametrize("picked", [None, 0, 2])
-def test_a_front_survives_a_round_trip_through_the_file(tmp_path, picked):
+def test_a_front_that_is_read_equals_the_front_that_was_written(tmp_path, picked):
     toy = Toy()
     rows = toy_rows(toy)
-    write_front_csv(toy, rows, tmp_path / NAME, picked)
+    write_front_csv(toy, rows, tmp_path / FRONT_FILE, picked)
     file_rows = read_front_csv(tmp_path)
     assert len(file_rows) == len(rows)
     for i, (row, file_row) in enumerate(zip(rows, file_rows, strict=True)):
         assert set(file_row.columns) == {"error", "params", "growth"}
-        assert all(same(file_row.columns[name], value) for name, value in row.columns.items())
+        assert all(
+            equal_or_both_nan(file_row.columns[name], value) for name, value in row.columns.items()
+        )
         assert file_row.picked == (i == picked)
         assert np.array_equal(np.array(file_row.x.split(), int), row.x)
         assert toy.architecture_from_json(file_row.architecture) == row.architecture
@@ -54,39 +56,39 @@ def test_a_front_survives_a_round_trip_through_the_file(tmp_path, picked):
 
 def test_a_missing_column_value_is_read_as_nan(tmp_path):
     toy = Toy()
-    (row,) = toy_rows(toy, VALUES[:1])
+    (row,) = toy_rows(toy, COLUMN_VALUES[:1])
     del row.columns["growth"]
-    write_front_csv(toy, [row], tmp_path / NAME)
+    write_front_csv(toy, [row], tmp_path / FRONT_FILE)
     assert math.isnan(read_front_csv(tmp_path)[0].columns["growth"])
 
 
-def test_objectives_come_first_and_large_counts_are_integers(tmp_path):
+def test_objectives_are_the_first_columns_and_large_counts_are_written_as_integers(tmp_path):
     toy = Toy(objectives=("params", "error"))
-    write_front_csv(toy, toy_rows(toy), tmp_path / NAME)
-    head, *lines = (tmp_path / NAME).read_text().splitlines()
+    write_front_csv(toy, toy_rows(toy), tmp_path / FRONT_FILE)
+    head, *lines = (tmp_path / FRONT_FILE).read_text().splitlines()
     assert head == "params,error,growth,picked,x,architecture,description"
     assert [line.split(",")[0] for line in lines] == ["7.0", "1234567", str(2**53 - 1)]
 
 
-def test_text_with_commas_quotes_and_line_ends_survives_a_round_trip(tmp_path):
+def test_text_with_commas_quotes_and_newlines_is_read_back_unchanged(tmp_path):
     class TextToy(Toy):
         def architecture_to_json(self, architecture):
             return {"a": [str(architecture), None]}
 
     text = 'one, "two"\nand é'
     row = Row(np.zeros(6, int), text, {}, {"error": 1.0, "params": 2.0})
-    write_front_csv(TextToy(), [row], tmp_path / NAME)
+    write_front_csv(TextToy(), [row], tmp_path / FRONT_FILE)
     (file_row,) = read_front_csv(tmp_path)
     assert file_row.description == text and file_row.architecture == {"a": [text, None]}
 
 
-def test_an_empty_front_survives_a_round_trip(tmp_path):
-    write_front_csv(Toy(), [], tmp_path / NAME)
+def test_an_empty_front_can_be_written_and_read(tmp_path):
+    write_front_csv(Toy(), [], tmp_path / FRONT_FILE)
     assert read_front_csv(tmp_path) == []
-    assert {path.name for path in tmp_path.iterdir()} == {NAME}
+    assert {path.name for path in tmp_path.iterdir()} == {FRONT_FILE}
 
 
-def test_a_search_writes_its_front(tmp_path):
+def test_a_search_writes_its_front_to_front_csv(tmp_path):
     table = write_table(tmp_path / "table.csv")
     problem = moonas.load_problem("nasbench201", table=table, journal=tmp_path / "run")
     algorithm = moonas.algorithm("nsga2", problem, population=10)
@@ -101,14 +103,14 @@ def test_a_search_writes_its_front(tmp_path):
     assert pick == result.picked == problem.pick(result.rows)
 
 
-def front(*columns, picked=None):
+def make_front(*columns, picked=None):
     return [
         FrontRow(dict(error=e, params=p, macs=m), i == picked, "0", {}, "")
         for i, (e, p, m) in enumerate(columns)
     ]
 
 
-FOUR = front((9.0, 1, 50), (4.0, 5, 20), (2.0, 9, 90), (4.5, 3, 10), picked=1)
+FOUR_ROWS = make_front((9.0, 1, 50), (4.0, 5, 20), (2.0, 9, 90), (4.5, 3, 10), picked=1)
 
 
 @pytest.mark.parametrize(
@@ -122,30 +124,30 @@ FOUR = front((9.0, 1, 50), (4.0, 5, 20), (2.0, 9, 90), (4.5, 3, 10), picked=1)
         ("03", "params", 3),
     ],
 )
-def test_a_rule_or_a_number_selects_a_row(pick, size, row):
-    assert find_row(FOUR, pick, error="error", size=size) == row
+def test_a_rule_or_a_number_selects_a_row_of_the_front(pick, size, row):
+    assert find_row(FOUR_ROWS, pick, error="error", size=size) == row
 
 
 @pytest.mark.parametrize("pick", ["4", "-1", "1.0", "", "best", "Knee", "nan", "²"])
-def test_a_pick_without_a_matching_row_raises_an_error(pick):
+def test_a_pick_that_matches_no_row_raises_an_error(pick):
     message = (
         f"pick={pick!r} is invalid: expected knee, best-error, smallest, or the number of a row of "
         "the front, 0 to 3"
     )
     with pytest.raises(ValueError) as caught:
-        find_row(FOUR, pick, error="error", size="params")
+        find_row(FOUR_ROWS, pick, error="error", size="params")
     assert str(caught.value).startswith(message)
 
 
 @pytest.mark.parametrize("pick", ["knee", "best-error", "smallest", "0"])
-def test_an_empty_front_has_no_row_to_pick(pick):
+def test_picking_a_row_of_an_empty_front_raises_an_error(pick):
     with pytest.raises(ValueError, match=f"pick={pick!r} is invalid: the front has no rows"):
         find_row([], pick, error="error", size="params")
 
 
-def test_a_front_without_a_selected_row_has_no_knee():
+def test_picking_the_knee_of_a_front_without_a_selected_row_raises_an_error():
     with pytest.raises(ValueError, match="pick='knee' is invalid: expected"):
-        find_row(front((9.0, 1, 50)), "knee", error="error", size="params")
+        find_row(make_front((9.0, 1, 50)), "knee", error="error", size="params")
 
 
 def test_evenly_spaced_rows_are_k_distinct_indices_from_the_first_to_the_last():
@@ -163,17 +165,17 @@ def test_evenly_spaced_rows_are_k_distinct_indices_from_the_first_to_the_last():
 
 
 @pytest.mark.parametrize(("n", "k"), [(0, 0), (0, 5), (5, 0)])
-def test_no_rows_are_selected_from_an_empty_front_or_if_k_is_zero(n, k):
+def test_evenly_spaced_rows_are_empty_if_n_or_k_is_zero(n, k):
     assert evenly_spaced_rows(n, k) == []
 
 
-def test_a_missing_front_is_reported_as_an_unfinished_search(tmp_path):
+def test_a_missing_front_csv_raises_an_error_about_an_unfinished_search(tmp_path):
     with pytest.raises(ValueError, match=rf"{tmp_path} contains no front\.csv.*has not ended"):
         read_front_csv(tmp_path)
 
 
-def cut(text):
-    return text[: text.index("[") + 4]  # inside an architecture
+def truncate_text(text):
+    return text[: text.index("[") + 4]  # the end is inside an architecture
 
 
 @pytest.mark.parametrize(
@@ -185,12 +187,12 @@ def cut(text):
         lambda text: text.replace("[", "{", 1),
         lambda text: text.replace(",picked", "", 1),
         lambda text: text.rstrip() + ",more\n",
-        cut,
+        truncate_text,
         lambda text: text + "\udcff",
     ],
 )
-def test_a_damaged_file_raises_an_error_that_names_it(tmp_path, damage):
-    toy, path = Toy(), tmp_path / NAME
+def test_a_damaged_front_csv_raises_an_error_that_names_the_file(tmp_path, damage):
+    toy, path = Toy(), tmp_path / FRONT_FILE
     write_front_csv(toy, toy_rows(toy), path)
     path.write_bytes(damage(path.read_text()).encode(errors="surrogateescape"))
     with pytest.raises(ValueError, match=r"front\.csv is damaged: "):

@@ -14,12 +14,12 @@ from toy import Toy, ToySettings, journalled
 from moonas import algorithm
 from moonas.files.tensors import fingerprint, read_tensors
 from moonas.run.journal import DamagedRun, Journal, RunMismatch, check_run, read_run
-from moonas.run.records import to_line
+from moonas.run.records import encode_record
 from moonas.settings import RunSettings
 
 
 def open_in_another_process(folder):
-    """Open a journal in a folder in a fresh interpreter, which imports neither torch nor pymoo."""
+    """Open a journal in a new Python process, which imports neither torch nor pymoo."""
     code = "import sys; from moonas.run.journal import Journal; from moonas.settings import *; "
     code += "Journal(sys.argv[1], problem='other', settings=RunSettings())"
     return subprocess.run(
@@ -46,7 +46,7 @@ def test_a_complete_run_is_replayed_without_training_or_scoring(tmp_path):
     assert (tmp_path / "journal.jsonl").read_bytes() == written
 
 
-def test_a_record_has_the_kind_and_the_columns_of_the_call(tmp_path):
+def test_a_record_contains_the_kind_of_the_call_and_the_columns(tmp_path):
     result = run(journalled(tmp_path))
     head, records = read_run(tmp_path)
     assert head["seed"] == 1 and head["problem"] == "toy"
@@ -59,14 +59,14 @@ def test_a_record_has_the_kind_and_the_columns_of_the_call(tmp_path):
     assert set(result.pop.get("F")[:, 0]) <= set(last["error"])
 
 
-def test_the_saved_weights_are_those_after_the_last_training(tmp_path):
+def test_the_saved_weights_equal_the_weights_after_the_last_training_call(tmp_path):
     toy = journalled(tmp_path)
     run(toy)
     (path,) = tmp_path.glob("weights-*.pt")
     _, state = read_tensors(path)
     assert state["t"] == toy.evaluator.t
-    trained = [r for r in read_run(tmp_path)[1] if "weights" in r][-1]
-    assert trained["weights"] == fingerprint(state)
+    training_record = [r for r in read_run(tmp_path)[1] if "weights" in r][-1]
+    assert training_record["weights"] == fingerprint(state)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_the_saved_weights_are_those_after_the_last_training(tmp_path):
         (dict(objectives=("params", "error")), "objectives"),
     ],
 )
-def test_a_different_run_in_the_folder_raises_an_error_that_names_the_difference(
+def test_a_run_with_other_options_in_the_folder_raises_an_error_that_names_the_option(
     tmp_path, change, message
 ):
     run(journalled(tmp_path))
@@ -88,15 +88,16 @@ def test_a_different_run_in_the_folder_raises_an_error_that_names_the_difference
 
 
 def remove_setting(folder, name):
-    """Remove a setting from run.json, as if it had been added to moonas after the run."""
+    """Remove a setting from run.json, as if the setting had been added to moonas after the run."""
     path = folder / "run.json"
     head = json.loads(path.read_text())
     del head["settings"][name]
     path.write_text(json.dumps(head))
 
 
-@pytest.mark.parametrize("name", ["everyone", "objectives"])  # a tuple in Settings, a list in JSON
-def test_a_setting_missing_from_the_record_is_taken_to_have_its_default(tmp_path, name):
+# the objectives are a tuple in the settings and a list in run.json
+@pytest.mark.parametrize("name", ["everyone", "objectives"])
+def test_the_recorded_value_of_a_setting_missing_from_run_json_is_the_default(tmp_path, name):
     run(journalled(tmp_path))
     remove_setting(tmp_path, name)
     check_run(tmp_path, "toy", ToySettings(), 1)
@@ -105,7 +106,7 @@ def test_a_setting_missing_from_the_record_is_taken_to_have_its_default(tmp_path
     assert toy.evaluator.calls == []
 
 
-def test_a_setting_missing_from_the_record_must_now_have_its_default(tmp_path):
+def test_a_setting_missing_from_run_json_must_have_its_default_to_resume_the_run(tmp_path):
     run(journalled(tmp_path, population=12))
     remove_setting(tmp_path, "population")
     message = "population=8, but this run has population=12"
@@ -115,14 +116,14 @@ def test_a_setting_missing_from_the_record_must_now_have_its_default(tmp_path):
         check_run(tmp_path, "toy", ToySettings(population=12), 1)
 
 
-def test_a_different_algorithm_raises_an_error(tmp_path):
+def test_resuming_with_a_different_algorithm_raises_an_error(tmp_path):
     run(journalled(tmp_path))
     toy = journalled(tmp_path)
     with pytest.raises(RunMismatch, match="algorithm='NSGA3.*this run has algorithm='NSGA2"):
         run(toy, algorithm=algorithm("nsga2", toy))
 
 
-def test_a_changed_option_of_the_algorithm_is_detected_at_the_first_call_that_differs(tmp_path):
+def test_a_changed_option_of_the_algorithm_raises_an_error_at_the_first_different_call(tmp_path):
     from moonas.operators import ResetGenes
 
     toy = journalled(tmp_path)
@@ -133,41 +134,41 @@ def test_a_changed_option_of_the_algorithm_is_detected_at_the_first_call_that_di
         run(toy, algorithm=other)
 
 
-def test_a_different_problem_raises_an_error(tmp_path):
+def test_resuming_with_a_different_problem_raises_an_error(tmp_path):
     run(journalled(tmp_path))
     with pytest.raises(RunMismatch, match="problem='toy', but this run has problem='cars'"):
         Journal(tmp_path, problem="cars", settings=ToySettings())
 
 
-def test_the_number_of_workers_may_change(tmp_path):
+def test_a_run_can_be_resumed_with_a_different_number_of_workers(tmp_path):
     run(journalled(tmp_path, workers=1))
     run(journalled(tmp_path, workers=2))
 
 
-def test_a_complete_run_can_be_extended(tmp_path):
+def test_a_complete_run_can_be_continued_for_more_generations(tmp_path):
     run(journalled(tmp_path / "a"), generations=3)
-    longer = run(journalled(tmp_path / "a"), generations=6)
-    straight = run(journalled(tmp_path / "b"), generations=6)
-    assert np.array_equal(longer.pop.get("F"), straight.pop.get("F"))
-    assert same_journal(tmp_path / "a", tmp_path / "b")
+    extended = run(journalled(tmp_path / "a"), generations=6)
+    uninterrupted = run(journalled(tmp_path / "b"), generations=6)
+    assert np.array_equal(extended.pop.get("F"), uninterrupted.pop.get("F"))
+    assert journals_are_equal(tmp_path / "a", tmp_path / "b")
 
 
-def same_journal(a, b):
+def journals_are_equal(a, b):
     return (a / "journal.jsonl").read_bytes() == (b / "journal.jsonl").read_bytes()
 
 
-def test_a_journal_requires_a_seed(tmp_path):
+def test_a_run_with_a_journal_but_without_a_seed_raises_an_error(tmp_path):
     with pytest.raises(ValueError, match=r"requires a seed.*seed=1"):
         run(journalled(tmp_path), seed=None)
 
 
-def test_an_incomplete_last_line_is_dropped_and_computed_again(tmp_path):
+def test_the_call_of_an_incomplete_last_line_is_computed_again(tmp_path):
     run(journalled(tmp_path / "complete"))
     run(journalled(tmp_path / "truncated"))
     path = tmp_path / "truncated" / "journal.jsonl"
     os.truncate(path, path.stat().st_size - 30)
     run(journalled(tmp_path / "truncated"))
-    assert same_journal(tmp_path / "truncated", tmp_path / "complete")
+    assert journals_are_equal(tmp_path / "truncated", tmp_path / "complete")
 
 
 @pytest.mark.parametrize("line", [0, 3, -1])
@@ -182,7 +183,7 @@ def test_a_changed_digit_in_the_journal_raises_an_error_that_names_the_line(tmp_
         journalled(tmp_path)
 
 
-def test_a_missing_line_in_the_journal_raises_an_error(tmp_path):
+def test_a_missing_line_in_the_journal_raises_an_error_that_names_the_line(tmp_path):
     run(journalled(tmp_path))
     path = tmp_path / "journal.jsonl"
     lines = path.read_text().splitlines()
@@ -192,14 +193,14 @@ def test_a_missing_line_in_the_journal_raises_an_error(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '{"format": 1}'])
-def test_a_damaged_run_json_raises_an_error_that_names_it(tmp_path, text):
+def test_a_damaged_run_json_raises_an_error_that_names_the_file(tmp_path, text):
     run(journalled(tmp_path))
     (tmp_path / "run.json").write_text(text)
     with pytest.raises(DamagedRun, match=r"run\.json is damaged"):
         journalled(tmp_path)
 
 
-def test_a_journal_without_run_json_raises_an_error(tmp_path):
+def test_a_run_folder_without_run_json_raises_an_error(tmp_path):
     run(journalled(tmp_path))
     (tmp_path / "run.json").unlink()
     with pytest.raises(DamagedRun, match=r"run\.json is missing"):
@@ -233,7 +234,7 @@ def test_damaged_weights_raise_an_error_that_names_the_file(tmp_path, damage, me
         run(journalled(tmp_path), generations=4)
 
 
-def test_a_pickle_in_place_of_the_weights_runs_no_code(tmp_path):
+def test_a_weights_file_with_a_malicious_pickle_is_rejected_without_executing_code(tmp_path):
     class Exploit:
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / "executed"),)
@@ -248,7 +249,7 @@ def test_a_pickle_in_place_of_the_weights_runs_no_code(tmp_path):
     assert not (tmp_path / "executed").exists()
 
 
-def test_two_processes_cannot_write_one_folder(tmp_path):
+def test_a_second_process_that_opens_a_run_folder_raises_an_error(tmp_path):
     toy = journalled(tmp_path)
     process = open_in_another_process(tmp_path)
     assert process.returncode == 1
@@ -257,16 +258,16 @@ def test_two_processes_cannot_write_one_folder(tmp_path):
     assert open_in_another_process(tmp_path).returncode == 0
 
 
-def test_two_writers_in_one_process_cannot_mix_their_records(tmp_path):
-    one, other = journalled(tmp_path), journalled(tmp_path)
-    run(one)
+def test_a_second_writer_in_the_same_process_raises_an_error(tmp_path):
+    first, second = journalled(tmp_path), journalled(tmp_path)
+    run(first)
     with pytest.raises(DamagedRun, match="modified by another writer"):
-        run(other)
+        run(second)
 
 
 @contextmanager
 def file_size_limit(size):
-    """Let writes past ``size`` bytes fail with an ``OSError``, as they do on a full disk."""
+    """Limit the size of files in bytes; larger writes raise ``OSError``, as on a full disk."""
     resource = pytest.importorskip("resource")
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -278,7 +279,7 @@ def file_size_limit(size):
         signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_a_full_disk_loses_no_recorded_call(tmp_path):
+def test_recorded_calls_are_kept_when_the_disk_is_full(tmp_path):
     toy = journalled(tmp_path / "full")
     with file_size_limit(12000), pytest.raises(OSError, match="File too large"):
         run(toy, generations=20)
@@ -287,21 +288,21 @@ def test_a_full_disk_loses_no_recorded_call(tmp_path):
     assert 6000 < len(data) <= 12000 and data.endswith(b"\n")
     run(journalled(tmp_path / "full"), generations=20)
     run(journalled(tmp_path / "uninterrupted"), generations=20)
-    assert same_journal(tmp_path / "full", tmp_path / "uninterrupted")
+    assert journals_are_equal(tmp_path / "full", tmp_path / "uninterrupted")
 
 
-def test_a_file_in_place_of_the_folder_raises_an_error(tmp_path):
+def test_a_file_at_the_path_of_the_run_folder_raises_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="is a file; expected a folder"):
         journalled(tmp_path / "file")
 
 
-def test_a_folder_without_a_run_cannot_be_read(tmp_path):
+def test_reading_a_folder_without_a_run_raises_an_error(tmp_path):
     with pytest.raises(ValueError, match="contains no run: run.json is missing"):
         read_run(tmp_path)
 
 
-def test_times_are_recorded_in_a_file_of_their_own(tmp_path):
+def test_the_times_of_calls_are_recorded_in_times_jsonl_and_not_in_the_journal(tmp_path):
     run(journalled(tmp_path))
     times = [json.loads(line) for line in (tmp_path / "times.jsonl").read_text().splitlines()]
     assert [t["call"] for t in times] == list(range(len(times)))
@@ -309,7 +310,7 @@ def test_times_are_recorded_in_a_file_of_their_own(tmp_path):
     assert "seconds" not in (tmp_path / "journal.jsonl").read_text()
 
 
-def test_resuming_with_different_package_versions_warns(tmp_path):
+def test_resuming_with_different_package_versions_issues_a_warning(tmp_path):
     run(journalled(tmp_path))
     path = tmp_path / "run.json"
     head = json.loads(path.read_text())
@@ -319,29 +320,31 @@ def test_resuming_with_different_package_versions_warns(tmp_path):
         run(journalled(tmp_path))
 
 
-def test_resuming_with_a_different_number_of_threads_warns(tmp_path):
+def test_resuming_with_a_different_number_of_threads_issues_a_warning(tmp_path):
     run(journalled(tmp_path))
     with pytest.warns(UserWarning, match="environment cpu, 1 threads -> cpu, 3 threads"):
         run(journalled(tmp_path, threads=3))
 
 
-def test_a_mismatch_releases_the_lock(tmp_path):
+def test_the_lock_is_released_if_opening_the_journal_raises_an_error(tmp_path):
     Journal(tmp_path, problem="other", settings=RunSettings()).begin(1, "algorithm")
-    with pytest.raises(RunMismatch) as mismatch:  # keeps the traceback, and so the journal, alive
+    with pytest.raises(RunMismatch) as mismatch:  # the traceback keeps the journal alive
         journalled(tmp_path, population=12)
     assert open_in_another_process(tmp_path).returncode == 0, mismatch
 
 
-def test_an_interrupted_write_leaves_complete_lines(tmp_path, monkeypatch):
+def test_a_run_can_be_resumed_after_an_interrupt_during_a_journal_write(tmp_path, monkeypatch):
     toy = journalled(tmp_path)
 
-    def interrupted(_):
+    def raise_interrupt(_):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
         real, calls = os.fsync, []
         patched.setattr(
-            os, "fsync", lambda f: calls.append(f) or (real if len(calls) < 5 else interrupted)(f)
+            os,
+            "fsync",
+            lambda f: calls.append(f) or (real if len(calls) < 5 else raise_interrupt)(f),
         )
         with pytest.raises(KeyboardInterrupt):
             run(toy)
@@ -349,7 +352,7 @@ def test_an_interrupted_write_leaves_complete_lines(tmp_path, monkeypatch):
     assert np.array_equal(resumed.pop.get("F"), run(Toy()).pop.get("F"))
 
 
-def test_an_incomplete_line_of_times_is_removed(tmp_path):
+def test_an_incomplete_last_line_of_times_jsonl_is_removed(tmp_path):
     run(journalled(tmp_path), generations=2)
     with open(tmp_path / "times.jsonl", "a") as file:
         file.write('{"call": 9, "ki')
@@ -362,32 +365,32 @@ def test_partial_results_of_another_call_are_ignored(tmp_path):
     journal = Journal(tmp_path, problem="toy", settings=ToySettings())
     journal.begin(1, "algorithm")
     journal.save_partial([1, 2], {"error": np.array([3.0])})
-    other = {"call": 7, "x": [4, 5], "result": {"error": [6.0]}}
+    record = {"call": 7, "x": [4, 5], "result": {"error": [6.0]}}
     with open(tmp_path / "unfinished.jsonl", "ab") as file:
-        file.write(to_line(other))
+        file.write(encode_record(record))
     assert journal.partial_results() == {(1, 2): {"error": np.array([3.0])}}
 
 
-def test_changed_inputs_raise_an_error(tmp_path):
+def test_a_changed_checksum_of_an_input_file_raises_an_error(tmp_path):
     toy = Toy()
     Journal(tmp_path, problem="toy", settings=toy.settings, inputs={"table": "1"}).begin(1, "x")
     with pytest.raises(RunMismatch, match="inputs"):
         Journal(tmp_path, problem="toy", settings=toy.settings, inputs={"table": "2"})
 
 
-def test_an_evaluation_after_a_run_uses_its_last_weights(tmp_path):
+def test_an_evaluation_after_a_run_uses_the_final_weights_of_the_run(tmp_path):
     toy = journalled(tmp_path)
     result = run(toy)
     X, F = result.pop.get("X"), result.pop.get("F")
     assert np.array_equal(toy.evaluate(X), F)
     fresh = journalled(tmp_path)
-    assert np.array_equal(fresh.evaluate(X), F)  # no run in this process
+    assert np.array_equal(fresh.evaluate(X), F)  # no run has begun on this problem object
     replayed = journalled(tmp_path)
     run(replayed)
     assert np.array_equal(replayed.evaluate(X), F)
 
 
-def test_an_evaluation_outside_the_algorithm_during_a_replay_raises_an_error(tmp_path):
+def test_an_evaluation_outside_the_algorithm_raises_an_error_during_a_replay(tmp_path):
     run(journalled(tmp_path))
     toy = journalled(tmp_path)
 

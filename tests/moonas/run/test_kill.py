@@ -1,4 +1,4 @@
-"""A search is killed at random moments and started again with the same command."""
+"""A test that kills a search at random moments and restarts it with the same command."""
 
 import subprocess
 import sys
@@ -7,12 +7,12 @@ import time
 import numpy as np
 import pytest
 
-KILLS = 12
+MIN_KILLS = 12
 COMMAND = [sys.executable, "-m", "moonas.cli", "search", "cars", "--population", "6"]
 COMMAND += ["--generations", "12", "--set", "channels=4", "batch=64", "warmup_epochs=3", "epochs=1"]
 
 
-def start(folder):
+def start_search(folder):
     return subprocess.Popen(
         [*COMMAND, "--out", str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
@@ -22,7 +22,7 @@ def start(folder):
 def test_a_killed_and_restarted_search_equals_an_uninterrupted_one(tmp_path):
     uninterrupted = tmp_path / "uninterrupted"
     begun = time.monotonic()
-    process = start(uninterrupted)
+    process = start_search(uninterrupted)
     while not (uninterrupted / "journal.jsonl").exists() and process.poll() is None:
         time.sleep(0.05)
     first_call = time.monotonic() - begun
@@ -30,13 +30,13 @@ def test_a_killed_and_restarted_search_equals_an_uninterrupted_one(tmp_path):
     total = time.monotonic() - begun
 
     rng = np.random.default_rng()
-    recorded = []  # number of journal records at each kill
+    recorded = []  # number of recorded calls at each kill
     rounds = 0
-    while len(recorded) < KILLS:
+    while len(recorded) < MIN_KILLS:
         folder = tmp_path / str(rounds)
         rounds += 1
         for timeout in [rng.uniform(0.5 * first_call, 0.7 * total) for _ in range(6)] + [None]:
-            process = start(folder)
+            process = start_search(folder)
             try:
                 assert process.wait(timeout) == 0, process.stderr.read()
                 break

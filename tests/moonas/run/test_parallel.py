@@ -9,7 +9,7 @@ from moonas.run.journal import DamagedRun, read_run
 
 
 @pytest.mark.parametrize("backend", ["settings", "loky", "threading"])
-def test_the_result_of_a_search_does_not_depend_on_the_workers(backend):
+def test_the_result_of_a_search_does_not_depend_on_the_number_and_kind_of_workers(backend):
     serial = run(IndependentToy())
     toy = IndependentToy(workers=2 if backend == "settings" else 1)
     if backend == "settings":
@@ -17,9 +17,8 @@ def test_the_result_of_a_search_does_not_depend_on_the_workers(backend):
     else:
         with joblib.parallel_config(backend=backend, n_jobs=2):
             parallel = run(toy)
-    assert bool(toy.evaluator.scored) == (
-        backend == "threading"
-    )  # else the evaluators of other processes
+    # other backends use the evaluators of worker processes
+    assert bool(toy.evaluator.scored) == (backend == "threading")
     assert np.array_equal(serial.pop.get("X"), parallel.pop.get("X"))
     assert np.array_equal(serial.pop.get("F"), parallel.pop.get("F"))
 
@@ -33,14 +32,14 @@ def test_workers_use_the_seed_of_the_current_run():
 
 
 def test_each_candidate_is_evaluated_once_per_run_even_if_the_run_is_resumed(tmp_path):
-    def start(generations):
+    def run_for(generations):
         toy = journalled(tmp_path / "run", IndependentToy, population=24)
-        # so that offspring repeat their parents and each other
+        # offspring may be equal to parents and to other offspring
         operators = toy.operators() | {"eliminate_duplicates": False}
         return toy, run(toy, NSGA2(pop_size=24, **operators), generations=generations)
 
-    first, _ = start(3)
-    resumed, result = start(6)
+    first, _ = run_for(3)
+    resumed, result = run_for(6)
     scored = first.evaluator.scored + resumed.evaluator.scored
     assert first.evaluator.scored and resumed.evaluator.scored
     requested = [
@@ -50,7 +49,7 @@ def test_each_candidate_is_evaluated_once_per_run_even_if_the_run_is_resumed(tmp
     assert np.array_equal(resumed.evaluate(result.pop.get("X")), result.pop.get("F"))
 
 
-def test_an_interrupt_within_a_generation_loses_no_evaluation(tmp_path):
+def test_no_evaluation_is_lost_if_a_generation_is_interrupted(tmp_path):
     uninterrupted = run(journalled(tmp_path / "uninterrupted", IndependentToy))
     toy = journalled(tmp_path / "interrupted", IndependentToy)
     save, saved = toy.journal.save_partial, []
@@ -65,7 +64,8 @@ def test_an_interrupt_within_a_generation_loses_no_evaluation(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(toy)
     unfinished = tmp_path / "interrupted" / "unfinished.jsonl"
-    assert unfinished.read_bytes().count(b"\n") == 3  # 11 minus a generation of 8
+    # 11 candidates minus 8 of the first generation
+    assert unfinished.read_bytes().count(b"\n") == 3
     with open(unfinished, "a") as file:
         file.write('{"call": 1, "x": [0')  # an incomplete line
     toy.journal.close()
@@ -80,7 +80,7 @@ def test_an_interrupt_within_a_generation_loses_no_evaluation(tmp_path):
     assert not unfinished.exists()
 
 
-def test_a_damaged_partial_result_raises_an_error_with_advice(tmp_path):
+def test_a_damaged_file_of_partial_results_raises_an_error_with_advice(tmp_path):
     (tmp_path / "unfinished.jsonl").write_text('{"call": 0, "x": [1], "crc": "00000000"}\n')
     with pytest.raises(DamagedRun, match="Remove the file; its results will be computed again"):
         run(journalled(tmp_path, IndependentToy))
@@ -90,6 +90,6 @@ def test_an_evaluation_outside_a_run_uses_the_seed_of_the_recorded_run(tmp_path)
     result = run(journalled(tmp_path, IndependentToy), seed=7, generations=1)
     reopened = journalled(tmp_path, IndependentToy)
     assert np.array_equal(reopened.evaluate(result.pop.get("X")), result.pop.get("F"))
-    other = run(IndependentToy(), seed=8, generations=1)
-    again = reopened.evaluate(other.pop.get("X"))
-    assert not np.array_equal(again[:, 0], other.pop.get("F")[:, 0])
+    other_seed = run(IndependentToy(), seed=8, generations=1)
+    F = reopened.evaluate(other_seed.pop.get("X"))
+    assert not np.array_equal(F[:, 0], other_seed.pop.get("F")[:, 0])

@@ -5,32 +5,32 @@ import pytest
 
 from moonas.run.records import (
     DamagedRun,
+    decode_record,
     decode_result,
+    encode_record,
     encode_result,
-    from_line,
     read_records,
     remove_incomplete_line,
-    to_line,
 )
 
 
-def test_the_format_of_a_line_is_that_of_older_journals():
-    line = to_line({"call": 0, "kind": "train"})
+def test_a_record_is_encoded_in_the_same_format_as_in_older_journals():
+    line = encode_record({"call": 0, "kind": "train"})
     assert line == b'{"call": 0, "kind": "train", "crc": "3865f574"}\n'
 
 
-def test_a_record_survives_a_round_trip_through_its_line():
+def test_decoding_an_encoded_record_returns_the_same_record():
     record = {"call": 3, "x": [1, 2.5, None, "a\nb"]}
-    decoded = from_line(to_line(record).removesuffix(b"\n"))
+    decoded = decode_record(encode_record(record).removesuffix(b"\n"))
     assert {key: value for key, value in decoded.items() if key != "crc"} == record
 
 
 @pytest.mark.parametrize("line", [b"", b"{", b"[1]", b'{"call": 1}', b'{"crc": "00000000"}'])
 def test_an_invalid_line_is_decoded_to_none(line):
-    assert from_line(line) is None
+    assert decode_record(line) is None
 
 
-def test_nan_and_arrays_survive_a_round_trip_through_json():
+def test_decoding_an_encoded_result_restores_arrays_and_nan():
     result = {"error": np.array([1.0, math.nan]), "seconds": math.nan, "n": 3, "name": "a"}
     encoded = encode_result(result)
     assert encoded == {"error": [1.0, None], "seconds": None, "n": 3, "name": "a"}
@@ -39,9 +39,9 @@ def test_nan_and_arrays_survive_a_round_trip_through_json():
     assert math.isnan(decoded["seconds"]) and decoded["n"] == 3 and decoded["name"] == "a"
 
 
-def test_an_incomplete_last_line_is_ignored_and_removed_on_request(tmp_path):
-    path, complete = tmp_path / "a.jsonl", to_line({"call": 0})
-    path.write_bytes(complete + to_line({"call": 1})[:9])
+def test_an_incomplete_last_line_is_ignored_and_with_repair_also_removed(tmp_path):
+    path, complete = tmp_path / "a.jsonl", encode_record({"call": 0})
+    path.write_bytes(complete + encode_record({"call": 1})[:9])
     assert [record["call"] for record in read_records(path, advice="")] == [0]
     assert path.read_bytes() != complete
     assert len(read_records(path, advice="", repair=True)) == 1
@@ -52,8 +52,8 @@ def test_an_incomplete_last_line_is_ignored_and_removed_on_request(tmp_path):
     )
 
 
-def test_a_changed_line_raises_an_error_with_advice(tmp_path):
+def test_a_changed_line_raises_an_error_that_contains_the_advice(tmp_path):
     path = tmp_path / "a.jsonl"
-    path.write_bytes(to_line({"call": 0}) + to_line({"call": 1}).replace(b"1", b"2", 1))
+    path.write_bytes(encode_record({"call": 0}) + encode_record({"call": 1}).replace(b"1", b"2", 1))
     with pytest.raises(DamagedRun, match=r"a\.jsonl is damaged in line 2: remove it"):
         read_records(path, advice="remove it")

@@ -7,13 +7,13 @@ import pytest
 from moonas.spaces import genes as genes_module
 from moonas.spaces.genes import Genes, bit_genes, categorical_genes
 
-MIXED = Genes([8, 1, 1.0], [60, 6, 3.0], [False, False, True])
+INTEGERS_AND_REAL = Genes([8, 1, 1.0], [60, 6, 3.0], [False, False, True])
 
 
-def test_rows_are_integers_unless_a_gene_is_real():
-    assert categorical_genes([2, 3]).dtype == np.int64 and MIXED.dtype == np.float64
+def test_rows_are_integers_unless_a_gene_is_a_real_number():
+    assert categorical_genes([2, 3]).dtype == np.int64 and INTEGERS_AND_REAL.dtype == np.float64
     assert categorical_genes([2, 3]).check(np.array([1.0, 2.0])).dtype == np.int64
-    assert MIXED.n_choices.tolist() == [53, 6, 0]
+    assert INTEGERS_AND_REAL.n_choices.tolist() == [53, 6, 0]
 
 
 @pytest.mark.parametrize(
@@ -32,32 +32,32 @@ def test_rows_are_integers_unless_a_gene_is_real():
 )
 def test_an_invalid_row_raises_an_error_that_names_the_gene(row, message):
     with pytest.raises(ValueError, match=message):
-        MIXED.check(np.array(row) if None in row else np.array(row, float))
+        INTEGERS_AND_REAL.check(np.array(row) if None in row else np.array(row, float))
 
 
-def test_bounds_are_inclusive():
+def test_values_equal_to_the_bounds_are_valid():
     rows = np.array([[8, 1, 1.0], [60, 6, 3.0]])
-    assert np.array_equal(MIXED.check(rows), rows)
+    assert np.array_equal(INTEGERS_AND_REAL.check(rows), rows)
 
 
-def test_the_text_of_a_row_identifies_it_exactly():
-    assert MIXED.text(np.array([8, 1, 1.1])) == "8 1 1.1"
+def test_the_text_of_a_row_contains_all_digits_of_its_genes():
+    assert INTEGERS_AND_REAL.text(np.array([8, 1, 1.1])) == "8 1 1.1"
     assert categorical_genes([9, 9]).text(np.array([3, 4])) == "3 4"
     x = np.array([9.0, 2.0, 2**0.5])
-    assert np.array_equal(np.array(MIXED.text(x).split(), float), x)
+    assert np.array_equal(np.array(INTEGERS_AND_REAL.text(x).split(), float), x)
 
 
-def test_bits_have_two_choices_and_boolean_rows():
+def test_bit_genes_have_two_choices_and_boolean_rows():
     genes = bit_genes(5)
     assert genes.dtype == bool and genes.bits and not categorical_genes([2] * 5).bits
     assert genes.n_choices.tolist() == [2] * 5
 
 
-@pytest.mark.parametrize("kind", [bool, int, np.uint8, float])
+@pytest.mark.parametrize("dtype", [bool, int, np.uint8, float])
 @pytest.mark.parametrize("shape", [(5,), (1, 5), (3, 5)])
-def test_ones_and_zeros_of_any_type_are_valid_bits(kind, shape):
+def test_zeros_and_ones_of_any_data_type_are_valid_bits(dtype, shape):
     X = np.random.default_rng(0).random(shape) < 0.5
-    checked = bit_genes(5).check(X.astype(kind))
+    checked = bit_genes(5).check(X.astype(dtype))
     assert checked.dtype == bool and np.array_equal(checked, X)
 
 
@@ -76,7 +76,7 @@ def test_values_other_than_zero_and_one_are_invalid_bits(row, message):
         bit_genes(3).check(np.array(row))
 
 
-def test_bits_are_hexadecimal_digits_in_json_and_zeros_and_ones_in_text():
+def test_bits_are_written_as_hexadecimal_digits_in_json_and_as_zeros_and_ones_in_text():
     x = np.array([1, 0, 1, 0, 1, 1, 1, 1, 0, 1], bool)
     assert bit_genes(10).to_json(x) == "af40"  # 1010 1111 01, and padded with zeros to a whole byte
     assert bit_genes(10).text(x) == "1010111101"
@@ -103,9 +103,14 @@ def random_rows_and_bounds(genes, n, seed=0):
 
 
 @pytest.mark.parametrize(
-    "genes", [categorical_genes([2, 300, 1]), MIXED, *(bit_genes(n) for n in (1, 7, 8, 9, 16, 21))]
+    "genes",
+    [
+        categorical_genes([2, 300, 1]),
+        INTEGERS_AND_REAL,
+        *(bit_genes(n) for n in (1, 7, 8, 9, 16, 21)),
+    ],
 )
-def test_from_json_inverts_to_json(genes):
+def test_from_json_is_the_inverse_of_to_json(genes):
     for x in random_rows_and_bounds(genes, 40):
         restored = genes.from_json(json.loads(json.dumps(genes.to_json(x))))
         assert restored.dtype == genes.dtype and restored.shape == x.shape
@@ -113,11 +118,11 @@ def test_from_json_inverts_to_json(genes):
 
 
 def test_rows_from_json_have_the_data_type_of_the_genes():
-    assert MIXED.from_json([8, 1, 2]).dtype == np.float64
+    assert INTEGERS_AND_REAL.from_json([8, 1, 2]).dtype == np.float64
     assert categorical_genes([2, 3]).from_json([1.0, 2.0]).dtype == np.int64
 
 
-def test_earlier_names_of_functions_are_deprecated():
+def test_the_old_function_names_labels_and_bits_are_deprecated():
     with pytest.warns(DeprecationWarning, match=r"bits\(\) is deprecated; use bit_genes\(\)"):
         assert genes_module.bits(3).bits
     with pytest.warns(DeprecationWarning, match="categorical_genes"):

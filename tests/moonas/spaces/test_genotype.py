@@ -8,11 +8,11 @@ CELLS = Cells(
 )
 
 
-def test_the_description_omits_edges_that_are_none():
+def test_the_description_of_cells_omits_edges_with_the_operation_none():
     assert str(CELLS) == "sep3(0)+skip(1) eca(2) / zero max3(1)+max3(1)"
 
 
-def test_cells_survive_a_round_trip_through_text_and_json():
+def test_cells_that_are_written_as_text_or_json_are_read_back_unchanged():
     cells = Cells(CELLS.normal[:2], CELLS.reduction[2:])
     assert cells.text == "sep3@0 skip@1 / max3@1 max3@1"
     assert tuple(tuple(parse_edges(part)) for part in cells.text.split("/")) == (
@@ -25,7 +25,7 @@ def test_cells_survive_a_round_trip_through_text_and_json():
     assert Cells(tuple(map(tuple, normal)), tuple(map(tuple, reduction))) == CELLS
 
 
-def test_graph_titles_use_the_tasks_name_for_a_cell():
+def test_the_titles_of_cell_graphs_contain_the_given_word_for_a_cell():
     normal, reduction = CELLS.graphs("block")
     assert (normal.title, reduction.title) == ("normal block", "reduction block")
     assert len(normal.edges) == 3 and len(reduction.edges) == 2

@@ -24,11 +24,11 @@ from moonas.run.search import search
 from moonas.testing import check_resume
 from moonas.training.sgd import cosine
 
-QUICK = dict(epochs=2, batch=30)  # 100 images: three steps per epoch
+QUICK_SETTINGS = dict(epochs=2, batch=30)  # 100 images: three steps per epoch
 
 
 def search_in(folder, name, options, generations=3):
-    """Run a search, and return its run folder."""
+    """Run a search in a folder, and return the folder."""
     problem = moonas.load_problem(name, journal=folder, **options)
     search(problem, problem.algorithm(), seed=1, generations=generations, verbose=False)
     problem.journal.close()
@@ -48,21 +48,21 @@ def run(options, tmp_path_factory):
     return folder
 
 
-def trained(run, seed=1, **options):
-    return moonas.load_training(run, **QUICK | options).run(seed=seed)
+def train_network(run, seed=1, **options):
+    return moonas.load_training(run, **QUICK_SETTINGS | options).run(seed=seed)
 
 
 def load_images(folder):
-    """Load the data set with the image size of the search."""
+    """Load the data set with the same image size as in the search."""
     return load(folder, image_size=8)
 
 
-def state_fingerprint(result):
+def weights_fingerprint(result):
     return fingerprint(result.network.state_dict())
 
 
-def printed(command):
-    """Run a command, check that it succeeds, and return its output."""
+def run_command(command):
+    """Run a command, check that its exit status is 0, and return its output."""
     with contextlib.redirect_stdout(io.StringIO()) as out:
         assert main(command) == 0
     return out.getvalue()
@@ -71,24 +71,26 @@ def printed(command):
 def test_a_resumed_training_equals_an_uninterrupted_one(run, tmp_path):
     def train(stage):
         result = stage.run(seed=1)
-        return result.columns, state_fingerprint(result)
+        return result.columns, weights_fingerprint(result)
 
-    build = partial(moonas.load_training, run, **QUICK)
+    build = partial(moonas.load_training, run, **QUICK_SETTINGS)
     uninterrupted, resumed = check_resume(build, train, tmp_path)
     assert resumed == uninterrupted == train(build())  # with and without a journal
     kinds = [record["kind"] for record in read_run(tmp_path / "stopped")[1]]
     assert kinds == ["train"] * 2 + ["final test"]
 
 
-def test_a_training_reports_its_progress(run):
-    seen, stage = [], moonas.load_training(run, **QUICK)
-    stage.callbacks.append(On(on_progress=lambda *args: seen.append(args[1:])))
+def test_a_training_reports_its_progress_before_each_epoch_and_at_the_end(run):
+    reports, stage = [], moonas.load_training(run, **QUICK_SETTINGS)
+    stage.callbacks.append(On(on_progress=lambda *args: reports.append(args[1:])))
     stage.run(seed=1)
-    assert seen == [(done, 2, "epochs") for done in range(3)]
+    assert reports == [(done, 2, "epochs") for done in range(3)]
 
 
-def test_a_training_is_a_plain_loop_over_training_and_validation_images(run, options, few_digits):
-    stage = moonas.load_training(run, pick="0", learning_rate_end=0.01, **QUICK)
+def test_a_training_equals_a_plain_pytorch_loop_over_training_and_validation_images(
+    run, options, few_digits
+):
+    stage = moonas.load_training(run, pick="0", learning_rate_end=0.01, **QUICK_SETTINGS)
     result, s = stage.run(seed=5), stage.settings
     data, problem = load_images(few_digits), moonas.load_problem("cars", **options)
     assert len(data.labels) == 100 and len(data.test_labels) == 20
@@ -96,7 +98,8 @@ def test_a_training_is_a_plain_loop_over_training_and_validation_images(run, opt
     architecture = problem.decode(np.array(row["x"].split(), int))
     seeds = (5, *problem.encode(architecture).tolist())
     with initial_weights(*seeds, "weights"):
-        net = problem.network(architecture, n_classes=10, in_channels=3)  # folders are RGB
+        # images from folders are RGB
+        net = problem.network(architecture, n_classes=10, in_channels=3)
     net = net.to(stage.device, memory_format=torch.channels_last).train()
     assert count_params(net) == float(row["params"])
     images = data.images.to(stage.device, memory_format=torch.channels_last)
@@ -113,17 +116,19 @@ def test_a_training_is_a_plain_loop_over_training_and_validation_images(run, opt
                 F.cross_entropy(logits, labels[rows]).backward()
                 torch.nn.utils.clip_grad_norm_(net.parameters(), s.clip)
                 optimizer.step()
-    assert state_fingerprint(result) == fingerprint(net.state_dict())
+    assert weights_fingerprint(result) == fingerprint(net.state_dict())
     assert not result.network.training
 
 
-def test_the_error_is_that_on_the_test_set_for_any_batch_size(run, few_digits):
-    result = trained(run, pick="best-error", epochs=12, score_batch=7)
+def test_the_error_is_computed_on_the_test_set_and_does_not_depend_on_the_batch_size(
+    run, few_digits
+):
+    result = train_network(run, pick="best-error", epochs=12, score_batch=7)
     data = load_images(few_digits)
     images = data.test_images.to(next(result.network.parameters()).device)
     with torch.no_grad():
         n_wrong = (result.network(images).argmax(1).cpu() != data.test_labels).sum().item()
-    assert 0 < n_wrong < 18  # better than chance
+    assert 0 < n_wrong < 18  # the error is better than chance
     assert result.columns == {"error": 100 * n_wrong / 20}
     trainer = moonas.load_training(run, pick="best-error", score_batch=720).start(1)
     trainer.network = result.network
@@ -159,14 +164,16 @@ def test_a_number_picks_a_row_of_the_front_and_an_invalid_pick_raises_an_error(r
             moonas.load_training(run, pick=pick)
 
 
-def test_another_seed_or_row_results_in_another_network(run):
+def test_different_seeds_or_rows_result_in_different_trained_networks(run):
     n = len(front_rows(run))
-    states = {state_fingerprint(trained(run, seed=s, pick="0", epochs=1)) for s in (1, 2)}
-    states |= {state_fingerprint(trained(run, pick=str(n - 1), epochs=1))}
+    states = {weights_fingerprint(train_network(run, seed=s, pick="0", epochs=1)) for s in (1, 2)}
+    states |= {weights_fingerprint(train_network(run, pick=str(n - 1), epochs=1))}
     assert len(states) == 3
 
 
-def test_data_and_device_default_to_those_of_the_search_and_other_settings_do_not(run, few_digits):
+def test_data_and_device_settings_are_taken_from_the_search_and_other_settings_are_not(
+    run, few_digits
+):
     searched, s = read_run(run)[0]["settings"], moonas.load_training(run).settings
     assert s.data == searched["data"] == str(few_digits)
     assert (s.device, s.threads, s.score_batch) == (searched["device"], 1, 720)
@@ -174,7 +181,7 @@ def test_data_and_device_default_to_those_of_the_search_and_other_settings_do_no
     assert moonas.load_training(run, threads=2).settings.threads == 2
 
 
-def test_an_unfinished_search_cannot_be_trained(options, tmp_path, capsys):
+def test_training_from_an_unfinished_search_raises_an_error(options, tmp_path, capsys):
     problem = moonas.load_problem("cars", journal=tmp_path / "run", **options)
     problem.session.begin(1, "algorithm", problem.environment())
     problem.journal.close()
@@ -186,33 +193,33 @@ def test_an_unfinished_search_cannot_be_trained(options, tmp_path, capsys):
     assert not (tmp_path / "run" / "training").exists()
 
 
-def test_a_different_training_in_the_folder_raises_an_error(run, tmp_path):
-    stage = moonas.load_training(run, pick="0", journal=tmp_path / "run", **QUICK)
+def test_a_folder_that_contains_a_different_training_raises_an_error(run, tmp_path):
+    stage = moonas.load_training(run, pick="0", journal=tmp_path / "run", **QUICK_SETTINGS)
     stage.run(seed=1)
     stage.journal.close()
     with pytest.raises(RunMismatch, match="pick='0', but this run has pick='1'"):
-        moonas.load_training(run, pick="1", journal=tmp_path / "run", **QUICK)
+        moonas.load_training(run, pick="1", journal=tmp_path / "run", **QUICK_SETTINGS)
     with pytest.raises(RunMismatch, match="contains a run with seed=1, but this run has seed=2"):
-        moonas.load_training(run, pick="0", journal=tmp_path / "run", **QUICK).run(seed=2)
+        moonas.load_training(run, pick="0", journal=tmp_path / "run", **QUICK_SETTINGS).run(seed=2)
 
 
-def test_a_changed_architecture_raises_an_error(run, tmp_path):
+def test_resuming_a_training_after_the_architecture_changed_raises_an_error(run, tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     for name in ("run.json", "journal.jsonl", "front.csv"):
         (folder / name).write_bytes((run / name).read_bytes())
-    stage = moonas.load_training(folder, pick="0", journal=tmp_path / "training", **QUICK)
+    stage = moonas.load_training(folder, pick="0", journal=tmp_path / "training", **QUICK_SETTINGS)
     stage.run(seed=1)
     stage.journal.close()
     head, first, second, *rest = (folder / "front.csv").read_bytes().splitlines(keepends=True)
     (folder / "front.csv").write_bytes(b"".join([head, second, first, *rest]))
     with pytest.raises(RunMismatch, match="inputs"):
-        moonas.load_training(folder, pick="0", journal=tmp_path / "training", **QUICK)
+        moonas.load_training(folder, pick="0", journal=tmp_path / "training", **QUICK_SETTINGS)
 
 
-def test_the_command_trains_in_the_run_folder_and_prints_the_error(run):
+def test_the_train_command_trains_in_the_run_folder_and_prints_the_error(run):
     command = ["train", str(run), "--set", "epochs=1", "batch=30", "pick=best-error"]
-    out = printed(command)
+    out = run_command(command)
     folder = run / "training"
     head, records = read_run(folder)
     (error,) = records[-1]["result"].values()
@@ -220,9 +227,9 @@ def test_the_command_trains_in_the_run_folder_and_prints_the_error(run):
     assert f"Test error {error:.2f} % after 1 epoch on the training and validation sets" in out
     assert f"In the search, its error was {best:.2f} %." in out
     assert head["problem"] == "cars training" and head["settings"]["epochs"] == 1
-    assert error == trained(run, epochs=1, pick="best-error").columns["error"]
-    again = printed(command)
-    assert "This run is complete" in again and f"Test error {error:.2f} %" in again
+    assert error == train_network(run, epochs=1, pick="best-error").columns["error"]
+    repeated = run_command(command)
+    assert "This run is complete" in repeated and f"Test error {error:.2f} %" in repeated
 
 
 @pytest.mark.parametrize(
@@ -242,13 +249,14 @@ def test_invalid_settings_exit_with_status_2_and_create_no_folder(
     assert not (tmp_path / "out").exists()
 
 
-DIVERGES = dict(learning_rate=1e30, clip=1e30, batch=100, epochs=10)  # the tenth epoch is logged
+# ten epochs, because the tenth epoch is logged
+DIVERGING_SETTINGS = dict(learning_rate=1e30, clip=1e30, batch=100, epochs=10)
 
 
 @pytest.mark.parametrize("with_journal", [False, True])
-def test_a_diverged_training_is_reported(run, tmp_path, with_journal):
+def test_the_report_of_a_diverged_training_states_the_divergence(run, tmp_path, with_journal):
     journal = tmp_path / "run" if with_journal else None
-    stage = moonas.load_training(run, journal=journal, **DIVERGES)
+    stage = moonas.load_training(run, journal=journal, **DIVERGING_SETTINGS)
     result = stage.run(seed=1)
     assert math.isnan(result.columns["error"])
     (line,) = stage.report(result, tmp_path / "run")
@@ -256,20 +264,22 @@ def test_a_diverged_training_is_reported(run, tmp_path, with_journal):
 
 
 @pytest.mark.parametrize(
-    ("name", "more"),
+    ("name", "more_options"),
     [
         ("nsganet-macro", dict(objectives=("error", "macs"))),
         ("eg-darts", dict(cells="PDARTS", final_epochs=1)),
     ],
 )
-def test_networks_of_other_problems_can_be_trained(name, more, tiny_of, few_digits, tmp_path):
-    options = tiny_of(name) | dict(data=few_digits, population=2, batch=25) | more
+def test_networks_of_other_problems_can_be_trained(
+    name, more_options, tiny_of, few_digits, tmp_path
+):
+    options = tiny_of(name) | dict(data=few_digits, population=2, batch=25) | more_options
     run = search_in(tmp_path / "run", name, options, generations=1)
-    result = trained(run, pick="0", epochs=1)
+    result = train_network(run, pick="0", epochs=1)
     assert count_params(result.network) == float(front_rows(run)[0]["params"])
     assert 0 <= result.columns["error"] <= 100
 
 
-def test_a_stage_without_a_training_raises_an_error(tmp_path):
+def test_a_problem_without_a_training_from_scratch_raises_an_error(tmp_path):
     with pytest.raises(ValueError, match="eg-darts-cells has no training from scratch"):
         training_module("eg-darts-cells")

@@ -1,4 +1,4 @@
-"""What full trainings do besides plain epochs, each against its definition."""
+"""Tests of the regularization and schedules of training from scratch against their definitions."""
 
 import math
 from functools import partial
@@ -18,7 +18,7 @@ from moonas.training.from_scratch import autocast, build, learning_rate
 from moonas.training.settings import Settings
 
 EDGES = [("sep_conv_3x3", 0), ("skip_connect", 1)] * 4
-EVERYTHING = dict(
+ALL_OPTIONS = dict(
     epochs=3,
     batch=100,
     channels=2,
@@ -32,17 +32,17 @@ EVERYTHING = dict(
 )
 
 
-def test_path_dropout_zeroes_whole_images_and_preserves_the_mean():
+def test_path_dropout_sets_whole_images_to_zero_and_preserves_the_expected_value():
     x = torch.rand(4000, 2, 3, 3) + 0.5
     out = drop_path(x, 0.3, generator(0, "paths"))
     zero = (out == 0).flatten(1)
-    assert (zero.all(1) | ~zero.any(1)).all()  # no image is zero in part
+    assert (zero.all(1) | ~zero.any(1)).all()  # each image is dropped entirely or not at all
     assert torch.allclose(out[~zero.any(1)], x[~zero.any(1)] / 0.7)
     rate = float(zero.all(1).float().mean())
     assert abs(rate - 0.3) < 4 * math.sqrt(0.3 * 0.7 / 4000)  # 4 standard errors
 
 
-def test_only_edges_with_weights_are_dropped_and_only_in_training():
+def test_path_dropout_does_not_drop_identities_and_is_off_in_evaluation_mode():
     torch.manual_seed(0)
     net = CellNetwork(EDGES, EDGES, channels=2, layers=3, image_size=8, in_channels=1)
     x = torch.rand(8, 1, 8, 8)
@@ -51,16 +51,18 @@ def test_only_edges_with_weights_are_dropped_and_only_in_training():
     net.set_drop_path(0.9, generator(1, "paths"))
     assert torch.equal(net(x), undropped)
     net.train()
-    seen = []
+    operation_names = []
     for cell in net.cells:
         for operation in cell.operations:
-            operation.register_forward_hook(lambda m, i, o: seen.append(type(m).__name__))
+            operation.register_forward_hook(
+                lambda m, i, o: operation_names.append(type(m).__name__)
+            )
     dropped = net(x)
     net.set_drop_path(0.9, generator(1, "paths"))
     assert torch.equal(net(x), dropped)  # the generator determines the dropped edges
     net.set_drop_path(0.0, generator(1, "paths"))
     assert not torch.allclose(net(x), dropped)
-    assert "Identity" in seen
+    assert "Identity" in operation_names
     rng = generator(3, "paths")
     before = rng.get_state()
     skip = [("skip_connect", 0), ("skip_connect", 1)] * 4
@@ -78,14 +80,14 @@ def test_cutout_sets_a_square_to_zero():
         rows, columns = torch.where(image[0] == 0)
         height, width = rows.max() - rows.min() + 1, columns.max() - columns.min() + 1
         assert len(rows) == height * width and 2 <= height <= 4 and 2 <= width <= 4
-    assert (out == 0).any(0).all()  # every pixel is cut out in some image
+    assert (out == 0).any(0).all()  # every pixel is zero in at least one image
     sides = [sum(min(n, c + 2) - max(0, c - 2) for c in range(n)) / n for n in (10, 12)]
-    expected = sides[0] * sides[1]  # the mean over all positions of the center
+    expected = sides[0] * sides[1]  # mean area over all positions of the center
     counts = (out[:, 0] == 0).sum((1, 2)).float()
     assert abs(float(counts.mean()) - expected) < 4 * float(counts.std()) / math.sqrt(500)
 
 
-def test_the_learning_rate_warms_up_and_then_anneals():
+def test_the_learning_rate_increases_during_warm_up_and_is_then_annealed():
     linear = Settings(epochs=10, warmup_epochs=2, schedule="linear", learning_rate=0.8)
     rates = [learning_rate(epoch, linear) for epoch in (0, 1, 2, 6, 10)]
     assert np.allclose(rates, [0.4, 0.8, 0.8, 0.4, 0])
@@ -93,7 +95,7 @@ def test_the_learning_rate_warms_up_and_then_anneals():
     assert np.allclose([learning_rate(e, cosine) for e in (0, 4, 8)], [1.0, 0.6, 0.2])
 
 
-def test_mixed_precision_is_off_on_a_cpu_by_default():
+def test_the_precision_auto_is_float32_on_a_cpu():
     cpu = torch.device("cpu")
     a = torch.rand(4, 4)
     for precision, dtype in (
@@ -107,26 +109,26 @@ def test_mixed_precision_is_off_on_a_cpu_by_default():
 
 @pytest.fixture
 def stage(few_digits):
-    return build(architecture="CARS_A", data=few_digits, image_size=32, **EVERYTHING)
+    return build(architecture="CARS_A", data=few_digits, image_size=32, **ALL_OPTIONS)
 
 
-def test_the_loss_covers_both_classifiers_with_smoothed_labels(stage):
+def test_the_loss_is_the_weighted_sum_of_both_classifiers_with_label_smoothing(stage):
     trainer = stage.start(1)
     logits, auxiliary = torch.randn(6, 10), torch.randn(6, 10)
     labels = torch.arange(6)
 
-    def smoothed(z):
+    def smoothed_loss(z):
         target = torch.full((6, 10), 0.1 / 10)
         target[range(6), labels] += 0.9
         return -(target * F.log_softmax(z, 1)).sum(1).mean()
 
-    expected = smoothed(logits) + 0.4 * smoothed(auxiliary)
+    expected = smoothed_loss(logits) + 0.4 * smoothed_loss(auxiliary)
     assert torch.allclose(trainer._loss((logits, auxiliary), labels), expected)
-    assert torch.allclose(trainer._loss(logits, labels), smoothed(logits))
+    assert torch.allclose(trainer._loss(logits, labels), smoothed_loss(logits))
 
 
 @pytest.mark.parametrize("rates", [[0, 0.3], [0, 0.15, 0.3]])
-def test_path_dropout_increases_linearly_to_its_rate_in_the_last_epoch(few_digits, rates):
+def test_the_path_dropout_rate_increases_linearly_until_the_last_epoch(few_digits, rates):
     options = EVERYTHING | dict(epochs=len(rates), architecture="CARS_A", image_size=32)
     trainer, recorded = build(data=few_digits, **options).start(1), []
     set_drop_path = trainer.network.set_drop_path
@@ -139,7 +141,7 @@ def test_path_dropout_increases_linearly_to_its_rate_in_the_last_epoch(few_digit
 
 
 def test_a_resumed_training_with_all_options_equals_an_uninterrupted_one(few_digits, tmp_path):
-    options = EVERYTHING | dict(epochs=2, architecture="CARS_A", data=few_digits, image_size=32)
+    options = ALL_OPTIONS | dict(epochs=2, architecture="CARS_A", data=few_digits, image_size=32)
 
     def train(stage):
         return fingerprint(stage.run(1).network.state_dict())

@@ -28,7 +28,7 @@ RECIPE = Recipe(
 
 
 class TwoLayers(nn.Module):
-    """Two linear layers, of which an architecture, 0 or 1, uses one."""
+    """A network with two linear layers; architecture 0 or 1 uses the layer with this index."""
 
     def __init__(self):
         super().__init__()
@@ -39,15 +39,15 @@ class TwoLayers(nn.Module):
         return self.layers[architecture](images.flatten(1))
 
 
-def networks(net, *architectures):
+def forward_functions(net, *architectures):
     return [partial(net, architecture=a) for a in architectures]
 
 
-def sgd(net, recipe):
+def optimizer_arguments(net, recipe):
     return make_optimizer(net, recipe), recipe, generator(1)
 
 
-def data(n=8):
+def random_data(n=8):
     rng = generator(0, "data")
     return torch.randn(n, 3, 1, 1, generator=rng), torch.randint(0, 2, (n,), generator=rng)
 
@@ -56,7 +56,7 @@ def loss(net, architecture, images, labels):
     return nn.functional.cross_entropy(net(images, architecture), labels)
 
 
-def test_cosine_annealing_ends_at_the_horizon():
+def test_the_learning_rate_of_cosine_annealing_is_constant_from_the_horizon_on():
     assert cosine(0, 10, 0.1, 0.001) == pytest.approx(0.1)
     assert cosine(5, 10, 0.1, 0.001) == pytest.approx((0.1 + 0.001) / 2)
     assert cosine(3, 0, 0.1, 0.001) == 0.001
@@ -64,58 +64,75 @@ def test_cosine_annealing_ends_at_the_horizon():
 
 
 def test_the_gradient_of_a_step_is_the_mean_over_the_sampled_networks():
-    """Eq. (3) of CARS; a step of SGD without momentum is proportional to the gradient."""
+    """See eq. (3) of CARS. An SGD step without momentum is proportional to the gradient."""
     recipe = Recipe(8, 0.1, 0.1, 0.0, 0.0, 1e9, 1)
-    images, labels = data(8)
+    images, labels = random_data(8)
     net, twin = TwoLayers(), TwoLayers()
-    train_epoch(net, (images, labels), lambda: networks(net, 0, 1, 0), *sgd(net, recipe))
+    train_epoch(
+        net,
+        (images, labels),
+        lambda: forward_functions(net, 0, 1, 0),
+        *optimizer_arguments(net, recipe),
+    )
     losses = [loss(twin, a, images, labels) for a in (0, 1, 0)]
     (sum(losses) / 3).backward()
-    for trained, other in zip(net.parameters(), twin.parameters(), strict=True):
-        assert torch.allclose(trained, other - 0.1 * other.grad, atol=1e-6)
+    for trained, initial in zip(net.parameters(), twin.parameters(), strict=True):
+        assert torch.allclose(trained, initial - 0.1 * initial.grad, atol=1e-6)
 
 
-def test_unused_parameters_do_not_change():
+def test_parameters_that_no_sampled_network_uses_do_not_change():
     net = TwoLayers()
     optimizer = make_optimizer(net, RECIPE)
     before = [p.clone() for p in net.layers[1].parameters()]
-    train_epoch(net, data(), lambda: networks(net, 1), optimizer, RECIPE, generator(1))
-    train_epoch(net, data(), lambda: networks(net, 0), optimizer, RECIPE, generator(1))
+    train_epoch(
+        net, random_data(), lambda: forward_functions(net, 1), optimizer, RECIPE, generator(1)
+    )
+    train_epoch(
+        net, random_data(), lambda: forward_functions(net, 0), optimizer, RECIPE, generator(1)
+    )
     after = [p.clone() for p in net.layers[1].parameters()]
     assert not torch.equal(before[0], after[0])
-    train_epoch(net, data(), lambda: networks(net, 0), optimizer, RECIPE, generator(1))
-    # neither weight decay nor momentum changes them
+    train_epoch(
+        net, random_data(), lambda: forward_functions(net, 0), optimizer, RECIPE, generator(1)
+    )
+    # neither weight decay nor momentum changes the unused parameters
     assert all(torch.equal(a, p) for a, p in zip(after, net.layers[1].parameters(), strict=True))
 
 
 def test_an_epoch_uses_each_image_at_most_once_in_full_batches():
-    seen = []
+    used_pixels = []
 
     class Spy(TwoLayers):
         def forward(self, images, architecture):
-            seen.extend(images[:, 0, 0, 0].tolist())
+            used_pixels.extend(images[:, 0, 0, 0].tolist())
             return super().forward(images, architecture)
 
     net = Spy()
-    images, labels = data(11)
-    report = train_epoch(net, (images, labels), lambda: networks(net, 0), *sgd(net, RECIPE))
+    images, labels = random_data(11)
+    report = train_epoch(
+        net, (images, labels), lambda: forward_functions(net, 0), *optimizer_arguments(net, RECIPE)
+    )
     assert report.steps == 2 and report.skipped == 0
-    assert len(seen) == len(set(seen)) == 8
-    assert set(seen) <= set(images[:, 0, 0, 0].tolist())
+    assert len(used_pixels) == len(set(used_pixels)) == 8
+    assert set(used_pixels) <= set(images[:, 0, 0, 0].tolist())
 
 
-def test_fewer_images_than_a_batch_are_one_step():
+def test_an_epoch_with_fewer_images_than_a_batch_has_one_step():
     net = TwoLayers()
-    report = train_epoch(net, data(3), lambda: networks(net, 0), *sgd(net, RECIPE))
+    report = train_epoch(
+        net, random_data(3), lambda: forward_functions(net, 0), *optimizer_arguments(net, RECIPE)
+    )
     assert report.steps == 1
 
 
-def test_a_step_that_is_not_finite_is_skipped_and_counted():
+def test_steps_with_a_non_finite_loss_are_skipped_and_counted():
     net = TwoLayers()
-    images, labels = data()
+    images, labels = random_data()
     images[:] = math.inf
     before = [p.clone() for p in net.parameters()]
-    report = train_epoch(net, (images, labels), lambda: networks(net, 0), *sgd(net, RECIPE))
+    report = train_epoch(
+        net, (images, labels), lambda: forward_functions(net, 0), *optimizer_arguments(net, RECIPE)
+    )
     assert report.steps == 0 and report.skipped == 2 and math.isnan(report.losses["loss"])
     assert all(torch.equal(a, p) for a, p in zip(before, net.parameters(), strict=True))
 
@@ -124,7 +141,9 @@ def test_gradients_are_clipped_to_the_maximum_norm():
     recipe = Recipe(8, 1.0, 1.0, 0.0, 0.0, 1e-3, 1)
     net = TwoLayers()
     before = [p.clone() for p in net.parameters()]
-    train_epoch(net, data(), lambda: networks(net, 0), *sgd(net, recipe))
+    train_epoch(
+        net, random_data(), lambda: forward_functions(net, 0), *optimizer_arguments(net, recipe)
+    )
     squared_distance = sum(
         float((a - p).detach().square().sum())
         for a, p in zip(before, net.parameters(), strict=True)
@@ -132,9 +151,9 @@ def test_gradients_are_clipped_to_the_maximum_norm():
     assert math.sqrt(squared_distance) == pytest.approx(1e-3, rel=1e-3)
 
 
-def test_momentum_survives_a_round_trip_through_the_training_state():
+def test_loading_a_training_state_restores_the_momentum():
     def train(net, optimizer, rng):
-        train_epoch(net, data(), lambda: networks(net, 0), optimizer, RECIPE, rng)
+        train_epoch(net, random_data(), lambda: forward_functions(net, 0), optimizer, RECIPE, rng)
 
     one, two = TwoLayers(), TwoLayers()
     first, second = make_optimizer(one, RECIPE), make_optimizer(two, RECIPE)
@@ -149,8 +168,12 @@ def test_momentum_survives_a_round_trip_through_the_training_state():
 def test_loading_a_training_state_discards_the_earlier_optimizer_state():
     saved, loaded = TwoLayers(), TwoLayers()
     first, second = make_optimizer(saved, RECIPE), make_optimizer(loaded, RECIPE)
-    train_epoch(saved, data(), lambda: networks(saved, 0), first, RECIPE, generator(1))
-    train_epoch(loaded, data(), lambda: networks(loaded, 1), second, RECIPE, generator(1))
+    train_epoch(
+        saved, random_data(), lambda: forward_functions(saved, 0), first, RECIPE, generator(1)
+    )
+    train_epoch(
+        loaded, random_data(), lambda: forward_functions(loaded, 1), second, RECIPE, generator(1)
+    )
     load_training_state(loaded, second, training_state(saved, first))
     assert set(second.state) == set(loaded.layers[0].parameters())
 

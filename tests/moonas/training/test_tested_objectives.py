@@ -1,10 +1,12 @@
-"""Training from scratch tests the objectives of the search."""
+"""Training from scratch evaluates the quality objectives of the search on the test set."""
 
 import moonas
 from moonas.run.front_file import read_front_csv
 
 
-def test_robustness_is_tested_if_it_was_an_objective_of_the_search(few_digits, tmp_path):
+def test_the_robustness_error_is_evaluated_if_it_was_an_objective_of_the_search(
+    few_digits, tmp_path
+):
     result = moonas.search(
         "nsganet-macro",
         out=tmp_path / "run",

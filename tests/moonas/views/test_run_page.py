@@ -388,7 +388,7 @@ def test_a_damaged_journal_causes_an_error_message_with_its_path(cell_search, ca
 
 def test_a_folder_without_a_run_causes_an_error_message_with_its_path(tmp_path, capsys):
     for folder, message in (
-        (tmp_path, "contains no run of a search"),
+        (tmp_path, "is not the run folder of a search"),
         ("nowhere", "contains no run"),
     ):
         assert main(["show", str(folder)]) == 2

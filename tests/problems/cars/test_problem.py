@@ -125,7 +125,7 @@ def test_a_resumed_run_does_not_train_frozen_weights_again(small, tmp_path):
 
     start(2)
     problem, resumed = start(3)
-    assert problem.evaluator._warm is None
+    assert problem.evaluator._warm_up_report is None
     uninterrupted = run(moonas.load_problem("cars", weights="frozen", **small))
     assert np.array_equal(resumed.pop.get("F"), uninterrupted.pop.get("F"))
 
