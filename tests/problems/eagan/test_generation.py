@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from moonas.problems.eagan.generation import (
-    CEILINGS,
+    MAX_FIDS,
     ImageQuality,
     quality_columns,
 )
@@ -43,11 +43,11 @@ def evaluate(quality, images):
     return quality.evaluate(lambda z: images[z[:, 0].long()], rows)
 
 
-def noise(n=N):
+def noise_images(n=N):
     return 2 * torch.rand(n, 1, 8, 8, generator=generator(0, "noise")) - 1
 
 
-def unseen():
+def images_of_test_set():
     """Images of the test set, in [-1, 1]."""
     data = load("digits")
     return 2 * pixels_of(data, data.test_images) - 1
@@ -69,7 +69,10 @@ def test_the_training_images_have_an_fid_of_0(quality):
 
 
 def test_fid_grows_with_noise(quality):
-    mixed = [unseen() + share * (noise(360) - unseen()) for share in (0, 0.1, 0.2, 0.4)]
+    mixed = [
+        images_of_test_set() + share * (noise_images(360) - images_of_test_set())
+        for share in (0, 0.1, 0.2, 0.4)
+    ]
     fids = [evaluate(quality, images)["fid"] for images in mixed]
     assert fids == sorted(fids) and fids[0] < 1 and fids[-1] > 10
 
@@ -82,9 +85,9 @@ def test_fid_grows_if_classes_are_missing(quality):
 
 def test_fid_equals_that_of_the_extractors_features(quality):
     features, _ = quality.extract((quality.images + 1) / 2)
-    generated, _ = quality.extract((noise().to(quality.device) + 1) / 2)
-    expected = min(FrechetDistance(moments(features))(generated), CEILINGS["classifier"])
-    assert evaluate(quality, noise())["fid"] == pytest.approx(expected, rel=1e-3)
+    generated, _ = quality.extract((noise_images().to(quality.device) + 1) / 2)
+    expected = min(FrechetDistance(moments(features))(generated), MAX_FIDS["classifier"])
+    assert evaluate(quality, noise_images())["fid"] == pytest.approx(expected, rel=1e-3)
 
 
 def test_identical_images_have_nan_scores(quality):
@@ -93,25 +96,25 @@ def test_identical_images_have_nan_scores(quality):
 
 
 def test_nearly_identical_images_have_an_inception_score_of_1_and_one_class(quality):
-    scores = evaluate(quality, quality.images[:1].cpu() + 0.02 * noise())
+    scores = evaluate(quality, quality.images[:1].cpu() + 0.02 * noise_images())
     assert scores["inverse_is"] == pytest.approx(1, abs=1e-4)
     assert sorted(scores["shares"])[-2:] == [0, 1]
-    assert evaluate(quality, unseen())["fid"] < scores["fid"] <= CEILINGS["classifier"]
+    assert evaluate(quality, images_of_test_set())["fid"] < scores["fid"] <= MAX_FIDS["classifier"]
 
 
 def test_fid_is_limited_to_its_ceiling(quality):
-    assert evaluate(quality, 1e4 * noise())["fid"] == CEILINGS["classifier"]
+    assert evaluate(quality, 1e4 * noise_images())["fid"] == MAX_FIDS["classifier"]
 
 
 def test_shares_of_all_classes_sum_to_1(quality):
-    for images in (unseen(), noise(), noise(2)):
+    for images in (images_of_test_set(), noise_images(), noise_images(2)):
         shares = evaluate(quality, images)["shares"]
         assert shares.shape == (10,) and shares.sum() == pytest.approx(1)
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, 3e38])  # features overflow at 3e38
 def test_a_single_image_that_is_not_finite_makes_the_scores_nan(quality, value):
-    images = noise()
+    images = noise_images()
     images[7] = value
     scores = evaluate(quality, images)
     assert np.isnan([scores["fid"], scores["inverse_is"]]).all() and len(scores["shares"]) == 0
@@ -119,7 +122,7 @@ def test_a_single_image_that_is_not_finite_makes_the_scores_nan(quality, value):
 
 def test_scores_do_not_depend_on_the_batch_size(settings, quality):
     in_sevens = load_quality(replace(settings, score_batch=7))
-    one, other = evaluate(quality, unseen()), evaluate(in_sevens, unseen())
+    one, other = evaluate(quality, images_of_test_set()), evaluate(in_sevens, images_of_test_set())
     assert one["fid"] == pytest.approx(other["fid"], rel=1e-4)
     assert one["inverse_is"] == pytest.approx(other["inverse_is"], rel=1e-4)
 
@@ -135,8 +138,12 @@ def test_inception_scores_are_means_over_the_splits(settings, quality):
 def test_the_final_evaluation_compares_with_the_test_set_but_trains_on_the_training_set(
     settings, quality
 ):
-    final = load_quality(settings, final=True)
-    assert evaluate(final, unseen())["fid"] < 1e-3 < evaluate(quality, unseen())["fid"]
+    final = load_quality(settings, use_test_set=True)
+    assert (
+        evaluate(final, images_of_test_set())["fid"]
+        < 1e-3
+        < evaluate(quality, images_of_test_set())["fid"]
+    )
     assert torch.equal(final.images, quality.images)
 
 

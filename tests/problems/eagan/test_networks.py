@@ -121,7 +121,9 @@ def test_a_stand_alone_generator_equals_its_path_through_the_supernet(seed):
     space = GeneratorSpace()
     architectures = [space.decode(x) for x in uniform_rows(space.n_choices, 3, seed)]
     for architecture in [zoo.generator("EAGAN_G"), *architectures]:
-        alone = inherit_weights(Generator(architecture, running=False, **SHAPE), supernet)
+        alone = inherit_weights(
+            Generator(architecture, track_running_stats=False, **SHAPE), supernet
+        )
         assert torch.equal(alone(z), supernet(z, architecture))
 
 
@@ -141,7 +143,7 @@ def test_skips_between_cells_do_not_change_nodes_in_place():
     # change node 1, which E4 reads afterwards
     text = "near near skip - c1 - skip / near near skip - c1 - skip / near near skip - c1 - skip"
     architecture = GeneratorSpace().from_text(text)
-    net = Generator(architecture, running=False, **SHAPE)
+    net = Generator(architecture, track_running_stats=False, **SHAPE)
     z = images(2, 6)
     x, threes = 0, []
     for i, cell in enumerate(net.cells):
@@ -158,7 +160,7 @@ def test_skips_between_cells_do_not_change_nodes_in_place():
 
 def test_an_up_cell_equals_plain_torch_operations():
     architecture = zoo.generator("EAGAN_G")
-    net = Generator(architecture, running=False, **SHAPE)
+    net = Generator(architecture, track_running_stats=False, **SHAPE)
     cell, x = net.cells[0], images(2, 4, 2, 2)
     up = [
         F.conv2d(
@@ -206,7 +208,7 @@ def test_a_discriminator_ends_in_a_scaled_sum_over_pixels():
 
 
 def test_each_cell_gets_one_part_of_the_latent_vector():
-    net = Generator(zoo.generator("EAGAN_G"), running=False, **SHAPE)
+    net = Generator(zoo.generator("EAGAN_G"), track_running_stats=False, **SHAPE)
     z = images(1, 6).requires_grad_()
     gradient = torch.autograd.grad(net(z).square().sum(), z)[0]
     assert (gradient != 0).all()

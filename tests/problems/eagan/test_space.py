@@ -6,8 +6,8 @@ import pytest
 from moonas.problems.eagan import zoo
 from moonas.problems.eagan.operators import choose_one_gene, cross_edge, mutate_edge
 from moonas.problems.eagan.space import (
-    DOWN,
-    NORMAL,
+    DOWN_OPERATIONS,
+    NORMAL_OPERATIONS,
     Architecture,
     DiscriminatorSpace,
     GeneratorSpace,
@@ -27,7 +27,7 @@ SPACES = [
 ]
 
 
-def cells_of(space):
+def first_cells_of(space):
     """All first cells that rows can encode."""
     rest = np.zeros(14, int)
     cells = set()
@@ -38,8 +38,8 @@ def cells_of(space):
 
 @pytest.mark.slow
 def test_enumeration_finds_every_legal_cell():
-    assert len(cells_of(GeneratorSpace())) == UP_CELLS
-    assert len(cells_of(DiscriminatorSpace(32))) == DOWN_CELLS
+    assert len(first_cells_of(GeneratorSpace())) == UP_CELLS
+    assert len(first_cells_of(DiscriminatorSpace(32))) == DOWN_CELLS
 
 
 def test_the_numbers_of_legal_cells_follow_from_the_rules():
@@ -67,7 +67,7 @@ def test_every_node_of_a_generator_has_an_input():
 def test_rules_change_only_the_last_edge_into_a_node_without_inputs():
     space = GeneratorSpace()
     for x in uniform_rows(space.n_choices, 500):
-        named = [[space.edges[e][g] for e, g in enumerate(cell)] for cell in x.reshape(3, 7)]
+        named = [[space.edge_choices[e][g] for e, g in enumerate(cell)] for cell in x.reshape(3, 7)]
         for before, after in zip(named, space.decode(x).cells, strict=True):
             no_input = (
                 before[2] == before[3] == "none",
@@ -198,5 +198,5 @@ def test_one_gene_is_chosen_uniformly_among_those_allowed():
 
 
 def test_the_paper_has_seven_normal_and_six_down_operations():
-    assert len(NORMAL) == 7 and len(DOWN) == 6
+    assert len(NORMAL_OPERATIONS) == 7 and len(DOWN_OPERATIONS) == 6
     assert isinstance(GeneratorSpace().decode(np.zeros(21, int)), Architecture)

@@ -7,9 +7,9 @@ from moonas.problems.eagan.training import (
     RandomStreams,
     Recipe,
     TrainingPair,
-    d_hinge,
-    g_hinge,
-    score_both,
+    discriminator_hinge_loss,
+    generator_hinge_loss,
+    score_real_and_fake,
     train_adversarially,
 )
 from torch import nn
@@ -32,7 +32,7 @@ def recipe_with(**options):
     return Recipe(**RECIPE.__dict__ | options)
 
 
-class Tiny(nn.Module):
+class LinearNet(nn.Module):
     """Linear function without bias, from latent vectors to one pixel or from a pixel to a score."""
 
     def __init__(self, n_in, weight=0.5):
@@ -50,7 +50,7 @@ def score_with(net):
 
 
 def train(recipe=RECIPE, n=10, epochs=1, g_weight=0.5, d_weight=0.5, **options):
-    G, D = Tiny(3, g_weight), Tiny(1, d_weight)
+    G, D = LinearNet(3, g_weight), LinearNet(1, d_weight)
     pair = TrainingPair(G, score_with(D), recipe.optimizer(G), list(G.parameters()))
     draws = []
 
@@ -68,8 +68,10 @@ def train(recipe=RECIPE, n=10, epochs=1, g_weight=0.5, d_weight=0.5, **options):
 
 def test_hinge_losses_match_hand_computed_values():
     real, fake = torch.tensor([2.0, 0.5, -1.0]), torch.tensor([-3.0, 0.0])
-    assert float(d_hinge(real, fake)) == pytest.approx((0 + 0.5 + 2) / 3 + (0 + 1) / 2)
-    assert float(g_hinge(fake)) == pytest.approx(1.5)
+    assert float(discriminator_hinge_loss(real, fake)) == pytest.approx(
+        (0 + 0.5 + 2) / 3 + (0 + 1) / 2
+    )
+    assert float(generator_hinge_loss(fake)) == pytest.approx(1.5)
 
 
 def test_an_epoch_shows_each_image_once_and_drops_an_incomplete_batch():
@@ -85,7 +87,7 @@ def test_a_generator_steps_once_per_d_steps_of_the_discriminator():
 
 
 def test_a_generator_without_an_optimizer_stays_fixed():
-    G, D = Tiny(3), Tiny(1)
+    G, D = LinearNet(3), LinearNet(1)
     images, streams = torch.ones(8, 1, 1, 1), RandomStreams.from_seed(1, "test")
     before = D.weight.detach().clone()
     report = train_adversarially(
@@ -121,7 +123,7 @@ def test_clipping_bounds_the_gradient_norm():
             )
             super().step()
 
-    G, D = Tiny(3), Tiny(1)
+    G, D = LinearNet(3), LinearNet(1)
     recipe = recipe_with(clip=1e-3)
     pair = TrainingPair(G, score_with(D), Recorder(G.parameters(), 0.1), list(G.parameters()))
     images, streams = torch.ones(8, 1, 1, 1), RandomStreams.from_seed(1, "test")
@@ -131,7 +133,7 @@ def test_clipping_bounds_the_gradient_norm():
 
 def test_callbacks_are_called_for_each_epoch_and_generator_step():
     done, steps = [], []
-    train(epochs=3, on_epoch=done.append, after=lambda: steps.append(1))
+    train(epochs=3, on_epoch=done.append, after_generator_step=lambda: steps.append(1))
     assert done == [0, 1, 2, 3] and len(steps) == 6
 
 
@@ -145,7 +147,7 @@ def test_real_and_generated_images_share_a_pass_unless_there_is_batch_normalizat
             batches.append(len(images))
             return net(images).mean((1, 2, 3))
 
-        a, b = score_both(score, real, fake, net)
+        a, b = score_real_and_fake(score, real, fake, net)
         assert batches == passes and a.shape == (2,) and b.shape == (3,)
 
 
