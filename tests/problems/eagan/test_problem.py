@@ -31,18 +31,18 @@ STAGES = ("eagan-generator", "eagan-discriminator")
 
 @pytest.fixture(scope="module")
 def load_small_problem(tiny_of, few_digits):
-    """Function of a stage and its options that loads a problem whose search takes a second."""
-    few = dict(data=few_digits, batch=50)  # two steps per epoch
+    """Function that loads a problem whose search takes a second; it accepts a stage and options."""
+    images = dict(data=few_digits, batch=50)  # two steps per epoch
 
     def load_small_problem(name, **options):
-        return moonas.load_problem(name, **tiny_of(name) | few | options)
+        return moonas.load_problem(name, **tiny_of(name) | images | options)
 
     return load_small_problem
 
 
 @pytest.fixture(scope="module", params=STAGES)
 def finished_search(request, load_small_problem, tmp_path_factory):
-    """A problem, the result of its search over three generations, and the recorded calls."""
+    """A problem, the result of its search over three generations, and the calls in its journal."""
     folder = tmp_path_factory.mktemp(request.param) / "run"
     problem = load_small_problem(request.param, journal=folder, population=8)
     result = run(problem)
@@ -50,7 +50,7 @@ def finished_search(request, load_small_problem, tmp_path_factory):
 
 
 def fingerprint_of(generator):
-    """Fingerprint of a generator's weights and its optimizer's state."""
+    """Return the fingerprint of the weights and the optimizer state of a generator."""
     return fingerprint(training_state(generator.net, generator.optimizer))
 
 
@@ -63,12 +63,12 @@ def test_each_generation_trains_and_scores_parents_and_offspring_together(finish
     assert len(result.pop) == 8
 
 
-def test_offspring_differ_from_a_parent_in_few_edges(finished_search):
+def test_offspring_differ_from_the_closest_parent_in_one_to_four_genes(finished_search):
     for call in finished_search[2][2::2]:
-        rows_ = np.array(call["request"]["who"])
-        parents, offspring = rows_[:8], rows_[8:]
+        population_rows = np.array(call["request"]["who"])
+        parents, offspring = population_rows[:8], population_rows[8:]
         distances = (offspring[:, None] != parents[None]).sum(axis=2).min(axis=1)
-        # one edge crossed, one edge mutated, and at most two more that the rules change
+        # crossover and mutation change one gene each, and the rules at most two more
         assert distances.min() >= 1 and distances.max() <= 4
 
 
@@ -79,12 +79,15 @@ def test_all_rows_of_a_population_are_canonical(finished_search):
 
 
 def operation_probabilities(space):
-    """Probability of each operation on each edge if genes are uniform and rules add identities."""
+    """Return the probability of each operation on each edge if all genes are uniform.
+
+    Rules replace ``none`` by an identity if every edge into a node is ``none``.
+    """
     probabilities = [dict.fromkeys(choices, 1 / len(choices)) for choices in space.edge_choices]
-    rule_applies = {2: 1 / 49, 4: 1 / 49}
+    rule_probabilities = {2: 1 / 49, 4: 1 / 49}
     if isinstance(space, GeneratorSpace):
-        rule_applies = {3: 1 / 49, 6: 1 / 343}
-    for e, p in rule_applies.items():
+        rule_probabilities = {3: 1 / 49, 6: 1 / 343}
+    for e, p in rule_probabilities.items():
         probabilities[e]["none"] -= p
         probabilities[e]["skip_connect"] += p
     return probabilities
@@ -93,42 +96,40 @@ def operation_probabilities(space):
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_warm_up_samples_operations_uniformly(stage, load_small_problem, monkeypatch):
     problem = load_small_problem(stage, image_size=32 if stage == "eagan-discriminator" else None)
-    evaluator, n, drawn = problem.evaluator, 4000, []
+    evaluator, n, sampled = problem.evaluator, 4000, []
 
-    def sample_pairs(images, draw, *args, **kwargs):
-        pairs = [draw() for _ in range(n)]
+    def sample_pairs(images, sample_pair, *args, **kwargs):
+        pairs = [sample_pair() for _ in range(n)]
         paths = [p.generate if stage == "eagan-generator" else p.score for p in pairs]
-        if isinstance(paths[0], partial):  # not the first training of the generator in stage 2
-            drawn.extend(path.keywords["architecture"] for path in paths)
+        if isinstance(paths[0], partial):  # false while stage 2 trains the generator
+            sampled.extend(path.keywords["architecture"] for path in paths)
         return AdversarialReport.from_losses([0.0], [])
 
     monkeypatch.setattr("moonas.problems.eagan.evaluators.train_adversarially", sample_pairs)
-    evaluator.quality.images = torch.empty(0)  # nothing is loaded
+    evaluator.quality.images = torch.empty(0)  # so that no data set is loaded
     evaluator.begin(1)
     evaluator.warm_up()
-    assert len(drawn) == n
+    assert len(sampled) == n
     for cell in range(3):
         for e, probabilities in enumerate(operation_probabilities(problem.space)):
             if stage == "eagan-discriminator" and e in (5, 6):
                 continue  # E6 depends on E5
             for name, p in probabilities.items():
-                share = np.mean([a.cells[cell][e] == name for a in drawn])
+                share = np.mean([a.cells[cell][e] == name for a in sampled])
                 assert abs(share - p) < 4 * math.sqrt(p * (1 - p) / n), (cell, e, name)
 
 
 def test_training_samples_candidates_uniformly(load_small_problem):
     problem = load_small_problem("eagan-generator")
     problem.evaluate(rows(problem, 1))
-    drawn = [problem.evaluator.sample_index(4) for _ in range(4000)]
-    shares = np.bincount(drawn, minlength=4) / 4000
+    sampled = [problem.evaluator.sample_index(4) for _ in range(4000)]
+    shares = np.bincount(sampled, minlength=4) / 4000
     assert np.abs(shares - 1 / 4).max() < 4 * math.sqrt(3 / 16 / 4000)
 
 
 def stage_2_after_warm_up(load_small_problem, **options):
-    """Stage 2 after the warm-up, its evaluator, and four discriminators."""
-    problem = load_small_problem(
-        "eagan-discriminator", batch=20, **options
-    )  # 5 steps, so that all may train
+    """Return stage 2 after the warm-up, its evaluator, and four discriminators."""
+    problem = load_small_problem("eagan-discriminator", batch=20, **options)  # five steps per epoch
     problem.evaluate(rows(problem, 1))
     evaluator = problem.evaluator
     evaluator.warm_up()
@@ -152,7 +153,7 @@ def test_training_one_gan_does_not_change_the_generators_of_the_others(load_smal
     copies = list(evaluator.generators.values())
     before = [fingerprint_of(copy) for copy in copies]
     first = evaluator.training_pair(copies[0], partial(evaluator.D, architecture=architectures[0]))
-    evaluator.run_epochs("one", 1, lambda: first, evaluator.D, evaluator.d_optimizer)
+    evaluator.run_epochs("training one GAN", 1, lambda: first, evaluator.D, evaluator.d_optimizer)
     after = [fingerprint_of(copy) for copy in copies]
     assert after[0] != before[0] and after[1:] == before[1:]
     storages = {p.data_ptr() for copy in copies for p in copy.weights}
@@ -171,7 +172,7 @@ def test_weight_resetting_copies_the_generator_with_the_lowest_fid(load_small_pr
     assert {fingerprint_of(copy) for copy in evaluator.generators.values()} == {expected}
 
 
-def test_without_resetting_survivors_keep_their_generators_and_offspring_inherit_one(
+def test_without_weight_resetting_survivors_keep_their_generators_and_offspring_inherit_one(
     load_small_problem,
 ):
     problem, evaluator, architectures = stage_2_after_warm_up(
@@ -184,11 +185,11 @@ def test_without_resetting_survivors_keep_their_generators_and_offspring_inherit
     evaluator.assign_generators([keys[2], keys[0], new])
     assigned = {key: fingerprint_of(copy) for key, copy in evaluator.generators.items()}
     assert assigned[keys[0]] == old[keys[0]] and assigned[keys[2]] == old[keys[2]]
-    assert assigned[new] == old[keys[1]]  # the first discriminator that was dropped
+    assert assigned[new] == old[keys[1]]  # the discriminator that did not survive
     assert len(evaluator.generators) == 3
 
 
-def test_stage_2_scores_a_discriminator_by_its_own_generator(load_small_problem):
+def test_stage_2_scores_a_discriminator_by_the_images_of_its_generator(load_small_problem):
     problem, evaluator, architectures = stage_2_after_warm_up(load_small_problem)
     evaluator.train(problem.candidates(architectures))
     columns = evaluator.score(problem.candidates(architectures))
@@ -212,7 +213,9 @@ def test_stage_2_scores_a_discriminator_by_its_own_generator(load_small_problem)
         ("eagan-discriminator", {"weight_resetting": False}),
     ],
 )
-def test_a_resumed_run_equals_an_uninterrupted_one(stage, options, load_small_problem, tmp_path):
+def test_a_resumed_search_equals_an_uninterrupted_search(
+    stage, options, load_small_problem, tmp_path
+):
     def search(problem):
         result = run(problem, generations=2)
         return result.pop.get("F").tolist(), fingerprint(problem.evaluator.state())
@@ -223,7 +226,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(stage, options, load_small_pr
     assert resumed == uninterrupted
 
 
-def test_continuing_stage_1_replaces_its_gan(load_small_problem, tmp_path):
+def test_continuing_stage_1_replaces_the_picked_gan(load_small_problem, tmp_path):
     from moonas.run.search import search
 
     for generations in (1, 2):
@@ -235,13 +238,15 @@ def test_continuing_stage_1_replaces_its_gan(load_small_problem, tmp_path):
         assert gan["calls"] == 2 * generations
 
 
-def test_stage_2_starts_from_the_generator_of_stage_1_and_its_weights(load_small_problem, tmp_path):
+def test_stage_2_starts_with_the_generator_and_weights_that_stage_1_picked(
+    load_small_problem, tmp_path
+):
     first = load_small_problem("eagan-generator", journal=tmp_path / "g")
     result = run(first, generations=2)
-    rows_ = moonas.front(result)
-    picked = rows_[first.pick(rows_)]
+    front_rows = moonas.front(result)
+    picked = front_rows[first.pick(front_rows)]
     first.after_search(picked)
-    assert picked.columns["fid"] == min(row.columns["fid"] for row in rows_)
+    assert picked.columns["fid"] == min(row.columns["fid"] for row in front_rows)
     first.journal.close()
     second = load_small_problem(
         "eagan-discriminator", from_run=tmp_path / "g", journal=tmp_path / "d"
@@ -255,16 +260,18 @@ def test_stage_2_starts_from_the_generator_of_stage_1_and_its_weights(load_small
     assert fingerprint(second.evaluator.best_generator.net.state_dict()) == fingerprint(
         expected.state_dict()
     )
-    states = first.evaluator.optimizer_of(expected).state_dict()["state"]
-    states_2 = second.evaluator.best_generator.optimizer.state_dict()["state"]
-    assert states.keys() == states_2.keys() and states
-    for i, state in states.items():
-        assert all(torch.equal(state[k], states_2[i][k]) for k in state)
+    expected_states = first.evaluator.optimizer_of(expected).state_dict()["state"]
+    states = second.evaluator.best_generator.optimizer.state_dict()["state"]
+    assert expected_states.keys() == states.keys() and expected_states
+    for i, state in expected_states.items():
+        assert all(torch.equal(state[k], states[i][k]) for k in state)
     # both stages evaluate with the same latent vectors, so the generator has the same FID
     assert set(run(second, generations=1).pop.get("F")[:, 0]) == {picked.columns["fid"]}
 
 
-def test_a_generator_of_another_shape_is_rejected(load_small_problem, tmp_path):
+def test_stage_2_rejects_a_generator_with_other_channels_and_a_damaged_run(
+    load_small_problem, tmp_path
+):
     first = load_small_problem("eagan-generator", journal=tmp_path / "g")
     first.after_search(moonas.front(run(first, generations=1))[0])
     with pytest.raises(ValueError, match="'channels': 2.*'channels': 3"):
@@ -276,7 +283,7 @@ def test_a_generator_of_another_shape_is_rejected(load_small_problem, tmp_path):
         load_small_problem("eagan-discriminator", from_run=tmp_path)
 
 
-def test_the_setting_initial_discriminator_takes_names_and_edges(load_small_problem):
+def test_initial_discriminator_accepts_names_and_operations_on_edges(load_small_problem):
     def build_from(text):
         problem = load_small_problem("eagan-generator", initial_discriminator=text)
         return problem.build_discriminator()
@@ -306,7 +313,7 @@ def test_contradictory_settings_are_rejected(load_small_problem):
             load_small_problem("eagan-generator", **options)
 
 
-def test_units_name_the_feature_network(load_small_problem):
+def test_the_unit_of_both_scores_is_the_name_of_the_feature_network(load_small_problem):
     for name in ("fid", "inverse_is"):
         problem = load_small_problem("eagan-generator", data="digits")
         assert problem.column(name).unit == "digits classifier"
@@ -320,15 +327,17 @@ def test_units_name_the_feature_network(load_small_problem):
 def test_a_gan_that_diverges_or_collapses_gets_the_worst_scores(
     fault, load_small_problem, tmp_path
 ):
-    # the weights of one operation break: generators that use it produce NaN, or identical images
+    # the weights of one operation become NaN, or all weights 0, for the generators that use it
     problem = load_small_problem("eagan-generator", journal=tmp_path / "run", population=8)
     text = "near near c3 - c1 - c1 / near near c3 - c1 - c1 / near near c3 - c1 - c5"
-    broken = problem.space.from_text(text)
+    faulty_architecture = problem.space.from_text(text)
     problem.evaluate(rows(problem, 1))
     evaluate = problem.evaluator.evaluate_generators
 
     def evaluate_with_fault(generators):
-        uses_it = [g.keywords["architecture"].cells[2][6] == "conv_5x5" for g in generators]
+        uses_faulty_operation = [
+            g.keywords["architecture"].cells[2][6] == "conv_5x5" for g in generators
+        ]
         state = {k: v.clone() for k, v in problem.evaluator.G.state_dict().items()}
         columns = evaluate(generators)
         with torch.no_grad():
@@ -337,10 +346,10 @@ def test_a_gan_that_diverges_or_collapses_gets_the_worst_scores(
                     p.fill_(fault)
         faulty = evaluate(generators)
         problem.evaluator.G.load_state_dict(state)
-        return {k: np.where(uses_it, faulty[k], columns[k]) for k in columns}
+        return {k: np.where(uses_faulty_operation, faulty[k], columns[k]) for k in columns}
 
     problem.evaluator.evaluate_generators = evaluate_with_fault
-    first = np.vstack([problem.encode(broken), rows(problem, 7)])
+    first = np.vstack([problem.encode(faulty_architecture), rows(problem, 7)])
     algorithm = moonas.algorithm("nsga2", problem, sampling=first)
     result = run(problem, generations=2, algorithm=algorithm)
     call = read_run(tmp_path / "run")[1][1]["result"]
@@ -350,13 +359,15 @@ def test_a_gan_that_diverges_or_collapses_gets_the_worst_scores(
     assert result.algorithm.n_gen >= 2 and np.isfinite(result.pop.get("F")).all()
 
 
-def test_weight_resetting_replaces_a_broken_generator(load_small_problem, monkeypatch):
+def test_weight_resetting_replaces_a_generator_whose_weights_are_nan(
+    load_small_problem, monkeypatch
+):
     problem = load_small_problem("eagan-discriminator")
     problem.evaluate(rows(problem, 1))
     evaluator, finite = problem.evaluator, []
     train = evaluator.train
 
-    def train_and_break(candidates):
+    def train_and_set_weights_to_nan(candidates):
         report = train(candidates)
         weights = [p for g in evaluator.generators.values() for p in g.weights]
         finite.append(all(bool(p.isfinite().all()) for p in weights))
@@ -367,28 +378,28 @@ def test_weight_resetting_replaces_a_broken_generator(load_small_problem, monkey
             scores[key] = (math.nan, math.nan)
         return report
 
-    monkeypatch.setattr(evaluator, "train", train_and_break)
+    monkeypatch.setattr(evaluator, "train", train_and_set_weights_to_nan)
     result = run(problem)
     assert finite == [True, True]
     assert np.isfinite(result.pop.get("F")).all()
     assert not result.pop.get("failed").astype(bool).any()
 
 
-def test_an_excessive_learning_rate_fails_with_advice(load_small_problem):
-    # the generator's first step makes its weights infinite, and no later step is finite
+def test_a_search_with_an_excessive_learning_rate_fails_with_advice(load_small_problem):
+    # the first step makes the weights of the generator infinite; later losses are not finite
     problem = load_small_problem("eagan-generator", learning_rate=1e38, d_learning_rate=1e38)
     with pytest.raises(SearchFailed, match="learning_rate"):
         run(problem)
 
 
-def test_other_genetic_algorithms_can_search(load_small_problem):
+def test_other_genetic_algorithms_can_search_both_spaces(load_small_problem):
     problem = load_small_problem("eagan-generator")
     result = run(problem, NSGA2(pop_size=5, **problem.operators()), generations=2)
     assert len(result.pop) == 5
     assert moonas.front(run(load_small_problem("eagan-discriminator"), "nsga3", generations=2))
 
 
-def test_the_zoo_has_the_counts_of_the_papers(load_small_problem):
+def test_published_networks_have_the_parameters_and_multiply_adds_of_the_papers(load_small_problem):
     zoos = [{item.name: item for item in load_small_problem(stage).zoo()} for stage in STAGES]
     counts = zoos[0]["EAGAN_G"].counts
     assert counts["generators of 32 pixels, 256 channels"] == (7_142_403, 1_889_566_720)
@@ -399,10 +410,12 @@ def test_the_zoo_has_the_counts_of_the_papers(load_small_problem):
 
 @pytest.mark.parametrize("side", [8, 32])
 @pytest.mark.parametrize("stage", STAGES)
-def test_the_bounds_are_the_size_of_the_largest_networks(stage, side, load_small_problem):
+def test_the_bounds_of_params_and_macs_are_the_sizes_of_the_largest_networks(
+    stage, side, load_small_problem
+):
     problem = load_small_problem(stage, image_size=side)
     high = [problem.column(name).bounds[1] for name in ("params", "macs")]
-    # the most expensive operation on each edge, and every choice where params and macs disagree
+    # each edge has its most expensive operation, or every operation if params and macs disagree
     largest = {
         c: len(c) - 1 for c in (*GeneratorSpace.edge_choices, *DiscriminatorSpace.edge_choices)
     }
@@ -422,7 +435,7 @@ def test_the_bounds_are_the_size_of_the_largest_networks(stage, side, load_small
 
 @pytest.fixture
 def command(tmp_path, monkeypatch, few_digits):
-    """Arguments of a search in ``run`` below an empty working directory; options may follow."""
+    """Command-line arguments of a search in the folder ``run``; further settings may follow."""
     monkeypatch.chdir(tmp_path)
     options = TINY["eagan-generator"] | dict(data=few_digits, batch=50)
     del options["population"], options["generations"]
@@ -430,7 +443,7 @@ def command(tmp_path, monkeypatch, few_digits):
     return ["search", "eagan", *sizes, "--out", "run", "--set", *words(options)]
 
 
-def test_search_and_train_end_with_a_trained_gan(command, tmp_path, capsys):
+def test_the_commands_search_and_train_write_a_trained_gan(command, tmp_path, capsys):
     command[command.index("--generations") + 1] = "2"
     assert main(command) == 0
     out = capsys.readouterr().out
@@ -460,7 +473,7 @@ def test_search_and_train_end_with_a_trained_gan(command, tmp_path, capsys):
     assert "This run is complete" in capsys.readouterr().out
 
 
-def test_repeat_passes_the_discriminator_of_stage_2_to_the_next_stage_1(command, tmp_path):
+def test_with_repeat_the_next_stage_1_uses_the_discriminator_that_stage_2_picked(command, tmp_path):
     assert main([*command, "repeat=2", "initial_discriminator=simple"]) == 0
     folders = {p.name for p in (tmp_path / "run").iterdir()}
     assert folders == {name + suffix for name in STAGES for suffix in ("", "-2")}
@@ -470,7 +483,7 @@ def test_repeat_passes_the_discriminator_of_stage_2_to_the_next_stage_1(command,
     assert last_run(tmp_path / "run")[0].name == "eagan-discriminator-2"
 
 
-def test_a_coupled_search_has_one_stage_and_its_pick_can_be_trained(command, tmp_path):
+def test_a_coupled_search_has_one_stage_and_its_picked_gan_can_be_trained(command, tmp_path):
     assert main([*command, "coupled=true"]) == 0
     assert {p.name for p in (tmp_path / "run").iterdir()} == {"eagan-generator"}
     gan = json.loads((tmp_path / "run/eagan-generator/gan.json").read_text())
@@ -480,14 +493,14 @@ def test_a_coupled_search_has_one_stage_and_its_pick_can_be_trained(command, tmp
 
 @pytest.fixture(scope="module")
 def training(few_digits):
-    """Options of a full training that takes a second."""
+    """Settings of a full training that takes a second."""
     return dict(
         **dict(data=few_digits, image_size=8, channels=2, d_channels=2, latent=3, batch=50),
         **dict(score_images=60, epochs=2, device=TINY["eagan-generator"]["device"]),
     )
 
 
-def test_a_resumed_training_equals_an_uninterrupted_one(training, tmp_path):
+def test_a_resumed_training_equals_an_uninterrupted_training(training, tmp_path):
     def train(stage):
         trained = stage.run(seed=1)
         nets = trained.generator, trained.discriminator
@@ -510,24 +523,24 @@ def load_training(journal, **options):
     return stage
 
 
-def test_the_moving_average_is_exponential(training):
-    gan = GanTrainer(build(**training | dict(average=0.9, batch=20)), seed=1)
-    biases, update = [], gan.average.update_parameters
+def test_the_weights_of_the_generator_are_averaged_exponentially(training):
+    trainer = GanTrainer(build(**training | dict(average=0.9, batch=20)), seed=1)
+    biases, update_parameters = [], trainer.averaged_model.update_parameters
 
     def record_and_update(net):
         biases.append(net.to_image.bias.detach().clone())
-        update(net)
+        update_parameters(net)
 
-    gan.average.update_parameters = record_and_update
-    gan.train(0)
+    trainer.averaged_model.update_parameters = record_and_update
+    trainer.train(0)
     expected = biases[0]
     for bias in biases[1:]:
         expected = 0.9 * expected + 0.1 * bias
     assert len(biases) == 5
-    assert torch.allclose(gan.average.module.to_image.bias, expected, atol=1e-7)
+    assert torch.allclose(trainer.averaged_model.module.to_image.bias, expected, atol=1e-7)
 
 
-def test_weights_of_a_run_with_other_features_are_rejected(load_small_problem):
+def test_the_state_of_a_run_with_another_feature_network_is_rejected(load_small_problem):
     problem = load_small_problem("eagan-generator")
     problem.evaluate(rows(problem, 1))
     state = problem.evaluator.state()
@@ -536,7 +549,7 @@ def test_weights_of_a_run_with_other_features_are_rejected(load_small_problem):
         problem.evaluator.load_state(state)
 
 
-def test_resuming_with_other_features_is_rejected(load_small_problem, tmp_path):
+def test_a_run_cannot_resume_with_another_feature_network(load_small_problem, tmp_path):
     first = load_small_problem("eagan-generator", journal=tmp_path / "run")
     run(first, generations=1)
     first.journal.close()
@@ -555,7 +568,7 @@ def test_stage_2_can_start_from_a_fully_trained_generator(load_small_problem, tr
     )
 
 
-def test_d_steps_cannot_exceed_the_steps_of_an_epoch(load_small_problem):
+def test_d_steps_cannot_exceed_the_discriminator_steps_per_epoch(load_small_problem):
     with pytest.raises(ValueError, match="d_steps=7.*2 steps per epoch"):
         run(load_small_problem("eagan-generator", d_steps=7))
 
@@ -564,10 +577,10 @@ def test_threads_and_inception_weights_may_change_when_a_run_resumes(load_small_
     first = load_small_problem("eagan-generator", journal=tmp_path / "run", population=2)
     run(first, generations=1)
     first.journal.close()
-    free = dict(threads=2, inception_weights="x")
-    with pytest.warns(UserWarning, match="threads"):  # the last bits may change
+    changed = dict(threads=2, inception_weights="x")
+    with pytest.warns(UserWarning, match="threads"):  # rounding errors may change
         second = load_small_problem(
-            "eagan-generator", journal=tmp_path / "run", population=2, **free
+            "eagan-generator", journal=tmp_path / "run", population=2, **changed
         )
         run(second, generations=1)
 
@@ -584,5 +597,5 @@ def test_damaged_or_replaced_weights_of_stage_1_are_rejected(load_small_problem,
     (tmp_path / "g" / "gan.pt").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="gan.pt does not contain weights of a GAN"):
         problem.evaluate(rows(problem, 1))
-    with pytest.raises(RunMismatch, match="inputs"):  # a run does not resume with other weights
+    with pytest.raises(RunMismatch, match="inputs"):  # the run has started with other weights
         load_small_problem("eagan-discriminator", from_run=tmp_path / "g", journal=tmp_path / "d")
