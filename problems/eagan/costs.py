@@ -1,6 +1,8 @@
-"""Exact params and multiply-adds of generators and discriminators, computed in closed form.
+"""Exact numbers of parameters and multiply-adds of generators and discriminators.
 
-Multiply-adds are counted by the conventions of :mod:`moonas.nets.counting`.
+Both numbers are computed from the architecture; no network is built.
+
+Multiply-adds are counted as in :mod:`moonas.nets.counting`.
 """
 
 from __future__ import annotations
@@ -9,13 +11,21 @@ from collections.abc import Iterable
 
 from .generator_net import LATENT_PARTS
 from .operations import CONVOLUTIONS
-from .space import N_CELLS, UP, Architecture, halve_side
+from .space import N_CELLS, UP_OPERATIONS, Architecture, halve_side
 
 Cost = tuple[int, int]  # (params, macs)
 
 
 def convolution_cost(c_in: int, c_out: int, kernel: int, side: int, bias: bool = True) -> Cost:
-    """Return (params, macs) of a dense convolution with ``side`` x ``side`` output pixels."""
+    """Return (params, macs) of a dense convolution.
+
+    Args:
+        c_in: number of input channels.
+        c_out: number of output channels.
+        kernel: side length of the kernel.
+        side: side length of the output in pixels.
+        bias: whether the convolution has a bias.
+    """
     weights = kernel**2 * c_in * c_out
     return weights + (c_out if bias else 0), weights * side**2
 
@@ -33,7 +43,7 @@ def operation_cost(name: str, channels: int, side: int) -> Cost:
     if name == "deconv":
         params, macs = convolution_cost(channels, channels, 1, side, bias=False)
         return params + 9 * channels, macs + 9 * channels * (side // 2) ** 2
-    if name in UP:
+    if name in UP_OPERATIONS:
         return convolution_cost(channels, channels, 1, side)
     return 0, 0  # pooling, skip_connect and none
 
@@ -41,7 +51,15 @@ def operation_cost(name: str, channels: int, side: int) -> Cost:
 def generator_cost(
     architecture: Architecture, *, channels: int, latent: int, side: int, in_channels: int
 ) -> Cost:
-    """Return (params, macs) of a generator; see :class:`.generator_net.Generator` for the shape."""
+    """Return (params, macs) of a generator.
+
+    Args:
+        architecture: Up-Cells of the generator.
+        channels: number of channels of all cells.
+        latent: length of a latent vector.
+        side: side length of the images in pixels.
+        in_channels: number of channels of the images.
+    """
     costs = [
         convolution_cost(channels, in_channels, 3, side),
         (2 * channels, 0),  # batch normalization
@@ -50,9 +68,11 @@ def generator_cost(
     for i, cell in enumerate(architecture.cells):
         side_out = side // 2 ** (N_CELLS - 1 - i)
         features = channels * (side_out // 2) ** 2
-        costs.append(((part + 1) * features, part * features))  # linear layer of the latent part
+        costs.append(
+            ((part + 1) * features, part * features)
+        )  # linear layer of one part of the latent vector
         costs += [operation_cost(name, channels, side_out) for name in cell]
-        costs += [convolution_cost(channels, channels, 1, side_out)] * i  # skips of earlier cells
+        costs += [convolution_cost(channels, channels, 1, side_out)] * i  # skips from earlier cells
     return _sum_costs(costs)
 
 
@@ -63,7 +83,7 @@ def discriminator_cost(
 
     Args:
         architecture: Down-Cells of the discriminator.
-        channels: number of channels of all blocks.
+        channels: number of channels of the first block and of all cells.
         in_channels: number of channels of the images.
         side: side length of the images in pixels.
     """

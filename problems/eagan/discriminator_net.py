@@ -1,4 +1,4 @@
-"""Discriminators of EAGAN: three Down-Cells, stand-alone or as a path through a supernet."""
+"""Discriminators with three Down-Cells: stand-alone networks and a supernet."""
 
 from __future__ import annotations
 
@@ -24,11 +24,16 @@ from .operations import (
 )
 from .space import N_CELLS, Architecture, CellNames, DiscriminatorSpace
 
-EDGES = DiscriminatorSpace(32).edges  # names of the operations of each edge, for any image size
+EDGE_CANDIDATES = DiscriminatorSpace(
+    32
+).edge_choices  # operations of each edge of a cell; they do not depend on the image size
 
 
 class FirstBlock(nn.Module):
-    """Two 3x3 convolutions and average pooling, plus a shortcut of pooling and a 1x1 convolution.
+    """First layers of a discriminator: two 3x3 convolutions, and a shortcut that is added to them.
+
+    Average pooling halves the side length: after the convolutions, and before the 1x1 convolution
+    of the shortcut.
 
     Args:
         c_in: number of channels of the images.
@@ -49,11 +54,11 @@ class FirstBlock(nn.Module):
 
 
 class DownCell(nn.Module):
-    """Cell of a discriminator; its edges apply a ReLU first, except E4.
+    """Cell of a discriminator. A ReLU precedes the convolutions of every edge except E4.
 
     Args:
         candidates: names of the candidate operations of each of the seven edges.
-        channels: number of channels.
+        channels: number of input and output channels.
         norm: weight normalization, see :func:`.operations.convolution`.
     """
 
@@ -72,7 +77,7 @@ class DownCell(nn.Module):
         """Compute the output of the cell.
 
         Args:
-            x: (b, c, h, w).
+            x: (b, c, h, w) input of the cell.
             cell: names of the operations on the seven edges.
 
         Returns:
@@ -91,14 +96,14 @@ class DownCell(nn.Module):
 
 
 class BaseDiscriminator(nn.Module):
-    """Network from images to scores, which are positive for real images.
+    """Network that maps images to scores; a positive score classifies an image as real.
 
     Args:
-        candidates: names of the candidate operations of each of the seven edges of three cells.
-        channels: number of channels of all blocks.
+        candidates: names of the candidate operations of the edges, by cell and edge.
+        channels: number of channels of the first block and of all cells.
         in_channels: number of channels of the images.
         spectral: whether each weight is divided by its spectral norm (Miyato et al., 2018).
-        scale: factor that multiplies the output; 1 in the paper.
+        scale: factor by which the scores are multiplied; 1 in the paper.
     """
 
     def __init__(
@@ -119,11 +124,11 @@ class BaseDiscriminator(nn.Module):
         self.last = norm(last) if norm else last
 
     def forward_path(self, images: torch.Tensor, cells: CellNames) -> torch.Tensor:
-        """Score images with one operation per edge.
+        """Score images with the discriminator that has these operations.
 
         Args:
             images: (b, in_channels, side, side).
-            cells: names of the operations.
+            cells: name of the operation on each edge, by cell and edge.
 
         Returns:
             (b,) scores.
@@ -136,17 +141,26 @@ class BaseDiscriminator(nn.Module):
 
 
 class SuperDiscriminator(BaseDiscriminator):
-    """SuperNet-D: the shared weights of all discriminators.
+    """SuperNet-D, which contains the shared weights of all discriminators.
 
     Args:
-        shape: channels, in_channels, spectral and scale, see :class:`BaseDiscriminator`.
+        shape: keyword arguments channels, in_channels, spectral and scale of
+            :class:`BaseDiscriminator`.
     """
 
     def __init__(self, **shape: Any) -> None:
-        super().__init__([EDGES] * N_CELLS, **shape)
+        super().__init__([EDGE_CANDIDATES] * N_CELLS, **shape)
 
     def forward(self, images: torch.Tensor, architecture: Architecture) -> torch.Tensor:
-        """Score images with one discriminator: (b, in_channels, side, side) -> (b,)."""
+        """Score images with the discriminator of an architecture.
+
+        Args:
+            images: (b, in_channels, side, side).
+            architecture: Down-Cells of the discriminator.
+
+        Returns:
+            (b,) scores.
+        """
         return self.forward_path(images, architecture.cells)
 
 
@@ -155,7 +169,7 @@ class Discriminator(BaseDiscriminator):
 
     Args:
         architecture: Down-Cells, an :class:`~moonas.problems.eagan.space.Architecture`.
-        shape: channels=128, in_channels=3, spectral=True and scale=1, see
+        shape: keyword arguments channels=128, in_channels=3, spectral=True and scale=1 of
             :class:`BaseDiscriminator`.
     """
 
@@ -169,19 +183,23 @@ class Discriminator(BaseDiscriminator):
 
 
 class SimpleDiscriminator(nn.Module):
-    """Five 4x4 convolutions of stride 2 and a linear layer: the first discriminator of EAGAN-GD2.
+    """Discriminator with five 4x4 convolutions of stride 2 and a linear layer.
 
-    As in the released code, batch normalization and a leaky ReLU (0.2) follow the first, third and
-    fifth convolution, features are summed over pixels, and only the linear layer has spectral
-    normalization. For images of fewer than 32 pixels, convolutions that would halve a single pixel
-    are omitted; at least one convolution always remains.
+    The variant EAGAN-GD2 trains its generators against this discriminator.
+
+    As in the released code, batch normalization and a leaky ReLU (slope 0.2) follow the first,
+    third and fifth convolutions, features are summed over pixels, and only the linear layer has
+    spectral normalization. Each convolution halves the side length. If the images have fewer than
+    32 x 32 pixels, there are only as many convolutions as the side length can be halved, but at
+    least one.
 
     Args:
         side: side length of the images in pixels.
-        channels: number of channels of each convolution but the first, which has half as many.
+        channels: number of output channels of the convolutions; the first convolution has half as
+            many.
         in_channels: number of channels of the images.
         spectral: whether the linear layer has spectral normalization.
-        scale: factor that multiplies the output.
+        scale: factor by which the scores are multiplied.
     """
 
     def __init__(

@@ -1,4 +1,7 @@
-"""Stage 2 of EAGAN as a pymoo problem: discriminators, each with a copy of the best generator."""
+"""Stage 2 of EAGAN as a pymoo problem: search for discriminators.
+
+Each discriminator trains together with its own copy of the best generator.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,8 @@ from . import zoo
 from .costs import Cost, discriminator_cost
 from .discriminator_net import Discriminator
 from .evaluators import OneToOne
-from .gan_file import WEIGHTS, generator_file, read_gan, read_generator
-from .gan_problem import GanProblem, build_discriminator_from
+from .gan_file import WEIGHTS_FILE, generator_file, read_gan, read_generator
+from .gan_problem import GanProblem, make_discriminator_builder
 from .generator_net import Generator
 from .operations import inherit_weights
 from .parts import discriminator_parts
@@ -30,10 +33,14 @@ from .space import Architecture, DiscriminatorSpace
 
 
 def build(**options: Any) -> EAGANDiscriminator:
-    """Return the problem; ``options`` are fields of :class:`DiscriminatorSettings`.
+    """Return the problem of stage 2.
+
+    Args:
+        options: fields of :class:`DiscriminatorSettings`.
 
     Raises:
-        ValueError: the generator of ``from_run`` has another shape than the settings require.
+        ValueError: the numbers of channels, the length of the latent vector or the image size of
+            the generator in ``from_run`` differ from those in the settings.
     """
     settings = DiscriminatorSettings(**options)
     if settings.from_run is None:
@@ -45,8 +52,8 @@ def build(**options: Any) -> EAGANDiscriminator:
     searched, required = gan["generator_shape"], problem.generator_shape
     if searched != required:
         differences = [
-            {k: shape[k] for k in shape if shape[k] != other[k]}
-            for shape, other in ((searched, required), (required, searched))
+            {name: shape[name] for name in shape if shape[name] != expected[name]}
+            for shape, expected in ((searched, required), (required, searched))
         ]
         raise ValueError(
             f"The generator in {folder} was searched with {differences[0]}, but this stage has "
@@ -56,14 +63,14 @@ def build(**options: Any) -> EAGANDiscriminator:
 
 
 class EAGANDiscriminator(GanProblem):
-    """Search for discriminators by the images of the generators that they train.
+    """Search for discriminators, evaluated by the images of the generators trained against them.
 
-    Params and macs are those of the discriminator.
+    The columns params and macs describe the discriminator.
 
     Args:
         settings: settings of the search.
-        weights: path of the gan.pt or model.pt with the weights of the generator; None to train
-            the generator during the warm-up.
+        weights: path of the gan.pt or model.pt that contains the weights of the generator; None to
+            train the generator during the warm-up.
     """
 
     settings: DiscriminatorSettings
@@ -74,18 +81,18 @@ class EAGANDiscriminator(GanProblem):
         self.generator = zoo.find_generator(settings.generator)
         super().__init__(settings)
         if weights is not None:
-            self.inputs = {WEIGHTS: sha256(weights)}
+            self.inputs = {WEIGHTS_FILE: sha256(weights)}
 
     def make_space(self) -> DiscriminatorSpace:
         return DiscriminatorSpace(self.info.side)
 
     def make_evaluator(self) -> OneToOne:
-        """Return a :class:`OneToOne`, which loads images and builds weights at its first use."""
+        """Return a :class:`OneToOne`, which loads images and builds networks when first used."""
         return OneToOne(
             self,
             self.generator,
             partial(read_generator, self.weights) if self.weights else None,
-            build_discriminator_from(None, self.settings, self.info),
+            make_discriminator_builder(None, self.settings, self.info),
         )
 
     def cost(self, architecture: Any) -> Cost:
@@ -98,13 +105,15 @@ class EAGANDiscriminator(GanProblem):
         )
 
     def largest(self) -> Sequence[Architecture]:
-        """Return discriminators of the most expensive operations, for all ways to down-sample."""
+        """Return the most expensive discriminator for each subset of cells that downsample."""
         last_edges = (["none"] * 2, ["conv_5x5"] * 2)
         patterns = product(last_edges, repeat=3)
         cells = [[["conv_5x5"] * 5 + last for last in pattern] for pattern in patterns]
         return [Architecture(self.space.make_legal(three)) for three in cells]
 
-    def gan(self, architecture: Any) -> tuple[Generator, nn.Module, torch.optim.Optimizer]:
+    def gan_with_search_weights(
+        self, architecture: Any
+    ) -> tuple[Generator, nn.Module, torch.optim.Optimizer]:
         evaluator = self.evaluator
         assert isinstance(evaluator, OneToOne)
         discriminator = Discriminator(architecture, **self.discriminator_shape)
@@ -113,15 +122,15 @@ class EAGANDiscriminator(GanProblem):
         return generator.net, discriminator, generator.optimizer
 
     def network(self, architecture: Any, **shape: Any) -> Discriminator:
-        """Return the stand-alone discriminator, untrained."""
+        """Return an untrained stand-alone discriminator."""
         return Discriminator(architecture, **self.discriminator_shape | shape)
 
     def operations(self) -> list[Part]:
-        """Return every operation at every spatial size that it can have in a discriminator."""
+        """Return each operation of a discriminator, once per spatial size at which it can occur."""
         return discriminator_parts(self.settings.d_channels, self.info.side)
 
     def zoo(self) -> list[Published]:
-        """Return published discriminators with their costs in the papers' networks."""
+        """Return the published discriminators, with their sizes in the networks of the papers."""
         items = []
         for name, (_, source) in zoo.DISCRIMINATORS.items():
             architecture = zoo.discriminator(name)

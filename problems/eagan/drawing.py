@@ -1,4 +1,4 @@
-"""Pictures of generated images."""
+"""PNG files of generated images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torchvision.utils import save_image
 
 from moonas.files import write_atomically
 
-MIN_SIDE = 40  # pixels that small images are enlarged to
+MIN_IMAGE_SIDE = 40  # pixels; smaller images are enlarged to about this side length
 
 
 def save_grid(pixels: torch.Tensor, path: Path, n_rows: int = 10) -> None:
@@ -20,9 +20,9 @@ def save_grid(pixels: torch.Tensor, path: Path, n_rows: int = 10) -> None:
     Args:
         pixels: (n, c, h, w) images in [0, 1].
         path: path of the PNG file.
-        n_rows: number of rows of the grid, which is filled row by row.
+        n_rows: number of rows of the grid; images are arranged row by row.
     """
-    factor = max(1, round(MIN_SIDE / pixels.shape[-1]))
+    factor = max(1, round(MIN_IMAGE_SIDE / pixels.shape[-1]))
     enlarged = F.interpolate(pixels, scale_factor=factor, mode="nearest")
     n_columns = -(-len(enlarged) // n_rows)
     png = io.BytesIO()

@@ -1,6 +1,7 @@
-"""Training and evaluation of GANs in a search: many generators to one discriminator, or one to one.
+"""Training and evaluation of GANs during a search (section 4).
 
-Stage 1 uses :class:`ManyToOne`, stage 2 :class:`OneToOne` (section 4).
+Stage 1 uses :class:`ManyToOne`: many generators train against one discriminator. Stage 2 uses
+:class:`OneToOne`: each discriminator trains with its own generator.
 """
 
 from __future__ import annotations
@@ -44,16 +45,16 @@ from .training import (
 if TYPE_CHECKING:
     from .gan_problem import GanProblem
 
-Key = tuple[int, ...]  # canonical row of a discriminator
-Scores = tuple[float, float]  # fid, inverse_is
+DiscriminatorKey = tuple[int, ...]  # canonical row of a discriminator
+QualityScores = tuple[float, float]  # fid, inverse_is
 
 
 class GanEvaluator(Evaluator):
-    """Images, random streams and evaluation of generators; subclasses add the networks.
+    """Base class that trains networks and evaluates generators; subclasses build the networks.
 
-    A subclass implements ``begin_weights(seed)``, ``warm_up()``, ``train(candidates)``,
-    ``trained``, and ``pair(architecture)``, which returns the generator and the discriminator of
-    an architecture as functions.
+    A subclass implements ``build_networks(seed)``, ``warm_up()``, ``train(candidates)``,
+    ``trained_networks``, and ``networks_of(architecture)``, which returns the generator and the
+    discriminator of an architecture as functions.
 
     Args:
         problem: problem that uses the evaluator.
@@ -71,44 +72,54 @@ class GanEvaluator(Evaluator):
         self.recipe = select(Recipe, self.settings)
 
     def begin(self, seed: int) -> None:
-        """Load the images and start from untrained weights."""
+        """Load the data set, sample the latent vectors of evaluations, and build the networks."""
         self.quality.load()
         s = self.settings
         self.seed = seed
         self.streams = RandomStreams.from_seed(seed, "training")
         latents = torch.randn(s.score_images, s.latent, generator=random_generator(seed, "scores"))
         self.latents = latents.to(self.device)
-        self.begin_weights(seed)
+        self.build_networks(seed)
 
-    def begin_weights(self, seed: int) -> None:
+    def build_networks(self, seed: int) -> None:
         """Build the networks with untrained weights."""
         raise NotImplementedError
 
-    def pair(self, architecture: Any) -> tuple[Generate, Score]:
+    def networks_of(self, architecture: Any) -> tuple[Generate, Score]:
         """Return the generator and the discriminator of an architecture, as functions."""
         raise NotImplementedError
 
     @property
-    def trained(self) -> dict[str, tuple[nn.Module, torch.optim.Optimizer]]:
-        """Networks and their optimizers, by the name that their state is stored under."""
+    def trained_networks(self) -> dict[str, tuple[nn.Module, torch.optim.Optimizer]]:
+        """Networks and their optimizers, by the prefix of their state in a checkpoint."""
         raise NotImplementedError
 
-    def sample(self, generator: Generate, n: int) -> Tensor:
-        """Return n images as pixels on the CPU; they always have the same latent vectors."""
+    def sample_images(self, generator: Generate, n: int) -> Tensor:
+        """Return n generated images as pixels in [0, 1], on the CPU.
+
+        The latent vectors are the first n of the evaluations of the run.
+        """
         with repeatable(self.settings.threads):
             return self.quality.generate(generator, self.latents[:n]).cpu()
 
     def score(self, candidates: Candidates) -> dict[str, np.ndarray]:
-        """Return the columns fid, inverse_is, params and macs, (n,) each."""
+        """Return the columns fid, inverse_is, params and macs, each of shape (n,).
+
+        Args:
+            candidates: n candidates.
+        """
         params, macs = self.problem.count(candidates).T
         return self.quality_scores(candidates) | {"params": params, "macs": macs}
 
     def quality_scores(self, candidates: Candidates) -> dict[str, np.ndarray]:
-        """Return the columns fid and inverse_is of the candidates' generators, (n,) each."""
-        return self.evaluate_generators([self.pair(a)[0] for a in candidates])
+        """Return the columns fid and inverse_is of n candidates, each of shape (n,)."""
+        return self.evaluate_generators([self.networks_of(a)[0] for a in candidates])
 
     def evaluate_generators(self, generators: Sequence[Generate]) -> dict[str, np.ndarray]:
-        """Return the columns fid and inverse_is of generators, NaN for those that failed."""
+        """Return the columns fid and inverse_is of n generators, each of shape (n,).
+
+        Both are NaN for a generator whose evaluation failed, see :meth:`.ImageQuality.evaluate`.
+        """
         s = self.settings
         results = map_in_threads(
             lambda generator: self.quality.evaluate(generator, self.latents),
@@ -123,21 +134,22 @@ class GanEvaluator(Evaluator):
         self,
         phase: str,
         epochs: int,
-        draw: Callable[[], TrainingPair],
+        sample_pair: Callable[[], TrainingPair],
         discriminator: nn.Module,
         d_optimizer: torch.optim.Optimizer,
     ) -> dict[str, Any]:
-        """Train for some epochs, see :func:`.training.train_adversarially`.
+        """Train for a number of epochs with :func:`.training.train_adversarially`.
 
         Args:
-            phase: name of the work, for progress bars.
+            phase: name of the training in progress bars.
             epochs: number of epochs.
-            draw: function that returns the pair of the next steps.
-            discriminator: module whose parameters ``d_optimizer`` updates.
-            d_optimizer: optimizer of the discriminators.
+            sample_pair: function that returns a pair of networks to train.
+            discriminator: discriminator or supernet that contains the weights of all
+                discriminators.
+            d_optimizer: optimizer of ``discriminator``.
 
         Returns:
-            The report, a dict that JSON can store.
+            The report of the training, as a dict that can be stored as JSON.
         """
         images = self.quality.images
         assert images is not None
@@ -145,7 +157,7 @@ class GanEvaluator(Evaluator):
         with repeatable(self.settings.threads):
             report = train_adversarially(
                 images,
-                draw,
+                sample_pair,
                 discriminator,
                 d_optimizer,
                 self.recipe,
@@ -157,11 +169,11 @@ class GanEvaluator(Evaluator):
         return {"epochs": epochs} | report.as_dict()
 
     def sample_index(self, n: int) -> int:
-        """Sample an index in [0, n) uniformly."""
+        """Return an index in [0, n), sampled uniformly."""
         return int(torch.randint(n, (), generator=self.streams.paths))
 
     def random_architecture(self) -> Any:
-        """Sample an architecture, each gene uniformly from its choices."""
+        """Return an architecture whose genes are sampled uniformly and independently."""
         p = self.problem
         return random_architectures(1, p.n_choices, p.decode, self.streams.paths)[0]
 
@@ -170,30 +182,31 @@ class GanEvaluator(Evaluator):
         return net.to(self.device).to(memory_format=torch.channels_last)
 
     def state(self) -> dict[str, Tensor]:
-        """Return everything that training changes, as a flat dict of tensors."""
+        """Return networks, optimizers and random streams as a flat dict of tensors."""
         features = {"features": self.quality.fingerprint}
-        return adversarial_state(self.trained, self.streams) | features
+        return adversarial_state(self.trained_networks, self.streams) | features
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore what :meth:`state` returned.
+        """Restore the state that :meth:`state` returned.
 
         Raises:
             ValueError: the run was evaluated with a different feature network.
         """
         self.quality.check_fingerprint(state["features"])
-        load_adversarial_state(self.trained, self.streams, state)
+        load_adversarial_state(self.trained_networks, self.streams, state)
 
 
 class ManyToOne(GanEvaluator):
     """Stage 1: all generators share SuperNet-G and train against one discriminator (eqs. 6 to 8).
 
-    In the coupled search of figure 6, architectures are instances of :class:`.space.Pair`, and the
-    discriminator of a pair is a path through SuperNet-D.
+    In the coupled search of figure 6, architectures are instances of
+    :class:`.space.ArchitecturePair`, and all discriminators share SuperNet-D.
 
     Args:
         problem: problem that uses the evaluator.
-        build_discriminator: function that returns the untrained discriminator, or SuperNet-D.
-        coupled: whether architectures are pairs.
+        build_discriminator: function that returns an untrained discriminator, or an untrained
+            SuperNet-D if ``coupled``.
+        coupled: whether architectures are pairs of a generator and a discriminator.
     """
 
     def __init__(
@@ -202,7 +215,7 @@ class ManyToOne(GanEvaluator):
         super().__init__(problem)
         self.build_discriminator, self.coupled = build_discriminator, coupled
 
-    def begin_weights(self, seed: int) -> None:
+    def build_networks(self, seed: int) -> None:
         with initial_weights(seed, "generators"):
             self.G = self.to_device(SuperGenerator(**self.problem.generator_shape))
         with initial_weights(seed, "discriminators"):
@@ -210,7 +223,7 @@ class ManyToOne(GanEvaluator):
         self.optimizer = self.recipe.optimizer(self.G)
         self.d_optimizer = self.recipe.d_optimizer(self.D)
 
-    def pair(self, architecture: Any) -> tuple[Generate, Score]:
+    def networks_of(self, architecture: Any) -> tuple[Generate, Score]:
         if self.coupled:
             return (
                 partial(self.G, architecture=architecture.generator),
@@ -221,7 +234,7 @@ class ManyToOne(GanEvaluator):
     def optimizer_of(self, generator: Generator) -> torch.optim.Optimizer:
         """Return an optimizer for a stand-alone generator.
 
-        Its state is copied from that of the supernet's optimizer for the generator's path.
+        Its state is copied from the optimizer of SuperNet-G, for the weights of the generator.
         """
         optimizer = self.recipe.optimizer(generator)
         state = training_state(self.G, self.optimizer)
@@ -229,66 +242,69 @@ class ManyToOne(GanEvaluator):
         return optimizer
 
     def warm_up(self) -> dict[str, Any]:
-        """Train SuperNet-G; each step samples a new architecture."""
+        """Train SuperNet-G for the epochs of the warm-up; each step samples a new architecture."""
         return self._run("warming up", self.settings.warmup_epochs, self.random_architecture)
 
     def train(self, candidates: Candidates) -> dict[str, Any]:
-        """Train for one generation; each step samples one of the candidates (algorithm 1)."""
+        """Train the candidates of one generation; each step samples one of them (algorithm 1)."""
 
-        def draw() -> Any:
+        def sample_architecture() -> Any:
             return candidates.architectures[self.sample_index(len(candidates))]
 
-        return self._run("training the candidates", self.settings.epochs, draw)
+        return self._run("training the candidates", self.settings.epochs, sample_architecture)
 
-    def _run(self, phase: str, epochs: int, draw: Callable[[], Any]) -> dict[str, Any]:
+    def _run(
+        self, phase: str, epochs: int, sample_architecture: Callable[[], Any]
+    ) -> dict[str, Any]:
         weights = list(self.G.parameters())
         return self.run_epochs(
             phase,
             epochs,
-            lambda: TrainingPair(*self.pair(draw()), self.optimizer, weights),
+            lambda: TrainingPair(*self.networks_of(sample_architecture()), self.optimizer, weights),
             self.D,
             self.d_optimizer,
         )
 
     @property
-    def trained(self) -> dict[str, tuple[nn.Module, torch.optim.Optimizer]]:
+    def trained_networks(self) -> dict[str, tuple[nn.Module, torch.optim.Optimizer]]:
         return {"g": (self.G, self.optimizer), "d": (self.D, self.d_optimizer)}
 
 
 def load_path_state(
     net: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Tensor]
 ) -> None:
-    """Copy the part of a supernet's state that belongs to a network's path.
+    """Copy the part of a supernet's state that belongs to a stand-alone network.
 
     Args:
-        net: stand-alone network.
-        optimizer: optimizer of the network.
-        state: state of the supernet, see :func:`moonas.training.sgd.training_state`.
+        net: stand-alone network, which receives the weights.
+        optimizer: optimizer of the network, which receives the state of the supernet's optimizer.
+        state: state of the supernet and its optimizer, see
+            :func:`moonas.training.sgd.training_state`.
 
     Raises:
-        ValueError: a weight of the network is missing, or has another shape.
+        ValueError: a weight of the network is missing in the state, or has a different shape.
     """
-    own = net.state_dict()
+    expected = net.state_dict()
     weights = part_of_state(state, "weights")
-    for name, tensor in own.items():
+    for name, tensor in expected.items():
         if name not in weights or weights[name].shape != tensor.shape:
             raise ValueError(
-                f"The stored weights belong to another network: {name} is missing or has another "
-                "shape."
+                f"The stored weights belong to another network: {name} is missing or has a "
+                "different shape."
             )
-    path_state = {f"weights.{name}": weights[name] for name in own}
+    path_state = {f"weights.{name}": weights[name] for name in expected}
     for key, tensor in part_of_state(state, "memory").items():
-        if key.split(".", 1)[1] in own:
+        if key.split(".", 1)[1] in expected:
             path_state[f"memory.{key}"] = tensor
     load_training_state(net, optimizer, path_state)
 
 
 class GeneratorCopy:
-    """A generator with an optimizer of its own, which shares no weights.
+    """A stand-alone generator and its optimizer; copies share neither weights nor optimizer state.
 
     Args:
         net: generator.
-        recipe: hyperparameters.
+        recipe: hyperparameters of the optimizer.
 
     Attributes:
         optimizer: optimizer of the generator.
@@ -303,24 +319,26 @@ class GeneratorCopy:
 class OneToOne(GanEvaluator):
     """Stage 2: each discriminator trains with its own copy of the best generator (eqs. 9 and 10).
 
-    Discriminators share SuperNet-D. Copies of the generator share nothing. After each generation
-    all P GANs are evaluated. With weight resetting, every generator of the next generation starts
-    as a copy of the one with the lowest FID. Without it, a surviving discriminator keeps its
-    generator, and a new discriminator takes over the generator of one that did not survive.
+    Discriminators share SuperNet-D. Copies of the generator share no weights. All P GANs are
+    evaluated after the training of each generation. With weight resetting, every generator of the
+    next generation starts as a copy of the generator with the lowest FID. Without weight resetting,
+    a surviving discriminator keeps its generator, and a new discriminator receives the generator of
+    a discriminator that did not survive.
 
     Args:
         problem: problem that uses the evaluator.
         architecture: architecture of all generators.
-        read_state: function that returns the first state of the generator and its optimizer, see
-            :func:`moonas.training.sgd.training_state`; None to train the generator during the
-            warm-up, against ``build_discriminator()``.
+        read_generator_state: function that returns the initial state of the generator and its
+            optimizer, see :func:`moonas.training.sgd.training_state`; None to train the generator
+            during the warm-up, against ``build_discriminator()``.
         build_discriminator: function that returns an untrained discriminator.
 
     Attributes:
-        best: the best generator so far.
-        best_scores: scores of ``best``; None if it has not been evaluated.
-        generators: generator of each discriminator in the last generation.
-        scores: scores of these generators after the last generation.
+        best_generator: generator with the lowest FID of the last generation, or the initial
+            generator.
+        best_scores: scores of ``best_generator``; None before its evaluation.
+        generators: generator of each discriminator of the last generation.
+        scores: scores of ``generators`` after the training of the last generation.
     """
 
     settings: DiscriminatorSettings
@@ -329,129 +347,135 @@ class OneToOne(GanEvaluator):
         self,
         problem: GanProblem,
         architecture: Architecture,
-        read_state: Callable[[], Mapping[str, Tensor]] | None,
+        read_generator_state: Callable[[], Mapping[str, Tensor]] | None,
         build_discriminator: Callable[[], nn.Module],
     ) -> None:
         super().__init__(problem)
-        self.architecture, self.read_state = architecture, read_state
+        self.architecture, self.read_generator_state = architecture, read_generator_state
         self.build_discriminator = build_discriminator
 
-    def begin_weights(self, seed: int) -> None:
+    def build_networks(self, seed: int) -> None:
         with initial_weights(seed, "discriminators"):
             self.D = self.to_device(SuperDiscriminator(**self.problem.discriminator_shape))
         self.d_optimizer = self.recipe.d_optimizer(self.D)
         with initial_weights(seed, "generators"):
-            self.best = self._untrained_generator()
-        if self.read_state is not None:
-            load_path_state(self.best.net, self.best.optimizer, self.read_state())
-        self.generators: dict[Key, GeneratorCopy] = {}
-        self.scores: dict[Key, Scores] = {}
-        self.best_scores: Scores | None = None
+            self.best_generator = self._untrained_generator()
+        if self.read_generator_state is not None:
+            load_path_state(
+                self.best_generator.net, self.best_generator.optimizer, self.read_generator_state()
+            )
+        self.generators: dict[DiscriminatorKey, GeneratorCopy] = {}
+        self.scores: dict[DiscriminatorKey, QualityScores] = {}
+        self.best_scores: QualityScores | None = None
 
     def _untrained_generator(self) -> GeneratorCopy:
-        net = Generator(self.architecture, running=False, **self.problem.generator_shape)
+        net = Generator(
+            self.architecture, track_running_stats=False, **self.problem.generator_shape
+        )
         return GeneratorCopy(self.to_device(net), self.recipe)
 
-    def copy(self, generator: GeneratorCopy) -> GeneratorCopy:
-        """Return a generator with the same weights and the same state of its optimizer."""
+    def copy_generator(self, generator: GeneratorCopy) -> GeneratorCopy:
+        """Return a copy of a generator, with its weights and the state of its optimizer."""
         copy = self._untrained_generator()
         state = training_state(generator.net, generator.optimizer)
         load_training_state(copy.net, copy.optimizer, state)
         return copy
 
-    def key(self, architecture: Architecture) -> Key:
-        """Return the key of a discriminator in ``generators`` and ``scores``."""
+    def key_of(self, architecture: Architecture) -> DiscriminatorKey:
+        """Return the canonical row of a discriminator, its key in ``generators`` and ``scores``."""
         return tuple(self.problem.encode(architecture).tolist())
 
-    def pair(self, architecture: Architecture) -> tuple[Generate, Score]:
+    def networks_of(self, architecture: Architecture) -> tuple[Generate, Score]:
         generator = self.generator_of(architecture).net
         return generator, partial(self.D, architecture=architecture)
 
     def generator_of(self, architecture: Architecture) -> GeneratorCopy:
-        """Return the generator of a discriminator, or the best one if it has none."""
-        return self.generators.get(self.key(architecture), self.best)
+        """Return the generator of a discriminator, or the best generator if it has none."""
+        return self.generators.get(self.key_of(architecture), self.best_generator)
 
     def warm_up(self) -> dict[str, Any]:
-        """Train the generator unless its weights were given, then SuperNet-D against it.
+        """Train the generator if it is untrained, then SuperNet-D against the fixed generator.
 
-        In the paper, all generators of the first generation start with the weights that stage 1
-        found, so the generator stays fixed while SuperNet-D trains.
+        The generator is fixed because, in the paper, all generators of the first generation start
+        with the weights from stage 1.
         """
         s = self.settings
         report: dict[str, Any] = {}
-        if self.read_state is None:
+        if self.read_generator_state is None:
             with initial_weights(self.seed, "first discriminator"):
                 first = self.to_device(self.build_discriminator())
             report = self.run_epochs(
                 "training the generator",
                 s.generator_epochs,
-                lambda: self.training_pair(self.best, first),
+                lambda: self.training_pair(self.best_generator, first),
                 first,
                 self.recipe.d_optimizer(first),
             )
             report = {f"first_{key}": value for key, value in report.items()}
 
-        def draw() -> TrainingPair:
+        def sample_pair() -> TrainingPair:
             score = partial(self.D, architecture=self.random_architecture())
-            return TrainingPair(self.best.net, score)
+            return TrainingPair(self.best_generator.net, score)
 
         return report | self.run_epochs(
-            "warming up", s.warmup_epochs, draw, self.D, self.d_optimizer
+            "warming up", s.warmup_epochs, sample_pair, self.D, self.d_optimizer
         )
 
     def train(self, candidates: Candidates) -> dict[str, Any]:
-        """Train for one generation; each step samples one of the GANs (algorithm 1)."""
+        """Train the GANs of one generation; each step samples one of them (algorithm 1)."""
         keys = [tuple(row) for row in candidates.rows.tolist()]
         self.assign_generators(keys)
         gans = list(zip(candidates, keys, strict=True))
 
-        def draw() -> TrainingPair:
+        def sample_pair() -> TrainingPair:
             architecture, key = gans[self.sample_index(len(gans))]
             score = partial(self.D, architecture=architecture)
             return self.training_pair(self.generators[key], score)
 
         report = self.run_epochs(
-            "training the candidates", self.settings.epochs, draw, self.D, self.d_optimizer
+            "training the candidates", self.settings.epochs, sample_pair, self.D, self.d_optimizer
         )
         columns = self.evaluate_generators([g.net for g in self.generators.values()])
         scores = np.column_stack([columns["fid"], columns["inverse_is"]])
-        self.scores = dict(zip(self.generators, map(_scores, scores), strict=True))
+        self.scores = dict(zip(self.generators, map(_scores_of_row, scores), strict=True))
         fids = np.where(np.isnan(scores[:, 0]), math.inf, scores[:, 0])
         if np.isfinite(fids).any():
             best = int(fids.argmin())
-            self.best = self.copy(list(self.generators.values())[best])
-            self.best_scores = _scores(scores[best])
+            self.best_generator = self.copy_generator(list(self.generators.values())[best])
+            self.best_scores = _scores_of_row(scores[best])
         return report
 
-    def assign_generators(self, keys: Sequence[Key]) -> None:
-        """Give each discriminator of a generation its generator.
+    def assign_generators(self, keys: Sequence[DiscriminatorKey]) -> None:
+        """Assign a generator to each discriminator of the next generation.
 
         Args:
-            keys: keys of the discriminators.
+            keys: keys of the discriminators, see :meth:`key_of`.
         """
         if self.settings.weight_resetting or not self.generators:
-            self.generators = {key: self.copy(self.best) for key in keys}
+            self.generators = {key: self.copy_generator(self.best_generator) for key in keys}
             return
         dropped = [g for key, g in self.generators.items() if key not in keys]
         assigned = {key: self.generators[key] for key in keys if key in self.generators}
         for key in keys:
             if key not in assigned:
-                assigned[key] = dropped.pop(0) if dropped else self.copy(self.best)
+                assigned[key] = (
+                    dropped.pop(0) if dropped else self.copy_generator(self.best_generator)
+                )
         self.generators = {key: assigned[key] for key in keys}
 
     def training_pair(self, generator: GeneratorCopy, score: Score) -> TrainingPair:
-        """Return the pair that trains a generator against a discriminator."""
+        """Return a pair whose steps train both the generator and the discriminator."""
         return TrainingPair(generator.net, score, generator.optimizer, generator.weights)
 
     def quality_scores(self, candidates: Candidates) -> dict[str, np.ndarray]:
-        """Return the columns fid and inverse_is of candidates, (n,) each.
+        """Return the columns fid and inverse_is of n candidates, each of shape (n,).
 
-        A discriminator of the last generation has the scores of its generator after it; any other
-        discriminator has the scores of the best generator.
+        The scores of a discriminator are the scores of its generator after the last training, or
+        the scores of the best generator if the discriminator has not trained.
         """
         known = [self.scores.get(tuple(row)) for row in candidates.rows.tolist()]
         if None in known and self.best_scores is None:
-            columns = self.evaluate_generators([self.best.net])
+            columns = self.evaluate_generators([self.best_generator.net])
             self.best_scores = columns["fid"][0], columns["inverse_is"][0]
         scores = np.array([self.best_scores if s is None else s for s in known], dtype=float)
         return {"fid": scores[:, 0], "inverse_is": scores[:, 1]}
@@ -459,7 +483,7 @@ class OneToOne(GanEvaluator):
     def state(self) -> dict[str, Tensor]:
         scores = [self.scores[key] for key in self.generators]
         best = [] if self.best_scores is None else [self.best_scores]
-        return adversarial_state(self.trained, self.streams) | {
+        return adversarial_state(self.trained_networks, self.streams) | {
             "owners": torch.tensor(list(self.generators), dtype=torch.int64),
             "found": torch.tensor(scores, dtype=torch.float64),
             "best_found": torch.tensor(best, dtype=torch.float64),
@@ -470,19 +494,19 @@ class OneToOne(GanEvaluator):
         self.quality.check_fingerprint(state["features"])
         keys = [tuple(key) for key in state["owners"].tolist()]
         self.generators = {key: self._untrained_generator() for key in keys}
-        load_adversarial_state(self.trained, self.streams, state)
+        load_adversarial_state(self.trained_networks, self.streams, state)
         self.scores = dict(zip(keys, map(tuple, state["found"].tolist()), strict=True))
         best = state["best_found"].tolist()
         self.best_scores = tuple(best[0]) if best else None
 
     @property
-    def trained(self) -> dict[str, tuple[nn.Module, torch.optim.Optimizer]]:
+    def trained_networks(self) -> dict[str, tuple[nn.Module, torch.optim.Optimizer]]:
         generators = {f"g{number}": g for number, g in enumerate(self.generators.values())}
-        generators["best"] = self.best
+        generators["best"] = self.best_generator
         networks = {name: (g.net, g.optimizer) for name, g in generators.items()}
         return networks | {"d": (self.D, self.d_optimizer)}
 
 
-def _scores(row: np.ndarray) -> Scores:
+def _scores_of_row(row: np.ndarray) -> QualityScores:
     fid, inverse_is = row.tolist()
     return fid, inverse_is

@@ -1,4 +1,4 @@
-"""Full training of a GAN from scratch, with a moving average of the generator's weights."""
+"""Full training of a GAN from scratch, with an exponential moving average of generator weights."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from moonas.training.sgd import part_of_state
 from . import zoo
 from .drawing import save_grid
 from .gan_file import discriminator_shape, discriminator_text, generator_shape, read_gan
-from .gan_problem import N_GRID_IMAGES, build_discriminator_from
+from .gan_problem import N_GRID_IMAGES, make_discriminator_builder
 from .generation import ImageQuality, quality_columns
 from .generator_net import Generator, check_side, estimate_running_statistics
 from .operations import Module
@@ -43,15 +43,15 @@ from .training import (
     train_adversarially,
 )
 
-N_STATISTICS_LATENTS = 2000  # latent vectors that running statistics are estimated from
+N_STATISTICS_LATENTS = 2000  # latent vectors for estimating running statistics
 
 
 def build(from_run: str | Path | None = None, **options: Any) -> FinalTraining:
-    """Return the training; ``options`` are fields of :class:`TrainingSettings`.
+    """Return the full training of a GAN.
 
     Args:
-        from_run: run folder whose picked GAN to train. Settings of that run are the defaults.
-        options: settings of the training.
+        from_run: run folder of a search. Its picked GAN and its settings are the defaults.
+        options: fields of :class:`TrainingSettings`.
     """
     if from_run is None:
         return FinalTraining(TrainingSettings(**options))
@@ -63,10 +63,10 @@ def build(from_run: str | Path | None = None, **options: Any) -> FinalTraining:
 
 
 def build_network(about: Mapping[str, Any]) -> Generator:
-    """Return the untrained generator of a model file.
+    """Return an untrained generator with the architecture in a model file.
 
     Args:
-        about: header of the file, which :class:`FinalTraining` wrote.
+        about: header of the model file, which :class:`FinalTraining` wrote.
     """
     return Generator(zoo.find_generator(about["generator"]), **about["shape"])
 
@@ -76,11 +76,11 @@ class TrainedResult:
     """Result of a full training.
 
     Args:
-        generator: generator with averaged weights and running statistics.
-        discriminator: discriminator with its last weights.
-        scores: ``fid`` to the training set, ``test_fid`` to the test set, ``is_mean``, ``is_std``,
-            and ``shares``, (n_classes,), the share of images that the feature network assigns to
-            each class.
+        generator: generator with averaged weights and estimated running statistics.
+        discriminator: discriminator with the weights of the last step.
+        scores: ``fid`` relative to the training set, ``test_fid`` relative to the test set,
+            ``is_mean``, ``is_std``, and ``shares``, (n_classes,), the share of images that the
+            feature network assigns to each class.
     """
 
     generator: Generator
@@ -89,7 +89,7 @@ class TrainedResult:
 
     @property
     def columns(self) -> dict[str, float]:
-        """Scores that are also columns of a search."""
+        """The columns ``fid`` and ``inverse_is``, as in a search."""
         return {"fid": self.scores["fid"], "inverse_is": 1 / self.scores["is_mean"]}
 
 
@@ -110,12 +110,12 @@ class FinalTraining(EpochTraining):
         self.settings = settings
         self.info = describe(settings.data, settings.image_size)
         check_side(self.info.side)
-        self.features_name = quality_columns(settings, self.info)[0].unit
+        self.feature_network_name = quality_columns(settings, self.info)[0].unit
         self.inputs = checksums(self.info)
         self.device = resolve_device(settings.device)
         self.architecture = zoo.find_generator(settings.generator)
         self.recipe = select(Recipe, settings)
-        self.build_discriminator = build_discriminator_from(
+        self.build_discriminator = make_discriminator_builder(
             settings.discriminator, settings, self.info, repair=True
         )
 
@@ -125,7 +125,7 @@ class FinalTraining(EpochTraining):
         return self.settings.epochs
 
     def start(self, seed: int) -> GanTrainer:
-        """Return a trainer with an untrained GAN."""
+        """Return a trainer of an untrained GAN."""
         trainer = GanTrainer(self, seed)
         self.log(f"Generator: {self.architecture}.")
         self.log(f"Discriminator: {discriminator_text(trainer.D)}.")
@@ -152,7 +152,7 @@ class FinalTraining(EpochTraining):
             "input_shape": [self.settings.latent],
             "data": self.info.name,
             "scores": {name: scores[name] for name in ("fid", "test_fid", "is_mean", "is_std")},
-            "fid_of": self.features_name,
+            "fid_of": self.feature_network_name,
             "discriminator": {
                 "architecture": discriminator_text(trained.discriminator),
                 "shape": discriminator_shape(self.settings, self.info),
@@ -160,8 +160,8 @@ class FinalTraining(EpochTraining):
         }
 
     def report(self, trained: TrainedResult, folder: Path) -> list[str]:
-        """Write model.pt, with both networks, and samples.png; return the lines to print."""
-        scores, features = trained.scores, self.features_name
+        """Write both networks to model.pt and images to samples.png; return the lines to print."""
+        scores, features = trained.scores, self.feature_network_name
         about = self.about(trained)
         write_model(folder / MODEL, trained.generator, about, trained.discriminator)
         latents = torch.randn(
@@ -172,8 +172,9 @@ class FinalTraining(EpochTraining):
         save_grid((images.cpu() + 1) / 2, folder / "samples.png")
         lines = [
             f"Scores of {self.settings.score_images:,} generated images: FID ({features}) "
-            f"{scores['fid']:.2f} to the training set and {scores['test_fid']:.2f} to the test "
-            f"set; Inception Score ({features}) {scores['is_mean']:.2f} +- {scores['is_std']:.2f}."
+            f"{scores['fid']:.2f} relative to the training set and {scores['test_fid']:.2f} "
+            f"relative to the test set; Inception Score ({features}) {scores['is_mean']:.2f} +- "
+            f"{scores['is_std']:.2f}."
         ]
         if self.settings.features == "classifier":
             shares = " ".join(f"{100 * share:.1f}" for share in scores["shares"])
@@ -182,10 +183,10 @@ class FinalTraining(EpochTraining):
 
 
 class GanTrainer:
-    """A GAN in training, with a moving average of the generator's weights.
+    """Trainer of one GAN, with an exponential moving average of the generator's weights.
 
     Args:
-        training: stage that trains it.
+        training: stage to which the trainer belongs.
         seed: seed of the run.
     """
 
@@ -200,7 +201,7 @@ class GanTrainer:
         with initial_weights(seed, "training", "discriminator"):
             self.D = self._to_device(training.build_discriminator())
         average = get_ema_multi_avg_fn(s.average)  # type: ignore[no-untyped-call]  # torch's
-        self.average = AveragedModel(self.G, multi_avg_fn=average, use_buffers=False)
+        self.averaged_model = AveragedModel(self.G, multi_avg_fn=average, use_buffers=False)
         self.optimizer = training.recipe.optimizer(self.G)
         self.d_optimizer = training.recipe.d_optimizer(self.D)
         self.streams = RandomStreams.from_seed(seed, "training")
@@ -222,66 +223,72 @@ class GanTrainer:
                 self.training.recipe,
                 self.streams,
                 1,
-                after=lambda: self.average.update_parameters(self.G),
+                after_generator_step=lambda: self.averaged_model.update_parameters(self.G),
             )
         require_a_step(replace(report, steps=report.g_steps), advice=ADVICE)
         return {"epochs": 1} | report.as_dict()
 
     def latents(self, n: int, purpose: str) -> Sequence[Tensor]:
-        """Return batches of n latent vectors, which depend on the seed and the purpose alone."""
+        """Return n latent vectors in batches.
+
+        Args:
+            n: number of latent vectors.
+            purpose: name that makes these vectors independent of the vectors for other purposes.
+        """
         s = self.settings
         z = torch.randn(n, s.latent, generator=random_generator(self.seed, purpose))
         return torch.split(z.to(self.device), s.score_batch)
 
     def averaged_generator(self) -> Generator:
-        """Return the averaged generator, with running statistics of its own images."""
+        """Return the generator with averaged weights and running statistics estimated for them."""
         generator = self._to_device(Generator(self.training.architecture, **self.shape))
-        generator.load_state_dict(self.average.module.state_dict())
+        generator.load_state_dict(self.averaged_model.module.state_dict())
         with repeatable(self.settings.threads):
             latents = self.latents(N_STATISTICS_LATENTS, "statistics")
             estimate_running_statistics(generator, latents)
         return generator.eval()
 
     def evaluate(self) -> dict[str, Any]:
-        """Return the scores of the averaged generator, see :class:`TrainedResult`.
+        """Return the scores of the generator with averaged weights, see :class:`TrainedResult`.
 
         Raises:
-            SearchFailed: a pixel is not finite.
+            SearchFailed: a pixel of the generated images is not finite.
         """
         s = self.settings
-        test = ImageQuality(s, self.training.info, self.device, final=True)
+        test = ImageQuality(s, self.training.info, self.device, use_test_set=True)
         test.load()
         with repeatable(s.threads):
             latents = torch.cat(tuple(self.latents(s.score_images, "scores")))
             pixels = self.quality.generate(self.averaged_generator(), latents)
             if not bool(pixels.isfinite().all()):
-                raise SearchFailed(f"The trained generator's images are not finite. {ADVICE}")
-            features, logs = self.quality.extract(pixels, s.score_batch)
-        mean, std = inception_score(logs, s.is_splits)
+                raise SearchFailed(f"The trained generator produces non-finite pixels. {ADVICE}")
+            features, log_probabilities = self.quality.extract(pixels, s.score_batch)
+        mean, std = inception_score(log_probabilities, s.is_splits)
         return {
             "fid": self.quality.distance(features),
             "test_fid": test.distance(features),
             "is_mean": mean,
             "is_std": std,
-            "shares": np.bincount(logs.argmax(1), minlength=logs.shape[1]) / len(logs),
+            "shares": np.bincount(log_probabilities.argmax(1), minlength=log_probabilities.shape[1])
+            / len(log_probabilities),
         }
 
     def state(self) -> dict[str, Tensor]:
-        """Return everything that training changes, as a flat dict of tensors."""
-        average = {f"average.{k}": v for k, v in self.average.state_dict().items()}
+        """Return networks, optimizers, averages and random streams as a flat dict of tensors."""
+        average = {f"average.{k}": v for k, v in self.averaged_model.state_dict().items()}
         features = {"features": self.quality.fingerprint}
-        return adversarial_state(self._trained, self.streams) | average | features
+        return adversarial_state(self._trained_networks, self.streams) | average | features
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore what :meth:`state` returned.
+        """Restore the state that :meth:`state` returned.
 
         Raises:
             ValueError: the run was evaluated with a different feature network.
         """
         self.quality.check_fingerprint(state["features"])
-        load_adversarial_state(self._trained, self.streams, state)
-        self.average.load_state_dict(part_of_state(state, "average"))
+        load_adversarial_state(self._trained_networks, self.streams, state)
+        self.averaged_model.load_state_dict(part_of_state(state, "average"))
 
     @property
-    def _trained(self) -> dict[str, tuple[nn.Module, torch.optim.Optimizer]]:
+    def _trained_networks(self) -> dict[str, tuple[nn.Module, torch.optim.Optimizer]]:
         return {"g": (self.G, self.optimizer), "d": (self.D, self.d_optimizer)}

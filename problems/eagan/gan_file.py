@@ -1,4 +1,4 @@
-"""Files that store a GAN: gan.json and gan.pt of a search, model.pt of a full training."""
+"""Files that contain a GAN: gan.json and gan.pt of a search, model.pt of a full training."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from moonas.training.sgd import part_of_state, training_state
 from . import zoo
 from .discriminator_net import Discriminator, SimpleDiscriminator
 from .generator_net import Generator
-from .settings import SIMPLE, GanSettings
+from .settings import SIMPLE_DISCRIMINATOR, GanSettings
 
-GAN, WEIGHTS = "gan.json", "gan.pt"
-HOLDS = "weights of a GAN"
+GAN_FILE, WEIGHTS_FILE = "gan.json", "gan.pt"
+CONTENT_DESCRIPTION = "weights of a GAN"
 
 
 def write_gan(
@@ -36,15 +36,16 @@ def write_gan(
     optimizer: Optimizer | None = None,
     **entries: Any,
 ) -> None:
-    """Write the GAN of a search: its weights to gan.pt and its description to gan.json.
+    """Write the GAN that a search picked: its weights to gan.pt, its description to gan.json.
 
     Args:
         settings: settings of the search.
         info: description of the data set.
         generator: stand-alone generator.
         discriminator: stand-alone discriminator.
-        folder: folder to write into.
-        optimizer: optimizer of the generator, whose state is stored too.
+        folder: folder that receives both files.
+        optimizer: optimizer of the generator; its state is written to gan.pt. None to write no
+            state.
         entries: additional entries of gan.json.
     """
     tensors = training_state(generator, optimizer, "generator.")
@@ -55,45 +56,54 @@ def write_gan(
         "generator_shape": generator_shape(settings, info),
         "discriminator_shape": discriminator_shape(settings, info),
     }
-    write_tensors(folder / WEIGHTS, tensors, {})
-    write_json(folder / GAN, about | entries)
+    write_tensors(folder / WEIGHTS_FILE, tensors, {})
+    write_json(folder / GAN_FILE, about | entries)
 
 
 def read_generator(path: str | Path) -> dict[str, Tensor]:
-    """Read the state of a generator, as :func:`moonas.training.sgd.training_state` returns it.
+    """Read the state of a generator, in the format of :func:`moonas.training.sgd.training_state`.
 
     Args:
         path: path of a gan.pt or model.pt.
 
     Raises:
-        ValueError: the file is missing, damaged or of another kind.
+        ValueError: the file is missing or damaged, or does not contain a GAN.
     """
     if Path(path).name == MODEL:
         return {f"weights.{name}": tensor for name, tensor in read_model(path)[1].items()}
-    state: dict[str, Tensor] = part_of_state(read_tensors(path, content=HOLDS)[1], "generator")
+    state: dict[str, Tensor] = part_of_state(
+        read_tensors(path, content=CONTENT_DESCRIPTION)[1], "generator"
+    )
     return state
 
 
 def generator_file(folder: str | Path) -> Path:
-    """Return the file with the generator of a run: gan.pt of a search, model.pt of a training."""
+    """Return the file that contains the generator of a run.
+
+    Args:
+        folder: run folder.
+
+    Returns:
+        Path of the gan.pt of a search, or of the model.pt of a full training.
+    """
     folder = Path(folder)
-    trained = (folder / MODEL).exists() and not (folder / GAN).exists()
-    return folder / (MODEL if trained else WEIGHTS)
+    trained = (folder / MODEL).exists() and not (folder / GAN_FILE).exists()
+    return folder / (MODEL if trained else WEIGHTS_FILE)
 
 
 def read_gan(folder: str | Path) -> dict[str, Any]:
-    """Read the description of a GAN, from the gan.json of a search or the model.pt of a training.
+    """Read the description of a GAN from the gan.json of a search or the model.pt of a training.
 
     Args:
         folder: run folder.
 
     Returns:
         A dict with the texts ``generator`` and ``discriminator``; ``generator_shape`` and
-        ``discriminator_shape``, the arguments of both networks; and, for a search, ``calls``, the
-        number of calls in its journal.
+        ``discriminator_shape``, the keyword arguments that build both networks; and, for a search,
+        ``calls``, the number of calls in its journal.
 
     Raises:
-        ValueError: there is no such file, or it is damaged.
+        ValueError: the folder contains neither file, or the file is damaged.
     """
     path = generator_file(folder)
     if path.name == MODEL:
@@ -115,20 +125,20 @@ def read_gan(folder: str | Path) -> dict[str, Any]:
         return gan
 
     gan: dict[str, Any] = read_stage_result(
-        folder, GAN, "eagan-generator or eagan-discriminator", check_keys
+        folder, GAN_FILE, "eagan-generator or eagan-discriminator", check_keys
     )
     return gan
 
 
 @dataclass(frozen=True)
 class TrainedGan:
-    """Both networks of a ``model.pt``, on the CPU and in evaluation mode.
+    """The generator and the discriminator in a ``model.pt``, on the CPU and in evaluation mode.
 
     Args:
-        generator: network from latent vectors (b, latent) to images (b, in_channels, side, side)
-            in [-1, 1].
-        discriminator: network from images in [-1, 1] to scores (b,).
-        about: header of the file.
+        generator: network that maps latent vectors (b, latent) to images
+            (b, in_channels, side, side) in [-1, 1].
+        discriminator: network that maps images in [-1, 1] to scores (b,).
+        about: header of the model.pt.
     """
 
     generator: Generator
@@ -139,14 +149,15 @@ class TrainedGan:
 def read_trained_gan(path: str | Path) -> TrainedGan:
     """Read the GAN that ``moonas train`` wrote.
 
-    :func:`moonas.load_model` reads the generator alone, as a model from latent vectors to pixels.
+    :func:`moonas.load_model` reads only the generator, as a model that maps latent vectors to
+    pixels.
 
     Args:
-        path: path of the model.pt, or of its folder.
+        path: path of the model.pt, or of the folder that contains it.
 
     Raises:
-        ValueError: the file is missing or damaged, or has no generator with its discriminator, as
-            files of early versions, which stored both in a separate gan.pt.
+        ValueError: the file is missing or damaged, or does not contain both networks. Early
+            versions stored both in a separate gan.pt.
     """
     path = find_model(path)
     about, weights, d_weights = read_model(path)
@@ -165,29 +176,29 @@ def read_trained_gan(path: str | Path) -> TrainedGan:
 def discriminator_builder(
     text: str | None, side: int, shape: dict[str, Any], *, repair: bool = False
 ) -> Callable[[], Discriminator | SimpleDiscriminator]:
-    """Return a function that builds an untrained discriminator, a new one at each call.
+    """Return a function whose calls each build a new untrained discriminator.
 
     Args:
         text: "simple", or a text for :func:`moonas.problems.eagan.zoo.find_discriminator`.
         side: side length of the images in pixels.
-        shape: arguments of the discriminator, see :func:`discriminator_shape`.
-        repair: whether to adapt an architecture that is only legal for larger images.
+        shape: keyword arguments of the discriminator, see :func:`discriminator_shape`.
+        repair: whether to modify an architecture that is legal only for larger images.
 
     Raises:
         ValueError: the text does not describe a discriminator.
     """
-    if text == SIMPLE:
+    if text == SIMPLE_DISCRIMINATOR:
         return partial(SimpleDiscriminator, side, **shape)
     return partial(Discriminator, zoo.find_discriminator(text, side, repair=repair), **shape)
 
 
 def discriminator_text(discriminator: nn.Module) -> str:
-    """Return the text from which :func:`discriminator_builder` builds the same discriminator."""
-    return str(getattr(discriminator, "architecture", SIMPLE))
+    """Return the text from which :func:`discriminator_builder` builds this discriminator."""
+    return str(getattr(discriminator, "architecture", SIMPLE_DISCRIMINATOR))
 
 
 def generator_shape(settings: GanSettings, info: DataInfo) -> dict[str, Any]:
-    """Return the arguments of generators for a data set."""
+    """Return the keyword arguments that build a generator for a data set."""
     return dict(
         channels=settings.channels,
         latent=settings.latent,
@@ -197,7 +208,7 @@ def generator_shape(settings: GanSettings, info: DataInfo) -> dict[str, Any]:
 
 
 def discriminator_shape(settings: GanSettings, info: DataInfo) -> dict[str, Any]:
-    """Return the arguments of discriminators for a data set."""
+    """Return the keyword arguments that build a discriminator for a data set."""
     return dict(
         channels=settings.d_channels,
         in_channels=info.channels,

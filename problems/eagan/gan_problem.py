@@ -1,4 +1,4 @@
-"""Base class of both EAGAN problems: columns, operators, selection and result files."""
+"""Base class of the EAGAN problems: columns, genetic operators, selection and result files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .costs import Cost
 from .drawing import save_grid
 from .evaluators import GanEvaluator
 from .gan_file import (
-    GAN,
+    GAN_FILE,
     discriminator_builder,
     discriminator_shape,
     generator_shape,
@@ -38,19 +38,19 @@ from .generator_net import Generator, check_side
 from .operators import CanonicalRepair, EdgeCrossover, EdgeMutation
 from .settings import GanSearchSettings, GanSettings
 
-N_GRID_IMAGES = 100  # images in a picture
+N_GRID_IMAGES = 100  # images per PNG file
 
 
 class GanProblem(WeightSharingProblem):
-    """Search for a part of a GAN, evaluated by the images of the generator.
+    """Search for generators, discriminators or both, evaluated by the images of the generators.
 
     In addition to ``make_evaluator`` and ``network``, a subclass implements
 
     - ``make_space()``, the search space for images of ``self.info.side`` pixels;
     - ``cost(architecture)``, (params, macs) of the network of an architecture;
-    - ``largest()``, architectures whose costs bound those of all others;
-    - ``gan(architecture)``, stand-alone generator and discriminator with the weights of the search,
-      and the optimizer of the generator.
+    - ``largest()``, architectures whose maximum params and macs no other architecture exceeds;
+    - ``gan_with_search_weights(architecture)``, stand-alone generator and discriminator with the
+      weights of the search, and the optimizer of the generator.
     """
 
     settings: GanSearchSettings
@@ -79,11 +79,13 @@ class GanProblem(WeightSharingProblem):
         raise NotImplementedError
 
     def largest(self) -> Sequence[Any]:
-        """Return architectures such that none has more params, or more macs, than all of them."""
+        """Return architectures whose maximum params and macs no other architecture exceeds."""
         raise NotImplementedError
 
-    def gan(self, architecture: Any) -> tuple[Generator, nn.Module, torch.optim.Optimizer]:
-        """Return the GAN of an architecture with the weights of the search.
+    def gan_with_search_weights(
+        self, architecture: Any
+    ) -> tuple[Generator, nn.Module, torch.optim.Optimizer]:
+        """Return the GAN of an architecture, with the weights that the search has trained.
 
         Returns:
             Stand-alone generator, stand-alone discriminator, and the optimizer of the generator.
@@ -91,21 +93,21 @@ class GanProblem(WeightSharingProblem):
         raise NotImplementedError
 
     def count(self, candidates: Candidates) -> np.ndarray:
-        """Return params and macs of candidates, (n, 2) ints."""
+        """Return the columns params and macs of n candidates as an (n, 2) array of integers."""
         return np.array([self.cost(a) for a in candidates])
 
     @property
     def generator_shape(self) -> dict[str, Any]:
-        """Arguments of generators."""
+        """Keyword arguments that build a generator."""
         return generator_shape(self.settings, self.info)
 
     @property
     def discriminator_shape(self) -> dict[str, Any]:
-        """Arguments of discriminators."""
+        """Keyword arguments that build a discriminator."""
         return discriminator_shape(self.settings, self.info)
 
     def operators(self) -> dict[str, Any]:
-        """Return sampling, crossover, mutation, repair and duplicate elimination."""
+        """Return the operators of the paper as keyword arguments of a pymoo algorithm."""
         s = self.settings
         return dict(
             sampling=CategoricalSampling(),
@@ -118,66 +120,66 @@ class GanProblem(WeightSharingProblem):
     def algorithm(self) -> Algorithm:
         """Return NSGA-II with uniformly sampled parents and P/2 offspring (section 4.3).
 
-        Crowding distance decides among candidates of the last rank that survives, which the paper
-        leaves open.
+        If only some candidates of a non-domination rank can survive, those with the largest
+        crowding distance do. The paper does not specify this choice.
         """
         return algorithm("nsga2", self, selection=RandomSelection())
 
     def pick(self, rows: Sequence[Row]) -> int | None:
-        """Return the index of the row with the lowest FID; None for no rows."""
+        """Return the index of the row with the lowest FID, or None if there are no rows."""
         if not rows:
             return None
         return int(np.argmin([row.columns["fid"] for row in rows]))
 
     def graphs(self, architecture: Any) -> list[Graph]:
-        """Return the graph of each cell, from its input 0 to its output 4."""
+        """Return one graph per cell, from node 0 (the input) to node 4 (the output)."""
         graphs: list[Graph] = self.space.graphs(architecture)
         return graphs
 
     def _trained_evaluator(self) -> GanEvaluator:
-        """Return the evaluator with the weights of the last recorded call."""
+        """Return the evaluator after restoring the weights of the last call in the journal."""
         journal, evaluator = self.journal, self.evaluator
         assert journal is not None and isinstance(evaluator, GanEvaluator)
         journal.restore(evaluator)
         return evaluator
 
     def after_generation(self, algorithm: Algorithm) -> None:
-        """Write a picture with images of the best generator of the population."""
+        """Save images of the generator with the lowest FID of the population as a PNG file."""
         assert self.journal is not None
         path = self.journal.folder / f"images-{algorithm.n_iter:03d}.png"
         if path.exists() or self.journal.replaying:
             return
         evaluator = self._trained_evaluator()
         best = algorithm.pop[np.argmin(algorithm.pop.get("fid").astype(float))]
-        generator, _ = evaluator.pair(self.decode(best.X))
-        save_grid(evaluator.sample(generator, N_GRID_IMAGES), path)
+        generator, _ = evaluator.networks_of(self.decode(best.X))
+        save_grid(evaluator.sample_images(generator, N_GRID_IMAGES), path)
 
     def after_search(self, row: Row) -> list[str]:
         """Write the picked GAN to gan.json and gan.pt, for the next stage and ``moonas train``."""
         assert self.journal is not None
         folder = self.journal.folder
         fid, unit = row.columns["fid"], self.column("fid").unit
-        calls = self.journal.n_calls  # grows if the search is continued
-        if not (folder / GAN).exists() or read_gan(folder)["calls"] != calls:
+        n_calls = self.journal.n_calls  # grows if the search is continued
+        if not (folder / GAN_FILE).exists() or read_gan(folder)["calls"] != n_calls:
             self._trained_evaluator()
-            generator, discriminator, optimizer = self.gan(row.architecture)
-            entries = {"fid": fid, "fid_of": unit, "calls": calls}
+            generator, discriminator, optimizer = self.gan_with_search_weights(row.architecture)
+            entries = {"fid": fid, "fid_of": unit, "calls": n_calls}
             write_gan(
                 self.settings, self.info, generator, discriminator, folder, optimizer, **entries
             )
         return [f"Picked: FID ({unit}) {fid:.2f}, {row.architecture}."]
 
 
-def build_discriminator_from(
+def make_discriminator_builder(
     text: str | None, settings: GanSettings, info: DataInfo, *, repair: bool = False
 ) -> Callable[[], nn.Module]:
-    """Return a function that builds the untrained discriminator that a text describes.
+    """Return a function that builds an untrained discriminator, which a text describes.
 
     Args:
         text: "simple", or a text for :func:`moonas.problems.eagan.zoo.find_discriminator`.
-        settings: settings of the discriminator.
+        settings: settings that contain the arguments of the discriminator.
         info: description of the data set.
-        repair: whether to adapt an architecture that is only legal for larger images.
+        repair: whether to modify an architecture that is legal only for larger images.
 
     Raises:
         ValueError: the text does not describe a discriminator.

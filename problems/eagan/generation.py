@@ -1,4 +1,4 @@
-"""Quality of generated images: FID and Inception Score against the images of a data set."""
+"""Quality of generated images: FID relative to a data set, and Inception Score."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ from .settings import ImageQualitySettings
 
 Generate = Callable[[torch.Tensor], torch.Tensor]  # (b, latent) -> (b, c, h, w) in [-1, 1]
 
-MIN_STD = 1 / 255  # images whose pixels all have a smaller standard deviation count as identical
-CEILINGS = {"classifier": 200.0, "inception": 1000.0}  # larger FIDs are not informative
+MIN_PIXEL_STD = 1 / 255  # images are identical if the standard deviation of every pixel is smaller
+MAX_FIDS = {"classifier": 200.0, "inception": 1000.0}  # larger FIDs are not informative
 
 
 def quality_columns(settings: ImageQualitySettings, info: DataInfo) -> list[Column]:
-    """Return the columns ``fid`` and ``inverse_is``; their unit names the feature network.
+    """Return the columns ``fid`` and ``inverse_is``, whose unit is the name of the feature network.
 
     Args:
-        settings: choice of the feature network.
+        settings: settings that select the feature network.
         info: description of the data set.
 
     Raises:
-        ValueError: a classifier is chosen, but the images have several labels each.
+        ValueError: the feature network is a classifier, but images have several labels each.
     """
     unit = "inception"
     if settings.features == "classifier":
         require_one_label_per_image(info)
         unit = classifier_name(info)
-    ceiling = CEILINGS[settings.features]
+    ceiling = MAX_FIDS[settings.features]
     return [
         Column("fid", unit, worst=ceiling, bounds=(0, ceiling)),
         Column("inverse_is", unit, worst=1.0, bounds=(0, 1)),
@@ -58,24 +58,23 @@ def quality_columns(settings: ImageQualitySettings, info: DataInfo) -> list[Colu
 
 
 class ImageQuality:
-    """The images of a data set, and the quality of generated images compared with them.
+    """Evaluates generated images by FID and Inception Score, and loads the images of a data set.
 
-    FID compares generated images with the whole training set; covariances are divided by n - 1.
-    The Inception Score depends on the generated images alone. The test set is used only if
-    ``final`` is true.
+    FID is relative to the whole training set, or to the test set if ``use_test_set`` is true;
+    covariances are divided by n - 1. The Inception Score depends only on the generated
+    images.
 
     Args:
-        settings: settings of the images and of both scores.
+        settings: settings of the data set and of both scores.
         info: description of the data set.
-        device: device that features are computed on.
-        final: whether FID compares with the test set instead of the training set.
+        device: device that computes the features.
+        use_test_set: whether FID is relative to the test set instead of the training set.
 
     Attributes:
-        images: (n, c, h, w) training images in [-1, 1] on the device, for adversarial training;
-            None before :meth:`load`.
+        images: (n, c, h, w) training images in [-1, 1], on the device; None before :meth:`load`.
         classes: names of the classes; empty before :meth:`load`.
-        extract: the :class:`~moonas.metrics.features.Extractor` of the features.
-        distance: FID of features to the real images.
+        extract: :class:`~moonas.metrics.features.Extractor` that computes features.
+        distance: function that maps features of generated images to their FID.
     """
 
     extract: Extractor
@@ -86,14 +85,19 @@ class ImageQuality:
         settings: ImageQualitySettings,
         info: DataInfo,
         device: torch.device,
-        final: bool = False,
+        use_test_set: bool = False,
     ) -> None:
-        self.settings, self.info, self.device, self.final = settings, info, device, final
+        self.settings, self.info, self.device, self.use_test_set = (
+            settings,
+            info,
+            device,
+            use_test_set,
+        )
         self.images: torch.Tensor | None = None
         self.classes: tuple[str, ...] = ()
 
     def load(self) -> None:
-        """Read the images and compute the features of real ones; later calls do nothing."""
+        """Load the data set and compute the features of its images; later calls do nothing."""
         if self.images is not None:
             return
         s = self.settings
@@ -103,22 +107,22 @@ class ImageQuality:
             self.extract = inception(self.device, s.inception_weights)
         else:
             self.extract = classifier(data, self.device)
-        real = denormalize(data, data.test_images if self.final else data.images)
+        real = denormalize(data, data.test_images if self.use_test_set else data.images)
         if len(real) < 2:
-            raise ValueError(f"FID requires at least 2 real images; {s.data} has {len(real)}.")
+            raise ValueError(f"FID requires at least 2 real images; {s.data} contains {len(real)}.")
         self.distance = FrechetDistance(self._moments(real))
         images = (2 * denormalize(data, data.images) - 1).to(self.device)
         self.images = images.contiguous(memory_format=torch.channels_last)
 
     def _moments(self, real: torch.Tensor) -> Moments:
-        """Return mean and covariance of the features of real images, which are cached.
+        """Return mean and covariance of the features of real images; both are cached on disk.
 
         Args:
             real: (n, c, h, w) pixels in [0, 1].
         """
         key = hashlib.sha256(self.extract.fingerprint.encode())
         key.update(tensor_bytes(real))
-        key.update(self.device.type.encode())  # devices differ in the last bits
+        key.update(self.device.type.encode())  # rounding errors depend on the device
 
         def compute() -> bytes:
             with repeatable(1):
@@ -133,7 +137,7 @@ class ImageQuality:
 
     @torch.inference_mode()
     def generate(self, generator: Generate, latents: torch.Tensor) -> torch.Tensor:
-        """Generate images as pixels in [0, 1], (n, c, h, w).
+        """Return generated images as pixels in [0, 1], (n, c, h, w).
 
         Args:
             generator: function from latent vectors (b, latent) to images (b, c, h, w) in [-1, 1].
@@ -143,50 +147,51 @@ class ImageQuality:
         return (torch.cat(parts) + 1) / 2
 
     def evaluate(self, generator: Generate, latents: torch.Tensor) -> dict[str, Any]:
-        """Evaluate a generator by FID, 1 / Inception Score and the shares of the classes.
+        """Evaluate a generator: FID, 1 / Inception Score and the share of each class.
 
         Args:
             generator: function from latent vectors (b, latent) to images (b, c, h, w) in [-1, 1].
             latents: (n, latent) latent vectors on the device.
 
         Returns:
-            A dict with ``fid``, at most its ceiling; ``inverse_is``; and ``shares``, (n_classes,),
-            the share of images that the feature network assigns to each class. Both scores are NaN
-            and ``shares`` is empty if an image or a feature is not finite, or if all images are
-            identical.
+            A dict with ``fid``, limited to the entry of ``MAX_FIDS``; ``inverse_is``; and
+            ``shares``, (n_classes,), the share of images that the feature network assigns to each
+            class. If a pixel or a feature is not finite, or if all images are identical, both
+            scores are NaN and ``shares`` is empty.
         """
         pixels = self.generate(generator, latents)
         failed = {"fid": math.nan, "inverse_is": math.nan, "shares": np.empty(0)}
-        if not bool(pixels.isfinite().all()) or float(pixels.std(dim=0).max()) < MIN_STD:
+        if not bool(pixels.isfinite().all()) or float(pixels.std(dim=0).max()) < MIN_PIXEL_STD:
             return failed
-        features, logs = self.extract(pixels, self.settings.score_batch)
-        if not (np.isfinite(features).all() and np.isfinite(logs).all()):
+        features, log_probabilities = self.extract(pixels, self.settings.score_batch)
+        if not (np.isfinite(features).all() and np.isfinite(log_probabilities).all()):
             return failed
-        score, _ = inception_score(logs, self.settings.is_splits)
-        classes = logs.argmax(axis=1)
+        score, _ = inception_score(log_probabilities, self.settings.is_splits)
+        classes = log_probabilities.argmax(axis=1)
         return {
-            "fid": min(self.distance(features), CEILINGS[self.settings.features]),
+            "fid": min(self.distance(features), MAX_FIDS[self.settings.features]),
             "inverse_is": 1 / score,
-            "shares": np.bincount(classes, minlength=logs.shape[1]) / len(logs),
+            "shares": np.bincount(classes, minlength=log_probabilities.shape[1])
+            / len(log_probabilities),
         }
 
     @property
     def fingerprint(self) -> torch.Tensor:
-        """Fingerprint of the feature network, (32,) uint8, to be stored in a checkpoint."""
+        """Fingerprint of the feature network, (32,) uint8, which a checkpoint stores."""
         return torch.tensor(list(bytes.fromhex(self.extract.fingerprint)), dtype=torch.uint8)
 
     def check_fingerprint(self, fingerprint: torch.Tensor) -> None:
-        """Raise an error if a run was evaluated with a different feature network.
+        """Check that a run was evaluated with this feature network.
 
         Args:
-            fingerprint: fingerprint in a checkpoint of the run.
+            fingerprint: fingerprint of the feature network in a checkpoint of the run.
 
         Raises:
-            ValueError: the fingerprint differs.
+            ValueError: the run was evaluated with a different feature network.
         """
         if not torch.equal(fingerprint.cpu(), self.fingerprint):
             raise ValueError(
                 f"This run was evaluated with another {self.extract.name}, so its scores are not "
-                "comparable with new ones. The library, the data or the weights file have changed "
-                "since; start a new run in another folder."
+                "comparable with new scores. A library, the data set or the weights of the "
+                "feature network have changed since then; start a new run in another folder."
             )

@@ -1,4 +1,7 @@
-"""Generators of EAGAN: three Up-Cells, stand-alone or as a path through a supernet (figure 1)."""
+"""Generators with three Up-Cells: stand-alone networks and a supernet.
+
+Figure 1 of the paper shows an Up-Cell.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +25,20 @@ from .operations import (
 from .space import N_CELLS, Architecture, CellNames, GeneratorSpace
 
 LATENT_PARTS = N_CELLS
-SKIP_MODES = ("nearest", "bilinear", "nearest")  # interpolation of the skips into each Up-Cell
-EDGES = GeneratorSpace().edges  # names of the operations of each edge
+SKIP_MODES = (
+    "nearest",
+    "bilinear",
+    "nearest",
+)  # interpolation in the skips that lead into each Up-Cell
+EDGE_CANDIDATES = GeneratorSpace().edge_choices  # candidate operations of each edge of a cell
 
 
 class Skip(nn.Module):
-    """Connection from an earlier Up-Cell: interpolation and a 1x1 convolution.
+    """Skip connection from an earlier Up-Cell: interpolation and a 1x1 convolution.
 
     Args:
         channels: number of input and output channels.
-        mode: "nearest" or "bilinear".
+        mode: interpolation mode, "nearest" or "bilinear".
     """
 
     def __init__(self, channels: int, mode: str) -> None:
@@ -40,19 +47,24 @@ class Skip(nn.Module):
         self.conv = convolution(channels, channels, 1)
 
     def forward(self, x: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
-        """Resize x, (b, c, h, w), to a spatial size (h', w') and convolve it."""
+        """Interpolate a feature map to a spatial size, then convolve it.
+
+        Args:
+            x: (b, c, h, w).
+            size: spatial size (h', w') of the output.
+        """
         out: torch.Tensor = self.conv(F.interpolate(x, size=size, mode=self.mode))
         return out
 
 
 class UpCell(nn.Module):
-    """Cell of a generator, which doubles the side length.
+    """Cell of a generator, which doubles the height and the width.
 
     Args:
         candidates: names of the candidate operations of each of the seven edges.
-        channels: number of channels.
-        n_skips: number of earlier cells, each of which has a skip to this one.
-        mode: interpolation of these skips.
+        channels: number of input and output channels.
+        n_skips: number of earlier cells; one skip connection leads from each of them to this cell.
+        mode: interpolation mode of the skip connections, "nearest" or "bilinear".
     """
 
     def __init__(
@@ -66,17 +78,17 @@ class UpCell(nn.Module):
         self.skips = nn.ModuleList(Skip(channels, mode) for _ in range(n_skips))
 
     def forward(
-        self, x: torch.Tensor, cell: Sequence[str], earlier: Sequence[torch.Tensor]
+        self, x: torch.Tensor, cell: Sequence[str], earlier_nodes: Sequence[torch.Tensor]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Compute the output of the cell and the node that later cells read.
+        """Compute node 4, the output of the cell, and node 3, an input of the later cells.
 
         Args:
-            x: (b, c, h, w) node 0.
+            x: (b, c, h, w) input of the cell, node 0.
             cell: names of the operations on the seven edges.
-            earlier: node 3 of each earlier cell.
+            earlier_nodes: node 3 of each earlier cell.
 
         Returns:
-            Nodes 4 and 3, (b, c, 2h, 2w) each.
+            Node 4 and node 3, each of shape (b, c, 2h, 2w).
         """
 
         def edge(e: int, node: torch.Tensor) -> torch.Tensor | None:
@@ -84,22 +96,22 @@ class UpCell(nn.Module):
 
         node_1, node_2 = add_inputs([edge(0, x)]), add_inputs([edge(1, x)])
         size = node_1.shape[2:]
-        skips = (skip(node, size) for skip, node in zip(self.skips, earlier, strict=True))
+        skips = (skip(node, size) for skip, node in zip(self.skips, earlier_nodes, strict=True))
         node_3 = add_inputs((edge(2, node_1), edge(3, node_2), *skips))
         return add_inputs((edge(4, node_1), edge(5, node_2), edge(6, node_3))), node_3
 
 
 class BaseGenerator(nn.Module):
-    """Network from latent vectors to images, with candidate operations on each edge.
+    """Network that maps latent vectors to images, with candidate operations on each edge.
 
     Args:
-        candidates: names of the candidate operations of each of the seven edges of three cells.
+        candidates: names of the candidate operations of the edges, by cell and edge.
         channels: number of channels of all cells.
         latent: length of a latent vector, a multiple of 3.
         side: side length of the images in pixels, a multiple of 8.
         in_channels: number of channels of the images.
-        running: whether the batch normalization keeps running statistics. Without them, as in a
-            search, it uses batch statistics in evaluation mode as well.
+        running: whether the batch normalization layer tracks running statistics. If not,
+            as during a search, it uses batch statistics in evaluation mode as well.
     """
 
     def __init__(
@@ -110,7 +122,7 @@ class BaseGenerator(nn.Module):
         latent: int = 120,
         side: int = 32,
         in_channels: int = 3,
-        running: bool = True,
+        track_running_stats: bool = True,
     ) -> None:
         super().__init__()
         first_side = check_side(side) // 2**N_CELLS
@@ -121,17 +133,17 @@ class BaseGenerator(nn.Module):
         self.cells = nn.ModuleList(
             UpCell(names, channels, i, SKIP_MODES[i]) for i, names in enumerate(candidates)
         )
-        self.norm = nn.BatchNorm2d(channels, track_running_stats=running)
+        self.norm = nn.BatchNorm2d(channels, track_running_stats=track_running_stats)
         nn.init.normal_(self.norm.weight, 1.0, 0.02)
         self.to_image = convolution(channels, in_channels, 3)
         self.sides = sides
 
     def forward_path(self, z: torch.Tensor, cells: CellNames) -> torch.Tensor:
-        """Generate images with one operation per edge.
+        """Generate images with the generator that has these operations.
 
         Args:
             z: (b, latent) latent vectors.
-            cells: names of the operations.
+            cells: name of the operation on each edge, by cell and edge.
 
         Returns:
             (b, in_channels, side, side) images in [-1, 1].
@@ -139,28 +151,37 @@ class BaseGenerator(nn.Module):
         size = self.latent // LATENT_PARTS
         parts = [z[:, i * size : (i + 1) * size] for i in range(LATENT_PARTS)]
         x: torch.Tensor | int = 0
-        earlier: list[torch.Tensor] = []
+        earlier_nodes: list[torch.Tensor] = []
         for linear, part, side, module, cell in zip(
             self.inputs, parts, self.sides, self.cells, cells, strict=True
         ):
             x = x + linear(part).view(-1, self.channels, side, side)
-            x, node_3 = module(x, cell, earlier)
-            earlier.append(node_3)
+            x, node_3 = module(x, cell, earlier_nodes)
+            earlier_nodes.append(node_3)
         return torch.tanh(self.to_image(F.relu(self.norm(x))))
 
 
 class SuperGenerator(BaseGenerator):
-    """SuperNet-G: the shared weights of all generators.
+    """SuperNet-G, which contains the shared weights of all generators.
 
     Args:
-        shape: channels, latent, side and in_channels, see :class:`BaseGenerator`.
+        shape: keyword arguments channels, latent, side and in_channels of
+            :class:`BaseGenerator`.
     """
 
     def __init__(self, **shape: Any) -> None:
-        super().__init__([EDGES] * N_CELLS, running=False, **shape)
+        super().__init__([EDGE_CANDIDATES] * N_CELLS, track_running_stats=False, **shape)
 
     def forward(self, z: torch.Tensor, architecture: Architecture) -> torch.Tensor:
-        """Generate images with one generator: (b, latent) -> (b, in_channels, side, side)."""
+        """Generate images with the generator of an architecture.
+
+        Args:
+            z: (b, latent) latent vectors.
+            architecture: Up-Cells of the generator.
+
+        Returns:
+            (b, in_channels, side, side) images in [-1, 1].
+        """
         return self.forward_path(z, architecture.cells)
 
 
@@ -169,8 +190,8 @@ class Generator(BaseGenerator):
 
     Args:
         architecture: Up-Cells, an :class:`~moonas.problems.eagan.space.Architecture`.
-        shape: channels=256, latent=120, side=32 (pixels), in_channels=3 and running=True, see
-            :class:`BaseGenerator`.
+        shape: keyword arguments channels=256, latent=120, side=32 (pixels), in_channels=3 and
+            track_running_stats=True of :class:`BaseGenerator`.
     """
 
     def __init__(self, architecture: Architecture, **shape: Any) -> None:
@@ -183,30 +204,31 @@ class Generator(BaseGenerator):
 
 
 def check_side(side: int) -> int:
-    """Return the side length of images in pixels if generators can reach it.
+    """Return a side length in pixels, after checking that generators can produce such images.
 
     Raises:
         ValueError: the side length is not a positive multiple of 8.
     """
     if side < 8 or side % 2**N_CELLS:
         raise ValueError(
-            f"Images of {side}x{side} pixels are invalid: expected a side that is a multiple of 8, "
-            "since a generator doubles it three times. image_size=8, 16, 32 or 48 resizes the data."
+            f"Images of {side}x{side} pixels are invalid: expected a side length that is a "
+            "multiple of 8, because a generator doubles the side length three times. Set "
+            "image_size, for example to 8, 16, 32 or 48, to resize the images."
         )
     return side
 
 
 @torch.no_grad()
 def estimate_running_statistics(generator: Generator, latents: Iterable[torch.Tensor]) -> None:
-    """Set a generator's running statistics to the mean of its batch statistics.
+    """Set a generator's running statistics to its batch statistics, averaged over batches.
 
     Args:
-        generator: generator with running statistics; it stays in training or evaluation mode.
-        latents: batches of latent vectors, (b, latent) each.
+        generator: generator that tracks running statistics; its training mode is restored.
+        latents: batches of latent vectors, each of shape (b, latent).
     """
     norm, training = generator.norm, generator.training
     norm.reset_running_stats()
-    momentum, norm.momentum = norm.momentum, None  # the mean over all batches
+    momentum, norm.momentum = norm.momentum, None  # average over all batches
     generator.train()
     for batch in latents:
         generator(batch)

@@ -1,4 +1,4 @@
-"""Stage 1 of EAGAN as a pymoo problem: many generators, one discriminator."""
+"""Stage 1 of EAGAN as a pymoo problem: search for generators, trained against one discriminator."""
 
 from __future__ import annotations
 
@@ -18,16 +18,20 @@ from .costs import Cost, generator_cost
 from .discriminator_net import Discriminator, SuperDiscriminator
 from .evaluators import ManyToOne
 from .gan_file import read_gan
-from .gan_problem import GanProblem, build_discriminator_from
+from .gan_problem import GanProblem, make_discriminator_builder
 from .generator_net import Generator
 from .operations import inherit_weights
 from .parts import generator_parts
 from .settings import GeneratorSettings
-from .space import Architecture, GeneratorSpace, Pair, PairSpace
+from .space import Architecture, ArchitecturePair, GeneratorSpace, PairSpace
 
 
 def build(**options: Any) -> EAGANGenerator:
-    """Return the problem; ``options`` are fields of :class:`GeneratorSettings`."""
+    """Return the problem of stage 1, or the problem of a coupled search.
+
+    Args:
+        options: fields of :class:`GeneratorSettings`.
+    """
     settings = GeneratorSettings(**options)
     if settings.from_run is not None:
         discriminator = read_gan(settings.from_run)["discriminator"]
@@ -36,14 +40,14 @@ def build(**options: Any) -> EAGANGenerator:
 
 
 class EAGANGenerator(GanProblem):
-    """Search for generators by the quality of their images and by their size.
+    """Search for generators, evaluated by the quality of their images and by their size.
 
     Args:
         settings: settings of the search.
 
     Attributes:
-        build_discriminator: function that builds the untrained discriminator that all generators
-            train against.
+        build_discriminator: function that returns a new untrained discriminator, against which
+            all generators train.
     """
 
     settings: GeneratorSettings
@@ -54,15 +58,15 @@ class EAGANGenerator(GanProblem):
         self.build_discriminator = self.discriminator_builder()
 
     def discriminator_builder(self) -> Callable[[], nn.Module]:
-        """Return a function that builds the discriminator of the settings."""
+        """Return a function that builds the discriminator named by ``initial_discriminator``."""
         text = self.settings.initial_discriminator
-        return build_discriminator_from(text, self.settings, self.info)
+        return make_discriminator_builder(text, self.settings, self.info)
 
     def make_space(self) -> Any:
         return GeneratorSpace()
 
     def make_evaluator(self) -> ManyToOne:
-        """Return a :class:`ManyToOne`, which loads images and builds weights at its first use."""
+        """Return a :class:`ManyToOne`, which loads images and builds networks when first used."""
         return ManyToOne(self, self.build_discriminator, coupled=self.settings.coupled)
 
     def cost(self, architecture: Any) -> Cost:
@@ -70,26 +74,28 @@ class EAGANGenerator(GanProblem):
         return generator_cost(architecture, **self.generator_shape)
 
     def largest(self) -> Sequence[Any]:
-        """Return the generator with the most params and the one with the most macs."""
+        """Return the generator with the most parameters and the one with the most multiply-adds."""
         return [Architecture(((up, up, *["conv_5x5"] * 5),) * 3) for up in ("deconv", "bilinear")]
 
-    def gan(self, architecture: Any) -> tuple[Generator, nn.Module, torch.optim.Optimizer]:
+    def gan_with_search_weights(
+        self, architecture: Any
+    ) -> tuple[Generator, nn.Module, torch.optim.Optimizer]:
         evaluator = self.evaluator
         assert isinstance(evaluator, ManyToOne)
-        generator = Generator(architecture, running=False, **self.generator_shape)
+        generator = Generator(architecture, track_running_stats=False, **self.generator_shape)
         inherit_weights(generator, evaluator.G)
         return generator, evaluator.D, evaluator.optimizer_of(generator)
 
     def network(self, architecture: Any, **shape: Any) -> Generator:
-        """Return the stand-alone generator, untrained."""
+        """Return an untrained stand-alone generator."""
         return Generator(architecture, **self.generator_shape | shape)
 
     def operations(self) -> list[Part]:
-        """Return every operation at every spatial size that it can have in a generator."""
+        """Return each operation of a generator, once per spatial size at which it can occur."""
         return generator_parts(self.settings.channels, self.info.side)
 
     def zoo(self) -> list[Published]:
-        """Return published generators with their costs in the papers' networks."""
+        """Return the published generators, with their sizes in the networks of the papers."""
         items = []
         for name, (_, source) in zoo.GENERATORS.items():
             architecture = zoo.generator(name)
@@ -104,9 +110,9 @@ class EAGANGenerator(GanProblem):
 
 
 class EAGANPair(EAGANGenerator):
-    """Search for generators and discriminators that evolve together (coupled, figure 6).
+    """Search for pairs of a generator and a discriminator (the coupled search of figure 6).
 
-    Params and macs are those of the generator.
+    The columns params and macs describe the generator.
     """
 
     architecture_title = (
@@ -124,20 +130,22 @@ class EAGANPair(EAGANGenerator):
         """Return (params, macs) of the generator of a pair."""
         return super().cost(architecture.generator)
 
-    def largest(self) -> Sequence[Pair]:
-        """Return pairs of the largest generators and an arbitrary discriminator."""
+    def largest(self) -> Sequence[ArchitecturePair]:
+        """Return the largest generators, each paired with the same arbitrary discriminator."""
         discriminator = zoo.find_discriminator(None, self.info.side)
-        return [Pair(generator, discriminator) for generator in super().largest()]
+        return [ArchitecturePair(generator, discriminator) for generator in super().largest()]
 
-    def gan(self, architecture: Any) -> tuple[Generator, nn.Module, torch.optim.Optimizer]:
-        generator, supernet, optimizer = super().gan(architecture.generator)
+    def gan_with_search_weights(
+        self, architecture: Any
+    ) -> tuple[Generator, nn.Module, torch.optim.Optimizer]:
+        generator, supernet, optimizer = super().gan_with_search_weights(architecture.generator)
         discriminator = Discriminator(architecture.discriminator, **self.discriminator_shape)
         return generator, inherit_weights(discriminator, supernet), optimizer
 
     def network(self, architecture: Any, **shape: Any) -> Generator:
-        """Return the stand-alone generator of a pair, untrained."""
+        """Return an untrained stand-alone generator with the architecture in a pair."""
         return super().network(architecture.generator, **shape)
 
     def zoo(self) -> list[Published]:
-        """Return an empty list, since published architectures are no pairs."""
+        """Return an empty list, since no pair of architectures has been published."""
         return []

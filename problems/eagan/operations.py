@@ -1,12 +1,12 @@
-"""Candidate operations of EAGAN's cells, and functions that build networks from them.
+"""Candidate operations on the edges of EAGAN's cells, and functions for building networks.
 
-Each network is built from its *candidates*: the operations that each edge of each cell can take. A
-stand-alone network has one candidate per edge and a supernet has all of them. Both share the code
-of the forward pass and the names of their weights, which :func:`inherit_weights` relies on.
+The *candidates* of an edge are the operations that a network can apply on it: a single one in a
+stand-alone network, all of them in a supernet. Both kinds of networks have the same forward pass
+and the same names of weights, as :func:`inherit_weights` requires.
 
-Details that the paper omits follow its released code: nodes add up their inputs, each cell of a
-generator gets one part of the latent vector, skips connect its cells, the first block of a
-discriminator is not searched, and a discriminator ends in a sum over pixels.
+Details that the paper omits follow its released code: a node is the sum of its inputs, each cell of
+a generator receives one part of the latent vector, skip connections lead to the later cells, the
+first block of a discriminator is fixed, and a discriminator sums its last feature map over pixels.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .space import NORMAL, Architecture
+from .space import NORMAL_OPERATIONS, Architecture
 
 Module = TypeVar("Module", bound=nn.Module)
 Normalization = Callable[[nn.Module], nn.Module]
 Candidates = Sequence[Sequence[Sequence[str]]]  # names of operations by cell and edge
 
 INTERPOLATIONS = ("nearest", "bilinear")
-CONVOLUTIONS = {  # kernel, dilation
+CONVOLUTIONS = {  # name of an operation -> side length of the kernel, dilation
     "conv_1x1": (1, 1),
     "conv_3x3": (3, 1),
     "conv_5x5": (5, 1),
@@ -43,14 +43,14 @@ def convolution(
     dilation: int = 1,
     norm: Normalization | None = None,
 ) -> nn.Module:
-    """Return a convolution with bias that keeps the spatial size, or halves it with stride 2.
+    """Return a convolution with a bias; it keeps the spatial size, or halves it if the stride is 2.
 
     Args:
         c_in: number of input channels.
         c_out: number of output channels.
         kernel: side length of the kernel.
         stride: 1 or 2.
-        dilation: distance in pixels between neighboring elements of the kernel.
+        dilation: distance between neighboring elements of the kernel in pixels.
         norm: weight normalization such as ``spectral_norm``; None for no normalization.
     """
     padding = dilation * (kernel - 1) // 2
@@ -60,13 +60,13 @@ def convolution(
 
 
 class Convolve(nn.Module):
-    """Optional ReLU and a dense convolution, (b, c, h, w) -> (b, c, h', w').
+    """Dense convolution, optionally preceded by a ReLU: (b, c, h, w) -> (b, c, h', w').
 
     Args:
         channels: number of input and output channels.
         name: a key of ``CONVOLUTIONS``.
         stride: 1 or 2.
-        relu: whether the ReLU comes first.
+        relu: whether a ReLU precedes the convolution.
         norm: weight normalization, see :func:`convolution`.
     """
 
@@ -92,11 +92,11 @@ class Convolve(nn.Module):
 
 
 class Enlarge(nn.Module):
-    """Interpolation to twice the side length, ReLU and a 1x1 convolution.
+    """Interpolation to twice the side length, followed by a ReLU and a 1x1 convolution.
 
     Args:
         channels: number of input and output channels.
-        mode: "nearest" or "bilinear".
+        mode: interpolation mode, "nearest" or "bilinear".
     """
 
     def __init__(self, channels: int, mode: str) -> None:
@@ -110,7 +110,10 @@ class Enlarge(nn.Module):
 
 
 class Deconvolve(nn.Module):
-    """ReLU, a depthwise transposed 3x3 convolution of stride 2 and a 1x1 convolution, no biases.
+    """Upsampling by a transposed convolution.
+
+    A ReLU, a depthwise transposed 3x3 convolution of stride 2 and a 1x1 convolution; the
+    convolutions have no biases.
 
     Args:
         channels: number of input and output channels.
@@ -130,7 +133,7 @@ class Deconvolve(nn.Module):
 
 
 class Pool(nn.Module):
-    """Average or max pooling of 2x2 pixels; odd side lengths are rounded up.
+    """Average or max pooling over 2x2 pixels; half of an odd side length is rounded up.
 
     Args:
         name: "avg_pool" or "max_pool".
@@ -159,7 +162,7 @@ def down_operation(name: str, channels: int, **options: Any) -> nn.Module:
     Args:
         name: name of the operation.
         channels: number of input and output channels.
-        options: stride, relu and norm of a convolution, see :class:`Convolve`.
+        options: keyword arguments stride, relu and norm of :class:`Convolve`.
     """
     return Pool(name) if name.endswith("_pool") else Convolve(channels, name, **options)
 
@@ -169,18 +172,18 @@ def edge_operations(names: Iterable[str], make: Callable[[str], nn.Module]) -> n
 
     Args:
         names: names of the candidates.
-        make: function from a name to its module.
+        make: function that maps the name of an operation to a new module.
     """
-    return nn.ModuleDict({name: make(name) for name in names if name not in NORMAL[:2]})
+    return nn.ModuleDict({name: make(name) for name in names if name not in NORMAL_OPERATIONS[:2]})
 
 
 def apply_edge(operations: nn.Module, name: str, x: torch.Tensor) -> torch.Tensor | None:
-    """Apply one candidate operation of an edge; the result is None for ``none``.
+    """Apply one candidate operation of an edge; return None if the operation is ``none``.
 
     Args:
-        operations: what :func:`edge_operations` returned.
+        operations: modules of the edge, as :func:`edge_operations` returns them.
         name: name of the candidate.
-        x: (b, c, h, w).
+        x: (b, c, h, w) start node of the edge.
     """
     if name == "none":
         return None
@@ -192,9 +195,9 @@ def apply_edge(operations: nn.Module, name: str, x: torch.Tensor) -> torch.Tenso
 
 
 def add_inputs(tensors: Iterable[torch.Tensor | None]) -> torch.Tensor:
-    """Return the sum of the inputs of a node, skipping edges that are None.
+    """Return the sum of the inputs of a node; an input is None if its edge is ``none``.
 
-    The sum is never computed in place, because other edges may read the same tensors.
+    No input is modified in place, because other edges may read the same tensor.
     """
     inputs = [tensor for tensor in tensors if tensor is not None]
     result = inputs[0]
@@ -204,18 +207,18 @@ def add_inputs(tensors: Iterable[torch.Tensor | None]) -> torch.Tensor:
 
 
 def single_candidates(architecture: Architecture) -> list[list[tuple[str]]]:
-    """Return the candidates of a stand-alone network: one operation per edge."""
+    """Return the candidates of a stand-alone network, which has one operation per edge."""
     return [[(name,) for name in cell] for cell in architecture.cells]
 
 
 def inherit_weights(net: Module, supernet: nn.Module) -> Module:
-    """Copy the weights of a stand-alone network's path through a supernet into the network.
+    """Copy the weights of a supernet that belong to a stand-alone network into that network.
 
-    Supernets have no running statistics, so those of the network stay as they are; see
+    A supernet has no running statistics, so the network's running statistics do not change; see
     :func:`~moonas.problems.eagan.generator_net.estimate_running_statistics`.
 
     Returns:
-        The network.
+        The same stand-alone network.
     """
     shared, state = supernet.state_dict(), net.state_dict()
     net.load_state_dict({name: shared.get(name, state[name]) for name in state})

@@ -1,4 +1,4 @@
-"""Genetic operators of EAGAN: crossover of one edge and mutation of one edge (section 4.3)."""
+"""Genetic operators of EAGAN: a crossover and a mutation that change one edge (section 4.3)."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from moonas.operators.categorical import sample_different_choices
 
 
 def choose_one_gene(allowed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Choose one of the allowed genes of each row uniformly at random.
+    """Choose one gene per row, uniformly at random among the genes that are allowed.
 
     Args:
-        allowed: (n, n_var) bool.
+        allowed: (n, n_var) bool, whether each gene may be chosen.
         rng: NumPy random generator.
 
     Returns:
-        (n, n_var) bool with one true value per row; none in a row that allows no gene.
+        (n, n_var) bool, true for the chosen gene of each row; all false in a row without an allowed
+        gene.
     """
-    draws = np.where(allowed, rng.random(allowed.shape), -1.0)
+    priorities = np.where(allowed, rng.random(allowed.shape), -1.0)
     chosen = np.zeros(allowed.shape, dtype=bool)
-    chosen[np.arange(len(allowed)), draws.argmax(axis=1)] = True
+    chosen[np.arange(len(allowed)), priorities.argmax(axis=1)] = True
     chosen &= allowed
     return chosen
 
@@ -32,7 +33,7 @@ def choose_one_gene(allowed: np.ndarray, rng: np.random.Generator) -> np.ndarray
 def cross_edge(
     A: np.ndarray, B: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Exchange one gene between two parents, chosen uniformly among those in which they differ.
+    """Exchange one gene between two parents, chosen uniformly among the genes that differ.
 
     Args:
         A: (n, n_var) first parents.
@@ -40,17 +41,17 @@ def cross_edge(
         rng: NumPy random generator.
 
     Returns:
-        Two new (n, n_var) arrays of children. Equal parents have children equal to them.
+        Two new (n, n_var) arrays of children. The children of two equal parents equal the parents.
     """
     exchanged = choose_one_gene(A != B, rng)
     return np.where(exchanged, B, A), np.where(exchanged, A, B)
 
 
 def mutate_edge(X: np.ndarray, n_choices: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Change one gene of each row, chosen uniformly, to a different one of its choices.
+    """Change one uniformly chosen gene of each row to a different value.
 
     Args:
-        X: (n, n_var) ints, column j in [0, n_choices[j]).
+        X: (n, n_var) rows of integers; column j is in [0, n_choices[j]).
         n_choices: (n_var,) number of choices of each gene.
         rng: NumPy random generator.
 
@@ -62,10 +63,10 @@ def mutate_edge(X: np.ndarray, n_choices: np.ndarray, rng: np.random.Generator) 
 
 
 class EdgeCrossover(Crossover):
-    """Apply :func:`cross_edge` to two parents, which gives two children.
+    """Create two children of two parents with :func:`cross_edge`.
 
     Args:
-        prob: probability that a pair of parents is crossed.
+        prob: probability that two parents exchange an edge; otherwise they are copied.
     """
 
     def __init__(self, prob: float = 0.3) -> None:
@@ -83,7 +84,7 @@ class EdgeCrossover(Crossover):
 
 
 class EdgeMutation(Mutation):
-    """Apply :func:`mutate_edge` to children.
+    """Mutate children with :func:`mutate_edge`.
 
     Args:
         prob: probability that a child is mutated.
@@ -104,7 +105,7 @@ class EdgeMutation(Mutation):
 
 
 class CanonicalRepair(Repair):
-    """Replace each row by the canonical row of the architecture that it decodes to."""
+    """Replace each row by the canonical row of the same architecture."""
 
     def _do(self, problem: Any, X: np.ndarray, *args: Any, **kwargs: Any) -> np.ndarray:
         return np.array([problem.encode(problem.decode(x)) for x in X])

@@ -10,11 +10,12 @@ from moonas.settings import RunSettings, SearchSettings, check_objectives, requi
 from .zoo import DEFAULT_DISCRIMINATOR, DEFAULT_GENERATOR
 
 GAN_OBJECTIVES = ("fid", "inverse_is", "params", "macs")
-SIMPLE = "simple"  # name of the discriminator of EAGAN-GD2
+SIMPLE_DISCRIMINATOR = "simple"  # name of the discriminator that EAGAN-GD2 starts with
 
-# From section 5.1, except for values of the released code that the paper does not print: 1 step of
-# D per step of G in stage 1 and 5 in stage 2, Adam's betas, and 10 splits. The paper swaps the two
-# batch sizes, which are those of the code here; the code has 40 warm-up epochs, the paper 50.
+# Values from section 5.1. Values that the paper does not state come from the released code: the
+# numbers of channels, the length of a latent vector, 1 step of D per step of G in stage 1 and 5 in
+# stage 2, and 10 splits. The paper swaps the two batch sizes; here they are those of the released
+# code. The released code has 40 epochs of warm-up; here there are 50, as in the paper.
 _PAPER_GAN = dict(
     channels=256,
     d_channels=128,
@@ -37,7 +38,7 @@ _PAPER_SEARCH = _PAPER_GAN | dict(
     score_images=5000,
     score_batch=100,
 )
-# From section 5.1; the released code has 5 steps of D per step of G, 10 splits and the EMA.
+# Values from section 5.1; d_steps and is_splits come from the released code.
 _PAPER_TRAINING = _PAPER_GAN | dict(epochs=600, d_steps=5, score_images=50000)
 
 
@@ -46,21 +47,24 @@ class ImageQualitySettings(RunSettings):
     """Settings of FID and Inception Score."""
 
     image_size: int | None = setting(
-        None, "side length of the images in pixels; default: that of the data set", least=1
+        None, "side length of the images in pixels; default: as in the data set", least=1
     )
     features: str = setting(  # choices: EXTRACTORS of moonas.metrics.features
         "classifier",
-        "network behind FID and Inception Score: a classifier trained on the data, or Inception",
+        "network that computes FID and Inception Score: a classifier trained on the data set, or "
+        "Inception",
         ("classifier", "inception"),
     )
     inception_weights: str | None = setting(
         None,
-        "file of pytorch-fid's Inception weights; default: download them if necessary",
+        "file that contains pytorch-fid's Inception weights; default: download them if necessary",
         free=True,  # a checksum of the weights is recorded
     )
     score_images: int = setting(1000, "generated images per evaluation of a generator", least=2)
     score_batch: int = setting(250, "generated images per forward pass of an evaluation", least=2)
-    is_splits: int = setting(1, "splits that the Inception Score is averaged over", least=1)
+    is_splits: int = setting(
+        1, "number of splits of the generated images; the Inception Score is their mean", least=1
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -70,13 +74,15 @@ class ImageQualitySettings(RunSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class GanSettings(ImageQualitySettings):
-    """Settings of networks and their adversarial training. Defaults are small, for digits."""
+    """Settings of the networks and of adversarial training; the defaults are small, for digits."""
 
     channels: int = setting(16, "channels of a generator", least=1)
     d_channels: int = setting(32, "channels of a discriminator", least=2)
     latent: int = setting(48, "length of a latent vector, a multiple of 3", least=3)
     spectral: bool = setting(True, "use spectral normalization in discriminators")
-    scale: float = setting(10.0, "factor that multiplies a discriminator's output", above=0)
+    scale: float = setting(
+        10.0, "factor by which the scores of a discriminator are multiplied", above=0
+    )
     batch: int = setting(32, "real images per discriminator step", least=2)
     generator_batch: int = setting(32, "generated images per generator step", least=2)
     d_steps: int = setting(1, "discriminator steps per generator step", least=1)
@@ -86,7 +92,8 @@ class GanSettings(ImageQualitySettings):
     beta2: float = setting(0.9, "beta2 of Adam", least=0)
     shift: int = setting(
         1,
-        "largest random shift, in pixels, of all images that a discriminator sees; 0 in the paper",
+        "largest random shift of real and generated images, before a discriminator scores them, in "
+        "pixels; 0 in the paper",
         least=0,
     )
     clip: float | None = setting(
@@ -110,14 +117,16 @@ class GanSearchSettings(SearchSettings, GanSettings):
     )
     population: int = setting(
         8,
-        "candidates that survive a generation (P/2); they train together with as many offspring",
+        "candidates that survive a generation (P/2); they train together with P/2 offspring",
         least=2,
     )
     generations: int = setting(
-        9, "generations, including the first, which only evaluates after the warm-up", least=1
+        9,
+        "generations; the first one evaluates the initial population directly after the warm-up",
+        least=1,
     )
     warmup_epochs: int = setting(
-        20, "epochs of the warm-up, whose steps each train a new random candidate", least=0
+        20, "epochs of the warm-up; each of its steps trains a new random candidate", least=0
     )
     epochs: int = setting(10, "training epochs per generation", least=1)
     crossover: float = setting(
@@ -132,22 +141,24 @@ class GanSearchSettings(SearchSettings, GanSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorSettings(GanSearchSettings):
-    """Settings of the search for generators. Defaults are small, for digits."""
+    """Settings of the search for generators; the defaults are small, for digits."""
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"digits": {}, "paper": _PAPER_SEARCH}
 
     initial_discriminator: str | None = setting(
         None,
-        "discriminator that all generators train against: the name of a published one, "
-        f"{SIMPLE!r}, or its edges; default: {DEFAULT_DISCRIMINATOR}",
+        "discriminator that all generators train against: the name of a published discriminator, "
+        f"{SIMPLE_DISCRIMINATOR!r}, or the operations on its edges; default: "
+        f"{DEFAULT_DISCRIMINATOR}",
     )
     from_run: str | None = setting(
         None,
-        "run folder of eagan-discriminator, whose pick replaces initial_discriminator (EAGAN-GD3)",
+        "run folder of eagan-discriminator; the discriminator that it picked replaces "
+        "initial_discriminator (EAGAN-GD3)",
     )
     repeat: int = setting(
         1,
-        "number of times that moonas search eagan runs both stages (2 for EAGAN-GD3)",
+        "how many times moonas search eagan runs both stages (2 for EAGAN-GD3)",
         least=1,
         free=True,  # does not affect either stage
     )
@@ -156,22 +167,22 @@ class GeneratorSettings(GanSearchSettings):
     )
 
     def pipeline(self, stages: list[str]) -> list[str]:
-        """Return both stages, ``repeat`` times; only the first stage if ``coupled``."""
+        """Return the stages to run: both, ``repeat`` times, or only the first if ``coupled``."""
         return stages[:1] if self.coupled else stages * self.repeat
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.coupled:
-            absent = "none, because coupled=True evolves discriminators"
-            none = self.initial_discriminator is None
-            require(none, self, "initial_discriminator", absent)
+            absent = "none, because coupled=True evolves the discriminators"
+            is_default = self.initial_discriminator is None
+            require(is_default, self, "initial_discriminator", absent)
             require(self.repeat == 1, self, "repeat", "1, because coupled=True has a single stage")
             require(not self.from_run, self, "from_run", absent)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DiscriminatorSettings(GanSearchSettings):
-    """Settings of the search for discriminators. Defaults are small, for digits."""
+    """Settings of the search for discriminators; the defaults are small, for digits."""
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "digits": {},
@@ -180,31 +191,37 @@ class DiscriminatorSettings(GanSearchSettings):
 
     generator: str | None = setting(
         None,
-        "generator of all GANs: the name of a published one, or its edges; default: "
+        "generator of all GANs: the name of a published generator, or the operations on its edges; "
+        "default: "
         f"{DEFAULT_GENERATOR}",
     )
     from_run: str | None = setting(
-        None, "run folder of eagan-generator, to start from its best generator and its weights"
+        None,
+        "run folder of eagan-generator; all GANs start with the generator that it picked and with "
+        "its weights",
     )
     generator_epochs: int = setting(
         40,
-        f"epochs that the generator first trains against {DEFAULT_DISCRIMINATOR}; unused with "
-        "from_run",
+        f"epochs in which the generator trains against {DEFAULT_DISCRIMINATOR} before the warm-up; "
+        "unused with from_run",
         least=0,
     )
     weight_resetting: bool = setting(
-        True, "start each generation with copies of the best generator of the last one"
+        True, "start each generation with copies of the best generator of the previous generation"
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        one = self.generator is None or self.from_run is None
-        require(one, self, "generator", "none, because from_run provides the generator")
+        compatible = self.generator is None or self.from_run is None
+        require(compatible, self, "generator", "none, because from_run provides the generator")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings(GanSettings):
-    """Settings of the full training; fields that the search has default to the search's values."""
+    """Settings of the full training of a GAN.
+
+    If the GAN comes from a search, settings that the search also has default to its values.
+    """
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "digits": {},
@@ -220,9 +237,15 @@ class TrainingSettings(GanSettings):
         ),
     }
 
-    generator: str | None = setting(None, "name of a published generator, or its edges")
-    discriminator: str | None = setting(None, "name of a published discriminator, or its edges")
-    epochs: int = setting(200, "passes of the discriminator over the training set", least=1)
+    generator: str | None = setting(
+        None, "name of a published generator, or the operations on its edges"
+    )
+    discriminator: str | None = setting(
+        None, "name of a published discriminator, or the operations on its edges"
+    )
+    epochs: int = setting(
+        200, "number of times that the discriminator trains on the whole training set", least=1
+    )
     average: float = setting(
         0.999, "decay of the exponential moving average of the generator's weights", least=0
     )

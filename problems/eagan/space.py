@@ -1,22 +1,23 @@
 """Search spaces of EAGAN: how a row of integers encodes a generator or a discriminator.
 
-Section 3.2 and figure 1 of the paper describe both spaces; the order of the edges is that of the
-paper's released code. A generator has three Up-Cells and a discriminator has three Down-Cells. A
-cell has five nodes, 0 to 4, and seven edges. Node 0 is the input of the cell and node 4 is its
-output; a node adds up the edges that lead into it. Each edge is one gene, so x has 21 integers,
-cell by cell, with the edges in this order:
+Section 3.2 and figure 1 of the paper describe both spaces; the edges are in the same order as in
+the released code of the paper. A generator has three Up-Cells and a discriminator has three
+Down-Cells. A cell has five nodes, 0 to 4, and seven edges. Node 0 is the input of the cell and node
+4 is its output; a node is the sum of the edges that lead into it. Each edge is one gene, so a row x
+has 21 integers, cell by cell; the edges of a cell are in this order:
 
     Up-Cell     E0: 0-1 up    E1: 0-2 up    E2: 1-3    E3: 2-3    E4: 1-4    E5: 2-4    E6: 3-4
     Down-Cell   E0: 0-1    E1: 0-2    E2: 1-2    E3: 1-3    E4: 0-3    E5: 2-4 down    E6: 3-4 down
 
-A gene is an index into the choices of its edge. Every row within the bounds decodes to a legal
-network because ``decode`` applies these rules:
+A gene is an index into the operations that its edge can have. Every row within the bounds decodes
+to a legal network because ``decode`` applies these rules:
 
-- If all edges into a node are ``none``, the last one becomes an identity. This concerns E3 and E6
-  of an Up-Cell, and E2 and E4 of a Down-Cell; E0 of a Down-Cell cannot be ``none``.
-- If E5 of a Down-Cell is ``none``, the cell keeps the spatial size, and E6 is ``none`` too,
-  whatever its gene is.
-- If the input of a Down-Cell is one pixel wide, both E5 and E6 are ``none``.
+- If every edge into a node is ``none``, the last of them is replaced by an identity. This can
+  change E3 and E6 of an Up-Cell, and E2 and E4 of a Down-Cell; E0 of a Down-Cell cannot be
+  ``none``.
+- If E5 of a Down-Cell is ``none``, the cell keeps the spatial size, and E6 is ``none`` regardless
+  of its gene. The output is then the sum of nodes 2 and 3.
+- If the input of a Down-Cell is a single pixel, E5 and E6 are both ``none``.
 
 Several rows may therefore decode to the same architecture; ``encode`` returns the canonical one.
 There are 147,744 Up-Cells, hence 3.2e15 generators, and 511,488 Down-Cells.
@@ -32,8 +33,8 @@ import numpy as np
 
 from moonas.spaces.graph import Graph
 
-UP = ("nearest", "bilinear", "deconv")
-NORMAL = (
+UP_OPERATIONS = ("nearest", "bilinear", "deconv")
+NORMAL_OPERATIONS = (
     "none",
     "skip_connect",
     "conv_1x1",
@@ -42,10 +43,10 @@ NORMAL = (
     "dil_conv_3x3",
     "dil_conv_5x5",
 )
-DOWN = ("avg_pool", "max_pool", "conv_3x3", "conv_5x5", "dil_conv_3x3", "dil_conv_5x5")
-N_CELLS = 3
+DOWN_OPERATIONS = ("avg_pool", "max_pool", "conv_3x3", "conv_5x5", "dil_conv_3x3", "dil_conv_5x5")
+N_CELLS = 3  # per network
 N_EDGES = 7  # per cell
-SHORT = {
+SHORT_NAMES = {
     "none": "-",
     "skip_connect": "skip",
     "nearest": "near",
@@ -54,26 +55,30 @@ SHORT = {
     "avg_pool": "avg",
     "max_pool": "max",
 }
-SHORT |= {f"conv_{k}x{k}": f"c{k}" for k in (1, 3, 5)}
-SHORT |= {f"dil_conv_{k}x{k}": f"d{k}" for k in (3, 5)}
+SHORT_NAMES |= {f"conv_{k}x{k}": f"c{k}" for k in (1, 3, 5)}
+SHORT_NAMES |= {f"dil_conv_{k}x{k}": f"d{k}" for k in (3, 5)}
 
-CellNames = tuple[tuple[str, ...], ...]  # the operations on the edges of each cell
+CellNames = tuple[tuple[str, ...], ...]  # names of the operations, by cell and edge
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """The operations on the seven edges of each of three cells, by name."""
+    """A generator or a discriminator: the operations on the edges of its three cells.
+
+    Args:
+        cells: names of the operations, three tuples of seven names.
+    """
 
     cells: CellNames
 
     def __str__(self) -> str:
         """Return the short names of the operations, edge by edge; ``-`` stands for ``none``."""
-        return " / ".join(" ".join(SHORT[name] for name in cell) for cell in self.cells)
+        return " / ".join(" ".join(SHORT_NAMES[name] for name in cell) for cell in self.cells)
 
 
 @dataclass(frozen=True)
-class Pair:
-    """A generator and a discriminator that evolve together (coupled search, figure 6)."""
+class ArchitecturePair:
+    """A generator and a discriminator that evolve together in a coupled search (figure 6)."""
 
     generator: Architecture
     discriminator: Architecture
@@ -83,65 +88,65 @@ class Pair:
 
 
 class CellSpace:
-    """Architectures of three cells of one kind.
+    """Search space of networks with three cells, all Up-Cells or all Down-Cells.
 
     Attributes:
-        kind: name of the kind of cell.
-        edges: names of the operations that each edge of a cell can take.
+        kind: "Up-Cell" or "Down-Cell".
+        edge_choices: names of the operations that each edge of a cell can have.
         edge_nodes: start node and end node of each edge.
     """
 
     kind: str = ""
-    edges: tuple[tuple[str, ...], ...] = ()
+    edge_choices: tuple[tuple[str, ...], ...] = ()
     edge_nodes: tuple[tuple[int, int], ...] = ()
 
     def make_legal(self, cells: Iterable[Sequence[str]]) -> CellNames:
-        """Apply the rules of the space to three cells.
+        """Apply the rules that make three cells a legal architecture.
 
         Args:
             cells: names of the operations on the seven edges of each cell.
 
         Returns:
-            Three tuples of names.
+            The legal cells, three tuples of seven names.
         """
         raise NotImplementedError
 
     @property
     def n_choices(self) -> np.ndarray:
         """(21,) number of choices of each gene."""
-        return np.array([len(choices) for choices in self.edges] * N_CELLS)
+        return np.array([len(choices) for choices in self.edge_choices] * N_CELLS)
 
     def decode(self, x: np.ndarray) -> Architecture:
-        """Return the legal architecture that a row of integers, (21,), encodes."""
+        """Return the legal architecture that a row x of integers, (21,), encodes."""
         genes = np.asarray(x).reshape(N_CELLS, N_EDGES).tolist()
-        names = [[self.edges[e][gene] for e, gene in enumerate(cell)] for cell in genes]
+        names = [[self.edge_choices[e][gene] for e, gene in enumerate(cell)] for cell in genes]
         return Architecture(self.make_legal(names))
 
     def encode(self, architecture: Architecture) -> np.ndarray:
-        """Return the canonical row, (21,) int64, of an architecture."""
+        """Return the canonical row of an architecture, (21,) int64."""
         x = []
         for cell in architecture.cells:
-            for choices, name in zip(self.edges, cell, strict=True):
-                x.append(choices.index(name) if name in choices else 0)  # set by a rule, not a gene
+            for choices, name in zip(self.edge_choices, cell, strict=True):
+                x.append(choices.index(name) if name in choices else 0)  # a rule set the operation
         return np.array(x)
 
     def graphs(self, architecture: Architecture) -> list[Graph]:
-        """Return the graph of each cell, from its input 0 to its output 4."""
+        """Return one graph per cell, from node 0 (the input) to node 4 (the output)."""
         graphs = []
         for number, cell in enumerate(architecture.cells):
             edges = tuple(
-                (str(start), str(end), SHORT[name])
+                (str(start), str(end), SHORT_NAMES[name])
                 for name, (start, end) in zip(cell, self.edge_nodes, strict=True)
                 if name != "none"
             )
-            if not any(end == "4" for _, end, _ in edges):  # the output adds up nodes 2 and 3
+            if not any(end == "4" for _, end, _ in edges):  # the output is the sum of nodes 2 and 3
                 edges += (("2", "4", ""), ("3", "4", ""))
             title = f"{self.kind} {number + 1}"
             graphs.append(Graph(title, ("0",), ("1", "2", "3", "4"), edges))
         return graphs
 
     def to_json(self, architecture: Architecture) -> dict[str, Any]:
-        """Return an architecture as a dict of lists that JSON can store."""
+        """Return an architecture as a dict of lists, which can be stored as JSON."""
         return {"cells": [list(cell) for cell in architecture.cells]}
 
     def from_json(self, value: Any) -> Architecture:
@@ -157,10 +162,10 @@ class CellSpace:
         return self.from_names(value["cells"])
 
     def from_names(self, cells: Iterable[Iterable[str]]) -> Architecture:
-        """Return the architecture with these operations.
+        """Return the architecture whose operations have these names.
 
         Args:
-            cells: three lists of seven names.
+            cells: names of the operations, three lists of seven names.
 
         Raises:
             ValueError: the cells are not a legal architecture of this space.
@@ -169,10 +174,10 @@ class CellSpace:
         self._check_n_edges(names)
         for number, cell in enumerate(names):
             for e, name in enumerate(cell):
-                if name not in (*self.edges[e], *self.rule_names(e)):
+                if name not in (*self.edge_choices[e], *self.names_set_by_rules(e)):
                     raise ValueError(
                         f"E{e} of {self.kind} {number + 1} cannot be {name!r}; choose from "
-                        f"{list(self.edges[e])}."
+                        f"{list(self.edge_choices[e])}."
                     )
         for number, (cell, legal) in enumerate(zip(names, self.make_legal(names), strict=True)):
             if cell != legal:
@@ -182,18 +187,18 @@ class CellSpace:
                 )
         return Architecture(names)
 
-    def from_release(self, cells: Sequence[Sequence[int]]) -> Architecture:
-        """Return the architecture with these operations, numbered as in the paper's released code.
+    def from_released_numbers(self, cells: Sequence[Sequence[int]]) -> Architecture:
+        """Return the architecture whose operations have these numbers in the released code.
 
         Args:
-            cells: three lists of seven numbers; -1 on E5 and E6 of a Down-Cell means that the cell
+            cells: three lists of seven numbers; -1 for E5 and E6 of a Down-Cell means that the cell
                 keeps the spatial size.
 
         Raises:
             ValueError: the cells are not a legal architecture of this space.
         """
         self._check_n_edges(cells)
-        names = self.release_names()
+        names = self.names_by_released_number()
         for cell in cells:
             for e, number in enumerate(cell):
                 if not -1 <= number < len(names[e]) or (number == -1 and e not in (5, 6)):
@@ -203,103 +208,130 @@ class CellSpace:
         )
 
     def from_text(self, text: str) -> Architecture:
-        """Parse an architecture whose cells are separated by ``/`` and whose edges by spaces.
+        """Return the architecture that a text describes.
 
         Args:
-            text: an edge is a name, a short name as in ``str(architecture)``, or a number as in
-                :meth:`from_release`.
+            text: operations on the edges, separated by spaces, with ``/`` between cells. All are
+                names, short names as in ``str(architecture)``, or numbers as in
+                :meth:`from_released_numbers`.
 
         Raises:
             ValueError: the text is not a legal architecture of this space.
         """
         cells = [cell.split() for cell in text.split("/")]
         if all(word.removeprefix("-").isdigit() for cell in cells for word in cell):
-            return self.from_release([[int(word) for word in cell] for cell in cells])
-        full_names = {short: name for name, short in SHORT.items()}
+            return self.from_released_numbers([[int(word) for word in cell] for cell in cells])
+        full_names = {short: name for name, short in SHORT_NAMES.items()}
         return self.from_names([[full_names.get(word, word) for word in cell] for cell in cells])
 
     def _check_n_edges(self, cells: Sequence[Sequence[Any]]) -> None:
         n_edges = [len(cell) for cell in cells]
         if n_edges != [N_EDGES] * N_CELLS:
             raise ValueError(
-                f"Expected {N_CELLS} {self.kind}s of {N_EDGES} edges; got {n_edges} edges."
+                f"Expected {N_CELLS} {self.kind}s of {N_EDGES} edges each; got {n_edges} edges."
             )
 
-    def rule_names(self, edge: int) -> tuple[str, ...]:
-        """Return the names that an edge can only get from a rule, not from its gene."""
+    def names_set_by_rules(self, edge: int) -> tuple[str, ...]:
+        """Return the operations that only a rule, but no gene, can place on an edge."""
         return ()
 
-    def release_names(self) -> tuple[tuple[str, ...], ...]:
-        """Return the names of the released code's numbers, edge by edge."""
-        return self.edges
+    def names_by_released_number(self) -> tuple[tuple[str, ...], ...]:
+        """Return the operations of each edge in the order of their released numbers."""
+        return self.edge_choices
 
 
 class GeneratorSpace(CellSpace):
-    """Generators of three Up-Cells."""
+    """Search space of generators, which have three Up-Cells."""
 
     kind = "Up-Cell"
-    edges = (UP, UP, NORMAL, NORMAL, NORMAL, NORMAL, NORMAL)
+    edge_choices = (
+        UP_OPERATIONS,
+        UP_OPERATIONS,
+        NORMAL_OPERATIONS,
+        NORMAL_OPERATIONS,
+        NORMAL_OPERATIONS,
+        NORMAL_OPERATIONS,
+        NORMAL_OPERATIONS,
+    )
     edge_nodes = ((0, 1), (0, 2), (1, 3), (2, 3), (1, 4), (2, 4), (3, 4))
 
     def make_legal(self, cells: Iterable[Sequence[str]]) -> CellNames:
-        """Give nodes 3 and 4 of each cell at least one input edge."""
+        """Ensure that an edge other than ``none`` leads into nodes 3 and 4 of each cell."""
         legal = []
         for cell in map(list, cells):
-            _require_an_edge(cell, (2, 3))
-            _require_an_edge(cell, (4, 5, 6))
+            _ensure_an_input(cell, (2, 3))
+            _ensure_an_input(cell, (4, 5, 6))
             legal.append(tuple(cell))
         return tuple(legal)
 
 
 class DiscriminatorSpace(CellSpace):
-    """Discriminators of three Down-Cells, for images of one size.
+    """Search space of discriminators, which have three Down-Cells, for one image size.
 
     Args:
         side: side length of the images in pixels.
     """
 
     kind = "Down-Cell"
-    edges = (NORMAL[1:], NORMAL, NORMAL, NORMAL, NORMAL, (*DOWN, "none"), DOWN)
+    edge_choices = (
+        NORMAL_OPERATIONS[1:],
+        NORMAL_OPERATIONS,
+        NORMAL_OPERATIONS,
+        NORMAL_OPERATIONS,
+        NORMAL_OPERATIONS,
+        (*DOWN_OPERATIONS, "none"),
+        DOWN_OPERATIONS,
+    )
     edge_nodes = ((0, 1), (0, 2), (1, 2), (1, 3), (0, 3), (2, 4), (3, 4))
 
     def __init__(self, side: int) -> None:
         self.side = side
 
     def make_legal(self, cells: Iterable[Sequence[str]]) -> CellNames:
-        """Give every node at least one input edge, and never halve a single pixel."""
-        side, legal = halve_side(self.side), []  # the first block halves the images
+        """Ensure that every node has an input, and that no single pixel is downsampled."""
+        side, legal = halve_side(self.side), []  # the first block halves the side length
         for cell in map(list, cells):
-            _require_an_edge(cell, (1, 2))
-            _require_an_edge(cell, (3, 4))
+            _ensure_an_input(cell, (1, 2))
+            _ensure_an_input(cell, (3, 4))
             if side == 1 or cell[5] == "none":
                 cell[5] = cell[6] = "none"
             else:
-                if cell[6] == "none":  # cannot come from a row, only from a user's text or file
+                if cell[6] == "none":  # possible in a text or a file, not in a row
                     cell[6] = cell[5]
                 side = halve_side(side)
             legal.append(tuple(cell))
         return tuple(legal)
 
-    def rule_names(self, edge: int) -> tuple[str, ...]:
+    def names_set_by_rules(self, edge: int) -> tuple[str, ...]:
         return ("none",) if edge == 6 else ()
 
-    def release_names(self) -> tuple[tuple[str, ...], ...]:
-        return (NORMAL, NORMAL, NORMAL, NORMAL, NORMAL, DOWN, DOWN)
+    def names_by_released_number(self) -> tuple[tuple[str, ...], ...]:
+        return (
+            NORMAL_OPERATIONS,
+            NORMAL_OPERATIONS,
+            NORMAL_OPERATIONS,
+            NORMAL_OPERATIONS,
+            NORMAL_OPERATIONS,
+            DOWN_OPERATIONS,
+            DOWN_OPERATIONS,
+        )
 
 
 def halve_side(side: int) -> int:
-    """Return the side length in pixels after a down-sampling; odd sides are rounded up."""
+    """Return half of a side length in pixels, rounded up."""
     return -(-side // 2)
 
 
-def _require_an_edge(cell: list[str], edges: Sequence[int]) -> None:
-    """Make the last of these edges an identity if all of them are ``none``, in place."""
+def _ensure_an_input(cell: list[str], edges: Sequence[int]) -> None:
+    """Replace the last of these edges by an identity, in place, if all of them are ``none``."""
     if all(cell[e] == "none" for e in edges):
         cell[edges[-1]] = "skip_connect"
 
 
 class PairSpace:
-    """Pairs of a generator and a discriminator; x has 42 integers, those of the generator first.
+    """Search space of pairs of a generator and a discriminator.
+
+    A row x has 42 integers: the 21 genes of the generator, then the 21 genes of the discriminator.
 
     Args:
         side: side length of the images in pixels.
@@ -313,37 +345,39 @@ class PairSpace:
         """(42,) number of choices of each gene."""
         return np.concatenate([self.generators.n_choices, self.discriminators.n_choices])
 
-    def decode(self, x: np.ndarray) -> Pair:
-        """Return the pair that a row of integers, (42,), encodes."""
+    def decode(self, x: np.ndarray) -> ArchitecturePair:
+        """Return the pair that a row x of integers, (42,), encodes."""
         generator, discriminator = np.split(np.asarray(x), 2)
-        return Pair(self.generators.decode(generator), self.discriminators.decode(discriminator))
+        return ArchitecturePair(
+            self.generators.decode(generator), self.discriminators.decode(discriminator)
+        )
 
-    def encode(self, pair: Pair) -> np.ndarray:
-        """Return the canonical row, (42,) int64, of a pair."""
+    def encode(self, pair: ArchitecturePair) -> np.ndarray:
+        """Return the canonical row of a pair, (42,) int64."""
         generator = self.generators.encode(pair.generator)
         return np.concatenate([generator, self.discriminators.encode(pair.discriminator)])
 
-    def graphs(self, pair: Pair) -> list[Graph]:
-        """Return the graphs of the generator's cells, then those of the discriminator's."""
+    def graphs(self, pair: ArchitecturePair) -> list[Graph]:
+        """Return one graph per cell of the generator, then one per cell of the discriminator."""
         generator = self.generators.graphs(pair.generator)
         return generator + self.discriminators.graphs(pair.discriminator)
 
-    def to_json(self, pair: Pair) -> dict[str, Any]:
-        """Return a pair as a dict that JSON can store."""
+    def to_json(self, pair: ArchitecturePair) -> dict[str, Any]:
+        """Return a pair as a dict, which can be stored as JSON."""
         return {
             "generator": self.generators.to_json(pair.generator),
             "discriminator": self.discriminators.to_json(pair.discriminator),
         }
 
-    def from_json(self, value: Any) -> Pair:
+    def from_json(self, value: Any) -> ArchitecturePair:
         """Return the pair that :meth:`to_json` stored.
 
         Raises:
-            ValueError: the value is not a pair of legal architectures.
+            ValueError: the value does not describe a pair of legal architectures.
         """
         if not isinstance(value, dict) or set(value) != {"generator", "discriminator"}:
-            raise ValueError(f"Expected a generator and a discriminator; got {value!r}.")
-        return Pair(
+            raise ValueError(f"Expected the keys generator and discriminator; got {value!r}.")
+        return ArchitecturePair(
             self.generators.from_json(value["generator"]),
             self.discriminators.from_json(value["discriminator"]),
         )

@@ -1,4 +1,4 @@
-"""Adversarial training with the hinge loss and Adam, which can switch networks at each step."""
+"""Adversarial training with the hinge loss and Adam, on pairs of networks that may change."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from moonas.training.sgd import load_training_state, step_if_finite, training_st
 ADVICE = "Lower learning_rate and d_learning_rate, or set clip."
 
 Generate = Callable[[Tensor], Tensor]  # latent vectors (b, latent) -> images (b, c, h, w)
-Score = Callable[[Tensor], Tensor]  # images (b, c, h, w) -> (b,), positive for real images
-Trained = Mapping[str, tuple[nn.Module, torch.optim.Optimizer]]  # name -> network, its optimizer
+Score = Callable[[Tensor], Tensor]  # images (b, c, h, w) -> scores (b,)
+TrainedNetworks = Mapping[
+    str, tuple[nn.Module, torch.optim.Optimizer]
+]  # name -> network and optimizer
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Recipe:
     """Hyperparameters of adversarial training.
 
     Args:
-        batch: number of real images, and of generated ones, per discriminator step.
+        batch: number of real images per discriminator step, which uses as many generated images.
         generator_batch: number of generated images per generator step.
         d_steps: discriminator steps per generator step.
         latent: length of a latent vector.
@@ -36,8 +38,9 @@ class Recipe:
         d_learning_rate: learning rate of discriminators.
         beta1: beta1 of Adam.
         beta2: beta2 of Adam.
-        clip: largest norm of a gradient; None for no clipping.
-        shift: largest random shift, in pixels, of all images that discriminators see.
+        clip: largest gradient norm, to which larger gradients are clipped; None for no clipping.
+        shift: largest random shift of real and generated images, before a discriminator scores
+            them, in pixels.
     """
 
     batch: int
@@ -52,11 +55,11 @@ class Recipe:
     shift: int
 
     def optimizer(self, net: nn.Module) -> torch.optim.Adam:
-        """Return Adam for a generator."""
+        """Return the optimizer of a generator."""
         return self._adam(net, self.learning_rate)
 
     def d_optimizer(self, net: nn.Module) -> torch.optim.Adam:
-        """Return Adam for a discriminator."""
+        """Return the optimizer of a discriminator."""
         return self._adam(net, self.d_learning_rate)
 
     def _adam(self, net: nn.Module, learning_rate: float) -> torch.optim.Adam:
@@ -69,9 +72,10 @@ class TrainingPair:
 
     Args:
         generate: function from latent vectors (b, latent) to images (b, c, h, w).
-        score: function from images to scores (b,), which are positive for real images.
+        score: function from images (b, c, h, w) to scores (b,); a positive score classifies an
+            image as real.
         optimizer: optimizer of the generator; None if the generator stays fixed.
-        weights: parameters of the generator that the optimizer updates.
+        weights: parameters of the generator, which the optimizer updates.
     """
 
     generate: Generate
@@ -82,12 +86,12 @@ class TrainingPair:
 
 @dataclass
 class RandomStreams:
-    """Random generators of a training run, all on the CPU so that devices agree.
+    """Random generators of a training run, on the CPU: every device gets the same random numbers.
 
     Args:
-        batches: shuffles and shifts images.
-        noise: samples latent vectors.
-        paths: samples architectures.
+        batches: random generator that shuffles and shifts images.
+        noise: random generator that samples latent vectors.
+        paths: random generator that samples architectures.
     """
 
     batches: torch.Generator
@@ -96,65 +100,71 @@ class RandomStreams:
 
     @classmethod
     def from_seed(cls, seed: int, purpose: str) -> RandomStreams:
-        """Return independent streams for one purpose of a run."""
+        """Return independent random generators, which depend on the seed and the purpose."""
         return cls(*(generator(seed, purpose, name) for name in cls.__dataclass_fields__))
 
     def state(self) -> dict[str, Tensor]:
-        """Return the states of all streams as a flat dict of tensors."""
+        """Return the states of all random generators as a flat dict of tensors."""
         return {
             f"rng.{name}": getattr(self, name).get_state() for name in self.__dataclass_fields__
         }
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore what :meth:`state` returned."""
+        """Restore the states that :meth:`state` returned."""
         for name in self.__dataclass_fields__:
             getattr(self, name).set_state(state[f"rng.{name}"])
 
 
-def adversarial_state(trained: Trained, streams: RandomStreams) -> dict[str, Tensor]:
-    """Return networks, optimizers and random streams as a flat dict of tensors.
+def adversarial_state(networks: TrainedNetworks, streams: RandomStreams) -> dict[str, Tensor]:
+    """Return the state of networks, optimizers and random streams as a flat dict of tensors.
 
     Args:
-        trained: network and optimizer by name.
+        networks: networks and their optimizers, by name.
         streams: random streams of the run.
     """
     tensors = streams.state()
-    for name, pair in trained.items():
+    for name, pair in networks.items():
         tensors |= training_state(*pair, f"{name}.")
     return tensors
 
 
 def load_adversarial_state(
-    trained: Trained, streams: RandomStreams, state: Mapping[str, Tensor]
+    networks: TrainedNetworks, streams: RandomStreams, state: Mapping[str, Tensor]
 ) -> None:
-    """Restore what :func:`adversarial_state` returned, in place."""
-    for name, pair in trained.items():
+    """Restore the state that :func:`adversarial_state` returned, in place."""
+    for name, pair in networks.items():
         load_training_state(*pair, state, f"{name}.")
     streams.load_state(state)
 
 
 @dataclass(frozen=True)
 class AdversarialReport(TrainingReport):
-    """Report of adversarial training, with the losses ``d_loss`` and ``g_loss``.
+    """Report of adversarial training; its losses are ``d_loss`` and ``g_loss``.
 
     Args:
-        losses: mean of each loss, see :class:`~moonas.training.report.TrainingReport`.
-        steps: number of discriminator steps.
-        skipped: number of skipped steps of both kinds.
-        g_steps: number of generator steps.
+        losses: mean of each loss over the steps, see
+            :class:`~moonas.training.report.TrainingReport`.
+        steps: number of discriminator steps that were not skipped.
+        skipped: number of skipped steps of the generators and discriminators.
+        g_steps: number of generator steps that were not skipped.
     """
 
     g_steps: int
 
     def as_dict(self) -> dict[str, float]:
-        """Return the numbers as a journal records them."""
+        """Return the report as a dict, which a journal can record."""
         return {"steps": self.steps, "g_steps": self.g_steps} | super().as_dict()
 
     @classmethod
     def from_losses(
         cls, d_losses: Sequence[float | None], g_losses: Sequence[float | None]
     ) -> AdversarialReport:
-        """Return the report of all steps; the loss of a skipped step is None."""
+        """Return the report of a training.
+
+        Args:
+            d_losses: loss of each discriminator step; None for a skipped step.
+            g_losses: loss of each generator step; None for a skipped step.
+        """
         d, g = ([x for x in losses if x is not None] for losses in (d_losses, g_losses))
         means = {
             name: float(np.mean(losses)) if losses else math.nan
@@ -164,19 +174,24 @@ class AdversarialReport(TrainingReport):
         return cls(means, len(d), skipped, len(g))
 
 
-def d_hinge(real: Tensor, fake: Tensor) -> Tensor:
-    """Return the discriminator's hinge loss from its scores of real and generated images, (b,)."""
+def discriminator_hinge_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """Return the hinge loss of a discriminator.
+
+    Args:
+        real: scores of real images, (b,).
+        fake: scores of generated images, (b,).
+    """
     return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
 
 
-def g_hinge(fake: Tensor) -> Tensor:
-    """Return the generator's hinge loss from the scores of its images, (b,)."""
+def generator_hinge_loss(fake: Tensor) -> Tensor:
+    """Return the hinge loss of a generator from the scores of its images, (b,)."""
     return -fake.mean()
 
 
 def train_adversarially(
     images: Tensor,
-    draw: Callable[[], TrainingPair],
+    sample_pair: Callable[[], TrainingPair],
     discriminator: nn.Module,
     d_optimizer: torch.optim.Optimizer,
     recipe: Recipe,
@@ -184,31 +199,34 @@ def train_adversarially(
     epochs: int,
     *,
     on_epoch: Callable[[int], None] | None = None,
-    after: Callable[[], None] | None = None,
+    after_generator_step: Callable[[], None] | None = None,
 ) -> AdversarialReport:
-    """Train pairs of a generator and a discriminator; each generator step draws a new pair.
+    """Train pairs of a generator and a discriminator.
 
-    In each epoch the discriminators see all real images once, in random order; the last ones are
-    left out if they do not fill a batch. Weights that a step does not use get no gradient and do
-    not change. A step whose loss or gradient is not finite is skipped.
+    A new pair is sampled after each generator step.
+
+    In each epoch, the discriminator steps use all real images once, in random order, except for the
+    last images if they do not fill a batch. A step does not change weights that its networks do not
+    use. A step is skipped if its loss or its gradient is not finite.
 
     Args:
         images: (n, c, h, w) real images in [-1, 1], on the device of the networks.
-        draw: function that returns the :class:`TrainingPair` of the next steps.
-        discriminator: module whose parameters ``d_optimizer`` updates.
-        d_optimizer: optimizer of the discriminators.
+        sample_pair: function that returns a :class:`TrainingPair`, which trains for ``d_steps``
+            discriminator steps and one generator step.
+        discriminator: discriminator or supernet that contains the weights of all discriminators.
+        d_optimizer: optimizer of ``discriminator``.
         recipe: hyperparameters.
         streams: random streams.
         epochs: number of epochs.
-        on_epoch: function of the number of completed epochs, called before each epoch and at the
-            end.
-        after: function called after each generator step.
+        on_epoch: function that is called with the number of completed epochs, before each epoch and
+            after the last.
+        after_generator_step: function that is called after each generator step.
 
     Returns:
-        The report of all epochs.
+        The report of the training.
 
     Raises:
-        ValueError: an epoch is too short for a generator step.
+        ValueError: an epoch has fewer than ``d_steps`` discriminator steps.
     """
     d_losses: list[float | None] = []
     g_losses: list[float | None] = []
@@ -216,32 +234,34 @@ def train_adversarially(
     size = min(recipe.batch, len(images))
     if len(images) // size < recipe.d_steps:
         raise ValueError(
-            f"d_steps={recipe.d_steps} is invalid: {len(images)} images in batches of {size} give "
-            f"{len(images) // size} steps per epoch, so generators would never train. Lower "
-            "d_steps or batch."
+            f"d_steps={recipe.d_steps} is invalid: {len(images)} images in batches of {size} "
+            f"result in {len(images) // size} steps per epoch, so no generator would ever train. "
+            "Lower d_steps or batch."
         )
-    for done in range(epochs):
+    for epoch in range(epochs):
         if on_epoch is not None:
-            on_epoch(done)
+            on_epoch(epoch)
         order = torch.randperm(len(images), generator=streams.batches).to(images.device)
         pair = None
         for step, rows in enumerate(torch.split(order[: len(order) // size * size], size)):
-            pair = pair or draw()
+            pair = pair or sample_pair()
             with torch.no_grad():
                 fake = pair.generate(_sample_latents(size, recipe, streams, images))
             real = shift_images(images[rows], recipe, streams)
             fake = shift_images(fake, recipe, streams)
-            loss = d_hinge(*score_both(pair.score, real, fake, discriminator))
+            loss = discriminator_hinge_loss(
+                *score_real_and_fake(pair.score, real, fake, discriminator)
+            )
             d_losses.append(step_if_finite(loss, d_optimizer, d_weights, recipe.clip))
             if (step + 1) % recipe.d_steps:
                 continue
             if pair.optimizer is not None:
                 latents = _sample_latents(recipe.generator_batch, recipe, streams, images)
                 fake = pair.generate(latents)
-                loss = g_hinge(pair.score(shift_images(fake, recipe, streams)))
+                loss = generator_hinge_loss(pair.score(shift_images(fake, recipe, streams)))
                 g_losses.append(step_if_finite(loss, pair.optimizer, pair.weights, recipe.clip))
-                if after is not None:
-                    after()
+                if after_generator_step is not None:
+                    after_generator_step()
             pair = None
     if on_epoch is not None:
         on_epoch(epochs)
@@ -251,13 +271,13 @@ def train_adversarially(
 def shift_images(images: Tensor, recipe: Recipe, streams: RandomStreams) -> Tensor:
     """Shift each image at random by up to ``recipe.shift`` pixels; black pixels fill the border.
 
-    Real and generated images are shifted alike, so discriminators cannot memorize a small training
-    set and generators do not learn to shift their images (Zhao et al., NeurIPS 2020).
+    Shifts keep a discriminator from memorizing a small training set. Generated images are shifted
+    as well as real images, so that generators do not learn to shift (Zhao et al., NeurIPS 2020).
 
     Args:
         images: (n, c, h, w) in [-1, 1].
         recipe: hyperparameters.
-        streams: random streams, of which ``batches`` is used.
+        streams: random streams; ``batches`` provides the shifts.
     """
     if not recipe.shift:
         return images
@@ -265,13 +285,13 @@ def shift_images(images: Tensor, recipe: Recipe, streams: RandomStreams) -> Tens
     return shifted - 1
 
 
-def score_both(
+def score_real_and_fake(
     score: Score, real: Tensor, fake: Tensor, discriminator: nn.Module
 ) -> Sequence[Tensor]:
-    """Return the scores of real images and those of generated images.
+    """Return the scores of real images and the scores of generated images.
 
-    A single forward pass computes both, unless the discriminator has batch normalization, with
-    which a score depends on the other images of its batch.
+    Both are scored in the same forward pass, unless the discriminator has batch normalization,
+    which makes a score depend on the other images of the batch.
     """
     if any(isinstance(m, nn.BatchNorm2d) for m in discriminator.modules()):
         return score(real), score(fake)

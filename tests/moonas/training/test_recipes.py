@@ -129,7 +129,7 @@ def test_the_loss_is_the_weighted_sum_of_both_classifiers_with_label_smoothing(s
 
 @pytest.mark.parametrize("rates", [[0, 0.3], [0, 0.15, 0.3]])
 def test_the_path_dropout_rate_increases_linearly_until_the_last_epoch(few_digits, rates):
-    options = EVERYTHING | dict(epochs=len(rates), architecture="CARS_A", image_size=32)
+    options = ALL_OPTIONS | dict(epochs=len(rates), architecture="CARS_A", image_size=32)
     trainer, recorded = build(data=few_digits, **options).start(1), []
     set_drop_path = trainer.network.set_drop_path
     trainer.network.set_drop_path = lambda rate, rng: (

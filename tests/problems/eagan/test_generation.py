@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from moonas.problems.eagan.generation import (
-    CEILINGS,
+    MAX_FIDS,
     ImageQuality,
     quality_columns,
 )
@@ -17,12 +17,12 @@ from moonas.metrics.frechet import FrechetDistance, moments
 from moonas.nets.devices import resolve_device
 from moonas.nets.randomness import generator
 
-N = 300  # images per evaluation
+N_IMAGES = 300  # per evaluation
 
 
 @pytest.fixture(scope="module")
 def settings(tiny):
-    return ImageQualitySettings(score_images=N, device=tiny["device"])
+    return ImageQualitySettings(score_images=N_IMAGES, device=tiny["device"])
 
 
 @pytest.fixture(scope="module")
@@ -37,23 +37,23 @@ def load_quality(settings, **options):
 
 
 def evaluate(quality, images):
-    """Evaluate a 'generator' whose latent vectors are the indices of these images."""
+    """Evaluate images as if a generator had produced them; latent vectors are their indices."""
     images = images.to(quality.device)
-    rows = torch.arange(len(images), dtype=torch.float32, device=quality.device)[:, None]
-    return quality.evaluate(lambda z: images[z[:, 0].long()], rows)
+    indices = torch.arange(len(images), dtype=torch.float32, device=quality.device)[:, None]
+    return quality.evaluate(lambda z: images[z[:, 0].long()], indices)
 
 
-def noise(n=N):
+def noise_images(n=N_IMAGES):
     return 2 * torch.rand(n, 1, 8, 8, generator=generator(0, "noise")) - 1
 
 
-def unseen():
-    """Images of the test set, in [-1, 1]."""
+def images_of_test_set():
+    """Return the images of the test set, with pixels in [-1, 1]."""
     data = load("digits")
     return 2 * denormalize(data, data.test_images) - 1
 
 
-def test_images_are_the_whole_training_set_in_minus_1_to_1(quality):
+def test_images_are_the_whole_training_set_scaled_to_minus_1_to_1(quality):
     images, data = quality.images.cpu(), load("digits")
     assert images.shape == (1437, 1, 8, 8) and quality.classes == data.classes
     assert images.min() == -1 and images.max() == 1
@@ -68,85 +68,97 @@ def test_the_training_images_have_an_fid_of_0(quality):
     assert 1 / scores["inverse_is"] > 8  # of 10 classes
 
 
-def test_fid_grows_with_noise(quality):
-    mixed = [unseen() + share * (noise(360) - unseen()) for share in (0, 0.1, 0.2, 0.4)]
+def test_fid_increases_with_the_share_of_noise(quality):
+    mixed = [
+        images_of_test_set() + share * (noise_images(360) - images_of_test_set())
+        for share in (0, 0.1, 0.2, 0.4)
+    ]
     fids = [evaluate(quality, images)["fid"] for images in mixed]
     assert fids == sorted(fids) and fids[0] < 1 and fids[-1] > 10
 
 
-def test_fid_grows_if_classes_are_missing(quality):
+def test_fid_increases_with_the_number_of_missing_classes(quality):
     images, labels = quality.images.cpu(), load("digits").labels
     fids = [evaluate(quality, images[labels < k])["fid"] for k in (9, 5, 2, 1)]
     assert fids == sorted(fids) and fids[-1] > 10
 
 
-def test_fid_equals_that_of_the_extractors_features(quality):
+def test_fid_equals_the_frechet_distance_of_the_extracted_features(quality):
     features, _ = quality.extract((quality.images + 1) / 2)
-    generated, _ = quality.extract((noise().to(quality.device) + 1) / 2)
-    expected = min(FrechetDistance(moments(features))(generated), CEILINGS["classifier"])
-    assert evaluate(quality, noise())["fid"] == pytest.approx(expected, rel=1e-3)
+    generated, _ = quality.extract((noise_images().to(quality.device) + 1) / 2)
+    expected = min(FrechetDistance(moments(features))(generated), MAX_FIDS["classifier"])
+    assert evaluate(quality, noise_images())["fid"] == pytest.approx(expected, rel=1e-3)
 
 
 def test_identical_images_have_nan_scores(quality):
-    scores = evaluate(quality, quality.images[:1].repeat(N, 1, 1, 1))
+    scores = evaluate(quality, quality.images[:1].repeat(N_IMAGES, 1, 1, 1))
     assert np.isnan(scores["fid"]) and np.isnan(scores["inverse_is"])
 
 
 def test_nearly_identical_images_have_an_inception_score_of_1_and_one_class(quality):
-    scores = evaluate(quality, quality.images[:1].cpu() + 0.02 * noise())
+    scores = evaluate(quality, quality.images[:1].cpu() + 0.02 * noise_images())
     assert scores["inverse_is"] == pytest.approx(1, abs=1e-4)
     assert sorted(scores["shares"])[-2:] == [0, 1]
-    assert evaluate(quality, unseen())["fid"] < scores["fid"] <= CEILINGS["classifier"]
+    assert evaluate(quality, images_of_test_set())["fid"] < scores["fid"] <= MAX_FIDS["classifier"]
 
 
-def test_fid_is_limited_to_its_ceiling(quality):
-    assert evaluate(quality, 1e4 * noise())["fid"] == CEILINGS["classifier"]
+def test_fid_is_at_most_its_worst_value(quality):
+    assert evaluate(quality, 1e4 * noise_images())["fid"] == MAX_FIDS["classifier"]
 
 
-def test_shares_of_all_classes_sum_to_1(quality):
-    for images in (unseen(), noise(), noise(2)):
+def test_the_shares_of_all_classes_sum_to_1(quality):
+    for images in (images_of_test_set(), noise_images(), noise_images(2)):
         shares = evaluate(quality, images)["shares"]
         assert shares.shape == (10,) and shares.sum() == pytest.approx(1)
 
 
-@pytest.mark.parametrize("value", [torch.nan, torch.inf, 3e38])  # features overflow at 3e38
-def test_a_single_image_that_is_not_finite_makes_the_scores_nan(quality, value):
-    images = noise()
+@pytest.mark.parametrize(
+    "value", [torch.nan, torch.inf, 3e38]
+)  # pixels of 3e38 make the features overflow
+def test_a_single_image_with_non_finite_pixels_makes_the_scores_nan(quality, value):
+    images = noise_images()
     images[7] = value
     scores = evaluate(quality, images)
     assert np.isnan([scores["fid"], scores["inverse_is"]]).all() and len(scores["shares"]) == 0
 
 
 def test_scores_do_not_depend_on_the_batch_size(settings, quality):
-    in_sevens = load_quality(replace(settings, score_batch=7))
-    one, other = evaluate(quality, unseen()), evaluate(in_sevens, unseen())
-    assert one["fid"] == pytest.approx(other["fid"], rel=1e-4)
-    assert one["inverse_is"] == pytest.approx(other["inverse_is"], rel=1e-4)
+    with_batches_of_7 = load_quality(replace(settings, score_batch=7))
+    scores, scores_with_batches_of_7 = (
+        evaluate(quality, images_of_test_set()),
+        evaluate(with_batches_of_7, images_of_test_set()),
+    )
+    assert scores["fid"] == pytest.approx(scores_with_batches_of_7["fid"], rel=1e-4)
+    assert scores["inverse_is"] == pytest.approx(scores_with_batches_of_7["inverse_is"], rel=1e-4)
 
 
-def test_inception_scores_are_means_over_the_splits(settings, quality):
-    # zeros, ones and some twos
-    by_class = quality.images.cpu()[load("digits").labels.argsort()][:N]
-    one_split = evaluate(quality, by_class)["inverse_is"]
-    three_splits = evaluate(load_quality(replace(settings, is_splits=3)), by_class)["inverse_is"]
-    assert one_split < three_splits  # each split has fewer classes
+def test_the_inception_score_is_the_mean_over_the_splits(settings, quality):
+    # the digits 0, 1 and some of the digits 2, in this order
+    images_by_class = quality.images.cpu()[load("digits").labels.argsort()][:N_IMAGES]
+    one_split = evaluate(quality, images_by_class)["inverse_is"]
+    three_splits = evaluate(load_quality(replace(settings, is_splits=3)), images_by_class)[
+        "inverse_is"
+    ]
+    assert one_split < three_splits  # each split contains fewer classes
 
 
-def test_the_final_evaluation_compares_with_the_test_set_but_trains_on_the_training_set(
-    settings, quality
-):
-    final = load_quality(settings, final=True)
-    assert evaluate(final, unseen())["fid"] < 1e-3 < evaluate(quality, unseen())["fid"]
-    assert torch.equal(final.images, quality.images)
+def test_fid_relative_to_the_test_set_leaves_the_training_images_unchanged(settings, quality):
+    test_quality = load_quality(settings, use_test_set=True)
+    assert (
+        evaluate(test_quality, images_of_test_set())["fid"]
+        < 1e-3
+        < evaluate(quality, images_of_test_set())["fid"]
+    )
+    assert torch.equal(test_quality.images, quality.images)
 
 
-def test_loading_twice_loads_once(quality):
+def test_a_second_call_of_load_does_nothing(quality):
     images, distance = quality.images, quality.distance
     quality.load()
     assert quality.images is images and quality.distance is distance
 
 
-def test_fingerprints_of_other_features_are_rejected(settings, quality):
+def test_the_fingerprint_of_another_feature_network_is_rejected(settings, quality):
     fingerprint = quality.fingerprint
     assert fingerprint.dtype == torch.uint8 and fingerprint.shape == (32,)
     quality.check_fingerprint(fingerprint)
@@ -156,7 +168,7 @@ def test_fingerprints_of_other_features_are_rejected(settings, quality):
 
 
 @pytest.mark.parametrize("name", ["digits", "/data/of mine/cells", "/data/of mine/cells/"])
-def test_columns_name_the_features_and_have_the_worst_value_as_upper_bound(name):
+def test_units_name_the_feature_network_and_upper_bounds_are_the_worst_values(name):
     info = DataInfo(name, 10, 1, 8 if name == "digits" else 32)
     fid, inverse_is = quality_columns(ImageQualitySettings(), info)
     unit = "digits classifier" if name == "digits" else "cells classifier"
@@ -170,13 +182,13 @@ def test_columns_name_the_features_and_have_the_worst_value_as_upper_bound(name)
     assert fid.unit == inverse_is.unit == "inception" and fid.worst == 1000
 
 
-def test_columns_name_the_size_of_resized_images():
+def test_units_name_the_size_of_resized_images():
     for name, side, text in (("digits", 16, "digits 16x16"), ("/some/cells", 8, "cells 8x8")):
         fid, _ = quality_columns(ImageQualitySettings(), DataInfo(name, 10, 1, side))
         assert fid.unit == f"{text} classifier"
 
 
-def test_extractor_and_columns_have_the_same_name(settings, quality):
+def test_the_unit_of_the_columns_is_the_name_of_the_extractor(settings, quality):
     assert quality_columns(settings, quality.info)[0].unit == quality.extract.name
 
 
@@ -191,7 +203,7 @@ def test_extractor_and_columns_have_the_same_name(settings, quality):
         (dict(features="vgg"), "features='vgg' is unknown; choose from"),
     ],
 )
-def test_invalid_settings_are_rejected_by_name(options, message):
+def test_errors_about_invalid_settings_name_the_setting(options, message):
     with pytest.raises(ValueError, match=message):
         ImageQualitySettings(**options)
     ImageQualitySettings(score_images=20, is_splits=10)

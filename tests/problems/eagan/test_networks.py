@@ -23,7 +23,7 @@ from moonas.nets.counting import count_macs, count_params
 SHAPE = dict(channels=4, latent=6, side=16, in_channels=1)
 
 
-def images(*shape, seed=0):
+def random_images(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
@@ -35,7 +35,7 @@ def images(*shape, seed=0):
         ("AdversarialNAS_G", 32, 8_846_851, 2_678_095_872),
     ],
 )
-def test_published_generators_have_the_sizes_of_the_papers(name, side, params, macs):
+def test_published_generators_have_the_sizes_stated_in_the_papers(name, side, params, macs):
     shape = dict(channels=256, latent=120, side=side, in_channels=3)
     assert generator_cost(zoo.generator(name), **shape) == (params, macs)
 
@@ -48,7 +48,9 @@ def test_published_generators_have_the_sizes_of_the_papers(name, side, params, m
         ("AutoGAN_D", 1_053_824, 272_072_832, None),
     ],
 )
-def test_published_discriminators_have_the_sizes_of_the_papers(name, params, macs_32, macs_48):
+def test_published_discriminators_have_the_sizes_stated_in_the_papers(
+    name, params, macs_32, macs_48
+):
     shape = dict(channels=128, in_channels=3)
     architecture = zoo.discriminator(name)
     assert discriminator_cost(architecture, side=32, **shape) == (params, macs_32)
@@ -56,7 +58,7 @@ def test_published_discriminators_have_the_sizes_of_the_papers(name, params, mac
 
 
 @pytest.mark.parametrize("side", [8, 24, 32])
-def test_costs_in_closed_form_equal_those_of_the_built_networks(side):
+def test_computed_costs_equal_the_costs_counted_on_built_networks(side):
     shape = dict(channels=3, latent=6, side=side, in_channels=2)
     for x in uniform_rows(GeneratorSpace().n_choices, 6):
         architecture = GeneratorSpace().decode(x)
@@ -71,13 +73,13 @@ def test_costs_in_closed_form_equal_those_of_the_built_networks(side):
         assert cost == (count_params(net), count_macs(net, 2, side, side))
 
 
-def test_the_simple_discriminator_has_the_size_of_the_released_one():
+def test_the_simple_discriminator_has_the_size_of_the_released_code():
     net = SimpleDiscriminator(32)
     assert count_params(net) == 921_920
     assert count_macs(net, 3, 32, 32) == 14_680_192
 
 
-def test_supernets_have_the_expected_size():
+def test_supernets_have_the_expected_numbers_of_parameters():
     with torch.device("meta"):
         assert count_params(SuperGenerator()) == 72_776_963
         assert count_params(SuperDiscriminator(spectral=False)) == 23_806_592
@@ -91,8 +93,8 @@ def test_spectral_normalization_adds_no_parameters():
 
 def test_every_weight_of_a_discriminator_has_spectral_norm_one():
     net = Discriminator(zoo.discriminator("EAGAN_D_C"), channels=4)
-    for _ in range(50):  # one power iteration a pass
-        net(images(2, 3, 32, 32))
+    for _ in range(50):  # each forward pass runs one power iteration
+        net(random_images(2, 3, 32, 32))
     net.eval()
     layers = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     assert len(layers) > 8
@@ -102,11 +104,11 @@ def test_every_weight_of_a_discriminator_has_spectral_norm_one():
 
 
 @pytest.mark.parametrize("side", [8, 32, 48])
-def test_networks_support_images_of_every_side(side):
+def test_networks_support_different_image_sizes(side):
     shape = dict(channels=2, latent=3, side=side, in_channels=3)
     spaces = GeneratorSpace(), DiscriminatorSpace(side)
     for x, y in zip(*(uniform_rows(space.n_choices, 3) for space in spaces), strict=True):
-        generated = Generator(GeneratorSpace().decode(x), **shape)(images(2, 3))
+        generated = Generator(GeneratorSpace().decode(x), **shape)(random_images(2, 3))
         assert generated.shape == (2, 3, side, side) and generated.abs().max() <= 1
         score = Discriminator(DiscriminatorSpace(side).decode(y), channels=2)(generated)
         assert score.shape == (2,)
@@ -116,50 +118,52 @@ def test_networks_support_images_of_every_side(side):
 @pytest.mark.parametrize("seed", range(2))
 def test_a_stand_alone_generator_equals_its_path_through_the_supernet(seed):
     supernet = SuperGenerator(**SHAPE)
-    z = images(3, 6)
-    # in the published one, identities lead to the nodes that skips between cells lead to
+    z = random_images(3, 6)
+    # in the published generator, an identity and a skip from an earlier cell lead to the same node
     space = GeneratorSpace()
     architectures = [space.decode(x) for x in uniform_rows(space.n_choices, 3, seed)]
     for architecture in [zoo.generator("EAGAN_G"), *architectures]:
-        alone = inherit_weights(Generator(architecture, running=False, **SHAPE), supernet)
-        assert torch.equal(alone(z), supernet(z, architecture))
+        network = inherit_weights(
+            Generator(architecture, track_running_stats=False, **SHAPE), supernet
+        )
+        assert torch.equal(network(z), supernet(z, architecture))
 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_a_stand_alone_discriminator_equals_its_path_through_the_supernet(seed):
     shape = dict(channels=4, in_channels=1, scale=3.0)
     supernet, space = SuperDiscriminator(**shape).eval(), DiscriminatorSpace(16)
-    x = images(3, 1, 16, 16)
+    x = random_images(3, 1, 16, 16)
     architectures = [space.decode(row) for row in uniform_rows(space.n_choices, 3, seed)]
     for architecture in [zoo.discriminator("EAGAN_D_C", 16), *architectures]:
-        alone = inherit_weights(Discriminator(architecture, **shape), supernet).eval()
-        assert torch.equal(alone(x), supernet(x, architecture))
+        network = inherit_weights(Discriminator(architecture, **shape), supernet).eval()
+        assert torch.equal(network(x), supernet(x, architecture))
 
 
-def test_skips_between_cells_do_not_change_nodes_in_place():
-    # E2 is an identity, so node 3 of a later cell starts as node 1; adding the skip in place would
-    # change node 1, which E4 reads afterwards
+def test_adding_a_skip_from_an_earlier_cell_modifies_no_node_in_place():
+    # E2 is an identity, so node 3 of a later cell is node 1 plus the skips from earlier cells;
+    # adding the skips in place would change node 1, where E4 starts
     text = "near near skip - c1 - skip / near near skip - c1 - skip / near near skip - c1 - skip"
     architecture = GeneratorSpace().from_text(text)
-    net = Generator(architecture, running=False, **SHAPE)
-    z = images(2, 6)
-    x, threes = 0, []
+    net = Generator(architecture, track_running_stats=False, **SHAPE)
+    z = random_images(2, 6)
+    x, nodes_3 = 0, []
     for i, cell in enumerate(net.cells):
         part = z.chunk(3, 1)[i]
         x = x + net.inputs[i](part).view(2, 4, 2 * 2**i, 2 * 2**i)
         node_1 = cell.edges[0]["nearest"](x)
-        skipped = [s(three, node_1.shape[2:]) for s, three in zip(cell.skips, threes, strict=True)]
+        skipped = [s(node, node_1.shape[2:]) for s, node in zip(cell.skips, nodes_3, strict=True)]
         node_3 = node_1.clone() + sum(skipped)
         x = cell.edges[4]["conv_1x1"](node_1.clone()) + node_3
-        threes.append(node_3)
+        nodes_3.append(node_3)
     expected = torch.tanh(net.to_image(F.relu(net.norm(x))))
     assert torch.allclose(net(z), expected, atol=1e-6)
 
 
-def test_an_up_cell_equals_plain_torch_operations():
+def test_an_up_cell_equals_the_same_pytorch_operations():
     architecture = zoo.generator("EAGAN_G")
-    net = Generator(architecture, running=False, **SHAPE)
-    cell, x = net.cells[0], images(2, 4, 2, 2)
+    net = Generator(architecture, track_running_stats=False, **SHAPE)
+    cell, x = net.cells[0], random_images(2, 4, 2, 2)
     up = [
         F.conv2d(
             F.relu(F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)),
@@ -168,54 +172,54 @@ def test_an_up_cell_equals_plain_torch_operations():
         )
         for e in (0, 1)
     ]
-    one = cell.edges[4]["conv_1x1"].conv
-    three = cell.edges[5]["conv_3x3"].conv
+    conv_1x1 = cell.edges[4]["conv_1x1"].conv
+    conv_3x3 = cell.edges[5]["conv_3x3"].conv
     expected = (
-        F.conv2d(F.relu(up[0]), one.weight, one.bias)
-        + F.conv2d(F.relu(up[1]), three.weight, three.bias, padding=1)
+        F.conv2d(F.relu(up[0]), conv_1x1.weight, conv_1x1.bias)
+        + F.conv2d(F.relu(up[1]), conv_3x3.weight, conv_3x3.bias, padding=1)
         + up[0]  # node 3 is node 1
     )
     node_4, node_3 = cell(x, architecture.cells[0], [])
     assert torch.allclose(node_4, expected, atol=1e-6) and torch.equal(node_3, up[0])
 
 
-def test_a_down_cell_equals_plain_torch_operations_without_relu_on_e4():
+def test_a_down_cell_equals_the_same_pytorch_operations_without_relu_on_e4():
     text = "c3 - c3 c1 c1 avg max / skip - skip - skip - - / skip - skip - skip - -"
     net = Discriminator(DiscriminatorSpace(16).from_text(text), channels=4, spectral=False)
-    cell, x = net.cells[0], images(2, 4, 8, 8)
+    cell, x = net.cells[0], random_images(2, 4, 8, 8)
 
     def conv(e, name, node, relu=True):
         layer = cell.edges[e][name].conv
         return layer(F.relu(node) if relu else node)
 
-    one = conv(0, "conv_3x3", x)
-    two = conv(2, "conv_3x3", one)
-    three = conv(3, "conv_1x1", one) + conv(4, "conv_1x1", x, relu=False)
-    expected = F.avg_pool2d(two, 2) + F.max_pool2d(three, 2)
+    node_1 = conv(0, "conv_3x3", x)
+    node_2 = conv(2, "conv_3x3", node_1)
+    node_3 = conv(3, "conv_1x1", node_1) + conv(4, "conv_1x1", x, relu=False)
+    expected = F.avg_pool2d(node_2, 2) + F.max_pool2d(node_3, 2)
     assert torch.allclose(cell(x, net.architecture.cells[0]), expected, atol=1e-6)
 
 
-def test_a_discriminator_ends_in_a_scaled_sum_over_pixels():
+def test_a_discriminator_scores_the_sum_over_pixels_times_the_scale():
     text = "skip skip - - skip - - / skip skip - - skip - - / skip skip - - skip - -"
     shape = dict(channels=3, in_channels=1, spectral=False)
     net = Discriminator(DiscriminatorSpace(8).from_text(text), scale=10.0, **shape)
-    x = images(2, 1, 8, 8)
+    x = random_images(2, 1, 8, 8)
     # each of the three cells of identities doubles its input
     expected = 10 * net.last(F.relu(8 * net.first(x)).sum((2, 3)))[:, 0]
     assert torch.allclose(net(x), expected, atol=1e-5)
 
 
-def test_each_cell_gets_one_part_of_the_latent_vector():
-    net = Generator(zoo.generator("EAGAN_G"), running=False, **SHAPE)
-    z = images(1, 6).requires_grad_()
+def test_each_cell_receives_one_part_of_the_latent_vector():
+    net = Generator(zoo.generator("EAGAN_G"), track_running_stats=False, **SHAPE)
+    z = random_images(1, 6).requires_grad_()
     gradient = torch.autograd.grad(net(z).square().sum(), z)[0]
     assert (gradient != 0).all()
     assert [linear.in_features for linear in net.inputs] == [2, 2, 2]
 
 
-def test_running_statistics_are_the_mean_over_batches():
+def test_running_statistics_are_batch_statistics_averaged_over_batches():
     net = Generator(zoo.generator("EAGAN_G"), **SHAPE)
-    latents = list(images(40, 6).split(10))
+    latents = list(random_images(40, 6).split(10))
     inputs = []
     hook = net.norm.register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
     estimate_running_statistics(net, latents)
@@ -225,13 +229,13 @@ def test_running_statistics_are_the_mean_over_batches():
     assert net.norm.momentum == 0.1
 
 
-def test_sides_that_are_no_multiple_of_8_are_rejected():
+def test_side_lengths_that_are_not_a_multiple_of_8_are_rejected():
     for side in (0, 4, 12, 28):
         with pytest.raises(ValueError, match="multiple of 8"):
             Generator(zoo.generator("EAGAN_G"), side=side)
 
 
-def test_convolutions_have_xavier_initialization():
+def test_convolutions_have_xavier_uniform_initialization():
     net = Generator(zoo.generator("EAGAN_G"), channels=32, side=8)
     weight = net.cells[1].edges[4]["conv_3x3"].conv.weight
     bound = (6 / (2 * 9 * 32)) ** 0.5

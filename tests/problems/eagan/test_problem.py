@@ -30,32 +30,32 @@ STAGES = ("eagan-generator", "eagan-discriminator")
 
 
 @pytest.fixture(scope="module")
-def load(tiny_of, few_digits):
-    """Function of a stage and its options that loads a problem whose search takes a second."""
-    few = dict(data=few_digits, batch=50)  # two steps per epoch
+def load_small_problem(tiny_of, few_digits):
+    """Function that loads a problem whose search takes a second; it accepts a stage and options."""
+    images = dict(data=few_digits, batch=50)  # two steps per epoch
 
-    def load(name, **options):
-        return moonas.load_problem(name, **tiny_of(name) | few | options)
+    def load_small_problem(name, **options):
+        return moonas.load_problem(name, **tiny_of(name) | images | options)
 
-    return load
+    return load_small_problem
 
 
 @pytest.fixture(scope="module", params=STAGES)
-def searched(request, load, tmp_path_factory):
-    """A problem, the result of its search over three generations, and the recorded calls."""
+def finished_search(request, load_small_problem, tmp_path_factory):
+    """A problem, the result of its search over three generations, and the calls in its journal."""
     folder = tmp_path_factory.mktemp(request.param) / "run"
-    problem = load(request.param, journal=folder, population=8)
+    problem = load_small_problem(request.param, journal=folder, population=8)
     result = run(problem)
     return problem, result, read_run(folder)[1]
 
 
 def fingerprint_of(generator):
-    """Fingerprint of a generator's weights and its optimizer's state."""
+    """Return the fingerprint of the weights and the optimizer state of a generator."""
     return fingerprint(training_state(generator.net, generator.optimizer))
 
 
-def test_each_generation_trains_and_scores_parents_and_offspring_together(searched):
-    _, result, calls = searched
+def test_each_generation_trains_and_scores_parents_and_offspring_together(finished_search):
+    _, result, calls = finished_search
     assert [c["kind"] for c in calls] == ["train", "score", *["train", "score"] * 2]
     for train, score in zip(calls[2::2], calls[3::2], strict=True):
         assert len(train["request"]["who"]) == 16  # 8 parents, 8 offspring
@@ -63,70 +63,73 @@ def test_each_generation_trains_and_scores_parents_and_offspring_together(search
     assert len(result.pop) == 8
 
 
-def test_offspring_differ_from_a_parent_in_few_edges(searched):
-    for call in searched[2][2::2]:
-        rows_ = np.array(call["request"]["who"])
-        parents, offspring = rows_[:8], rows_[8:]
+def test_offspring_differ_from_the_closest_parent_in_one_to_four_genes(finished_search):
+    for call in finished_search[2][2::2]:
+        population_rows = np.array(call["request"]["who"])
+        parents, offspring = population_rows[:8], population_rows[8:]
         distances = (offspring[:, None] != parents[None]).sum(axis=2).min(axis=1)
-        # one edge crossed, one edge mutated, and at most two more that the rules change
+        # crossover and mutation change one gene each, and the rules at most two more
         assert distances.min() >= 1 and distances.max() <= 4
 
 
-def test_all_rows_of_a_population_are_canonical(searched):
-    problem, result, _ = searched
+def test_all_rows_of_a_population_are_canonical(finished_search):
+    problem, result, _ = finished_search
     for x in result.pop.get("X"):
         assert np.array_equal(problem.encode(problem.decode(x)), x)
 
 
 def operation_probabilities(space):
-    """Probability of each operation on each edge if genes are uniform and rules add identities."""
-    probabilities = [dict.fromkeys(choices, 1 / len(choices)) for choices in space.edges]
-    rule_applies = {2: 1 / 49, 4: 1 / 49}
+    """Return the probability of each operation on each edge if all genes are uniform.
+
+    Rules replace ``none`` by an identity if every edge into a node is ``none``.
+    """
+    probabilities = [dict.fromkeys(choices, 1 / len(choices)) for choices in space.edge_choices]
+    rule_probabilities = {2: 1 / 49, 4: 1 / 49}
     if isinstance(space, GeneratorSpace):
-        rule_applies = {3: 1 / 49, 6: 1 / 343}
-    for e, p in rule_applies.items():
+        rule_probabilities = {3: 1 / 49, 6: 1 / 343}
+    for e, p in rule_probabilities.items():
         probabilities[e]["none"] -= p
         probabilities[e]["skip_connect"] += p
     return probabilities
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_the_warm_up_samples_operations_uniformly(stage, load, monkeypatch):
-    problem = load(stage, image_size=32 if stage == "eagan-discriminator" else None)
-    evaluator, n, drawn = problem.evaluator, 4000, []
+def test_the_warm_up_samples_operations_uniformly(stage, load_small_problem, monkeypatch):
+    problem = load_small_problem(stage, image_size=32 if stage == "eagan-discriminator" else None)
+    evaluator, n, sampled = problem.evaluator, 4000, []
 
-    def sample_pairs(images, draw, *args, **kwargs):
-        pairs = [draw() for _ in range(n)]
+    def sample_pairs(images, sample_pair, *args, **kwargs):
+        pairs = [sample_pair() for _ in range(n)]
         paths = [p.generate if stage == "eagan-generator" else p.score for p in pairs]
-        if isinstance(paths[0], partial):  # not the first training of the generator in stage 2
-            drawn.extend(path.keywords["architecture"] for path in paths)
+        if isinstance(paths[0], partial):  # false while stage 2 trains the generator
+            sampled.extend(path.keywords["architecture"] for path in paths)
         return AdversarialReport.from_losses([0.0], [])
 
     monkeypatch.setattr("moonas.problems.eagan.evaluators.train_adversarially", sample_pairs)
-    evaluator.quality.images = torch.empty(0)  # nothing is loaded
+    evaluator.quality.images = torch.empty(0)  # so that no data set is loaded
     evaluator.begin(1)
     evaluator.warm_up()
-    assert len(drawn) == n
+    assert len(sampled) == n
     for cell in range(3):
         for e, probabilities in enumerate(operation_probabilities(problem.space)):
             if stage == "eagan-discriminator" and e in (5, 6):
                 continue  # E6 depends on E5
             for name, p in probabilities.items():
-                share = np.mean([a.cells[cell][e] == name for a in drawn])
+                share = np.mean([a.cells[cell][e] == name for a in sampled])
                 assert abs(share - p) < 4 * math.sqrt(p * (1 - p) / n), (cell, e, name)
 
 
-def test_training_samples_candidates_uniformly(load):
-    problem = load("eagan-generator")
+def test_training_samples_candidates_uniformly(load_small_problem):
+    problem = load_small_problem("eagan-generator")
     problem.evaluate(rows(problem, 1))
-    drawn = [problem.evaluator.sample_index(4) for _ in range(4000)]
-    shares = np.bincount(drawn, minlength=4) / 4000
+    sampled = [problem.evaluator.sample_index(4) for _ in range(4000)]
+    shares = np.bincount(sampled, minlength=4) / 4000
     assert np.abs(shares - 1 / 4).max() < 4 * math.sqrt(3 / 16 / 4000)
 
 
-def one_to_one(load, **options):
-    """Stage 2 after the warm-up, its evaluator, and four discriminators."""
-    problem = load("eagan-discriminator", batch=20, **options)  # 5 steps, so that all may train
+def stage_2_after_warm_up(load_small_problem, **options):
+    """Return stage 2 after the warm-up, its evaluator, and four discriminators."""
+    problem = load_small_problem("eagan-discriminator", batch=20, **options)  # five steps per epoch
     problem.evaluate(rows(problem, 1))
     evaluator = problem.evaluator
     evaluator.warm_up()
@@ -134,23 +137,23 @@ def one_to_one(load, **options):
     return problem, evaluator, architectures
 
 
-def test_the_warm_up_of_stage_2_trains_discriminators_but_not_the_generator(load):
-    problem = load("eagan-discriminator", generator_epochs=0)
+def test_the_warm_up_of_stage_2_trains_discriminators_but_not_the_generator(load_small_problem):
+    problem = load_small_problem("eagan-discriminator", generator_epochs=0)
     problem.evaluate(rows(problem, 1))
     evaluator = problem.evaluator
-    before = fingerprint_of(evaluator.best), fingerprint(evaluator.D.state_dict())
+    before = fingerprint_of(evaluator.best_generator), fingerprint(evaluator.D.state_dict())
     evaluator.warm_up()
-    assert fingerprint_of(evaluator.best) == before[0]
+    assert fingerprint_of(evaluator.best_generator) == before[0]
     assert fingerprint(evaluator.D.state_dict()) != before[1]
 
 
-def test_training_one_gan_does_not_change_the_generators_of_the_others(load):
-    problem, evaluator, architectures = one_to_one(load)
+def test_training_one_gan_does_not_change_the_generators_of_the_others(load_small_problem):
+    problem, evaluator, architectures = stage_2_after_warm_up(load_small_problem)
     evaluator.train(problem.candidates(architectures))
     copies = list(evaluator.generators.values())
     before = [fingerprint_of(copy) for copy in copies]
     first = evaluator.training_pair(copies[0], partial(evaluator.D, architecture=architectures[0]))
-    evaluator.run_epochs("one", 1, lambda: first, evaluator.D, evaluator.d_optimizer)
+    evaluator.run_epochs("training one GAN", 1, lambda: first, evaluator.D, evaluator.d_optimizer)
     after = [fingerprint_of(copy) for copy in copies]
     assert after[0] != before[0] and after[1:] == before[1:]
     storages = {p.data_ptr() for copy in copies for p in copy.weights}
@@ -159,39 +162,43 @@ def test_training_one_gan_does_not_change_the_generators_of_the_others(load):
     assert len(moments) == sum(len(copy.optimizer.state) for copy in copies)
 
 
-def test_weight_resetting_copies_the_generator_with_the_lowest_fid(load):
-    problem, evaluator, architectures = one_to_one(load)
+def test_weight_resetting_copies_the_generator_with_the_lowest_fid(load_small_problem):
+    problem, evaluator, architectures = stage_2_after_warm_up(load_small_problem)
     evaluator.train(problem.candidates(architectures))
     best = min(evaluator.scores, key=lambda key: evaluator.scores[key][0])
     expected = fingerprint_of(evaluator.generators[best])
     assert len({fingerprint_of(copy) for copy in evaluator.generators.values()}) == 4
-    evaluator.assign_generators([evaluator.key(a) for a in architectures])
+    evaluator.assign_generators([evaluator.key_of(a) for a in architectures])
     assert {fingerprint_of(copy) for copy in evaluator.generators.values()} == {expected}
 
 
-def test_without_resetting_survivors_keep_their_generators_and_offspring_inherit_one(load):
-    problem, evaluator, architectures = one_to_one(load, weight_resetting=False)
+def test_without_weight_resetting_survivors_keep_their_generators_and_offspring_inherit_one(
+    load_small_problem,
+):
+    problem, evaluator, architectures = stage_2_after_warm_up(
+        load_small_problem, weight_resetting=False
+    )
     evaluator.train(problem.candidates(architectures))
-    keys = [evaluator.key(a) for a in architectures]
+    keys = [evaluator.key_of(a) for a in architectures]
     old = {key: fingerprint_of(evaluator.generators[key]) for key in keys}
-    new = evaluator.key(problem.decode(rows(problem, 5)[4]))
+    new = evaluator.key_of(problem.decode(rows(problem, 5)[4]))
     evaluator.assign_generators([keys[2], keys[0], new])
     assigned = {key: fingerprint_of(copy) for key, copy in evaluator.generators.items()}
     assert assigned[keys[0]] == old[keys[0]] and assigned[keys[2]] == old[keys[2]]
-    assert assigned[new] == old[keys[1]]  # the first discriminator that was dropped
+    assert assigned[new] == old[keys[1]]  # the discriminator that did not survive
     assert len(evaluator.generators) == 3
 
 
-def test_stage_2_scores_a_discriminator_by_its_own_generator(load):
-    problem, evaluator, architectures = one_to_one(load)
+def test_stage_2_scores_a_discriminator_by_the_images_of_its_generator(load_small_problem):
+    problem, evaluator, architectures = stage_2_after_warm_up(load_small_problem)
     evaluator.train(problem.candidates(architectures))
     columns = evaluator.score(problem.candidates(architectures))
     for i, a in enumerate(architectures):
-        scores = evaluator.quality.evaluate(evaluator.pair(a)[0], evaluator.latents)
+        scores = evaluator.quality.evaluate(evaluator.networks_of(a)[0], evaluator.latents)
         assert columns["fid"][i] == scores["fid"]
     assert len(set(columns["fid"])) == 4
     untrained = problem.decode(rows(problem, 5)[4])
-    best = evaluator.quality.evaluate(evaluator.best.net, evaluator.latents)
+    best = evaluator.quality.evaluate(evaluator.best_generator.net, evaluator.latents)
     assert (
         evaluator.score(problem.candidates([untrained]))["fid"][0]
         == best["fid"]
@@ -206,20 +213,24 @@ def test_stage_2_scores_a_discriminator_by_its_own_generator(load):
         ("eagan-discriminator", {"weight_resetting": False}),
     ],
 )
-def test_a_resumed_run_equals_an_uninterrupted_one(stage, options, load, tmp_path):
+def test_a_resumed_search_equals_an_uninterrupted_search(
+    stage, options, load_small_problem, tmp_path
+):
     def search(problem):
         result = run(problem, generations=2)
         return result.pop.get("F").tolist(), fingerprint(problem.evaluator.state())
 
-    straight, stopped = check_resume(lambda: load(stage, population=3, **options), search, tmp_path)
-    assert stopped == straight
+    uninterrupted, resumed = check_resume(
+        lambda: load_small_problem(stage, population=3, **options), search, tmp_path
+    )
+    assert resumed == uninterrupted
 
 
-def test_continuing_stage_1_replaces_its_gan(load, tmp_path):
+def test_continuing_stage_1_replaces_the_picked_gan(load_small_problem, tmp_path):
     from moonas.run.search import search
 
     for generations in (1, 2):
-        problem = load("eagan-generator", journal=tmp_path / "g")
+        problem = load_small_problem("eagan-generator", journal=tmp_path / "g")
         result = search(problem, problem.algorithm(), seed=1, generations=generations)
         problem.journal.close()
         gan = json.loads((tmp_path / "g" / "gan.json").read_text())
@@ -227,44 +238,54 @@ def test_continuing_stage_1_replaces_its_gan(load, tmp_path):
         assert gan["calls"] == 2 * generations
 
 
-def test_stage_2_starts_from_the_generator_of_stage_1_and_its_weights(load, tmp_path):
-    first = load("eagan-generator", journal=tmp_path / "g")
+def test_stage_2_starts_with_the_generator_and_weights_that_stage_1_picked(
+    load_small_problem, tmp_path
+):
+    first = load_small_problem("eagan-generator", journal=tmp_path / "g")
     result = run(first, generations=2)
-    rows_ = moonas.front(result)
-    picked = rows_[first.pick(rows_)]
+    front_rows = moonas.front(result)
+    picked = front_rows[first.pick(front_rows)]
     first.after_search(picked)
-    assert picked.columns["fid"] == min(row.columns["fid"] for row in rows_)
+    assert picked.columns["fid"] == min(row.columns["fid"] for row in front_rows)
     first.journal.close()
-    second = load("eagan-discriminator", from_run=tmp_path / "g", journal=tmp_path / "d")
+    second = load_small_problem(
+        "eagan-discriminator", from_run=tmp_path / "g", journal=tmp_path / "d"
+    )
     assert second.generator == picked.architecture
     assert second.settings.from_run is None
     second.evaluate(rows(second, 1))
-    expected = inherit_weights(first.network(picked.architecture, running=False), first.evaluator.G)
-    assert fingerprint(second.evaluator.best.net.state_dict()) == fingerprint(expected.state_dict())
-    states = first.evaluator.optimizer_of(expected).state_dict()["state"]
-    states_2 = second.evaluator.best.optimizer.state_dict()["state"]
-    assert states.keys() == states_2.keys() and states
-    for i, state in states.items():
-        assert all(torch.equal(state[k], states_2[i][k]) for k in state)
+    expected = inherit_weights(
+        first.network(picked.architecture, track_running_stats=False), first.evaluator.G
+    )
+    assert fingerprint(second.evaluator.best_generator.net.state_dict()) == fingerprint(
+        expected.state_dict()
+    )
+    expected_states = first.evaluator.optimizer_of(expected).state_dict()["state"]
+    states = second.evaluator.best_generator.optimizer.state_dict()["state"]
+    assert expected_states.keys() == states.keys() and expected_states
+    for i, state in expected_states.items():
+        assert all(torch.equal(state[k], states[i][k]) for k in state)
     # both stages evaluate with the same latent vectors, so the generator has the same FID
     assert set(run(second, generations=1).pop.get("F")[:, 0]) == {picked.columns["fid"]}
 
 
-def test_a_generator_of_another_shape_is_rejected(load, tmp_path):
-    first = load("eagan-generator", journal=tmp_path / "g")
+def test_stage_2_rejects_a_generator_with_other_channels_and_a_damaged_run(
+    load_small_problem, tmp_path
+):
+    first = load_small_problem("eagan-generator", journal=tmp_path / "g")
     first.after_search(moonas.front(run(first, generations=1))[0])
     with pytest.raises(ValueError, match="'channels': 2.*'channels': 3"):
-        load("eagan-discriminator", from_run=tmp_path / "g", channels=3)
+        load_small_problem("eagan-discriminator", from_run=tmp_path / "g", channels=3)
     (tmp_path / "g" / "gan.json").write_text("{}")
     with pytest.raises(ValueError, match="gan.json is damaged"):
-        load("eagan-discriminator", from_run=tmp_path / "g")
+        load_small_problem("eagan-discriminator", from_run=tmp_path / "g")
     with pytest.raises(ValueError, match="contains no gan.json"):
-        load("eagan-discriminator", from_run=tmp_path)
+        load_small_problem("eagan-discriminator", from_run=tmp_path)
 
 
-def test_the_setting_initial_discriminator_takes_names_and_edges(load):
+def test_initial_discriminator_accepts_names_and_operations_on_edges(load_small_problem):
     def build_from(text):
-        problem = load("eagan-generator", initial_discriminator=text)
+        problem = load_small_problem("eagan-generator", initial_discriminator=text)
         return problem.build_discriminator()
 
     assert build_from(None).architecture == zoo.discriminator("EAGAN_D_C", 8)
@@ -273,12 +294,12 @@ def test_the_setting_initial_discriminator_takes_names_and_edges(load):
     text = "3 0 3 0 2 0 0 / 4 0 3 0 1 -1 -1 / 3 0 3 0 1 -1 -1"
     assert build_from(text).architecture == DiscriminatorSpace(8).from_text(text)
     with pytest.raises(ValueError, match="Unknown discriminator 'nosuch'.*EAGAN_D_C"):
-        load("eagan-generator", initial_discriminator="nosuch")
+        load_small_problem("eagan-generator", initial_discriminator="nosuch")
     with pytest.raises(ValueError, match="Unknown generator 'nosuch'.*EAGAN_G"):
-        load("eagan-discriminator", generator="nosuch")
+        load_small_problem("eagan-discriminator", generator="nosuch")
 
 
-def test_contradictory_settings_are_rejected(load):
+def test_contradictory_settings_are_rejected(load_small_problem):
     for options, message in (
         (dict(coupled=True, initial_discriminator="simple"), "initial_discriminator='simple'"),
         (dict(coupled=True, repeat=2), "repeat=2"),
@@ -289,27 +310,34 @@ def test_contradictory_settings_are_rejected(load):
         (dict(image_size=12), "multiple of 8"),
     ):
         with pytest.raises(ValueError, match=message):
-            load("eagan-generator", **options)
+            load_small_problem("eagan-generator", **options)
 
 
-def test_units_name_the_feature_network(load):
+def test_the_unit_of_both_scores_is_the_name_of_the_feature_network(load_small_problem):
     for name in ("fid", "inverse_is"):
-        problem = load("eagan-generator", data="digits")
+        problem = load_small_problem("eagan-generator", data="digits")
         assert problem.column(name).unit == "digits classifier"
-        assert load("eagan-generator", features="inception").column(name).unit == "inception"
+        assert (
+            load_small_problem("eagan-generator", features="inception").column(name).unit
+            == "inception"
+        )
 
 
 @pytest.mark.parametrize("fault", [math.nan, 0.0])
-def test_a_gan_that_diverges_or_collapses_gets_the_worst_scores(fault, load, tmp_path):
-    # the weights of one operation break: generators that use it produce NaN, or identical images
-    problem = load("eagan-generator", journal=tmp_path / "run", population=8)
+def test_a_gan_that_diverges_or_collapses_gets_the_worst_scores(
+    fault, load_small_problem, tmp_path
+):
+    # the weights of one operation become NaN, or all weights 0, for the generators that use it
+    problem = load_small_problem("eagan-generator", journal=tmp_path / "run", population=8)
     text = "near near c3 - c1 - c1 / near near c3 - c1 - c1 / near near c3 - c1 - c5"
-    broken = problem.space.from_text(text)
+    faulty_architecture = problem.space.from_text(text)
     problem.evaluate(rows(problem, 1))
     evaluate = problem.evaluator.evaluate_generators
 
     def evaluate_with_fault(generators):
-        uses_it = [g.keywords["architecture"].cells[2][6] == "conv_5x5" for g in generators]
+        uses_faulty_operation = [
+            g.keywords["architecture"].cells[2][6] == "conv_5x5" for g in generators
+        ]
         state = {k: v.clone() for k, v in problem.evaluator.G.state_dict().items()}
         columns = evaluate(generators)
         with torch.no_grad():
@@ -318,10 +346,10 @@ def test_a_gan_that_diverges_or_collapses_gets_the_worst_scores(fault, load, tmp
                     p.fill_(fault)
         faulty = evaluate(generators)
         problem.evaluator.G.load_state_dict(state)
-        return {k: np.where(uses_it, faulty[k], columns[k]) for k in columns}
+        return {k: np.where(uses_faulty_operation, faulty[k], columns[k]) for k in columns}
 
     problem.evaluator.evaluate_generators = evaluate_with_fault
-    first = np.vstack([problem.encode(broken), rows(problem, 7)])
+    first = np.vstack([problem.encode(faulty_architecture), rows(problem, 7)])
     algorithm = moonas.algorithm("nsga2", problem, sampling=first)
     result = run(problem, generations=2, algorithm=algorithm)
     call = read_run(tmp_path / "run")[1][1]["result"]
@@ -331,13 +359,15 @@ def test_a_gan_that_diverges_or_collapses_gets_the_worst_scores(fault, load, tmp
     assert result.algorithm.n_gen >= 2 and np.isfinite(result.pop.get("F")).all()
 
 
-def test_weight_resetting_replaces_a_broken_generator(load, monkeypatch):
-    problem = load("eagan-discriminator")
+def test_weight_resetting_replaces_a_generator_whose_weights_are_nan(
+    load_small_problem, monkeypatch
+):
+    problem = load_small_problem("eagan-discriminator")
     problem.evaluate(rows(problem, 1))
     evaluator, finite = problem.evaluator, []
     train = evaluator.train
 
-    def train_and_break(candidates):
+    def train_and_set_weights_to_nan(candidates):
         report = train(candidates)
         weights = [p for g in evaluator.generators.values() for p in g.weights]
         finite.append(all(bool(p.isfinite().all()) for p in weights))
@@ -348,29 +378,29 @@ def test_weight_resetting_replaces_a_broken_generator(load, monkeypatch):
             scores[key] = (math.nan, math.nan)
         return report
 
-    monkeypatch.setattr(evaluator, "train", train_and_break)
+    monkeypatch.setattr(evaluator, "train", train_and_set_weights_to_nan)
     result = run(problem)
     assert finite == [True, True]
     assert np.isfinite(result.pop.get("F")).all()
     assert not result.pop.get("failed").astype(bool).any()
 
 
-def test_an_excessive_learning_rate_fails_with_advice(load):
-    # the generator's first step makes its weights infinite, and no later step is finite
-    problem = load("eagan-generator", learning_rate=1e38, d_learning_rate=1e38)
+def test_a_search_with_an_excessive_learning_rate_fails_with_advice(load_small_problem):
+    # the first step makes the weights of the generator infinite; later losses are not finite
+    problem = load_small_problem("eagan-generator", learning_rate=1e38, d_learning_rate=1e38)
     with pytest.raises(SearchFailed, match="learning_rate"):
         run(problem)
 
 
-def test_other_genetic_algorithms_can_search(load):
-    problem = load("eagan-generator")
+def test_other_genetic_algorithms_can_search_both_spaces(load_small_problem):
+    problem = load_small_problem("eagan-generator")
     result = run(problem, NSGA2(pop_size=5, **problem.operators()), generations=2)
     assert len(result.pop) == 5
-    assert moonas.front(run(load("eagan-discriminator"), "nsga3", generations=2))
+    assert moonas.front(run(load_small_problem("eagan-discriminator"), "nsga3", generations=2))
 
 
-def test_the_zoo_has_the_counts_of_the_papers(load):
-    zoos = [{item.name: item for item in load(stage).zoo()} for stage in STAGES]
+def test_published_networks_have_the_parameters_and_multiply_adds_of_the_papers(load_small_problem):
+    zoos = [{item.name: item for item in load_small_problem(stage).zoo()} for stage in STAGES]
     counts = zoos[0]["EAGAN_G"].counts
     assert counts["generators of 32 pixels, 256 channels"] == (7_142_403, 1_889_566_720)
     assert counts["generators of 48 pixels, 256 channels"] == (11_550_723, 4_251_525_120)
@@ -380,15 +410,19 @@ def test_the_zoo_has_the_counts_of_the_papers(load):
 
 @pytest.mark.parametrize("side", [8, 32])
 @pytest.mark.parametrize("stage", STAGES)
-def test_the_bounds_are_the_size_of_the_largest_networks(stage, side, load):
-    problem = load(stage, image_size=side)
+def test_the_bounds_of_params_and_macs_are_the_sizes_of_the_largest_networks(
+    stage, side, load_small_problem
+):
+    problem = load_small_problem(stage, image_size=side)
     high = [problem.column(name).bounds[1] for name in ("params", "macs")]
-    # the most expensive operation on each edge, and every choice where params and macs disagree
-    largest = {c: len(c) - 1 for c in (*GeneratorSpace.edges, *DiscriminatorSpace.edges)}
+    # each edge has its most expensive operation, or every operation if params and macs disagree
+    largest = {
+        c: len(c) - 1 for c in (*GeneratorSpace.edge_choices, *DiscriminatorSpace.edge_choices)
+    }
     largest |= {c: c.index("conv_5x5") for c in largest if "conv_5x5" in c}
-    cell = [[largest[choices]] for choices in problem.space.edges[:7]]
+    cell = [[largest[choices]] for choices in problem.space.edge_choices[:7]]
     for e in (0, 1) if stage == "eagan-generator" else (5,):
-        cell[e] = range(len(problem.space.edges[e]))
+        cell[e] = range(len(problem.space.edge_choices[e]))
     cells = list(itertools.product(*cell))
     sizes = np.array(
         [
@@ -401,7 +435,7 @@ def test_the_bounds_are_the_size_of_the_largest_networks(stage, side, load):
 
 @pytest.fixture
 def command(tmp_path, monkeypatch, few_digits):
-    """Arguments of a search in ``run`` below an empty working directory; options may follow."""
+    """Command-line arguments of a search in the folder ``run``; further settings may follow."""
     monkeypatch.chdir(tmp_path)
     options = TINY["eagan-generator"] | dict(data=few_digits, batch=50)
     del options["population"], options["generations"]
@@ -409,7 +443,7 @@ def command(tmp_path, monkeypatch, few_digits):
     return ["search", "eagan", *sizes, "--out", "run", "--set", *words(options)]
 
 
-def test_search_and_train_end_with_a_trained_gan(command, tmp_path, capsys):
+def test_the_commands_search_and_train_write_a_trained_gan(command, tmp_path, capsys):
     command[command.index("--generations") + 1] = "2"
     assert main(command) == 0
     out = capsys.readouterr().out
@@ -439,7 +473,7 @@ def test_search_and_train_end_with_a_trained_gan(command, tmp_path, capsys):
     assert "This run is complete" in capsys.readouterr().out
 
 
-def test_repeat_passes_the_discriminator_of_stage_2_to_the_next_stage_1(command, tmp_path):
+def test_with_repeat_the_next_stage_1_uses_the_discriminator_that_stage_2_picked(command, tmp_path):
     assert main([*command, "repeat=2", "initial_discriminator=simple"]) == 0
     folders = {p.name for p in (tmp_path / "run").iterdir()}
     assert folders == {name + suffix for name in STAGES for suffix in ("", "-2")}
@@ -449,7 +483,7 @@ def test_repeat_passes_the_discriminator_of_stage_2_to_the_next_stage_1(command,
     assert last_run(tmp_path / "run")[0].name == "eagan-discriminator-2"
 
 
-def test_a_coupled_search_has_one_stage_and_its_pick_can_be_trained(command, tmp_path):
+def test_a_coupled_search_has_one_stage_and_its_picked_gan_can_be_trained(command, tmp_path):
     assert main([*command, "coupled=true"]) == 0
     assert {p.name for p in (tmp_path / "run").iterdir()} == {"eagan-generator"}
     gan = json.loads((tmp_path / "run/eagan-generator/gan.json").read_text())
@@ -459,21 +493,21 @@ def test_a_coupled_search_has_one_stage_and_its_pick_can_be_trained(command, tmp
 
 @pytest.fixture(scope="module")
 def training(few_digits):
-    """Options of a full training that takes a second."""
+    """Settings of a full training that takes a second."""
     return dict(
         **dict(data=few_digits, image_size=8, channels=2, d_channels=2, latent=3, batch=50),
         **dict(score_images=60, epochs=2, device=TINY["eagan-generator"]["device"]),
     )
 
 
-def test_a_resumed_training_equals_an_uninterrupted_one(training, tmp_path):
+def test_a_resumed_training_equals_an_uninterrupted_training(training, tmp_path):
     def train(stage):
         trained = stage.run(seed=1)
         nets = trained.generator, trained.discriminator
         return trained.scores["fid"], [fingerprint(net.state_dict()) for net in nets]
 
-    straight, stopped = check_resume(partial(build, **training), train, tmp_path)
-    assert stopped == straight
+    uninterrupted, resumed = check_resume(partial(build, **training), train, tmp_path)
+    assert resumed == uninterrupted
 
 
 def test_a_gan_can_train_at_another_image_size(command, tmp_path):
@@ -489,25 +523,25 @@ def load_training(journal, **options):
     return stage
 
 
-def test_the_moving_average_is_exponential(training):
-    gan = GanTrainer(build(**training | dict(average=0.9, batch=20)), seed=1)
-    biases, update = [], gan.average.update_parameters
+def test_the_weights_of_the_generator_are_averaged_exponentially(training):
+    trainer = GanTrainer(build(**training | dict(average=0.9, batch=20)), seed=1)
+    biases, update_parameters = [], trainer.averaged_model.update_parameters
 
     def record_and_update(net):
         biases.append(net.to_image.bias.detach().clone())
-        update(net)
+        update_parameters(net)
 
-    gan.average.update_parameters = record_and_update
-    gan.train(0)
+    trainer.averaged_model.update_parameters = record_and_update
+    trainer.train(0)
     expected = biases[0]
     for bias in biases[1:]:
         expected = 0.9 * expected + 0.1 * bias
     assert len(biases) == 5
-    assert torch.allclose(gan.average.module.to_image.bias, expected, atol=1e-7)
+    assert torch.allclose(trainer.averaged_model.module.to_image.bias, expected, atol=1e-7)
 
 
-def test_weights_of_a_run_with_other_features_are_rejected(load):
-    problem = load("eagan-generator")
+def test_the_state_of_a_run_with_another_feature_network_is_rejected(load_small_problem):
+    problem = load_small_problem("eagan-generator")
     problem.evaluate(rows(problem, 1))
     state = problem.evaluator.state()
     state["features"] = torch.zeros(32, dtype=torch.uint8)
@@ -515,49 +549,53 @@ def test_weights_of_a_run_with_other_features_are_rejected(load):
         problem.evaluator.load_state(state)
 
 
-def test_resuming_with_other_features_is_rejected(load, tmp_path):
-    first = load("eagan-generator", journal=tmp_path / "run")
+def test_a_run_cannot_resume_with_another_feature_network(load_small_problem, tmp_path):
+    first = load_small_problem("eagan-generator", journal=tmp_path / "run")
     run(first, generations=1)
     first.journal.close()
     with pytest.raises(RunMismatch, match="features='classifier'"):
-        load("eagan-generator", journal=tmp_path / "run", features="inception")
+        load_small_problem("eagan-generator", journal=tmp_path / "run", features="inception")
 
 
-def test_stage_2_can_start_from_a_fully_trained_generator(load, training, tmp_path):
+def test_stage_2_can_start_from_a_fully_trained_generator(load_small_problem, training, tmp_path):
     stage = load_training(tmp_path / "t", **training)
     trained = stage.run(seed=1)
     stage.report(trained, tmp_path / "t")
-    problem = load("eagan-discriminator", from_run=tmp_path / "t")
+    problem = load_small_problem("eagan-discriminator", from_run=tmp_path / "t")
     problem.evaluate(rows(problem, 1))
     assert torch.equal(
-        problem.evaluator.best.net.to_image.weight, trained.generator.to_image.weight
+        problem.evaluator.best_generator.net.to_image.weight, trained.generator.to_image.weight
     )
 
 
-def test_d_steps_cannot_exceed_the_steps_of_an_epoch(load):
+def test_d_steps_cannot_exceed_the_discriminator_steps_per_epoch(load_small_problem):
     with pytest.raises(ValueError, match="d_steps=7.*2 steps per epoch"):
-        run(load("eagan-generator", d_steps=7))
+        run(load_small_problem("eagan-generator", d_steps=7))
 
 
-def test_threads_and_inception_weights_may_change_when_a_run_resumes(load, tmp_path):
-    first = load("eagan-generator", journal=tmp_path / "run", population=2)
+def test_threads_and_inception_weights_may_change_when_a_run_resumes(load_small_problem, tmp_path):
+    first = load_small_problem("eagan-generator", journal=tmp_path / "run", population=2)
     run(first, generations=1)
     first.journal.close()
-    free = dict(threads=2, inception_weights="x")
-    with pytest.warns(UserWarning, match="threads"):  # the last bits may change
-        second = load("eagan-generator", journal=tmp_path / "run", population=2, **free)
+    changed = dict(threads=2, inception_weights="x")
+    with pytest.warns(UserWarning, match="threads"):  # rounding errors may change
+        second = load_small_problem(
+            "eagan-generator", journal=tmp_path / "run", population=2, **changed
+        )
         run(second, generations=1)
 
 
-def test_damaged_or_replaced_weights_of_stage_1_are_rejected(load, tmp_path):
-    first = load("eagan-generator", journal=tmp_path / "g")
+def test_damaged_or_replaced_weights_of_stage_1_are_rejected(load_small_problem, tmp_path):
+    first = load_small_problem("eagan-generator", journal=tmp_path / "g")
     first.after_search(moonas.front(run(first, generations=1))[0])
-    second = load("eagan-discriminator", from_run=tmp_path / "g", journal=tmp_path / "d")
+    second = load_small_problem(
+        "eagan-discriminator", from_run=tmp_path / "g", journal=tmp_path / "d"
+    )
     run(second, generations=1)
     second.journal.close()
-    problem = load("eagan-discriminator", from_run=tmp_path / "g")
+    problem = load_small_problem("eagan-discriminator", from_run=tmp_path / "g")
     (tmp_path / "g" / "gan.pt").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="gan.pt does not contain weights of a GAN"):
         problem.evaluate(rows(problem, 1))
-    with pytest.raises(RunMismatch, match="inputs"):  # a run does not resume with other weights
-        load("eagan-discriminator", from_run=tmp_path / "g", journal=tmp_path / "d")
+    with pytest.raises(RunMismatch, match="inputs"):  # the run has started with other weights
+        load_small_problem("eagan-discriminator", from_run=tmp_path / "g", journal=tmp_path / "d")

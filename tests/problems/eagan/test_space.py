@@ -6,8 +6,8 @@ import pytest
 from moonas.problems.eagan import zoo
 from moonas.problems.eagan.operators import choose_one_gene, cross_edge, mutate_edge
 from moonas.problems.eagan.space import (
-    DOWN,
-    NORMAL,
+    DOWN_OPERATIONS,
+    NORMAL_OPERATIONS,
     Architecture,
     DiscriminatorSpace,
     GeneratorSpace,
@@ -16,8 +16,7 @@ from moonas.problems.eagan.space import (
 )
 from searches import uniform_rows
 
-UP_CELLS, DOWN_CELLS = 147_744, 511_488  # numbers of legal cells
-REST = " / c3 - c3 - c1 avg avg / c3 - c3 - c1 avg avg"
+UP_CELLS, DOWN_CELLS = 147_744, 511_488  # numbers of legal Up-Cells and Down-Cells
 SPACES = [
     GeneratorSpace(),
     DiscriminatorSpace(8),
@@ -27,22 +26,22 @@ SPACES = [
 ]
 
 
-def cells_of(space):
-    """All first cells that rows can encode."""
-    rest = np.zeros(14, int)
+def first_cells_of(space):
+    """Return the set of all first cells that rows can encode."""
+    genes_of_other_cells = np.zeros(14, int)
     cells = set()
     for genes in itertools.product(*(range(n) for n in space.n_choices[:7])):
-        cells.add(space.decode(np.concatenate([genes, rest])).cells[0])
+        cells.add(space.decode(np.concatenate([genes, genes_of_other_cells])).cells[0])
     return cells
 
 
 @pytest.mark.slow
 def test_enumeration_finds_every_legal_cell():
-    assert len(cells_of(GeneratorSpace())) == UP_CELLS
-    assert len(cells_of(DiscriminatorSpace(32))) == DOWN_CELLS
+    assert len(first_cells_of(GeneratorSpace())) == UP_CELLS
+    assert len(first_cells_of(DiscriminatorSpace(32))) == DOWN_CELLS
 
 
-def test_the_numbers_of_legal_cells_follow_from_the_rules():
+def test_the_numbers_of_legal_cells_follow_from_the_numbers_of_operations():
     assert UP_CELLS == 3 * 3 * (7 * 7 - 1) * (7**3 - 1)
     assert DOWN_CELLS == 6 * (7 * 7 - 1) * (7 * 7 - 1) * (6 * 6 + 1)
 
@@ -64,17 +63,19 @@ def test_every_node_of_a_generator_has_an_input():
             assert {cell[4], cell[5], cell[6]} != {"none"}
 
 
-def test_rules_change_only_the_last_edge_into_a_node_without_inputs():
+def test_rules_change_only_the_last_edge_into_a_node_that_has_no_inputs():
     space = GeneratorSpace()
     for x in uniform_rows(space.n_choices, 500):
-        named = [[space.edges[e][g] for e, g in enumerate(cell)] for cell in x.reshape(3, 7)]
-        for before, after in zip(named, space.decode(x).cells, strict=True):
+        encoded = [
+            [space.edge_choices[e][g] for e, g in enumerate(cell)] for cell in x.reshape(3, 7)
+        ]
+        for before, after in zip(encoded, space.decode(x).cells, strict=True):
             no_input = (
                 before[2] == before[3] == "none",
                 before[4] == before[5] == before[6] == "none",
             )
             changed = {e for e in range(7) if before[e] != after[e]}
-            assert changed == {e for e, s in zip((3, 6), no_input, strict=True) if s}
+            assert changed == {e for e, changes in zip((3, 6), no_input, strict=True) if changes}
 
 
 @pytest.mark.parametrize("side", [8, 16, 32, 48])
@@ -94,9 +95,9 @@ def test_discriminators_never_halve_a_single_pixel(side):
 def test_any_cell_of_a_discriminator_may_keep_the_spatial_size():
     space = DiscriminatorSpace(32)
     X = uniform_rows(space.n_choices, 4000)
-    keeps = np.array([[cell[5] == "none" for cell in space.decode(x).cells] for x in X])
-    # each with probability 1/7; 4 standard errors
-    assert np.abs(keeps.mean(axis=0) - 1 / 7).max() < 4 * np.sqrt(1 / 7 * 6 / 7 / 4000)
+    keeps_size = np.array([[cell[5] == "none" for cell in space.decode(x).cells] for x in X])
+    # each cell with probability 1/7; tolerance of 4 standard errors
+    assert np.abs(keeps_size.mean(axis=0) - 1 / 7).max() < 4 * np.sqrt(1 / 7 * 6 / 7 / 4000)
 
 
 def test_the_published_generator_matches_the_description_in_the_paper():
@@ -107,7 +108,7 @@ def test_the_published_generator_matches_the_description_in_the_paper():
     assert up.count("bilinear") == 5
 
 
-def test_both_published_discriminators_differ_in_two_genes():
+def test_eagan_d_c_and_eagan_d_s_differ_in_two_genes():
     space = DiscriminatorSpace(32)
     c, s = (space.encode(zoo.discriminator(name)) for name in ("EAGAN_D_C", "EAGAN_D_S"))
     assert np.count_nonzero(c != s) == 2
@@ -121,7 +122,7 @@ def test_published_discriminators_are_legal_for_every_image_size():
 
 
 @pytest.mark.parametrize("name", zoo.DISCRIMINATORS)
-def test_names_and_the_numbers_of_the_released_code_are_equivalent(name):
+def test_names_short_names_and_released_numbers_describe_the_same_architecture(name):
     space, expected = DiscriminatorSpace(32), zoo.discriminator(name)
     numbers = " / ".join(" ".join(map(str, cell)) for cell in zoo.DISCRIMINATORS[name][0])
     assert space.from_text(numbers) == expected
@@ -147,24 +148,24 @@ def test_names_and_the_numbers_of_the_released_code_are_equivalent(name):
         ("-1 0 3 0 2 0 0" + " / 3 0 3 0 2 0 0" * 2, "E0 of a Down-Cell cannot be number -1"),
     ],
 )
-def test_texts_that_describe_no_discriminator_are_rejected(text, message):
+def test_a_text_that_does_not_describe_a_legal_discriminator_is_rejected(text, message):
     with pytest.raises(ValueError, match=message):
         DiscriminatorSpace(32).from_text(text)
 
 
-def test_json_that_describes_no_architecture_is_rejected():
+def test_json_that_does_not_describe_an_architecture_is_rejected():
     for space in SPACES:
         for value in ([], {"cells": []}, {"a": 1}, {"generator": {}, "discriminator": {}}):
             with pytest.raises(ValueError):
                 space.from_json(value)
 
 
-def test_the_text_of_an_architecture_has_the_short_name_of_every_edge():
+def test_the_text_of_an_architecture_lists_the_short_name_of_every_operation():
     text = str(zoo.generator("EAGAN_G"))
     assert text == "bil bil skip - c1 c3 skip / bil bil - skip c3 - d3 / near bil - c3 - - c3"
 
 
-def test_crossover_exchanges_one_edge_in_which_parents_differ():
+def test_crossover_exchanges_one_edge_in_which_the_parents_differ():
     A, B = (uniform_rows(GeneratorSpace().n_choices, 200, seed=seed) for seed in (0, 1))
     C, D = cross_edge(A, B, np.random.default_rng(0))
     changed = C != A
@@ -179,7 +180,7 @@ def test_crossover_of_equal_parents_changes_nothing():
     assert np.array_equal(C, A) and np.array_equal(D, A)
 
 
-def test_mutation_changes_one_edge_to_another_of_its_choices():
+def test_mutation_changes_the_operation_on_one_edge():
     space, n = DiscriminatorSpace(32), 20_000
     X = np.zeros((n, 21), int)
     Y = mutate_edge(X, space.n_choices, np.random.default_rng(0))
@@ -189,7 +190,7 @@ def test_mutation_changes_one_edge_to_another_of_its_choices():
     assert np.abs(share - 1 / 21).max() < 4 * np.sqrt(1 / 21 * 20 / 21 / n)  # 4 standard errors
 
 
-def test_one_gene_is_chosen_uniformly_among_those_allowed():
+def test_one_gene_is_chosen_uniformly_among_the_allowed_genes():
     allowed = np.tile([True, False, True, True], (9000, 1))
     chosen = choose_one_gene(allowed, np.random.default_rng(0))
     assert (chosen.sum(axis=1) == 1).all() and not chosen[:, 1].any()
@@ -197,6 +198,6 @@ def test_one_gene_is_chosen_uniformly_among_those_allowed():
     assert not choose_one_gene(np.zeros((3, 4), bool), np.random.default_rng(0)).any()
 
 
-def test_the_paper_has_seven_normal_and_six_down_operations():
-    assert len(NORMAL) == 7 and len(DOWN) == 6
+def test_there_are_seven_normal_and_six_down_operations():
+    assert len(NORMAL_OPERATIONS) == 7 and len(DOWN_OPERATIONS) == 6
     assert isinstance(GeneratorSpace().decode(np.zeros(21, int)), Architecture)

@@ -7,9 +7,9 @@ from moonas.problems.eagan.training import (
     RandomStreams,
     Recipe,
     TrainingPair,
-    d_hinge,
-    g_hinge,
-    score_both,
+    discriminator_hinge_loss,
+    generator_hinge_loss,
+    score_real_and_fake,
     train_adversarially,
 )
 from torch import nn
@@ -32,8 +32,8 @@ def recipe_with(**options):
     return Recipe(**RECIPE.__dict__ | options)
 
 
-class Tiny(nn.Module):
-    """Linear function without bias, from latent vectors to one pixel or from a pixel to a score."""
+class LinearNet(nn.Module):
+    """Linear function without a bias, as a generator of one pixel or as a discriminator."""
 
     def __init__(self, n_in, weight=0.5):
         super().__init__()
@@ -45,65 +45,73 @@ class Tiny(nn.Module):
         return (x.flatten(1) * self.weight).sum(1)[:, None, None, None]
 
 
-def score_with(net):
+def score_function(net):
     return lambda images: net(images)[:, 0, 0, 0]
 
 
 def train(recipe=RECIPE, n=10, epochs=1, g_weight=0.5, d_weight=0.5, **options):
-    G, D = Tiny(3, g_weight), Tiny(1, d_weight)
-    pair = TrainingPair(G, score_with(D), recipe.optimizer(G), list(G.parameters()))
-    draws = []
+    G, D = LinearNet(3, g_weight), LinearNet(1, d_weight)
+    pair = TrainingPair(G, score_function(D), recipe.optimizer(G), list(G.parameters()))
+    sampled_pairs = []
 
-    def draw():
-        draws.append(1)
+    def sample_pair():
+        sampled_pairs.append(pair)
         return pair
 
     images = torch.linspace(-1, 1, n).view(n, 1, 1, 1)
     streams = RandomStreams.from_seed(1, "test")
     report = train_adversarially(
-        images, draw, D, recipe.d_optimizer(D), recipe, streams, epochs, **options
+        images, sample_pair, D, recipe.d_optimizer(D), recipe, streams, epochs, **options
     )
-    return G, D, report, len(draws)
+    return G, D, report, len(sampled_pairs)
 
 
 def test_hinge_losses_match_hand_computed_values():
     real, fake = torch.tensor([2.0, 0.5, -1.0]), torch.tensor([-3.0, 0.0])
-    assert float(d_hinge(real, fake)) == pytest.approx((0 + 0.5 + 2) / 3 + (0 + 1) / 2)
-    assert float(g_hinge(fake)) == pytest.approx(1.5)
+    assert float(discriminator_hinge_loss(real, fake)) == pytest.approx(
+        (0 + 0.5 + 2) / 3 + (0 + 1) / 2
+    )
+    assert float(generator_hinge_loss(fake)) == pytest.approx(1.5)
 
 
-def test_an_epoch_shows_each_image_once_and_drops_an_incomplete_batch():
-    G, D, report, draws = train(n=10)
-    assert draws == 2 and report.g_steps == report.steps == 2
+def test_an_epoch_uses_each_image_once_but_omits_an_incomplete_batch():
+    G, D, report, n_pairs = train(n=10)
+    assert n_pairs == 2 and report.g_steps == report.steps == 2
     assert G.batches == [4, 6] * 2  # discriminator step, generator step
     assert D.batches == [8, 6] * 2  # real and generated images in one pass, then generated ones
 
 
-def test_a_generator_steps_once_per_d_steps_of_the_discriminator():
-    _, _, report, draws = train(recipe_with(d_steps=3), n=4 * 7)
-    assert report.steps == 7 and report.g_steps == 2 and draws == 3
+def test_one_generator_step_follows_d_steps_discriminator_steps():
+    _, _, report, n_pairs = train(recipe_with(d_steps=3), n=4 * 7)
+    assert report.steps == 7 and report.g_steps == 2 and n_pairs == 3
 
 
-def test_a_generator_without_an_optimizer_stays_fixed():
-    G, D = Tiny(3), Tiny(1)
+def test_a_generator_without_an_optimizer_is_not_trained():
+    G, D = LinearNet(3), LinearNet(1)
     images, streams = torch.ones(8, 1, 1, 1), RandomStreams.from_seed(1, "test")
     before = D.weight.detach().clone()
     report = train_adversarially(
-        images, lambda: TrainingPair(G, score_with(D)), D, RECIPE.d_optimizer(D), RECIPE, streams, 1
+        images,
+        lambda: TrainingPair(G, score_function(D)),
+        D,
+        RECIPE.d_optimizer(D),
+        RECIPE,
+        streams,
+        1,
     )
     assert torch.equal(G.weight, torch.full((3,), 0.5)) and not report.g_steps
     assert not torch.equal(D.weight, before)
 
 
-def test_the_first_step_is_that_of_adam():
-    # with beta1 = 0, the first step is the learning rate times minus the sign of the gradient
+def test_the_first_step_is_a_step_of_adam():
+    # the first step of Adam with beta1 = 0 changes each weight by the learning rate
     recipe = recipe_with(batch=2, generator_batch=2)
     G, D, _, _ = train(recipe, n=2, d_weight=0.5)
     assert float((D.weight - 0.5).abs().detach()) == pytest.approx(0.2, rel=1e-4)
     assert torch.allclose((G.weight - 0.5).abs(), torch.full((3,), 0.1), rtol=1e-3)
 
 
-def test_a_step_that_is_not_finite_is_skipped_and_counted():
+def test_a_step_with_a_non_finite_loss_is_skipped_and_counted():
     G, D, report, _ = train(d_weight=math.inf)
     assert torch.equal(G.weight, torch.full((3,), 0.5))
     assert bool(D.weight.isinf().all())
@@ -111,49 +119,53 @@ def test_a_step_that_is_not_finite_is_skipped_and_counted():
     assert math.isnan(report.as_dict()["d_loss"])
 
 
-def test_clipping_bounds_the_gradient_norm():
+def test_clip_limits_the_gradient_norm():
     norms = []
 
-    class Recorder(torch.optim.SGD):
+    class NormRecorder(torch.optim.SGD):
         def step(self):
             norms.append(
                 float(torch.cat([p.grad for g in self.param_groups for p in g["params"]]).norm())
             )
             super().step()
 
-    G, D = Tiny(3), Tiny(1)
+    G, D = LinearNet(3), LinearNet(1)
     recipe = recipe_with(clip=1e-3)
-    pair = TrainingPair(G, score_with(D), Recorder(G.parameters(), 0.1), list(G.parameters()))
+    pair = TrainingPair(
+        G, score_function(D), NormRecorder(G.parameters(), 0.1), list(G.parameters())
+    )
     images, streams = torch.ones(8, 1, 1, 1), RandomStreams.from_seed(1, "test")
-    train_adversarially(images, lambda: pair, D, Recorder(D.parameters(), 0.1), recipe, streams, 1)
+    train_adversarially(
+        images, lambda: pair, D, NormRecorder(D.parameters(), 0.1), recipe, streams, 1
+    )
     assert norms and max(norms) <= 1e-3 * (1 + 1e-5)
 
 
 def test_callbacks_are_called_for_each_epoch_and_generator_step():
-    done, steps = [], []
-    train(epochs=3, on_epoch=done.append, after=lambda: steps.append(1))
-    assert done == [0, 1, 2, 3] and len(steps) == 6
+    completed_epochs, steps = [], []
+    train(epochs=3, on_epoch=completed_epochs.append, after_generator_step=lambda: steps.append(1))
+    assert completed_epochs == [0, 1, 2, 3] and len(steps) == 6
 
 
-def test_real_and_generated_images_share_a_pass_unless_there_is_batch_normalization():
+def test_real_and_generated_images_share_a_forward_pass_without_batch_normalization():
     real, fake = torch.zeros(2, 1, 4, 4), torch.ones(3, 1, 4, 4)
     normalized = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
-    for net, passes in ((nn.Conv2d(1, 2, 1), [5]), (normalized, [2, 3])):
+    for net, expected_batches in ((nn.Conv2d(1, 2, 1), [5]), (normalized, [2, 3])):
         batches = []
 
         def score(images, net=net, batches=batches):
             batches.append(len(images))
             return net(images).mean((1, 2, 3))
 
-        a, b = score_both(score, real, fake, net)
-        assert batches == passes and a.shape == (2,) and b.shape == (3,)
+        a, b = score_real_and_fake(score, real, fake, net)
+        assert batches == expected_batches and a.shape == (2,) and b.shape == (3,)
 
 
-def test_random_streams_resume_from_their_state():
-    one = RandomStreams.from_seed(3, "x")
-    torch.randn(5, generator=one.noise)
-    two = RandomStreams.from_seed(4, "y")
-    two.load_state(one.state())
+def test_random_streams_continue_from_a_restored_state():
+    streams = RandomStreams.from_seed(3, "x")
+    torch.randn(5, generator=streams.noise)
+    restored = RandomStreams.from_seed(4, "y")
+    restored.load_state(streams.state())
     for name in ("batches", "noise", "paths"):
-        a, b = (torch.rand(4, generator=getattr(s, name)) for s in (one, two))
+        a, b = (torch.rand(4, generator=getattr(s, name)) for s in (streams, restored))
         assert np.array_equal(a, b)
