@@ -27,8 +27,8 @@ def small(few_digits):
 
 
 def test_the_space_has_sixteen_bits_per_phase():
-    assert (space.N_VAR, space.BITS) == (48, 16)
-    assert space.PAIRS[:4] == ((1, 2), (1, 3), (2, 3), (1, 4))
+    assert (space.N_VAR, space.BITS_PER_PHASE) == (48, 16)
+    assert space.NODE_PAIRS[:4] == ((1, 2), (1, 3), (2, 3), (1, 4))
     columns = np.concatenate(space.NODES)
     assert sorted(columns.tolist()) == list(range(48))
     assert [len(genes) for genes in space.BLOCKS[1]] == [1, 2, 3, 4, 5, 1]
