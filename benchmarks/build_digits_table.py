@@ -29,7 +29,7 @@ import torch
 from joblib import Parallel, delayed
 from moonas.problems.digits_table import space
 from moonas.problems.digits_table.networks import DigitsNetwork
-from moonas.problems.digits_table.problem import FILE, SEEDS
+from moonas.problems.digits_table.problem import FILE, N_SEEDS
 from moonas.problems.digits_table.training import (
     N_TRAIN,
     N_VALIDATION,
@@ -59,7 +59,7 @@ def train_chunk(number, rows, folder):
     torch.set_num_threads(1)
     data, results = load_splits(), []
     for x in rows:
-        networks = train(space.decode(x), data["train"], range(SEEDS))
+        networks = train(space.decode(x), data["train"], range(N_SEEDS))
         scores = {
             part: [count_misclassified(n, data[part]) for n in networks]
             for part in ("validation", "test")
@@ -116,7 +116,7 @@ def main():
     print(f"Rank correlation of latency between odd and even rounds: {spearmanr(*halves)[0]:.3f}")
     about = {
         "command": "python benchmarks/build_digits_table.py",
-        "seeds": SEEDS,
+        "seeds": N_SEEDS,
         "n_train": N_TRAIN,
         "n_validation": N_VALIDATION,
         "n_test": len(load_splits()["test"][1]),

@@ -1,4 +1,4 @@
-"""The mating of CARS."""
+"""The mating of CARS, which creates its offspring."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from moonas.operators.nodes import cross_nodes, reset_nodes
 class CARSMating(InfillCriterion):
     """Create each child by crossover, by mutation or by uniform sampling (section 4.1).
 
-    Parents are chosen uniformly, with replacement. A child is sampled uniformly with probability
-    ``1 - crossover - mutation``.
+    Parents are chosen uniformly, with replacement. With the remaining probability,
+    ``1 - crossover - mutation``, a child is a uniformly sampled architecture.
 
     Args:
-        crossover: probability that a child is crossed from two parents, which may coincide.
-        mutation: probability that a child is one parent with some of its nodes resampled.
-        prob_node: probability that crossover exchanges, or mutation resamples, a node.
+        crossover: probability that a child is a crossover of two parents, which may be the same
+            individual.
+        mutation: probability that a child is a copy of one parent with some nodes resampled.
+        prob_node: probability per node that crossover exchanges it or mutation resamples it.
         kwargs: arguments of pymoo's ``InfillCriterion``: ``eliminate_duplicates``, ``repair`` and
             ``n_max_iterations``.
     """

@@ -31,7 +31,7 @@ def build(**options: Any) -> CARS:
 
 
 class CARS(ClassifierProblem):
-    """Cells of the DARTS space, evaluated with the weights of a supernet.
+    """Search for cells of the DARTS space, evaluated with the weights of a supernet.
 
     With ``weights="shared"`` the supernet trains throughout the search, so objectives change from
     generation to generation; with ``weights="frozen"`` it is trained once, before the search.
@@ -79,26 +79,26 @@ class CARS(ClassifierProblem):
         return self.costs.count(*space.edges(candidates.rows))
 
     def largest(self) -> tuple[int, int]:
-        """Return upper bounds of the params and of the macs of all target networks."""
+        """Return upper bounds of the target networks' params and macs."""
         params, macs = self.costs.largest()
         return int(params), int(macs)
 
     def parts(self, architecture: space.Architecture) -> list[Part]:
-        """Return the parts of the target network; a latency table gives the latency of each."""
+        """Return the parts of the target network; a latency table lists their latencies."""
         return network_parts(architecture.normal, architecture.reduction, **self.shape)
 
     def make_evaluator(self) -> Evaluator:
-        """Return a :class:`SupernetEvaluator`, which loads images and weights at its first use."""
+        """Return a :class:`SupernetEvaluator`, which loads its images when it is first used."""
         return self.supernet_evaluator(Supernet)
 
     def operators(self) -> dict[str, Any]:
-        """Return operators for any genetic algorithm; the paper's uses :class:`CARSMating`."""
+        """Return operators for any genetic algorithm; :meth:`algorithm` uses CARSMating instead."""
         return super().operators() | {"mutation": NodeReset(prob=0.5)}
 
     def algorithm(self) -> Algorithm:
-        """Return the paper's algorithm: pNSGA-III with the offspring of section 4.1.
+        """Return the paper's algorithm: pNSGA-III with the mating of section 4.1.
 
-        With ``protection="none"`` it is NSGA-III with the same offspring.
+        With ``protection="none"`` it is NSGA-III with the same mating.
         """
         s = self.settings
         return algorithm(
@@ -114,8 +114,8 @@ class CARS(ClassifierProblem):
 
         Args:
             architecture: an :class:`~moonas.problems.cars.space.Architecture`.
-            shape: keyword arguments of :class:`~moonas.nets.cell_network.CellNetwork`; those of the
-                target network by default.
+            shape: keyword arguments of :class:`~moonas.nets.cell_network.CellNetwork`; by
+                default those of the target network.
         """
         return CellNetwork(architecture.normal, architecture.reduction, **self.shape | shape)
 
@@ -128,7 +128,7 @@ class CARS(ClassifierProblem):
         return space_parts(space.OPERATIONS, space.N_NODES, **self.shape)
 
     def zoo(self) -> list[Published]:
-        """Return the published architectures, with their params and macs on two data sets."""
+        """Return the published architectures, with params and macs for CIFAR-10 and ImageNet."""
         shapes: dict[str, dict[str, Any]] = {
             "CIFAR-10, 36 channels, 20 cells": {},
             "ImageNet, 48 channels, 14 cells": dict(

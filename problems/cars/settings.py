@@ -9,7 +9,7 @@ from moonas.settings import require, setting
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(SupernetSettings):
-    """Settings of a CARS search; the defaults are small and suit digits."""
+    """Settings of a CARS search; the defaults suit a short search on digits."""
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "digits": {},
@@ -35,29 +35,29 @@ class Settings(SupernetSettings):
 
     size: str | None = setting(
         None,
-        "objective that pNSGA-III uses as the size; none: the second one, or the first if the "
-        "second is the error",
+        "objective that pNSGA-III treats as the size of a network; none: the second objective, or "
+        "the first if the second is the error",
     )
     population: int = setting(
         24, "P, number of architectures that survive each generation", least=1
     )
     generations: int = setting(
         16,
-        "number of generations, the first of which is the warm-up; schedules end with the last one",
+        "number of generations, including the warm-up; the learning rate is lowest in the last one",
         least=1,
     )
     expand: float = setting(
-        1.0, "t, offspring per generation as a multiple of the population", above=0
+        1.0, "t, number of offspring per generation as a multiple of the population size", above=0
     )
     protection: str = setting(  # choices: SECOND_SORTS of moonas.algorithms.pnsga3, and none
         "growth",
-        "second sort of pNSGA-III: by growth of accuracy (the paper) or by size (the authors' "
-        "release); none: NSGA-III",
+        "second sort of pNSGA-III; growth: by growth of accuracy and size, as in the paper; size: "
+        "by error and size, as in the authors' release; none: NSGA-III, without a second sort",
         ("growth", "size", "none"),
     )
     cut: str = setting(  # choices: CUTS of moonas.algorithms.pnsga3
         "niching",
-        "how pNSGA-III selects survivors from the last front",
+        "how pNSGA-III selects survivors from the last front, which fits only in part",
         ("niching", "random"),
     )
 

@@ -1,4 +1,4 @@
-"""The DARTS supernet; a forward pass computes a single path."""
+"""The DARTS supernet; a forward pass computes one architecture."""
 
 from typing import Any
 
@@ -8,7 +8,9 @@ from .space import N_NODES, OPERATIONS
 
 
 class Supernet(CellSupernet):
-    """Shared weights of all architectures, see :class:`~moonas.nets.cell_supernet.CellSupernet`.
+    """The shared weights of all architectures of the space.
+
+    See :class:`~moonas.nets.cell_supernet.CellSupernet`.
 
     Args:
         shape: ``channels``, ``layers``, ``n_classes``, ``in_channels`` and ``image_size``.

@@ -1,8 +1,8 @@
 """Published architectures of the DARTS space, as their authors printed them.
 
 Each entry of ``GENOTYPES`` is a normal and a reduction cell. An edge is written operation@state,
-and each node has two edges. The genotypes of CARS are those of the authors' README; those of DARTS
-and P-DARTS are from the papers and the authors' code.
+and each node has two edges. The genotypes of CARS come from the authors' README; the genotypes of
+DARTS and P-DARTS come from the papers and the authors' code.
 """
 
 from __future__ import annotations

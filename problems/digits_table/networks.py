@@ -1,8 +1,8 @@
 """The networks of digits-table; several networks of one architecture can train in parallel.
 
-With ``copies`` networks in one module, every convolution has that many groups. The copies are
-independent of each other: no sum runs across them, batch normalization is per channel, and SGD
-updates each parameter by itself.
+A module of several networks, called copies, uses grouped convolutions, whose groups keep the copies
+apart. The copies are independent of each other: no convolution sums over channels of two copies,
+batch normalization is per channel, and SGD updates each parameter separately.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def layer(operation: str, c_in: int, c_out: int, stride: int, copies: int = 1) -
 
     Args:
         operation: ``conv1``, ``conv3`` or ``conv5``, a convolution with that kernel size; ``sep3``,
-            a depthwise 3x3 convolution followed by a 1x1; or ``res3``, a 3x3 convolution added to
-            its input, which passes through a 1x1 convolution if the shapes differ.
+            a depthwise 3x3 convolution followed by a 1x1 convolution; or ``res3``, the sum of a 3x3
+            convolution and the input, which passes through a 1x1 convolution if the shapes differ.
         c_in: number of input channels of each copy.
         c_out: number of output channels of each copy.
         stride: 1 or 2.
@@ -54,8 +54,8 @@ class _Residual(nn.Module):
         self.body = nn.Sequential(
             _conv(c_in, c_out, 3, stride, copies, copies), nn.BatchNorm2d(copies * c_out)
         )
-        same = c_in == c_out and stride == 1
-        self.shortcut = None if same else _conv(c_in, c_out, 1, stride, copies, copies)
+        same_shape = c_in == c_out and stride == 1
+        self.shortcut = None if same_shape else _conv(c_in, c_out, 1, stride, copies, copies)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return F.relu(self.body(x) + (x if self.shortcut is None else self.shortcut(x)))
@@ -121,8 +121,8 @@ class DigitsNetwork(nn.Module):
     """A network of the space, or several networks of one architecture in a single module.
 
     One network maps (b, in_channels, side, side) to logits, (b, n_classes). Several networks map
-    the same to (copies, b, n_classes); they also accept (b, copies * in_channels, side, side), with
-    different images for each copy.
+    the same images to (copies, b, n_classes); they also accept (b, copies * in_channels, side,
+    side), with different images for each copy.
 
     Args:
         architecture: a :class:`~moonas.problems.digits_table.space.Architecture`.
@@ -158,11 +158,11 @@ class DigitsNetwork(nn.Module):
 def extract_copy(
     network: DigitsNetwork, architecture: Architecture, index: int, **shape: int
 ) -> DigitsNetwork:
-    """Return one of several networks that were trained in parallel as a network of its own.
+    """Return one of several networks that were trained in parallel as a separate network.
 
     Args:
         network: a :class:`DigitsNetwork` with copies.
-        architecture: its architecture.
+        architecture: the architecture of all copies.
         index: number of the copy, from 0.
         shape: ``n_classes`` and ``in_channels``.
     """
@@ -185,7 +185,7 @@ def stack_weights(networks: Sequence[DigitsNetwork], stacked: DigitsNetwork) -> 
 
     Args:
         networks: networks without copies, all of one architecture.
-        stacked: network with as many copies, changed in place.
+        stacked: network with ``len(networks)`` copies, changed in place.
     """
     states = [net.state_dict() for net in networks]
     state = {

@@ -1,4 +1,4 @@
-"""digits-table as a pymoo problem: 1,350 networks that have all been trained on digits."""
+"""digits-table as a pymoo problem: 1,350 networks, all trained on digits in advance."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .networks import DigitsNetwork
 
 FILE = Path(__file__).with_name("digits_table.npz")
-SEEDS = 3  # number of seeds that each network was trained with
+N_SEEDS = 3  # number of seeds that each network was trained with
 
 
 def build(**options: Any) -> DigitsTable:
@@ -32,14 +32,14 @@ def read(path: str | Path = FILE) -> dict[str, Any]:
     """Read the file of the table.
 
     Args:
-        path: path of the npz file; by default that of the package.
+        path: path of the npz file; by default the table that moonas includes.
 
     Returns:
-        A dict of arrays, indexed by architecture in the order of ``space.all_rows()``:
+        A dict of arrays, whose first axis follows the order of ``space.all_rows()``:
         ``wrong_validation`` and ``wrong_test``, (1350, seeds), numbers of misclassified images;
-        ``params``, ``macs``, ``latency_ms`` and ``training_ms``, (1350,), the last one NaN for
-        networks whose training was not timed. ``about`` is a dict that describes how the table was
-        made.
+        ``params``, ``macs``, ``latency_ms`` and ``training_ms``, (1350,), where
+        ``training_ms`` is NaN for networks whose training was not timed. The entry ``about`` is a
+        dict that describes how the table was computed.
     """
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
@@ -47,7 +47,7 @@ def read(path: str | Path = FILE) -> dict[str, Any]:
 
 
 class DigitsTable(TabularProblem):
-    """Two-stage networks with the scores that they reached when they were trained.
+    """Search in a table with the scores of 1,350 two-stage networks.
 
     Args:
         settings: a :class:`Settings`.
@@ -69,7 +69,7 @@ class DigitsTable(TabularProblem):
         super().__init__(settings, columns=columns, n_choices=space.N_CHOICES)
 
     def read_table(self) -> Table:
-        """Return the :class:`~moonas.tabular.Table` of the package."""
+        """Return the table with the errors that ``settings.query`` selects."""
         arrays, about, query = self.arrays, self.arrays["about"], self.settings.query
         seeds = slice(None) if query == "mean" else [int(query)]
         columns = {name: arrays[name] for name in ("params", "macs", "latency_ms")}
@@ -92,7 +92,7 @@ class DigitsTable(TabularProblem):
         return DigitsNetwork(architecture, **shape)
 
     def operations(self) -> list[Part]:
-        """Return every layer at every shape that it has in a network, for latency tables."""
+        """Return every layer at each of its input shapes in a network, for latency tables."""
         from .networks import network_parts
 
         return list(

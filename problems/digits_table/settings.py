@@ -20,7 +20,9 @@ class Settings(TabularSettings):
         ("error", "params"), f"columns to minimize, two or more of {', '.join(OBJECTIVES)}"
     )
     query: str = setting(
-        "mean", "errors to look up: the mean over seeds, or those of one seed", ("mean", *"012")
+        "mean",
+        "errors to look up: means over the seeds, or errors of seed 0, 1 or 2",
+        ("mean", *"012"),
     )
     population: int = setting(20, "number of candidates that survive each generation", least=1)
     generations: int = setting(15, "number of generations", least=1)

@@ -1,7 +1,8 @@
 """The search space of digits-table: small networks of two stages for images of 8x8 pixels.
 
 The six genes are: the width of the first stage, the operation and the number of layers of the first
-stage, the same two for the second stage, and the ratio of the second stage's width to the first's.
+stage, the operation and the number of layers of the second stage, and the ratio of the second
+stage's width to the first's.
 The first layer of the second stage halves the side length.
 """
 
@@ -65,7 +66,7 @@ def encode(architecture: Architecture) -> np.ndarray:
 
 
 def to_json(architecture: Architecture) -> dict[str, Any]:
-    """Return an architecture as a JSON-serialisable dict."""
+    """Return an architecture as a JSON-serializable dict."""
     a = architecture
     return {
         "width": a.width,

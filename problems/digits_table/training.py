@@ -1,4 +1,4 @@
-"""Training of the networks of digits-table: all seeds of an architecture train in parallel."""
+"""Training of the networks of digits-table: one network per seed, trained in parallel."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RECIPE = Recipe(
     learning_rate_end=0.0,
     momentum=0.9,
     weight_decay=5e-4,
-    clip=float("inf"),  # clipping by the norm over all copies would make them depend on each other
+    clip=float("inf"),  # clipping by the norm over all copies would couple them
     horizon=12,
 )
 
@@ -44,12 +44,12 @@ def load_splits() -> dict[str, Split]:
 def train(
     architecture: space.Architecture, data: Split, seeds: Sequence[int]
 ) -> list[DigitsNetwork]:
-    """Train networks of one architecture in parallel, independently of each other.
+    """Train several networks of one architecture in parallel, independently of each other.
 
     Args:
         architecture: a :class:`~moonas.problems.digits_table.space.Architecture`.
         data: training images, (n, c, h, w), and labels, (n,).
-        seeds: seed of the initial weights and of the batches of each network.
+        seeds: for each network, the seed of its initial weights and batches.
 
     Returns:
         One network per seed, in evaluation mode.

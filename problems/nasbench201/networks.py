@@ -1,4 +1,4 @@
-"""The networks of NAS-Bench-201: three stages of identical cells and residual blocks in between."""
+"""The networks of NAS-Bench-201: three stages of identical cells, joined by residual blocks."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def operation(name: str, channels: int) -> nn.Module | None:
 
 
 class Cell(nn.Module):
-    """A cell of four nodes; each is the sum of its edges' operations on earlier nodes.
+    """A cell of four nodes; each later node is a sum of operations on earlier nodes.
 
     Args:
         operations: names of the edges' operations, in the order of ``EDGES``.
@@ -54,7 +54,7 @@ class Cell(nn.Module):
         self.edges = nn.ModuleDict({key: m for key, m in edges.items() if m is not None})
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(b, channels, h, w) -> the last node, of the same shape."""
+        """(b, channels, h, w) -> the output of the last node, of the same shape."""
         nodes = [x]
         for end in (1, 2, 3):
             terms = [
@@ -93,8 +93,8 @@ class CellNetwork201(nn.Module):
 
     Args:
         operations: names of the operations of the cell's edges, in the order of ``EDGES``.
-        channels: number of channels of the first stage; each later stage has twice as many as the
-            one before.
+        channels: number of channels of the first stage; each later stage has twice as many
+            channels as the previous stage.
         cells: number of cells per stage.
         n_classes: number of classes.
         in_channels: number of channels of the images.
@@ -129,7 +129,7 @@ class CellNetwork201(nn.Module):
 
 
 def operation_parts(channels: int = 16, side: int = 32) -> list[Part]:
-    """Return every operation at each of the three shapes that it has in a network.
+    """Return every operation at each of its three input shapes in a network.
 
     Args:
         channels: number of channels of the first stage.
@@ -144,8 +144,8 @@ def operation_parts(channels: int = 16, side: int = 32) -> list[Part]:
 
 def _operation_part(name: str, channels: int, side: int) -> Part:
     key = f"{name} {channels}-{channels} {side}x{side}"
-    return Part(key, (channels, side, side), partial(_module, name, channels))
+    return Part(key, (channels, side, side), partial(_operation_or_identity, name, channels))
 
 
-def _module(name: str, channels: int) -> nn.Module:
+def _operation_or_identity(name: str, channels: int) -> nn.Module:
     return operation(name, channels) or nn.Identity()

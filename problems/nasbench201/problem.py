@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from .networks import CellNetwork201
 
-# The largest network of the space, on CIFAR-10; reference point of the hypervolume.
-PARAMS, MACS = 1_531_546, 220_119_690
+# Params and macs of the largest network for CIFAR-10; they bound the hypervolume.
+LARGEST_PARAMS, LARGEST_MACS = 1_531_546, 220_119_690
 
 
 def build(**options: Any) -> NASBench201:
@@ -30,15 +30,15 @@ def build(**options: Any) -> NASBench201:
 
 
 class NASBench201(TabularProblem):
-    """Cells with the scores of the networks that others have trained.
+    """Search in a table with the measured scores of all cells.
 
     Args:
         settings: a :class:`Settings`. Without a table the problem can be described, but not
             evaluated.
 
     Attributes:
-        source_columns: column of the table that each of ``error``, ``params`` and ``macs`` is
-            computed from.
+        source_columns: maps ``error``, ``params`` and ``macs`` to the column of the table that
+            each is computed from.
 
     Raises:
         ValueError: the table does not exist, cannot be read or lacks a column.
@@ -56,8 +56,8 @@ class NASBench201(TabularProblem):
         }
         columns = [
             Column("error", "%", worst=100.0, bounds=(0, 100)),
-            Column("params", "parameters", worst=PARAMS, bounds=(0, PARAMS)),
-            Column("macs", "multiply-adds", worst=MACS, bounds=(0, MACS)),
+            Column("params", "parameters", worst=LARGEST_PARAMS, bounds=(0, LARGEST_PARAMS)),
+            Column("macs", "multiply-adds", worst=LARGEST_MACS, bounds=(0, LARGEST_MACS)),
         ]
         if settings.table is not None:
             self.settings = settings
@@ -103,14 +103,14 @@ class NASBench201(TabularProblem):
     def graphs(self, architecture: space.Architecture) -> list[Graph]:
         """Return the graph of the cell, without edges of the operation ``none``."""
         edges = tuple(
-            (str(start), str(end), space.SHORT[operation])
+            (str(start), str(end), space.SHORT_NAMES[operation])
             for operation, (start, end) in zip(architecture.operations, space.EDGES, strict=True)
             if operation != "none"
         )
         return [Graph("cell", ("0",), ("1", "2", "3"), edges)]
 
     def operations(self) -> list[Part]:
-        """Return every operation at every shape that it has in a network, for latency tables."""
+        """Return every operation at each of its input shapes in a network, for latency tables."""
         from .networks import operation_parts
 
         return operation_parts()

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-SHORT = dict(zip(OPERATIONS, ("", "skip", "c1", "c3", "avg"), strict=True))
+SHORT_NAMES = dict(zip(OPERATIONS, ("", "skip", "c1", "c3", "avg"), strict=True))
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 N_CHOICES = np.full(len(EDGES), len(OPERATIONS))
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A cell.
+    """A cell of four nodes and six edges.
 
     Args:
         operations: names of the edges' operations, in the order of ``EDGES``.
@@ -52,7 +52,7 @@ def encode(architecture: Architecture) -> np.ndarray:
 
 
 def to_json(architecture: Architecture) -> dict[str, str]:
-    """Return an architecture as a JSON-serialisable dict."""
+    """Return an architecture as a JSON-serializable dict."""
     return {"cell": str(architecture)}
 
 

@@ -13,16 +13,16 @@ from moonas.tabular import Table
 
 from . import space
 
-MILLION_PREFIXES = ("mparams", "mflops", "mmacs")  # of the names of columns in millions
-LATENCY_PREFIX = "latency_"  # of the names of columns in milliseconds
+MILLION_PREFIXES = ("mparams", "mflops", "mmacs")  # begin the names of columns in millions
+LATENCY_PREFIX = "latency_"  # begins the names of columns in milliseconds
 
 
 def read_table(path: str | Path, source_columns: Mapping[str, str]) -> Table:
-    """Read the cells of a table, some of its columns and all of its latencies.
+    """Read the cells, the named columns and all latencies of a table.
 
     The cells are in a column ``architecture`` or ``arch_str``, as the benchmark writes them; or in
     ``ops``, (n, 6) indices into ``op_names`` (npz); or in six columns ``op_0`` to ``op_5`` (CSV).
-    Each measured quantity is a column of its own. In an npz file, ``latency_ms`` may also have the
+    Each measured quantity has a separate column. In an npz file, ``latency_ms`` may also have the
     shape (n, k), with one column for each of the ``latency_devices``; these columns become
     ``latency_DEVICE``.
 
@@ -32,12 +32,12 @@ def read_table(path: str | Path, source_columns: Mapping[str, str]) -> Table:
             the file whose name begins with mparams, mflops or mmacs is in millions.
 
     Returns:
-        A :class:`~moonas.tabular.Table` with the columns that ``source_columns`` names, and those
-        whose names begin with ``latency_``.
+        A :class:`~moonas.tabular.Table` with the columns that ``source_columns`` names, and all
+        columns whose names begin with ``latency_``.
 
     Raises:
-        ValueError: the file does not exist, is not a table, or lacks a column; the message says
-            which.
+        ValueError: the file does not exist, is not a table, or lacks a column; the message
+            says which of these.
     """
     path = Path(path)
     X, columns = _read(path)
@@ -52,7 +52,7 @@ def read_table(path: str | Path, source_columns: Mapping[str, str]) -> Table:
 
 
 def _read(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Return the rows, (n, 6), and all numeric columns, (n,) each."""
+    """Return the rows, (n, 6), and all numeric columns of a table, (n,) each."""
     if not path.is_file():
         raise ValueError(f"table={str(path)!r} does not exist.")
     return _read_csv(path) if path.suffix.lower() == ".csv" else _read_npz(path)
@@ -101,7 +101,7 @@ def _read_csv(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
 
 
 def _parse_cells(path: Path, columns: Mapping[str, Any]) -> np.ndarray:
-    """Return the rows, (n, 6), of the cells in the first column that has them."""
+    """Return the rows, (n, 6), of the cells in the column ``architecture`` or ``arch_str``."""
     for name in ("architecture", "arch_str"):
         if name in columns:
             return np.array([space.encode(space.parse(text)) for text in columns[name]])

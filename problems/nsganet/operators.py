@@ -1,4 +1,4 @@
-"""Operators of NSGANetV1 (section III-C), for both of its search spaces."""
+"""Operators of NSGANetV1 (section III-C), for its block space and its macro space."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 from moonas.evaluators.settings import ProxySettings
 from moonas.operators import BlockCrossover, CategoricalSampling, PolynomialMutation, SameRow
 
-from .settings import ETA
+from .settings import MUTATION_ETA
 
 
-def operators(settings: ProxySettings, n_var: int, eta: float = ETA) -> dict[str, Any]:
+def operators(settings: ProxySettings, n_var: int, eta: float = MUTATION_ETA) -> dict[str, Any]:
     """Return sampling, crossover, mutation and duplicate elimination for pymoo's algorithms.
 
     Args:
-        settings: settings of the search; ``crossover`` is the probability that two parents are
-            crossed, ``mutation`` the probability that a gene mutates.
+        settings: settings of the search; ``crossover`` is the probability per pair of parents and
+            ``mutation`` the probability per gene.
         n_var: number of genes.
         eta: distribution index of the polynomial mutation.
 

@@ -31,7 +31,7 @@ def build(**options: Any) -> NSGANet:
 
 
 class NSGANet(ClassifierProblem):
-    """A normal and a reduction block of 20 genes each.
+    """Search for a normal and a reduction block of 20 genes each.
 
     With ``evaluator="proxy"`` each candidate is trained from scratch as a small network; with
     ``evaluator="supernet"`` candidates share the weights of a supernet.
@@ -52,7 +52,7 @@ class NSGANet(ClassifierProblem):
 
     @property
     def trained_shape(self) -> dict[str, Any]:
-        """Keyword arguments of the proxies, or of the supernet."""
+        """Keyword arguments of each proxy network, or of the supernet."""
         s = self.settings
         return self.image_shape | dict(channels=s.channels, layers=s.layers, increment=s.increment)
 
@@ -95,20 +95,20 @@ class NSGANet(ClassifierProblem):
         return self.supernet_evaluator(Supernet)
 
     def parts(self, architecture: space.Architecture) -> list[Part]:
-        """Return the parts of the target network; a latency table gives the latency of each."""
+        """Return the parts of the target network; a latency table lists their latencies."""
         edges = architecture.normal, architecture.reduction
         return network_parts(*edges, concat=loose_ends, **self.shape)
 
     def operators(self) -> dict[str, Any]:
-        """Return sampling, crossover, mutation and duplicate elimination of the paper."""
+        """Return the paper's sampling, crossover and mutation, and duplicate elimination."""
         s = self.settings
         return operators(s, space.N_VAR, s.eta)
 
     def algorithm(self) -> Algorithm:
         """Return the paper's algorithm: NSGA-II with offspring sampled from a Bayesian network.
 
-        The Bayesian network is used after the share ``exploitation`` of the generations; None
-        leaves plain NSGA-II.
+        The Bayesian network is used after the fraction ``exploitation`` of the generations; with
+        None, the algorithm is NSGA-II without a Bayesian network.
         """
         s = self.settings
         search = nsga2_by_rank(self)
@@ -128,8 +128,8 @@ class NSGANet(ClassifierProblem):
 
         Args:
             architecture: an :class:`~moonas.problems.nsganet.space.Architecture`.
-            shape: keyword arguments of :class:`~moonas.nets.cell_network.CellNetwork`; those of the
-                target network by default.
+            shape: keyword arguments of :class:`~moonas.nets.cell_network.CellNetwork`; by
+                default those of the target network.
         """
         edges = architecture.normal, architecture.reduction
         return CellNetwork(*edges, concat=loose_ends, **self.shape | shape)

@@ -6,14 +6,14 @@ from typing import Any, ClassVar
 from moonas.evaluators.settings import OBJECTIVES, ProxySettings, SupernetSettings
 from moonas.settings import setting
 
-# Distribution index of the polynomial mutation. The paper does not print it; this is the value in
-# the authors' release of NSGA-Net.
-ETA = 3.0
+# Default distribution index of the polynomial mutation. The paper does not print it; the value is
+# that of the authors' release of NSGA-Net.
+MUTATION_ETA = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(ProxySettings, SupernetSettings):
-    """Settings of a search for blocks; the defaults are small and suit digits."""
+    """Settings of a search for blocks; the defaults suit a short search on digits."""
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "digits": {},
@@ -29,8 +29,8 @@ class Settings(ProxySettings, SupernetSettings):
             frozen_epochs=200,
         ),
         # Table I and section V-C. The paper does not print the learning rate, momentum and gradient
-        # clipping; these are those of DARTS, whose training it follows. N = 4 means 14 cells. The
-        # reference point of the hypervolume is that of section H.
+        # clipping; the values are those of DARTS, whose training the paper follows. N = 4 means 14
+        # cells. Section H has the reference point of the hypervolume.
         "paper": dict(
             data="cifar100",
             population=40,
@@ -60,9 +60,7 @@ class Settings(ProxySettings, SupernetSettings):
     population: int = setting(
         20, "K, number of architectures that survive each generation", least=1
     )
-    generations: int = setting(
-        10, "number of generations; schedules end with the last one", least=1
-    )
+    generations: int = setting(10, "number of generations, which all schedules span", least=1)
     exploitation: float | None = setting(
         2 / 3,
         "fraction of the generations after which the Bayesian network is used; none: never",
@@ -71,28 +69,32 @@ class Settings(ProxySettings, SupernetSettings):
     )
     first_share: float = setting(
         0.25,
-        "fraction of the offspring that the Bayesian network creates at first",
+        "fraction of the offspring that the Bayesian network creates in its first generation",
         least=0,
         most=1,
     )
     n_best: int = setting(
-        100, "number of architectures that the Bayesian network is fitted to", least=1
+        100, "number of best architectures that the Bayesian network is fitted to", least=1
     )
     eta: float = setting(
-        ETA, "distribution index of the mutation; a larger one means smaller changes", least=0
+        MUTATION_ETA,
+        "distribution index of the polynomial mutation; larger values cause smaller changes",
+        least=0,
     )
     architectures_per_step: int = setting(
-        4, "architectures per training step of the supernet", least=1
+        4, "number of architectures sampled per training step of the supernet", least=1
     )
     learning_rate_end: float = setting(0.0, "learning rate at the end of the schedule", least=0)
     weight_decay: float = setting(
         5e-4, "weight decay of SGD; weights unused in a step do not decay", least=0
     )
-    channels: int = setting(4, "channels of the first cell of a proxy or of the supernet", least=1)
+    channels: int = setting(4, "channels of the first cell in a proxy or in the supernet", least=1)
     increment: int = setting(
-        2, "channels that each cell adds to those of the previous one", least=0
+        2, "number of channels by which each cell is wider than the previous cell", least=0
     )
-    layers: int = setting(3, "cells of a proxy or of the supernet", least=1)
+    layers: int = setting(3, "number of cells in a proxy or in the supernet", least=1)
     macs_bound: float | None = setting(
-        None, "macs of the hypervolume's reference point; none: the largest in the space", above=0
+        None,
+        "macs of the hypervolume's reference point; none: the space's largest",
+        above=0,
     )

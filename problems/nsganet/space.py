@@ -1,9 +1,9 @@
 """The search space of NSGANetV1 and its encoding as integer vectors.
 
 An architecture consists of a normal block and a reduction block. Each block has two inputs (state 0
-is the output of the block before the previous one, state 1 that of the previous block) and five
-nodes (states 2 to 6). A node is the sum of two edges. An edge applies one operation to an earlier
-state; both edges of a node may start from the same state. The output of a block is the
+is the output of the block before the previous one, state 1 the output of the previous block) and
+five nodes (states 2 to 6). A node is the sum of two edges. An edge applies one operation to an
+earlier state; both edges of a node may start from the same state. The output of a block is the
 concatenation of its loose ends: the nodes from which no edge starts.
 
 A row x has 40 integers. Columns 20 c + 4 i to 20 c + 4 i + 3 describe node i (0 to 4) of block c
@@ -50,13 +50,14 @@ OPERATIONS = (
     "conv_1x7_7x1",
 )
 N_NODES = 5  # per block
-GENES = 4  # per node
-N_VAR = 2 * N_NODES * GENES
+GENES_PER_NODE = 4
+N_VAR = 2 * N_NODES * GENES_PER_NODE
 N_CHOICES = np.array(
     [[len(OPERATIONS), node + 2, len(OPERATIONS), node + 2] for node in range(N_NODES)] * 2
 ).reshape(N_VAR)
-NODES = tuple(np.arange(start, start + GENES) for start in range(0, N_VAR, GENES))  # columns
-BLOCKS = (NODES[:N_NODES], NODES[N_NODES:])  # columns of the nodes of each block
+# Columns of each node, and columns of the nodes of each block.
+NODES = tuple(np.arange(start, start + GENES_PER_NODE) for start in range(0, N_VAR, GENES_PER_NODE))
+BLOCKS = (NODES[:N_NODES], NODES[N_NODES:])
 
 
 class Architecture(Cells):
@@ -76,7 +77,7 @@ def encode(architecture: Architecture) -> np.ndarray:
 
 
 def edges(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the edges of a whole population.
+    """Return the edges of all architectures of a population.
 
     Args:
         X: (n, 40) ints.
@@ -90,7 +91,7 @@ def edges(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def count_loose_ends(X: np.ndarray) -> np.ndarray:
-    """Count the nodes that the blocks of each row concatenate.
+    """Count the nodes that each block of each architecture concatenates.
 
     Args:
         X: (n, 40) ints.
@@ -109,7 +110,7 @@ def from_genotype(normal: Sequence[Edge], reduce: Sequence[Edge]) -> Architectur
 
     Args:
         normal: ten (operation, state) pairs of the normal block, two per node.
-        reduce: the same for the reduction block.
+        reduce: ten (operation, state) pairs of the reduction block, in the same form.
 
     Raises:
         ValueError: the genotype is not in this space; the message says why.

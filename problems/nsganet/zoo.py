@@ -40,8 +40,10 @@ SOURCES = {
     "AmoebaNet_A": "Real et al., AmoebaNet, AAAI 2019",
     "ENAS": "Pham et al., ENAS, ICML 2018",
 }
-DOUBLING = "CIFAR-10, 36 channels, 20 cells"
-# Networks whose width grows with every cell; SE: with squeeze-and-excitation after every cell.
+# Title of the networks whose width doubles in each reduction cell.
+DOUBLING_TITLE = "CIFAR-10, 36 channels, 20 cells"
+# Titles and shapes of the networks whose width grows in every cell. The networks marked SE have
+# squeeze-and-excitation after every cell.
 PYRAMIDS: dict[str, dict[str, Any]] = {
     "CIFAR-10, 34 + 4 channels, 20 cells": dict(channels=34, increment=4),
     "CIFAR-10, 36 + 6 channels, 20 cells, SE": dict(channels=36, increment=6, squeeze=True),
@@ -62,12 +64,12 @@ def published() -> list[Published]:
         title: CellCosts(space.OPERATIONS, n_nodes=space.N_NODES, **shape)
         for title, shape in PYRAMIDS.items()
     }
-    costs[DOUBLING] = CellCosts(space.OPERATIONS, n_nodes=space.N_NODES)
+    costs[DOUBLING_TITLE] = CellCosts(space.OPERATIONS, n_nodes=space.N_NODES)
     items = []
     for name, architecture in architectures().items():
         X = space.encode(architecture)[None]
         edges, n_out = space.edges(X), space.count_loose_ends(X)
-        titles = PYRAMIDS if name == "NSGANet" else [DOUBLING]
+        titles = PYRAMIDS if name == "NSGANet" else [DOUBLING_TITLE]
         counts = {title: tuple(costs[title].count(*edges, n_out)[0].tolist()) for title in titles}
         items.append(Published(name, "nsganet", architecture, SOURCES[name], counts))
     return items

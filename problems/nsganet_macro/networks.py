@@ -88,7 +88,7 @@ def _phase_end(channels: int) -> nn.Sequential:
 def macro_parts(
     n_nodes: Iterable[int], *, channels: int, n_classes: int, in_channels: int, image_size: int
 ) -> list[Part]:
-    """Return the parts of a :class:`MacroNetwork`, each as often as it occurs.
+    """Return the parts of a :class:`MacroNetwork`; parts that occur n times are listed n times.
 
     Args:
         n_nodes: number of nodes of each phase.

@@ -1,4 +1,4 @@
-"""The macro space of NSGA-Net as a pymoo problem: accuracy against robustness (section G.3)."""
+"""The search of the macro space of NSGA-Net as a pymoo problem (section G.3)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def build(**options: Any) -> NSGANetMacro:
 
 
 class NSGANetMacro(ClassifierProblem):
-    """Connections between the nodes of three phases; each candidate is trained from scratch.
+    """Search for the connections in three phases; each candidate is trained from scratch.
 
     Args:
         settings: a :class:`Settings`.
@@ -55,12 +55,12 @@ class NSGANetMacro(ClassifierProblem):
         return np.array([count_costs(a, image_size=side, **shape) for a in candidates])
 
     def parts(self, architecture: space.Architecture) -> list[Part]:
-        """Return the parts of the network; a latency table gives the latency of each."""
+        """Return the parts of the network; a latency table lists their latencies."""
         n_nodes = [len(phase.nodes) for phase in architecture.phases]
         return macro_parts(n_nodes, image_size=self.info.side, **self.trained_shape)
 
     def operators(self) -> dict[str, Any]:
-        """Return sampling, crossover, mutation and duplicate elimination of the paper."""
+        """Return the paper's sampling, crossover and mutation, and duplicate elimination."""
         return operators(self.settings, space.N_VAR)
 
     def algorithm(self) -> Algorithm:

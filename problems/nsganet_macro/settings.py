@@ -9,13 +9,13 @@ from moonas.settings import setting
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(ProxySettings):
-    """Settings of a search in the macro space; the defaults are small and suit digits."""
+    """Settings of a search in the macro space; the defaults suit a short search on digits."""
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "digits": {},
-        # Section G.3: CIFAR-10, with 40,000 training and 10,000 validation images. The batch size
-        # and learning rate, which the paper does not print, are those of its search for blocks; the
-        # width is our choice.
+        # Section G.3: CIFAR-10, with 40,000 training and 10,000 validation images. The paper
+        # does not print the batch size, learning rate and width. The batch size and learning rate
+        # are those of its search for blocks; the width is a choice of this implementation.
         "paper": dict(
             data="cifar10",
             population=40,
@@ -33,6 +33,6 @@ class Settings(ProxySettings):
         f"columns to minimize, two or more of {', '.join(OBJECTIVES)}",
     )
     population: int = setting(20, "number of architectures that survive each generation", least=1)
-    generations: int = setting(10, "generations to run", least=1)
+    generations: int = setting(10, "number of generations", least=1)
     mutation: float = setting(0.1, "probability that a bit flips", above=0, most=1)
-    channels: int = setting(8, "channels of every node", least=1)
+    channels: int = setting(8, "number of channels of every node", least=1)

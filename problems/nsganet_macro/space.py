@@ -2,19 +2,19 @@
 
 An architecture consists of three phases of six nodes each, numbered 1 to 6 in the order in which
 they compute. A bit for each pair of nodes says whether the output of the earlier node is an input
-of the later one; one more bit per phase says whether a skip connection adds the input of the phase
-to its output.
+of the later node. One more bit per phase says whether a skip connection adds the input of the phase
+to the output of the phase.
 
 - A node without any connection is left out.
 - A node without an input from another node takes the input of the phase.
 - A node whose output is not an input of any other node is added to the output of the phase.
-- The output of a phase without nodes is its input, whatever its skip bit.
+- The output of a phase without nodes is the input of the phase, with and without the skip bit.
 
 A row x has 48 bits, as integers 0 and 1. Columns 16 p to 16 p + 15 describe phase p (0 to 2): the
-bits of node 2 (its input from node 1), of node 3 (from 1 and 2), ..., of node 6 (from 1 to 5), and
-the skip bit. There are 2^48 = 2.8e14 rows, each a different architecture; some of these have the
-same network. The connections are those of Genetic CNN (Xie and Yuille, ICCV 2017); NSGA-Net adds
-the skip bit.
+bits of node 2 (input from node 1), of node 3 (inputs from nodes 1 and 2), ..., of node 6 (inputs
+from nodes 1 to 5), and the skip bit. There are 2^48 = 2.8e14 rows, each a different architecture;
+some architectures have the same network. The connections are those of Genetic CNN (Xie and Yuille,
+ICCV 2017); NSGA-Net adds the skip bit.
 """
 
 from __future__ import annotations
@@ -29,27 +29,28 @@ from moonas.spaces.graph import Graph
 
 N_PHASES = 3
 N_NODES = 6  # per phase, numbered from 1
-PAIRS = tuple(sorted(combinations(range(1, N_NODES + 1), 2), key=lambda pair: pair[::-1]))
-BITS = len(PAIRS) + 1  # per phase
-N_VAR = N_PHASES * BITS
+NODE_PAIRS = tuple(sorted(combinations(range(1, N_NODES + 1), 2), key=lambda pair: pair[::-1]))
+BITS_PER_PHASE = len(NODE_PAIRS) + 1
+N_VAR = N_PHASES * BITS_PER_PHASE
 N_CHOICES = np.full(N_VAR, 2)
 
 
 def _node_columns(phase: int) -> list[np.ndarray]:
-    """Columns of the input bits of each of the nodes 2 to 6, and of the skip bit."""
-    start = phase * BITS
-    later = np.array([pair[1] for pair in PAIRS])
+    """Return the columns of the input bits of each node from 2 to 6, and the skip bit's column."""
+    start = phase * BITS_PER_PHASE
+    later = np.array([pair[1] for pair in NODE_PAIRS])
     nodes = [start + np.flatnonzero(later == node) for node in range(2, N_NODES + 1)]
-    return [*nodes, np.array([start + BITS - 1])]
+    return [*nodes, np.array([start + BITS_PER_PHASE - 1])]
 
 
+# Columns of the nodes of each phase, and columns of each node. A skip bit counts as a node.
 BLOCKS = tuple(tuple(_node_columns(phase)) for phase in range(N_PHASES))
 NODES = tuple(genes for nodes in BLOCKS for genes in nodes)
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A phase.
+    """The connections between the nodes of a phase, and its skip connection.
 
     Args:
         connections: (start, end) pairs of nodes, in ascending order of the end, then of the start.
@@ -61,7 +62,7 @@ class Phase:
 
     @property
     def inputs(self) -> dict[int, tuple[int, ...]]:
-        """Inputs of each node by number, all in ascending order; 0 is the input of the phase."""
+        """Inputs of each node, by its number; input 0 is the input of the phase."""
         starts = {node: tuple(a for a, b in self.connections if b == node) for node in self.nodes}
         return {node: starts[node] or (0,) for node in self.nodes}
 
@@ -72,7 +73,7 @@ class Phase:
 
     @property
     def outputs(self) -> tuple[int, ...]:
-        """Numbers of the nodes whose sum is the output of the phase; 0 is its input."""
+        """Numbers of the nodes whose sum is the output of the phase; 0 is the phase's input."""
         starts = {a for a, _ in self.connections}
         loose_ends = tuple(node for node in self.nodes if node not in starts)
         return ((0,) if self.skip or not loose_ends else ()) + loose_ends
@@ -96,7 +97,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Architecture:
-    """Three phases."""
+    """A network of three phases."""
 
     phases: tuple[Phase, ...]
 
@@ -108,8 +109,8 @@ class Architecture:
 def decode(x: np.ndarray) -> Architecture:
     """Return the architecture of one row, (48,) ints."""
     phases = []
-    for bits in np.asarray(x).reshape(N_PHASES, BITS).tolist():
-        connections = tuple(pair for pair, bit in zip(PAIRS, bits, strict=False) if bit)
+    for bits in np.asarray(x).reshape(N_PHASES, BITS_PER_PHASE).tolist():
+        connections = tuple(pair for pair, bit in zip(NODE_PAIRS, bits, strict=False) if bit)
         phases.append(Phase(connections, bool(bits[-1])))
     return Architecture(tuple(phases))
 
@@ -120,15 +121,15 @@ def encode(architecture: Architecture) -> np.ndarray:
         [
             int(bit)
             for phase in architecture.phases
-            for bit in (*(pair in phase.connections for pair in PAIRS), phase.skip)
+            for bit in (*(pair in phase.connections for pair in NODE_PAIRS), phase.skip)
         ]
     )
 
 
 def to_json(architecture: Architecture) -> dict[str, Any]:
-    """Return an architecture as a JSON-serialisable dict.
+    """Return an architecture as a JSON-serializable dict.
 
-    Its form is ``{"phases": [{"connections": [[1, 2], ...], "skip": true}, ...]}``.
+    The dict has the form ``{"phases": [{"connections": [[1, 2], ...], "skip": true}, ...]}``.
     """
     return {
         "phases": [
@@ -154,7 +155,7 @@ def from_json(value: Any) -> Architecture:
     if len(phases) != N_PHASES:
         raise ValueError(f"Expected {N_PHASES} phases; got {len(phases)}.")
     for pair in (pair for connections in pairs for pair in connections):
-        if pair not in PAIRS:
+        if pair not in NODE_PAIRS:
             raise ValueError(
                 f"Connection {list(pair)} is not in this space: expected a pair [start, end] of "
                 f"nodes from 1 to {N_NODES} with start < end."

@@ -1,4 +1,4 @@
-"""Supernet, stand-alone network, and params and macs of the DARTS space."""
+"""Supernets and stand-alone networks of the DARTS space, and their params and macs."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from moonas.nets.counting import CellCosts, count_macs, count_params
 from moonas.nets.randomness import initial_weights
 
 IMAGENET = dict(channels=48, layers=14, n_classes=1000, image_size=224)
-# Parameters without and with the auxiliary head, and multiply-adds, of an independent count.
+# Parameters without and with the auxiliary head, and multiply-adds, from an independent count.
 CIFAR_COUNTS = {
     "CARS_A": (2_432_206, 2_908_632, 392_054_400),
     "CARS_B": (2_672_830, 3_149_256, 421_941_888),
@@ -28,14 +28,17 @@ IMAGENET_COUNTS = {
     "DARTS_V2": (4_718_752, 5_979_528, 529_911_552),
     "PDARTS": (4_944_352, None, None),
 }
-# Tables 1 and 2 of the paper, millions of parameters
-PAPER = dict(zip("ABCDEFGHI", [2.4, 2.7, 2.8, 2.9, 3.0, 3.1, 3.2, 3.3, 3.6], strict=True))
-PAPER_IMAGENET = dict(zip("ABCDEFGHI", [3.7, 4.0, 4.2, 4.3, 4.4, 4.5, 4.7, 4.8, 5.1], strict=True))
-# Table 2, millions of multiply-adds; the paper counts more than convolutions, hence the tolerance
+# Millions of parameters in tables 1 and 2 of the paper
+PAPER_PARAMS = dict(zip("ABCDEFGHI", [2.4, 2.7, 2.8, 2.9, 3.0, 3.1, 3.2, 3.3, 3.6], strict=True))
+PAPER_IMAGENET_PARAMS = dict(
+    zip("ABCDEFGHI", [3.7, 4.0, 4.2, 4.3, 4.4, 4.5, 4.7, 4.8, 5.1], strict=True)
+)
+# Millions of multiply-adds in table 2; the paper counts more than convolutions, hence the tolerance
 PAPER_MACS = dict(zip("ABCDEFGHI", [430, 463, 480, 496, 510, 530, 537, 559, 591], strict=True))
 
 
-def rows(names):
+def encode_published(names):
+    """Return the rows of published architectures, (n, 24) ints."""
     return np.array([space.encode(zoo.architectures()[name]) for name in names])
 
 
@@ -43,34 +46,38 @@ def rows(names):
     ("shape", "counts", "image"),
     [({}, CIFAR_COUNTS, (3, 32, 32)), (IMAGENET, IMAGENET_COUNTS, (3, 224, 224))],
 )
-def test_published_cells_have_their_exact_params_and_macs(shape, counts, image):
-    closed = CellCosts(space.OPERATIONS, **shape).count(*space.edges(rows(counts)))
-    for (name, (params, with_head, macs)), both in zip(counts.items(), closed, strict=True):
+def test_params_and_macs_of_published_cells_equal_an_independent_count(shape, counts, image):
+    closed_form = CellCosts(space.OPERATIONS, **shape).count(*space.edges(encode_published(counts)))
+    for (name, (params, with_head, macs)), computed in zip(
+        counts.items(), closed_form, strict=True
+    ):
         architecture = zoo.architectures()[name]
         network = cars.network(architecture, **shape)
-        assert count_params(network) == both[0] == params
-        assert count_macs(network, *image) == both[1]
+        assert count_params(network) == computed[0] == params
+        assert count_macs(network, *image) == computed[1]
         if macs is not None:
-            assert both[1] == macs
+            assert computed[1] == macs
         if with_head is not None:
             assert count_params(cars.network(architecture, auxiliary=True, **shape)) == with_head
 
 
-@pytest.mark.parametrize(("shape", "paper"), [({}, PAPER), (IMAGENET, PAPER_IMAGENET)])
-def test_params_of_all_nine_networks_are_those_of_the_tables_of_the_paper(shape, paper):
+@pytest.mark.parametrize(
+    ("shape", "paper"), [({}, PAPER_PARAMS), (IMAGENET, PAPER_IMAGENET_PARAMS)]
+)
+def test_params_of_all_nine_networks_agree_with_the_paper(shape, paper):
     counts = CellCosts(space.OPERATIONS, **shape).count(
-        *space.edges(rows(f"CARS_{letter}" for letter in paper))
+        *space.edges(encode_published(f"CARS_{letter}" for letter in paper))
     )
     assert np.array_equal(np.round(counts[:, 0] / 1e6, 1), list(paper.values()))
 
 
-def test_macs_increase_from_a_to_i_and_are_up_to_7_percent_below_those_of_the_paper():
+def test_macs_increase_from_cars_a_to_cars_i_and_are_at_most_7_percent_below_the_paper():
     counts = CellCosts(space.OPERATIONS, **IMAGENET).count(
-        *space.edges(rows(f"CARS_{letter}" for letter in PAPER_MACS))
+        *space.edges(encode_published(f"CARS_{letter}" for letter in PAPER_MACS))
     )
     assert (np.diff(counts[:, 1]) > 0).all()
-    share = counts[:, 1] / 1e6 / list(PAPER_MACS.values())
-    assert ((share > 0.93) & (share < 1)).all()
+    ratio = counts[:, 1] / 1e6 / list(PAPER_MACS.values())
+    assert ((ratio > 0.93) & (ratio < 1)).all()
 
 
 @pytest.mark.parametrize(
@@ -93,13 +100,13 @@ def test_closed_form_counts_equal_those_of_built_networks(shape):
         assert count_macs(network, *image) == macs
 
 
-def test_the_supernet_has_the_parameters_of_that_of_darts():
+def test_the_supernet_has_as_many_parameters_as_the_supernet_of_darts():
     supernet = Supernet(channels=16, layers=8, n_classes=10, in_channels=3, image_size=32)
     assert count_params(supernet) == 1_930_618
 
 
 @pytest.mark.parametrize("side", [8, 11, 64])
-def test_a_path_of_the_supernet_equals_the_stand_alone_network_with_its_weights(side, device):
+def test_the_supernet_and_a_network_with_copied_weights_compute_the_same_logits(side, device):
     shape = dict(channels=4, layers=4, n_classes=10, in_channels=2, image_size=side)
     rng = np.random.default_rng(3)
     with initial_weights(0, "test"):
@@ -114,7 +121,7 @@ def test_a_path_of_the_supernet_equals_the_stand_alone_network_with_its_weights(
         assert difference < 1e-4
 
 
-def test_none_is_the_zero_operation_in_the_stand_alone_network():
+def test_a_network_whose_operations_are_all_none_outputs_the_bias_of_its_classifier():
     cell = [("none", 0), ("none", 1)] * 4
     network = cars.network(space.from_genotype(cell, cell), channels=2, layers=3, image_size=8)
     logits = network(torch.randn(5, 3, 8, 8))
@@ -122,7 +129,7 @@ def test_none_is_the_zero_operation_in_the_stand_alone_network():
     assert not any("operations" in name for name, _ in network.named_parameters())
 
 
-def test_only_the_operations_of_a_path_receive_gradients():
+def test_only_the_operations_of_the_evaluated_architecture_receive_gradients():
     supernet = Supernet(channels=2, layers=2, n_classes=10, in_channels=1, image_size=8)
     architecture = zoo.architectures()["CARS_A"]
     supernet(torch.randn(4, 1, 8, 8), architecture).sum().backward()
@@ -145,11 +152,11 @@ def test_the_auxiliary_head_is_used_in_training_mode_only():
     assert network.eval()(images).shape == (2, 10)
 
 
-def test_the_auxiliary_head_refuses_images_that_are_too_small():
+def test_an_auxiliary_head_for_images_of_8x8_pixels_raises_an_error():
     with pytest.raises(ValueError, match="got 2x2 for images of 8x8 pixels"):
         cars.network(zoo.architectures()["CARS_A"], image_size=8, auxiliary=True)
 
 
-def test_a_network_without_layers_is_refused():
+def test_zero_layers_raise_an_error():
     with pytest.raises(ValueError, match="layers=0"):
         cars.network(zoo.architectures()["CARS_A"], layers=0)

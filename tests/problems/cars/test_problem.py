@@ -23,8 +23,8 @@ from moonas.training.report import TrainingReport
 
 
 @pytest.fixture
-def small(tiny, few_digits):
-    """Settings of a search that trains on a hundred images."""
+def small_settings(tiny, few_digits):
+    """Return settings of a search that trains on a hundred images."""
     return tiny | dict(data=few_digits, batch=25)
 
 
@@ -45,17 +45,17 @@ def sampled_architectures(evaluator, monkeypatch, train):
     """Return the architectures that ``train(evaluator)`` samples, a list for each of 200 steps."""
     steps = []
 
-    def spy(net, data, draw, *args, **options):
-        steps.extend([path.keywords["architecture"] for path in draw()] for _ in range(200))
+    def record(net, data, sample, *args, **options):
+        steps.extend([path.keywords["architecture"] for path in sample()] for _ in range(200))
         return TrainingReport({"loss": 0.0}, steps=1, skipped=0)
 
-    monkeypatch.setattr("moonas.evaluators.supernet.train_epochs", spy)
+    monkeypatch.setattr("moonas.evaluators.supernet.train_epochs", record)
     train(evaluator)
     return steps
 
 
-def test_warm_up_samples_every_choice_of_every_gene_equally_often(small, monkeypatch):
-    problem = moonas.load_problem("cars", **small, architectures_per_step=20)
+def test_warm_up_samples_every_choice_of_every_gene_equally_often(small_settings, monkeypatch):
+    problem = moonas.load_problem("cars", **small_settings, architectures_per_step=20)
     problem.evaluator.begin(1)
     steps = sampled_architectures(problem.evaluator, monkeypatch, lambda e: e.warm_up())
     sampled = np.array([space.encode(a) for step in steps for a in step])
@@ -66,8 +66,10 @@ def test_warm_up_samples_every_choice_of_every_gene_equally_often(small, monkeyp
         assert np.abs(shares - 1 / k).max() <= 4 * math.sqrt(1 / k * (1 - 1 / k) / len(sampled))
 
 
-def test_a_training_step_uses_b_different_parents(small, monkeypatch):
-    problem = moonas.load_problem("cars", **small, architectures_per_step=2)
+def test_a_training_step_uses_two_different_parents_if_architectures_per_step_is_two(
+    small_settings, monkeypatch
+):
+    problem = moonas.load_problem("cars", **small_settings, architectures_per_step=2)
     problem.evaluator.begin(1)
     candidates = problem.session.candidates(rows(problem, 5))
     parents = list(candidates)
@@ -86,8 +88,8 @@ def test_errors_fall_as_the_supernet_trains(tiny):
     assert best[-1] < best[0] - 10
 
 
-def test_growth_is_the_fall_of_the_error_per_epoch_of_training(small, tmp_path):
-    problem = moonas.load_problem("cars", **small | dict(epochs=2), journal=tmp_path)
+def test_growth_is_the_decrease_of_the_error_per_training_epoch(small_settings, tmp_path):
+    problem = moonas.load_problem("cars", **small_settings | dict(epochs=2), journal=tmp_path)
     result = run(problem, generations=2)
     first, before, train, after = read_run(tmp_path)[1][1:]
     assert train["result"]["epochs"] == 2
@@ -105,28 +107,30 @@ def test_growth_is_the_fall_of_the_error_per_epoch_of_training(small, tmp_path):
         assert individual.get("growth") == (earlier[x] - later[x]) / 2
 
 
-def test_errors_under_frozen_weights_do_not_depend_on_the_run(small):
-    problem = moonas.load_problem("cars", weights="frozen", **small)
+def test_errors_under_frozen_weights_do_not_depend_on_the_run(small_settings):
+    problem = moonas.load_problem("cars", weights="frozen", **small_settings)
     X = rows(problem, 3)
     before = problem.evaluate(X)
     result = run(problem, seed=5)
     assert np.array_equal(problem.evaluate(X), before)
     assert np.array_equal(problem.evaluate(result.pop.get("X")), result.pop.get("F"))
-    other = moonas.load_problem("cars", weights="frozen", **small)
-    assert np.array_equal(other.evaluate(X), before)
-    reseeded = moonas.load_problem("cars", weights="frozen", supernet_seed=1, **small)
+    same_seed = moonas.load_problem("cars", weights="frozen", **small_settings)
+    assert np.array_equal(same_seed.evaluate(X), before)
+    reseeded = moonas.load_problem("cars", weights="frozen", supernet_seed=1, **small_settings)
     assert not np.array_equal(reseeded.evaluate(X), before)
 
 
-def test_a_resumed_run_does_not_train_frozen_weights_again(small, tmp_path):
+def test_a_resumed_run_does_not_train_frozen_weights_again(small_settings, tmp_path):
     def start(generations):
-        problem = moonas.load_problem("cars", weights="frozen", journal=tmp_path / "a", **small)
+        problem = moonas.load_problem(
+            "cars", weights="frozen", journal=tmp_path / "a", **small_settings
+        )
         return problem, run(problem, generations=generations)
 
     start(2)
     problem, resumed = start(3)
     assert problem.evaluator._warm_up_report is None
-    uninterrupted = run(moonas.load_problem("cars", weights="frozen", **small))
+    uninterrupted = run(moonas.load_problem("cars", weights="frozen", **small_settings))
     assert np.array_equal(resumed.pop.get("F"), uninterrupted.pop.get("F"))
 
 
@@ -135,8 +139,10 @@ def test_a_resumed_run_does_not_train_frozen_weights_again(small, tmp_path):
     [("shared", name) for name in ("ctaea", "nsga2", "parallel-moead", "smsemoa")]
     + [("frozen", name) for name in ("moead", "pnsga3", "random")],
 )
-def test_the_front_of_any_algorithm_has_errors_under_the_current_weights(name, weights, small):
-    problem = moonas.load_problem("cars", weights=weights, **small | dict(frozen_epochs=1))
+def test_errors_on_the_front_are_measured_with_the_current_weights_for_every_algorithm(
+    name, weights, small_settings
+):
+    problem = moonas.load_problem("cars", weights=weights, **small_settings | dict(frozen_epochs=1))
     front = moonas.front(run(problem, name))
     assert front
     X = np.array([row.x for row in front])
@@ -145,26 +151,26 @@ def test_the_front_of_any_algorithm_has_errors_under_the_current_weights(name, w
     )
 
 
-def test_objectives_do_not_depend_on_the_number_of_workers(small):
-    X = rows(moonas.load_problem("cars", **small), 7)
+def test_objectives_do_not_depend_on_the_number_of_workers(small_settings):
+    X = rows(moonas.load_problem("cars", **small_settings), 7)
     F = [
-        moonas.load_problem("cars", **small | dict(workers=workers)).evaluate(X)
+        moonas.load_problem("cars", **small_settings | dict(workers=workers)).evaluate(X)
         for workers in (1, 2, 5)
     ]
     assert np.array_equal(F[0], F[1]) and np.array_equal(F[0], F[2])
 
 
 @pytest.mark.parametrize("backend", [pytest.param("loky", marks=pytest.mark.slow), "threading"])
-def test_a_search_does_not_depend_on_the_workers_of_joblib(small, backend):
-    serial = run(moonas.load_problem("cars", **small))
+def test_a_search_does_not_depend_on_the_number_of_joblib_workers(small_settings, backend):
+    serial = run(moonas.load_problem("cars", **small_settings))
     with joblib.parallel_config(backend=backend, n_jobs=2):
-        parallel = run(moonas.load_problem("cars", **small))
+        parallel = run(moonas.load_problem("cars", **small_settings))
     assert np.array_equal(serial.pop.get("X"), parallel.pop.get("X"))
     assert np.array_equal(serial.pop.get("F"), parallel.pop.get("F"))
 
 
-def test_objectives_are_the_columns_that_are_named_in_their_order(small):
-    problem = moonas.load_problem("cars", objectives=("macs", "error", "params"), **small)
+def test_objectives_are_in_the_order_of_the_setting(small_settings):
+    problem = moonas.load_problem("cars", objectives=("macs", "error", "params"), **small_settings)
     result = run(problem, generations=2)
     F, X = result.pop.get("F"), result.pop.get("X").astype(int)
     assert F.shape == (6, 3)
@@ -172,8 +178,8 @@ def test_objectives_are_the_columns_that_are_named_in_their_order(small):
     assert np.array_equal(F[:, 1], result.pop.get("error"))
 
 
-def test_latency_is_measured_once_per_architecture_even_in_a_resumed_run(small, tmp_path):
-    options = small | dict(objectives=("error", "latency_ms"), latency_batch=2, layers=1)
+def test_latency_is_measured_once_per_architecture_even_in_a_resumed_run(small_settings, tmp_path):
+    options = small_settings | dict(objectives=("error", "latency_ms"), latency_batch=2, layers=1)
     problem = moonas.load_problem("cars", **options, journal=tmp_path)
     first = run(problem, generations=2)
     by_row = {}
@@ -189,13 +195,13 @@ def test_latency_is_measured_once_per_architecture_even_in_a_resumed_run(small, 
     assert set(first.pop.get("F")[:, 1]) <= set(by_row.values())
 
 
-def test_latency_from_a_table_is_the_sum_over_the_parts(small, tmp_path):
-    problem = moonas.load_problem("cars", **small)
+def test_latency_from_a_table_is_the_sum_of_the_latencies_of_all_parts(small_settings, tmp_path):
+    problem = moonas.load_problem("cars", **small_settings)
     keys = [part.key for part in problem.operations()]
     table = {key: float(2**i % 97) for i, key in enumerate(keys)}
     path = tmp_path / "table.json"
     path.write_text(json.dumps({"parts": table}))
-    options = small | dict(objectives=("error", "latency_ms"), latency_table=str(path))
+    options = small_settings | dict(objectives=("error", "latency_ms"), latency_table=str(path))
     x = rows(problem, 1)
     latency = moonas.load_problem("cars", **options).evaluate(x)[0, 1]
 
@@ -216,18 +222,18 @@ def test_latency_from_a_table_is_the_sum_over_the_parts(small, tmp_path):
     assert latency == pytest.approx(sum(table[key] for key in fixed + edges))
 
 
-def test_a_latency_table_of_another_network_shape_is_refused(small, tmp_path):
+def test_a_latency_table_that_lacks_parts_of_the_space_raises_an_error(small_settings, tmp_path):
     path = tmp_path / "table.json"
     path.write_text(json.dumps({"parts": {}}))
-    options = small | dict(objectives=("error", "latency_ms"), latency_table=str(path))
+    options = small_settings | dict(objectives=("error", "latency_ms"), latency_table=str(path))
     with pytest.raises(ValueError, match="lacks .* parts of this search space"):
         moonas.load_problem("cars", **options)
 
 
-def test_a_run_is_not_resumed_with_a_changed_latency_table(small, tmp_path):
-    keys = [part.key for part in moonas.load_problem("cars", **small).operations()]
+def test_resuming_a_run_with_a_changed_latency_table_raises_an_error(small_settings, tmp_path):
+    keys = [part.key for part in moonas.load_problem("cars", **small_settings).operations()]
     path = tmp_path / "table.json"
-    options = small | dict(objectives=("error", "latency_ms"), latency_table=str(path))
+    options = small_settings | dict(objectives=("error", "latency_ms"), latency_table=str(path))
     for ms in (1.0, 2.0):
         path.write_text(json.dumps({"parts": dict.fromkeys(keys, ms)}))
         problem = moonas.load_problem("cars", **options)
@@ -238,8 +244,10 @@ def test_a_run_is_not_resumed_with_a_changed_latency_table(small, tmp_path):
         moonas.load_problem("cars", **options, journal=tmp_path / "run")
 
 
-def test_params_and_macs_are_those_of_the_target_network(small):
-    options = small | dict(objectives=("params", "macs"), target_channels=36, target_layers=20)
+def test_params_and_macs_are_counted_for_the_target_network(small_settings):
+    options = small_settings | dict(
+        objectives=("params", "macs"), target_channels=36, target_layers=20
+    )
     problem = moonas.load_problem("cars", **options)
     architecture = zoo.architectures()["CARS_A"]
     params, macs = problem.evaluate(space.encode(architecture))
@@ -248,26 +256,32 @@ def test_params_and_macs_are_those_of_the_target_network(small):
     assert macs == count_macs(network, 3, 8, 8)
 
 
-def test_the_settings_choose_the_algorithm(small):
-    algorithm = moonas.load_problem("cars", **small | dict(population=10, expand=1.5)).algorithm()
+def test_the_settings_determine_the_algorithm_and_its_survival(small_settings):
+    algorithm = moonas.load_problem(
+        "cars", **small_settings | dict(population=10, expand=1.5)
+    ).algorithm()
     assert type(algorithm).__name__ == "NSGA3"
     assert type(algorithm.survival).__name__ == "PNSGA3Survival"
     assert algorithm.pop_size == 10 and algorithm.n_offsprings == 15
     assert algorithm.survival.cut == "niching" and algorithm.survival.second == "growth"
-    release = moonas.load_problem("cars", protection="size", cut="random", **small).algorithm()
+    release = moonas.load_problem(
+        "cars", protection="size", cut="random", **small_settings
+    ).algorithm()
     assert (release.survival.second, release.survival.cut) == ("size", "random")
-    by_name = moonas.algorithm("pnsga3", moonas.load_problem("cars", protection="size", **small))
+    by_name = moonas.algorithm(
+        "pnsga3", moonas.load_problem("cars", protection="size", **small_settings)
+    )
     assert by_name.survival.second == "size"
-    three = small | dict(objectives=("error", "params", "macs"))
+    three = small_settings | dict(objectives=("error", "params", "macs"))
     for size, expected in ((None, "params"), ("macs", "macs")):
         assert moonas.load_problem("cars", size=size, **three).algorithm().survival.size == expected
-    plain = moonas.load_problem("cars", protection="none", **small).algorithm()
+    plain = moonas.load_problem("cars", protection="none", **small_settings).algorithm()
     assert type(plain.survival).__name__ == "ReferenceDirectionSurvival"
     assert type(plain.mating).__name__ == "CARSMating"
 
 
-def test_operators_for_other_algorithms_mutate_half_of_the_children(small):
-    mutation = moonas.load_problem("cars", **small).operators()["mutation"]
+def test_operators_for_other_algorithms_mutate_half_of_the_children(small_settings):
+    mutation = moonas.load_problem("cars", **small_settings).operators()["mutation"]
     assert type(mutation).__name__ == "NodeReset" and mutation.prob.value == 0.5
 
 
@@ -278,8 +292,10 @@ def test_the_preset_of_the_paper_has_500_epochs():
     assert s.data == "cifar10"
 
 
-def test_offspring_are_crossed_mutated_or_sampled_with_the_probabilities_of_the_paper(small):
-    problem = moonas.load_problem("cars", **small)
+def test_offspring_are_crossed_mutated_or_sampled_with_the_probabilities_of_the_paper(
+    small_settings,
+):
+    problem = moonas.load_problem("cars", **small_settings)
     # two kinds of parents: all genes at their lowest value, or all at their highest
     low, high = np.zeros(space.N_VAR, int), space.N_CHOICES - 1
     pop = Population.new(X=np.array([low, high] * 10))
@@ -299,8 +315,8 @@ def test_offspring_are_crossed_mutated_or_sampled_with_the_probabilities_of_the_
         assert abs(children.mean() - expected) <= tolerance
 
 
-def test_every_individual_is_a_parent_equally_often(small):
-    problem = moonas.load_problem("cars", **small)
+def test_all_individuals_are_equally_likely_to_be_parents(small_settings):
+    problem = moonas.load_problem("cars", **small_settings)
     pop = Population.new(X=rows(problem, 5))
     mating = CARSMating(crossover=0.0, mutation=1.0, prob_node=0.0)  # children equal a parent
     off = mating.do(problem, pop, 400, random_state=np.random.default_rng(0)).get("X")
@@ -308,8 +324,8 @@ def test_every_individual_is_a_parent_equally_often(small):
     assert np.abs(shares - 0.2).max() <= 4 * math.sqrt(0.2 * 0.8 / 400)  # 4 standard errors
 
 
-def test_children_never_repeat_the_population_or_each_other(small):
-    problem = moonas.load_problem("cars", **small)
+def test_children_differ_from_the_population_and_from_each_other(small_settings):
+    problem = moonas.load_problem("cars", **small_settings)
     pop = Population.new(X=rows(problem, 6))
     mating = CARSMating(crossover=1.0, mutation=0.0, eliminate_duplicates=SameRow())
     off = mating.do(problem, pop, 60, random_state=np.random.default_rng(0)).get("X")
@@ -317,8 +333,10 @@ def test_children_never_repeat_the_population_or_each_other(small):
     assert len(np.unique(X, axis=0)) == len(X)
 
 
-def test_a_learning_rate_that_is_too_high_stops_the_search(small):
-    problem = moonas.load_problem("cars", learning_rate=1e30, **small | dict(warmup_epochs=3))
+def test_a_learning_rate_that_is_too_high_stops_the_search(small_settings):
+    problem = moonas.load_problem(
+        "cars", learning_rate=1e30, **small_settings | dict(warmup_epochs=3)
+    )
     with pytest.raises(SearchFailed):
         run(problem)
 
@@ -338,7 +356,7 @@ def test_a_learning_rate_that_is_too_high_stops_the_search(small):
         (dict(image_size=0), "image_size=0"),
     ],
 )
-def test_invalid_settings_are_refused(options, message):
+def test_invalid_settings_raise_an_error_with_the_reason(options, message):
     with pytest.raises(ValueError, match=message):
         moonas.load_problem("cars", **options)
 

@@ -7,7 +7,7 @@ from moonas.problems.cars import space, zoo
 CELL = [("sep_conv_3x3", 0), ("skip_connect", 1)] * 4
 
 
-def test_the_number_of_architectures_is_that_of_the_formula():
+def test_the_number_of_architectures_agrees_with_the_formula():
     # per cell: 1 * 3 * 6 * 10 choices of pairs, and 8**8 of operations
     assert np.prod(space.N_CHOICES.astype(float)) == (180 * 8**8) ** 2
     assert 180 * 8**8 == 3_019_898_880
@@ -21,7 +21,7 @@ def test_encode_is_the_inverse_of_decode():
 
 
 def test_decode_is_one_to_one_for_every_node():
-    # nodes are encoded independently, so testing all values of one node at a time suffices
+    # nodes are encoded independently, so it suffices to test all values of each node alone
     for node in range(space.N_NODES):
         for cell in (0, 1):
             columns = slice(12 * cell + 3 * node, 12 * cell + 3 * node + 3)
@@ -35,7 +35,7 @@ def test_decode_is_one_to_one_for_every_node():
             assert len(seen) == np.prod(space.N_CHOICES[columns])
 
 
-def test_edges_of_a_population_are_those_of_its_architectures():
+def test_edges_of_a_population_equal_the_edges_of_its_architectures():
     rng = np.random.default_rng(1)
     X = rng.integers(0, space.N_CHOICES, size=(50, space.N_VAR))
     operations, states = space.edges(X)
@@ -60,7 +60,7 @@ def test_the_canonical_form_orders_the_edges_of_a_node_by_state():
     assert space.from_genotype(swapped, CELL) == space.from_genotype(CELL, CELL)
 
 
-def test_every_published_genotype_survives_the_round_trip_through_a_row_and_json():
+def test_published_genotypes_do_not_change_when_converted_to_rows_or_json_and_back():
     architectures = zoo.architectures()
     assert len(architectures) == 19
     for architecture in architectures.values():
@@ -68,7 +68,7 @@ def test_every_published_genotype_survives_the_round_trip_through_a_row_and_json
         assert space.from_json(space.to_json(architecture)) == architecture
 
 
-def test_cars_a_is_the_cell_that_its_authors_printed():
+def test_the_first_edges_of_cars_a_are_as_its_authors_printed_them():
     normal = zoo.architectures()["CARS_A"].normal
     assert normal[:4] == (
         ("skip_connect", 0),
@@ -86,17 +86,17 @@ def test_cars_a_is_the_cell_that_its_authors_printed():
         (("skip_connect", 1), "start from state 1"),
     ],
 )
-def test_a_genotype_outside_the_space_is_refused_with_the_reason(edge, message):
+def test_a_genotype_outside_the_space_raises_an_error_with_the_reason(edge, message):
     with pytest.raises(ValueError, match=message):
         space.from_genotype([edge, *CELL[1:]], CELL)
 
 
-def test_a_cell_of_five_nodes_is_refused():
+def test_a_cell_of_five_nodes_raises_an_error():
     with pytest.raises(ValueError, match="must have 8 edges, two per node; got 10"):
         space.from_genotype(CELL + CELL[:2], CELL)
 
 
-def test_json_that_is_not_an_architecture_is_refused():
+def test_json_that_is_not_an_architecture_raises_an_error():
     with pytest.raises(ValueError, match="'normal' and 'reduce'"):
         space.from_json([1, 2])
 

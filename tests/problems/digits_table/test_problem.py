@@ -37,12 +37,12 @@ def test_every_row_is_a_different_network():
 @pytest.mark.parametrize(
     "value", [None, {}, {"width": 5, "operations": ["conv1"] * 2, "depths": [1, 1], "widening": 1}]
 )
-def test_json_that_is_not_an_architecture_is_refused(value):
+def test_json_that_is_not_an_architecture_raises_an_error(value):
     with pytest.raises(ValueError, match="not a network of digits-table"):
         space.from_json(value)
 
 
-def test_params_are_those_counted_by_hand():
+def test_params_agree_with_a_count_by_hand():
     def params(*row):
         return count_params(DigitsNetwork(space.decode(row)))
 
@@ -95,7 +95,7 @@ def test_networks_trained_in_parallel_equal_networks_trained_one_by_one(row):
     assert not torch.allclose(singles[0](x), singles[1](x), atol=1e-2)
 
 
-def test_training_equals_a_plain_loop(monkeypatch):
+def test_training_equals_a_plain_training_loop(monkeypatch):
     epochs, seed, row = 2, 1, (0, 3, 0, 0, 0, 0)
     recipe = replace(training.RECIPE, horizon=epochs, batch=16)
     monkeypatch.setattr(training, "RECIPE", recipe)
@@ -126,7 +126,7 @@ def test_the_splits_of_digits_have_no_image_in_common():
     assert not train & validation and not validation & test and not train & test
 
 
-def test_the_table_has_the_scores_of_networks_that_are_trained_again():
+def test_retrained_networks_reproduce_the_scores_in_the_table():
     table = read()
     data = training.load_splits()
     rows = [(0, 0, 0, 0, 0, 0), (0, 3, 0, 0, 0, 0)]  # the fastest to train
@@ -141,7 +141,7 @@ def test_the_table_has_the_scores_of_networks_that_are_trained_again():
         assert count_macs(network, 1, 8, 8) == table["macs"][index]
 
 
-def test_the_table_is_complete_and_small():
+def test_the_table_is_complete_and_smaller_than_2_megabytes():
     table = read()
     assert table["wrong_validation"].shape == table["wrong_test"].shape == (1350, 3)
     assert np.isfinite(table["latency_ms"]).all() and np.isfinite(table["training_ms"]).sum() == 30
@@ -149,7 +149,7 @@ def test_the_table_is_complete_and_small():
     assert set(table["about"]) >= {"command", "seeds", "recipe", "torch", "python"}
 
 
-def test_errors_are_means_over_seeds_or_those_of_one_seed():
+def test_errors_are_means_over_seeds_or_the_errors_of_one_seed():
     table, X = read(), space.all_rows()
     wrong = table["wrong_validation"]
     for query, values in [("mean", wrong.mean(axis=1)), ("1", wrong[:, 1])]:
@@ -160,7 +160,7 @@ def test_errors_are_means_over_seeds_or_those_of_one_seed():
 
 
 @pytest.mark.parametrize("objectives", [("error", "params"), ("test_error", "macs", "latency_ms")])
-def test_the_true_front_is_what_no_other_network_dominates(objectives):
+def test_the_true_front_contains_exactly_the_networks_that_no_network_dominates(objectives):
     problem = moonas.load_problem("digits-table", objectives=objectives)
     F = problem.evaluate(space.all_rows())
     dominates = (F[:, None] <= F).all(axis=2) & (F[:, None] < F).any(axis=2)  # [i, j]
@@ -171,7 +171,7 @@ def test_the_true_front_is_what_no_other_network_dominates(objectives):
 
 
 @pytest.mark.parametrize("name", sorted(set(ALGORITHMS) - {"moead", "parallel-moead"}))
-def test_a_run_evaluates_no_network_twice_and_depends_on_the_seed_alone(name):
+def test_a_run_evaluates_no_network_twice_and_depends_only_on_the_seed(name):
     problem, rows = moonas.load_problem("digits-table"), []
     evaluate = problem.evaluate
     problem.evaluate = lambda X, *a, **k: rows.append(np.array(X)) or evaluate(X, *a, **k)
@@ -185,5 +185,5 @@ def test_a_run_evaluates_no_network_twice_and_depends_on_the_seed_alone(name):
 @pytest.mark.parametrize("name", sorted(ALGORITHMS))
 def test_270_evaluations_reach_99_percent_of_the_true_hypervolume(name):
     problem = moonas.load_problem("digits-table")
-    found = run_algorithm(problem, name, 1, 270)
-    assert found["evaluations_to_99"] <= 270
+    result = run_algorithm(problem, name, 1, 270)
+    assert result["evaluations_to_99"] <= 270

@@ -16,7 +16,7 @@ import moonas
 from moonas.nets.counting import count_macs, count_params
 from moonas.tabular import Table
 
-TEXT = "|nor_conv_3x3~0|+|none~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_1x1~1|none~2|"
+CELL_TEXT = "|nor_conv_3x3~0|+|none~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_1x1~1|none~2|"
 
 
 @pytest.fixture(scope="module")
@@ -24,21 +24,21 @@ def table(tmp_path_factory):
     return write_table(tmp_path_factory.mktemp("table") / "table.csv")
 
 
-def load(table, **options):
+def load_problem(table, **options):
     return moonas.load_problem("nasbench201", table=table, **options)
 
 
 def test_cells_are_written_as_the_benchmark_writes_them():
-    cell = space.parse(TEXT)
+    cell = space.parse(CELL_TEXT)
     assert space.encode(cell).tolist() == [3, 0, 4, 1, 2, 0]  # 0-1, 0-2, 1-2, 0-3, 1-3, 2-3
-    assert str(cell) == TEXT
+    assert str(cell) == CELL_TEXT
     assert space.decode(space.encode(cell)) == cell == space.from_json(space.to_json(cell))
 
 
 @pytest.mark.parametrize(
-    "text", ["", "|none~0|", TEXT.replace("none", "nothing"), TEXT.replace("~2", "~1"), 7]
+    "text", ["", "|none~0|", CELL_TEXT.replace("none", "nothing"), CELL_TEXT.replace("~2", "~1"), 7]
 )
-def test_text_that_is_not_a_cell_is_refused(text):
+def test_text_that_is_not_a_cell_raises_an_error(text):
     with pytest.raises(ValueError, match="not a cell of NAS-Bench-201"):
         space.parse(text)
     with pytest.raises(ValueError, match="Expected a dict with 'cell'"):
@@ -49,7 +49,7 @@ def test_text_that_is_not_a_cell_is_refused(text):
     ("name", "params", "macs"),
     [("none", 73_306, 7_783_040), ("nor_conv_3x3", 1_531_546, 220_119_680)],
 )
-def test_the_smallest_and_the_largest_network_have_their_exact_size(name, params, macs):
+def test_params_and_macs_of_the_smallest_and_the_largest_network_are_exact(name, params, macs):
     """The FLOPs in the tables of the benchmark also count the ten biases of the classifier."""
     with torch.device("meta"):
         net = CellNetwork201((name,) * 6)
@@ -80,8 +80,8 @@ def test_parts_preserve_the_shape_of_their_input():
     assert len({part.key for part in operation_parts()}) == 15
 
 
-def test_objectives_are_those_of_the_table(table):
-    problem = load(table)
+def test_objectives_equal_the_scores_in_the_table(table):
+    problem = load_problem(table)
     X = np.random.default_rng(0).integers(5, size=(20, 6))
     F = problem.evaluate(X)
     for x, (error, params) in zip(X, F, strict=True):
@@ -90,8 +90,8 @@ def test_objectives_are_those_of_the_table(table):
         assert params == pytest.approx(1e6 * millions)
 
 
-def test_the_true_front_is_what_no_cell_dominates(table):
-    problem = load(table, objectives=("error", "latency_board"))
+def test_the_true_front_contains_exactly_the_cells_that_no_cell_dominates(table):
+    problem = load_problem(table, objectives=("error", "latency_board"))
     points = set()
     for operations in itertools.product(space.OPERATIONS, repeat=6):
         accuracy, _, ms = score(operations)
@@ -104,15 +104,15 @@ def test_the_true_front_is_what_no_cell_dominates(table):
     assert 0 < problem.true_hypervolume() < 1
 
 
-def test_a_search_finds_most_of_the_true_hypervolume(table):
-    problem = load(table)
+def test_a_search_reaches_98_percent_of_the_true_hypervolume(table):
+    problem = load_problem(table)
     result = run(problem, generations=20)
     hypervolume = moonas.pareto.hypervolume(result.F, problem.objective_bounds())
     true = problem.true_hypervolume()
     assert 0.98 * true < hypervolume <= true + 1e-12
 
 
-def test_all_formats_of_a_table_give_the_same_objectives(table, tmp_path):
+def test_tables_in_all_formats_have_the_same_objectives(table, tmp_path):
     with open(table, newline="") as file:
         rows = list(csv.DictReader(file))
     cells = [space.encode(space.parse(row["architecture"])) for row in rows]
@@ -135,11 +135,11 @@ def test_all_formats_of_a_table_give_the_same_objectives(table, tmp_path):
             ops = [space.OPERATIONS[gene] for gene in cell]
             writer.writerow([*ops, *(values[i] for values in numbers.values()), "none"])
     X = np.random.default_rng(1).integers(5, size=(9, 6))
-    expected = load(table).evaluate(X)
+    expected = load_problem(table).evaluate(X)
     for name in ("labels.npz", "texts.npz", "columns.csv"):
-        assert np.allclose(load(tmp_path / name).evaluate(X), expected), name
-    phone = load(tmp_path / "labels.npz", objectives=("error", "latency_phone"))
-    board = load(table, objectives=("error", "latency_board"))
+        assert np.allclose(load_problem(tmp_path / name).evaluate(X), expected), name
+    phone = load_problem(tmp_path / "labels.npz", objectives=("error", "latency_phone"))
+    board = load_problem(table, objectives=("error", "latency_board"))
     assert np.allclose(phone.evaluate(X)[:, 1], 2 * board.evaluate(X)[:, 1])
 
 
@@ -150,7 +150,7 @@ def test_a_cell_without_a_score_fails_and_is_not_on_the_true_front(table, tmp_pa
     rows[3][1] = ""
     with open(tmp_path / "table.csv", "w", newline="") as file:
         csv.writer(file).writerows([header, *rows[3:]])
-    problem = load(tmp_path / "table.csv")
+    problem = load_problem(tmp_path / "table.csv")
     empty = space.encode(space.parse(rows[3][0]))
     out = problem.evaluate(np.array([*missing, empty, [3] * 6]), return_as_dictionary=True)
     assert out["failed"].tolist() == [True] * 4 + [False]
@@ -168,13 +168,13 @@ def test_a_cell_without_a_score_fails_and_is_not_on_the_true_front(table, tmp_pa
         (dict(mutated_genes=7.0), "at most 6"),
     ],
 )
-def test_invalid_settings_are_refused(table, options, message):
+def test_invalid_settings_raise_an_error_with_the_reason(table, options, message):
     with pytest.raises(ValueError, match=message):
-        load(**{"table": table} | options)
+        load_problem(**{"table": table} | options)
 
 
 @pytest.mark.parametrize("name", ["nasbench201", "digits-table"])
-def test_all_genes_may_mutate(name):
+def test_the_number_of_mutated_genes_is_at_most_six(name):
     assert moonas.load_problem(name, mutated_genes=6.0).settings.mutated_genes == 6
     with pytest.raises(ValueError, match=r"mutated_genes=6.5 is invalid: expected at most 6"):
         moonas.load_problem(name, mutated_genes=6.5)
@@ -185,29 +185,29 @@ def test_all_genes_may_mutate(name):
     [
         ("a,b\n1,2\n", "lacks a column of cells"),
         ("", "lacks a column of cells"),
-        (f"architecture,x\n{TEXT},1\n{TEXT},2\n", "more than once"),
+        (f"architecture,x\n{CELL_TEXT},1\n{CELL_TEXT},2\n", "more than once"),
         ("architecture,x\nabc,1\n", "not a cell of NAS-Bench-201"),
         ("op_0,op_1,op_2,op_3,op_4,op_5\na,b,c,d,e,f\n", "has the unknown operation 'a'"),
     ],
 )
-def test_a_file_that_is_not_a_table_is_refused(text, message, tmp_path):
+def test_a_file_that_is_not_a_table_raises_an_error(text, message, tmp_path):
     path = tmp_path / "table.csv"
     path.write_text(text)
     names = dict(accuracy="x", params_column="x", macs_column="x")
     with pytest.raises(ValueError, match=message):
-        load(path, **names)
+        load_problem(path, **names)
     (tmp_path / "table.npz").write_text("not an archive")
     with pytest.raises(ValueError, match=r"table.npz is not a table"):
-        load(tmp_path / "table.npz")
+        load_problem(tmp_path / "table.npz")
 
 
-def test_without_a_table_the_error_says_how_to_name_one():
+def test_evaluation_without_a_table_raises_an_error_that_names_the_setting():
     problem = moonas.load_problem("nasbench201")
     with pytest.raises(ValueError, match=r"name one with table=FILE.*cifar10_test_200ep"):
         problem.evaluate(np.zeros((1, 6), int))
 
 
-def test_a_table_refuses_rows_that_are_not_in_the_space():
+def test_rows_outside_the_space_and_columns_of_the_wrong_length_raise_an_error():
     with pytest.raises(ValueError, match="is not in the space"):
         Table([[0, 2]], [2, 2], {})
     with pytest.raises(ValueError, match=r"'x' is invalid: .* shape \(1,\), got shape \(2,\)"):
@@ -216,7 +216,9 @@ def test_a_table_refuses_rows_that_are_not_in_the_space():
     assert columns["x"][0] == 6 and np.isnan(columns["x"][1])
 
 
-def test_a_network_of_the_problem_is_a_plain_module(table):
-    net = load(table).network(space.parse(TEXT), channels=2, cells=1, n_classes=3, in_channels=1)
+def test_the_problem_builds_a_plain_pytorch_module(table):
+    net = load_problem(table).network(
+        space.parse(CELL_TEXT), channels=2, cells=1, n_classes=3, in_channels=1
+    )
     assert isinstance(net, nn.Module)
     assert net(torch.rand(2, 1, 8, 8)).shape == (2, 3)

@@ -1,4 +1,4 @@
-"""Search space, networks, and params and macs of NSGANetV1."""
+"""Search space and networks of NSGANetV1, and their params and macs."""
 
 import numpy as np
 import pytest
@@ -13,17 +13,23 @@ from moonas.nets.counting import CellCosts, count_macs, count_params
 from moonas.nets.operations import LBC_DENSITY, local_binary_conv
 from moonas.nets.randomness import initial_weights
 
-# The published cell of NSGA-Net in its own encoding: operation and state alternate
-NAMES = (
+# The published cell of NSGA-Net in the authors' encoding: operation and state alternate
+PUBLISHED_OPERATIONS = (
     *("max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5"),
     *("dil_conv_3x3", "dil_conv_5x5", "sep_conv_7x7", "conv_1x7_7x1"),
 )
-VECTOR = (
+PUBLISHED_VECTOR = (
     *(2, 0, 0, 0, 6, 0, 0, 0, 6, 1, 3, 3, 0, 1, 4, 3, 3, 1, 3, 0),
     *(1, 0, 3, 1, 5, 1, 0, 0, 2, 2, 6, 1, 2, 2, 1, 1, 6, 1, 5, 1),
 )
 PUBLISHED = space.from_genotype(
-    *([(NAMES[VECTOR[i]], VECTOR[i + 1]) for i in range(start, start + 20, 2)] for start in (0, 20))
+    *(
+        [
+            (PUBLISHED_OPERATIONS[PUBLISHED_VECTOR[i]], PUBLISHED_VECTOR[i + 1])
+            for i in range(start, start + 20, 2)
+        ]
+        for start in (0, 20)
+    )
 )
 # (channels, increment, squeeze-and-excitation, classes): (parameters, multiply-adds)
 COUNTS = {
@@ -35,7 +41,7 @@ COUNTS = {
 }
 
 
-def test_the_number_of_rows_is_that_of_the_formula_of_the_paper():
+def test_the_number_of_rows_agrees_with_the_formula_of_the_paper():
     # ((n + 1)!)**2 * n_ops**(2 n) per block, of which there are two
     block = 720**2 * 12**10
     assert np.isclose(np.prod(space.N_CHOICES.astype(float)), float(block) ** 2)
@@ -43,7 +49,7 @@ def test_the_number_of_rows_is_that_of_the_formula_of_the_paper():
     assert float(block) ** 2 == pytest.approx(1.0303e33, rel=1e-4)
 
 
-def test_encode_is_the_inverse_of_decode_also_through_json():
+def test_encode_inverts_decode_and_from_json_inverts_to_json():
     for x in uniform_rows(space.N_CHOICES, 300):
         architecture = space.decode(x)
         assert np.array_equal(space.encode(architecture), x)
@@ -62,7 +68,7 @@ def test_the_published_cell_concatenates_its_loose_ends():
     assert loose_ends(PUBLISHED.reduction) == (3, 4, 5, 6)
 
 
-def test_loose_ends_of_a_population_are_counted():
+def test_loose_ends_of_both_blocks_are_counted_for_every_row():
     X = uniform_rows(space.N_CHOICES, 200)
     expected = [[len(loose_ends(b)) for b in (a.normal, a.reduction)] for a in map(space.decode, X)]
     assert space.count_loose_ends(X).tolist() == expected
@@ -70,7 +76,7 @@ def test_loose_ends_of_a_population_are_counted():
 
 
 @pytest.mark.parametrize("shape", COUNTS)
-def test_the_published_cell_has_its_exact_params_and_macs(shape):
+def test_params_and_macs_of_the_published_cell_are_exact(shape):
     channels, increment, squeeze, n_classes = shape
     options = dict(channels=channels, increment=increment, n_classes=n_classes)
     network = nsganet.network(PUBLISHED, squeeze=squeeze, **options)
@@ -98,7 +104,7 @@ def test_the_width_grows_by_the_increment_in_every_cell():
     assert [cell.shape.channels for cell in network.cells] == list(range(10, 34, 3))
 
 
-def test_fixed_weights_are_saved_but_not_trained_and_have_the_right_density():
+def test_fixed_weights_of_a_local_binary_convolution_are_saved_but_not_trained():
     torch.manual_seed(0)
     module = local_binary_conv(64, 3, 1, torch.nn.BatchNorm2d)
     fixed = module[1].weight
@@ -117,15 +123,15 @@ def test_fixed_weights_are_saved_but_not_trained_and_have_the_right_density():
         (("skip_connect", 2), "starts from state 2; expected a state from 0 to 1"),
     ],
 )
-def test_a_genotype_outside_the_space_is_refused_with_the_reason(edge, message):
+def test_a_genotype_outside_the_space_raises_an_error_with_the_reason(edge, message):
     block = [("skip_connect", 0)] * 10
     with pytest.raises(ValueError, match=message):
         space.from_genotype([edge, *block[1:]], block)
 
 
 @pytest.mark.parametrize("side", [8, 11, 64])
-def test_a_path_of_the_supernet_equals_the_stand_alone_network_with_its_weights(side, device):
-    """The sample includes blocks that concatenate different numbers of nodes."""
+def test_the_supernet_and_a_network_with_copied_weights_compute_the_same_logits(side, device):
+    """The sampled blocks concatenate different numbers of nodes."""
     shape = dict(channels=4, increment=2, layers=4, n_classes=10, in_channels=2, image_size=side)
     with initial_weights(0, "test"):
         supernet = Supernet(**shape).to(device)
@@ -141,7 +147,7 @@ def test_a_path_of_the_supernet_equals_the_stand_alone_network_with_its_weights(
         assert difference < 1e-4
 
 
-def test_weights_of_nodes_that_are_not_concatenated_are_not_used():
+def test_the_classifier_does_not_use_weights_of_nodes_that_are_not_concatenated():
     supernet = Supernet(channels=2, increment=1, layers=1, n_classes=3, in_channels=1, image_size=8)
     chain = [("skip_connect", s) for node in range(5) for s in (node + 1, node + 1)]
     architecture = space.from_genotype(chain, chain)

@@ -27,22 +27,22 @@ from moonas.run.journal import RunMismatch
 
 
 @pytest.fixture
-def small():
-    """Settings of a search that trains each candidate in a fraction of a second, serially."""
+def small_settings():
+    """Return settings of a search that trains each candidate serially in less than a second."""
     return TINY["nsganet"]
 
 
 @pytest.fixture
-def fewer(small, few_digits):
-    """The same with a hundred images and networks of a single cell."""
-    return small | dict(data=few_digits, batch=25, layers=1)
+def one_cell_settings(small_settings, few_digits):
+    """Return settings of a search with a hundred images and networks of a single cell."""
+    return small_settings | dict(data=few_digits, batch=25, layers=1)
 
 
 @pytest.mark.parametrize("evaluator", ["proxy", "supernet"])
 def test_a_fifth_of_the_training_images_are_the_validation_set_and_no_test_image_is_used(
-    evaluator, small
+    evaluator, small_settings
 ):
-    problem = moonas.load_problem("nsganet", evaluator=evaluator, **small)
+    problem = moonas.load_problem("nsganet", evaluator=evaluator, **small_settings)
     problem.evaluator.begin(1)
     train, validation = problem.evaluator.images.train, problem.evaluator.images.validation
     assert len(train[0]) == 1150 and len(validation[0]) == 287
@@ -51,10 +51,10 @@ def test_a_fifth_of_the_training_images_are_the_validation_set_and_no_test_image
     assert not any(x.tobytes() in seen for x in load("digits").test_images.numpy())
 
 
-def test_the_error_of_a_proxy_equals_that_of_a_plain_training_loop(small):
+def test_the_error_of_a_proxy_equals_the_error_after_a_plain_training_loop(small_settings):
     """Algorithm 2 written out: SGD with a cosine schedule and shuffled batches."""
     epochs, seed, layout = 3, 5, torch.channels_last
-    options = small | dict(proxy_epochs=epochs, layers=1, device="cpu")
+    options = small_settings | dict(proxy_epochs=epochs, layers=1, device="cpu")
     problem = moonas.load_problem("nsganet", **options)
     x = rows(problem, 1)[0]
     problem.evaluator.begin(seed)
@@ -86,8 +86,8 @@ def test_the_error_of_a_proxy_equals_that_of_a_plain_training_loop(small):
     assert columns["error"][0] < 80  # chance level is 90
 
 
-def test_the_error_of_a_proxy_depends_only_on_the_candidate_and_the_seed_of_the_run(small):
-    problem = moonas.load_problem("nsganet", **small | dict(layers=1))
+def test_the_error_of_a_proxy_depends_only_on_the_candidate_and_the_seed_of_the_run(small_settings):
+    problem = moonas.load_problem("nsganet", **small_settings | dict(layers=1))
     X = rows(problem, 3)
 
     def errors(X):
@@ -118,7 +118,7 @@ print(problem.evaluate(rows)[:, 0].tolist())
 
 
 @pytest.mark.slow
-def test_a_problem_defined_in_a_script_is_trained_in_other_processes(tmp_path):
+def test_candidates_of_a_problem_defined_in_a_script_train_in_other_processes(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
     line = [sys.executable, tmp_path / "script.py"]
     done = subprocess.run(line, capture_output=True, text=True, cwd=tmp_path)
@@ -126,8 +126,8 @@ def test_a_problem_defined_in_a_script_is_trained_in_other_processes(tmp_path):
     assert len(json.loads(done.stdout)) == 3
 
 
-class Infinite(torch.nn.Module):
-    """A network whose logits are not finite."""
+class NonFiniteLogits(torch.nn.Module):
+    """Wraps a network and makes its logits infinite or NaN."""
 
     def __init__(self, network):
         super().__init__()
@@ -137,12 +137,16 @@ class Infinite(torch.nn.Module):
         return self.network(images) * math.inf
 
 
-def test_a_candidate_that_diverges_gets_the_worst_error_and_is_flagged(fewer, monkeypatch):
-    problem = moonas.load_problem("nsganet", **fewer)
+def test_a_candidate_that_diverges_gets_the_worst_error_and_counts_as_failed(
+    one_cell_settings, monkeypatch
+):
+    problem = moonas.load_problem("nsganet", **one_cell_settings)
     X = rows(problem, 3)
     build, diverging = problem.evaluator.build, space.decode(X[1])
     monkeypatch.setattr(
-        problem.evaluator, "build", lambda a: Infinite(build(a)) if a == diverging else build(a)
+        problem.evaluator,
+        "build",
+        lambda a: NonFiniteLogits(build(a)) if a == diverging else build(a),
     )
     out = problem.evaluate(X, return_as_dictionary=True)
     assert out["failed"].astype(bool).tolist() == [False, True, False]
@@ -150,14 +154,14 @@ def test_a_candidate_that_diverges_gets_the_worst_error_and_is_flagged(fewer, mo
     assert out["macs"][1] == problem.count(problem.session.candidates(X[1:2]))[0, 1]
 
 
-def test_a_population_that_diverges_stops_the_search(fewer):
-    problem = moonas.load_problem("nsganet", learning_rate=1e30, clip=1e30, **fewer)
+def test_a_search_stops_with_an_error_if_all_candidates_diverge(one_cell_settings):
+    problem = moonas.load_problem("nsganet", learning_rate=1e30, clip=1e30, **one_cell_settings)
     with pytest.raises(SearchFailed, match="All 6 candidates"):
         run(problem)
 
 
-def test_the_algorithm_is_nsga2_with_offspring_of_a_bayesian_network(small):
-    search = moonas.load_problem("nsganet", **small).algorithm()
+def test_the_algorithm_is_nsga2_with_offspring_sampled_from_a_bayesian_network(small_settings):
+    search = moonas.load_problem("nsganet", **small_settings).algorithm()
     assert type(search).__name__ == "NSGA2"
     assert search.tournament_type == "comp_by_rank_and_crowding"
     assert type(search.mating.base.crossover).__name__ == "BlockCrossover"
@@ -165,18 +169,20 @@ def test_the_algorithm_is_nsga2_with_offspring_of_a_bayesian_network(small):
     assert search.mating.base.mutation.n_genes == 4  # 0.1 of 40 genes
     assert (search.mating.start, search.mating.first_share) == (2 / 3, 0.25)
     assert search.mating.n_best == 100 and search.n_offsprings == search.pop_size == 6
-    plain = moonas.load_problem("nsganet", exploitation=None, **small).algorithm()
+    plain = moonas.load_problem("nsganet", exploitation=None, **small_settings).algorithm()
     assert type(plain.mating).__name__ == "Mating"
 
 
-def test_the_search_and_its_baselines_evaluate_equally_many_candidates(fewer):
-    problem = moonas.load_problem("nsganet", evaluator="supernet", weights="frozen", **fewer)
+def test_the_search_and_its_baselines_evaluate_the_same_number_of_candidates(one_cell_settings):
+    problem = moonas.load_problem(
+        "nsganet", evaluator="supernet", weights="frozen", **one_cell_settings
+    )
     for name in (None, "nsga2", "random"):
         assert run(problem, name).algorithm.evaluator.n_eval == 18
 
 
-def test_the_bayesian_network_is_used_after_two_thirds_of_the_generations(fewer):
-    options = fewer | dict(population=12, generations=6)
+def test_the_bayesian_network_is_used_after_two_thirds_of_the_generations(one_cell_settings):
+    options = one_cell_settings | dict(population=12, generations=6)
     problem = moonas.load_problem("nsganet", evaluator="supernet", weights="frozen", **options)
     counts = []
 
@@ -187,14 +193,17 @@ def test_the_bayesian_network_is_used_after_two_thirds_of_the_generations(fewer)
     assert counts[:4] == [0] * 4 and sum(counts[4:]) > 0
 
 
-def test_while_weights_train_the_bayesian_network_is_fitted_to_current_objectives_only(fewer):
-    options = fewer | dict(evaluator="supernet", exploitation=0.2)
+def test_while_weights_train_the_bayesian_network_is_fitted_to_current_objectives_only(
+    one_cell_settings,
+):
+    options = one_cell_settings | dict(evaluator="supernet", exploitation=0.2)
     problem = moonas.load_problem("nsganet", **options)
-    evaluated, sizes = [], []  # per generation: objectives by row, and number of rows fitted to
+    # for each generation: the objectives by row, and the number of rows that the model is fitted to
+    evaluated, sizes = [], []
 
     def check(algorithm):
         if evaluated:
-            X, F = algorithm.mating.archive  # what the mating of this generation was fitted to
+            X, F = algorithm.mating.archive  # the data that the model was fitted to
             fitted = {tuple(x): f.tolist() for x, f in zip(X.tolist(), F, strict=True)}
             assert fitted == evaluated[-1] and len(X) == len(fitted)
             sizes.append(len(X))
@@ -210,8 +219,12 @@ def test_while_weights_train_the_bayesian_network_is_fitted_to_current_objective
     ["moead", *(pytest.param(n, marks=pytest.mark.slow) for n in ("nsga3", "smsemoa", "random"))],
 )
 @pytest.mark.parametrize("weights", ["shared", "frozen"])
-def test_other_algorithms_search_with_the_supernet(name, weights, fewer):
-    problem = moonas.load_problem("nsganet", evaluator="supernet", weights=weights, **fewer)
+def test_objectives_on_the_front_of_other_algorithms_agree_with_the_supernet(
+    name, weights, one_cell_settings
+):
+    problem = moonas.load_problem(
+        "nsganet", evaluator="supernet", weights=weights, **one_cell_settings
+    )
     for row in moonas.front(run(problem, name)):
         F = problem.evaluate(row.x)
         assert F.tolist() == [row.objectives["error"], row.objectives["macs"]]
@@ -221,8 +234,10 @@ def test_other_algorithms_search_with_the_supernet(name, weights, fewer):
     ("name", "options"),
     [("nsganet", {}), ("nsganet", dict(evaluator="supernet")), ("cars", dict(weights="frozen"))],
 )
-def test_robustness_is_an_objective_of_proxies_and_supernets(name, options, small, tiny):
-    options = (small if name == "nsganet" else tiny) | dict(layers=1) | options
+def test_robustness_error_is_available_with_proxies_and_with_supernets(
+    name, options, small_settings, tiny
+):
+    options = (small_settings if name == "nsganet" else tiny) | dict(layers=1) | options
     problem = moonas.load_problem(name, objectives=("error", "robustness_error"), **options)
     X = rows(problem, 3)
     F = problem.evaluate(X)
@@ -233,7 +248,7 @@ def test_robustness_is_an_objective_of_proxies_and_supernets(name, options, smal
 
 @pytest.fixture
 def chest(tmp_path):
-    """Settings with forty images that may have two visible labels: a bright left or right half."""
+    """Return settings with forty images; each label means that one half of the image is bright."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, size=(40, 2))
     text = "Image Index,Finding Labels,Patient ID\n"
@@ -249,8 +264,10 @@ def chest(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["nsganet", "cars"])
-def test_a_search_on_images_with_several_labels_minimises_the_auroc_error(name, chest, small, tiny):
-    options = (small if name == "nsganet" else tiny) | chest | dict(batch=8, layers=1)
+def test_a_search_on_images_with_several_labels_minimizes_the_auroc_error(
+    name, chest, small_settings, tiny
+):
+    options = (small_settings if name == "nsganet" else tiny) | chest | dict(batch=8, layers=1)
     problem = moonas.load_problem(name, objectives=("auroc_error", "macs"), **options)
     assert problem.columns[0].name == "auroc_error"
     result = run(problem, generations=2)
@@ -258,8 +275,8 @@ def test_a_search_on_images_with_several_labels_minimises_the_auroc_error(name, 
     assert ((F[:, 0] >= 0) & (F[:, 0] <= 100)).all() and len(set(F[:, 0])) > 1
 
 
-def test_a_run_is_not_resumed_with_changed_labels(chest, fewer, tmp_path):
-    options = fewer | chest | dict(batch=8, objectives=("auroc_error", "macs"))
+def test_resuming_a_run_with_changed_labels_raises_an_error(chest, one_cell_settings, tmp_path):
+    options = one_cell_settings | chest | dict(batch=8, objectives=("auroc_error", "macs"))
     run(moonas.load_problem("nsganet", journal=tmp_path / "run", **options), generations=1)
     path = tmp_path / "labels.csv"
     path.write_text(path.read_text().replace("\n0.png,", "\n0.png,Mass|"))
@@ -267,32 +284,36 @@ def test_a_run_is_not_resumed_with_changed_labels(chest, fewer, tmp_path):
         moonas.load_problem("nsganet", journal=tmp_path / "run", **options)
 
 
-def test_proxies_learn_several_labels(chest, fewer):
-    options = fewer | chest | dict(batch=8, proxy_epochs=15, channels=4, learning_rate=0.05)
+def test_proxies_learn_to_classify_images_with_several_labels(chest, one_cell_settings):
+    options = (
+        one_cell_settings | chest | dict(batch=8, proxy_epochs=15, channels=4, learning_rate=0.05)
+    )
     problem = moonas.load_problem("nsganet", objectives=("auroc_error", "macs"), **options)
     assert problem.evaluate(rows(problem, 3))[:, 0].min() < 25  # chance level is 50
 
 
-def test_an_objective_that_the_data_set_lacks_is_refused(chest, small):
+def test_an_objective_that_does_not_suit_the_labels_raises_an_error(chest, small_settings):
     with pytest.raises(
         ValueError, match="'error' is invalid .* expected one label .*Choose from .'auroc_error'"
     ):
-        moonas.load_problem("nsganet", **small | chest)
+        moonas.load_problem("nsganet", **small_settings | chest)
     with pytest.raises(ValueError, match="'auroc_error' is invalid .* expected several labels"):
-        moonas.load_problem("nsganet", objectives=("auroc_error", "macs"), **small)
+        moonas.load_problem("nsganet", objectives=("auroc_error", "macs"), **small_settings)
 
 
-def test_latency_is_measured_once_per_architecture_and_not_by_the_workers(fewer, monkeypatch):
+def test_latency_is_measured_once_per_architecture_and_only_in_the_main_thread(
+    one_cell_settings, monkeypatch
+):
     measured, threads = [], set()
     original = NetworkCosts.measure
 
-    def spy(self, candidates):
+    def record(self, candidates):
         measured.extend(candidates)
         threads.add(threading.current_thread())
         return original(self, candidates)
 
-    monkeypatch.setattr(NetworkCosts, "measure", spy)
-    options = fewer | dict(objectives=("error", "latency_ms"), proxy_epochs=2)
+    monkeypatch.setattr(NetworkCosts, "measure", record)
+    options = one_cell_settings | dict(objectives=("error", "latency_ms"), proxy_epochs=2)
     problem = moonas.load_problem("nsganet", **options)
     with joblib.parallel_config(backend="threading", n_jobs=2):
         result = run(problem, generations=2)
@@ -307,8 +328,10 @@ def test_latency_is_measured_once_per_architecture_and_not_by_the_workers(fewer,
     assert np.array_equal(columns["error"], F[:, 0]) and len(set(F[:, 0])) > 1
 
 
-def test_params_and_macs_are_those_of_the_target_network(fewer):
-    options = fewer | dict(objectives=("params", "macs"), target_channels=6, target_layers=5)
+def test_params_and_macs_are_counted_for_the_target_network(one_cell_settings):
+    options = one_cell_settings | dict(
+        objectives=("params", "macs"), target_channels=6, target_layers=5
+    )
     problem = moonas.load_problem("nsganet", **options)
     (x,) = rows(problem, 1)
     network = problem.network(space.decode(x))
@@ -316,22 +339,22 @@ def test_params_and_macs_are_those_of_the_target_network(fewer):
     assert problem.evaluate(x).tolist() == [count_params(network), count_macs(network, 3, 8, 8)]
 
 
-def test_parts_of_a_network_are_parts_of_the_space(small):
-    problem = moonas.load_problem("nsganet", **small)
+def test_parts_of_a_network_are_parts_of_the_space(small_settings):
+    problem = moonas.load_problem("nsganet", **small_settings)
     known = {part.key for part in problem.operations()}
     for x in rows(problem, 20):
         assert {part.key for part in problem.parts(space.decode(x))} <= known
 
 
-def test_the_reference_point_of_the_hypervolume_is_that_of_section_h_or_of_the_space():
+def test_the_reference_point_of_the_hypervolume_comes_from_section_h_or_from_the_space():
     paper = moonas.load_problem("nsganet", preset="paper", device="cpu")
     assert paper.objective_bounds().tolist() == [[0, 0], [100, 1e9]]
     digits = moonas.load_problem("nsganet", device="cpu")
     assert digits.objective_bounds().tolist() == [[0, 0], [100, 519_824]]
 
 
-def test_no_network_exceeds_the_bounds_of_the_space(small):
-    problem = moonas.load_problem("nsganet", **small)
+def test_no_network_exceeds_the_bounds_of_the_space(small_settings):
+    problem = moonas.load_problem("nsganet", **small_settings)
     top = problem.costs.largest()
     assert (problem.count(problem.session.candidates(rows(problem, 500))) <= top).all()
     # the most expensive operation of each block on all of its edges, all five nodes concatenated
@@ -341,7 +364,7 @@ def test_no_network_exceeds_the_bounds_of_the_space(small):
         assert problem.count(problem.session.candidates(x[None]))[0, column] == top[column]
 
 
-def test_the_preset_of_the_paper_is_table_1():
+def test_the_preset_of_the_paper_has_the_settings_of_table_1():
     s = moonas.load_problem("nsganet", preset="paper", device="cpu").settings
     assert (s.population, s.generations, s.crossover, s.mutation) == (40, 30, 0.9, 0.1)
     assert (s.channels, s.increment, s.layers, s.proxy_epochs) == (36, 6, 3 * 4 + 2, 36)
@@ -353,7 +376,7 @@ def test_the_zoo_has_the_published_params_and_macs():
     counts = zoo["NSGANet"].counts
     assert counts["CIFAR-10, 34 + 4 channels, 20 cells"] == (2_196_980, 527_758_384)
     assert counts["CIFAR-10, 36 + 6 channels, 20 cells, SE"] == (4_053_502, 789_353_184)
-    # Table II has 3.1 M parameters; the 3.3 M of NASNet-A are of other widths
+    # Table II has 3.1 M parameters; the 3.3 M of NASNet-A refer to other widths
     assert zoo["AmoebaNet_A"].counts["CIFAR-10, 36 channels, 20 cells"][0] == 3_145_078
 
 
@@ -383,6 +406,6 @@ def test_published_blocks_concatenate_their_loose_ends(name, concat):
         (dict(mutation=0.0), "mutation=0.0 is invalid: expected more than 0"),
     ],
 )
-def test_invalid_settings_are_refused(options, message):
+def test_invalid_settings_raise_an_error_with_the_reason(options, message):
     with pytest.raises(ValueError, match=message):
         moonas.load_problem("nsganet", **options)
