@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .task import search as search
     from .task import train as train
 
-_HOMES = {  # name -> the module that defines it
+_MODULE_OF = {  # public name -> module to import it from
     "algorithm": "moonas.algorithms.named",
     "ClassifierProblem": "moonas.classifier",
     "RunCallback": "moonas.run.callbacks",
@@ -33,15 +33,15 @@ _HOMES = {  # name -> the module that defines it
     "train": "moonas.task",
     "zoo": "moonas.models.zoo",
 }
-__all__ = sorted(_HOMES)
+__all__ = sorted(_MODULE_OF)
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name at first use, since importing torch and pymoo is slow."""
-    if name not in _HOMES:
+    """Import a public name when it is first used, since importing torch and pymoo is slow."""
+    if name not in _MODULE_OF:
         raise AttributeError(f"module 'moonas' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_MODULE_OF[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""Base class of problems whose networks classify images: data, quality, costs and training."""
+"""Base class of problems that search for image classifiers."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ from .weight_sharing import WeightSharingProblem
 
 
 class ClassifierProblem(WeightSharingProblem):
-    """A search for image classifiers by error, robustness, params, macs and latency.
+    """A search for image classifiers; the objectives can be error, robustness and network costs.
 
-    A subclass defines its genes, ``decode`` and ``encode`` (or ``space``), and ``network``. By
-    default, each candidate is trained from scratch for ``settings.proxy_epochs`` epochs. To share
-    weights between candidates, override :meth:`make_evaluator` to return
-    :meth:`supernet_evaluator`. Params and macs are counted on networks built on the meta device;
-    override :meth:`count` if a closed form is known.
+    The network costs are parameters, multiply-adds and latency. A subclass defines its genes,
+    ``decode`` and ``encode`` (or ``space``), and ``network``. By default, each candidate is
+    trained from scratch for ``settings.proxy_epochs`` epochs. To share weights between candidates,
+    override :meth:`make_evaluator` to return :meth:`supernet_evaluator`. Parameters and
+    multiply-adds are counted in networks that are built on the meta device; override :meth:`count`
+    if they have a closed-form formula.
 
     Args:
         settings: a :class:`~moonas.evaluators.ClassifierSettings`.
@@ -36,14 +37,15 @@ class ClassifierProblem(WeightSharingProblem):
         genes: a :class:`~moonas.spaces.genes.Genes`, in place of ``n_choices``, for other genes.
         nodes: see :class:`~moonas.problem.ArchitectureProblem`.
         blocks: see :class:`~moonas.problem.ArchitectureProblem`.
-        more_columns: columns that the problem returns in addition to quality and costs.
+        more_columns: columns that the evaluator returns in addition to quality and cost columns.
 
     Attributes:
         info: description of the data set, a :class:`~moonas.data.images.DataInfo`.
-        network_costs: params, macs and latency, a :class:`~moonas.evaluators.NetworkCosts`.
+        network_costs: object that computes parameters, multiply-adds and latency of networks, a
+            :class:`~moonas.evaluators.NetworkCosts`.
 
     Raises:
-        ValueError: the data set is unknown, or an objective is not available for it.
+        ValueError: the data set is unknown, or an objective is not available for this data set.
     """
 
     settings: ClassifierSettings
@@ -63,7 +65,7 @@ class ClassifierProblem(WeightSharingProblem):
         self.info = describe(settings.data, settings.image_size)
         self.input_shape = (self.info.channels, self.info.side, self.info.side)
         qualities = quality_columns(settings.objectives, self.info)
-        resolve_device(settings.device)  # raises early if the name is invalid
+        resolve_device(settings.device)  # raises an error now if the device name is invalid
         genes = choose_genes(n_choices, genes)
         self.set_genes(genes, nodes, blocks)
         self.network_costs = NetworkCosts(self, settings, self.info)
@@ -73,7 +75,7 @@ class ClassifierProblem(WeightSharingProblem):
 
     @property
     def image_shape(self) -> dict[str, int]:
-        """The n_classes, in_channels and image_size of the data set, arguments of every network."""
+        """Arguments of every network: n_classes, in_channels and image_size of the data set."""
         return dict(
             n_classes=self.info.n_classes,
             in_channels=self.info.channels,
@@ -81,14 +83,16 @@ class ClassifierProblem(WeightSharingProblem):
         )
 
     def full_shape(self, shape: dict[str, int]) -> dict[str, int]:
-        """Return :attr:`image_shape` with the values in ``shape`` replaced.
+        """Return :attr:`image_shape` updated with the values in ``shape``.
 
         Raises:
-            TypeError: ``shape`` has a key that :attr:`image_shape` lacks.
+            TypeError: ``shape`` has a key that :attr:`image_shape` does not have.
         """
         unknown = sorted(set(shape) - set(self.image_shape))
         if unknown:
-            raise TypeError(f"Unknown {unknown[0]!r}; choose from {sorted(self.image_shape)}.")
+            raise TypeError(
+                f"Unknown network argument {unknown[0]!r}; choose from {sorted(self.image_shape)}."
+            )
         return self.image_shape | shape
 
     @property
@@ -97,10 +101,11 @@ class ClassifierProblem(WeightSharingProblem):
         return self.image_shape
 
     def largest(self) -> tuple[int, int]:
-        """Return upper bounds of params and macs, which normalize the hypervolume.
+        """Return upper bounds of the numbers of parameters and multiply-adds of a network.
 
-        By default, these are the counts of the architecture whose genes all have their highest
-        value. Override this method if another architecture is larger.
+        The bounds normalize the hypervolume. By default, they are the counts of the architecture
+        whose genes all have their highest value. Override this method if another architecture is
+        larger.
         """
         architecture = self.decode(self.genes.high.astype(self.genes.dtype))
         ((params, macs),) = self.count(self.candidates([architecture]))
@@ -137,11 +142,11 @@ class ClassifierProblem(WeightSharingProblem):
 
         Args:
             make_net: class of the supernet, called with :attr:`trained_shape`; its ``forward``
-                takes images and an architecture.
+                is called with a batch of images and an architecture.
         """
         if not isinstance(self.settings, SupernetSettings):
             raise TypeError(
-                f"{type(self.settings).__name__} is invalid for a supernet: derive it from "
+                f"{type(self.settings).__name__} cannot configure a supernet: derive it from "
                 "moonas.evaluators.settings.SupernetSettings."
             )
         return SupernetEvaluator(

@@ -1,4 +1,7 @@
-"""Deprecated names, which keep working for one version with a ``DeprecationWarning``."""
+"""Aliases for deprecated names; each use issues a ``DeprecationWarning``.
+
+A deprecated name works for one more version.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,11 @@ R = TypeVar("R")
 
 
 def renamed_arguments(**new_names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Return a decorator that lets a function accept deprecated names of keyword arguments.
+    """Return a decorator that makes a function accept deprecated names of keyword arguments.
 
-    The decorated function passes an argument with a deprecated name on under its current name and
-    issues a ``DeprecationWarning``. It raises a ``TypeError`` if a call uses both names.
+    If a call uses a deprecated name, the decorator issues a ``DeprecationWarning`` and passes the
+    argument to the function under its current name. A call that uses both names raises a
+    ``TypeError``.
 
     Args:
         new_names: deprecated name -> current name.
@@ -58,13 +62,13 @@ class RenamedAttribute:
 
 
 def rename_class_attributes(cls: type, new_names: Mapping[str, str]) -> None:
-    """Rename the attributes that a subclass defines under their deprecated names.
+    """Rename class attributes that a subclass defines under deprecated names.
 
     Args:
         cls: the subclass, as passed to ``__init_subclass__``.
         new_names: deprecated name -> current name.
     """
-    # stacklevel skips __init_subclass__ and the metaclass, so the warning points at the class.
+    # stacklevel skips __init_subclass__ and the metaclass: the warning refers to the class statement
     for old, new in new_names.items():
         if old in vars(cls):
             _warn(f"{cls.__name__}.{old} is deprecated; use {new}.", stacklevel=5)

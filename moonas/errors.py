@@ -1,5 +1,5 @@
-"""Exceptions that end a run."""
+"""The exception that ends a run in which nothing could be evaluated or trained."""
 
 
 class SearchFailed(RuntimeError):
-    """A run cannot continue: every candidate of a population failed, or training diverged."""
+    """A run cannot continue: the evaluation of every candidate failed, or training diverged."""

@@ -1,4 +1,4 @@
-"""Pareto fronts, the selection of one row of a front, and normalized hypervolumes."""
+"""Compute Pareto fronts and normalized hypervolumes, and select one row of a front."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Row:
-    """One candidate of a front.
+    """One candidate of a Pareto front.
 
     Args:
         x: (n_var,) genes.
-        architecture: the architecture that x encodes.
-        objectives: name -> value of each objective; lower is better.
-        columns: name -> value of each column that the evaluator returned.
+        architecture: the architecture that ``x`` encodes.
+        objectives: name of each objective -> its value; lower is better.
+        columns: name of each column that the evaluator returned -> its value.
     """
 
     x: np.ndarray
@@ -36,7 +36,7 @@ class Row:
 
 
 def nondominated(F: ArrayLike) -> np.ndarray:
-    """Return the ascending indices of the non-dominated rows of F, (n, n_obj)."""
+    """Return the indices, in ascending order, of the non-dominated rows of F, (n, n_obj)."""
     return np.sort(NonDominatedSorting().do(np.asarray(F, float), only_non_dominated_front=True))
 
 
@@ -47,8 +47,8 @@ def front_indices(
 
     Args:
         F: (n, n_obj) objectives to minimize.
-        X: (n, n_var) rows that define duplicates: of equal rows of X, only the first is used. By
-            default, rows with equal objectives are duplicates.
+        X: (n, n_var) genes. Candidates with equal genes are duplicates, and only the first of them
+            is used. By default, candidates with equal objectives are duplicates.
         order: columns of F to sort by, primary key first; by default, all columns from left to
             right. The sort is stable.
 
@@ -62,7 +62,9 @@ def front_indices(
     unique = np.sort(first)
     best: np.ndarray = unique[nondominated(F[unique])]
     columns = list(range(F.shape[1])) if order is None else list(order)
-    return best[np.lexsort(F[best][:, columns[::-1]].T)]  # the last key of lexsort is the primary
+    return best[
+        np.lexsort(F[best][:, columns[::-1]].T)
+    ]  # the last key of lexsort is the primary key
 
 
 def front_from_scores(
@@ -71,16 +73,16 @@ def front_from_scores(
     F: np.ndarray,
     columns: Mapping[str, np.ndarray],
 ) -> list[Row]:
-    """Return the unique, non-dominated candidates among evaluated ones.
+    """Return the unique, non-dominated candidates among evaluated candidates.
 
     Args:
         problem: problem that names the objectives and decodes X.
         X: (n, n_var) genes.
         F: (n, n_obj) objectives.
-        columns: name -> (n,) values of each column.
+        columns: name of each column -> its (n,) values.
 
     Returns:
-        A list of :class:`Row`, sorted by the second objective, then by the first.
+        A list of :class:`Row`, sorted by the second objective, then by the first objective.
     """
     X = X.astype(problem.genes.dtype)
     order = [1, 0] if F.shape[1] > 1 else [0]
@@ -98,8 +100,8 @@ def front_from_scores(
 def front(result: Result) -> list[Row]:
     """Return the feasible, unique, non-dominated candidates of a result's population.
 
-    The front is computed from ``result.pop``, since the content of ``result.F`` differs between
-    pymoo's algorithms.
+    The front is computed from ``result.pop``, since ``result.F`` has different contents in
+    different algorithms of pymoo.
 
     Args:
         result: result of ``pymoo.optimize.minimize`` on a problem of moonas.
@@ -111,7 +113,7 @@ def front(result: Result) -> list[Row]:
 
 
 def population_front(problem: ArchitectureProblem, population: Population) -> list[Row]:
-    """Return the :func:`front` of a population instead of a result."""
+    """Return the feasible, unique, non-dominated candidates of a population, as :func:`front`."""
     population = population[population.get("feas")]
     if len(population) == 0:
         return []
@@ -121,26 +123,26 @@ def population_front(problem: ArchitectureProblem, population: Population) -> li
 
 
 def knee(front: Sequence[Row] | ArrayLike, objectives: Sequence[str] | None = None) -> int:
-    """Return the index of the knee: the row farthest below the line joining the ends of the front.
+    """Return the index of the knee: the row farthest below the line between the two end points.
 
-    This is Algorithm 2 of EG-DARTS (Zhang et al.). The ends are the rows with the smallest and the
-    largest second objective (the size), and "below" is the side of the ideal point. Scaling an axis
-    does not change the knee. Dominated rows are not removed; the caller must do so if necessary.
+    This is Algorithm 2 of EG-DARTS (Zhang et al.). The end points are the rows with the smallest
+    and the largest second objective (the size), and "below" is the side of the ideal point. Scaling
+    an objective does not change the knee. This function does not remove dominated rows.
 
-    The algorithm as printed has a sign error in B, so that its line does not pass through the ends,
-    and omits the square root in the distance; neither changes which row is farthest.
+    In the paper, the algorithm has a sign error in B, so the line does not pass through the end
+    points, and the distance lacks a square root. Neither error changes which row is farthest.
 
     Args:
-        front: list of :class:`Row`, or an (n, 2) array of objectives to minimize, the second of
-            which is the size.
-        objectives: names of two objectives of the rows; by default, the first two.
+        front: list of :class:`Row`, or an (n, 2) array of objectives to minimize; the second
+            objective is the size.
+        objectives: names of two objectives of the rows; by default, the first two objectives.
 
     Returns:
-        Index of the knee. If no row is below the line, the smallest row; of equally distant rows,
-        the smallest.
+        Index of the knee. If no row is below the line, the index of the smallest row. If several
+        rows are equally far below the line, the index of the smallest of them.
 
     Raises:
-        ValueError: there is no row, or a row does not have two finite objectives.
+        ValueError: the front is empty, or a row does not have two finite objectives.
     """
     if isinstance(front, Sequence) and len(front) and isinstance(front[0], Row):
         names = objectives or list(front[0].objectives)[:2]
@@ -149,10 +151,10 @@ def knee(front: Sequence[Row] | ArrayLike, objectives: Sequence[str] | None = No
         F = np.asarray(front, float)
     if F.ndim != 2 or F.shape[1] != 2 or len(F) == 0 or not np.isfinite(F).all():
         raise ValueError(
-            f"The front is invalid: expected finite numbers (n, 2), n at least 1; got shape "
-            f"{F.shape}."
+            f"The front is invalid: expected finite numbers (n, 2) with n at least 1; got "
+            f"shape {F.shape}."
         )
-    order = np.lexsort((F[:, 0], F[:, 1]))  # by size; of equal sizes, the better row first
+    order = np.lexsort((F[:, 0], F[:, 1]))  # by size, then by the first objective
     (y0, x0), (y1, x1) = F[order[0]], F[order[-1]]
     below = (y1 - y0) * (F[:, 1] - x0) - (x1 - x0) * (F[:, 0] - y0)  # proportional to the distance
     return int(order[below[order].argmax()])
@@ -163,7 +165,7 @@ def _objectives(row: Any, names: Sequence[str]) -> list[float]:
 
 
 def pick(rows: Sequence[Row]) -> int | None:
-    """Return the index of the :func:`knee` in the first two objectives; None if there are no rows.
+    """Return the index of the :func:`knee` in the first two objectives; None if ``rows`` is empty.
 
     With more than two objectives, rows that are dominated in the first two are ignored.
     """
@@ -175,16 +177,16 @@ def pick(rows: Sequence[Row]) -> int | None:
 
 
 def hypervolume(F: ArrayLike, bounds: ArrayLike) -> float:
-    """Return the fraction of a box that the rows of F dominate.
+    """Return the fraction of a box in objective space that the rows of F dominate.
 
     Args:
         F: (n, n_obj) objectives to minimize.
-        bounds: (2, n_obj) corners of the box: the best values, and the worst values, which are the
-            reference point.
+        bounds: (2, n_obj) two corners of the box: the best values, and the worst values. The worst
+            values are the reference point.
 
     Returns:
-        The normalized hypervolume, in [0, 1]. Objectives better than the best value count as the
-        best value.
+        The normalized hypervolume, in [0, 1]. Objectives that are better than the best value are
+        replaced with the best value.
     """
     low, high = np.asarray(bounds, float)
     scaled = (np.asarray(F, float) - low) / (high - low)

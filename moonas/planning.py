@@ -1,8 +1,8 @@
 """Plan the stages of a search or of a training from scratch, and run one planned stage.
 
-:func:`plan_search` and :func:`plan_training` check everything that can be checked before any work
-and return a list of :class:`PlannedStage`, to be run in order. :func:`moonas.search` and
-:func:`moonas.train` do both.
+:func:`plan_search` and :func:`plan_training` check all arguments before anything is trained, and
+return the stages to run, in order, as a list of :class:`PlannedStage`. :func:`moonas.search` and
+:func:`moonas.train` plan the stages and run them.
 """
 
 from __future__ import annotations
@@ -36,9 +36,10 @@ class StageResult:
         name: name of the stage.
         folder: run folder of the stage.
         stage: the problem, or the :class:`~moonas.run.stage.TrainingStage`; its journal is closed.
-        result: a :class:`.run.search.SearchResult`, or what the training stage's ``run`` returned.
-        lines: lines that report the result.
-        computed: whether anything was computed; False if an earlier run had recorded every call.
+        result: a :class:`.run.search.SearchResult`, or the return value of the training stage's
+            ``run``.
+        lines: lines of text that report the result.
+        computed: whether anything was computed; False if the journal already contained every call.
     """
 
     name: str
@@ -50,7 +51,7 @@ class StageResult:
 
     @property
     def scores(self) -> dict[str, float]:
-        """Scores on the test set, column -> value, of a training from scratch; else empty."""
+        """Column -> score on the test set, of a training from scratch; empty for other stages."""
         return dict(getattr(self.result, "columns", {}))
 
 
@@ -61,13 +62,13 @@ class PlannedStage:
     Attributes:
         name: name of the stage.
         recorded_as: name of the stage in ``run.json``.
-        folder: run folder; running the stage again resumes the run in this folder.
+        folder: run folder; if it already contains a run of the stage, that run is resumed.
         seed: seed of the run.
         build: function that creates the stage.
         stage: the stage; None if it cannot be created before the previous stage has run.
         algorithm: name of an algorithm, or a function problem -> pymoo algorithm; None for the
-            problem's own algorithm.
-        activity: first word of the log, such as "Searching".
+            problem's default algorithm.
+        activity: first word of the first log line, such as "Searching".
     """
 
     name: str
@@ -80,10 +81,10 @@ class PlannedStage:
     activity: str = "Searching"
 
     def check_folder(self) -> None:
-        """Check that the run can begin or be resumed in its folder, which is created if missing.
+        """Check that the run can be started or resumed in its folder; create the folder if missing.
 
         Raises:
-            RunMismatch: the folder holds another run.
+            RunMismatch: the folder contains a different run.
             DamagedRun: a file in the folder is damaged.
             RunInUse: another process is writing to the folder.
         """
@@ -93,22 +94,23 @@ class PlannedStage:
         self.stage.session.journal = None
 
     def run(self, *, callbacks: Sequence[RunCallback] = (), verbose: bool = False) -> StageResult:
-        """Run or resume the stage. Its journal is closed even if the run raises an exception.
+        """Run or resume the stage; the journal is closed even if the run raises an exception.
 
         Args:
             callbacks: callbacks that are called while the stage runs.
-            verbose: whether a search prints one line per generation.
+            verbose: whether a search prints a line after each generation.
 
         Raises:
-            RunMismatch: the folder holds another run.
-            SearchFailed: every candidate of a population, or every step of an epoch, failed.
+            RunMismatch: the folder contains a different run.
+            SearchFailed: the evaluation of every candidate failed, or every training step of an epoch
+                failed.
         """
         stage = self.build() if self.stage is None else self.stage
         journal = registry.attach_journal(stage, self.recorded_as, self.folder)
         try:
             stage.callbacks.extend(callbacks)
-            before = journal.n_calls
-            recorded = f", {plural(before, 'call')} recorded" if before else ""
+            n_recorded = journal.n_calls
+            recorded = f", {plural(n_recorded, 'call')} recorded" if n_recorded else ""
             stage.log(
                 f"{self.activity} on {stage.settings.data}, seed {self.seed}, device "
                 f"{stage.device}, folder {self.folder}{recorded}."
@@ -121,7 +123,7 @@ class PlannedStage:
                 assert not isinstance(stage, Stage)
                 result = self._search(stage, verbose)
                 lines = result.afterwards
-            computed = journal.n_calls > before
+            computed = journal.n_calls > n_recorded
             return StageResult(self.name, self.folder, stage, result, tuple(lines), computed)
         finally:
             journal.close()
@@ -137,9 +139,11 @@ class PlannedStage:
         algorithm = make_algorithm(self.algorithm, problem)
         problem.log(describe_algorithm(algorithm))
         generations = problem.settings.generations
-        found = search(problem, algorithm, seed=self.seed, generations=generations, verbose=verbose)
-        save_front(problem, found, found.folder)
-        return found
+        result = search(
+            problem, algorithm, seed=self.seed, generations=generations, verbose=verbose
+        )
+        save_front(problem, result, result.folder)
+        return result
 
 
 def plan_search(
@@ -156,7 +160,8 @@ def plan_search(
     """Return the stages that :func:`moonas.search` runs with these arguments, in order.
 
     Raises:
-        ValueError: a name, an option or a value is invalid, or a folder holds another run.
+        ValueError: a name, an option or a value is invalid, or a folder contains a
+            different run.
     """
     from .run.journal import check_run
 
@@ -188,7 +193,7 @@ def plan_search(
             stage_options = _starting_from_previous(all_stages, name, out, stage_options)
         folder = _folder_of(task, out, label)
         planned = PlannedStage(name, name, folder, seed, _builder(name, stage_options))
-        first_build = planned.build()  # raises for invalid options before any work
+        first_build = planned.build()  # raises an error if an option is invalid
         planned.stage = first_build
         if isinstance(first_build, TrainingStage):
             planned.activity = "Preparing"
@@ -201,7 +206,7 @@ def plan_search(
             classes[name](**stage_options)
             check_run(folder, name, first_build.settings, seed)
             planned.build = _builder(name, stage_options)
-            planned.stage = None  # the run that it starts from does not exist yet
+            planned.stage = None  # cannot be created before the previous stage has run
         plan.append(planned)
         previous = folder
     if algorithm is not None and not has_search:
@@ -226,7 +231,7 @@ def plan_training(
 
     Raises:
         ValueError: a name, an option or a value is invalid, the search is not complete, or a folder
-            holds another training.
+            contains a different training.
     """
     seed = _check_seed(seed)
     name = trained_problem(run, architecture)
@@ -305,14 +310,15 @@ def _plan_of(name: str, training: TrainingStage, folder: Path, seed: int | None)
 
 
 def trained_problem(run: str | Path | None, architecture: str | None) -> str:
-    """Return the name of the problem whose training from scratch applies.
+    """Return the name of the problem that an architecture to be trained belongs to.
 
     Args:
         run: run folder of a search, or None.
         architecture: name of a published architecture, or None.
 
     Raises:
-        ValueError: not exactly one of the two is given, or it does not exist.
+        ValueError: both arguments are None, neither is None, or the run or the architecture does
+            not exist.
     """
     if run is not None and architecture is None:
         return last_run(run)[1]
@@ -337,7 +343,7 @@ def make_algorithm(
 
     Args:
         algorithm: name of an algorithm, or a function problem -> pymoo algorithm; None for the
-            problem's own algorithm.
+            problem's default algorithm.
         problem: problem that the algorithm will search.
 
     Raises:
@@ -361,7 +367,7 @@ def make_algorithm(
 
 
 def stage_names(task: str, stage: str | None = None) -> list[str]:
-    """Return the names of the stages of a task, in order, or only the given one.
+    """Return the names of all stages of a task, in order, or only the given stage.
 
     Raises:
         ValueError: the task or the stage is unknown.
@@ -375,14 +381,14 @@ def stage_names(task: str, stage: str | None = None) -> list[str]:
 
 
 def stages_with(option: str, classes: Mapping[str, type[RunSettings]]) -> list[str]:
-    """Return the names of the stages whose Settings have an option.
+    """Return the names of the stages whose Settings class has a given field.
 
     Args:
-        option: name of a field.
+        option: name of the field.
         classes: name of a stage -> its Settings class.
 
     Raises:
-        ValueError: no stage has the option.
+        ValueError: no Settings class has the field.
     """
     names = [name for name, settings in classes.items() if option in names_of(settings)]
     if not names:
@@ -397,13 +403,13 @@ def _options_by_stage(
     options: Mapping[str, Any],
     stages: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, dict[str, Any]]:
-    """Merge the options of each stage.
+    """Return the merged options of each stage.
 
     Args:
         classes: name of a stage -> its Settings class.
-        presets: name of a stage -> options of the preset.
-        options: options of every stage that has them; they override those of the preset.
-        stages: name of a stage -> options of this stage only; they override all others.
+        presets: name of a stage -> options from the preset.
+        options: options for every stage that has them; they override ``presets``.
+        stages: name of a stage -> options for this stage only; they override all other options.
     """
     merged = {name: dict(presets[name]) for name in classes}
     for option in options:
@@ -427,7 +433,7 @@ def _folder_of(task: str, out: Path, label: str) -> Path:
 
 
 def _seed_of(task: str, seed: int | None, out: Path | None, labels: Iterable[str]) -> int:
-    """Return the given seed, else that of the run in ``out``, else the default."""
+    """Return the given seed, else the seed of the run in ``out``, else the default seed."""
     if seed is not None:
         return seed
     if out is not None:
@@ -447,7 +453,7 @@ def _recorded_seed(folder: Path) -> int | None:
 def _starting_from_previous(
     stages: list[str], name: str, out: Path, options: dict[str, Any]
 ) -> dict[str, Any]:
-    """Let a stage that runs alone start from the run of the stage before it, if there is one.
+    """Make a stage that is run alone start from the run of the previous stage, if it exists.
 
     Args:
         stages: names of all stages of the task, in order.
@@ -456,7 +462,7 @@ def _starting_from_previous(
         options: options of the stage.
 
     Returns:
-        The options, with ``from_run`` if the stage can start from that run.
+        The options; ``from_run`` is added if a run of the previous stage exists and can be used.
     """
     previous = out / stages[stages.index(name) - 1] if name != stages[0] else None
     if previous is None or "from_run" not in names_of(registry.settings_class(name)):
@@ -465,7 +471,7 @@ def _starting_from_previous(
         return options
     try:
         registry.settings_class(name)(**options | {"from_run": str(previous)})
-    except ValueError:  # another option determines what the stage starts from
+    except ValueError:  # another option excludes from_run
         return options
     return options | {"from_run": str(previous)}
 
@@ -496,20 +502,20 @@ def load_training(
     journal: str | Path | None = None,
     **options: Any,
 ) -> TrainingStage:
-    """Create the stage that trains an architecture from a search's front from scratch.
+    """Create the stage that trains an architecture found by a search from scratch.
 
     Args:
         run: run folder of a search, or of its last stage.
         preset: name of a preset; ``options`` override it.
-        journal: folder that records the training, see :func:`moonas.load_problem`.
-        options: fields of the training's Settings. Fields that the search has as well default to
-            the values of the search.
+        journal: folder to record the training in, see :func:`moonas.load_problem`.
+        options: fields of the training's Settings. Fields that the search's Settings also have
+            default to the search's values.
 
     Returns:
         A :class:`moonas.run.stage.TrainingStage`.
 
     Raises:
-        ValueError: the folder holds no run, or the problem has no training from scratch.
+        ValueError: the folder contains no run, or the problem has no training from scratch.
     """
     folder, name = last_run(run)
     options = registry.preset_options(registry.training_settings_class(name), preset) | options
