@@ -102,8 +102,7 @@ class PlannedStage:
 
         Raises:
             RunMismatch: the folder contains a different run.
-            SearchFailed: the evaluation of every candidate failed, or every training step of an epoch
-                failed.
+            SearchFailed: the evaluation of every candidate or every step of an epoch failed.
         """
         stage = self.build() if self.stage is None else self.stage
         journal = registry.attach_journal(stage, self.recorded_as, self.folder)

@@ -93,7 +93,7 @@ class Toy(WeightSharingProblem):
             nodes=[np.arange(3), np.arange(3, 6)],
         )
         self.nonstationary = settings.nonstationary
-        self.offspring_train = settings.everyone
+        self.train_on_offspring = settings.everyone
 
     def make_evaluator(self):
         return ToyEvaluator(self.settings)

@@ -330,7 +330,7 @@ def test_column_names_that_pymoo_reserves_are_rejected(monkeypatch):
 
     names = iter(["config", "params", "growth"])
     monkeypatch.setattr(module, "Column", lambda _, *a, **k: Column(next(names), *a, **k))
-    with pytest.raises(ValueError, match=r"\['config'\] are pymoo's own"):
+    with pytest.raises(ValueError, match=r"\['config'\] are reserved by pymoo"):
         Toy(objectives=("config", "params"))
 
 
