@@ -134,8 +134,8 @@ def _builtin_entries() -> dict[str, StageEntry]:
 def _entries_for(name: str) -> Mapping[str, StageEntry]:
     """Return entries that include a stage or task, if it exists.
 
-    To load few plug-ins, search the entries of moonas first, then plug-ins whose entry point has this name, then all
-    plug-ins.
+    To load few plug-ins, search the entries of moonas first, then plug-ins whose entry point
+    has this name, then all plug-ins.
     """
     builtin = _builtin_entries()
     if name in builtin or name in {entry.task for entry in builtin.values()}:

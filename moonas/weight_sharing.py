@@ -27,11 +27,11 @@ class WeightSharingProblem(ArchitectureProblem):
         nonstationary: whether training continues during a run; if False, the weights are trained
             once, before the first evaluation.
         train_on_offspring: whether the training uses the offspring as well as the parents.
-        growth_of: name of a column; the column ``growth`` is its decrease per training epoch, higher
-            is better. None if the problem has no column ``growth``. The decrease is measured over
-            the training of one generation, so the offspring are also evaluated before this training.
-            The growth is NaN in the first generation and in a stationary problem, and 0 for a
-            candidate whose evaluation before the training failed.
+        growth_of: name of a column; the column ``growth`` is its decrease per training epoch, and
+            higher is better. None if the problem has no column ``growth``. The decrease is measured
+            over the training of one generation, so the offspring are also evaluated before this
+            training. The growth is NaN in the first generation and in a stationary problem, and 0
+            for a candidate whose evaluation before the training failed.
     """
 
     nonstationary = True

@@ -95,7 +95,9 @@ def remove_setting(folder, name):
     path.write_text(json.dumps(head))
 
 
-@pytest.mark.parametrize("name", ["everyone", "objectives"])  # a tuple in Settings, a list in JSON
+@pytest.mark.parametrize(
+    "name", ["train_on_offspring", "objectives"]
+)  # a tuple in Settings, a list in JSON
 def test_a_setting_missing_from_the_record_is_taken_to_have_its_default(tmp_path, name):
     run(journalled(tmp_path))
     remove_setting(tmp_path, name)

@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from reading import Read
+from reading import ParsedPage
 
 from moonas.views import page
 from moonas.views.drawing import ACCENT, INK, QUIET, finish, one_plot
@@ -63,7 +63,7 @@ def test_all_texts_are_escaped():
         page.picture(figure, EVIL, [page.Point(axes, 0.5, 0.5, EVIL)]),
         page.image(b"", EVIL),
     ]
-    read = Read(page.page(EVIL, EVIL, *sections))
+    read = ParsedPage(page.page(EVIL, EVIL, *sections))
     assert read.words("script") == [page.SCRIPT.strip()]
     for name in ("title", "h1", "h2", "h3", "text"):
         assert EVIL in read.words(name), name
@@ -135,7 +135,7 @@ def test_a_page_has_no_external_references():
     assert "//" not in re.sub(r"base64,[\w+/=]*", "", outside)  # neither http:// nor //host
     assert "@import" not in text
     assert set(re.findall(r"url\((.)", text)) == {"#"}
-    read = Read(text)
+    read = ParsedPage(text)
     refers = ("src", "href", "xlink:href", "srcset", "data", "action")
     found = [a[key] for _, a, _ in read.elements for key in refers if key in a]
     assert found and all(value.startswith(("#", "data:image/png;base64,")) for value in found)
@@ -144,7 +144,7 @@ def test_a_page_has_no_external_references():
 
 
 def test_a_page_declares_its_policy_viewport_and_encoding():
-    heads = Read(make_page()).attributes("meta")
+    heads = ParsedPage(make_page()).attributes("meta")
     policy = next(a["content"] for a in heads if a.get("http-equiv") == "Content-Security-Policy")
     rules = dict(rule.split(None, 1) for rule in policy.split("; "))
     assert rules["default-src"] == "'none'" and rules["img-src"] == "data:"
@@ -154,11 +154,11 @@ def test_a_page_declares_its_policy_viewport_and_encoding():
 
 
 def test_a_row_has_one_cell_per_nonempty_part():
-    read = Read(page.row(page.paragraph("a"), "", page.paragraph("b")))
+    read = ParsedPage(page.row(page.paragraph("a"), "", page.paragraph("b")))
     assert [name for name, _, _ in read.elements] == ["div", "div", "p", "div", "p"]
 
 
 def test_an_image_is_embedded_in_the_page():
     data = bytes(range(256))
-    (attributes,) = Read(page.image(data, "all bytes")).attributes("img")
+    (attributes,) = ParsedPage(page.image(data, "all bytes")).attributes("img")
     assert base64.b64decode(attributes["src"].partition("base64,")[2]) == data
