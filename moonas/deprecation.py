@@ -68,7 +68,7 @@ def rename_class_attributes(cls: type, new_names: Mapping[str, str]) -> None:
         cls: the subclass, as passed to ``__init_subclass__``.
         new_names: deprecated name -> current name.
     """
-    # stacklevel skips __init_subclass__ and the metaclass: the warning refers to the class statement
+    # stacklevel skips __init_subclass__ and the metaclass, so the warning names the class statement
     for old, new in new_names.items():
         if old in vars(cls):
             _warn(f"{cls.__name__}.{old} is deprecated; use {new}.", stacklevel=5)

@@ -62,7 +62,9 @@ def front_indices(
     unique = np.sort(first)
     best: np.ndarray = unique[nondominated(F[unique])]
     columns = list(range(F.shape[1])) if order is None else list(order)
-    return best[np.lexsort(F[best][:, columns[::-1]].T)]  # the last key of lexsort is the primary key
+    return best[
+        np.lexsort(F[best][:, columns[::-1]].T)
+    ]  # the last key of lexsort is the primary key
 
 
 def front_from_scores(

@@ -102,8 +102,7 @@ class PlannedStage:
 
         Raises:
             RunMismatch: the folder contains a different run.
-            SearchFailed: the evaluation of every candidate failed, or every training step of an epoch
-                failed.
+            SearchFailed: the evaluation of every candidate or every step of an epoch failed.
         """
         stage = self.build() if self.stage is None else self.stage
         journal = registry.attach_journal(stage, self.recorded_as, self.folder)
@@ -453,7 +452,7 @@ def _recorded_seed(folder: Path) -> int | None:
 def _starting_from_previous(
     stages: list[str], name: str, out: Path, options: dict[str, Any]
 ) -> dict[str, Any]:
-    """Make a stage that is run alone start from a completed run of the previous stage.
+    """Make a stage that is run alone start from the run of the previous stage, if it exists.
 
     Args:
         stages: names of all stages of the task, in order.

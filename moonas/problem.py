@@ -1,11 +1,11 @@
-"""The contract of a problem: what moonas requires of a search space and its evaluator.
+"""Base classes of problems and evaluators: the methods and attributes that moonas requires.
 
-A problem decodes pymoo's rows into architectures and turns the evaluator's columns into objectives.
-This module declares everything that the library calls, with defaults. A subclass of
-:class:`ArchitectureProblem` must define ``decode``, ``encode``, ``network`` and ``make_evaluator``.
-:class:`moonas.ClassifierProblem` defines most of them for image classifiers, and
-:class:`moonas.tabular.TabularProblem` for problems whose scores are looked up in a table.
-:func:`moonas.testing.check_problem` checks the contract.
+A problem decodes pymoo's rows into architectures and selects its objectives from the columns that
+the evaluator returns. This module declares every method that the library calls, with defaults. A
+subclass of :class:`ArchitectureProblem` must define ``decode``, ``encode``, ``network`` and
+``make_evaluator``. Most of them are already defined in :class:`moonas.ClassifierProblem`, for image
+classifiers, and :class:`moonas.tabular.TabularProblem`, for scores that are looked up in a table.
+:func:`moonas.testing.check_problem` checks that a problem satisfies all requirements.
 """
 
 from __future__ import annotations
@@ -47,36 +47,40 @@ __all__ = [
     "SearchFailed",
     "describe_algorithm",
 ]
-RESERVED = {
+RESERVED = {  # names that pymoo uses for its own attributes of individuals
     *("X", "x", "F", "f", "G", "H", "CV", "cv", "FEAS", "feas", "dF", "dG", "dH", "ddF", "ddG"),
     *("ddH", "data", "config", "evaluated", "rank", "crowding"),
 }
 ADVICE = "Use this problem's operators: NSGA2(**problem.operators())."
-SIZES = ("parameters", "multiply-adds")  # units of integer columns; other columns have decimals
+SIZES = (
+    "parameters",
+    "multiply-adds",
+)  # units of integer columns; values of other columns have decimals
 
 
-RENAMED = {  # deprecated -> current name of a problem's class attribute
+RENAMED = {  # deprecated -> current name of a class attribute of problems
     "in_words": "architecture_title",
     "picked_as": "pick_description",
     "beside": "secondary_column",
     "moves": "nonstationary",
     "halves": "species_bits",
+    "offspring_train": "train_on_offspring",
 }
 
 
 @dataclass(frozen=True)
 class Column:
-    """A number that the evaluator returns for each architecture.
+    """Describes one number that the evaluator returns for each architecture.
 
     Args:
-        name: name of the column, and of the attribute of pymoo's individuals that holds its value.
+        name: name of the column; ``individual.get(name)`` of a pymoo individual returns its value.
         unit: unit of the values, such as "%" or "ms".
-        worst: value assigned to a candidate whose evaluation failed; None if the value of such a
-            candidate is still valid.
-        bounds: (low, high) of the values, which normalize the hypervolume; required for objectives.
+        worst: value assigned to a candidate whose evaluation failed; None if the value of the
+            column is valid even then.
+        bounds: (lowest, highest) value, which normalizes the hypervolume; required for objectives.
         direction: "min" or "max"; objectives must be "min".
-        measured: whether the value is timed, so that it is measured once per architecture and run.
-        in_table: whether tables of a front include the column; objectives are always included.
+        measured: whether the value is a measured time, taken once per architecture and run.
+        in_table: whether tables of a front include the column; they always include objectives.
     """
 
     name: str
@@ -100,18 +104,19 @@ Column.listed = RenamedAttribute("listed", "in_table")  # type: ignore[attr-defi
 
 @runtime_checkable
 class Evaluator(Protocol):
-    """Computes the columns of architectures; it holds the data, the weights and the device.
+    """Computes the columns of architectures; it owns the data, the weights and the device.
 
-    Derive from this class to inherit the defaults. Scores must be finite; if training a candidate
-    diverges, set the columns that have a ``worst`` value to NaN.
+    Derive from this class to inherit the defaults. Scores must be finite, with one exception: if
+    the training of a candidate diverges, set the columns that have a ``worst`` value to NaN.
 
     Attributes:
-        device: device that networks run on, a ``torch.device`` or its name.
-        trains: whether candidates share trained weights. If so, ``warm_up``, ``state`` and
-            ``load_state`` are required, and ``train`` too if objectives change during a run.
+        device: device that networks run on, a ``torch.device`` or the name of one.
+        trains: whether candidates share weights that the evaluator trains. If so, ``warm_up``,
+            ``state`` and ``load_state`` are required; so is ``train`` if objectives change during a
+            run.
         independent: whether each candidate is evaluated independently of the others, so that
             candidates can be distributed over worker processes.
-        phase: name of the evaluation in progress bars.
+        phase: label of progress bars during an evaluation.
     """
 
     device: torch.device | str
@@ -120,14 +125,14 @@ class Evaluator(Protocol):
     phase: str = "training from scratch"
 
     def begin(self, seed: int) -> None:
-        """Prepare a new run with this seed; shared weights are initialized again."""
+        """Prepare a new run with this seed; initialize the shared weights again."""
         return None
 
     @abstractmethod
     def score(self, candidates: Candidates) -> dict[str, np.ndarray]:
-        """Return every column of the candidates, except measured ones, as (n,) arrays.
+        """Return every column of the candidates, except measured columns, as (n,) arrays.
 
-        May be called in a worker process.
+        This method may be called in a worker process.
         """
 
     def measure(self, candidates: Candidates) -> dict[str, np.ndarray]:
@@ -135,21 +140,21 @@ class Evaluator(Protocol):
         return {}
 
     def warm_up(self) -> dict[str, Any]:
-        """Train the shared weights at the start of a run; return a report that JSON can hold."""
+        """Train the shared weights at the start of a run; return a JSON-serializable report."""
         name = type(self).__name__
-        raise NotImplementedError(f"{name} has no weights to train.")
+        raise NotImplementedError(f"{name} has no shared weights to train.")
 
     def train(self, candidates: Candidates) -> dict[str, Any]:
         """Train the shared weights for one generation.
 
         Returns:
-            A report that JSON can hold; its entry "epochs" is the number of epochs trained.
+            A JSON-serializable report; its entry "epochs" is the number of epochs trained.
         """
         name = type(self).__name__
         raise NotImplementedError(f"{name} does not train during a run.")
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Return everything that training changes as a flat dict of tensors."""
+        """Return a flat dict of tensors that contains everything that training changes."""
         return {}
 
     def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
@@ -160,8 +165,8 @@ class Evaluator(Protocol):
 class ArchitectureProblem(Problem, ABC):
     """A pymoo problem whose rows encode architectures and whose objectives are named columns.
 
-    ``copy.deepcopy`` returns the problem itself, since pymoo copies the problem into every
-    generation of a history. A pickled problem does not include weights, data and the journal.
+    ``copy.deepcopy`` returns the same object, since pymoo copies the problem into every generation
+    of a history. A pickled problem does not contain the weights, the data or the journal.
 
     Args:
         settings: Settings of the problem; ``settings.objectives`` names the columns to minimize.
@@ -170,29 +175,29 @@ class ArchitectureProblem(Problem, ABC):
             in [0, n_choices[j]).
         genes: a :class:`~moonas.spaces.genes.Genes`, in place of ``n_choices``, for bits, integers
             and real numbers.
-        nodes: list of index arrays; crossover and mutation treat the genes of an array as one unit.
-            By default, each gene is a unit.
-        blocks: list of lists of such arrays, for crossover of whole blocks; by default, all nodes
-            form one block.
+        nodes: list of arrays of gene indices; crossover and mutation treat the genes of an array as
+            one unit. By default, each gene is a unit.
+        blocks: list of blocks, each a list of nodes, for the crossover of whole blocks; by default,
+            all nodes form one block.
 
     Attributes:
         space: module or object whose functions ``decode`` and ``encode``, and optionally
             ``to_json`` and ``from_json``, implement the methods of the problem; None if a subclass
             overrides these methods.
-        architecture_title: what ``str(architecture)`` describes; title of its column in tables.
-        pick_description: which row of a front :meth:`pick` selects, for captions.
-        secondary_column: column to plot against a single objective; None if the problem requires at
-            least two objectives.
-        nonstationary: whether objectives change while shared weights train.
+        architecture_title: title of the column of tables that contains ``str(architecture)``.
+        pick_description: description of the row that :meth:`pick` selects, for captions.
+        secondary_column: second axis of plots of a search with a single objective; None if the
+            problem requires at least two objectives.
+        nonstationary: whether objectives change because shared weights are trained during a run.
         growth_of: see :class:`moonas.weight_sharing.WeightSharingProblem`.
         pnsga3_options: keyword arguments of pNSGA-III's survival, derived from the settings.
-        species_bits: (n1, n2) bits of the two co-evolving populations; None if the problem does not
-            co-evolve two populations.
-        inputs: checksums, by name, of files that scores depend on.
-        info: description of the data set with ``side`` (in pixels) and ``n_classes``; None if the
-            problem has no images.
-        input_shape: (channels, height, width) of a network's input; None if the networks take no
-            images.
+        species_bits: (n1, n2) numbers of bits of the two co-evolving populations; None if the
+            problem does not co-evolve two populations.
+        inputs: name -> checksum of each file that scores depend on.
+        info: description of the data set, with attributes ``side`` (in pixels) and ``n_classes``;
+            None if the problem uses no images.
+        input_shape: (channels, height, width) of a network's input; None if the networks do not
+            process images.
 
     Raises:
         ValueError: an objective is unknown, there are too few objectives, or the name of a column
@@ -235,9 +240,9 @@ class ArchitectureProblem(Problem, ABC):
     ) -> None:
         known = [c.name for c in columns if c.direction == "min"]
         check_objectives(settings.objectives, known, 2 if self.secondary_column is None else 1)
-        clash = [c.name for c in columns if c.name in RESERVED]
-        if clash:
-            raise ValueError(f"Column names {clash} are pymoo's own; choose other names.")
+        reserved = [c.name for c in columns if c.name in RESERVED]
+        if reserved:
+            raise ValueError(f"Column names {reserved} are reserved by pymoo; choose other names.")
         self.settings = settings
         self.columns = tuple(columns)
         self.objectives = settings.objectives
@@ -258,7 +263,7 @@ class ArchitectureProblem(Problem, ABC):
         nodes: Sequence[np.ndarray] | None = None,
         blocks: Sequence[Sequence[np.ndarray]] | None = None,
     ) -> None:
-        """Set the genes of a row and their grouping; called by the constructor, with its arguments.
+        """Set the genes of a row and their grouping; the constructor passes its arguments.
 
         Raises:
             TypeError: the class defines neither ``space`` nor both ``decode`` and ``encode``.
@@ -290,7 +295,7 @@ class ArchitectureProblem(Problem, ABC):
 
     @property
     def evaluator(self) -> Evaluator:
-        """The evaluator, created at first use."""
+        """The evaluator, created when it is first used."""
         return self.session.evaluator
 
     @property
@@ -313,14 +318,14 @@ class ArchitectureProblem(Problem, ABC):
         self.callbacks.on_log(text)
 
     def environment(self) -> str:
-        """Return the device and number of threads, which can change the last bits of a score."""
+        """Return the device and the number of threads, which can affect the last bits of scores."""
         return f"{self.device}, {self.settings.threads} threads"
 
     # Methods that a subclass must define
 
     @abstractmethod
     def make_evaluator(self) -> Evaluator:
-        """Create the evaluator; images and weights are best loaded in its ``begin``."""
+        """Create the evaluator; its ``begin`` method should load images and weights."""
 
     @abstractmethod
     def network(self, architecture: Any, **shape: Any) -> torch.nn.Module:
@@ -328,35 +333,36 @@ class ArchitectureProblem(Problem, ABC):
 
         Args:
             architecture: an architecture of the space.
-            shape: values that replace those of the problem; networks of classifiers accept
+            shape: network arguments that replace the problem's own arguments; classifiers accept
                 ``n_classes``, ``in_channels`` and ``image_size``.
         """
 
     def decode(self, x: np.ndarray) -> Any:
         """Return the architecture of a row x, (n_var,).
 
-        Architectures are hashable, and equal if their networks are equal.
+        Architectures must be hashable, and equal if their networks are equal.
         """
         return self.space.decode(x)
 
     def encode(self, architecture: Any) -> np.ndarray:
-        """Return the row, (n_var,), of an architecture a: ``decode(encode(a)) == a``."""
+        """Return a row, (n_var,), that encodes an architecture: ``decode(encode(a)) == a``."""
         row: np.ndarray = self.space.encode(architecture)
         return row
 
     # Methods that a subclass can override
 
     def architecture_to_json(self, architecture: Any) -> Any:
-        """Convert an architecture to a value that JSON can hold.
+        """Convert an architecture to a JSON-serializable value.
 
-        By default, ``space.to_json`` if the space has it, else a dict with the row.
+        By default, this method calls ``space.to_json`` if it exists, and otherwise returns a dict
+        with the row.
         """
         if hasattr(self.space, "to_json"):
             return self.space.to_json(architecture)
         return {"x": self.genes.to_json(np.asarray(self.encode(architecture), self.genes.dtype))}
 
     def architecture_from_json(self, value: Any) -> Any:
-        """Convert a value of :meth:`architecture_to_json` back to the architecture.
+        """Convert the result of :meth:`architecture_to_json` back to the architecture.
 
         Raises:
             ValueError: the value does not describe an architecture of the space.
@@ -365,18 +371,17 @@ class ArchitectureProblem(Problem, ABC):
             return self.space.from_json(value)
         if not isinstance(value, dict) or "x" not in value:
             raise ValueError(
-                f"The architecture is invalid: expected a dict whose key 'x' holds its row, got "
-                f"{value!r}."
+                f"The architecture is invalid: expected a dict with its row as 'x', got {value!r}."
             )
         return self.decode(self.check_rows(self.genes.from_json(value["x"])))
 
     def operators(self) -> dict[str, Any]:
         """Return keyword arguments for pymoo's genetic algorithms.
 
-        These are sampling, crossover, mutation and duplicate elimination. The defaults depend on
-        the genes: categorical genes and bits are sampled uniformly, crossed over node by node, and
-        mutated in one gene on average; bounded integers and real numbers use simulated binary
-        crossover and polynomial mutation.
+        They are the sampling, crossover, mutation and duplicate elimination. The defaults depend on
+        the genes. Categorical genes and bits are sampled uniformly and crossed over node by node,
+        and one gene per child mutates on average. Bounded integers and real numbers use simulated
+        binary crossover and polynomial mutation.
         """
         from .operators import operators_for
 
@@ -391,18 +396,19 @@ class ArchitectureProblem(Problem, ABC):
     def count(self, candidates: Candidates) -> np.ndarray:
         """Count the parameters and multiply-adds of the candidates' networks.
 
-        By default, each network is built on the meta device and counted. Override this method if a
-        closed form is known, which is faster.
+        By default, each network is built on the meta device to count them. Override this method if
+        a closed-form formula is known, which is faster.
 
         Returns:
-            (n, 2) ints, params and macs.
+            (n, 2) ints, the parameters and the multiply-adds.
 
         Raises:
             NotImplementedError: the problem has no ``input_shape``.
         """
         if self.input_shape is None:
             raise NotImplementedError(
-                f"{type(self).__name__} has no input_shape, so its networks cannot be counted."
+                f"{type(self).__name__} has no input_shape, which is required to count "
+                "multiply-adds."
             )
         from .nets.counting import count_network
 
@@ -410,7 +416,7 @@ class ArchitectureProblem(Problem, ABC):
         return np.array(counts)
 
     def parts(self, architecture: Any) -> list[Part]:
-        """Return the parts whose latencies sum to that of the network; empty if there are none."""
+        """Return the parts whose latencies add up to the network's latency; empty by default."""
         return []
 
     def operations(self) -> list[Part]:
@@ -422,15 +428,15 @@ class ArchitectureProblem(Problem, ABC):
         return []
 
     def graphs(self, architecture: Any) -> list[Graph]:
-        """Return the graphs that depict an architecture; empty by default."""
+        """Return the graphs to draw of an architecture; empty by default."""
         return []
 
     def pick(self, rows: Sequence[Row]) -> int | None:
-        """Return the index of the row of a front that a search picks; None for an empty front."""
+        """Return the index of the row that a search picks from its front; None if it is empty."""
         return pick(rows)
 
     def after_generation(self, algorithm: Algorithm) -> None:
-        """Called after each generation of a search that has a journal, for example to plot it."""
+        """Called after each generation of a search with a journal, for example to save a plot."""
 
     def after_search(self, row: Row) -> list[str]:
         """Called with the picked row when a search ends; returns lines to print."""
@@ -444,7 +450,7 @@ class ArchitectureProblem(Problem, ABC):
 
     @property
     def plotted_columns(self) -> tuple[str, str]:
-        """The two columns that displays and pictures show.
+        """The two columns that progress displays and plots show.
 
         These are the first two objectives, or the objective and the secondary column.
         """
@@ -454,13 +460,13 @@ class ArchitectureProblem(Problem, ABC):
         return self.objectives[0], self.secondary_column
 
     def objective_bounds(self) -> np.ndarray:
-        """Return (2, n_obj): the lower and upper bounds that normalize the hypervolume."""
+        """Return the lower and upper bounds that normalize the hypervolume, (2, n_obj)."""
         bounds = [self.column(name).bounds for name in self.objectives]
         corners: np.ndarray = np.array(bounds, dtype=float).T
         return corners
 
     def candidates(self, architectures: Sequence[Any]) -> Candidates:
-        """Return architectures as :class:`~moonas.run.candidates.Candidates`."""
+        """Convert a list of architectures to :class:`~moonas.run.candidates.Candidates`."""
         rows = np.stack([self.encode(a) for a in architectures])
         return Candidates(rows, tuple(architectures), rows)
 
@@ -472,7 +478,7 @@ class ArchitectureProblem(Problem, ABC):
         Args:
             X: (n, n_var) rows, or one row, (n_var,).
             args: passed on to pymoo.
-            algorithm: the running algorithm, which pymoo passes; without it, the evaluation does
+            algorithm: the running algorithm, as passed by pymoo; if it is None, the evaluation does
                 not belong to a run and is not recorded.
             kwargs: passed on to pymoo.
 
@@ -506,7 +512,7 @@ class ArchitectureProblem(Problem, ABC):
         out.update(columns, F=self.objective_values(columns))
 
     def check_rows(self, X: np.ndarray) -> np.ndarray:
-        """Return X converted to the type of the genes.
+        """Return the rows X, converted to the data type of the genes.
 
         Raises:
             ValueError: a row does not encode an architecture; the message names the operators that
@@ -519,10 +525,10 @@ class ArchitectureProblem(Problem, ABC):
         return rows
 
     def checked_evaluator(self) -> Evaluator:
-        """Create the evaluator and check that it has every member of :class:`Evaluator`.
+        """Create the evaluator and check that it has every attribute of :class:`Evaluator`.
 
         Raises:
-            TypeError: the evaluator lacks a member.
+            TypeError: the evaluator lacks an attribute or a method.
         """
         evaluator = self.make_evaluator()
         members = dict.fromkeys((*Evaluator.__annotations__, *vars(Evaluator)))
@@ -530,7 +536,7 @@ class ArchitectureProblem(Problem, ABC):
         if missing:
             raise TypeError(
                 f"{type(evaluator).__name__} lacks {', '.join(missing)}: derive it from "
-                "moonas.problem.Evaluator, which documents every member."
+                "moonas.problem.Evaluator, which documents every attribute."
             )
         return evaluator
 
@@ -538,12 +544,12 @@ class ArchitectureProblem(Problem, ABC):
         """Check the evaluator's columns and flag the candidates whose evaluation failed.
 
         Args:
-            columns: name -> n values.
+            columns: name of each column -> its n values.
             n: number of candidates.
 
         Returns:
-            The columns as (n,) arrays, with a bool column ``failed``; a failed candidate has the
-            worst value in each column that defines one.
+            The columns as (n,) arrays, and a bool column ``failed``. In each column with a worst
+            value, failed candidates have this value.
 
         Raises:
             ValueError: the shape of a column is not (n,).
@@ -564,10 +570,10 @@ class ArchitectureProblem(Problem, ABC):
         return columns | arrays | {"failed": failed}
 
     def objective_values(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return the objectives, (n, n_obj) floats, from the columns.
+        """Return the columns that are objectives, as (n, n_obj) floats.
 
         Raises:
-            ValueError: a value is not finite, and its column has no worst value.
+            ValueError: an objective is not finite, and its column has no worst value.
         """
         F = np.column_stack([columns[name] for name in self.objectives]).astype(float)
         if not np.isfinite(F).all():
@@ -579,10 +585,10 @@ class ArchitectureProblem(Problem, ABC):
 
 
 def choose_genes(n_choices: Sequence[int] | np.ndarray | None, genes: Genes | None) -> Genes:
-    """Return ``genes``, or categorical genes with ``n_choices``, (n_var,), if they are None.
+    """Return ``genes``, or categorical genes with ``n_choices``, (n_var,), if ``genes`` is None.
 
     Raises:
-        TypeError: if both are None.
+        TypeError: ``genes`` and ``n_choices`` are None.
     """
     if genes is not None:
         return genes

@@ -2,7 +2,7 @@
 
 An entry point refers to a dict of name -> :class:`ProblemEntry` or :class:`StageEntry`. The entry
 point of moonas is ``moonas.problems:PROBLEMS``; any installed package can add another. If a plug-in
-cannot be used, a warning names it, and the other plug-ins keep working.
+cannot be used, a warning names the plug-in, and the other plug-ins still work.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from .settings import RunSettings
 if TYPE_CHECKING:
     from .run.journal import Journal
 
-GROUP = "moonas.problems"
-OWN = "moonas.problems:PROBLEMS"
+GROUP = "moonas.problems"  # group of the entry points
+OWN = "moonas.problems:PROBLEMS"  # entry point of moonas itself
 
 
 @dataclass(frozen=True)
 class StageEntry:
-    """Describes a stage without importing its module.
+    """Description of a stage that can be read without importing the stage's module.
 
     The stages of a task run in the order of their entries.
 
@@ -40,7 +40,8 @@ class StageEntry:
         settings: Settings class as ``package.module:Class``; by default, ``module:Settings``. If
             its module imports neither torch nor pymoo, ``--help`` is fast.
         task: task that the stage belongs to; by default, the name of the entry.
-        cost: duration of a search of the whole task with default settings on two CPU cores.
+        cost: how long a search with all stages of the task takes with default settings on two CPU
+            cores.
     """
 
     module: str
@@ -57,12 +58,13 @@ class StageEntry:
 
 @dataclass(frozen=True)
 class ProblemEntry(StageEntry):
-    """Describes a problem, that is, a stage whose ``build`` returns an ``ArchitectureProblem``.
+    """Description of a problem: a stage whose ``build`` returns an ``ArchitectureProblem``.
 
     Args:
-        training: module that trains an architecture from a search's front from scratch; its
+        training: module that trains an architecture found by a search from scratch; its
             ``build(from_run=FOLDER, **options)`` returns a
-            :class:`moonas.run.stage.TrainingStage`. None if the problem has no such training.
+            :class:`moonas.run.stage.TrainingStage`. None if the problem has no training from
+            scratch.
         training_settings: Settings class of the training; by default, ``training:Settings``.
     """
 
@@ -77,28 +79,28 @@ class ProblemEntry(StageEntry):
 
 
 def entries() -> Mapping[str, StageEntry]:
-    """Return all stages by name, first those of moonas, then those of plug-ins.
+    """Return name -> entry of every stage, first of moonas, then of plug-ins.
 
     Warns:
-        UserWarning: a plug-in cannot be used; the message states the reason.
+        UserWarning: a plug-in cannot be used; the warning states the reason.
     """
     return _load_plugins()[0]
 
 
 @cache
 def _load_plugins(only: str | None = None) -> tuple[dict[str, StageEntry], dict[str, str]]:
-    """Load plug-ins and warn of those that cannot be used.
+    """Load plug-ins, and issue a warning for each plug-in that cannot be used.
 
     Args:
         only: name of the entry points to load; None loads all plug-ins.
 
     Returns:
-        (name -> entry of each stage, plug-in -> reason why it cannot be used).
+        (name of a stage -> its entry, name of a plug-in -> reason why it cannot be used).
     """
     known, faults = dict(_builtin_entries()), {}
     try:
         points = sorted(set(entry_points(group=GROUP)), key=lambda point: (point.name, point.value))
-    except Exception as error:  # a single damaged package breaks the query
+    except Exception as error:  # one damaged package makes the whole query fail
         points, faults["(any)"] = [], f"damaged metadata of a package: {reason(error)}"
     for point in points:
         if point.value == OWN or only not in (None, point.name):
@@ -106,7 +108,7 @@ def _load_plugins(only: str | None = None) -> tuple[dict[str, StageEntry], dict[
         name = f"{point.name} = {point.value}"
         try:
             conflicts = _add(known, _checked(point.load()))
-        except (Exception, SystemExit) as error:  # plug-ins are foreign code
+        except (Exception, SystemExit) as error:  # code of a plug-in can raise any exception
             faults[name] = reason(error)
         else:
             if conflicts:
@@ -118,22 +120,22 @@ def _load_plugins(only: str | None = None) -> tuple[dict[str, StageEntry], dict[
     return known, faults
 
 
-_warned: set[str] = set()  # plug-ins that a warning has already named
+_warned: set[str] = set()  # names of plug-ins that a warning was issued for
 
 
 @cache
 def _builtin_entries() -> dict[str, StageEntry]:
-    """Return the stages of moonas itself."""
+    """Return name -> entry of the stages that are part of moonas."""
     known: dict[str, StageEntry] = {}
     _add(known, _checked(importlib.import_module("moonas.problems").PROBLEMS))
     return known
 
 
 def _entries_for(name: str) -> Mapping[str, StageEntry]:
-    """Return entries that include a stage or task, if it exists, loading few plug-ins.
+    """Return entries that include a stage or task, if it exists.
 
-    The entries of moonas come first, then plug-ins whose entry point has this name, then all
-    plug-ins.
+    To load few plug-ins, search the entries of moonas first, then plug-ins whose entry point
+    has this name, then all plug-ins.
     """
     builtin = _builtin_entries()
     if name in builtin or name in {entry.task for entry in builtin.values()}:
@@ -145,14 +147,14 @@ def _entries_for(name: str) -> Mapping[str, StageEntry]:
 
 
 def each_entry() -> Iterator[tuple[str, StageEntry]]:
-    """Iterate over (name, entry) of all stages; plug-ins are loaded after those of moonas."""
+    """Iterate over (name, entry) of all stages; plug-ins are loaded after the stages of moonas."""
     builtin = _builtin_entries()
     yield from builtin.items()
     yield from ((name, entry) for name, entry in entries().items() if name not in builtin)
 
 
 def _checked(problems: Any) -> dict[str, StageEntry]:
-    """Return an entry point's object; raise a ``ValueError`` unless it is a dict of entries."""
+    """Return the object of an entry point; raise a ``ValueError`` if it is no dict of entries."""
     if not isinstance(problems, dict) or not all(
         isinstance(name, str) and isinstance(entry, StageEntry) for name, entry in problems.items()
     ):
@@ -161,7 +163,7 @@ def _checked(problems: Any) -> dict[str, StageEntry]:
 
 
 def _add(known: dict[str, StageEntry], problems: dict[str, StageEntry]) -> list[str]:
-    """Add the entries of a package to the known ones; return its conflicts with other packages."""
+    """Add a package's entries to ``known``; return the conflicts with other packages' entries."""
     tasks, conflicts = {entry.task for entry in known.values()}, []
     for name, entry in problems.items():
         entry = replace(entry, task=entry.task or name)
@@ -181,13 +183,13 @@ def reason(error: BaseException) -> str:
 
 
 def warn_of_plugin(name: str, fault: str) -> None:
-    """Warn that a plug-in, or a part of it, cannot be used.
+    """Warn that a plug-in, or a part of a plug-in, cannot be used.
 
-    The warning is attributed to the calling code outside moonas.
+    The location of the warning is the code outside moonas that called moonas.
 
     Args:
         name: name of the plug-in.
-        fault: reason why it cannot be used.
+        fault: reason why the plug-in cannot be used.
     """
     frame, level = sys._getframe(1), 2
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "moonas":
@@ -196,7 +198,7 @@ def warn_of_plugin(name: str, fault: str) -> None:
 
 
 def problem_names() -> list[str]:
-    """Return the sorted names of all problems, for :func:`load_problem`."""
+    """Return the names of all problems that :func:`load_problem` can create, sorted."""
     return sorted(name for name, entry in entries().items() if isinstance(entry, ProblemEntry))
 
 
@@ -225,7 +227,7 @@ def stages(task: str) -> list[str]:
 
 
 def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """Return the message on an unknown name, which mentions the plug-ins that cannot be used."""
+    """Return an error message for an unknown name; it lists the plug-ins that cannot be used."""
     text = f"Unknown {kind} {name!r}; choose from {sorted(known)}."
     faults = _load_plugins()[1]
     if faults:
@@ -245,10 +247,10 @@ def settings_class(name: str) -> type[RunSettings]:
 
 
 def training_module(name: str) -> ModuleType:
-    """Import and return the module that trains architectures of a problem from scratch.
+    """Import and return the module that trains a problem's architectures from scratch.
 
     Raises:
-        ValueError: the problem has no such training.
+        ValueError: the problem has no training from scratch.
     """
     training = _training_entry(name).training
     assert training is not None
@@ -259,7 +261,7 @@ def training_settings_class(name: str) -> type[RunSettings]:
     """Return the Settings class of a problem's training; the training's module is not imported.
 
     Raises:
-        ValueError: the problem has no such training.
+        ValueError: the problem has no training from scratch.
     """
     settings = _training_entry(name).training_settings
     assert settings is not None  # set by ProblemEntry
@@ -267,23 +269,22 @@ def training_settings_class(name: str) -> type[RunSettings]:
 
 
 def has_training(name: str) -> bool:
-    """Whether ``moonas train`` can train architectures from a search of this stage."""
+    """Return whether ``moonas train`` can train architectures found by a search of this stage."""
     return getattr(entry(name), "training", None) is not None
 
 
 def _training_entry(name: str) -> ProblemEntry:
-    found = entry(name)
-    if not isinstance(found, ProblemEntry) or found.training is None:
-        able = sorted(n for n in entries() if has_training(n))
+    problem = entry(name)
+    if not isinstance(problem, ProblemEntry) or problem.training is None:
+        trainable = sorted(n for n in entries() if has_training(n))
         raise ValueError(
-            f"{name} has no training from scratch; the problems that have one are "
-            f"{', '.join(able)}."
+            f"{name} has no training from scratch; choose from {', '.join(trainable)}."
         )
-    return found
+    return problem
 
 
 def _import_settings(path: str) -> type[RunSettings]:
-    """Import the Settings class at ``package.module:Class``."""
+    """Import a Settings class by its path ``package.module:Class``."""
     module, _, name = path.partition(":")
     settings: type[RunSettings] = getattr(importlib.import_module(module), name)
     return settings
@@ -294,14 +295,14 @@ def load_problem(
 ) -> Any:
     """Create a pymoo problem by name, ready for ``minimize``.
 
-    Nothing is trained before the first evaluation.
+    The problem trains nothing before the first evaluation.
 
     Args:
-        name: one of :func:`problem_names`.
+        name: one of the names that :func:`problem_names` returns.
         preset: name of a preset, that is, a named set of options; ``options`` override it.
-        journal: folder that records the run, so that rerunning the same program resumes it. The run
-            requires a seed, and callbacks must not call ``problem.evaluate``, which cannot be
-            replayed. By default, nothing is written.
+        journal: folder to record the run in; running the same program again resumes the run. The
+            run requires a seed, and callbacks must not call ``problem.evaluate``, because such
+            evaluations cannot be replayed. By default, the run is not recorded.
         options: fields of the problem's Settings; ``moonas search TASK --help`` lists them.
 
     Raises:
@@ -310,7 +311,7 @@ def load_problem(
     """
     if not isinstance(entry(name), ProblemEntry):
         raise ValueError(
-            f"{name!r} is not a problem but a stage that runs before one. Run it with "
+            f"{name!r} is not a problem but a stage that runs before a problem. Run it with "
             f"moonas.load_stage({name!r}, ...).run(seed=1), or moonas search {entry(name).task}."
         )
     return load_stage(name, preset=preset, journal=journal, **options)
@@ -338,7 +339,7 @@ def load_stage(
 
 
 def attach_journal(stage: Any, name: str, folder: str | Path) -> Journal:
-    """Record the runs of a stage in a folder, as ``load_problem(..., journal=FOLDER)`` does.
+    """Make a stage record its runs in a folder, as ``load_problem(..., journal=FOLDER)`` does.
 
     Args:
         stage: a problem or a :class:`moonas.run.stage.TrainingStage`.
@@ -346,7 +347,7 @@ def attach_journal(stage: Any, name: str, folder: str | Path) -> Journal:
         folder: run folder.
 
     Returns:
-        The new journal, which is also that of the stage's session.
+        The new journal, which the session of the stage uses from now on.
     """
     from .run.journal import Journal
 

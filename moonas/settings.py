@@ -1,4 +1,7 @@
-"""Settings classes: frozen dataclasses whose fields are the options in Python and the shell."""
+"""Settings classes: frozen dataclasses whose fields are the options of stages.
+
+A field is a keyword argument in Python and an option on the command line.
+"""
 
 import dataclasses
 import os
@@ -12,7 +15,7 @@ from typing import Any, ClassVar, TypeVar
 
 T = TypeVar("T")
 
-KINDS = {
+KINDS = {  # type of a field -> valid values, for messages
     int: "a whole number",
     float: "a number",
     str: "text",
@@ -37,12 +40,13 @@ def setting(
 
     Args:
         default: default value of the field.
-        help: one-line description, with the unit, for ``moonas search TASK --help``.
-        choices: valid values, if they can be listed.
+        help: one-line description that includes the unit, for ``moonas search TASK --help``.
+        choices: all valid values; None if any value of the type is valid.
         least: smallest valid number.
         most: largest valid number.
         above: number that the value must exceed.
-        free: whether the field may change when a run is resumed, since it does not affect results.
+        free: whether the field may have another value when a run is resumed, since it does not
+            affect results.
     """
     limits = {"least": least, "most": most, "above": above}
     limits = {name: value for name, value in limits.items() if value is not None}
@@ -52,10 +56,10 @@ def setting(
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """Settings that all stages have; a task adds further fields in a subclass.
+    """Settings of every stage; a stage adds further fields in a subclass.
 
     Attributes:
-        PRESETS: named sets of options, name of a preset -> field -> value.
+        PRESETS: name of a preset -> its options, a dict of field -> value.
     """
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {}
@@ -78,11 +82,11 @@ class RunSettings:
 
     @property
     def needs_no_stage_before(self) -> bool:
-        """Whether these settings of a task's last stage make the earlier stages unnecessary."""
+        """Whether a task's last stage, with these settings, does not require the earlier stages."""
         return False
 
     def pipeline(self, stages: list[str]) -> list[str]:
-        """Return the stages that a search runs, in order; called on the first stage's settings.
+        """Return the stages that a search runs, in order, given the settings of the first stage.
 
         Args:
             stages: names of the task's stages, in the order of their entries.
@@ -107,7 +111,7 @@ class RunSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSettings(RunSettings):
-    """Settings that all problems have; a task adds further fields in a subclass."""
+    """Settings of every problem; a problem adds further fields in a subclass."""
 
     objectives: tuple[str, ...] = setting((), "columns to minimize, two or more")
     population: int = setting(16, "number of candidates that survive each generation", least=1)
@@ -121,7 +125,7 @@ class SearchSettings(RunSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class TabularSettings(SearchSettings):
-    """Settings of a search whose scores come from a table; genes are categorical."""
+    """Settings of a search whose scores are looked up in a table; genes are categorical."""
 
     crossover: float = setting(
         0.9, "probability that two parents are crossed over", above=0, most=1
@@ -133,12 +137,12 @@ _type_hints: Callable[[Any], dict[str, Any]] = cache(typing.get_type_hints)
 
 
 def types_of(settings_class: type[RunSettings]) -> dict[str, Any]:
-    """Return the types of the fields by name, resolving annotations that are strings (PEP 563)."""
+    """Return field -> type; annotations that are strings (PEP 563) are resolved."""
     return _type_hints(settings_class)
 
 
 def _of_type(name: str, value: Any, type_: Any) -> Any:
-    """Convert a value to the type of its field if that loses nothing; else raise a ValueError."""
+    """Convert a value to the type of its field without loss, or raise a ``ValueError``."""
     if typing.get_origin(type_) is tuple:
         (kind, _), parts = typing.get_args(type_), value
         if not isinstance(value, str | bytes) and hasattr(value, "__iter__"):
@@ -155,7 +159,10 @@ def _of_type(name: str, value: Any, type_: Any) -> Any:
 
 
 def _of_kinds(kinds: tuple[type, ...], value: Any) -> Any:
-    """Convert NumPy scalars, paths and, if floats are valid, integers; return others unchanged."""
+    """Convert a NumPy scalar, a path or, if floats are valid, an integer to one of the kinds.
+
+    A value of another type is returned unchanged.
+    """
     if hasattr(value, "item"):  # NumPy scalars
         value = value.item()
     if hasattr(value, "__fspath__"):
@@ -164,24 +171,24 @@ def _of_kinds(kinds: tuple[type, ...], value: Any) -> Any:
 
 
 def require(condition: bool, settings: Any, name: str, expectation: str) -> None:
-    """Raise a ``ValueError`` unless a condition on a setting holds.
+    """Raise a ``ValueError`` if a setting is invalid.
 
     Args:
         condition: whether the value is valid.
-        settings: object with the setting as an attribute.
+        settings: object that has the setting as an attribute.
         name: name of the setting.
-        expectation: the valid values, for the message.
+        expectation: description of the valid values, for the message.
     """
     if not condition:
         raise ValueError(f"{name}={getattr(settings, name)!r} is invalid: expected {expectation}.")
 
 
 def check_objectives(chosen: Collection[str], known: Collection[str], least: int = 2) -> None:
-    """Raise a ``ValueError`` unless the chosen objectives are valid.
+    """Raise a ``ValueError`` if the chosen objectives are invalid.
 
     Args:
         chosen: names of the objectives; they must differ.
-        known: names to choose from.
+        known: names of the available objectives.
         least: minimum number of objectives, 1 or 2.
     """
     for name in chosen:
@@ -195,12 +202,12 @@ def check_objectives(chosen: Collection[str], known: Collection[str], least: int
 
 
 def select(cls: type[T], settings: Any, **more: Any) -> T:
-    """Create an instance of a dataclass from the settings that have the names of its fields.
+    """Create an instance of a dataclass from the settings that have the same names as its fields.
 
     Args:
         cls: the dataclass, such as a training recipe.
-        settings: object with an attribute for each field.
-        more: values of fields that the settings lack, or that override theirs.
+        settings: object with an attribute for each field that is not in ``more``.
+        more: field -> value; these values override ``settings``.
 
     Raises:
         AttributeError: a field is neither in ``settings`` nor in ``more``.
@@ -216,15 +223,16 @@ def recorded_options(
     only: Iterable[str] | None = None,
     without: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """Return the recorded settings of a run that are also options of another Settings class.
+    """Return the recorded settings of a run that another Settings class also has.
 
-    A training from scratch uses them to start from the settings of the search.
+    They are the default options of a training from scratch.
 
     Args:
-        settings_class: Settings class of the training; recorded settings that it lacks are ignored.
+        settings_class: Settings class of the training; recorded settings that the
+            class lacks are ignored.
         recorded: settings of the run, as read from ``run.json``.
-        only: names to copy; by default, all.
-        without: names not to copy.
+        only: names of settings to return; by default, all.
+        without: names of settings to leave out.
     """
     names = set(names_of(settings_class)) - set(without)
     names &= set(recorded if only is None else only)
@@ -237,12 +245,12 @@ def free_names(settings: RunSettings) -> set[str]:
 
 
 def to_json(settings: RunSettings) -> dict[str, Any]:
-    """Return the settings as a dict that JSON can hold; tuples become lists."""
+    """Return the settings as a JSON-serializable dict; tuples become lists."""
     return _tuples_to_lists(dataclasses.asdict(settings))
 
 
 def defaults_to_json(settings: RunSettings) -> dict[str, Any]:
-    """Return the default values of the settings' class in the form of :func:`to_json`."""
+    """Return the default values of the settings, in the format of :func:`to_json`."""
     fields = [f for f in dataclasses.fields(settings) if f.default is not dataclasses.MISSING]
     return _tuples_to_lists({f.name: f.default for f in fields})
 
@@ -257,10 +265,10 @@ def parse(settings_class: type[RunSettings], name: str, text: str) -> Any:
     Args:
         settings_class: class of the settings.
         name: name of the field.
-        text: value as text; elements of a list are separated by commas.
+        text: the value as text; the elements of a list are separated by commas.
 
     Raises:
-        ValueError: the field is unknown, or the text cannot be converted to its type.
+        ValueError: the field is unknown, or the text cannot be converted to the type of the field.
     """
     known = names_of(settings_class)
     if name not in known:
@@ -290,7 +298,7 @@ def parse(settings_class: type[RunSettings], name: str, text: str) -> Any:
 
 
 def names_of(settings_class: type[RunSettings]) -> list[str]:
-    """Return the names of the fields, in order."""
+    """Return the names of the fields of a Settings class, in order."""
     return _field_names(settings_class)
 
 
@@ -299,7 +307,7 @@ def _field_names(cls: Any) -> list[str]:
 
 
 def describe(settings_class: type[RunSettings]) -> list[tuple[str, str, str, Any]]:
-    """Return (name, default as text, help, choices) of each field, for ``--help``."""
+    """Return (name, text of the default value, help, choices) of each field, for ``--help``."""
     rows = []
     for field in dataclasses.fields(settings_class):
         default = field.default

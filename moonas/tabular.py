@@ -1,7 +1,7 @@
-"""Problems whose architectures have all been evaluated already: scores are looked up in a table.
+"""Problems whose scores are looked up in a table of architectures that were evaluated before.
 
-A search therefore takes no time, the true Pareto front is known, and algorithms can be compared
-over thousands of runs. This module trains nothing and does not need torch.
+A search takes almost no time, the true Pareto front is known, and algorithms can be compared over
+thousands of runs. This module trains nothing and does not require torch.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 
 class Table:
-    """Precomputed columns of the architectures of a space.
+    """A table with the precomputed columns of architectures.
 
     Args:
         X: (n, n_var) ints, the rows of the evaluated architectures, without duplicates.
         n_choices: (n_var,) number of values per gene.
-        columns: name -> (n,) floats.
+        columns: name of each column -> its (n,) floats.
 
     Raises:
         ValueError: a row is out of bounds or occurs twice, or a column does not have n values.
@@ -49,7 +49,9 @@ class Table:
                     f"({len(self.X)},), got shape {values.shape}."
                 )
         keys = self._keys(self.X)
-        self._indices = np.full(np.prod(self.n_choices), -1, dtype=np.int64)  # of keys, in X
+        self._indices = np.full(
+            np.prod(self.n_choices), -1, dtype=np.int64
+        )  # key -> index of its row in X
         self._indices[keys] = np.arange(len(keys))
         if np.count_nonzero(self._indices >= 0) < len(keys):
             values, counts = np.unique(keys, return_counts=True)
@@ -72,12 +74,12 @@ class Table:
         return len(self.X)
 
     def indices(self, X: ArrayLike) -> np.ndarray:
-        """Return the (n,) indices of the rows of X in the table; -1 for rows that it lacks."""
+        """Return the (n,) indices in the table of the rows of X; -1 for rows that it lacks."""
         indices: np.ndarray = self._indices[self._keys(X)]
         return indices
 
     def look_up(self, X: ArrayLike) -> dict[str, np.ndarray]:
-        """Return every column, (n,), of the rows of X; NaN for rows that the table lacks."""
+        """Return name -> (n,) values of every column for the rows of X; NaN for missing rows."""
         indices = self.indices(X)
         known = indices >= 0
         return {
@@ -86,7 +88,7 @@ class Table:
 
 
 class TableEvaluator(Evaluator):
-    """Looks scores up in the table of a :class:`TabularProblem`."""
+    """An evaluator that looks scores up in the table of a :class:`TabularProblem`."""
 
     device = "cpu"
 
@@ -103,7 +105,7 @@ class TableEvaluator(Evaluator):
 
 
 class TabularProblem(ArchitectureProblem):
-    """A problem with a table; a subclass also defines ``read_table()``, which returns it.
+    """A problem that looks scores up in a table; a subclass also defines ``read_table()``.
 
     Args:
         settings: a :class:`~moonas.settings.TabularSettings`.
@@ -128,7 +130,7 @@ class TabularProblem(ArchitectureProblem):
 
     @cached_property
     def table(self) -> Table:
-        """The :class:`Table`, read at first use."""
+        """The :class:`Table`, read when it is first used."""
         return self.read_table()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -142,7 +144,7 @@ class TabularProblem(ArchitectureProblem):
     def operators(self) -> dict[str, Any]:
         """Return keyword arguments for pymoo's genetic algorithms.
 
-        Duplicate elimination rejects every architecture that the run has already evaluated.
+        The duplicate elimination rejects architectures that the run has already evaluated.
         """
         s = self.settings
         return dict(
@@ -157,15 +159,15 @@ class TabularProblem(ArchitectureProblem):
         return algorithm("nsga2", self)
 
     def environment(self) -> str:
-        """Return a constant, since a table returns the same bits in every environment."""
+        """Return a constant, since scores from a table are equal in every environment."""
         return "a table"
 
     def true_front(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the Pareto front of the whole space, found by exhaustive search.
+        """Return the Pareto front of all architectures in the table.
 
         Returns:
-            (X, F): (n, n_var) ints and (n, n_obj) floats, sorted by the first objective. Of rows
-            with equal objectives, only the first is included.
+            (X, F): (n, n_var) ints and (n, n_obj) floats, sorted by the first objective. If
+            several rows have equal objectives, only the first of them is included.
         """
         return self._true_front
 

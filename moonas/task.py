@@ -1,14 +1,14 @@
-"""Run whole tasks: search for a front of architectures, and train architectures from scratch.
+"""Search for a front of architectures, and train architectures from scratch.
 
     import moonas
 
-    found = moonas.search("cars", seed=2, generations=20)  # the same as ``moonas search cars``
-    print(found.rows[found.picked].architecture)
-    (trained,) = moonas.train(found.folder, pick="knee")  # the same as ``moonas train RUN``
+    result = moonas.search("cars", seed=2, generations=20)  # the same as ``moonas search cars``
+    print(result.rows[result.picked].architecture)
+    (trained,) = moonas.train(result.folder, pick="knee")  # the same as ``moonas train RUN``
     print(trained.folder, trained.scores)
 
-Both functions first plan the stages (:mod:`moonas.planning`), which checks everything that can be
-checked before any work, and then run them in order.
+Both functions first plan the stages (:mod:`moonas.planning`), which checks all arguments before
+anything is trained, and then run the stages in order.
 """
 
 from __future__ import annotations
@@ -63,10 +63,11 @@ class TaskResult:
     """Result of :func:`search`.
 
     Args:
-        rows: feasible, unique, non-dominated rows of the last search; empty if no search ran.
-        picked: index of the row that the problem picks, or None.
+        rows: feasible, unique, non-dominated candidates of the last search; empty if no stage is a
+            search.
+        picked: index in ``rows`` of the row that the problem picks, or None.
         folder: run folder of the last search, which contains ``front.csv``.
-        problem: problem of the last search; None if no search ran.
+        problem: problem of the last search; None if no stage is a search.
         stages: one :class:`StageResult` per stage, in order.
     """
 
@@ -92,38 +93,39 @@ def search(
 ) -> TaskResult:
     """Search for a Pareto front of architectures by running all stages of a task.
 
-    A call with the same arguments resumes a search that was interrupted, or returns the result of a
-    search that is complete. The run folder is the same as that of ``moonas search TASK``, so either
-    can resume a run of the other::
+    If the same search was interrupted, a call resumes it; if it is complete, a call returns its
+    result. ``moonas search TASK`` uses the same run folder, so this function can resume a run that
+    was started on the command line, and vice versa::
 
-        found = moonas.search("eg-darts", seed=3, stages={"eg-darts-cells": {"epochs": 20}})
-        for row in found.rows:
+        result = moonas.search("eg-darts", seed=3, stages={"eg-darts-cells": {"epochs": 20}})
+        for row in result.rows:
             print(row.objectives, row.architecture)
 
     Args:
         task: name of the task; ``moonas list`` shows all tasks.
-        out: run folder; by default, ``runs/TASK-DATA-seedN``. If the task has several stages, it
-            contains one folder per stage.
+        out: run folder; by default, ``runs/TASK-DATA-seedN``. If the task has several stages,
+            the folder contains one folder per stage.
         seed: random seed, 0 or more; by default, the seed of the run in ``out``, else 1.
         algorithm: name of an algorithm (see :func:`moonas.algorithm`), or a function that takes the
-            problem and returns a new pymoo algorithm, and that can be called repeatedly; by
-            default, the algorithm of the paper.
+            problem and returns a new pymoo algorithm at each call; by default, the algorithm of the
+            problem's paper.
         stage: name of a stage to run alone.
         preset: name of a preset, such as "paper"; other options override it.
         callbacks: :class:`~moonas.run.callbacks.RunCallback` objects that are called during the
             stages.
-        stages: name of a stage -> options of this stage only.
-        verbose: whether to print one line per generation.
-        options: fields of the Settings (``moonas search TASK --help``), for every stage that has
-            them.
+        stages: name of a stage -> options for this stage only.
+        verbose: whether to print a line after each generation.
+        options: fields of the Settings (``moonas search TASK --help``), for every stage whose
+            Settings have them.
 
     Returns:
         A :class:`TaskResult`; its folder contains ``front.csv`` and ``front.png``.
 
     Raises:
-        ValueError: a name, an option or a value is invalid, which is checked before any work; or
-            the run folder holds another run, is damaged, or is in use by another process.
-        SearchFailed: every candidate of a population failed.
+        ValueError: a name, an option or a value is invalid, which is checked before anything is
+            trained; or the run folder contains a different run, is damaged, or is in use by another
+            process.
+        SearchFailed: the evaluation of every candidate of a population failed.
     """
     _check_callbacks(callbacks)
     plan = plan_search(
@@ -141,9 +143,9 @@ def search(
     if not searches:
         return TaskResult((), None, results[-1].folder, None, tuple(results))
     last = searches[-1]
-    found, problem = last.result, last.stage
+    result, problem = last.result, last.stage
     assert not isinstance(problem, Stage)
-    return TaskResult(tuple(found.rows), found.picked, last.folder, problem, tuple(results))
+    return TaskResult(tuple(result.rows), result.picked, last.folder, problem, tuple(results))
 
 
 def train(
@@ -159,9 +161,8 @@ def train(
 ) -> list[StageResult]:
     """Train architectures from scratch and evaluate them on the test set.
 
-    The architectures are rows of a search's front, or a published architecture. A call with the
-    same arguments resumes a training that was interrupted, or returns the result of a training that
-    is complete::
+    The architectures are rows of a search's front, or one published architecture. If the same
+    training was interrupted, a call resumes it; if it is complete, a call returns its result::
 
         for trained in moonas.train("runs/cars-digits-seed1", pick=["knee", "smallest"], epochs=60):
             print(trained.folder, trained.scores["error"])
@@ -173,23 +174,23 @@ def train(
         pick: one or several rows of the front: "knee", "best-error", "smallest", or indices from 0;
             by default, the knee.
         out: folder of the training; by default, RUN/training, or ``runs/NAME-DATA-seedN`` for a
-            published architecture. With several rows, there is one folder per row, OUT-ROW.
+            published architecture. If several rows are trained, each row has a folder OUT-ROW.
         seed: random seed, 0 or more; by default, the seed of the training in the folder, else 1.
         preset: name of a preset, such as "paper"; other options override it.
         callbacks: :class:`~moonas.run.callbacks.RunCallback` objects that are called during the
             training.
         options: fields of the training's Settings (``moonas train RUN --help``). Fields that the
-            search has as well default to the values of the search.
+            search's Settings also have default to the search's values.
 
     Returns:
-        One :class:`StageResult` per row; its ``folder`` contains ``model.pt``, and its ``scores``
-        are those on the test set.
+        One :class:`StageResult` per architecture; its ``folder`` contains ``model.pt``, and its
+        ``scores`` are the scores on the test set.
 
     Raises:
-        ValueError: a name, an option or a value is invalid, which is checked before any work; or
-            the search is not complete; or a folder holds another training, is damaged, or is in use
-            by another process.
-        SearchFailed: no step of an epoch had a finite loss.
+        ValueError: a name, an option or a value is invalid, which is checked before anything is
+            trained; or the search is not complete; or a folder contains a different training, is
+            damaged, or is in use by another process.
+        SearchFailed: no training step of an epoch had a finite loss.
     """
     _check_callbacks(callbacks)
     plan = plan_training(

@@ -1,4 +1,4 @@
-"""Checks of the contract of problems and trainings, for the tests of any package."""
+"""Check that a problem or a training works with moonas, for the tests of any package."""
 
 from __future__ import annotations
 
@@ -27,33 +27,30 @@ if TYPE_CHECKING:
     from pymoo.core.algorithm import Algorithm
     from pymoo.core.result import Result
 
-TRIES = 50  # matings within which crossover and mutation must change a row
+TRIES = 50  # number of matings in which crossover and mutation must each change a row at least once
 
 
 def check_problem(
     problem: ArchitectureProblem, n: int = 8, generations: int = 3, *, sizes: bool = True
 ) -> None:
-    """Check that a problem satisfies the contract of moonas.
+    """Check that a problem satisfies the requirements of moonas, for example that
 
-    Among other things, this function checks that
-
-    - ``decode`` is the inverse of ``encode``;
-    - params and macs equal the counts of the networks that ``network`` builds;
-    - scores depend neither on the order of the candidates nor on the other candidates;
+    - ``decode(encode(a))`` equals ``a``;
+    - the columns params and macs equal the counts in the networks that ``network`` builds;
+    - the scores of a candidate depend neither on its position nor on the other candidates;
     - crossover and mutation change rows and respect the bounds;
     - two runs with the same seed are identical;
-    - a run with a journal resumes after every call with identical bits.
+    - a run with a journal that is interrupted and resumed equals an uninterrupted run bit by bit.
 
     Args:
-        problem: problem that can be searched in seconds; its weights are those of the last run
-            afterwards.
+        problem: problem that can be searched in seconds; the check changes its shared weights.
         n: number of rows to check.
         generations: number of generations of each search.
-        sizes: whether to compare params and macs with the networks; pass False if they come from a
-            table of rounded values.
+        sizes: whether to compare the columns params and macs with the counts in the networks; pass
+            False if the columns are rounded values from a table.
 
     Raises:
-        AssertionError: the problem violates the contract.
+        AssertionError: the problem violates a requirement.
     """
     rng = np.random.default_rng(0)
     sampled = problem.operators()["sampling"].do(problem, n, random_state=rng)
@@ -78,21 +75,23 @@ def check_resume(
     max_stops: int | None = None,
     measured: Collection[str] = (),
 ) -> tuple[Any, Any]:
-    """Check that a run resumes after every call with identical bits.
+    """Check that a run that is interrupted and resumed equals an uninterrupted run bit by bit.
 
-    The run is executed twice, each time with a journal: once without interruption, and once
-    interrupted before every computed call and resumed. Both journals, which contain a fingerprint
-    of the weights after each training, must be identical.
+    The run is executed twice, each time with a journal: once without interruption, and once with an
+    interruption before every computed call. The two journals must be identical; they contain a
+    fingerprint of the weights after each training.
 
     Args:
-        build: function that returns a new problem or training, without a journal.
-        run: function that runs the problem or training to the end.
-        folder: empty folder for the journals, ``straight`` and ``stopped``.
-        max_stops: maximum number of interruptions, evenly spaced over the calls; None for all.
-        measured: names of measured values in results, such as times, which may differ.
+        build: function that returns a new problem or training without a journal.
+        run: function that runs the problem or training until it is complete.
+        folder: empty folder for the journals, in subfolders ``straight`` and ``stopped``.
+        max_stops: maximum number of interruptions, evenly spaced over the calls; None to interrupt
+            before every call.
+        measured: names of values in results that may differ because they are measured, such as
+            times.
 
     Returns:
-        (straight, stopped): what ``run`` returned for the uninterrupted and the interrupted run.
+        (straight, stopped): return values of ``run`` for the uninterrupted and the interrupted run.
 
     Raises:
         AssertionError: the journals differ.
@@ -128,47 +127,52 @@ def check_resume(
             start("stopped", stop)
         except _Stopped:
             continue
-        raise AssertionError(f"the run ended after {stop} calls, but it should make more")
+        raise AssertionError(
+            f"the resumed run ended after {stop} calls, but the uninterrupted run made more calls"
+        )
     stopped = start("stopped")
     _check_same_journal(expected, (folder / "stopped" / "journal.jsonl").read_bytes(), measured)
     return straight, stopped
 
 
 class _Stopped(BaseException):
-    """Interrupts a run; not an ``Exception``, so that error handlers do not catch it."""
+    """Interrupts a run; it is no ``Exception``, so error handlers do not catch it."""
 
 
 def _check_same_journal(straight: bytes, stopped: bytes, measured: Collection[str]) -> None:
-    calls, others = (
+    straight_calls, stopped_calls = (
         [_without(json.loads(line), {"crc", *measured}) for line in text.splitlines()]
         for text in (straight, stopped)
     )
-    for number, (first, second) in enumerate(zip(calls, others, strict=False)):
+    for number, (first, second) in enumerate(zip(straight_calls, stopped_calls, strict=False)):
         if first != second:
             name = next(key for key in first if first[key] != second.get(key))
             raise AssertionError(
-                f"the resumed run differs from the uninterrupted one in call {number} "
+                f"the resumed run differs from the uninterrupted run in call {number} "
                 f"({first['kind']}), entry {name!r}; state() and load_state() must cover "
                 "everything that training changes, including random generators"
             )
-    assert len(calls) == len(others), (
-        f"the resumed run made {len(others)} calls, the uninterrupted one {len(calls)}"
+    assert len(straight_calls) == len(stopped_calls), (
+        f"the resumed run made {len(stopped_calls)} calls, the uninterrupted run made "
+        f"{len(straight_calls)}"
     )
     assert measured or straight == stopped, (
-        "the journal of the resumed run differs from that of the uninterrupted one"
+        "the journals of the resumed run and the uninterrupted run differ"
     )
 
 
 def _without(value: Any, names: set[str]) -> Any:
-    """Return a JSON value without the entries that have these names, at any depth."""
+    """Return a copy of a JSON value without the entries with these names, at any depth."""
     if isinstance(value, dict):
         return {key: _without(inner, names) for key, inner in value.items() if key not in names}
     return [_without(inner, names) for inner in value] if isinstance(value, list) else value
 
 
 def _check_description(problem: ArchitectureProblem) -> None:
-    assert isinstance(problem, Problem), "the problem must be a pymoo Problem"
-    assert isinstance(problem, ArchitectureProblem), "the problem must be an ArchitectureProblem"
+    assert isinstance(problem, Problem), "the problem must be an instance of pymoo's Problem"
+    assert isinstance(problem, ArchitectureProblem), (
+        "the problem must be an instance of ArchitectureProblem"
+    )
     least = 2 if problem.secondary_column is None else 1
     assert problem.n_obj == len(problem.objectives) >= least, (
         f"the problem must have at least {plural(least, 'objective')}, each with a name"
@@ -183,15 +187,15 @@ def _check_description(problem: ArchitectureProblem) -> None:
         low, high = column.bounds
         assert low < high, f"bounds of objective {name} must be (low, high) with low < high"
     for field in fields(problem.settings):
-        assert field.metadata.get("help"), f"setting {field.name} must have a description"
+        assert field.metadata.get("help"), f"setting {field.name} must have a help text"
     for nodes in (problem.nodes, *problem.blocks):
         genes = np.concatenate(nodes) if len(nodes) else np.empty(0)
-        assert len(set(genes.tolist())) == len(genes), "nodes must not share genes"
-    covered = {gene for genes in problem.nodes for gene in np.ravel(genes).tolist()}
-    assert covered == set(range(problem.n_var)), "every gene must belong to a node"
+        assert len(set(genes.tolist())) == len(genes), "two nodes must not contain the same gene"
+    genes_of_nodes = {gene for genes in problem.nodes for gene in np.ravel(genes).tolist()}
+    assert genes_of_nodes == set(range(problem.n_var)), "every gene must belong to a node"
     for part in problem.operations():
         assert part.key, "every part must have a key, for latency tables"
-        assert callable(part.build), f"build of part {part.key} must be callable"
+        assert callable(part.build), f"attribute build of part {part.key} must be callable"
         assert part.shape, f"part {part.key} must have an input shape"
     for item in problem.zoo():
         decoded = problem.decode(problem.encode(item.architecture))
@@ -227,14 +231,16 @@ def _check_encoding(problem: ArchitectureProblem, X: np.ndarray) -> None:
 
 
 def _check_scores(problem: ArchitectureProblem, X: np.ndarray) -> dict[str, np.ndarray]:
-    """Check the scores of rows and return their columns."""
+    """Check the scores of the rows X and return the columns as a dict."""
     F = problem.evaluate(X)
-    assert F.shape == (len(X), problem.n_obj), f"objectives have shape {F.shape}"
+    assert F.shape == (len(X), problem.n_obj), (
+        f"objectives must have shape {(len(X), problem.n_obj)}, got {F.shape}"
+    )
     assert np.isfinite(F).all(), "objectives must be finite"
     out: dict[str, np.ndarray] = problem.evaluate(X, return_as_dictionary=True)
     missing = {column.name for column in problem.columns} - set(out)
     assert not missing, f"the evaluator must return the columns {sorted(missing)}"
-    assert np.array_equal(out["F"], F), "repeated evaluations must be equal"
+    assert np.array_equal(out["F"], F), "repeated evaluations of a row must return equal objectives"
     order = np.arange(len(X))[::-1]
     assert np.array_equal(problem.evaluate(X[order]), F[order]), (
         "scores must not depend on the order of the candidates"
@@ -242,14 +248,16 @@ def _check_scores(problem: ArchitectureProblem, X: np.ndarray) -> dict[str, np.n
     assert np.array_equal(problem.evaluate(X[-1:]), F[-1:]), (
         "scores must not depend on the other candidates"
     )
-    assert np.array_equal(problem.evaluate(X[0]), F[0]), "evaluating a single row must be possible"
+    assert np.array_equal(problem.evaluate(X[0]), F[0]), (
+        "the evaluation of a single row, (n_var,), must return the same objectives"
+    )
     low, high = problem.objective_bounds()
     assert (low <= F).all() and (high >= F).all(), "objectives must be within their bounds"
     return out
 
 
 def _check_sizes(problem: ArchitectureProblem, X: np.ndarray, out: dict[str, np.ndarray]) -> None:
-    """Check that params and macs equal the counts of the networks that ``network`` builds."""
+    """Check that params and macs equal the counts in the networks that ``network`` builds."""
     names = {column.name for column in problem.columns} & {"params", "macs"}
     if problem.input_shape is None:
         names -= {"macs"}
@@ -286,7 +294,7 @@ def _check_invalid_rows(problem: ArchitectureProblem, X: np.ndarray) -> None:
             problem.evaluate(rows)
         except ValueError as error:
             assert "problem.operators()" in str(error), (
-                f"the message on invalid rows must name problem.operators(), got: {error}"
+                f"the error message for invalid rows must name problem.operators(), got: {error}"
             )
         else:
             raise AssertionError(f"evaluate must raise a ValueError for the invalid row {rows[0]}")
@@ -305,7 +313,7 @@ def _check_operators(problem: ArchitectureProblem, X: np.ndarray, rng: np.random
                 f"operators must return rows of type {X.dtype}, got {rows.dtype}"
             )
             problem.check_rows(_repaired(problem, rows, rng))
-        same = (children[:, None] == parents[None]).all(axis=-1)  # child i equals parent j
+        same = (children[:, None] == parents[None]).all(axis=-1)  # whether child i equals parent j
         crossed |= bool((~same.any(axis=1)).any())
         mutated |= bool((changed != X).any())
         if crossed and mutated:
@@ -317,17 +325,21 @@ def _check_operators(problem: ArchitectureProblem, X: np.ndarray, rng: np.random
 
 
 def _repaired(problem: ArchitectureProblem, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Apply the problem's repair operator to rows, if it has one, as pymoo does."""
+    """Apply the repair operator of the problem, if it has one, to the rows X, as pymoo does."""
     repair = problem.operators().get("repair", NoRepair())
     rows: np.ndarray = repair.do(problem, Population.new(X=X), random_state=rng).get("X")
     return rows
 
 
 def _check_copies(problem: ArchitectureProblem, X: np.ndarray) -> None:
-    assert copy.deepcopy(problem) is problem, "deepcopy must return the problem itself"
+    assert copy.deepcopy(problem) is problem, "deepcopy must return the same object"
     other = _copy(problem)
-    assert other.objectives == problem.objectives, "a pickled problem must keep its objectives"
-    assert other.evaluate(X).shape == (len(X), problem.n_obj), "a pickled problem must evaluate"
+    assert other.objectives == problem.objectives, (
+        "an unpickled problem must have the same objectives"
+    )
+    assert other.evaluate(X).shape == (len(X), problem.n_obj), (
+        "an unpickled problem must be able to evaluate rows"
+    )
 
 
 def _copy(problem: ArchitectureProblem) -> ArchitectureProblem:
@@ -353,11 +365,13 @@ def _check_front(problem: ArchitectureProblem, result: Result) -> None:
     rows = front(result)
     assert rows, "the front of a search must not be empty"
     for row in rows:
-        assert problem.decode(row.x) == row.architecture, "rows must encode their architecture"
+        assert problem.decode(row.x) == row.architecture, (
+            "genes of a front's row must encode its architecture"
+        )
 
 
 def _check_journal(problem: ArchitectureProblem, n: int, generations: int) -> None:
-    """Check that a run with a journal resumes after every call, including shared weights."""
+    """Check that a run with a journal, interrupted before every call, can be resumed."""
 
     def run(other: ArchitectureProblem) -> Result:
         algorithm = NSGA2(pop_size=max(2, min(n, 4)), **other.operators())

@@ -1,4 +1,4 @@
-"""Problems whose objectives change during a run because shared weights are being trained."""
+"""Problems whose objectives change during a run because shared weights are trained."""
 
 from __future__ import annotations
 
@@ -15,31 +15,32 @@ from .run.candidates import Candidates
 
 
 class WeightSharingProblem(ArchitectureProblem):
-    """A problem whose objectives change while shared weights train.
+    """A problem whose objectives change because shared weights are trained during a run.
 
     Once per generation, between mating and survival, the problem trains the shared weights,
-    evaluates parents and offspring with the new weights, and writes every column back to the
-    parents. Thus any pymoo algorithm compares candidates that were evaluated with the same weights.
-    Re-evaluated parents count in ``n_eval``. Without an algorithm, ``evaluate`` never trains.
+    evaluates parents and offspring with the new weights, and updates every column of the parents.
+    Therefore, any pymoo algorithm compares candidates that were evaluated with the same weights.
+    ``n_eval`` includes the evaluations of parents. Called without an algorithm, ``evaluate`` never
+    trains.
 
     Attributes:
         nonstationary: whether training continues during a run; if False, the weights are trained
             once, before the first evaluation.
-        offspring_train: whether training uses the offspring as well as the parents.
-        growth_of: column whose decrease per epoch is reported in the column ``growth``; None if
-            there is no such column. The decrease is measured over the training of one generation,
-            so the offspring are also evaluated before it; higher is better. It is NaN in the first
-            generation and in a stationary problem, and 0 for a candidate that had failed before the
-            training.
+        train_on_offspring: whether the training uses the offspring as well as the parents.
+        growth_of: name of a column; the column ``growth`` is its decrease per training epoch, and
+            higher is better. None if the problem has no column ``growth``. The decrease is measured
+            over the training of one generation, so the offspring are also evaluated before this
+            training. The growth is NaN in the first generation and in a stationary problem, and 0
+            for a candidate whose evaluation before the training failed.
     """
 
     nonstationary = True
-    offspring_train: bool = False
+    train_on_offspring: bool = False
 
     def evaluate(
         self, X: np.ndarray, *args: Any, algorithm: Algorithm | None = None, **kwargs: Any
     ) -> Any:
-        """Evaluate X as :meth:`.ArchitectureProblem.evaluate`, training once per generation."""
+        """Evaluate X as :meth:`.ArchitectureProblem.evaluate`, and train once per generation."""
         if algorithm is not None and not algorithm.is_initialized:
             self.session.generation = 1
         return super().evaluate(X, *args, algorithm=algorithm, **kwargs)
@@ -47,7 +48,7 @@ class WeightSharingProblem(ArchitectureProblem):
     def score_generation(
         self, candidates: Candidates, algorithm: Algorithm
     ) -> dict[str, np.ndarray]:
-        """Return the columns of the offspring; the first call of a generation trains first."""
+        """Return the columns of the offspring; the first call in a generation first trains."""
         session = self.session
         if not self.nonstationary or not algorithm.is_initialized:
             return session.score(candidates)
@@ -64,12 +65,12 @@ class WeightSharingProblem(ArchitectureProblem):
         session, individuals = self.session, live_individuals(algorithm)
         n = len(individuals)
         parents = session.candidates(individuals.get("X").astype(offspring.X.dtype))
-        everyone = Candidates.concatenate(parents, offspring)
-        if self.offspring_train and len(offspring) == 1:
+        parents_and_offspring = Candidates.concatenate(parents, offspring)
+        if self.train_on_offspring and len(offspring) == 1:
             raise ValueError(
                 f"{type(algorithm).__name__} evaluates one row per call, but this problem trains "
-                "on all offspring of a generation at once. Use an algorithm that evaluates them "
-                "in one call, such as ParallelMOEAD in place of MOEAD."
+                "on all offspring of a generation. Use an algorithm that evaluates all offspring "
+                "in one call, such as ParallelMOEAD instead of MOEAD."
             )
         if self.growth_of:
             scores = session.score(offspring, "score before")
@@ -77,15 +78,17 @@ class WeightSharingProblem(ArchitectureProblem):
                 np.concatenate([individuals.get(name).astype(scores[name].dtype), scores[name]])
                 for name in (self.growth_of, "failed")
             )
-        report = session.train(everyone if self.offspring_train else parents)
-        columns = session.score(everyone)
+        report = session.train(parents_and_offspring if self.train_on_offspring else parents)
+        columns = session.score(parents_and_offspring)
         if self.growth_of:
             growth = (before - columns[self.growth_of]) / report["epochs"]
-            columns["growth"] = np.where(failed, 0.0, growth)  # no valid score before the training
+            columns["growth"] = np.where(
+                failed, 0.0, growth
+            )  # failed candidates had no valid score
         for name, values in columns.items():
             individuals.set(name, values[:n].astype(float))
         individuals.set("F", self.objective_values(columns)[:n])
-        individuals.set("CV", None)  # clears the value that pymoo caches
+        individuals.set("CV", None)  # clear the value that pymoo caches
         algorithm.evaluator.n_eval += n
         reset_normalization(algorithm)
         return {name: values[n:] for name, values in columns.items()}
@@ -104,7 +107,7 @@ class WeightSharingProblem(ArchitectureProblem):
 
 
 def live_individuals(algorithm: Algorithm) -> Population:
-    """Return the evaluated individuals that the next survival or archive reads, each once."""
+    """Return the evaluated individuals that the algorithm still uses, without duplicates."""
     individuals = {}
     for population in (algorithm.pop, algorithm.archive, getattr(algorithm, "da", None)):
         for individual in population if population is not None else ():
@@ -114,7 +117,7 @@ def live_individuals(algorithm: Algorithm) -> Population:
 
 
 def reset_normalization(algorithm: Algorithm) -> None:
-    """Reset the ideal points and scales that an algorithm estimated from old objectives."""
+    """Reset the ideal point and scale that an algorithm estimated from outdated objectives."""
     n_obj = algorithm.problem.n_obj
     survival: Any = getattr(algorithm, "survival", None)
     if isinstance(getattr(survival, "norm", None), HyperplaneNormalization):

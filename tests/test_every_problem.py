@@ -1,4 +1,4 @@
-"""Every registered problem satisfies the contract of problems."""
+"""Every registered problem satisfies the requirements of ``check_problem``."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,10 @@ from moonas.testing import check_problem
 
 @pytest.fixture
 def options_of(tiny_of, few_digits, tmp_path_factory):
-    """Function: name of a problem -> small settings, on few images if it accepts a folder."""
+    """Return a function from the name of a problem to settings for a fast search.
+
+    Problems that read images use a few images from a folder.
+    """
 
     def options(name):
         if name == "nasbench201":
@@ -24,7 +27,7 @@ def options_of(tiny_of, few_digits, tmp_path_factory):
         if "image_size" not in names_of(settings_class(name)):  # the problem reads no images
             return tiny_of(name)
         data = few_digits
-        if name == "cyclegan-pruning":  # requires images of two domains
+        if name == "cyclegan-pruning":  # this problem requires images of two domains
             data = write_domains(tmp_path_factory.mktemp("domains") / "noise")
         return tiny_of(name) | {"population": 4, "data": data}
 
@@ -32,9 +35,9 @@ def options_of(tiny_of, few_digits, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", moonas.problem_names())
-def test_a_problem_satisfies_the_contract(name, options_of):
+def test_every_problem_satisfies_the_requirements(name, options_of):
     problem = moonas.load_problem(name, **options_of(name))
-    # the sizes in the table of the tests are a formula, not those of networks
+    # in the table of these tests, a formula computes params and macs, not the networks
     check_problem(problem, n=3, generations=2, sizes=name != "nasbench201")
 
 
@@ -46,11 +49,11 @@ def test_a_problem_satisfies_the_contract(name, options_of):
         ("nsganet", dict(evaluator="supernet")),
     ],
 )
-def test_a_problem_with_another_evaluator_satisfies_the_contract(name, options, options_of):
+def test_a_problem_with_another_evaluator_satisfies_the_requirements(name, options, options_of):
     check_problem(moonas.load_problem(name, **options, **options_of(name)), n=3, generations=2)
 
 
-def test_every_stage_has_small_settings_for_tests():
+def test_every_stage_has_settings_for_a_fast_run():
     assert set(TINY) == set(entries())
     for name, options in TINY.items():
         assert set(options) <= set(names_of(settings_class(name))), name
@@ -59,7 +62,7 @@ def test_every_stage_has_small_settings_for_tests():
 @pytest.mark.parametrize("task", sorted({e.task for e in entries().values()}))
 def test_all_stages_of_a_task_have_the_same_presets(task):
     classes = [settings_class(name) for name in stages(task)]
-    assert all(set(found.PRESETS) == set(classes[0].PRESETS) for found in classes)
+    assert all(set(c.PRESETS) == set(classes[0].PRESETS) for c in classes)
     classes += [training_settings_class(name) for name in stages(task) if has_training(name)]
     for settings in classes:
         for name, options in settings.PRESETS.items():
@@ -67,15 +70,15 @@ def test_all_stages_of_a_task_have_the_same_presets(task):
 
 
 @pytest.mark.parametrize(
-    ("fault", "message"),
+    ("attributes", "message"),
     [
         (dict(encode=lambda x: np.zeros(6, int)), "decode"),
         (dict(objective_bounds=lambda: np.array([[0, 0], [1, 1]])), "bounds"),
         (dict(operators=lambda: Toy().operators() | {"mutation": PM(eta=3)}), "type"),
     ],
 )
-def test_the_check_detects_a_violated_contract(fault, message):
+def test_check_problem_detects_a_violated_requirement(attributes, message):
     toy = Toy()
-    vars(toy).update(fault)
+    vars(toy).update(attributes)
     with pytest.raises(AssertionError, match=message):
         check_problem(toy)

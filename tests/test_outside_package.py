@@ -1,4 +1,4 @@
-"""The example package of CONTRIBUTING.md can be installed and used."""
+"""The example package in CONTRIBUTING.md can be installed and its problem can be used."""
 
 import json
 import os
@@ -22,7 +22,7 @@ COMMANDS = [
     "compare mlp-widths --algorithms nsga2 random --seeds 2 --evaluations 8 --jobs 1 --out compared"
     " --set proxy_epochs=1 workers=1 population=4",
 ]
-RUN = """
+RUN_COMMANDS = """
 import sys
 from moonas.cli import main
 from moonas.testing import check_problem
@@ -35,7 +35,7 @@ check_problem(moonas.load_problem("mlp-widths", proxy_epochs=1, workers=1), n=4,
 """
 
 
-def test_contributing_contains_the_package_verbatim():
+def test_contributing_contains_the_code_of_the_example_package():
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```(?:python|toml)\n(.*?)```", text, flags=re.DOTALL)
     code = (PACKAGE / "mlp_widths.py").read_text(encoding="utf-8")
@@ -44,21 +44,32 @@ def test_contributing_contains_the_package_verbatim():
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """A folder in which the package is installed."""
+def site_packages(tmp_path_factory):
+    """Folder in which the example package is installed."""
     source = tmp_path_factory.mktemp("source") / "mlp_widths"
     shutil.copytree(PACKAGE, source)
-    site = tmp_path_factory.mktemp("site")
-    line = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site)]
-    line += ["--no-build-isolation", "--disable-pip-version-check", str(source)]
-    subprocess.run(line, check=True)
-    return site
+    folder = tmp_path_factory.mktemp("site")
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--target",
+        str(folder),
+    ]
+    command += ["--no-build-isolation", "--disable-pip-version-check", str(source)]
+    subprocess.run(command, check=True)
+    return folder
 
 
-def test_the_package_works_with_every_command(site, tmp_path):
-    path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+def test_every_command_works_with_the_example_package(site_packages, tmp_path):
+    path = os.pathsep.join([str(site_packages), os.environ.get("PYTHONPATH", "")]).rstrip(
+        os.pathsep
+    )
     done = subprocess.run(
-        [sys.executable, "-c", RUN, *COMMANDS],
+        [sys.executable, "-c", RUN_COMMANDS, *COMMANDS],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": path},
         capture_output=True,
@@ -71,5 +82,5 @@ def test_the_package_works_with_every_command(site, tmp_path):
     assert (tmp_path / "run" / "training" / "network.py").exists()
     assert (tmp_path / "run" / "report.html").exists()
     assert (tmp_path / "compared" / "report.html").exists()
-    shown = done.stdout.split("$ list")[1].split("$ search")[0]
-    assert "3 integers, 125 vectors" in " ".join(shown.split())
+    list_output = done.stdout.split("$ list")[1].split("$ search")[0]
+    assert "3 integers, 125 vectors" in " ".join(list_output.split())

@@ -1,4 +1,4 @@
-"""The README's examples, commands and tables."""
+"""The examples, commands and tables of the README are correct."""
 
 import re
 import subprocess
@@ -13,34 +13,34 @@ from moonas.registry import entry, settings_class
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PYMOO, PYTORCH = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+PYMOO_EXAMPLE, PYTORCH_EXAMPLE = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
-def test_the_pymoo_example_runs_with_small_settings(tiny, few_digits, capsys):
-    small = PYMOO.replace('data="digits"', "**tiny")
-    small = small.replace('("n_gen", 16)', '("n_gen", 2)').replace("pop_size=24", "pop_size=4")
+def test_the_pymoo_example_runs_with_settings_for_a_fast_search(tiny, few_digits, capsys):
+    code = PYMOO_EXAMPLE.replace('data="digits"', "**tiny")
+    code = code.replace('("n_gen", 16)', '("n_gen", 2)').replace("pop_size=24", "pop_size=4")
     names = {"tiny": tiny | dict(data=few_digits, batch=50)}
-    exec(small, names)
+    exec(code, names)
     assert "'error'" in capsys.readouterr().out
     assert len(names["result"].pop) == 4
 
 
-def test_the_pytorch_example_runs_with_small_settings(
+def test_the_pytorch_example_runs_with_settings_for_a_fast_search(
     tiny, few_digits, capsys, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    small = PYTORCH.replace("generations=16", '**tiny | {"generations": 2}')
-    small = small.replace("epochs=60", "epochs=1")
+    code = PYTORCH_EXAMPLE.replace("generations=16", '**tiny | {"generations": 2}')
+    code = code.replace("epochs=60", "epochs=1")
     names = {"tiny": tiny | dict(data=few_digits, batch=50)}
-    exec(small, names)
+    exec(code, names)
     assert len(eval(capsys.readouterr().out.splitlines()[-1])) == 4
     assert names["untrained"].training
 
 
 @pytest.mark.slow
-def test_the_pymoo_example_runs_unchanged():
+def test_the_unchanged_pymoo_example_finds_an_error_below_20_percent():
     names = {}
-    exec(PYMOO, names)
+    exec(PYMOO_EXAMPLE, names)
     assert min(row.objectives["error"] for row in moonas.front(names["result"])) < 20
 
 
@@ -49,7 +49,7 @@ def test_the_readme_names_every_algorithm():
         assert re.search(rf"\b{name}\b", README), name
 
 
-def test_the_table_of_problems_agrees_with_the_registry():
+def test_the_table_of_problems_matches_the_registry():
     rows = re.findall(r"^\| \[`([\w-]+)`\]\((.*?)\) \| (.*?) \| (.*?) \|$", README, re.M)
     assert sorted(name for name, *_ in rows) == moonas.problem_names()
     for name, path, summary, objectives in rows:
@@ -58,13 +58,13 @@ def test_the_table_of_problems_agrees_with_the_registry():
         assert (ROOT / path).is_file(), path
 
 
-def test_the_readme_has_the_command_that_the_gate_runs():
-    line = 'python -m pip install -e ".[test]" && python -m pytest'
-    assert README.count(line) == 1
+def test_the_readme_and_the_gate_install_moonas_with_the_same_command():
+    command = 'python -m pip install -e ".[test]" && python -m pytest'
+    assert README.count(command) == 1
     assert 'pip install -e ".[test]"' in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
-def test_every_command_of_the_readme_parses():
+def test_every_command_in_the_readme_has_valid_arguments():
     from moonas.cli import make_parser
 
     blocks = re.findall(r"^```\w*\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
@@ -76,12 +76,12 @@ def test_every_command_of_the_readme_parses():
             make_parser(words).parse_args(words)
 
 
-def test_the_front_in_the_readme_exists():
+def test_the_image_in_the_readme_exists():
     (path,) = re.findall(r"!\[.*?\]\((.*?)\)", README)
     assert (ROOT / path).is_file()
 
 
-def test_the_command_is_installed():
+def test_the_moonas_command_is_installed():
     command = Path(sysconfig.get_path("scripts")) / "moonas"
     done = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == f"moonas {moonas.__version__}"

@@ -54,7 +54,7 @@ class GanProblem(WeightSharingProblem):
     """
 
     settings: GanSearchSettings
-    offspring_train = True
+    train_on_offspring = True
     pick_description = "the lowest fid of the front"
 
     def __init__(self, settings: GanSearchSettings) -> None:

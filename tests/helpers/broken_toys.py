@@ -1,4 +1,4 @@
-"""Toy problems, each of which violates the contract in one way."""
+"""Toy problems, each of which violates one requirement of :func:`moonas.testing.check_problem`."""
 
 import numpy as np
 import torch
@@ -7,47 +7,47 @@ from toy import Toy, ToyEvaluator
 from moonas.operators import NodeCrossover, NodeReset
 
 
-class WrongSizes(Toy):
-    """Its networks have more parameters than it counts."""
+class WrongParameterCount(Toy):
+    """A toy whose networks have more parameters than the column params states."""
 
     def network(self, architecture, **shape):
         return torch.nn.ParameterList([torch.nn.Parameter(torch.zeros(2 + 2 * sum(architecture)))])
 
 
-class DeadCrossover(Toy):
-    """Its crossover returns the parents."""
+class IneffectiveCrossover(Toy):
+    """A toy whose crossover returns copies of the parents."""
 
     def operators(self):
         return super().operators() | {"crossover": NodeCrossover(prob_node=0)}
 
 
-class DeadMutation(Toy):
-    """Its mutation changes nothing."""
+class IneffectiveMutation(Toy):
+    """A toy whose mutation does not change any gene."""
 
     def operators(self):
         return super().operators() | {"mutation": NodeReset(prob_node=0)}
 
 
 class WrongEncode(Toy):
-    """Its encode is not the inverse of its decode."""
+    """A toy whose ``encode`` returns the genes in reverse order."""
 
     def encode(self, architecture):
         return np.array(architecture)[::-1].copy()
 
 
-class _Forgetful(ToyEvaluator):
+class _EvaluatorWithoutWeights(ToyEvaluator):
     def load_state(self, state):
         self.rng.set_state(state["rng"])
 
 
 class StateNotRestored(Toy):
-    """Its evaluator does not restore the weights in load_state."""
+    """A toy whose evaluator does not restore the weights in ``load_state``."""
 
     def make_evaluator(self):
-        return _Forgetful(self.settings)
+        return _EvaluatorWithoutWeights(self.settings)
 
 
-class _WithoutGenerator(ToyEvaluator):
+class _EvaluatorWithoutGenerator(ToyEvaluator):
     def state(self):
         return {"t": self.t}
 
@@ -56,13 +56,13 @@ class _WithoutGenerator(ToyEvaluator):
 
 
 class GeneratorNotSaved(Toy):
-    """Its evaluator does not save the state of its random generator."""
+    """A toy whose evaluator does not save the state of the random generator."""
 
     def make_evaluator(self):
-        return _WithoutGenerator(self.settings)
+        return _EvaluatorWithoutGenerator(self.settings)
 
 
-class _WithoutDevice:
+class _EvaluatorWithoutDevice:
     trains = independent = False
     phase = "scoring"
 
@@ -73,7 +73,7 @@ class _WithoutDevice:
 
 
 class NoDevice(Toy):
-    """Its evaluator lacks the member ``device``."""
+    """A toy whose evaluator lacks the attribute ``device``."""
 
     def make_evaluator(self):
-        return _WithoutDevice()
+        return _EvaluatorWithoutDevice()

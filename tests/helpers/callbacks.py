@@ -1,10 +1,10 @@
-"""Callbacks that call functions."""
+"""A callback that calls given functions."""
 
 from moonas.run.callbacks import RunCallback
 
 
-class On(RunCallback):
-    """A callback whose methods are keyword arguments, such as ``On(on_progress=print)``."""
+class CallbackOf(RunCallback):
+    """A callback with the given functions as methods: ``CallbackOf(on_progress=print)``."""
 
     def __init__(self, **methods):
         vars(self).update(methods)

@@ -1,4 +1,4 @@
-"""Tiny CycleGANs and folders of two domains."""
+"""Settings of tiny CycleGANs, and random images of two domains."""
 
 import numpy as np
 from PIL import Image
@@ -10,7 +10,7 @@ PRUNING = SMALL | dict(population=3, generations=2, tune_steps=0, workers=1)
 
 
 def write_domains(folder, n=15, n_test=4, side=8):
-    """Write random images of two domains and return the folder.
+    """Write random images of the domains A and B, and return the folder.
 
     Args:
         folder: folder to create.

@@ -1,6 +1,8 @@
-"""Table III of EG-DARTS (Zhang et al.): the final populations on CIFAR-10 and CIFAR-100.
+"""Table III of EG-DARTS (Zhang et al.): the networks of the final populations.
 
-Columns: v0 to v5, params (millions), error (%), multiply-adds (millions), latency (ms), depth.
+CIFAR10 and CIFAR100 contain one line per network, in the order of the paper.
+
+Columns: v0 to v5, parameters (millions), error (%), multiply-adds (millions), latency (ms), depth.
 """
 
 import numpy as np
@@ -39,10 +41,10 @@ CIFAR100 = """
 8 2 2 2 1.83 1.12 0.02 41.83 5.44 9.07 6
 8 5 2 3 1.14 1.11 0.02 47.16 6.73 13.19 10
 """
-BOLD = {"cifar10": 4, "cifar100": 6}  # rows that the paper prints in bold
+BOLD_ROW = {"cifar10": 4, "cifar100": 6}  # index of the row that the paper prints in bold
 
 
 def table(name):
-    """(15, 11) of "cifar10" or "cifar100"."""
+    """Return the numbers, (15, 11), of the table for "cifar10" or "cifar100"."""
     text = {"cifar10": CIFAR10, "cifar100": CIFAR100}[name]
     return np.array([line.split() for line in text.strip().splitlines()], dtype=float)

@@ -1,4 +1,4 @@
-"""Small settings of every stage, and helpers for running searches."""
+"""Settings for fast runs of every stage, and functions that run searches and read results."""
 
 import csv
 import os
@@ -17,7 +17,7 @@ PROXIES = SEARCH | IMAGES | dict(proxy_epochs=1)
 GAN = dict(channels=2, d_channels=2, latent=3, batch=240, score_images=40, score_batch=20)
 EAGAN = SEARCH | GAN | dict(image_size=8, warmup_epochs=1, epochs=1)
 CYCLEGAN = IMAGES | dict(width=2, blocks=1, d_width=2, d_layers=1)
-TINY = {
+TINY = {  # name of a stage -> settings for a fast run
     "cars": SEARCH
     | IMAGES
     | dict(channels=2, layers=3, warmup_epochs=1, epochs=1, frozen_epochs=2),
@@ -39,7 +39,7 @@ TINY = {
 
 
 def words(options, stage=""):
-    """Options in the form KEY=VALUE of ``--set``, or STAGE.KEY=VALUE for one stage."""
+    """Return options as arguments of ``--set``: KEY=VALUE, or STAGE.KEY=VALUE for one stage."""
     prefix = f"{stage}." if stage else ""
     return [f"{prefix}{key}={_word(value)}" for key, value in options.items()]
 
@@ -53,7 +53,7 @@ def run(problem, algorithm=None, generations=3, seed=1, **options):
 
     Args:
         problem: problem to search.
-        algorithm: a pymoo algorithm, or a name; by default, the problem's own algorithm.
+        algorithm: a pymoo algorithm or its name; by default, the problem's default algorithm.
         generations: number of generations.
         seed: seed of the run.
         options: keyword arguments of :func:`pymoo.optimize.minimize`.
@@ -65,7 +65,7 @@ def run(problem, algorithm=None, generations=3, seed=1, **options):
 
 
 def rows(problem, n, seed=0):
-    """Sample (n, n_var) rows with the problem's sampling and repair."""
+    """Sample n rows, (n, n_var), with the sampling and repair operators of the problem."""
     rng, operators = np.random.default_rng(seed), problem.operators()
     X = operators["sampling"].do(problem, n, random_state=rng).get("X")
     if "repair" in operators:
@@ -79,6 +79,6 @@ def uniform_rows(n_choices, n, seed=0):
 
 
 def front_rows(folder):
-    """Read the rows of a run folder's front.csv, each a dict of strings."""
+    """Return the rows of front.csv in a run folder; each row is a dict of strings."""
     with open(folder / "front.csv", newline="") as file:
         return list(csv.DictReader(file))

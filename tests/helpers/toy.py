@@ -1,7 +1,8 @@
-"""A problem with shared weights whose scores have a closed form, for tests of mechanics.
+"""A toy problem with shared weights whose scores are computed by a formula.
 
-The weights are one number t, the amount of training so far. The error of x is 100 exp(-t / size)
-with size = 1 + sum(x), so that small candidates learn faster. Training adds 1 plus noise to t.
+The shared weights are one number t, the amount of training so far. The error of a row x is
+100 exp(-t / size) with size = 1 + sum(x), so the error of small candidates decreases faster. Each
+training adds 1 plus noise to t.
 """
 
 from dataclasses import dataclass
@@ -23,14 +24,18 @@ N_VAR, N_CHOICES = 6, 4
 
 @dataclass(frozen=True, kw_only=True)
 class ToySettings(SearchSettings):
-    objectives: tuple[str, ...] = setting(("error", "params"), "columns")
-    population: int = setting(8, "candidates")
-    nonstationary: bool = setting(True, "whether the weights train during the run")
-    everyone: bool = setting(False, "whether training uses the offspring")
-    broken: str = setting("", "fault of the evaluator")
+    """Settings of :class:`Toy`."""
+
+    objectives: tuple[str, ...] = setting(("error", "params"), "columns to minimize")
+    population: int = setting(8, "number of candidates that survive")
+    nonstationary: bool = setting(True, "whether the weights are trained during the run")
+    train_on_offspring: bool = setting(False, "whether the training uses the offspring")
+    fault: str = setting("", "fault of the evaluator: rising, largest, all or shape")
 
 
 class ToyEvaluator(Evaluator):
+    """Evaluator with one shared weight; ``calls`` records each training."""
+
     trains = True
     device = "cpu"
 
@@ -43,28 +48,28 @@ class ToyEvaluator(Evaluator):
         self.t = torch.zeros((), dtype=torch.float64)
         self.rng = generator(seed, "noise")
 
-    def _step(self):
+    def _train(self):
         self.t = self.t + 1 + 0.1 * torch.rand((), generator=self.rng, dtype=torch.float64)
         return {"epochs": 2, "t": float(self.t)}
 
     def warm_up(self):
         self.calls.append("warm up")
-        return self._step()
+        return self._train()
 
     def train(self, candidates):
         self.calls.append(candidates.architectures)
-        return self._step()
+        return self._train()
 
     def score(self, candidates):
         size = 1 + candidates.rows.sum(axis=1)
         error = 100 * np.exp(-float(self.t) / size)
-        if self.settings.broken == "rising":
+        if self.settings.fault == "rising":
             error = 100 - error
-        if self.settings.broken == "largest":
+        if self.settings.fault == "largest":
             error[size == size.max()] = np.nan
-        if self.settings.broken == "all":
+        if self.settings.fault == "all":
             error[:] = np.inf
-        if self.settings.broken == "shape":
+        if self.settings.fault == "shape":
             error = error[:, None]
         return {"error": error, "params": size}
 
@@ -77,6 +82,8 @@ class ToyEvaluator(Evaluator):
 
 
 class Toy(WeightSharingProblem):
+    """A problem with six categorical genes in two nodes, and one shared weight."""
+
     growth_of = "error"
 
     def __init__(self, **options):
@@ -93,7 +100,7 @@ class Toy(WeightSharingProblem):
             nodes=[np.arange(3), np.arange(3, 6)],
         )
         self.nonstationary = settings.nonstationary
-        self.offspring_train = settings.everyone
+        self.train_on_offspring = settings.train_on_offspring
 
     def make_evaluator(self):
         return ToyEvaluator(self.settings)
@@ -129,13 +136,13 @@ class Toy(WeightSharingProblem):
 
 
 class IndependentEvaluator(Evaluator):
-    """Evaluates each candidate independently; scores depend only on the seed and the row."""
+    """Evaluator whose scores depend only on the seed and the row of a candidate."""
 
     independent = True
     device = "cpu"
 
     def __init__(self):
-        self.scored = []  # architectures, in order
+        self.scored = []  # architectures, in the order of their evaluation
 
     def begin(self, seed):
         self.seed = seed
@@ -143,15 +150,15 @@ class IndependentEvaluator(Evaluator):
     def score(self, candidates):
         self.scored.extend(candidates)
         size = 1 + candidates.rows.sum(axis=1)
-        draws = [
+        random_numbers = [
             float(torch.rand((), generator=generator(self.seed, *row.tolist())))
             for row in candidates.rows
         ]
-        return {"error": 100 * np.exp(-np.array(draws) / size), "params": size}
+        return {"error": 100 * np.exp(-np.array(random_numbers) / size), "params": size}
 
 
 class IndependentToy(Toy):
-    """A toy whose candidates can be distributed over workers, like training from scratch."""
+    """A toy whose candidates are evaluated independently, so workers can share them."""
 
     def __init__(self, **options):
         super().__init__(**{"nonstationary": False, "workers": 1} | options)
@@ -161,12 +168,12 @@ class IndependentToy(Toy):
 
 
 def journalled(folder, kind=Toy, **options):
-    """Create a toy with a journal in a folder."""
+    """Create a toy problem that records its runs in a folder."""
     toy = kind(**options)
     toy.session.journal = Journal(folder, problem="toy", settings=toy.settings)
     return toy
 
 
 def error_of(t, size):
-    """Error of candidates of some size after training of amount t."""
+    """Return the error (%) of candidates with these sizes if the shared weight equals t."""
     return 100 * np.exp(-t / np.asarray(size, float))

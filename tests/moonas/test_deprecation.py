@@ -1,4 +1,4 @@
-"""Deprecated names keep working and warn."""
+"""Deprecated names still work and issue a warning."""
 
 import pytest
 from toy import Toy
@@ -8,27 +8,27 @@ from moonas.problem import Column
 
 
 @renamed_arguments(told="on_progress")
-def function(first, *, on_progress=None):
+def decorated(first, *, on_progress=None):
     return first, on_progress
 
 
 def test_a_deprecated_keyword_is_passed_on_under_its_current_name():
     with pytest.warns(DeprecationWarning, match="told= is deprecated; use on_progress=") as caught:
-        assert function(1, told=2) == (1, 2)
+        assert decorated(1, told=2) == (1, 2)
     assert caught[0].filename == __file__
 
 
 def test_the_current_keyword_does_not_warn(recwarn):
-    assert function(1, on_progress=2) == (1, 2)
+    assert decorated(1, on_progress=2) == (1, 2)
     assert not recwarn
 
 
-def test_both_keywords_together_raise():
+def test_a_call_with_the_deprecated_and_the_current_keyword_raises_an_error():
     with pytest.raises(TypeError, match="Got both told= and on_progress="):
-        function(1, told=2, on_progress=3)
+        decorated(1, told=2, on_progress=3)
 
 
-OLD_NAMES = {
+NEW_NAME_OF = {
     "in_words": "architecture_title",
     "picked_as": "pick_description",
     "beside": "secondary_column",
@@ -38,11 +38,11 @@ OLD_NAMES = {
 }
 
 
-@pytest.mark.parametrize("old", OLD_NAMES)
+@pytest.mark.parametrize("old", NEW_NAME_OF)
 def test_deprecated_attributes_of_a_problem_can_be_read(old):
     toy = Toy()
-    with pytest.warns(DeprecationWarning, match=f"Toy.{old} is deprecated; use {OLD_NAMES[old]}"):
-        assert getattr(toy, old) == getattr(toy, OLD_NAMES[old])
+    with pytest.warns(DeprecationWarning, match=f"Toy.{old} is deprecated; use {NEW_NAME_OF[old]}"):
+        assert getattr(toy, old) == getattr(toy, NEW_NAME_OF[old])
 
 
 def test_a_subclass_may_define_a_deprecated_attribute():

@@ -1,7 +1,7 @@
-"""Imports between packages: directions, cycles, and modules that load no heavy packages.
+"""Which packages may import which: no cycles, and no heavy packages in light modules.
 
-Imports are observed in fresh interpreters. Importing torch or pymoo takes seconds, so each
-interpreter runs several steps and reports what is loaded after each of them.
+The tests run imports in new interpreters. Importing torch or pymoo takes seconds, so each
+interpreter runs several steps and reports the loaded modules after each step.
 """
 
 import ast
@@ -15,7 +15,7 @@ import pytest
 from moonas.registry import entries
 
 ROOT = Path(__file__).parents[2]
-HEAVY = {"torch", "torchvision", "pymoo", "sklearn", "matplotlib", "scipy"}
+HEAVY_PACKAGES = {"torch", "torchvision", "pymoo", "sklearn", "matplotlib", "scipy"}
 PRELUDE = """
 import contextlib, io, json, sys
 from importlib import import_module
@@ -52,12 +52,12 @@ def loaded_after(steps):
 
 
 def importing(names):
-    """Code that imports modules."""
+    """Return code that imports the modules with these names."""
     return f"for name in {list(names)}: import_module(name)"
 
 
 def modules_of(pattern):
-    """The names of the modules in the folders of a pattern."""
+    """Return the names of the modules in the folders that match a pattern."""
     files = ROOT.glob(f"{pattern}/[!_]*.py")
     return [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in sorted(files)]
 
@@ -69,9 +69,9 @@ SETTINGS = [
     for path in [*ROOT.glob("problems/*/settings.py"), *ROOT.glob("moonas/**/settings.py")]
     for name in [".".join(path.relative_to(ROOT).with_suffix("").parts)]
 ]
-FRONT_DOOR = ("moonas", "moonas.cli", "moonas.registry", "moonas.task")
+ENTRY_MODULES = ("moonas", "moonas.cli", "moonas.registry", "moonas.task")
 LIGHT_STEPS = {
-    **{name: f"import {name}" for name in FRONT_DOOR},
+    **{name: f"import {name}" for name in ENTRY_MODULES},
     "moonas list": "run(['list'])",
     "moonas --help": "run(['--help'])",
     "moonas search --help": "run(['search', '--help'])",
@@ -92,19 +92,19 @@ for name in registry.entries():
 
 
 @pytest.fixture(scope="module")
-def light():
-    """Name of a light step -> modules that are loaded after it."""
+def modules_after_light_step():
+    """Name of a step that loads no heavy packages -> modules that are loaded after it."""
     return loaded_after(LIGHT_STEPS)
 
 
 @pytest.mark.parametrize("step", LIGHT_STEPS)
-def test_spaces_settings_and_helps_load_no_heavy_packages(step, light):
-    assert not light[step] & HEAVY
+def test_spaces_settings_and_help_texts_load_no_heavy_packages(step, modules_after_light_step):
+    assert not modules_after_light_step[step] & HEAVY_PACKAGES
 
 
-@pytest.mark.parametrize("name", FRONT_DOOR)
-def test_the_front_door_loads_no_task(name, light):
-    assert "moonas.problems" not in light[name]
+@pytest.mark.parametrize("name", ENTRY_MODULES)
+def test_the_main_modules_load_no_problems(name, modules_after_light_step):
+    assert "moonas.problems" not in modules_after_light_step[name]
 
 
 def test_the_light_steps_cover_every_task():
@@ -117,11 +117,11 @@ def test_the_light_steps_cover_every_task():
     assert all((folder / "settings.py").is_file() for folder in folders)
 
 
-def test_a_command_imports_no_other_command(light):
+def test_a_command_imports_no_other_command(modules_after_light_step):
     from moonas.cli import COMMANDS
 
     modules = {f"moonas.cli.{module}" for module, _ in COMMANDS.values()}
-    assert light["moonas list"] & modules == {"moonas.cli.listing"}
+    assert modules_after_light_step["moonas list"] & modules == {"moonas.cli.listing"}
 
 
 def test_operators_and_algorithms_import_no_torch():
@@ -143,25 +143,29 @@ TORCH_STEPS = {
 
 
 @pytest.fixture(scope="module")
-def heavy():
+def modules_after_torch_step():
     """Name of a step that loads torch -> modules that are loaded after it."""
     return loaded_after(TORCH_STEPS)
 
 
 @pytest.mark.parametrize("name", ["nets", "metrics", "data"])
-def test_nets_metrics_and_data_import_no_pymoo(name, heavy):
-    assert f"moonas.{name}" in heavy[name]
-    assert not heavy[name] & {"pymoo", "moonas.problems"}
+def test_nets_metrics_and_data_import_no_pymoo(name, modules_after_torch_step):
+    assert f"moonas.{name}" in modules_after_torch_step[name]
+    assert not modules_after_torch_step[name] & {"pymoo", "moonas.problems"}
 
 
-def test_a_run_imports_no_views(heavy):
-    assert {"moonas.run.search", "pymoo"} <= heavy["run"]
-    assert not [name for name in heavy["run"] if name.startswith("moonas.views")]
+def test_moonas_run_imports_no_views(modules_after_torch_step):
+    assert {"moonas.run.search", "pymoo"} <= modules_after_torch_step["run"]
+    assert not [name for name in modules_after_torch_step["run"] if name.startswith("moonas.views")]
 
 
-def test_the_library_imports_no_task(heavy):
-    assert {"moonas.task", "moonas.cli.search", "moonas.evaluators.scratch"} <= heavy["library"]
-    assert "moonas.problems" not in heavy["library"]
+def test_the_library_imports_no_problems(modules_after_torch_step):
+    assert {
+        "moonas.task",
+        "moonas.cli.search",
+        "moonas.evaluators.scratch",
+    } <= modules_after_torch_step["library"]
+    assert "moonas.problems" not in modules_after_torch_step["library"]
 
 
 FILES = [
@@ -172,7 +176,7 @@ FILES = [
 
 
 def name_of(path):
-    """The name of the module that a file of the repository defines."""
+    """Return the name of the module that a file of the repository defines."""
     name = ".".join(path.with_suffix("").parts).removesuffix(".__init__")
     return f"moonas.{name}" if path.parts[0] == "problems" else name
 
@@ -181,26 +185,26 @@ MODULES = {name_of(path) for path in FILES}
 
 
 def imports_of(path):
-    """The modules of moonas that a file imports at its top level."""
-    name, found = name_of(path), set()
+    """Return the names of the modules of moonas that a file imports at its top level."""
+    name, imported = name_of(path), set()
     home = name if path.name == "__init__.py" else name.rpartition(".")[0]
     for node in ast.parse((ROOT / path).read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            imported |= {alias.name for alias in node.names}
         if isinstance(node, ast.ImportFrom):
             above = home.split(".")[: home.count(".") + 2 - node.level] if node.level else []
             base = ".".join([*above, *filter(None, [node.module])])
             names = {f"{base}.{alias.name}" for alias in node.names}
-            found |= {name if name in MODULES else base for name in names}
-    return found & MODULES
+            imported |= {name if name in MODULES else base for name in names}
+    return imported & MODULES
 
 
 def test_imports_have_no_cycles():
     graph = {name_of(path): imports_of(path) for path in FILES}
     assert graph["moonas.problem"] >= {"moonas.run.session", "moonas.settings", "moonas.pareto"}
-    while leaves := {name for name, found in graph.items() if not found}:
-        graph = {name: found - leaves for name, found in graph.items() if name not in leaves}
-    assert not graph, f"modules in or above an import cycle: {sorted(graph)}"
+    while leaves := {name for name, imports in graph.items() if not imports}:
+        graph = {name: imports - leaves for name, imports in graph.items() if name not in leaves}
+    assert not graph, f"modules that are in an import cycle or import one: {sorted(graph)}"
 
 
 @pytest.mark.parametrize(
@@ -217,7 +221,7 @@ def test_imports_have_no_cycles():
         ("comparison", ("cli",)),
     ],
 )
-def test_lower_packages_do_not_import_upper_ones(lower, upper):
+def test_lower_packages_do_not_import_upper_packages(lower, upper):
     for path in (path for path in FILES if path.parts[:2] == ("moonas", lower)):
         for package in upper:
             names = f"moonas.{package}", f"moonas.{package}."

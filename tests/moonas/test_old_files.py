@@ -19,15 +19,18 @@ from moonas.run.journal import read_run
 from moonas.training.sgd import part_of_state
 
 OLD = Path(__file__).parents[1] / "data" / "old"
-LINE = ["search", "cars", "--seed", "1", "--population", "4", "--generations", "3"]
+SEARCH_COMMAND = ["search", "cars", "--seed", "1", "--population", "4", "--generations", "3"]
 SETTINGS = ["channels=1", "layers=1", "batch=720", "score_batch=720", "warmup_epochs=1"]
 SETTINGS += ["epochs=1", "device=cpu"]
-# fingerprint of arithmetic() on the machine that created the files
-BITS = "add93e42e6ea01c16b72a6c38a32a1042f28a0d000cd6d02e9586869fd5a8e41"
+# return value of trained_fingerprint() on the machine that created the files
+FINGERPRINT = "add93e42e6ea01c16b72a6c38a32a1042f28a0d000cd6d02e9586869fd5a8e41"
 
 
-def arithmetic():
-    """Fingerprint of weights after a few training steps; it depends on torch and the processor."""
+def trained_fingerprint():
+    """Return the fingerprint of a network's weights after three training steps.
+
+    It depends on the version of torch and on the processor.
+    """
     rng = torch.Generator().manual_seed(0)
     layers = [
         nn.Conv2d(3, 8, 3, padding=1, bias=False),
@@ -58,37 +61,41 @@ def arithmetic():
 
 @pytest.fixture
 def old(tmp_path):
-    """A copy of the old files, which a test may change."""
+    """Folder with a copy of the old files that a test may change."""
     return Path(shutil.copytree(OLD, tmp_path / "old"))
 
 
 def search(folder):
-    return main([*LINE, "--out", str(folder), "--set", *SETTINGS])
+    return main([*SEARCH_COMMAND, "--out", str(folder), "--set", *SETTINGS])
 
 
 @pytest.mark.filterwarnings("ignore:.*begun under other circumstances")
-def test_a_complete_run_is_replayed_without_computing(old, capsys):
+def test_a_complete_run_is_replayed_without_new_evaluations(old, capsys):
     before = {path.name: path.read_bytes() for path in (old / "cars").iterdir()}
     assert search(old / "cars") == 0
     assert "This run is complete" in capsys.readouterr().out
     for name in ("run.json", "journal.jsonl", "times.jsonl"):
         assert (old / "cars" / name).read_bytes() == before[name]
-    for was, now in zip(read_front_csv(OLD / "cars"), read_front_csv(old / "cars"), strict=True):
-        assert all(now.columns[name] == was.columns[name] for name in ("error", "params", "macs"))
-        assert (now.architecture, now.picked) == (was.architecture, was.picked)
-        assert now.trained == was.trained
+    for old_row, row in zip(
+        read_front_csv(OLD / "cars"), read_front_csv(old / "cars"), strict=True
+    ):
+        assert all(
+            row.columns[name] == old_row.columns[name] for name in ("error", "params", "macs")
+        )
+        assert (row.architecture, row.picked) == (old_row.architecture, old_row.picked)
+        assert row.trained == old_row.trained
 
 
 @pytest.mark.filterwarnings("ignore:.*begun under other circumstances")
-def test_an_interrupted_run_resumes_from_its_weights(old):
-    """The bits equal those of the earlier version if this machine computes the same bits."""
+def test_an_interrupted_run_is_resumed_with_its_weights(old):
+    """The journals are equal bit by bit if this machine computes the same bits as the old one."""
     assert search(old / "cars-stopped") == 0
-    whole, resumed = ((old / name / "journal.jsonl") for name in ("cars", "cars-stopped"))
+    uninterrupted, resumed = ((old / name / "journal.jsonl") for name in ("cars", "cars-stopped"))
     recorded = (OLD / "cars-stopped" / "journal.jsonl").read_bytes()
     assert resumed.read_bytes().startswith(recorded)
-    if arithmetic() == BITS:
-        assert resumed.read_bytes() == whole.read_bytes()
-    else:  # last bits may decide which candidates survive
+    if trained_fingerprint() == FINGERPRINT:
+        assert resumed.read_bytes() == uninterrupted.read_bytes()
+    else:  # rounding errors may change which candidates survive
         kinds = [[r["kind"] for r in read_run(old / name)[1]] for name in ("cars", "cars-stopped")]
         assert kinds[0] == kinds[1]
 
@@ -106,9 +113,9 @@ def test_a_complete_run_can_be_shown_and_trained(old, capsys):
     out = old / "trained"
     options = ["--out", str(out), "--set", "epochs=1", "batch=720"]
     assert main(["train", str(old / "cars"), "--pick", "knee", *options]) == 0
-    was, now = moonas.load_model(OLD / "model.pt"), moonas.load_model(out)
-    assert was.about.keys() <= now.about.keys()
-    assert was.about["architecture"] == now.about["architecture"]
+    old_model, model = moonas.load_model(OLD / "model.pt"), moonas.load_model(out)
+    assert old_model.about.keys() <= model.about.keys()
+    assert old_model.about["architecture"] == model.about["architecture"]
 
 
 def test_a_model_file_can_be_loaded_and_exported(tmp_path):
@@ -117,14 +124,14 @@ def test_a_model_file_can_be_loaded_and_exported(tmp_path):
     assert export(model, tmp_path / "net.py", "python") <= 1e-4
 
 
-def test_the_next_stage_reads_the_gan_of_a_search():
+def test_the_gan_file_of_a_search_can_be_read_by_the_next_stage():
     state = read_generator(OLD / "eagan" / "gan.pt")
     assert state and all(name.split(".")[0] in ("weights", "memory") for name in state)
-    found = json.loads((OLD / "eagan" / "gan.json").read_text())
+    description = json.loads((OLD / "eagan" / "gan.json").read_text())
     problem = moonas.load_problem(
         "eagan-discriminator", from_run=OLD / "eagan", channels=1, d_channels=2, latent=3
     )
-    assert str(problem.generator) == found["generator"]
+    assert str(problem.generator) == description["generator"]
     net = moonas.load_problem("eagan-generator", channels=1, latent=3).network(problem.generator)
     weights = part_of_state(state, "weights")  # in a search, generators have no running statistics
     missing, unexpected = net.load_state_dict(weights, strict=False)
@@ -144,12 +151,14 @@ def test_rewriting_a_weights_file_does_not_change_its_bytes(old):
 
 
 def test_original_and_compressed_cyclegans_can_be_read():
-    original, small = (
+    original, compressed = (
         read_gan(OLD / "cyclegan" / name) for name in ("cyclegan.pt", "compressed.pt")
     )
-    assert original.architecture is None and small.architecture is not None
-    assert original.about["shape"] == small.about["shape"]
-    sizes = [sum(p.numel() for p in one.gan.generators.parameters()) for one in (original, small)]
+    assert original.architecture is None and compressed.architecture is not None
+    assert original.about["shape"] == compressed.about["shape"]
+    sizes = [
+        sum(p.numel() for p in file.gan.generators.parameters()) for file in (original, compressed)
+    ]
     assert sizes[1] < sizes[0]
-    out = small.gan.generators["a"](torch.zeros(1, 3, 8, 8))
+    out = compressed.gan.generators["a"](torch.zeros(1, 3, 8, 8))
     assert out.shape == (1, 3, 8, 8)

@@ -1,4 +1,4 @@
-"""The packages and data in pyproject.toml match the files of the repository."""
+"""The packages and data files in pyproject.toml match the files of the repository."""
 
 from pathlib import Path
 
@@ -15,24 +15,24 @@ def setuptools_table():
     return tomllib.loads(text)["tool"]["setuptools"]
 
 
-def test_every_folder_of_modules_is_a_listed_package(setuptools_table):
-    found = set()
+def test_pyproject_lists_every_folder_of_modules_as_a_package(setuptools_table):
+    packages = set()
     for name, folder in FOLDERS.items():
         for path in folder.rglob("*.py"):
             assert (path.parent / "__init__.py").exists(), f"{path.parent} has no __init__.py"
-            found.add(".".join([name, *path.parent.relative_to(folder).parts]))
-    assert setuptools_table["packages"] == sorted(found)
+            packages.add(".".join([name, *path.parent.relative_to(folder).parts]))
+    assert setuptools_table["packages"] == sorted(packages)
 
 
-def test_package_dir_names_the_folders(setuptools_table):
+def test_package_dir_contains_the_folder_of_each_package(setuptools_table):
     folders = {name: ROOT / folder for name, folder in setuptools_table["package-dir"].items()}
     assert folders == FOLDERS
 
 
 def test_every_readme_and_table_of_a_problem_is_package_data(setuptools_table):
     problems, patterns = FOLDERS["moonas.problems"], setuptools_table["package-data"]
-    covered = {path for pattern in patterns["moonas.problems"] for path in problems.glob(pattern)}
+    matched = {path for pattern in patterns["moonas.problems"] for path in problems.glob(pattern)}
     expected = {*problems.rglob("README.md"), *problems.rglob("*.npz")}
-    assert expected and expected <= covered
-    (typed,) = patterns["moonas"]
-    assert (FOLDERS["moonas"] / typed).exists()
+    assert expected and expected <= matched
+    (py_typed,) = patterns["moonas"]
+    assert (FOLDERS["moonas"] / py_typed).exists()

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from eg_darts_tables import BOLD, table
+from eg_darts_tables import BOLD_ROW, table
 from toy import Toy
 
 from moonas.pareto import (
@@ -18,7 +18,7 @@ from moonas.pareto import (
 BOUNDS = [[0, 0], [100, 10]]
 
 
-def test_nondominated_rows_equal_those_of_pairwise_comparisons():
+def test_nondominated_returns_the_rows_that_pairwise_comparisons_find():
     rng = np.random.default_rng(0)
     F = rng.integers(0, 12, size=(60, 2)).astype(float)
     expected = [i for i, f in enumerate(F) if not any((g <= f).all() and (g < f).any() for g in F)]
@@ -29,9 +29,9 @@ def test_front_indices_are_unique_nondominated_and_sorted_by_the_first_objective
     rng = np.random.default_rng(1)
     F = rng.integers(0, 9, size=(60, 3)).astype(float)
     expected = sorted(set(map(tuple, F[nondominated(F)])))
-    found = front_indices(F)
-    assert list(map(tuple, F[found])) == expected
-    assert all((F[:i] != F[i]).any(axis=1).all() for i in found)  # the first of equal rows
+    indices = front_indices(F)
+    assert list(map(tuple, F[indices])) == expected
+    assert all((F[:i] != F[i]).any(axis=1).all() for i in indices)  # i is the first of equal rows
 
 
 def test_front_indices_are_sorted_by_the_given_order():
@@ -40,7 +40,7 @@ def test_front_indices_are_sorted_by_the_given_order():
     assert front_indices(F, order=(2,)).tolist() == [2, 0, 1]  # the sort is stable
 
 
-def test_front_indices_include_equal_objectives_of_different_genes():
+def test_front_indices_include_candidates_with_equal_objectives_but_different_genes():
     F = np.array([[1.0], [1.0], [2.0], [1.0]])
     assert front_indices(F).tolist() == [0]
     assert front_indices(F, X=[[7, 0], [3, 0], [5, 0], [7, 0]]).tolist() == [0, 1]
@@ -58,7 +58,7 @@ def test_a_front_from_scores_has_every_column_of_its_rows():
     assert [row.columns for row in rows] == [{"error": 9.0, "more": 1}, {"error": 3.0, "more": 0}]
 
 
-def test_hypervolume_of_a_staircase():
+def test_the_hypervolume_of_two_points_is_the_area_that_they_dominate():
     # corners (20, 5), (50, 2) of a 100 x 10 rectangle: 80 * 5 + 50 * 3 = 550 of 1000
     assert hypervolume([[20, 5], [50, 2]], BOUNDS) == pytest.approx(0.55)
 
@@ -78,14 +78,16 @@ def test_hypervolume_ignores_dominated_rows_and_clips_at_the_best_values():
 def test_the_knee_is_the_row_in_bold_in_the_paper(name):
     rows = table(name)
     error, params, macs = rows[:, 7], rows[:, 6], rows[:, 8]
-    assert knee(np.column_stack([error, params])) == BOLD[name]
-    accuracy = np.column_stack([100 - error, params])  # above the line, so not on the ideal side
-    assert knee(accuracy) != BOLD[name]
-    assert knee(np.column_stack([error, macs])) != BOLD[name]  # as the paper says: parameters
+    assert knee(np.column_stack([error, params])) == BOLD_ROW[name]
+    accuracy = np.column_stack(
+        [100 - error, params]
+    )  # these rows are above the line, away from the ideal point
+    assert knee(accuracy) != BOLD_ROW[name]
+    assert knee(np.column_stack([error, macs])) != BOLD_ROW[name]  # the paper uses parameters
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
-def test_the_knee_equals_that_of_algorithm_2_with_accuracy(name):
+def test_the_knee_equals_the_knee_of_algorithm_2_applied_to_accuracy(name):
     x, y = table(name)[:, 6], 100 - table(name)[:, 7]
     large, small = x.argmax(), x.argmin()
     slope = (y[large] - y[small]) / (x[large] - x[small])
@@ -93,7 +95,7 @@ def test_the_knee_equals_that_of_algorithm_2_with_accuracy(name):
     assert distance.argmax() == knee(np.column_stack([100 - y, x]))
 
 
-def test_the_knee_does_not_depend_on_scale_shift_or_order():
+def test_the_knee_depends_neither_on_scale_and_shift_nor_on_the_order_of_rows():
     F = np.array([[0.0, 10.0], [10.0, 0.0], [2.0, 3.0], [4.0, 3.0], [9.0, 9.0]])
     for scale in ([1, 1], [1e3, 1e-6], [1e-9, 1]):
         for shift in ([0, 0], [50, -3]):
@@ -109,30 +111,30 @@ def test_the_knee_is_the_smallest_row_if_none_is_below_the_line():
 
 
 def test_the_line_ends_at_the_better_of_two_rows_with_equal_size():
-    # from (4, 0), not from (9, 0), to (0, 8): (3, 1) is above the first line, below the second
+    # from (4, 0), not from (9, 0), to (0, 8): (3, 3) is above the first line, below the second
     assert knee([[9.0, 0.0], [4.0, 0.0], [3.0, 3.0], [0.0, 8.0]]) == 1
     # (1, 5) is below the first line; the second one would put (4, 0) farthest below
     assert knee([[9.0, 0.0], [4.0, 0.0], [1.0, 5.0], [0.0, 8.0]]) == 2
 
 
-@pytest.mark.parametrize("bad", [[], [[1.0, 2.0, 3.0]], [[1.0, np.nan]], [1.0, 2.0]])
-def test_the_knee_of_an_invalid_front_raises(bad):
+@pytest.mark.parametrize("front", [[], [[1.0, 2.0, 3.0]], [[1.0, np.nan]], [1.0, 2.0]])
+def test_the_knee_of_an_invalid_front_raises_an_error(front):
     with pytest.raises(ValueError, match=r"finite numbers \(n, 2\)"):
-        knee(bad)
+        knee(front)
 
 
 def rows_of(F, names=("error", "params", "macs")):
     return [Row(None, None, dict(zip(names, f, strict=False)), {}) for f in F]
 
 
-def test_the_knee_uses_two_objectives_by_name():
+def test_the_knee_can_be_computed_in_two_named_objectives():
     rows = rows_of([[0.0, 10.0, 0.0], [1.0, 9.0, 0.2], [4.0, 4.0, 5.9], [10.0, 0.0, 10.0]])
     assert knee(rows) == 2
     assert knee(rows, ["params", "macs"]) == 1
     assert pick([]) is None
 
 
-def test_the_pick_ignores_rows_dominated_in_two_objectives():
+def test_pick_ignores_rows_that_are_dominated_in_the_first_two_objectives():
     rows = rows_of([[0.0, 10.0, 5], [4.0, 4.0, 9], [10.0, 0.0, 5], [12.0, 30.0, 0]])
     assert knee(rows) == 0  # the line ends at the dominated last row
     assert pick(rows) == 1

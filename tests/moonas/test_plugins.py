@@ -13,8 +13,8 @@ from moonas import registry
 from moonas.cli import main
 from moonas.registry import GROUP, ProblemEntry, StageEntry
 
-GOOD = '''
-"""A problem of its own package: digits-table under another name."""
+GOOD_PLUGIN = '''
+"""A plug-in that registers digits-table under another name."""
 
 from dataclasses import dataclass
 
@@ -28,24 +28,24 @@ PROBLEMS = {"other-table": ProblemEntry("good_plugin", "a table")}
 def build(**options):
     return DigitsTable(Settings(**options))
 '''
-BROKEN = '''
-"""Problems that cannot be used: one raises in build, one has no zoo, one repeats a name."""
+BROKEN_PLUGIN = '''
+"""A plug-in with faults: an error in build, a missing zoo, and a name that is taken."""
 
 from moonas.problems.digits_table.settings import Settings
 from moonas.registry import ProblemEntry
 
 PROBLEMS = {
     "cars": ProblemEntry("broken_plugin", "a name that is taken"),
-    "of-cars": ProblemEntry("broken_plugin", "a stage of another's task", task="cars"),
+    "of-cars": ProblemEntry("broken_plugin", "a stage of another package's task", task="cars"),
     "raises": ProblemEntry("broken_plugin", "raises in build"),
-    "no-zoo": ProblemEntry("zooless_plugin", "builds something else"),
+    "no-zoo": ProblemEntry("zooless_plugin", "its build returns no problem"),
 }
 
 
 def build(**options):
     raise RuntimeError("no such luck")
 '''
-ZOOLESS = """
+ZOOLESS_PLUGIN = """
 from moonas.problems.digits_table.settings import Settings
 
 
@@ -53,25 +53,25 @@ def build(**options):
     return object()
 """
 PLUGINS = {
-    "good_plugin": GOOD,
-    "broken_plugin": BROKEN,
-    "zooless_plugin": ZOOLESS,
+    "good_plugin": GOOD_PLUGIN,
+    "broken_plugin": BROKEN_PLUGIN,
+    "zooless_plugin": ZOOLESS_PLUGIN,
     "absent_plugin": "import a_module_that_is_not_there\n",
     "listed_plugin": "PROBLEMS = ['cars']\n",
     "exiting_plugin": "raise SystemExit(3)\n",
 }
-POINTS = ("absent", "broken", "exiting", "good", "listed")  # zooless is a part of broken
+ENTRY_POINTS = ("absent", "broken", "exiting", "good", "listed")  # broken uses zooless_plugin
 
 
-def write(folder):
-    """Write the modules of all plug-ins, without metadata."""
+def write_plugins(folder):
+    """Write the module of every plug-in to a folder, without package metadata."""
     for name, code in PLUGINS.items():
         (folder / f"{name}.py").write_text(code)
 
 
 @pytest.fixture
 def install(monkeypatch):
-    """Function: replace the installed entry points by the given ones."""
+    """Return a function that replaces the installed entry points with the given entry points."""
 
     def find(*points):
         def listed(group):
@@ -91,10 +91,10 @@ def install(monkeypatch):
 
 @pytest.fixture
 def plugins(install, tmp_path, monkeypatch):
-    """All plug-ins, as if they were installed."""
-    write(tmp_path)
+    """Make all plug-ins available as if they were installed."""
+    write_plugins(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    install(*(EntryPoint(name, f"{name}_plugin:PROBLEMS", GROUP) for name in POINTS))
+    install(*(EntryPoint(name, f"{name}_plugin:PROBLEMS", GROUP) for name in ENTRY_POINTS))
     yield
     for name in PLUGINS:
         sys.modules.pop(name, None)
@@ -103,7 +103,7 @@ def plugins(install, tmp_path, monkeypatch):
 def test_each_broken_plugin_causes_one_warning(plugins):
     with pytest.warns(UserWarning) as caught:
         names = list(registry.entries())
-    texts = [str(one.message) for one in caught]
+    texts = [str(warning.message) for warning in caught]
     assert len(texts) == 4
     for text, (plugin, fault) in zip(
         texts,
@@ -117,7 +117,7 @@ def test_each_broken_plugin_causes_one_warning(plugins):
     ):
         assert text.startswith(f"Plug-in {plugin} = {plugin}_plugin:PROBLEMS cannot be used: ")
         assert fault in text
-    assert {one.filename for one in caught} == {__file__}  # the calling code
+    assert {warning.filename for warning in caught} == {__file__}  # the code that called moonas
     assert names[0] == "cars" and names[-3:] == ["raises", "no-zoo", "other-table"]
     assert registry.entry("cars").module == "moonas.problems.cars.problem"
     with warnings.catch_warnings():
@@ -131,7 +131,7 @@ def test_a_problem_of_moonas_loads_no_plugin(plugins):
         assert moonas.load_problem("cars").settings.data == "digits"
         assert registry.stages("eagan") == ["eagan-generator", "eagan-discriminator"]
         assert moonas.zoo("CARS_A").problem == "cars"
-    assert not {f"{name}_plugin" for name in POINTS} & set(sys.modules)
+    assert not {f"{name}_plugin" for name in ENTRY_POINTS} & set(sys.modules)
 
 
 def test_only_the_plugin_with_the_name_of_the_problem_is_loaded(plugins, install):
@@ -147,7 +147,7 @@ def test_only_the_plugin_with_the_name_of_the_problem_is_loaded(plugins, install
 
 
 @pytest.mark.filterwarnings("ignore:Plug-in")
-def test_other_plugins_keep_working(plugins, capsys):
+def test_a_broken_plugin_does_not_affect_other_plugins(plugins, capsys):
     assert moonas.load_problem("cars").settings.data == "digits"
     assert moonas.load_problem("other-table", population=5).settings.population == 5
     assert registry.stages("cars") == ["cars"]
@@ -168,27 +168,27 @@ def test_a_broken_problem_does_not_hide_published_architectures(plugins, capsys)
         assert moonas.zoo("CARS_A").problem == "cars"  # other problems are not built
     with pytest.warns(UserWarning) as caught:
         published = moonas.zoo()
-    texts = [str(one.message) for one in caught]
+    texts = [str(warning.message) for warning in caught]
     assert any("'raises'" in text and "RuntimeError: no such luck" in text for text in texts)
     assert any("'no-zoo'" in text and "no attribute 'zoo'" in text for text in texts)
     assert {"CARS_A", "EAGAN_G", "NSGANet"} <= set(published)
 
 
 @pytest.mark.filterwarnings("ignore:Plug-in")
-def test_the_facts_of_a_broken_problem_contain_the_reason(plugins, capsys):
+def test_moonas_list_states_why_a_problem_cannot_be_used(plugins, capsys):
     assert main(["list", "raises"]) == 0
     assert "RuntimeError: no such luck" in capsys.readouterr().out
 
 
 @pytest.mark.filterwarnings("ignore:Plug-in")
-def test_an_unknown_name_mentions_broken_plugins(plugins):
-    for ask in (moonas.load_problem, registry.stages):
+def test_the_error_for_an_unknown_name_lists_broken_plugins(plugins):
+    for function in (moonas.load_problem, registry.stages):
         with pytest.raises(ValueError, match=r"'mine'; choose from \['cars'.*absent_plugin:PROB"):
-            ask("mine")
+            function("mine")
 
 
 @pytest.mark.parametrize("points", [(), None])
-def test_problems_of_moonas_are_found_without_metadata(install, monkeypatch, points):
+def test_problems_of_moonas_are_registered_without_package_metadata(install, monkeypatch, points):
     def damaged(group):
         raise TypeError("odd metadata")
 
@@ -211,8 +211,8 @@ def test_the_entry_point_of_moonas_is_not_a_plugin(install):
 
 
 def test_installed_plugins_are_found(tmp_path):
-    write(tmp_path)
-    for name in POINTS:
+    write_plugins(tmp_path)
+    for name in ENTRY_POINTS:
         folder = tmp_path / f"{name}_plugin-1.0.dist-info"
         folder.mkdir()
         (folder / "METADATA").write_text(
@@ -246,6 +246,6 @@ def test_entries_have_default_settings():
     assert registry.entry("cars").task == "cars"
 
 
-def test_a_problem_without_training_names_those_that_have_one():
+def test_the_error_for_a_problem_without_training_lists_problems_with_training():
     with pytest.raises(ValueError, match="eg-darts-cells has no training from scratch.*cars"):
         registry.training_settings_class("eg-darts-cells")

@@ -1,4 +1,4 @@
-"""Problems and stages by name."""
+"""Problems and stages can be loaded by name."""
 
 import os
 import subprocess
@@ -16,12 +16,12 @@ def test_problem_names_and_stages_are_listed():
 
 
 @pytest.mark.parametrize("load", [moonas.load_problem, stages])
-def test_an_unknown_name_lists_the_known_ones(load):
+def test_the_error_for_an_unknown_name_lists_the_known_names(load):
     with pytest.raises(ValueError, match=r"'carz'; choose from \['cars'"):
         load("carz")
 
 
-def test_an_unknown_preset_lists_the_known_ones():
+def test_the_error_for_an_unknown_preset_lists_the_known_presets():
     with pytest.raises(ValueError, match=r"preset 'papers'; choose from \['digits', 'paper'\]"):
         moonas.load_problem("cars", preset="papers")
 
@@ -31,7 +31,7 @@ def test_options_override_a_preset():
     assert problem.settings.population == 64 and problem.settings.epochs == 10
 
 
-def test_a_package_named_problems_does_not_hide_those_of_moonas(tmp_path):
+def test_a_package_named_problems_does_not_hide_the_problems_of_moonas(tmp_path):
     (tmp_path / "problems").mkdir()
     (tmp_path / "problems" / "__init__.py").write_text("mine = 1\n")
     code = "import problems, moonas; print(problems.mine, 'cars' in moonas.problem_names())"

@@ -41,7 +41,7 @@ class Example(SearchSettings):
         ("data", "none", "none"),
     ],
 )
-def test_text_is_parsed_to_the_type_of_the_field(name, text, value):
+def test_text_is_converted_to_the_type_of_the_field(name, text, value):
     assert parse(Example, name, text) == value
 
 
@@ -54,7 +54,7 @@ def test_text_is_parsed_to_the_type_of_the_field(name, text, value):
         ("download", "maybe", "download=maybe is invalid: expected true or false"),
     ],
 )
-def test_text_of_a_wrong_type_is_rejected(name, text, message):
+def test_text_that_cannot_be_converted_to_the_type_of_the_field_is_rejected(name, text, message):
     with pytest.raises(ValueError, match=message):
         parse(Example, name, text)
 
@@ -89,7 +89,7 @@ def test_numpy_scalars_integers_for_floats_and_paths_are_converted():
     assert settings.objectives == ("x", "y")
 
 
-def test_limits_include_least_and_most_but_not_above():
+def test_the_limits_least_and_most_are_inclusive_and_above_is_exclusive():
     assert Example(population=1).population == 1
     assert TabularSettings(crossover=1).crossover == 1
     with pytest.raises(ValueError, match="crossover=1.01 is invalid: expected at most 1"):
@@ -109,7 +109,7 @@ def test_settings_as_json_contain_every_field():
 
 
 def test_annotations_may_be_strings(tmp_path, monkeypatch):
-    """PEP 563: with the future import, the types of fields are strings."""
+    """With ``from __future__ import annotations`` (PEP 563), types of fields are strings."""
     (tmp_path / "postponed_settings.py").write_text(POSTPONED)
     monkeypatch.syspath_prepend(str(tmp_path))
     from postponed_settings import Mine
@@ -148,15 +148,15 @@ class Mine(SearchSettings):
         ("moonas.metrics.features:EXTRACTORS", "eagan-generator:features", tuple),
     ],
 )
-def test_choices_of_settings_equal_those_of_the_library(path, name, chosen):
-    """Settings repeat the choices, since the modules that define them import pymoo or torch."""
+def test_choices_of_settings_equal_the_constants_of_the_library(path, name, chosen):
+    """Settings repeat the constants, since the modules of the constants import pymoo or torch."""
     module, constant = path.split(":")
     stage, field = name.split(":")
     choices = settings_class(stage).__dataclass_fields__[field].metadata["choices"]
     assert chosen(choices) == getattr(import_module(module), constant)
 
 
-def test_the_help_of_pick_names_all_picks():
+def test_the_help_of_the_setting_pick_lists_all_picks():
     from moonas.run.front_file import PICK_RULES
     from moonas.training.settings import Settings
 

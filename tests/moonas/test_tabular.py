@@ -9,12 +9,12 @@ from moonas.problem import Column
 from moonas.settings import TabularSettings
 from moonas.tabular import Table, TabularProblem
 
-X = [[0, 0], [0, 1], [1, 0], [2, 0], [2, 1]]  # (1, 1) is missing
+X = [[0, 0], [0, 1], [1, 0], [2, 0], [2, 1]]  # the row (1, 1) is missing
 COLUMNS = {"error": [50, np.nan, 30, 30, 70], "params": [1, 0, 2, 2, 5]}
 
 
-class Small(TabularProblem):
-    """A table of five of the six architectures, one of them without an error."""
+class SmallTableProblem(TabularProblem):
+    """A space of six architectures: one is not in the table, and one has no error there."""
 
     def __init__(self):
         settings = TabularSettings(objectives=("error", "params"))
@@ -37,8 +37,8 @@ class Small(TabularProblem):
         raise NotImplementedError
 
 
-def test_a_table_returns_the_columns_of_its_rows_and_nan_for_others():
-    table = Small().table
+def test_a_table_returns_nan_for_rows_that_it_lacks():
+    table = SmallTableProblem().table
     assert len(table) == 5
     assert table.indices([[2, 1], [1, 1], [0, 0]]).tolist() == [4, -1, 0]
     values = table.look_up([[2, 1], [1, 1], [0, 0]])
@@ -47,23 +47,23 @@ def test_a_table_returns_the_columns_of_its_rows_and_nan_for_others():
 
 
 def test_the_true_front_excludes_dominated_incomplete_and_repeated_rows():
-    X_front, F = Small().true_front()
+    X_front, F = SmallTableProblem().true_front()
     assert X_front.tolist() == [[1, 0], [0, 0]]
     assert F.tolist() == [[30, 2], [50, 1]]
 
 
-def test_the_true_hypervolume_is_that_of_the_true_front():
+def test_the_true_hypervolume_is_the_hypervolume_of_the_true_front():
     # corners (30, 2), (50, 1) of a 100 x 10 rectangle: 70 * 8 + 50 * 1 = 610 of 1000
-    assert Small().true_hypervolume() == pytest.approx(0.61)
+    assert SmallTableProblem().true_hypervolume() == pytest.approx(0.61)
 
 
-def test_an_architecture_without_an_error_fails_with_the_worst_error():
-    F = Small().evaluate(np.array([[0, 1], [2, 1]]))
+def test_an_architecture_without_an_error_gets_the_worst_error():
+    F = SmallTableProblem().evaluate(np.array([[0, 1], [2, 1]]))
     assert F.tolist() == [[100, 0], [70, 5]]
 
 
 def test_a_pickled_problem_does_not_include_its_table():
-    problem = Small()
+    problem = SmallTableProblem()
     problem.true_front()
     other = pickle.loads(pickle.dumps(problem))
     assert not {"table", "_true_front"} & set(vars(other))

@@ -1,9 +1,9 @@
-"""Tasks run from Python give the same bits as on the command line."""
+"""Searches and trainings from Python equal those on the command line bit by bit."""
 
 import filelock
 import numpy as np
 import pytest
-from callbacks import On
+from callbacks import CallbackOf
 from searches import TINY, words
 
 import moonas
@@ -17,7 +17,7 @@ EG_DARTS = {
     | dict(epochs=1, weight_epochs=0, candidates=(12,), layers=(3,), skip_dropout=(0.0,), batch=25),
     "eg-darts": TINY["eg-darts"] | dict(population=4, generations=1, final_epochs=1, batch=25),
 }
-FILES = ("journal.jsonl", "front.csv", "cells.json", "run.json")
+REPRODUCIBLE_FILES = ("journal.jsonl", "front.csv", "cells.json", "run.json")
 
 
 class Stop(Exception):
@@ -25,62 +25,70 @@ class Stop(Exception):
 
 
 @pytest.fixture
-def elsewhere(tmp_path, monkeypatch):
+def work_folder(tmp_path, monkeypatch):
+    """Empty current directory."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.fixture
-def small(tiny, few_digits):
-    """Options of a CARS search on few images."""
+def cars_options(tiny, few_digits):
+    """Options of a fast CARS search on few images."""
     return tiny | dict(data=str(few_digits), batch=50, population=4, generations=2)
 
 
 @pytest.fixture
-def table(elsewhere):
-    """Options of a search in a table, which takes a second."""
+def table_options(work_folder):
+    """Options of a search of digits-table_options, which takes a second."""
     return {"population": 8, "generations": 3}
 
 
 def files_of(folder):
-    """Path -> bytes of the files of a run that must be reproducible."""
-    paths = (path for path in folder.rglob("*") if path.name in FILES)
+    """Return path -> content of the files of a run that must be equal in a repeated run."""
+    paths = (path for path in folder.rglob("*") if path.name in REPRODUCIBLE_FILES)
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
-def test_a_search_from_python_equals_that_of_the_command_line(elsewhere, small, capsys):
-    assert main(["search", "cars", "--out", "shell", "--seed", "3", "--set", *words(small)]) == 0
+def test_a_search_from_python_equals_a_search_on_the_command_line(
+    work_folder, cars_options, capsys
+):
+    assert (
+        main(["search", "cars", "--out", "shell", "--seed", "3", "--set", *words(cars_options)])
+        == 0
+    )
     capsys.readouterr()
-    found = moonas.search("cars", out=elsewhere / "python", seed=3, **small)
+    result = moonas.search("cars", out=work_folder / "python", seed=3, **cars_options)
     assert capsys.readouterr().out == ""
-    assert set(files_of(found.folder)) == {"run.json", "journal.jsonl", "front.csv"}
-    assert files_of(elsewhere / "shell") == files_of(elsewhere / "python")
-    assert found.rows and found.rows[found.picked].objectives["error"] <= 100
-    assert found.problem.settings.population == small["population"]
-    assert [one.name for one in found.stages] == ["cars"] and found.stages[0].computed
-    again = moonas.search("cars", out="shell", **small)  # uses the seed of the run
+    assert set(files_of(result.folder)) == {"run.json", "journal.jsonl", "front.csv"}
+    assert files_of(work_folder / "shell") == files_of(work_folder / "python")
+    assert result.rows and result.rows[result.picked].objectives["error"] <= 100
+    assert result.problem.settings.population == cars_options["population"]
+    assert [stage.name for stage in result.stages] == ["cars"] and result.stages[0].computed
+    again = moonas.search("cars", out="shell", **cars_options)  # uses the seed of the run
     assert not again.stages[0].computed
-    assert [row.x.tolist() for row in again.rows] == [row.x.tolist() for row in found.rows]
+    assert [row.x.tolist() for row in again.rows] == [row.x.tolist() for row in result.rows]
 
 
-def test_two_stages_from_python_equal_those_of_the_command_line(elsewhere, few_digits, capsys):
+def test_two_stages_from_python_equal_two_stages_on_the_command_line(
+    work_folder, few_digits, capsys
+):
     line = ["search", "eg-darts", "--out", "shell", "--data", str(few_digits), "--set"]
-    for stage, own in EG_DARTS.items():
-        line += words(own, stage)
+    for stage, options in EG_DARTS.items():
+        line += words(options, stage)
     assert main(line) == 0
     log = []
-    found = moonas.search(
+    result = moonas.search(
         "eg-darts",
         out="python",
         stages=EG_DARTS,
-        callbacks=[On(on_log=log.append)],
+        callbacks=[CallbackOf(on_log=log.append)],
         data=str(few_digits),
     )
-    shell, python = (files_of(elsewhere / name) for name in ("shell", "python"))
+    shell, python = (files_of(work_folder / name) for name in ("shell", "python"))
     assert len(shell) == 6 and shell == python
-    cells, networks = found.stages
+    cells, networks = result.stages
     assert (cells.name, networks.name) == ("eg-darts-cells", "eg-darts")
-    assert networks.folder == found.folder and (found.folder / "front.csv").exists()
+    assert networks.folder == result.folder and (result.folder / "front.csv").exists()
     printed = capsys.readouterr().out
     assert (
         log[0].startswith(f"Preparing on {few_digits}, seed 1")
@@ -93,52 +101,54 @@ def test_two_stages_from_python_equal_those_of_the_command_line(elsewhere, few_d
     assert alone.folder == cells.folder and not alone.stages[0].computed
 
 
-def test_an_interrupted_search_resumes_with_the_same_bits(elsewhere, small):
+def test_a_resumed_search_equals_an_uninterrupted_search(work_folder, cars_options):
     def stop(algorithm):
         if algorithm.n_gen == 1:
             raise Stop
 
-    whole = moonas.search("cars", out="whole", **small)
+    uninterrupted = moonas.search("cars", out="uninterrupted", **cars_options)
     with pytest.raises(Stop):
-        moonas.search("cars", out="stopped", callbacks=[On(on_generation=stop)], **small)
-    begun = len(read_run(elsewhere / "stopped")[1])
-    assert 0 < begun < len(read_run(whole.folder)[1])
+        moonas.search(
+            "cars", out="stopped", callbacks=[CallbackOf(on_generation=stop)], **cars_options
+        )
+    n_recorded = len(read_run(work_folder / "stopped")[1])
+    assert 0 < n_recorded < len(read_run(uninterrupted.folder)[1])
     log = []
-    moonas.search("cars", out="stopped", callbacks=[On(on_log=log.append)], **small)
-    assert f"{begun} calls recorded" in log[0]
-    assert files_of(elsewhere / "stopped") == files_of(elsewhere / "whole")
+    moonas.search("cars", out="stopped", callbacks=[CallbackOf(on_log=log.append)], **cars_options)
+    assert f"{n_recorded} calls recorded" in log[0]
+    assert files_of(work_folder / "stopped") == files_of(work_folder / "uninterrupted")
 
 
-def test_callbacks_are_called_during_a_search_and_removed_afterwards(table):
+def test_callbacks_are_called_during_a_search_and_removed_afterwards(table_options):
     generations, scores = [], []
-    callback = On(on_generation=lambda a: generations.append(a.n_gen))
+    callback = CallbackOf(on_generation=lambda a: generations.append(a.n_gen))
     callback.on_scores = lambda candidates, columns: scores.append(len(columns["error"]))
-    found = moonas.search("digits-table", callbacks=[callback], **table)
+    result = moonas.search("digits-table", callbacks=[callback], **table_options)
     assert generations == [1, 2, 3] and sum(scores) == 24
-    assert found.problem.callbacks == []
+    assert result.problem.callbacks == []
 
 
-def test_the_default_folder_equals_that_of_the_command_line(elsewhere, table):
-    found = moonas.search("digits-table", seed=np.int64(0), **table)
-    assert str(found.folder) == "runs/digits-table-digits-seed0"
-    assert last_run(found.folder)[1] == "digits-table"
+def test_the_default_run_folder_contains_task_data_and_seed(work_folder, table_options):
+    result = moonas.search("digits-table", seed=np.int64(0), **table_options)
+    assert str(result.folder) == "runs/digits-table-digits-seed0"
+    assert last_run(result.folder)[1] == "digits-table"
 
 
-def test_verbose_prints_a_line_for_each_generation(table, capsys):
-    moonas.search("digits-table", verbose=True, **table)
+def test_verbose_prints_a_line_for_each_generation(table_options, capsys):
+    moonas.search("digits-table", verbose=True, **table_options)
     assert "hypervolume" in capsys.readouterr().out
 
 
-def test_an_algorithm_is_a_name_or_a_function_of_the_problem(elsewhere, table):
-    named = moonas.search("digits-table", out="a", algorithm="nsga2", **table)
-    made = moonas.search(
+def test_an_algorithm_is_a_name_or_a_function_of_the_problem(work_folder, table_options):
+    named = moonas.search("digits-table", out="a", algorithm="nsga2", **table_options)
+    created = moonas.search(
         "digits-table",
         out="b",
         algorithm=lambda problem: moonas.algorithm("nsga2", problem),
-        **table,
+        **table_options,
     )
-    assert files_of(named.folder) == files_of(made.folder)
-    assert "NSGA2" in read_run(made.folder)[0]["algorithm"]
+    assert files_of(named.folder) == files_of(created.folder)
+    assert "NSGA2" in read_run(created.folder)[0]["algorithm"]
 
 
 @pytest.mark.parametrize(
@@ -155,7 +165,7 @@ def test_an_algorithm_is_a_name_or_a_function_of_the_problem(elsewhere, table):
         ("cars", dict(algorithm=lambda problem: None), "expected a name, or a function"),
         ("cars", dict(stages={"carz": {}}), r"Unknown stage 'carz' in stages; choose from \['cars"),
         ("cars", dict(stages={"cars": {"epoch": 1}}), "Unknown setting 'epoch'"),
-        ("cars", dict(callbacks=On()), "expected a list of RunCallback"),
+        ("cars", dict(callbacks=CallbackOf()), "expected a list of RunCallback"),
         ("cars", dict(callbacks=[print]), "expected a list of RunCallback"),
         ("eg-darts", dict(stage="x"), "Unknown stage 'x' of eg-darts"),
         (
@@ -171,52 +181,60 @@ def test_an_algorithm_is_a_name_or_a_function_of_the_problem(elsewhere, table):
         ("eg-darts", dict(stage="eg-darts-cells", mutation=0.1), "Unknown setting 'mutation'"),
     ],
 )
-def test_invalid_options_raise_before_any_work(elsewhere, task, options, message):
+def test_invalid_options_of_a_search_raise_an_error_before_any_work(
+    work_folder, task, options, message
+):
     with pytest.raises(ValueError, match=message):
         moonas.search(task, **options)
-    assert not (elsewhere / "runs").exists()
+    assert not (work_folder / "runs").exists()
 
 
-def test_a_folder_of_another_search_raises_before_any_work(elsewhere, table):
-    moonas.search("digits-table", out="run", **table)
+def test_the_folder_of_a_different_search_is_rejected_before_any_work(work_folder, table_options):
+    moonas.search("digits-table", out="run", **table_options)
     with pytest.raises(RunMismatch, match="population=8, but this run has population=10"):
-        moonas.search("digits-table", out="run", **table | {"population": 10})
+        moonas.search("digits-table", out="run", **table_options | {"population": 10})
 
 
-def test_options_of_one_stage_override_those_of_all_stages(elsewhere):
+def test_options_for_one_stage_override_options_for_all_stages(work_folder):
     plan = plan_search("eg-darts", batch=20, stages={"eg-darts-cells": {"batch": 10}}, out="run")
     assert [planned.name for planned in plan] == ["eg-darts-cells", "eg-darts"]
     assert plan[0].stage.settings.batch == 10
     assert plan_search("eg-darts", batch=20, out="all")[0].stage.settings.batch == 20
 
 
-def test_a_plan_does_not_lock_its_folder(elsewhere, table):
-    (planned,) = plan_search("digits-table", out="run", **table)
-    with filelock.FileLock("run/lock", timeout=0, is_singleton=False):  # as another process would
+def test_a_plan_does_not_lock_its_folder(work_folder, table_options):
+    (planned,) = plan_search("digits-table", out="run", **table_options)
+    with filelock.FileLock(
+        "run/lock", timeout=0, is_singleton=False
+    ):  # another process can lock the folder
         pass
-    (other,) = plan_search("digits-table", out="run", **table)
+    (other,) = plan_search("digits-table", out="run", **table_options)
     assert planned.run().computed and not other.run().computed
     with filelock.FileLock("run/lock", timeout=0, is_singleton=False):
         pass
 
 
-def test_a_training_from_python_equals_that_of_the_command_line(elsewhere, small, device):
-    run = moonas.search("cars", **small).folder
+def test_a_training_from_python_equals_a_training_on_the_command_line(
+    work_folder, cars_options, device
+):
+    run = moonas.search("cars", **cars_options).folder
     options = dict(epochs=2, batch=50, device=device)
     assert main(["train", str(run), "--pick", "knee", "0", "--set", *words(options)]) == 0
     log, picks = [], ["knee", 0]
-    trained = moonas.train(run, pick=picks, out="net", callbacks=[On(on_log=log.append)], **options)
-    assert [str(one.folder) for one in trained] == ["net-knee", "net-0"]
-    for one, name in zip(trained, ("training-knee", "training-0"), strict=True):
-        shell, python = files_of(run / name), files_of(one.folder)
+    trained = moonas.train(
+        run, pick=picks, out="net", callbacks=[CallbackOf(on_log=log.append)], **options
+    )
+    assert [str(training.folder) for training in trained] == ["net-knee", "net-0"]
+    for training, name in zip(trained, ("training-knee", "training-0"), strict=True):
+        shell, python = files_of(run / name), files_of(training.folder)
         assert shell == python and len(shell) == 2
-        assert 0 <= one.scores["error"] <= 100
-        assert moonas.load_model(one.folder).classes and set(one.lines) <= set(log)
+        assert 0 <= training.scores["error"] <= 100
+        assert moonas.load_model(training.folder).classes and set(training.lines) <= set(log)
     (again,) = moonas.train(run, pick="0", out="net-0", **options)
     assert not again.computed and again.scores == trained[1].scores
 
 
-def test_a_published_architecture_is_trained_without_a_run(elsewhere, few_digits, device):
+def test_a_published_architecture_is_trained_without_a_run(work_folder, few_digits, device):
     options = dict(data=few_digits, channels=2, layers=3, epochs=1, batch=50, device=device)
     (trained,) = moonas.train(architecture="CARS_A", seed=0, **options)
     assert str(trained.folder) == "runs/CARS_A-digits-seed0"
@@ -240,14 +258,16 @@ def test_a_published_architecture_is_trained_without_a_run(elsewhere, few_digits
         (dict(architecture="CARS_A", seed=True), "seed=True is invalid"),
     ],
 )
-def test_invalid_arguments_of_a_training_raise_before_any_work(elsewhere, options, message):
+def test_invalid_arguments_of_a_training_raise_an_error_before_any_work(
+    work_folder, options, message
+):
     with pytest.raises(ValueError, match=message):
         moonas.train(**options)
-    assert list(elsewhere.iterdir()) == []
+    assert list(work_folder.iterdir()) == []
 
 
-def test_trainings_of_a_run_are_checked_before_any_work(elsewhere, table):
-    run = moonas.search("digits-table", **table).folder
+def test_plan_training_checks_the_arguments_of_all_trainings(work_folder, table_options):
+    run = moonas.search("digits-table", **table_options).folder
     with pytest.raises(ValueError, match="Unknown setting 'epoch'"):
         plan_training(run, epoch=1)
     with pytest.raises(ValueError, match="tallest"):

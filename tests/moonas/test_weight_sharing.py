@@ -1,4 +1,4 @@
-"""Problems whose shared weights train during a run, with every algorithm."""
+"""Problems whose shared weights are trained during a run work with every algorithm."""
 
 import copy
 import pickle
@@ -20,22 +20,22 @@ EVERY_ALGORITHM = sorted(ALGORITHMS)
 
 
 @pytest.mark.parametrize("name", EVERY_ALGORITHM)
-def test_survivors_have_objectives_of_the_current_weights(name):
+def test_objectives_of_survivors_are_computed_with_the_current_weights(name):
     toy = Toy()
-    stale = []
+    n_outdated = []
 
     def callback(algorithm):
         live = live_individuals(algorithm)
         size = 1 + live.get("X").sum(axis=1)
         expected = np.column_stack([error_of(float(toy.evaluator.t), size), size])
-        stale.append(int((live.get("F") != expected).any(axis=1).sum()))
+        n_outdated.append(int((live.get("F") != expected).any(axis=1).sum()))
 
     run(toy, name, generations=6, callback=callback)
-    assert stale == [0] * 6
+    assert n_outdated == [0] * 6
 
 
 @pytest.mark.parametrize("name", EVERY_ALGORITHM)
-def test_training_happens_once_a_generation(name):
+def test_the_weights_are_trained_once_per_generation(name):
     toy = Toy()
     run(toy, name, generations=5)
     assert toy.evaluator.calls[0] == "warm up"
@@ -43,7 +43,7 @@ def test_training_happens_once_a_generation(name):
 
 
 @pytest.mark.parametrize("name", EVERY_ALGORITHM)
-def test_runs_with_the_same_seed_are_equal_also_on_the_same_object(name):
+def test_runs_with_the_same_seed_are_equal_even_on_the_same_problem_object(name):
     toy = Toy()
     first, second, other = run(toy, name), run(toy, name), run(Toy(), name)
     for again in (second, other):
@@ -52,7 +52,7 @@ def test_runs_with_the_same_seed_are_equal_also_on_the_same_object(name):
 
 
 @pytest.mark.parametrize("name", EVERY_ALGORITHM)
-def test_a_resumed_run_equals_an_uninterrupted_one(name, tmp_path):
+def test_a_resumed_run_equals_an_uninterrupted_run(name, tmp_path):
     def search(toy):
         return run(toy, name, generations=4)
 
@@ -61,7 +61,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(name, tmp_path):
     assert np.array_equal(resumed.pop.get("F"), straight.pop.get("F"))
 
 
-def test_two_algorithms_in_turn_do_not_influence_each_other():
+def test_a_run_does_not_affect_a_later_run_with_another_algorithm():
     toy = Toy()
     one, two = run(toy, "nsga2"), run(toy, "smsemoa")
     assert np.array_equal(one.pop.get("F"), run(Toy(), "nsga2").pop.get("F"))
@@ -69,19 +69,19 @@ def test_two_algorithms_in_turn_do_not_influence_each_other():
 
 
 @pytest.mark.parametrize("name", ["nsga3", "unsga3", "pnsga3", "spea2", "rvea", "ctaea", "moead"])
-def test_ideal_points_of_old_objectives_are_reset(name):
-    toy = Toy(broken="rising")  # errors get worse, so that an old best would stay the best
+def test_algorithms_reset_ideal_points_of_outdated_objectives(name):
+    toy = Toy(fault="rising")  # errors increase, so an outdated ideal point would be too low
 
     def callback(algorithm):
         survival = getattr(algorithm, "survival", None)
         norm = getattr(survival, "norm", None)
-        found = [
+        ideal_points = [
             getattr(norm, "ideal_point", None),
             getattr(survival, "ideal", None),
             getattr(survival, "ideal_point", None),
             getattr(algorithm, "ideal", None),
         ]
-        (ideal,) = (point for point in found if point is not None)
+        (ideal,) = (point for point in ideal_points if point is not None)
         largest = 1 + 3 * N_VAR
         assert ideal[0] >= 100 - error_of(float(toy.evaluator.t), largest)
 
@@ -95,34 +95,34 @@ def test_reevaluated_parents_count_as_evaluations():
 
 def test_training_uses_only_the_parents():
     toy = Toy()
-    seen = []
+    parents_of_generation = []
 
-    def note(algorithm):
-        seen.append({tuple(x.tolist()) for x in algorithm.pop.get("X")})
+    def callback(algorithm):
+        parents_of_generation.append({tuple(x.tolist()) for x in algorithm.pop.get("X")})
 
-    run(toy, "nsga2", generations=6, callback=note)
-    for parents, trained in zip(seen, toy.evaluator.calls[1:], strict=False):
+    run(toy, "nsga2", generations=6, callback=callback)
+    for parents, trained in zip(parents_of_generation, toy.evaluator.calls[1:], strict=False):
         assert set(trained) == parents
 
 
 def test_training_uses_the_offspring_if_the_problem_requires_it():
-    toy = Toy(everyone=True)
+    toy = Toy(train_on_offspring=True)
     run(toy, generations=3)
     assert [len(call) for call in toy.evaluator.calls[1:]] == [16, 16]
 
 
 def test_moead_is_rejected_if_training_uses_the_offspring():
     with pytest.raises(ValueError, match="MOEAD evaluates one row per call.*ParallelMOEAD"):
-        run(Toy(everyone=True), "moead")
-    run(Toy(everyone=True), "parallel-moead")
+        run(Toy(train_on_offspring=True), "moead")
+    run(Toy(train_on_offspring=True), "parallel-moead")
 
 
 def test_growth_is_the_decrease_of_the_error_per_epoch():
     toy = Toy()
-    levels = []
-    result = run(toy, generations=3, callback=lambda a: levels.append(float(toy.evaluator.t)))
+    weights = []
+    result = run(toy, generations=3, callback=lambda a: weights.append(float(toy.evaluator.t)))
     size = 1 + result.pop.get("X").sum(axis=1)
-    expected = (error_of(levels[-2], size) - error_of(levels[-1], size)) / 2  # 2 epochs
+    expected = (error_of(weights[-2], size) - error_of(weights[-1], size)) / 2  # 2 epochs
     assert np.allclose(result.pop.get("growth"), expected, rtol=1e-12)
 
 
@@ -149,7 +149,7 @@ def test_a_call_without_an_algorithm_never_trains():
     assert fresh.evaluator.calls == []
 
 
-def test_interleaving_a_second_run_raises():
+def test_a_run_cannot_continue_after_another_run_has_started():
     toy = Toy()
     one, two = (algorithm("nsga2", toy).setup(toy, ("n_gen", 5), seed=s) for s in (1, 2))
     one.next()
@@ -158,20 +158,20 @@ def test_interleaving_a_second_run_raises():
         one.next()
 
 
-def test_an_algorithm_continues_after_a_first_minimize():
+def test_an_algorithm_can_be_continued_in_a_second_call_of_minimize():
     toy = Toy()
-    half = run(toy, "nsga2", generations=3)
-    half.algorithm.termination = type(half.algorithm.termination)(6)
-    whole = minimize(toy, half.algorithm, copy_algorithm=False)
-    assert np.array_equal(whole.pop.get("F"), run(Toy(), "nsga2", generations=6).pop.get("F"))
+    first = run(toy, "nsga2", generations=3)
+    first.algorithm.termination = type(first.algorithm.termination)(6)
+    continued = minimize(toy, first.algorithm, copy_algorithm=False)
+    assert np.array_equal(continued.pop.get("F"), run(Toy(), "nsga2", generations=6).pop.get("F"))
 
 
 def interrupt_at(toy, name):
-    """Let the next call of an evaluator's method raise a KeyboardInterrupt."""
-    real = getattr(toy.evaluator, name)
+    """Make the next call of a method of the evaluator raise a ``KeyboardInterrupt``."""
+    method = getattr(toy.evaluator, name)
 
     def interrupted(*args):
-        setattr(toy.evaluator, name, real)
+        setattr(toy.evaluator, name, method)
         raise KeyboardInterrupt
 
     setattr(toy.evaluator, name, interrupted)
@@ -212,7 +212,7 @@ def test_an_evaluated_population_can_start_only_a_stationary_run():
             assert len(run(toy, start).pop) == 8
 
 
-def test_a_candidate_that_had_failed_has_zero_growth():
+def test_a_candidate_that_failed_before_the_training_has_zero_growth():
     toy = Toy()
 
     def callback(algorithm):
@@ -253,7 +253,7 @@ def test_pnsga3_uses_params_as_the_size_in_any_order_of_objectives():
         assert algorithm("pnsga3", toy).survival.size == "params"
 
 
-def test_history_shares_the_problem():
+def test_all_algorithms_of_a_history_share_the_problem_object():
     toy = Toy()
     result = run(toy, save_history=True)
     assert all(past.problem is toy for past in result.history)
@@ -269,7 +269,7 @@ def test_a_pickled_problem_does_not_include_weights():
 
 
 def test_a_failed_candidate_gets_the_worst_value_and_is_flagged():
-    toy = Toy(broken="largest")
+    toy = Toy(fault="largest")
     result = run(toy, generations=1)
     failed = result.pop.get("failed").astype(bool)
     assert failed.any() and not failed.all()
@@ -280,16 +280,16 @@ def test_a_failed_candidate_gets_the_worst_value_and_is_flagged():
 
 def test_a_search_ends_if_every_candidate_fails():
     with pytest.raises(SearchFailed, match="All 8 candidates"):
-        run(Toy(broken="all"))
+        run(Toy(fault="all"))
 
 
 def test_a_column_with_a_wrong_shape_is_rejected():
     with pytest.raises(ValueError, match=r"column 'error' with shape \(8, 1\); expected \(8,\)"):
-        run(Toy(broken="shape"))
+        run(Toy(fault="shape"))
 
 
 @pytest.mark.parametrize(
-    ("bad", "message"),
+    ("X", "message"),
     [
         (np.full((2, N_VAR), 0.5), r"x\[0, 0\] = 0.5 is not an integer"),
         (np.full((2, N_VAR), 4), r"x\[0, 0\] = 4 is out of bounds; gene 0 must be .* 0 to 3"),
@@ -299,13 +299,13 @@ def test_a_column_with_a_wrong_shape_is_rejected():
         (np.full((2, N_VAR), "a"), "Expected rows of 6 integers"),
     ],
 )
-def test_invalid_rows_are_rejected_with_advice(bad, message):
+def test_invalid_rows_raise_an_error_that_names_the_right_operators(X, message):
     with pytest.raises(ValueError, match=message) as caught:
-        Toy().evaluate(bad)
+        Toy().evaluate(X)
     assert "NSGA2(**problem.operators())" in str(caught.value)
 
 
-def test_pymoos_default_operators_are_rejected_with_advice():
+def test_pymoos_default_operators_raise_an_error_that_names_the_right_operators():
     with pytest.raises(ValueError, match=r"problem\.operators\(\)"):
         minimize(Toy(), NSGA2(pop_size=8), ("n_gen", 2), seed=1)
 
@@ -330,7 +330,7 @@ def test_column_names_that_pymoo_reserves_are_rejected(monkeypatch):
 
     names = iter(["config", "params", "growth"])
     monkeypatch.setattr(module, "Column", lambda _, *a, **k: Column(next(names), *a, **k))
-    with pytest.raises(ValueError, match=r"\['config'\] are pymoo's own"):
+    with pytest.raises(ValueError, match=r"\['config'\] are reserved by pymoo"):
         Toy(objectives=("config", "params"))
 
 

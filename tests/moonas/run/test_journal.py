@@ -96,7 +96,7 @@ def remove_setting(folder, name):
 
 
 # the objectives are a tuple in the settings and a list in run.json
-@pytest.mark.parametrize("name", ["everyone", "objectives"])
+@pytest.mark.parametrize("name", ["train_on_offspring", "objectives"])
 def test_the_recorded_value_of_a_setting_missing_from_run_json_is_the_default(tmp_path, name):
     run(journalled(tmp_path))
     remove_setting(tmp_path, name)

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from callbacks import On
+from callbacks import CallbackOf
 from searches import front_rows
 from torch.nn import functional as F
 
@@ -82,7 +82,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(run, tmp_path):
 
 def test_a_training_reports_its_progress_before_each_epoch_and_at_the_end(run):
     reports, stage = [], moonas.load_training(run, **QUICK_SETTINGS)
-    stage.callbacks.append(On(on_progress=lambda *args: reports.append(args[1:])))
+    stage.callbacks.append(CallbackOf(on_progress=lambda *args: reports.append(args[1:])))
     stage.run(seed=1)
     assert reports == [(done, 2, "epochs") for done in range(3)]
 

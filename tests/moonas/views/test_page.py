@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from reading import Read
+from reading import ParsedPage
 
 from moonas.views import page
 from moonas.views.drawing import ACCENT, INK, QUIET, apply_style, create_figure
@@ -63,7 +63,7 @@ def test_all_texts_on_a_page_are_escaped():
         page.picture(figure, SPECIAL_TEXT, [page.Point(axes, 0.5, 0.5, SPECIAL_TEXT)]),
         page.image(b"", SPECIAL_TEXT),
     ]
-    read = Read(page.page(SPECIAL_TEXT, SPECIAL_TEXT, *sections))
+    read = ParsedPage(page.page(SPECIAL_TEXT, SPECIAL_TEXT, *sections))
     assert read.words("script") == [page.SCRIPT.strip()]
     for name in ("title", "h1", "h2", "h3", "text"):
         assert SPECIAL_TEXT in read.words(name), name
@@ -139,7 +139,7 @@ def test_a_page_has_no_external_references():
     )  # neither http:// nor //host
     assert "@import" not in text
     assert set(re.findall(r"url\((.)", text)) == {"#"}
-    read = Read(text)
+    read = ParsedPage(text)
     reference_keys = ("src", "href", "xlink:href", "srcset", "data", "action")
     references = [a[key] for _, a, _ in read.elements for key in reference_keys if key in a]
     assert references and all(
@@ -150,7 +150,7 @@ def test_a_page_has_no_external_references():
 
 
 def test_a_page_declares_a_content_security_policy_a_viewport_and_an_encoding():
-    meta_tags = Read(make_page()).attributes("meta")
+    meta_tags = ParsedPage(make_page()).attributes("meta")
     policy = next(
         a["content"] for a in meta_tags if a.get("http-equiv") == "Content-Security-Policy"
     )
@@ -162,11 +162,11 @@ def test_a_page_declares_a_content_security_policy_a_viewport_and_an_encoding():
 
 
 def test_a_row_of_a_page_has_one_cell_per_nonempty_part():
-    read = Read(page.row(page.paragraph("a"), "", page.paragraph("b")))
+    read = ParsedPage(page.row(page.paragraph("a"), "", page.paragraph("b")))
     assert [name for name, _, _ in read.elements] == ["div", "div", "p", "div", "p"]
 
 
 def test_an_image_is_embedded_in_the_page():
     data = bytes(range(256))
-    (attributes,) = Read(page.image(data, "all bytes")).attributes("img")
+    (attributes,) = ParsedPage(page.image(data, "all bytes")).attributes("img")
     assert base64.b64decode(attributes["src"].partition("base64,")[2]) == data

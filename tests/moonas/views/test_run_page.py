@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from moonas.problems.nasbench201 import space
 from PIL import Image
-from reading import Read
+from reading import ParsedPage
 from searches import front_rows
 from tables201 import score, write_table
 from toy import Toy
@@ -116,7 +116,7 @@ def test_moonas_show_prints_the_path_of_the_report(run):
 
 def test_each_row_of_the_front_has_a_point_with_a_tooltip(run):
     rows = front_rows(run.folder)
-    tips = [a["data-tip"].splitlines() for a in Read(run.text).attributes("circle")]
+    tips = [a["data-tip"].splitlines() for a in ParsedPage(run.text).attributes("circle")]
     assert len(tips) == len(rows) > 1
     for tip, row in zip(tips, rows, strict=True):
         assert tip[-1] == row["description"]
@@ -125,9 +125,9 @@ def test_each_row_of_the_front_has_a_point_with_a_tooltip(run):
 
 
 def test_the_table_contains_the_front_and_marks_the_picked_row(run):
-    rows, read = front_rows(run.folder), Read(run.text)
+    rows, read = front_rows(run.folder), ParsedPage(run.text)
     table = run.text[run.text.index("<table>") : run.text.index("</table>")]
-    lines = [Read(line).words("td") for line in table.split("<tr")[2:]]
+    lines = [ParsedPage(line).words("td") for line in table.split("<tr")[2:]]
     assert [(line[0], line[-1]) for line in lines] == [
         (str(i), row["description"]) for i, row in enumerate(rows)
     ]
@@ -166,7 +166,7 @@ def figure_of(text, caption):
 
 def marker_positions(svg, style):
     """Return the (n, 2) positions of the markers with a style."""
-    uses = (a for a in Read(svg).attributes("use") if style in a.get("style", ""))
+    uses = (a for a in ParsedPage(svg).attributes("use") if style in a.get("style", ""))
     return np.array([[float(a["x"]), float(a["y"])] for a in uses])
 
 
@@ -264,11 +264,11 @@ def test_the_report_of_a_run_in_progress_shows_the_results_recorded_so_far(
     calls = recorded_scores(folder)
     front = nondominated_genes(calls[-1] if name == "cars" else itertools.chain(*calls))
     problem, _ = problem_of(folder)
-    tips = [a["data-tip"] for a in Read(text).attributes("circle")]
+    tips = [a["data-tip"] for a in ParsedPage(text).attributes("circle")]
     words = [str(problem.decode(np.array(x))) for x in front]
     assert sorted(tip.splitlines()[-1] for tip in tips) == sorted(words)
     assert f"{lines} recorded calls" in text and "the search is still running" in text
-    assert "marked" not in {a.get("class") for a in Read(text).attributes("tr")}
+    assert "marked" not in {a.get("class") for a in ParsedPage(text).attributes("tr")}
     assert (folder / "hypervolume.png").read_bytes().startswith(PNG)
     assert not (folder / "front.csv").exists()
 
@@ -281,7 +281,7 @@ def test_a_candidate_that_is_evaluated_twice_has_one_point_in_the_report(table, 
     for _ in range(2):
         problem.journal.call("score", {"x": X.tolist()}, lambda: scored)
     problem.journal.close()
-    assert len(Read(show(tmp_path).read_text()).of("circle")) == 3
+    assert len(ParsedPage(show(tmp_path).read_text()).of("circle")) == 3
 
 
 def start_stage(folder, name, **options):
@@ -298,7 +298,7 @@ def test_the_report_of_a_task_is_about_its_last_started_stage(tmp_path, tiny_of)
         start_stage(tmp_path / name, name, device="cpu", **options)
         path = show(tmp_path)
         assert path == tmp_path / name / "report.html"
-        assert Read(path.read_text()).words("h1") == [name]
+        assert ParsedPage(path.read_text()).words("h1") == [name]
     assert "No candidate has been evaluated yet." in path.read_text()
 
 
@@ -327,7 +327,7 @@ def test_the_report_of_a_training_stage_contains_images_times_and_settings(cell_
     for i in range(30):
         color = (8 * i, 0, 0)
         Image.new("RGB", (2, 2), color).save(cell_search / f"images-{i:03d}.png")
-    read = Read(show(cell_search).read_text())
+    read = ParsedPage(show(cell_search).read_text())
     assert read.words("h1") == ["eg-darts-cells"]
     assert read.words("h2") == ["Images", "Time", "Settings"]
     cells = read.words("td")

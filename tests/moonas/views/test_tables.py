@@ -4,7 +4,7 @@ import dataclasses
 import io
 
 import pytest
-from reading import Read
+from reading import ParsedPage
 from rich.console import Console
 from toy import Toy
 
@@ -86,14 +86,16 @@ def test_html_tables_have_column_classes_marked_rows_and_escaped_text():
     ],
 )
 def test_the_class_of_an_html_column_depends_on_its_content(kind, texts):
-    read = Read(to_html(Table(["first", "second"], [["a word", text] for text in texts])))
+    read = ParsedPage(to_html(Table(["first", "second"], [["a word", text] for text in texts])))
     assert [a["class"] for a in read.attributes("td")] == ["words", kind] * len(texts)
     assert read.attributes("th")[1]["class"] == kind
     assert read.words("td") == [text for pair in texts for text in ("a word", pair)]
 
 
 def test_only_marked_rows_of_html_tables_have_a_class():
-    rows = Read(to_html(Table(["n"], [[str(i)] for i in range(4)], marked=(1, 3)))).attributes("tr")
+    rows = ParsedPage(
+        to_html(Table(["n"], [[str(i)] for i in range(4)], marked=(1, 3)))
+    ).attributes("tr")
     assert [a.get("class") for a in rows] == [None, None, "marked", None, "marked"]
 
 

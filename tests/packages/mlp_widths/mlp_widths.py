@@ -1,4 +1,4 @@
-"""Widths of a multi-layer perceptron on digits, by error and params."""
+"""Search for the layer widths of a multi-layer perceptron."""
 
 from dataclasses import dataclass
 
@@ -16,14 +16,14 @@ LAYERS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(ProxySettings):
-    """Settings of a search for widths."""
+    """Settings of a search for layer widths."""
 
-    population: int = setting(8, "architectures that survive a generation", least=1)
-    generations: int = setting(5, "generations to run", least=1)
+    population: int = setting(8, "number of architectures that survive each generation", least=1)
+    generations: int = setting(5, "number of generations to run", least=1)
 
 
 class MLPWidths(ClassifierProblem):
-    """Widths of the hidden layers; each candidate is trained from scratch."""
+    """The genes select the widths of the hidden layers; each candidate is trained from scratch."""
 
     architecture_title = "widths of the hidden layers"
 
