@@ -1,14 +1,14 @@
-"""The tasks that moonas includes, one package each.
+"""The problems and training stages that moonas includes; each task is a package.
 
-Importing this package imports neither the tasks nor torch nor pymoo.
+Importing this package does not import these packages, torch or pymoo.
 """
 
 from moonas.registry import ProblemEntry, StageEntry
 
-CLASSIFIER = dict(
+CLASSIFIER_OPTIONS = dict(
     training="moonas.training.from_scratch", training_settings="moonas.training.settings:Settings"
 )
-GAN = dict(
+GAN_OPTIONS = dict(
     task="eagan",
     cost="5 minutes",
     training="moonas.problems.eagan.final_training",
@@ -20,21 +20,21 @@ PROBLEMS = {
         "cells of a DARTS supernet, searched while it trains (CARS, CVPR 2020)",
         settings="moonas.problems.cars.settings:Settings",
         cost="2 minutes",
-        **CLASSIFIER,
+        **CLASSIFIER_OPTIONS,
     ),
     "nsganet": ProblemEntry(
         "moonas.problems.nsganet.problem",
         "normal and reduction blocks, trained from scratch (NSGANetV1, TEVC 2020)",
         settings="moonas.problems.nsganet.settings:Settings",
         cost="4 minutes",
-        **CLASSIFIER,
+        **CLASSIFIER_OPTIONS,
     ),
     "nsganet-macro": ProblemEntry(
         "moonas.problems.nsganet_macro.problem",
         "connections of a whole network, for adversarial robustness (NSGA-Net, GECCO 2019)",
         settings="moonas.problems.nsganet_macro.settings:Settings",
         cost="2 minutes",
-        **CLASSIFIER,
+        **CLASSIFIER_OPTIONS,
     ),
     "eg-darts-cells": StageEntry(
         "moonas.problems.eg_darts.cell_search",
@@ -48,19 +48,19 @@ PROBLEMS = {
         "depth and width of a network of given cells, stage 2 of EG-DARTS (Zhang et al.)",
         settings="moonas.problems.eg_darts.settings:NetworkSettings",
         cost="12 minutes",
-        **CLASSIFIER,
+        **CLASSIFIER_OPTIONS,
     ),
     "eagan-generator": ProblemEntry(
         "moonas.problems.eagan.generator_problem",
         "generators against one discriminator, stage 1 of EAGAN (ECCV 2022)",
         settings="moonas.problems.eagan.settings:GeneratorSettings",
-        **GAN,
+        **GAN_OPTIONS,
     ),
     "eagan-discriminator": ProblemEntry(
         "moonas.problems.eagan.discriminator_problem",
         "discriminators, each with a copy of the best generator, stage 2 of EAGAN (ECCV 2022)",
         settings="moonas.problems.eagan.settings:DiscriminatorSettings",
-        **GAN,
+        **GAN_OPTIONS,
     ),
     "cyclegan-pretraining": StageEntry(
         "moonas.problems.cyclegan_pruning.pretraining",
@@ -82,13 +82,13 @@ PROBLEMS = {
         "1,350 small networks, trained in advance and looked up in a table",
         settings="moonas.problems.digits_table.settings:Settings",
         cost="1 second",
-        **CLASSIFIER,
+        **CLASSIFIER_OPTIONS,
     ),
     "nasbench201": ProblemEntry(
         "moonas.problems.nasbench201.problem",
         "cells of NAS-Bench-201, looked up in a table that you provide (ICLR 2020)",
         settings="moonas.problems.nasbench201.settings:Settings",
         cost="1 second",
-        **CLASSIFIER,
+        **CLASSIFIER_OPTIONS,
     ),
 }

@@ -1,1 +1,1 @@
-"""EG-DARTS: cells by enhanced gradient, then depth and width of their network."""
+"""EG-DARTS: a gradient-based search for cells, then a search for network depth and width."""

@@ -1,10 +1,10 @@
 """Stage 1 of EG-DARTS: a gradient-based search for cells (sections III-B, III-C and IV-C).
 
 As in P-DARTS, the search has several periods, each with a new network and new architecture
-parameters. From period to period the network gets deeper, and the strongest candidates of each edge
-remain, until each edge has one operation. At the start of a period only the weights train. Later,
-each step of the weights on a training batch follows a step of the architecture parameters on a
-validation batch.
+parameters. The network is deeper in each period than in the previous one, and each edge keeps fewer
+candidate operations, until it has one. At the start of a period only the weights are updated.
+Later, an update of the architecture parameters on a validation batch precedes each weight update on
+a training batch.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ from . import cell_space, drawing
 from .relaxation import Relaxation
 from .settings import CellSettings
 
-FILE = "cells.json"
+CELLS_FILE = "cells.json"
 
 
 def build(**options: Any) -> CellSearch:
-    """Return the search for cells; ``options`` are fields of :class:`CellSettings`."""
+    """Return a search for cells; ``options`` are fields of :class:`CellSettings`."""
     return CellSearch(CellSettings(**options))
 
 
 def read_cells(folder: str | Path) -> Cells:
-    """Read the cells that a run of this stage wrote.
+    """Read the cells that a run of stage 1 wrote.
 
     Args:
-        folder: run folder.
+        folder: run folder of stage 1.
 
     Raises:
-        ValueError: there is no file of cells, or it is damaged.
+        ValueError: ``cells.json`` is missing or damaged.
     """
 
     def parse(content: Mapping[str, Any]) -> Cells:
         return cell_space.cells_from_text(content["cells"])
 
-    cells: Cells = read_stage_result(folder, FILE, "eg-darts-cells", parse)
+    cells: Cells = read_stage_result(folder, CELLS_FILE, "eg-darts-cells", parse)
     return cells
 
 
@@ -57,11 +57,8 @@ class CellSearchResult:
 
     Args:
         cells: cells derived from the architecture parameters.
-        epochs: report of each epoch, a dict with ``period``, ``epoch``, ``loss``, ``error`` (of the
-            relaxed network on the validation set in %; 100 minus AUROC if images have several
-            labels), ``complexity`` (expected number of parameters at the end of the epoch), and the
-            arrays ``complexities``, ``losses``, ``phis`` and ``reds`` with one number per
-            architecture step; see :meth:`.relaxation.Relaxation.train`.
+        epochs: one dict per epoch, with ``period`` and ``epoch`` (numbers from 0) and the entries
+            that :meth:`.relaxation.Relaxation.train` returns.
     """
 
     cells: Cells
@@ -69,7 +66,7 @@ class CellSearchResult:
 
 
 class CellSearch(TrainingStage):
-    """First stage of EG-DARTS; ``run(seed)`` returns a :class:`CellSearchResult`.
+    """Stage 1 of EG-DARTS; ``run(seed)`` returns a :class:`CellSearchResult`.
 
     Args:
         settings: settings of the search.
@@ -91,13 +88,13 @@ class CellSearch(TrainingStage):
         )
 
     def run(self, seed: int) -> CellSearchResult:
-        """Search for cells, or resume from the journal.
+        """Search for cells; resume if the journal contains an interrupted search.
 
         Args:
             seed: seed of the run.
 
         Raises:
-            SearchFailed: the network diverges.
+            SearchFailed: the proxy network diverges.
         """
         s = self.settings
         self.begin(seed)
@@ -125,10 +122,10 @@ class CellSearch(TrainingStage):
         return CellSearchResult(cells, epochs)
 
     def report(self, result: CellSearchResult, folder: Path) -> list[str]:
-        """Write cells.json and cells.png; return the lines to print."""
+        """Write ``cells.json`` and ``cells.png`` to a folder; return the lines to print."""
         cells = result.cells
         genotype = {"normal": cells.normal, "reduce": cells.reduction}
-        write_json(folder / FILE, {"cells": cells.text} | genotype)
+        write_json(folder / CELLS_FILE, {"cells": cells.text} | genotype)
         drawing.draw_search(result, folder / "cells.png")
         return [f"Normal cell / reduction cell: {cells}"]
 

@@ -1,4 +1,4 @@
-"""A picture of the cells that a search found, and of the course of the search."""
+"""A figure that shows the cells that stage 1 found and the course of the search."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def draw_search(result: CellSearchResult, path: Path) -> None:
-    """Draw both cells, and loss and complexity by architecture step.
+    """Draw both cells, and plot loss and complexity over architecture steps.
 
     Args:
-        result: result of the search.
+        result: result of stage 1.
         path: path of the PNG file.
     """
     figure = Figure(figsize=(11, 8), layout="constrained")
@@ -37,15 +37,15 @@ def draw_search(result: CellSearchResult, path: Path) -> None:
         columns["complexities"][periods == period] = 100 * (size / size[0] - 1)
     steps, red = np.arange(len(periods)), columns["reds"].astype(bool)
     for axes, name, title in (
-        (loss_axes, "losses", "validation loss per batch"),
-        (size_axes, "complexities", "change of expected parameters within a period (%)"),
+        (loss_axes, "losses", "validation loss of each batch"),
+        (size_axes, "complexities", "change of the expected number of parameters in a period (%)"),
     ):
         axes.scatter(steps[~red], columns[name][~red], s=9, color=QUIET, label="black gradient")
         axes.scatter(steps[red], columns[name][red], s=9, color=ACCENT, label="red gradient")
         for change in np.flatnonzero(np.diff(periods)):
             axes.axvline(change + 0.5, color=INK, lw=0.8, ls=":")
         axes.set_title(title, color=INK, loc="left")
-        axes.set_xlabel("architecture step (dotted: start of a period)", color=INK)
+        axes.set_xlabel("architecture step (dotted line: start of a period)", color=INK)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     loss_axes.set_yscale("log")

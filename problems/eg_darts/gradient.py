@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-DISPLACEMENT = 0.01  # norm of the displacement in the finite difference (text below eq. 4)
+DISPLACEMENT = 0.01  # norm of the displacement of the weights in eq. 4 (text below eq. 4)
 
-Loss = Callable[[], Tensor]  # returns a 0-dimensional loss
+Loss = Callable[[], Tensor]  # function that computes a 0-dimensional loss
 
 
 def first_order(validation_loss: Loss, alphas: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the validation loss and its gradient for fixed weights.
+    """Return the validation loss and its gradient with respect to ``alphas``, for fixed weights.
 
     Args:
         validation_loss: function that returns a 0-dimensional loss that depends on ``alphas``.
@@ -36,20 +36,21 @@ def second_order(
     alphas: Tensor,
     learning_rate: float,
 ) -> tuple[Tensor, Tensor]:
-    """Return the validation loss after one step of the weights, and its gradient (eq. 4).
+    """Return the validation loss after one weight update, and its gradient for ``alphas`` (eq. 4).
 
-    The paper uses the letter epsilon both for the learning rate of the step, which multiplies the
-    finite difference, and for the displacement within it. They are different numbers (DARTS,
-    eq. 8): here the learning rate multiplies the difference of two gradients, which is divided by
-    twice the displacement.
+    The paper uses the letter epsilon both for the learning rate of the weight update, which
+    multiplies the finite difference, and for the displacement of the weights in the finite
+    difference. They are different numbers (DARTS, eq. 8): here the difference of two gradients is
+    multiplied by the learning rate and divided by twice the displacement.
 
     Args:
         validation_loss: function that returns a 0-dimensional loss that depends on ``alphas`` and
             ``weights``.
-        training_loss: the same for the training images.
-        weights: parameters of the network; they are restored to the same bits.
+        training_loss: function that returns the loss of training images, which depends on the same
+            tensors.
+        weights: parameters of the network; the function restores their exact values.
         alphas: architecture parameters, which require a gradient.
-        learning_rate: learning rate of the step.
+        learning_rate: learning rate of the weight update.
 
     Returns:
         Loss and gradient, both detached.
@@ -64,17 +65,19 @@ def second_order(
         if norm == 0:  # the validation loss does not depend on the weights
             return loss.detach(), gradient
         epsilon = DISPLACEMENT / norm
-        sides = []
+        shifted_gradients = []
         for sign in (1, -1):
             _displace(weights, before, validation_gradients, sign * epsilon)
-            sides += _gradients(training_loss(), [alphas])
-        return loss.detach(), gradient - learning_rate * (sides[0] - sides[1]) / (2 * epsilon)
+            shifted_gradients += _gradients(training_loss(), [alphas])
+        return loss.detach(), gradient - learning_rate * (
+            shifted_gradients[0] - shifted_gradients[1]
+        ) / (2 * epsilon)
     finally:
         _displace(weights, before, before, 0)
 
 
 def _gradients(loss: Tensor, tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Return the gradients of a loss; zeros for tensors that it does not depend on."""
+    """Return the gradient of a loss for each tensor; zeros if the loss does not depend on it."""
     gradients = torch.autograd.grad(loss, tensors, allow_unused=True)
     return [
         torch.zeros_like(t) if g is None else g for t, g in zip(tensors, gradients, strict=True)
@@ -88,17 +91,17 @@ def _displace(
     direction: Sequence[Tensor],
     length: float,
 ) -> None:
-    """Set weights to ``start + length * direction``, or to the bits of ``start`` if length is 0."""
+    """Set weights to ``start + length * direction``; exactly to ``start`` if length is 0."""
     for w, s, d in zip(weights, start, direction, strict=True):
         w.copy_(s if length == 0 else s + length * d)
 
 
 def slope(complexities: Sequence[float], losses: Sequence[float]) -> float:
-    """Return theta_1 of eq. 6: the least-squares slope of loss over complexity.
+    """Return theta_1 of eq. 6: the slope of the least-squares line of loss over complexity.
 
     Args:
-        complexities: (m,) complexities of the last m steps.
-        losses: (m,) losses of the same steps.
+        complexities: (m,) complexities of the last m architecture steps.
+        losses: (m,) validation losses of the same steps.
 
     Returns:
         The slope; NaN for fewer than two steps or equal complexities.
@@ -106,7 +109,7 @@ def slope(complexities: Sequence[float], losses: Sequence[float]) -> float:
     x, y = np.asarray(complexities, float), np.asarray(losses, float)
     if len(x) < 2 or np.ptp(x) == 0:
         return math.nan
-    x, y = x - x.mean(), y - y.mean()  # equals eq. 6, in which large x cancel
+    x, y = x - x.mean(), y - y.mean()  # equals eq. 6, which is inaccurate for large x
     return float(x @ y / (x @ x))
 
 
@@ -117,27 +120,28 @@ def enhancement(
 
     The implementation deviates from the printed formulas:
 
-    - Eq. 7 divides complexity by loss, but its result is compared with theta_1, which is loss over
-      complexity. Here both are loss over complexity, so that the units agree in this comparison
-      and in the ratio of eq. 9.
-    - Eqs. 7 and 10 describe a step by a ratio, whose sign is the same whether loss and complexity
-      both fall or both rise. Here a gradient is red only if complexity has fallen, as in the text
-      below eq. 6: "in the direction of low network complexity". That text continues with high
-      loss, which contradicts figure 1 and the aim of the method.
-    - If theta_1 > 0, the first line of eq. 10 makes slopes between 0 and theta_1 red, and the
-      second line makes them black. Here they are red, because loss and complexity have both fallen.
+    - Eq. 7 divides the change of the complexity by the change of the loss, but eq. 10 compares the
+      result with theta_1, the change of the loss divided by the change of the complexity. Here
+      both slopes have the unit of theta_1, as eqs. 9 and 10 require.
+    - Eqs. 7 and 10 describe a step by its slope, which is positive both if loss and complexity fell
+      and if both rose. Here a gradient is red only if the complexity fell, as in the text below
+      eq. 6: "in the direction of low network complexity". That text also favors high loss, which
+      contradicts figure 1 and the aim of the method.
+    - If theta_1 > 0, the first line of eq. 10 makes a gradient red if the slope of the step is
+      between 0 and theta_1, and the second line makes the same gradient black. Here it is red if
+      the complexity fell, because then the loss fell as well.
     - Eq. 9 divides by theta_1, which is usually negative, so the gradient would shrink or change
-      its sign. Here eq. 9 divides by the absolute value.
-    - Phi has an upper limit. It is 0 if theta_1 is undefined: for fewer than two steps, or for
-      steps of equal complexity. Phi equals the limit if theta_1 = 0.
+      its sign. Here eq. 9 divides by the absolute value of theta_1.
+    - Phi has an upper limit. Phi is 0 if theta_1 is undefined: for fewer than two steps, or for
+      steps of equal complexity. Phi equals the limit if theta_1 = 0 and the loss fell.
 
     Args:
-        complexities: (m,) complexities of the last m steps, the newest last.
-        losses: (m,) losses of the same steps.
+        complexities: (m,) complexities of the last m architecture steps, the newest last.
+        losses: (m,) validation losses of the same steps.
         limit: largest Phi, at least 0.
 
     Returns:
-        Phi, and whether the gradient is red.
+        Phi, and whether the gradient is red; Phi is 0 if it is not red.
     """
     theta_1 = slope(complexities, losses)
     if math.isnan(theta_1):

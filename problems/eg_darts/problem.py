@@ -27,7 +27,7 @@ from ..cars import zoo
 from . import cell_space
 from .cell_search import read_cells
 from .settings import DEFAULT_CELLS, NetworkSettings
-from .space import N_STAGES, Architecture, Space
+from .space import N_LEVELS, Architecture, Space
 
 
 def build(**options: Any) -> EGDarts:
@@ -40,14 +40,14 @@ def build(**options: Any) -> EGDarts:
 
 
 def find_cells(text: str | None) -> Cells:
-    """Return the cells that a text describes.
+    """Return published cells by name, or the cells that a text describes.
 
     Args:
-        text: name of published cells, or edges for :func:`.cell_space.cells_from_text`; P-DARTS's
-            cells by default.
+        text: name of published cells, or a text for :func:`.cell_space.cells_from_text`; None for
+            the cells of P-DARTS.
 
     Raises:
-        ValueError: the text is neither.
+        ValueError: the text is neither a name nor a description of cells.
     """
     published = zoo.architectures()
     text = text or DEFAULT_CELLS
@@ -60,7 +60,7 @@ def find_cells(text: str | None) -> Cells:
 
 
 class EGDarts(ClassifierProblem):
-    """Search for depth and width of networks, by the error of proxies and by size.
+    """Search for the depth and width of networks with low validation error and few parameters.
 
     Args:
         settings: settings of the search.
@@ -71,7 +71,7 @@ class EGDarts(ClassifierProblem):
 
     settings: NetworkSettings
     space: Space
-    architecture_title = "channels and cells of the three stages"
+    architecture_title = "channels and cells of the three resolution levels"
 
     def __init__(self, settings: NetworkSettings) -> None:
         s = settings
@@ -82,7 +82,7 @@ class EGDarts(ClassifierProblem):
 
     @property
     def edges(self) -> tuple[tuple[Edge, ...], tuple[Edge, ...]]:
-        """Edges of the normal and of the reduction cell."""
+        """Edges of the normal cell and edges of the reduction cell."""
         return self.cells.normal, self.cells.reduction
 
     def count(self, candidates: Candidates) -> np.ndarray:
@@ -97,12 +97,12 @@ class EGDarts(ClassifierProblem):
         return np.array(counts)
 
     def _shape(self, architecture: Architecture) -> dict[str, Any]:
-        """Return the keyword arguments of the network of an architecture."""
+        """Return the keyword arguments that build the network of an architecture."""
         layout = staged_layout(architecture.widths, architecture.depths)
         return self.image_shape | dict(layout=layout)
 
     def parts(self, architecture: Any) -> list[Part]:
-        """Return the parts of a network, whose latencies in a table add up to its latency."""
+        """Return the parts of a network; their latencies add up to the latency of the network."""
         return network_parts(*self.edges, **self._shape(architecture))
 
     def operators(self) -> dict[str, Any]:
@@ -116,11 +116,11 @@ class EGDarts(ClassifierProblem):
         )
 
     def algorithm(self) -> Algorithm:
-        """Return NSGA-II whose tournaments compare rank, then crowding distance (algorithm 1)."""
+        """Return NSGA-II with tournaments by rank, then by crowding distance (algorithm 1)."""
         return nsga2_by_rank(self)
 
     def after_search(self, row: Row) -> list[str]:
-        """Train the picked network from scratch on the whole training set and test it."""
+        """Train the picked network from scratch on the whole training set, and test it."""
         s = self.settings
         if not s.final_epochs:
             return []
@@ -132,7 +132,7 @@ class EGDarts(ClassifierProblem):
                 final=True,
                 on_epoch=lambda done: self.callbacks.on_progress(phase, done, total, "epochs"),
             )
-            assert self.session.seed is not None, "the search has begun"
+            assert self.session.seed is not None, "the search has set the seed"
             final.begin(self.session.seed)
             columns: dict[str, Any] = final.score(self.candidates([row.architecture]))
             return columns
@@ -150,7 +150,7 @@ class EGDarts(ClassifierProblem):
         ]
 
     def network(self, architecture: Any, **shape: Any) -> CellNetwork:
-        """Return the stand-alone network of an architecture, untrained."""
+        """Return the untrained stand-alone network of an architecture."""
         return CellNetwork(*self.edges, **self._shape(architecture) | shape)
 
     def graphs(self, architecture: Any) -> list[Graph]:
@@ -158,17 +158,17 @@ class EGDarts(ClassifierProblem):
         return self.cells.graphs()
 
     def operations(self) -> list[Part]:
-        """Return every part at every shape that it can have in a network of the space.
+        """Return every part in every shape that it can have in a network of the search space.
 
-        A part depends on the widths of at most two stages, and on whether a stage has one, two or
-        more cells.
+        The shape of a part depends on the widths of at most two successive resolution levels, and
+        on whether a level has one, two or more normal cells.
         """
         fewest, most = self.space.cells
         depths = range(fewest, min(most, fewest + 2) + 1)
         architectures = (
             Architecture(widths, stage_depths)
             for widths in self.space.neighboring_widths()
-            for stage_depths in product(depths, repeat=N_STAGES)
+            for stage_depths in product(depths, repeat=N_LEVELS)
         )
         parts = (p for a in architectures for p in self.parts(a))
         return list(dict.fromkeys(parts))

@@ -1,4 +1,4 @@
-"""Bilevel training of relaxed cells: steps of weights and alphas alternate (section III)."""
+"""Bilevel training of relaxed cells: updates of weights and of alphas alternate (section III)."""
 
 from __future__ import annotations
 
@@ -35,25 +35,28 @@ from .relaxed_network import RelaxedNetwork
 if TYPE_CHECKING:
     from .cell_search import CellSearch
 
-BETAS = (0.5, 0.999)  # of Adam for architecture parameters (P-DARTS)
-DROPOUT_DECAY = 0.2  # decay of the exponent per epoch (released code of P-DARTS)
+ADAM_BETAS = (0.5, 0.999)  # for architecture parameters (P-DARTS)
+DROPOUT_DECAY = 0.2  # the rate is multiplied by exp(-0.2) per epoch (released code of P-DARTS)
 ADVICE = "Lower learning_rate or alpha_learning_rate."
 
 
 class Relaxation:
-    """Weights and architecture parameters of one period, and their training.
+    """The proxy network and the architecture parameters of one period, and their training.
 
     Args:
-        search: stage that runs the training.
+        search: the search for cells, whose settings and data set this training uses.
         seed: seed of the run.
 
     Attributes:
         net: proxy network of the period.
         alphas: (2, 14, k) architecture parameters.
-        params: (2, 14, k) number of parameters of each candidate over all cells of its kind.
-        history: complexity and loss of the last architecture steps, at most ``history`` of them.
-        unseen: indices of the validation images that the current shuffle has left.
-        steps: complexity, loss, Phi and redness of each architecture step of the current epoch.
+        params: (2, 14, k) number of parameters of each candidate, summed over all normal cells or
+            over all reduction cells of the proxy network.
+        history: complexity and validation loss of the last architecture steps; its length is at
+            most the setting ``history``.
+        unseen: indices of the validation images that have not been used since the last shuffle.
+        steps: complexity, validation loss, Phi, and whether the gradient was red, of each
+            architecture step of the current epoch.
     """
 
     def __init__(self, search: CellSearch, seed: int) -> None:
@@ -67,7 +70,7 @@ class Relaxation:
 
         Args:
             period: number of the period, from 0.
-            candidates: (2, 14, k) ints.
+            candidates: candidates of each edge, (2, 14, k) ints.
         """
         s = self.settings
         self.period, self.epoch = period, 0
@@ -87,27 +90,28 @@ class Relaxation:
         self.alpha_optimizer: torch.optim.Optimizer
         if s.alpha_optimizer == "adam":
             self.alpha_optimizer = torch.optim.Adam(
-                [self.alphas], lr=lr, betas=BETAS, weight_decay=weight_decay
+                [self.alphas], lr=lr, betas=ADAM_BETAS, weight_decay=weight_decay
             )
         else:
             self.alpha_optimizer = torch.optim.SGD([self.alphas], lr=lr, weight_decay=weight_decay)
         costs = CellCosts(cell_space.OPERATIONS, layers=s.layers[period], **self.shape)
-        params = costs.table[..., 0][:, cell_space.STATE_OF]  # (2, 14, 12), summed over all cells
+        params = costs.table[..., 0][:, cell_space.EDGE_STATES]  # (2, 14, 12), sums over cells
         self.params = np.take_along_axis(params, candidates, axis=-1)
         self.history: deque[tuple[float, float]] = deque(maxlen=s.history)
         self.unseen = torch.empty(0, dtype=torch.int64)
         self.steps: list[tuple[float, float, float, bool]] = []
 
     def shares(self) -> Tensor:
-        """Return the shares of the candidates, (2, 14, k), by eq. 2."""
+        """Return the shares of the candidates of each edge, (2, 14, k) (eq. 2)."""
         return self.alphas.softmax(-1)
 
     def complexity(self) -> float:
-        """Return the expected number of parameters of the edges of all cells under the shares.
+        """Return the expected number of parameters of all edges, under the current shares.
 
-        The paper does not define the complexity of a relaxed cell. This is the mean number of
-        trainable parameters over networks whose edges sample one operation each, with the
-        normalizations of the derived network.
+        The paper does not define the complexity of a relaxed cell. Here it is the expected number
+        of trainable parameters of a network in which each edge samples one candidate according to
+        the shares. It includes the parameters of the normalizations in the derived network, which
+        have no parameters in the proxy network.
         """
         return float((self.shares().detach().cpu().double().numpy() * self.params).sum())
 
@@ -115,19 +119,27 @@ class Relaxation:
         """Train for one epoch.
 
         Returns:
-            A dict with loss, steps and skipped of the weights; error, complexity and alphas at the
-            end of the epoch; and complexities, losses, phis and reds, one number per architecture
-            step.
+            A dict with these entries:
+
+            - ``loss``, ``steps`` and ``skipped``: mean training loss, number of weight updates,
+              and number of skipped weight updates;
+            - ``error``: error of the proxy network on the validation set in %, at the end of the
+              epoch; 100 minus AUROC if images have several labels;
+            - ``complexity``: expected number of parameters, at the end of the epoch;
+            - ``alphas``: (2, 14, k) architecture parameters, at the end of the epoch;
+            - ``complexities``, ``losses``, ``phis`` and ``reds``: arrays with one number per
+              architecture step: the complexity before the step, the validation loss, Phi, and 1 if
+              the gradient was red, else 0.
 
         Raises:
-            SearchFailed: no step had a finite loss, or the network diverged.
+            SearchFailed: no weight update had a finite loss, or the network diverged.
         """
         s = self.settings
         self.net.skip_dropout = skip_dropout(
             s.skip_dropout[self.period], self.epoch, s.weight_epochs, s.epochs
         )
         self.steps = []
-        assert self.images.train is not None  # loaded
+        assert self.images.train is not None, "the constructor loads the images"
         with repeatable(s.threads):
             report = train_epochs(
                 self.net,
@@ -162,10 +174,10 @@ class Relaxation:
         } | {name: np.array(c, float) for name, c in zip(names, columns, strict=True)}
 
     def _architecture_step(self, images: Tensor, labels: Tensor) -> None:
-        """Update the architecture parameters, before the weights' step on the same batch.
+        """Update the architecture parameters, before the weight update on a training batch.
 
         Args:
-            images: batch of training images, which only the second-order gradient uses.
+            images: the training batch, which only the second-order gradient uses.
             labels: labels of these images.
         """
         s, loss_of = self.settings, self.images.loss
@@ -173,7 +185,7 @@ class Relaxation:
         dropout = self.rngs["dropout"].get_state()
 
         def loss(batch: tuple[Tensor, Tensor]) -> Tensor:
-            self.rngs["dropout"].set_state(dropout)  # all losses of a step share a dropout mask
+            self.rngs["dropout"].set_state(dropout)  # all losses of a step use the same mask
             value: Tensor = loss_of(self.net(batch[0], self.shares()), batch[1])
             return value
 
@@ -197,11 +209,11 @@ class Relaxation:
         self.alpha_optimizer.step()
 
     def _validation_batch(self) -> tuple[Tensor, Tensor]:
-        """Return a batch of validation images and their labels, drawn without replacement.
+        """Return a batch of validation images and their labels, sampled without replacement.
 
-        The images are shuffled again once fewer than a batch are left.
+        The images are shuffled again when fewer images than a batch are left.
         """
-        assert self.images.validation is not None  # loaded
+        assert self.images.validation is not None, "the constructor loads the images"
         images, labels = self.images.validation
         size = min(self.settings.batch, len(images))
         if len(self.unseen) < size:
@@ -214,7 +226,7 @@ class Relaxation:
         return x, y
 
     def state(self) -> dict[str, Tensor]:
-        """Return everything that training changes, as a flat dict of tensors."""
+        """Return all values that training changes, as a flat dict of tensors."""
         tensors: dict[str, Tensor] = training_state(self.net, self.optimizer)
         tensors |= {f"rng.{name}": rng.get_state() for name, rng in self.rngs.items()}
         moments = self.alpha_optimizer.state.get(self.alphas, {})
@@ -224,7 +236,7 @@ class Relaxation:
         return tensors | {"at": torch.tensor([self.period, self.epoch])}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore what :meth:`state` returned; the state of another period is ignored."""
+        """Restore the values that :meth:`state` returned; ignore the state of another period."""
         period, epoch = state["at"].tolist()
         if period != self.period:
             return
@@ -247,13 +259,13 @@ class Relaxation:
 def skip_dropout(start: float, epoch: int, weight_epochs: int, epochs: int) -> float:
     """Return the dropout rate after identities in an epoch (released code of P-DARTS).
 
-    The rate falls linearly while only the weights train. It then starts again from ``start`` and
-    falls exponentially.
+    The rate decreases linearly while only the weights are updated. It is then reset to ``start``
+    and decreases exponentially.
 
     Args:
         start: rate at the start of a period, in [0, 1).
         epoch: number of the epoch, from 0.
-        weight_epochs: number of epochs that train the weights alone.
+        weight_epochs: number of epochs that update only the weights.
         epochs: number of epochs of the period.
     """
     if epoch < weight_epochs:

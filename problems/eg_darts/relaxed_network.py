@@ -14,15 +14,18 @@ from moonas.nets.operations import build_operation, nonaffine_batch_norm, use_ba
 
 from .cell_space import EDGES, N_NODES, OPERATIONS
 
-WEIGHTLESS = ("max_pool_3x3", "avg_pool_3x3")  # edges from the same state share their outputs
+POOLINGS = (
+    "max_pool_3x3",
+    "avg_pool_3x3",
+)  # computed once per state, for all edges from it
 
 
 class MixedCell(nn.Module):
     """Cell whose edges are mixtures of candidate operations.
 
     Args:
-        shape: channels, strides and inputs of the cell.
-        candidates: (14, k) ints, indices into ``OPERATIONS``.
+        shape: shape of the cell: channels, strides and inputs.
+        candidates: candidates of each edge, (14, k) ints, indices into ``OPERATIONS``.
     """
 
     def __init__(self, shape: CellShape, candidates: np.ndarray) -> None:
@@ -38,7 +41,7 @@ class MixedCell(nn.Module):
     def _build(self, name: str, state: int) -> nn.Module:
         stride, norm = self.shape.stride(state), nonaffine_batch_norm
         operation = build_operation(name, self.shape.channels, stride, norm, norm)
-        assert operation is not None, "no candidate is the zero operation"
+        assert operation is not None, "the zero operation cannot be a candidate"
         return operation
 
     def forward(
@@ -48,12 +51,12 @@ class MixedCell(nn.Module):
 
         Args:
             state0: output of the cell before the previous one, (b, c, h, w).
-            state1: output of the previous cell.
-            shares: (14, k) shares of the candidates.
-            drop: dropout after identities.
+            state1: output of the previous cell, (b, c, h, w), possibly of another shape.
+            shares: (14, k) shares of the candidates of each edge.
+            drop: function that applies dropout to the output of an identity.
 
         Returns:
-            The concatenated nodes, (b, 4 c', h', w').
+            The concatenation of the four nodes, (b, 4 c', h', w').
         """
         states: list[Any] = [self.older(state0), self.newer(state1)]
         outputs: dict[tuple[str, int], Tensor] = {}
@@ -64,7 +67,7 @@ class MixedCell(nn.Module):
             operations = self.operations[edge]
             assert isinstance(operations, nn.ModuleList)
             for k, (name, operation) in enumerate(zip(self.names[edge], operations, strict=True)):
-                if name in WEIGHTLESS:
+                if name in POOLINGS:
                     if (name, state) not in outputs:
                         outputs[name, state] = operation(x)
                     out = outputs[name, state]
@@ -79,16 +82,18 @@ class MixedCell(nn.Module):
 class RelaxedNetwork(nn.Module):
     """Stacked cells whose edges are mixtures of candidates, with a stem and a linear classifier.
 
-    All normalizations use batch statistics. Only those of the stem have scale and shift parameters.
+    All normalizations use batch statistics. Only the normalizations of the stem have scale and
+    shift parameters.
 
     Args:
-        candidates: (2, 14, k) ints, see :mod:`moonas.problems.eg_darts.cell_space`.
+        candidates: candidates of each edge, (2, 14, k) ints; see
+            :mod:`moonas.problems.eg_darts.cell_space`.
         shape: keyword arguments of :class:`~moonas.nets.cells.CellNetworkShape`: channels, layers,
             n_classes, in_channels and image_size.
 
     Attributes:
-        skip_dropout: probability that dropout sets an output of an identity to zero in training
-            mode; the others are scaled up (P-DARTS, section 3.3).
+        skip_dropout: probability with which dropout sets an element of the output of an identity to
+            zero in training mode; the other elements are scaled up (P-DARTS, section 3.3).
         rng: random generator of the dropout, on the CPU; required unless ``skip_dropout`` is 0.
     """
 
@@ -108,7 +113,7 @@ class RelaxedNetwork(nn.Module):
 
         Args:
             images: (b, in_channels, h, w).
-            shares: (2, 14, k) shares of the candidates.
+            shares: (2, 14, k) shares of the candidates of each edge.
 
         Returns:
             (b, n_classes) logits.
@@ -122,10 +127,10 @@ class RelaxedNetwork(nn.Module):
         return logits
 
     def _drop(self, x: Tensor) -> Tensor:
-        """Apply dropout to the output of an identity, in training mode."""
+        """Apply dropout to the output of an identity; return it unchanged in evaluation mode."""
         if not self.training or not self.skip_dropout:
             return x
         if self.rng is None:
-            raise ValueError("skip_dropout requires a random generator: set rng.")
+            raise ValueError("skip_dropout requires a random generator: set the attribute rng.")
         mask = torch.rand(x.shape, generator=self.rng).to(x.device) >= self.skip_dropout
         return x * mask / (1 - self.skip_dropout)

@@ -15,13 +15,13 @@ DEFAULT_CELLS = "PDARTS"
 
 @dataclass(frozen=True, kw_only=True)
 class CellSettings(TrainingSettings):
-    """Settings of the search for cells. Defaults are small, for digits."""
+    """Settings of the search for cells. The defaults are for digits and two CPU cores."""
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "digits": {},
         # Batch size, weight decay, learning rate and epochs are from Table I, depths and candidates
         # from section IV-C. Channels, weight epochs, Adam and dropout are from P-DARTS, because the
-        # paper does not print them.
+        # paper does not state them.
         "paper": dict(
             data="cifar10",
             batch=96,
@@ -39,27 +39,31 @@ class CellSettings(TrainingSettings):
         ),
     }
 
-    batch: int = setting(64, "batch size for both training and validation images", least=1)
-    channels: int = setting(8, "channels of the proxy network's first cell", least=1)
+    batch: int = setting(64, "number of images in each training or validation batch", least=1)
+    channels: int = setting(8, "channels of the first cell of the proxy network", least=1)
     layers: tuple[int, ...] = setting(
-        (3, 4, 5), "cells of the proxy network in each period; two are reductions", least=3
+        (3, 4, 5),
+        "cells of the proxy network, for each period; two are reduction cells",
+        least=3,
     )
     candidates: tuple[int, ...] = setting(
-        (12, 8, 4), "candidate operations per edge in each period; first all 12", least=2
+        (12, 8, 4),
+        "candidate operations per edge, for each period; all 12 in the first",
+        least=2,
     )
     epochs: int = setting(12, "epochs per period", least=1)
     weight_epochs: int = setting(
-        4, "epochs at the start of a period in which only the weights train", least=0
+        4, "epochs at the start of each period that update only the weights", least=0
     )
     order: str = setting("first", "order of the architecture gradient", ("first", "second"))
-    enhanced: bool = setting(
-        True, "enhance the architecture gradient if complexity falls (eqs. 5-10)"
-    )
+    enhanced: bool = setting(True, "multiply red architecture gradients by 1 + Phi (eqs. 5-10)")
     history: int = setting(
-        20, "architecture steps that the slope of loss over complexity is fitted to (m)", least=2
+        20,
+        "last architecture steps (m) to which the line of loss over complexity is fitted",
+        least=2,
     )
     limit: float = setting(
-        1.0, "largest Phi; the enhanced gradient is multiplied by 1 + Phi", least=0
+        1.0, "largest Phi; red architecture gradients are multiplied by 1 + Phi", least=0
     )
     alpha_optimizer: str = setting(
         "sgd", "optimizer of the architecture parameters", ("sgd", "adam")
@@ -72,7 +76,7 @@ class CellSettings(TrainingSettings):
     )
     skip_dropout: tuple[float, ...] = setting(
         (0.0, 0.2, 0.4),
-        "dropout rate after identities at the start of each period; it decays",
+        "dropout rate after identities at the start of each period; it decays in the period",
         least=0,
     )
     skip_limit: int | None = setting(
@@ -92,21 +96,21 @@ class CellSettings(TrainingSettings):
         )
         for name in ("layers", "skip_dropout"):
             same = len(getattr(self, name)) == n
-            require(same, self, name, f"{n} numbers, one per period, as in candidates")
+            require(same, self, name, f"{n} numbers, one per period, as many as in candidates")
         below = all(rate < 1 for rate in self.skip_dropout)
-        require(below, self, "skip_dropout", "less than 1")
+        require(below, self, "skip_dropout", "numbers less than 1")
         shorter = self.weight_epochs < self.epochs
         require(shorter, self, "weight_epochs", f"less than epochs={self.epochs}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSettings(ProxySettings):
-    """Settings of the search for depth and width. Defaults are small, for digits."""
+    """Settings of the search for depth and width. The defaults are for digits and two CPU cores."""
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "digits": {},
-        # From Table I. Momentum and clipping are those of P-DARTS, because the paper does not print
-        # them.
+        # From Table I. The defaults of momentum and clipping are from P-DARTS, because the paper
+        # does not state them.
         "paper": dict(
             data="cifar10",
             population=15,
@@ -124,29 +128,35 @@ class NetworkSettings(ProxySettings):
 
     cells: str | None = setting(
         None,
-        "cells: the name of published ones, or edges such as sep3@0 skip@1 ... / ...; default: "
+        "name of published cells, or edges of both cells such as sep3@0 skip@1 ... / ...; default: "
         f"{DEFAULT_CELLS}",
     )
-    from_run: str | None = setting(None, "run folder of eg-darts-cells, to use its cells")
-    population: int = setting(15, "networks that survive a generation", least=1)
+    from_run: str | None = setting(None, "run folder of eg-darts-cells whose cells are used")
+    population: int = setting(15, "number of networks that survive each generation", least=1)
     generations: int = setting(10, "number of generations", least=1)
     crossover_eta: float = setting(
-        15.0, "distribution index of the crossover; larger: children closer to parents", least=0
+        15.0,
+        "distribution index of the crossover; larger: offspring closer to their parents",
+        least=0,
     )
     mutation_eta: float = setting(
-        20.0, "distribution index of the mutation; larger: smaller changes", least=0
+        20.0, "distribution index of the mutation; larger: smaller changes of genes", least=0
     )
     first_width: tuple[int, ...] = setting(
-        (4, 12), "smallest and largest number of channels of the first stage (v0)", least=1
+        (4, 12), "smallest and largest number of channels of resolution level 1 (v0)", least=1
     )
     stage_cells: tuple[int, ...] = setting(
-        (1, 2), "smallest and largest number of normal cells per stage (v1 to v3)", least=1
+        (1, 2),
+        "smallest and largest number of normal cells per level (v1 to v3)",
+        least=1,
     )
     widening: tuple[float, ...] = setting(
-        (1.0, 2.0), "smallest and largest ratio of successive widths (v4 and v5)", least=1
+        (1.0, 2.0),
+        "smallest and largest ratio of channels of successive levels (v4, v5)",
+        least=1,
     )
     final_epochs: int = setting(
-        60, "epochs of the final training of the picked network; 0: no training", least=0
+        60, "epochs of the final training of the picked network; 0 for no training", least=0
     )
 
     def __post_init__(self) -> None:
@@ -155,7 +165,7 @@ class NetworkSettings(ProxySettings):
             self.cells is None or self.from_run is None,
             self,
             "cells",
-            "none, because from_run provides the cells; run --stage eg-darts alone to use others",
+            "none, because from_run provides the cells; run --stage eg-darts alone for other cells",
         )
         for name in ("first_width", "stage_cells", "widening"):
             bounds = getattr(self, name)

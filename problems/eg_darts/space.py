@@ -1,13 +1,17 @@
-"""Search space of the network level of EG-DARTS: how a vector encodes a network (Table I).
+"""Search space of stage 2 of EG-DARTS: the encoding of a network as a vector (Table I).
 
-    v0          channels of the first stage
-    v1, v2, v3  number of normal cells in each of the three stages
-    v4, v5      width of the second stage relative to the first, and of the third to the second
+A network has three resolution levels. The vector has six genes:
 
-v0 to v3 are integers, v4 and v5 are real numbers. There is a reduction cell between two stages,
-which is as wide as the stage after it. Reduction cells are not counted in v1 to v3: the column
+    v0          channels of level 1
+    v1, v2, v3  number of normal cells of levels 1, 2 and 3
+    v4          channels of level 2, divided by those of level 1
+    v5          channels of level 3, divided by those of level 2
+
+v0 to v3 are integers, v4 and v5 are real numbers. A reduction cell connects two successive levels;
+it has as many channels as the later level. v1 to v3 do not count reduction cells: the column
 "depth" of Table III equals v1 + v2 + v3 in all of its 30 rows. Widths are cumulative: C2 = v0 v4
-and C3 = C2 v5, rounded to the nearest even number, because reductions split the channels in halves.
+and C3 = C2 v5, rounded to the nearest even number, because reduction cells split the channels in
+halves.
 
 Because widths are rounded, several vectors encode the same network: ``decode(encode(a)) == a`` for
 each architecture a, but ``encode(decode(x))`` may differ from x.
@@ -23,16 +27,16 @@ import numpy as np
 
 from moonas.spaces.genes import Genes
 
-N_STAGES = 3
+N_LEVELS = 3
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """Width and depth of a network of three stages.
+    """Width and depth of a network with three resolution levels.
 
     Args:
-        widths: channels of a node in each stage.
-        depths: number of normal cells in each stage.
+        widths: channels of each node, one number per level.
+        depths: number of normal cells, one number per level.
     """
 
     widths: tuple[int, ...]
@@ -40,7 +44,7 @@ class Architecture:
 
     @property
     def depth(self) -> int:
-        """Number of normal cells of all stages."""
+        """Number of normal cells of all levels."""
         return sum(self.depths)
 
     def __str__(self) -> str:
@@ -51,7 +55,7 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Space:
-    """Bounds of the vector; each pair is the smallest and the largest value.
+    """Bounds of the six genes; each pair is the smallest and the largest value.
 
     Args:
         first_width: bounds of v0.
@@ -66,19 +70,19 @@ class Space:
     @property
     def genes(self) -> Genes:
         """Bounds and types of the six genes."""
-        pairs = [self.first_width, *[self.cells] * N_STAGES, *[self.widening] * (N_STAGES - 1)]
+        pairs = [self.first_width, *[self.cells] * N_LEVELS, *[self.widening] * (N_LEVELS - 1)]
         low, high = (np.array(bounds) for bounds in zip(*pairs, strict=True))
-        return Genes(low, high, np.array([False] * (1 + N_STAGES) + [True] * (N_STAGES - 1)))
+        return Genes(low, high, np.array([False] * (1 + N_LEVELS) + [True] * (N_LEVELS - 1)))
 
     def decode(self, x: Sequence[float] | np.ndarray) -> Architecture:
-        """Return the architecture that a vector, (6,), encodes."""
+        """Return the architecture that a vector (6,) encodes."""
         widths = [int(x[0])]
-        for factor in x[1 + N_STAGES :]:
+        for factor in x[1 + N_LEVELS :]:
             widths.append(round_to_even(widths[-1] * float(factor)))
-        return Architecture(tuple(widths), tuple(int(v) for v in x[1 : 1 + N_STAGES]))
+        return Architecture(tuple(widths), tuple(int(v) for v in x[1 : 1 + N_LEVELS]))
 
     def encode(self, architecture: Architecture) -> np.ndarray:
-        """Return a vector, (6,) float64, that encodes an architecture."""
+        """Return a vector (6,) of float64 numbers that encodes an architecture."""
         first, *later = architecture.widths
         factors = [
             np.clip(wider / width, *self.widening)
@@ -91,7 +95,7 @@ class Space:
         return self.decode(self.genes.high)
 
     def neighboring_widths(self) -> list[tuple[int, int, int]]:
-        """Return widths of three stages that cover every pair of widths of successive stages."""
+        """Return triples of widths that contain every pair of widths of two successive levels."""
         low, high = self.widening
 
         def next_widths(width: int) -> range:
@@ -107,14 +111,14 @@ class Space:
         return triples
 
     def to_json(self, architecture: Architecture) -> dict[str, list[int]]:
-        """Return an architecture as a dict that JSON can store."""
+        """Return a dict that represents an architecture in JSON."""
         return {"widths": list(architecture.widths), "depths": list(architecture.depths)}
 
     def from_json(self, value: Any) -> Architecture:
-        """Return the architecture that :meth:`to_json` stored.
+        """Return the architecture from a dict that :meth:`to_json` returned.
 
         Raises:
-            ValueError: the value is not an architecture of this space.
+            ValueError: the value does not represent an architecture of this search space.
         """
         keys = ("widths", "depths")
         if not isinstance(value, dict) or not set(keys) <= set(value):
@@ -122,9 +126,9 @@ class Space:
         for key in keys:
             numbers = value[key]
             positive = isinstance(numbers, list) and all(type(n) is int and n > 0 for n in numbers)
-            if not positive or len(numbers) != N_STAGES:
+            if not positive or len(numbers) != N_LEVELS:
                 raise ValueError(
-                    f"{key}={numbers!r} is invalid: expected {N_STAGES} whole numbers of at least "
+                    f"{key}={numbers!r} is invalid: expected {N_LEVELS} whole numbers of at least "
                     "1."
                 )
         architecture = Architecture(*(tuple(value[key]) for key in keys))

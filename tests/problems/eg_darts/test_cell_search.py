@@ -22,28 +22,28 @@ from moonas.run.journal import RunMismatch, read_run
 from moonas.testing import check_resume
 
 SHAPE = dict(channels=4, n_classes=10, in_channels=1, image_size=8)
-TINY = searches.TINY["eg-darts-cells"]
+TINY_SETTINGS = searches.TINY["eg-darts-cells"]
 ONE_PERIOD = dict(layers=(3,), candidates=(12,), skip_dropout=(0.0,))
 
 
-# one training batch but four validation batches, so that a shuffle lasts longer than an epoch
+# one training batch and four validation batches: a shuffle lasts longer than an epoch
 RESUMED = dict(epochs=3, batch=20, train_share=0.2, alpha_optimizer="adam", alpha_weight_decay=0.0)
 
 
 @pytest.fixture(scope="module")
 def load(few_digits):
-    """Function of options that loads a search for cells on few images."""
-    few = dict(data=few_digits, batch=25)
+    """A function that loads a search for cells on 100 images; its arguments are settings."""
+    data = dict(data=few_digits, batch=25)
 
     def load(**options):
-        return moonas.load_stage("eg-darts-cells", **TINY | few | options)
+        return moonas.load_stage("eg-darts-cells", **TINY_SETTINGS | data | options)
 
     return load
 
 
 @pytest.fixture(scope="module")
 def resumed(load, tmp_path_factory):
-    """Results of the same search: uninterrupted, and resumed after three interruptions."""
+    """Results of an uninterrupted search, and of the same search with three interruptions."""
     return check_resume(
         lambda: load(**RESUMED),
         lambda stage: stage.run(seed=1),
@@ -58,13 +58,17 @@ def searched(load, resumed):
     return load(**RESUMED), resumed[0]
 
 
-def relaxed(candidates, layers=3):
+FEW_CANDIDATES = np.tile([0, 1, 4], (2, 14, 1))  # identity, pooling, separable convolution
+
+
+def relaxed_network(candidates, layers=3):
+    """A relaxed network with the same initial weights in every call."""
     torch.manual_seed(0)
     return RelaxedNetwork(candidates, layers=layers, **SHAPE)
 
 
 def test_an_edge_is_the_sum_of_its_candidates_weighted_by_their_shares():
-    net = relaxed(cell_space.all_candidates(), layers=1).double()
+    net = relaxed_network(cell_space.all_candidates(), layers=1).double()
     rng = np.random.default_rng(0)
     shares = torch.tensor(cell_space.softmax(rng.normal(size=(2, 14, 12))))
     images = torch.rand(6, 1, 8, 8, dtype=torch.float64)
@@ -82,8 +86,8 @@ def test_an_edge_is_the_sum_of_its_candidates_weighted_by_their_shares():
     assert torch.allclose(net(images, shares), expected)
 
 
-def test_one_hot_shares_give_the_stand_alone_network_of_these_cells():
-    net = relaxed(cell_space.all_candidates(), layers=4).double()
+def test_a_relaxed_network_with_one_hot_shares_equals_the_stand_alone_network():
+    net = relaxed_network(cell_space.all_candidates(), layers=4).double()
     rng = np.random.default_rng(1)
     cells = cell_space.random_cells(rng)
     shares = torch.zeros(2, 14, 12, dtype=torch.float64)
@@ -112,7 +116,7 @@ def test_one_hot_shares_give_the_stand_alone_network_of_these_cells():
 
 def test_dropout_applies_to_identities_in_training_mode_only():
     skips = np.zeros((2, 14, 1), int)
-    net = relaxed(skips)
+    net = relaxed_network(skips)
     net.rng = torch.Generator().manual_seed(0)
     shares, images = torch.ones(2, 14, 1), torch.rand(8, 1, 8, 8)
     plain = net(images, shares)
@@ -126,13 +130,13 @@ def test_dropout_applies_to_identities_in_training_mode_only():
     net.rng = None
     with pytest.raises(ValueError, match="requires a random generator"):
         net(images, shares)
-    others = relaxed(np.full((2, 14, 1), OPERATIONS.index("max_pool_3x3")))
-    plain = others(images, shares)
-    others.skip_dropout = 0.5
-    assert torch.equal(others(images, shares), plain)  # there is no identity
+    poolings = relaxed_network(np.full((2, 14, 1), OPERATIONS.index("max_pool_3x3")))
+    plain = poolings(images, shares)
+    poolings.skip_dropout = 0.5
+    assert torch.equal(poolings(images, shares), plain)  # there is no identity
 
 
-def test_skip_dropout_falls_linearly_restarts_and_falls_exponentially():
+def test_the_dropout_rate_falls_linearly_and_after_a_reset_exponentially():
     rates = [skip_dropout(0.4, epoch, 10, 25) for epoch in range(25)]
     assert rates[0] == pytest.approx(0.4 * 24 / 25) and rates[9] == pytest.approx(0.4 * 15 / 25)
     assert rates[10] == 0.4 and rates[15] == pytest.approx(0.4 / math.e)
@@ -163,31 +167,33 @@ def test_complexity_is_the_expected_number_of_parameters(load):
 
 
 def plain_epochs(result):
-    """Reports of the epochs without arrays, to be compared by ``==``."""
+    """Reports of the epochs, with arrays as lists."""
     return [{k: np.asarray(v).tolist() for k, v in epoch.items()} for epoch in result.epochs]
 
 
 def comparable(result):
+    """Cells and epochs of a result, to be compared by ``==``."""
     return result.cells, plain_epochs(result)
 
 
 def test_a_resumed_search_equals_an_uninterrupted_one(resumed):
-    straight, stopped = map(comparable, resumed)
-    assert stopped == straight
+    uninterrupted, interrupted = map(comparable, resumed)
+    assert interrupted == uninterrupted
 
 
 @pytest.mark.slow
 def test_a_resumed_second_order_search_equals_an_uninterrupted_one(load, tmp_path):
     options = RESUMED | dict(order="second")
-    straight, stopped = check_resume(
+    uninterrupted, interrupted = check_resume(
         lambda: load(**options), lambda stage: comparable(stage.run(seed=1)), tmp_path
     )
-    assert stopped == straight == comparable(load(**options).run(seed=1))  # without a journal
+    without_journal = comparable(load(**options).run(seed=1))
+    assert interrupted == uninterrupted == without_journal
 
 
-def test_all_losses_of_a_second_order_step_share_a_dropout_mask(load):
+def test_all_losses_of_a_second_order_step_use_the_same_dropout_mask(load):
     relaxation = Relaxation(load(order="second", skip_dropout=(0.5, 0.5)), 1)
-    relaxation.start(0, cell_space.all_candidates())
+    relaxation.start(0, FEW_CANDIDATES)
     net, (images, labels) = relaxation.net, relaxation.images.train
     net.skip_dropout = 0.5
     before = net.rng.get_state()
@@ -209,26 +215,28 @@ def test_a_period_starts_from_the_strongest_candidates_of_the_previous_one(searc
     assert [len(epoch["reds"]) for epoch in epochs] == [0, 1, 1] * 2
     for epoch in epochs:
         assert 0 <= epoch["error"] <= 100 and epoch["steps"] == 1
-    everything = cell_space.all_candidates()
-    strongest = cell_space.strongest_candidates(epochs[2]["alphas"], everything, 2)
+    candidates = cell_space.all_candidates()
+    strongest = cell_space.strongest_candidates(epochs[2]["alphas"], candidates, 2)
     assert cell_space.derive_cells(epochs[-1]["alphas"], strongest, 2) == result.cells
 
 
 @pytest.mark.slow
-def test_the_enhancement_changes_a_search_from_its_first_red_step_on(load):
+def test_the_enhancement_changes_all_steps_after_the_first_red_one(load):
     options = ONE_PERIOD | dict(epochs=4, data="digits", batch=120, alpha_learning_rate=5.0)
     enhanced, plain = (load(enhanced=e, **options).run(seed=1) for e in (True, False))
     reds = np.concatenate([epoch["reds"] for epoch in enhanced.epochs])
     assert 0 < reds.sum() < len(reds)
-    first, second = (np.concatenate([e["losses"] for e in r.epochs]) for r in (enhanced, plain))
+    enhanced_losses, plain_losses = (
+        np.concatenate([epoch["losses"] for epoch in result.epochs]) for result in (enhanced, plain)
+    )
     red = reds.nonzero()[0][0]
-    assert np.array_equal(first[: red + 1], second[: red + 1])
-    assert first[red + 1] != second[red + 1]
+    assert np.array_equal(enhanced_losses[: red + 1], plain_losses[: red + 1])
+    assert enhanced_losses[red + 1] != plain_losses[red + 1]
     phis = np.concatenate([epoch["phis"] for epoch in enhanced.epochs])
     assert (phis[reds == 0] == 0).all() and phis.max() <= 1
 
 
-def test_both_cells_learn_in_every_period(searched):
+def test_the_architecture_parameters_of_both_cells_change_in_every_period(searched):
     epochs = searched[1].epochs
     for before, after in ((0, 1), (1, 2), (3, 4), (4, 5)):
         change = np.abs(epochs[after]["alphas"] - epochs[before]["alphas"])
@@ -238,16 +246,16 @@ def test_both_cells_learn_in_every_period(searched):
 def test_an_enhanced_step_is_a_plain_step_times_one_plus_phi(load):
     stage = load(history=3, alpha_weight_decay=0.0, alpha_learning_rate=2.0)
     relaxation = Relaxation(stage, 1)
-    relaxation.start(0, cell_space.all_candidates())
+    relaxation.start(0, FEW_CANDIDATES)
     relaxation.steps = []
     relaxation.images.augment = None
     images, labels = (t[:25] for t in relaxation.images.train)
     relaxation._validation_batch()  # the first of two batches of a shuffle
-    for larger_before in (True, False):
+    for complexity_falls in (True, False):
         size = relaxation.complexity()
-        sign = 1 if larger_before else -1
+        sign = 1 if complexity_falls else -1
         relaxation.history.extend([(size + sign * 300, 9.0), (size + sign * 100, 5.0)])
-        if not larger_before:
+        if not complexity_falls:
             relaxation._validation_batch()
         rows = relaxation.unseen[:25].to(images.device)
         x, y = (t[rows] for t in relaxation.images.validation)
@@ -256,7 +264,7 @@ def test_an_enhanced_step_is_a_plain_step_times_one_plus_phi(load):
         (gradient,) = torch.autograd.grad(loss, before)
         relaxation._architecture_step(images, labels)
         *_, phi, red = relaxation.steps[-1]
-        assert red is larger_before and (phi > 0.1) is larger_before
+        assert red is complexity_falls and (phi > 0.1) is complexity_falls
         change = before.detach() - relaxation.alphas.detach()
         assert torch.allclose(change, 2.0 * (1 + phi) * gradient, rtol=1e-3, atol=1e-6)
         assert len(relaxation.history) == 3
@@ -274,13 +282,14 @@ def test_the_dropout_of_each_epoch_follows_the_schedule(load):
 
 @pytest.mark.slow
 def test_order_and_seed_change_the_search(load):
-    first = load(**ONE_PERIOD).run(seed=1)
-    second = load(**ONE_PERIOD, order="second").run(seed=1)
-    for other in (second, load(**ONE_PERIOD).run(seed=2)):
-        assert not np.array_equal(first.epochs[-1]["alphas"], other.epochs[-1]["alphas"])
+    search = load(**ONE_PERIOD).run(seed=1)
+    second_order = load(**ONE_PERIOD, order="second").run(seed=1)
+    other_seed = load(**ONE_PERIOD).run(seed=2)
+    for changed in (second_order, other_seed):
+        assert not np.array_equal(search.epochs[-1]["alphas"], changed.epochs[-1]["alphas"])
 
 
-def test_the_report_writes_cells_and_a_picture(searched, tmp_path):
+def test_the_report_writes_cells_and_a_figure(searched, tmp_path):
     stage, result = searched
     (line,) = stage.report(result, tmp_path)
     assert str(result.cells) in line
@@ -289,7 +298,7 @@ def test_the_report_writes_cells_and_a_picture(searched, tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {"cells.json", "cells.png"}
 
 
-def test_missing_or_damaged_cells_are_rejected(tmp_path):
+def test_a_missing_or_damaged_cell_file_is_rejected(tmp_path):
     with pytest.raises(ValueError, match=r"contains no cells.json: it is not the run folder of eg"):
         read_cells(tmp_path)
     for text in ("{", "[]", json.dumps({"cells": "sep3@0"}), json.dumps({"cells": 3})):
@@ -326,19 +335,21 @@ def test_invalid_settings_are_rejected(load, options, message):
         load(**options)
 
 
-def test_the_first_stage_is_not_a_problem():
+def test_stage_1_cannot_be_loaded_as_a_problem():
     assert "eg-darts-cells" not in moonas.problem_names()
     with pytest.raises(ValueError, match="stage that runs before one.*load_stage"):
         moonas.load_problem("eg-darts-cells")
 
 
-def test_diverging_weights_end_the_search_with_advice(load, tmp_path):
+def test_the_error_of_a_diverging_search_suggests_a_lower_learning_rate(load, tmp_path):
     stage = load(journal=tmp_path, learning_rate=1e30, clip=1e30)
     with pytest.raises(SearchFailed, match="Lower learning_rate"):
         stage.run(seed=1)
 
 
-def test_a_complete_search_is_replayed_but_not_with_another_seed(load, tmp_path):
+def test_a_complete_search_is_replayed_with_the_same_seed_only(load, tmp_path, monkeypatch):
+    monkeypatch.setattr(cell_space, "all_candidates", lambda: FEW_CANDIDATES)  # less to compute
+
     def run(seed):
         stage = load(journal=tmp_path, **ONE_PERIOD | dict(epochs=1, weight_epochs=0))
         try:
@@ -346,10 +357,10 @@ def test_a_complete_search_is_replayed_but_not_with_another_seed(load, tmp_path)
         finally:
             stage.journal.close()
 
-    first = run(1)
+    result = run(1)
     journal = (tmp_path / "journal.jsonl").read_bytes()
     assert read_run(tmp_path)[0]["algorithm"] == "cells by gradient"
-    assert comparable(run(1)) == comparable(first)
+    assert comparable(run(1)) == comparable(result)
     assert (tmp_path / "journal.jsonl").read_bytes() == journal
     with pytest.raises(RunMismatch, match="seed=1, but this run has seed=2"):
         run(2)

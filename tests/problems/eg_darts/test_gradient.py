@@ -13,26 +13,27 @@ from moonas.problems.eg_darts.gradient import (
     slope,
 )
 
-RATE = 0.3
+RATE = 0.3  # learning rate of the weight update
 
 
-class Bilevel:
-    """L_train = (w - M a)' A (w - M a) / 2 and L_val = (w - t)' B (w - t) / 2 + a' C a / 2."""
+class QuadraticProblem:
+    """A quadratic problem: training loss (w - M a)' A (w - M a) / 2 with weights w and architecture
+    parameters a, and validation loss (w - t)' B (w - t) / 2 + a' C a / 2."""
 
     def __init__(self, seed=0, n=4, k=3):
         rng = torch.Generator().manual_seed(seed)
 
-        def draw(*shape):
+        def normal_sample(*shape):
             return torch.randn(*shape, generator=rng, dtype=torch.float64)
 
-        def positive(m):
-            root = draw(m, m)
+        def positive_definite(m):
+            root = normal_sample(m, m)
             return root @ root.T + torch.eye(m, dtype=torch.float64)
 
-        self.A, self.B, self.C = positive(n), positive(n), positive(k)
-        self.M, self.t = draw(n, k), draw(n)
-        self.w = draw(n).requires_grad_()
-        self.a = draw(k).requires_grad_()
+        self.A, self.B, self.C = positive_definite(n), positive_definite(n), positive_definite(k)
+        self.M, self.t = normal_sample(n, k), normal_sample(n)
+        self.w = normal_sample(n).requires_grad_()
+        self.a = normal_sample(k).requires_grad_()
         self.visited = []  # weights of each training loss
 
     def training(self):
@@ -45,7 +46,7 @@ class Bilevel:
         return gap @ self.B @ gap / 2 + self.a @ self.C @ self.a / 2
 
     def closed_form(self):
-        """d/da L_val(w - rate A (w - M a), a)."""
+        """Gradient for a of the validation loss at the updated weights w - RATE A (w - M a)."""
         w, a = self.w.detach(), self.a.detach()
         ahead = w - RATE * self.A @ (w - self.M @ a)
         return self.C @ a + RATE * self.M.T @ self.A @ self.B @ (ahead - self.t)
@@ -53,62 +54,64 @@ class Bilevel:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_second_order_equals_the_closed_form_of_a_quadratic_problem(seed):
-    toy = Bilevel(seed)
-    _, gradient = second_order(toy.validation, toy.training, [toy.w], toy.a, RATE)
-    assert torch.allclose(gradient, toy.closed_form(), rtol=1e-8, atol=1e-8)
+    problem = QuadraticProblem(seed)
+    _, gradient = second_order(problem.validation, problem.training, [problem.w], problem.a, RATE)
+    assert torch.allclose(gradient, problem.closed_form(), rtol=1e-8, atol=1e-8)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_second_order_equals_autograd_through_the_step(seed):
-    toy = Bilevel(seed)
-    w = toy.w
-    (downhill,) = torch.autograd.grad(toy.training(), w, create_graph=True)
-    toy.w = w - RATE * downhill
-    (exact,) = torch.autograd.grad(toy.validation(), toy.a)
-    toy.w = w
-    _, gradient = second_order(toy.validation, toy.training, [toy.w], toy.a, RATE)
+def test_second_order_equals_autograd_through_the_weight_update(seed):
+    problem = QuadraticProblem(seed)
+    w = problem.w
+    (downhill,) = torch.autograd.grad(problem.training(), w, create_graph=True)
+    problem.w = w - RATE * downhill
+    (exact,) = torch.autograd.grad(problem.validation(), problem.a)
+    problem.w = w
+    _, gradient = second_order(problem.validation, problem.training, [problem.w], problem.a, RATE)
     assert torch.allclose(gradient, exact, rtol=1e-8, atol=1e-8)
 
 
-def test_both_points_of_the_difference_are_two_epsilon_apart():
-    toy = Bilevel()
-    second_order(toy.validation, toy.training, [toy.w], toy.a, RATE)
-    here, plus, minus = toy.visited
+def test_the_finite_difference_displaces_weights_by_the_displacement_in_both_directions():
+    problem = QuadraticProblem()
+    second_order(problem.validation, problem.training, [problem.w], problem.a, RATE)
+    here, plus, minus = problem.visited
     assert torch.allclose((plus + minus) / 2, here)
     assert (plus - minus).norm() == pytest.approx(2 * DISPLACEMENT, rel=1e-9)
 
 
-def test_the_loss_is_that_after_the_step_and_weights_are_restored():
-    toy = Bilevel()
-    before = toy.w.detach().clone()
-    loss, _ = second_order(toy.validation, toy.training, [toy.w], toy.a, RATE)
-    assert torch.equal(toy.w, before)
-    ahead = before - RATE * toy.A @ (before - toy.M @ toy.a.detach())
-    gap, a = ahead - toy.t, toy.a.detach()
-    assert float(loss) == pytest.approx(float(gap @ toy.B @ gap / 2 + a @ toy.C @ a / 2))
+def test_second_order_returns_the_loss_after_the_weight_update_and_restores_the_weights():
+    problem = QuadraticProblem()
+    before = problem.w.detach().clone()
+    loss, _ = second_order(problem.validation, problem.training, [problem.w], problem.a, RATE)
+    assert torch.equal(problem.w, before)
+    ahead = before - RATE * problem.A @ (before - problem.M @ problem.a.detach())
+    gap, a = ahead - problem.t, problem.a.detach()
+    assert float(loss) == pytest.approx(float(gap @ problem.B @ gap / 2 + a @ problem.C @ a / 2))
 
 
-def test_weights_are_restored_if_a_loss_raises():
-    toy = Bilevel()
-    before = toy.w.detach().clone()
+def test_weights_are_restored_if_a_loss_function_raises_an_error():
+    problem = QuadraticProblem()
+    before = problem.w.detach().clone()
 
     def fails():
         raise RuntimeError("no")
 
     with pytest.raises(RuntimeError, match="no"):
-        second_order(fails, toy.training, [toy.w], toy.a, RATE)
-    assert torch.equal(toy.w, before)
+        second_order(fails, problem.training, [problem.w], problem.a, RATE)
+    assert torch.equal(problem.w, before)
 
 
 def test_first_order_equals_second_order_with_learning_rate_zero():
-    toy = Bilevel()
-    loss, gradient = first_order(toy.validation, toy.a)
-    assert torch.allclose(gradient, toy.C @ toy.a.detach())
-    again, same = second_order(toy.validation, toy.training, [toy.w], toy.a, 0.0)
-    assert torch.equal(gradient, same) and loss == again
+    problem = QuadraticProblem()
+    loss, gradient = first_order(problem.validation, problem.a)
+    assert torch.allclose(gradient, problem.C @ problem.a.detach())
+    second_loss, second_gradient = second_order(
+        problem.validation, problem.training, [problem.w], problem.a, 0.0
+    )
+    assert torch.equal(gradient, second_gradient) and loss == second_loss
 
 
-def test_a_loss_without_weights_has_the_first_order_gradient():
+def test_second_order_equals_first_order_if_the_validation_loss_ignores_the_weights():
     a, w = torch.ones(2, requires_grad=True), torch.ones(3, requires_grad=True)
     loss = lambda: (a**2).sum()  # noqa: E731
     _, gradient = second_order(loss, lambda: (w**2).sum() + a.sum(), [w], a, 0.5)
@@ -144,7 +147,7 @@ def test_the_slope_equals_equation_6():
     printed = (m * (x * y).sum() - x.sum() * y.sum()) / (m * (x**2).sum() - x.sum() ** 2)
     assert slope(x, y) == pytest.approx(printed)
     assert slope(x, y) == pytest.approx(np.polyfit(x, y, 1)[0])
-    assert slope(x + 1e6, y) == pytest.approx(printed, rel=1e-6)  # params are large numbers
+    assert slope(x + 1e6, y) == pytest.approx(printed, rel=1e-6)  # numbers of parameters are large
 
 
 @pytest.mark.parametrize(
@@ -192,7 +195,7 @@ HISTORIES = {
 
 
 @pytest.mark.parametrize("case", HISTORIES)
-def test_phi_and_redness_match_hand_computed_values(case):
+def test_phi_and_the_color_of_the_gradient_equal_hand_computed_values(case):
     x, y, line, step, phi, red = HISTORIES[case]
     if line is not None:
         assert slope(x, y) == pytest.approx(line)
@@ -201,8 +204,8 @@ def test_phi_and_redness_match_hand_computed_values(case):
     if phi is None:
         phi = abs(step / slope(x, y))
     assert enhancement(x, y, math.inf) == (pytest.approx(phi), red)
-    limited, same = enhancement(x, y, 0.3)
-    assert limited == pytest.approx(min(phi, 0.3)) and same is red
+    limited, still_red = enhancement(x, y, 0.3)
+    assert limited == pytest.approx(min(phi, 0.3)) and still_red is red
     assert limited >= 0  # the gradient keeps its sign
 
 
@@ -214,7 +217,7 @@ def test_phi_equals_the_limit_if_the_slope_is_zero():
 
 
 @pytest.mark.parametrize("scale", [(1e6, 1), (1, 1e-3), (1e4, 1e3)])
-def test_phi_does_not_depend_on_units(scale):
+def test_phi_does_not_depend_on_the_units_of_loss_and_complexity(scale):
     for x, y, *_ in HISTORIES.values():
         scaled = [v * scale[0] for v in x], [v * scale[1] for v in y]
         phi, red = enhancement(x, y, 2.0)

@@ -19,22 +19,22 @@ from moonas.nets.counting import count_macs, count_params
 from moonas.pareto import Row
 from moonas.run.journal import read_run
 
-TEXT = cell_space.random_cells(np.random.default_rng(3)).text
+CELLS_TEXT = cell_space.random_cells(np.random.default_rng(3)).text
 
 
 @pytest.fixture
 def load(tiny_of, few_digits):
-    """Function of options that loads a search for networks on few images."""
-    few = dict(data=few_digits, batch=25)
+    """A function that loads a search for networks on 100 images; its arguments are settings."""
+    data = dict(data=few_digits, batch=25)
 
     def load(**options):
-        return moonas.load_problem("eg-darts", **tiny_of("eg-darts") | few | options)
+        return moonas.load_problem("eg-darts", **tiny_of("eg-darts") | data | options)
 
     return load
 
 
 @pytest.mark.parametrize(
-    "cells", [*(pytest.param(c, marks=pytest.mark.slow) for c in ("PDARTS", "CARS_A")), TEXT]
+    "cells", [*(pytest.param(c, marks=pytest.mark.slow) for c in ("PDARTS", "CARS_A")), CELLS_TEXT]
 )
 def test_counts_equal_those_of_the_networks(load, cells):
     problem = load(cells=cells, first_width=(3, 9), widening=(1.0, 3.0))
@@ -56,7 +56,7 @@ def test_operations_include_every_part_of_every_network(load):
         assert set(problem.parts(problem.decode(x))) <= set(parts)
 
 
-def test_latency_is_the_sum_over_a_latency_table(load, tmp_path):
+def test_latency_is_the_sum_of_the_latencies_of_the_parts(load, tmp_path):
     plain = load()
     table = {part.key: 0.5 for part in plain.operations()}
     path = tmp_path / "table.json"
@@ -68,10 +68,10 @@ def test_latency_is_the_sum_over_a_latency_table(load, tmp_path):
     assert F[:, 1].tolist() == pytest.approx(expected)
 
 
-def test_cells_are_found_by_name_by_text_and_by_default(load):
+def test_cells_are_given_by_a_name_or_a_text_and_default_to_those_of_p_darts(load):
     published = find_cells("PDARTS")
     assert find_cells(None) == load().cells == published
-    assert load(cells=TEXT).cells.text == TEXT
+    assert load(cells=CELLS_TEXT).cells.text == CELLS_TEXT
     with pytest.raises(ValueError, match=r"cells='PDRTS' is unknown; choose from \['CARS_A'"):
         load(cells="PDRTS")
     with pytest.raises(ValueError, match="must have 8 edges, two per node; got 1"):
@@ -79,9 +79,9 @@ def test_cells_are_found_by_name_by_text_and_by_default(load):
 
 
 def test_cells_of_a_run_are_copied_into_the_settings(load, tmp_path):
-    (tmp_path / "cells.json").write_text(json.dumps({"cells": TEXT}))
+    (tmp_path / "cells.json").write_text(json.dumps({"cells": CELLS_TEXT}))
     problem = load(from_run=tmp_path)
-    assert problem.settings.cells == TEXT and problem.settings.from_run is None
+    assert problem.settings.cells == CELLS_TEXT and problem.settings.from_run is None
     with pytest.raises(ValueError, match="none, because from_run provides the cells"):
         load(from_run=tmp_path, cells="PDARTS")
     with pytest.raises(ValueError, match="not the run folder of eg-darts-cells"):
@@ -130,7 +130,7 @@ def test_every_algorithm_can_search(load, name):
     problem = load(population=4)
     scored = []
 
-    def score(candidates):  # without training, which takes seconds
+    def score(candidates):  # replaces training, which takes seconds
         scored.extend(candidates)
         error = np.array([100 / (1 + a.depth) for a in candidates])
         return {"error": error} | problem.network_costs.count(candidates)
@@ -140,7 +140,7 @@ def test_every_algorithm_can_search(load, name):
     assert moonas.front(result) and len(scored) >= 4
 
 
-def test_the_final_test_uses_images_that_no_search_sees(load):
+def test_the_final_test_uses_images_that_the_search_does_not_use(load):
     problem = load(data="digits")
     problem.evaluator.begin(1)
     final = problem.scratch_evaluator(epochs=1, final=True)
@@ -162,24 +162,24 @@ def working_directory(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def command(few_digits):
-    """Arguments of a search of both stages on a hundred images."""
-    cells = TINY["eg-darts-cells"] | dict(batch=25)
+    """Command-line arguments of a search with both stages on 100 images."""
+    cells = TINY["eg-darts-cells"] | dict(batch=50)
     networks = TINY["eg-darts"] | dict(batch=25, population=3, generations=2)
     search = ["search", "eg-darts", "--data", str(few_digits), "--set"]
     return [*search, *words(cells, "eg-darts-cells"), *words(networks, "eg-darts")]
 
 
-def second_stage(command):
-    """Arguments without settings of the first stage."""
+def stage_2_arguments(command):
+    """Command-line arguments without the settings of stage 1."""
     return [word for word in command if not word.startswith("eg-darts-cells.")]
 
 
-RUN = Path("runs", "eg-darts-digits-seed1")
+RUN_FOLDER = Path("runs", "eg-darts-digits-seed1")
 
 
 @pytest.fixture(scope="module")
 def searched(command, tmp_path_factory):
-    """The working directory of a finished search, and its output."""
+    """The working directory of a complete search, and the output of the command."""
     folder = tmp_path_factory.mktemp("search")
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(folder)
@@ -189,15 +189,15 @@ def searched(command, tmp_path_factory):
 
 
 @pytest.fixture
-def copied(searched, working_directory):
-    """The run folder of a copy of the finished search, in a new working directory."""
-    return shutil.copytree(searched[0] / RUN, working_directory / RUN)
+def copied_run(searched, working_directory):
+    """The run folder of a copy of the complete search, in a new working directory."""
+    return shutil.copytree(searched[0] / RUN_FOLDER, working_directory / RUN_FOLDER)
 
 
 def test_a_search_runs_both_stages_and_repeating_it_computes_nothing(
-    searched, copied, capsys, command
+    searched, copied_run, capsys, command
 ):
-    out, folder = searched[1], copied
+    out, folder = searched[1], copied_run
     cells = json.loads((folder / "eg-darts-cells" / "cells.json").read_text())["cells"]
     head, records = read_run(folder / "eg-darts")
     assert head["settings"]["cells"] == cells
@@ -220,33 +220,33 @@ def test_a_search_runs_both_stages_and_repeating_it_computes_nothing(
     assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
 
 
-def test_the_second_stage_alone_uses_the_cells_in_the_same_folder(copied, capsys, command):
-    networks = second_stage(command)
+def test_stage_2_alone_uses_the_cells_in_the_same_run_folder(copied_run, capsys, command):
+    networks = stage_2_arguments(command)
     assert main([*networks, "--stage", "eg-darts"]) == 0
     assert "This run is complete" in capsys.readouterr().out
     assert main([*networks, "mutation=0.2", "--stage", "eg-darts"]) == 2
-    (copied / "eg-darts-cells" / "cells.json").unlink()
+    (copied_run / "eg-darts-cells" / "cells.json").unlink()
     assert main([*networks, "--stage", "eg-darts"]) == 2
     assert "or that run has not ended" in capsys.readouterr().err
 
 
-def test_an_incompatible_second_stage_is_noticed_before_the_first_one_runs(
+def test_incompatible_settings_of_stage_2_are_detected_before_stage_1_runs(
     working_directory, capsys, command
 ):
-    networks = second_stage(command)
-    small = ["population=2", "generations=1", "final_epochs=0"]
-    stage = [*small, "cells=CARS_A", "mutation=0.2", "--stage", "eg-darts"]
+    networks = stage_2_arguments(command)
+    options = ["population=2", "generations=1", "final_epochs=0"]
+    stage = [*options, "cells=CARS_A", "mutation=0.2", "--stage", "eg-darts"]
     assert main([*networks, *stage]) == 0
-    settings = read_run(working_directory / RUN / "eg-darts")[0]["settings"]
+    settings = read_run(working_directory / RUN_FOLDER / "eg-darts")[0]["settings"]
     assert settings["cells"] == "CARS_A"
     assert main(command) == 2
     assert (
         "contains a run with population=2, but this run has population=3" in capsys.readouterr().err
     )
-    assert [p.name for p in (working_directory / RUN).iterdir()] == ["eg-darts"]
+    assert [p.name for p in (working_directory / RUN_FOLDER).iterdir()] == ["eg-darts"]
 
 
-def test_the_first_stage_takes_no_algorithm(working_directory, capsys):
+def test_stage_1_rejects_an_algorithm(working_directory, capsys):
     search = ["search", "eg-darts", "--stage", "eg-darts-cells", "--algorithm", "nsga2"]
     assert main(search) == 2
     assert (
@@ -266,7 +266,7 @@ def test_no_network_is_trained_twice(load):
     assert len(trained) == len(set(trained)) < 12
 
 
-def test_the_picked_network_trains_on_the_whole_training_set_and_is_tested_on_the_test_set(load):
+def test_the_picked_network_is_trained_on_the_training_set_and_evaluated_on_the_test_set(load):
     problem = load(final_epochs=1)
     problem.session.seed = 1
     evaluators, make = [], problem.scratch_evaluator
@@ -290,7 +290,7 @@ def test_a_diverging_final_training_is_reported(load):
 
 
 @pytest.mark.parametrize(
-    ("more", "message"),
+    ("arguments", "message"),
     [
         (["cells=PDARTS"], "run --stage eg-darts alone"),
         (["cellz=PDARTS"], "Unknown setting 'cellz'"),
@@ -303,10 +303,10 @@ def test_a_diverging_final_training_is_reported(load):
         (["layers=2,b"], "layers=2,b is invalid: expected a list of whole numbers"),
     ],
 )
-def test_invalid_arguments_exit_with_2_before_anything_runs(
-    working_directory, capsys, command, more, message
+def test_invalid_arguments_end_the_command_with_exit_code_2_before_any_stage_runs(
+    working_directory, capsys, command, arguments, message
 ):
-    assert main([*command, *more]) == 2
+    assert main([*command, *arguments]) == 2
     assert message in capsys.readouterr().err
     assert not (working_directory / "runs").exists()
 
