@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ..data import load
+from ..deprecation import renamed_arguments
 from ..files import save_figure, write_json
 from ..metrics.adversarial import ATTACK_STRENGTHS, count_correct_under_attack
 from ..metrics.auroc import auroc_error
@@ -103,6 +104,7 @@ def _require_classifier(name: str, model: Model) -> Classifier:
     return model
 
 
+@renamed_arguments(also="second_test_set")
 def evaluate(
     models: Mapping[str, Model],
     images: LabeledImages,
