@@ -154,7 +154,7 @@ def test_a_run_cannot_continue_after_another_run_has_started():
     one, two = (algorithm("nsga2", toy).setup(toy, ("n_gen", 5), seed=s) for s in (1, 2))
     one.next()
     two.next()
-    with pytest.raises(ValueError, match="another run has started on the problem object"):
+    with pytest.raises(ValueError, match="another run of this problem has started"):
         one.next()
 
 

@@ -94,7 +94,7 @@ def test_optional_methods_return_empty_defaults():
     assert problem.pick([]) is None and problem.species_bits is None and problem.growth_of is None
     value = problem.architecture_to_json(architecture)
     assert problem.architecture_from_json(value) == architecture
-    with pytest.raises(ValueError, match="whose key 'x' holds its row"):
+    with pytest.raises(ValueError, match="expected a dict with its row as 'x'"):
         problem.architecture_from_json({"y": 1})
     with pytest.raises(NotImplementedError, match="MinimalProblem has no input_shape"):
         problem.count(problem.candidates([architecture]))

@@ -337,7 +337,7 @@ def test_invalid_settings_are_rejected(load, options, message):
 
 def test_stage_1_cannot_be_loaded_as_a_problem():
     assert "eg-darts-cells" not in moonas.problem_names()
-    with pytest.raises(ValueError, match="stage that runs before one.*load_stage"):
+    with pytest.raises(ValueError, match="stage that runs before a problem.*load_stage"):
         moonas.load_problem("eg-darts-cells")
 
 
