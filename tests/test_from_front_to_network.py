@@ -98,7 +98,7 @@ def test_invalid_arguments_of_train_exit_with_status_2(tmp_path, capsys):
             ["train", "--architecture", "EAGAN_G"],
             "EAGAN_G' is invalid: expected the name of a classifier",
         ),
-        (["train", str(tmp_path)], "contains no run"),
+        (["train", str(tmp_path)], f"{tmp_path} is not the run folder of a search"),
     ):
         assert main(arguments) == 2
         assert message in capsys.readouterr().err
