@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from .models.model import load_model as load_model
     from .models.zoo import zoo as zoo
     from .pareto import front as front
+    from .planning import load_training as load_training
     from .registry import load_problem as load_problem
     from .registry import load_stage as load_stage
     from .registry import problem_names as problem_names
     from .run.callbacks import RunCallback as RunCallback
-    from .task import load_training as load_training
     from .task import search as search
     from .task import train as train
 
@@ -27,7 +27,7 @@ _MODULE_OF = {  # public name -> module to import it from
     "load_model": "moonas.models.model",
     "load_problem": "moonas.registry",
     "load_stage": "moonas.registry",
-    "load_training": "moonas.task",
+    "load_training": "moonas.planning",
     "problem_names": "moonas.registry",
     "search": "moonas.task",
     "train": "moonas.task",

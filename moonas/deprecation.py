@@ -6,8 +6,10 @@ A deprecated name works for one more version.
 from __future__ import annotations
 
 import functools
+import inspect
+import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -32,7 +34,7 @@ def renamed_arguments(**new_names: str) -> Callable[[Callable[P, R]], Callable[P
                 if old in kwargs:
                     if new in kwargs:
                         raise TypeError(f"Got both {old}= and {new}=; use {new}=.")
-                    _warn(f"{old}= is deprecated; use {new}=.")
+                    warn(f"{old}= is deprecated; use {new}=.")
                     kwargs[new] = kwargs.pop(old)
             return function(*args, **kwargs)
 
@@ -53,28 +55,51 @@ class RenamedAttribute:
         self.old, self.new = old, new
 
     def __get__(self, instance: Any, owner: type) -> Any:
-        _warn(f"{owner.__name__}.{self.old} is deprecated; use {self.new}.")
+        warn(f"{owner.__name__}.{self.old} is deprecated; use {self.new}.")
         return getattr(owner if instance is None else instance, self.new)
 
     def __set__(self, instance: Any, value: Any) -> None:
-        _warn(f"{type(instance).__name__}.{self.old} is deprecated; use {self.new}.")
+        warn(f"{type(instance).__name__}.{self.old} is deprecated; use {self.new}.")
         setattr(instance, self.new, value)
 
 
-def rename_class_attributes(cls: type, new_names: Mapping[str, str]) -> None:
+def rename_class_attributes(cls: type) -> None:
     """Rename class attributes that a subclass defines under deprecated names.
+
+    The deprecated names are those of the :class:`RenamedAttribute` aliases of its base classes.
 
     Args:
         cls: the subclass, as passed to ``__init_subclass__``.
+    """
+    aliases = {name: a for base in cls.__mro__[1:] for name, a in vars(base).items()}
+    # stacklevel skips __init_subclass__ and the metaclass, so the warning names the class statement
+    for name in list(vars(cls)):
+        alias = aliases.get(name)
+        if isinstance(alias, RenamedAttribute):
+            warn(f"{cls.__name__}.{name} is deprecated; use {alias.new}.", stacklevel=5)
+            setattr(cls, alias.new, vars(cls)[name])
+            delattr(cls, name)
+
+
+def renamed_names(module: str, **new_names: str) -> Callable[[str], Any]:
+    """Return a module's ``__getattr__``, which resolves deprecated names of its contents.
+
+    Args:
+        module: ``__name__`` of the module.
         new_names: deprecated name -> current name.
     """
-    # stacklevel skips __init_subclass__ and the metaclass, so the warning names the class statement
-    for old, new in new_names.items():
-        if old in vars(cls):
-            _warn(f"{cls.__name__}.{old} is deprecated; use {new}.", stacklevel=5)
-            setattr(cls, new, vars(cls)[old])
-            delattr(cls, old)
+
+    def resolve(name: str) -> Any:
+        if name not in new_names:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        current = getattr(sys.modules[module], new_names[name])
+        call = "()" if inspect.isfunction(current) else ""
+        warn(f"{module}.{name}{call} is deprecated; use {new_names[name]}{call}.")
+        return current
+
+    return resolve
 
 
-def _warn(text: str, stacklevel: int = 3) -> None:
+def warn(text: str, stacklevel: int = 3) -> None:
+    """Issue a ``DeprecationWarning`` at the caller of the function that calls this one."""
     warnings.warn(text, DeprecationWarning, stacklevel=stacklevel)

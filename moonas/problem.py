@@ -52,20 +52,8 @@ RESERVED = {  # names that pymoo uses for its own attributes of individuals
     *("ddH", "data", "config", "evaluated", "rank", "crowding"),
 }
 ADVICE = "Use this problem's operators: NSGA2(**problem.operators())."
-SIZES = (
-    "parameters",
-    "multiply-adds",
-)  # units of integer columns; values of other columns have decimals
-
-
-RENAMED = {  # deprecated -> current name of a class attribute of problems
-    "in_words": "architecture_title",
-    "picked_as": "pick_description",
-    "beside": "secondary_column",
-    "moves": "nonstationary",
-    "halves": "species_bits",
-    "offspring_train": "train_on_offspring",
-}
+# units of integer columns; values of other columns have decimals
+SIZES = ("parameters", "multiply-adds")
 
 
 @dataclass(frozen=True)
@@ -226,7 +214,7 @@ class ArchitectureProblem(Problem, ABC):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        rename_class_attributes(cls, RENAMED)
+        rename_class_attributes(cls)
 
     def __init__(
         self,

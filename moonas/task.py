@@ -18,19 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .planning import (
-    DEFAULT_SEED,
-    PlannedStage,
-    StageResult,
-    load_training,
-    make_algorithm,
-    pipeline,
-    plan_search,
-    plan_training,
-    stage_names,
-    stages_with,
-    trained_problem,
-)
+from .planning import PlannedStage, StageResult, plan_search, plan_training
 from .run.callbacks import Callbacks, RunCallback
 from .run.stage import Stage, TrainingStage
 
@@ -39,23 +27,6 @@ if TYPE_CHECKING:
 
     from .pareto import Row
     from .problem import ArchitectureProblem
-
-__all__ = [
-    "DEFAULT_SEED",
-    "PlannedStage",
-    "StageResult",
-    "TaskResult",
-    "load_training",
-    "make_algorithm",
-    "pipeline",
-    "plan_search",
-    "plan_training",
-    "search",
-    "stage_names",
-    "stages_with",
-    "train",
-    "trained_problem",
-]
 
 
 @dataclass(frozen=True)

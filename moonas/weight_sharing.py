@@ -10,6 +10,7 @@ from pymoo.algorithms.moo.nsga3 import HyperplaneNormalization
 from pymoo.core.algorithm import Algorithm
 from pymoo.core.population import Population
 
+from .deprecation import RenamedAttribute
 from .problem import ArchitectureProblem
 from .run.candidates import Candidates
 
@@ -36,6 +37,8 @@ class WeightSharingProblem(ArchitectureProblem):
 
     nonstationary = True
     train_on_offspring: bool = False
+
+    offspring_train = RenamedAttribute("offspring_train", "train_on_offspring")
 
     def evaluate(
         self, X: np.ndarray, *args: Any, algorithm: Algorithm | None = None, **kwargs: Any

@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..planning import DEFAULT_SEED, stages_with
 from ..settings import RunSettings, describe, parse
-from ..task import DEFAULT_SEED, stages_with
 
 
 def add_problem_arguments(parser: argparse.ArgumentParser) -> None:

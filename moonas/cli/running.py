@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..task import PlannedStage, StageResult
+from ..planning import PlannedStage, StageResult
 from .bars import progress_bar
 from .output import Log, fail, status_of
 

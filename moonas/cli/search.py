@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from .. import registry
-from ..task import PlannedStage, plan_search, stage_names
+from ..planning import PlannedStage, plan_search, stage_names
 from .options import add_run_arguments, describe_settings, parse_options
 from .running import run_plan
 

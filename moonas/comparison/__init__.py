@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import Any
-
+from ..deprecation import renamed_names
 from .compare import compare
 from .plan import Plan, Task, make_plan
 from .results import Comparison
@@ -12,11 +10,4 @@ from .runs import Run, run_algorithm
 
 __all__ = ["Comparison", "Plan", "Run", "Task", "compare", "make_plan", "run_algorithm"]
 
-
-def __getattr__(name: str) -> Any:
-    """Return an object by its deprecated name."""
-    if name == "play":
-        text = "moonas.comparison.play is deprecated; use run_algorithm."
-        warnings.warn(text, DeprecationWarning, stacklevel=2)
-        return run_algorithm
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = renamed_names(__name__, play="run_algorithm")

@@ -20,6 +20,7 @@ from pymoo.algorithms.moo.rvea import RVEA
 from pymoo.optimize import minimize
 
 from ..pareto import front_indices, hypervolume
+from ..planning import load_training, make_algorithm
 from ..registry import training_settings_class
 from ..run.callbacks import RunCallback
 from ..run.folders import last_run
@@ -28,7 +29,6 @@ from ..run.journal import read_run
 from ..run.search import search
 from ..settings import names_of
 from ..tabular import TabularProblem
-from ..task import load_training, make_algorithm
 from ..views.front import save_front
 
 if TYPE_CHECKING:

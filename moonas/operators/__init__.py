@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import Any
-
+from ..deprecation import renamed_names
 from .blocks import BlockCrossover
 from .categorical import CategoricalSampling, ResetGenes
 from .default import operators_for
@@ -32,16 +30,9 @@ __all__ = [
     "SegmentFlip",
     "operators_for",
 ]
-RENAMED = {  # class name in earlier versions -> current name
-    "MixedMoves": "MixedMutation",
-    "NewRow": "EvaluatedRow",
-    "PolynomialMoves": "PolynomialMutation",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in RENAMED:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    new = RENAMED[name]
-    warnings.warn(f"{__name__}.{name} is deprecated; use {new}.", DeprecationWarning, stacklevel=2)
-    return globals()[new]
+__getattr__ = renamed_names(
+    __name__,
+    MixedMoves="MixedMutation",
+    NewRow="EvaluatedRow",
+    PolynomialMoves="PolynomialMutation",
+)

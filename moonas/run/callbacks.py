@@ -9,9 +9,10 @@ problem.callbacks.append(Log())
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from ..deprecation import warn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -104,11 +105,7 @@ def progress_function(
         A function that calls each of the two functions that is not None.
     """
     if told is not None:
-        warnings.warn(
-            "told= is deprecated; use on_progress=, which takes (phase, done, total, unit).",
-            DeprecationWarning,
-            stacklevel=3,
-        )
+        warn("told= is deprecated; use on_progress=, which takes (phase, done, total, unit).")
 
     def report(phase: str, done: int, total: int, unit: str) -> None:
         if on_progress is not None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-# deprecated -> current name of a function
-RENAMED_FUNCTIONS = {"labels": "categorical_genes", "bits": "bit_genes"}
+from ..deprecation import renamed_names
 
 
 @dataclass(frozen=True)
@@ -125,11 +123,4 @@ def bit_genes(n: int) -> Genes:
     return Genes(np.zeros(n), np.ones(n), np.zeros(n, bool), bits=True)
 
 
-def __getattr__(name: str) -> Any:
-    if name in RENAMED_FUNCTIONS:
-        new_name = RENAMED_FUNCTIONS[name]
-        warnings.warn(
-            f"{name}() is deprecated; use {new_name}().", DeprecationWarning, stacklevel=2
-        )
-        return globals()[new_name]
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = renamed_names(__name__, labels="categorical_genes", bits="bit_genes")

@@ -33,6 +33,7 @@ NEW_NAME_OF = {
     "picked_as": "pick_description",
     "beside": "secondary_column",
     "moves": "nonstationary",
+    "offspring_train": "train_on_offspring",
     "halves": "species_bits",
     "shown": "plotted_columns",
 }

@@ -8,9 +8,9 @@ from searches import TINY, words
 
 import moonas
 from moonas.cli import main
+from moonas.planning import plan_search, plan_training
 from moonas.run.folders import last_run
 from moonas.run.journal import RunMismatch, read_run
-from moonas.task import plan_search, plan_training
 
 EG_DARTS = {
     "eg-darts-cells": TINY["eg-darts-cells"]
