@@ -319,8 +319,8 @@ def _check_operators(problem: ArchitectureProblem, X: np.ndarray, rng: np.random
         if crossed and mutated:
             return
     assert mutated, f"the mutation changed no row in {plural(TRIES, 'attempt')}"
-    differ = (parents[0] != parents[1]).any(axis=0)
-    if sum(differ[genes].any() for genes in problem.nodes) > 1:
+    differing_genes = (parents[0] != parents[1]).any(axis=0)
+    if sum(differing_genes[genes].any() for genes in problem.nodes) > 1:
         raise AssertionError(f"the crossover created no new row in {plural(TRIES, 'attempt')}")
 
 

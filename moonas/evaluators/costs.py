@@ -35,8 +35,8 @@ class NetworkCosts:
         inputs: name -> checksum of each file on which scores depend.
 
     Raises:
-        ValueError: the latency table is missing or lacks a part, or the problem does not support
-            latency tables.
+        ValueError: the latency table is missing or has no entry for a part, or the problem does
+            not support latency tables.
     """
 
     counted = RenamedAttribute("counted", "count")

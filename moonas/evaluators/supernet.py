@@ -93,7 +93,7 @@ class SupernetEvaluator(Evaluator):
         self.epoch = 0
 
     def warm_up(self) -> dict[str, Any]:
-        """Train the supernet on random architectures; frozen weights are trained only once.
+        """Train the supernet on random architectures; with weights=frozen, only once per evaluator.
 
         Returns:
             A report: number of ``epochs``, completed ``steps`` and ``skipped`` steps, and the mean

@@ -99,8 +99,8 @@ def robustness_error_percent(
         (...) floats in [0, 100]: 0 if no attack succeeds, 100 if the accuracy is never higher
         than the accuracy of random guessing.
     """
-    guessing = 1 / n_classes
-    above = np.maximum(np.asarray(accuracy, float) - guessing, 0) / (1 - guessing)
+    chance_level = 1 / n_classes
+    above = np.maximum(np.asarray(accuracy, float) - chance_level, 0) / (1 - chance_level)
     steps = np.diff(strengths)
     area = ((above[..., 1:] + above[..., :-1]) / 2 * steps).sum(axis=-1)
     error: np.ndarray = 100 * (1 - area / steps.sum())

@@ -198,7 +198,7 @@ def read_latency_table(path: str | Path, keys: Iterable[str]) -> dict[str, float
         Key of a part -> latency in milliseconds.
 
     Raises:
-        ValueError: if the file is missing, is not a latency table, or lacks a part.
+        ValueError: if the file is missing, is not a latency table, or has no entry for a part.
     """
     try:
         parts = json.loads(Path(path).read_text(encoding="utf-8"))["parts"]

@@ -83,7 +83,7 @@ def unique_parts(parts: Iterable[Part]) -> list[Part]:
 def network_parts(
     normal: Edges, reduction: Edges, *, concat: Concat = all_nodes, **shape: Any
 ) -> list[Part]:
-    """List the parts of a network of cells, with repetitions.
+    """List the parts of a cell-based network; a part used k times is listed k times.
 
     The sum of their latencies estimates the latency of the network.
 

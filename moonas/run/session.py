@@ -167,7 +167,7 @@ class SearchSession(Session):
             algorithm: algorithm that evaluates the problem.
 
         Raises:
-            ValueError: the weights do not belong to the run of the algorithm.
+            ValueError: the weights were trained in a run other than the algorithm's.
         """
         token = algorithm.data.get(RUN_TOKEN_KEY)
         if token is None and algorithm.is_initialized and self.problem.nonstationary:
@@ -308,7 +308,7 @@ class SearchSession(Session):
         return columns
 
     def _rows_to_json(self, X: np.ndarray) -> list[Any]:
-        """Convert rows to a JSON value for the request of a recorded call."""
+        """Convert rows of genes to a JSON value, to be recorded in the journal."""
         return [self.problem.genes.to_json(x) for x in X]
 
 

@@ -49,7 +49,7 @@ def plot_front(
     """Plot a front, its picked row and the population over two columns.
 
     Args:
-        problem: problem whose two ``plotted_columns`` are the y and the x axis.
+        problem: problem whose ``plotted_columns`` name the columns of the y-axis and of the x-axis.
         population: column name -> (n,) values of the population.
         rows: rows of the front.
         picked: index of the picked row, or None.

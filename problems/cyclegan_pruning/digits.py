@@ -3,9 +3,9 @@
 A correct translation preserves the digit, so translations can be scored with a classifier. An
 outline is a few pixels wide and follows the edge of a stroke. Whether a pixel belongs to an outline
 depends on neighboring pixels. Therefore, no generator can translate each pixel independently, in
-either direction, even though nothing moves. The outline and the background have random colors, and
-the background has a random texture. The translation from A to B can preserve the digit, but it
-cannot predict these colors and textures.
+either direction, even though the strokes keep their positions. The outline and the background have
+random colors, and the background has a random texture. The translation from A to B can preserve the
+digit, but it cannot predict these colors and textures.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ def count_pixels(logits: torch.Tensor, maps: torch.Tensor, ignored: int) -> torc
     Args:
         logits: (n, n_classes, h, w) output of the network.
         maps: (n, h, w) ints, the correct class of each pixel.
-        ignored: class in the maps of pixels that are not counted.
+        ignored: label of the pixels that are ignored (the ignore index).
 
     Returns:
         (n_classes, n_classes) int64 on the CPU. Rows are correct classes; columns are predicted

@@ -189,9 +189,9 @@ class SimpleDiscriminator(nn.Module):
 
     As in the released code, batch normalization and a leaky ReLU (slope 0.2) follow the first,
     third and fifth convolutions, features are summed over pixels, and only the linear layer has
-    spectral normalization. Each convolution halves the side length. If the images have fewer than
-    32 x 32 pixels, there are only as many convolutions as the side length can be halved, but at
-    least one.
+    spectral normalization. Each convolution halves the side length. For images smaller than
+    32 x 32 pixels, the number of convolutions is the number of times the side length can be
+    halved, but at least one.
 
     Args:
         side: side length of the images in pixels.

@@ -41,7 +41,7 @@ class _EvaluatorWithoutWeights(ToyEvaluator):
 
 
 class StateNotRestored(Toy):
-    """A toy whose evaluator does not restore the weights in ``load_state``."""
+    """A toy problem whose evaluator does not restore the weights in ``load_state``."""
 
     def make_evaluator(self):
         return _EvaluatorWithoutWeights(self.settings)
@@ -56,7 +56,7 @@ class _EvaluatorWithoutGenerator(ToyEvaluator):
 
 
 class GeneratorNotSaved(Toy):
-    """A toy whose evaluator does not save the state of the random generator."""
+    """A toy problem whose evaluator does not save the state of the random generator."""
 
     def make_evaluator(self):
         return _EvaluatorWithoutGenerator(self.settings)
@@ -73,7 +73,7 @@ class _EvaluatorWithoutDevice:
 
 
 class NoDevice(Toy):
-    """A toy whose evaluator lacks the attribute ``device``."""
+    """A toy problem whose evaluator lacks the attribute ``device``."""
 
     def make_evaluator(self):
         return _EvaluatorWithoutDevice()

@@ -246,6 +246,6 @@ def test_entries_have_default_settings():
     assert registry.entry("cars").task == "cars"
 
 
-def test_the_error_for_a_problem_without_training_lists_problems_with_training():
+def test_the_error_for_a_problem_that_cannot_be_trained_lists_those_that_can():
     with pytest.raises(ValueError, match="eg-darts-cells has no training from scratch.*cars"):
         registry.training_settings_class("eg-darts-cells")
