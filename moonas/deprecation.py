@@ -10,6 +10,7 @@ import inspect
 import sys
 import warnings
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -72,11 +73,10 @@ def rename_class_attributes(cls: type) -> None:
         cls: the subclass, as passed to ``__init_subclass__``.
     """
     aliases = {name: a for base in cls.__mro__[1:] for name, a in vars(base).items()}
-    # stacklevel skips __init_subclass__ and the metaclass, so the warning names the class statement
     for name in list(vars(cls)):
         alias = aliases.get(name)
         if isinstance(alias, RenamedAttribute):
-            warn(f"{cls.__name__}.{name} is deprecated; use {alias.new}.", stacklevel=5)
+            warn(f"{cls.__name__}.{name} is deprecated; use {alias.new}.")
             setattr(cls, alias.new, vars(cls)[name])
             delattr(cls, name)
 
@@ -100,6 +100,22 @@ def renamed_names(module: str, **new_names: str) -> Callable[[str], Any]:
     return resolve
 
 
-def warn(text: str, stacklevel: int = 3) -> None:
-    """Issue a ``DeprecationWarning`` at the caller of the function that calls this one."""
-    warnings.warn(text, DeprecationWarning, stacklevel=stacklevel)
+def warn(text: str, category: type[Warning] = DeprecationWarning) -> None:
+    """Issue a warning whose location is the code outside moonas that called moonas.
+
+    The code of class statements is found, too: the frames of ``abc`` are skipped.
+
+    Args:
+        text: the message.
+        category: class of the warning.
+    """
+    frame, level = sys._getframe(1), 2
+    while frame.f_back and _package(frame) in ("moonas", "abc"):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, category, stacklevel=level)
+
+
+def _package(frame: FrameType) -> str:
+    """Return the top-level package of the code that a frame executes."""
+    name: str = frame.f_globals.get("__name__", "")
+    return name.partition(".")[0]

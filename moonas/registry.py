@@ -8,8 +8,6 @@ cannot be used, a warning names the plug-in, and the other plug-ins still work.
 from __future__ import annotations
 
 import importlib
-import sys
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cache
@@ -18,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from .deprecation import warn
 from .settings import RunSettings
 
 if TYPE_CHECKING:
@@ -191,10 +190,7 @@ def warn_of_plugin(name: str, fault: str) -> None:
         name: name of the plug-in.
         fault: reason why the plug-in cannot be used.
     """
-    frame, level = sys._getframe(1), 2
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "moonas":
-        frame, level = frame.f_back, level + 1
-    warnings.warn(f"Plug-in {name} cannot be used: {fault}.", UserWarning, stacklevel=level)
+    warn(f"Plug-in {name} cannot be used: {fault}.", UserWarning)
 
 
 def problem_names() -> list[str]:

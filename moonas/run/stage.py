@@ -8,14 +8,15 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..deprecation import RenamedAttribute, rename_class_attributes, renamed_names
 from .callbacks import Callbacks
-from .journal import Journal, Stateful
 from .session import Session
 
 if TYPE_CHECKING:
     import torch
 
     from ..settings import RunSettings
+    from .journal import Journal
 
 
 class Stage:
@@ -85,6 +86,12 @@ class TrainingStage(Stage):
 
     description = ""
 
+    in_words = RenamedAttribute("in_words", "description")
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        rename_class_attributes(cls)
+
     def begin(self, seed: int) -> None:
         """Begin or resume the run; see :meth:`.Journal.begin`."""
         self.session.begin(seed, self.description, self.environment())
@@ -110,8 +117,14 @@ class TrainingStage(Stage):
         raise NotImplementedError
 
 
-class Trainer(Stateful, Protocol):
+class Trainer(Protocol):
     """Trains and evaluates one or more networks; see :class:`EpochTraining`."""
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Return all tensors that training changes, by name."""
+
+    def load_state(self, state: dict[str, torch.Tensor]) -> None:
+        """Restore a state that :meth:`state` returned."""
 
     def train(self, epoch: int) -> dict[str, Any]:
         """Train for one epoch.
@@ -141,13 +154,10 @@ class EpochTraining(TrainingStage):
 
     phase: str = "training"
 
-    if TYPE_CHECKING:  # a subclass may define it as an attribute or as a property
-
-        @property
-        def n_epochs(self) -> int: ...
-
-    else:
-        n_epochs = 0
+    @property
+    def n_epochs(self) -> int:
+        """Number of epochs."""
+        raise NotImplementedError
 
     def start(self, seed: int) -> Trainer:
         """Return a :class:`Trainer` with untrained weights."""
@@ -220,3 +230,6 @@ def read_stage_result(
         return parse(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is damaged: {error}") from None
+
+
+__getattr__ = renamed_names(__name__, Preparation="TrainingStage")

@@ -5,6 +5,7 @@ from toy import Toy
 
 from moonas.deprecation import renamed_arguments
 from moonas.problem import Column
+from moonas.run import stage
 
 
 @renamed_arguments(told="on_progress")
@@ -63,3 +64,15 @@ def test_a_column_accepts_the_deprecated_keyword_and_attribute():
     assert column == Column("error", "%", in_table=False)
     with pytest.warns(DeprecationWarning, match="listed is deprecated"):
         assert column.listed is False
+
+
+def test_a_training_stage_may_still_be_derived_from_its_old_name():
+    with pytest.warns(DeprecationWarning, match="stage.Preparation is deprecated"):
+        base = stage.Preparation
+    assert base is stage.TrainingStage
+    with pytest.warns(DeprecationWarning, match="Old.in_words is deprecated; use description"):
+
+        class Old(base):
+            in_words = "training something"
+
+    assert Old.description == "training something"

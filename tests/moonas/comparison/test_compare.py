@@ -145,8 +145,9 @@ def test_completed_runs_are_not_repeated(comparison_copy):
     run = comparison_copy / "runs" / "cells" / "mine" / "seed-002.npz"
     times = {p: p.stat().st_mtime_ns for p in (comparison_copy / "runs").rglob("*.npz")}
     run.unlink()
-    with pytest.warns(DeprecationWarning, match="use on_progress="):
+    with pytest.warns(DeprecationWarning, match="use on_progress=") as caught:
         compare(**comparison_arguments(comparison_copy), told=lambda *n: reported.append(n))
+    assert caught[0].filename == __file__
     assert reported == [(5, 6), (6, 6)]
     assert (comparison_copy / "results.csv").read_bytes() == results
     assert all(p.stat().st_mtime_ns == t for p, t in times.items() if p != run)
