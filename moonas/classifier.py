@@ -13,7 +13,7 @@ from .data import describe
 from .evaluators.classification import quality_columns
 from .evaluators.costs import NetworkCosts
 from .evaluators.scratch import ScratchEvaluator
-from .evaluators.settings import ClassifierSettings, SupernetSettings
+from .evaluators.settings import ClassifierSettings
 from .evaluators.supernet import SupernetEvaluator
 from .nets.devices import resolve_device
 from .problem import Column, Evaluator, choose_genes
@@ -144,13 +144,9 @@ class ClassifierProblem(WeightSharingProblem):
             make_net: class of the supernet, called with :attr:`trained_shape`; its ``forward``
                 is called with a batch of images and an architecture.
         """
-        if not isinstance(self.settings, SupernetSettings):
-            raise TypeError(
-                f"{type(self.settings).__name__} cannot configure a supernet: derive it from "
-                "moonas.evaluators.settings.SupernetSettings."
-            )
+        settings: Any = self.settings  # its fields count, not its class
         return SupernetEvaluator(
-            self.settings,
+            settings,
             self.info,
             self.network_costs,
             make_net=partial(make_net, **self.trained_shape),

@@ -16,7 +16,7 @@ from . import registry
 from .run.callbacks import RunCallback
 from .run.folders import folder_names, last_run
 from .run.numbers import plural
-from .run.stage import Stage, TrainingStage
+from .run.stage import TrainingStage
 from .settings import RunSettings, names_of
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class StageResult:
 
     name: str
     folder: Path
-    stage: Stage | ArchitectureProblem
+    stage: TrainingStage | ArchitectureProblem
     result: Any
     lines: tuple[str, ...]
     computed: bool
@@ -75,8 +75,8 @@ class PlannedStage:
     recorded_as: str
     folder: Path
     seed: int
-    build: Callable[[], Stage | ArchitectureProblem]
-    stage: Stage | ArchitectureProblem | None = None
+    build: Callable[[], TrainingStage | ArchitectureProblem]
+    stage: TrainingStage | ArchitectureProblem | None = None
     algorithm: str | Callable[[ArchitectureProblem], Algorithm] | None = None
     activity: str = "Searching"
 
@@ -119,7 +119,6 @@ class PlannedStage:
                 result = stage.run(self.seed)
                 lines = stage.report(result, self.folder)
             else:
-                assert not isinstance(stage, Stage)
                 result = self._search(stage, verbose)
                 lines = result.afterwards
             computed = journal.n_calls > n_recorded
@@ -197,7 +196,6 @@ def plan_search(
         if isinstance(first_build, TrainingStage):
             planned.activity = "Preparing"
         else:
-            assert not isinstance(first_build, Stage)
             make_algorithm(algorithm, first_build)
             planned.algorithm, has_search = algorithm, True
         if previous is not None and has_source:
@@ -324,9 +322,7 @@ def trained_problem(run: str | Path | None, architecture: str | None) -> str:
     if run is None and architecture is not None:
         from .models.zoo import zoo
 
-        published = zoo(architecture)
-        assert not isinstance(published, dict)
-        return published.problem
+        return zoo(architecture).problem
     got = "neither" if run is None else "both"
     raise ValueError(
         "Training requires either a run folder or the name of a published architecture "

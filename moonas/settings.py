@@ -133,12 +133,8 @@ class TabularSettings(SearchSettings):
     mutated_genes: float = setting(1.0, "average number of genes that mutate per child", above=0)
 
 
-_type_hints: Callable[[Any], dict[str, Any]] = cache(typing.get_type_hints)
-
-
-def types_of(settings_class: type[RunSettings]) -> dict[str, Any]:
-    """Return field -> type; annotations that are strings (PEP 563) are resolved."""
-    return _type_hints(settings_class)
+# Settings class -> field -> type; annotations that are strings (PEP 563) are resolved
+types_of: Callable[[Any], dict[str, Any]] = cache(typing.get_type_hints)
 
 
 def _of_type(name: str, value: Any, type_: Any) -> Any:
@@ -212,7 +208,7 @@ def select(cls: type[T], settings: Any, **more: Any) -> T:
     Raises:
         AttributeError: a field is neither in ``settings`` nor in ``more``.
     """
-    names = [name for name in _field_names(cls) if name not in more]
+    names = [name for name in names_of(cls) if name not in more]
     return cls(**{name: getattr(settings, name) for name in names}, **more)
 
 
@@ -297,13 +293,9 @@ def parse(settings_class: type[RunSettings], name: str, text: str) -> Any:
         raise ValueError(f"{name}={text} is invalid: expected {KINDS[kind]}.") from None
 
 
-def names_of(settings_class: type[RunSettings]) -> list[str]:
-    """Return the names of the fields of a Settings class, in order."""
-    return _field_names(settings_class)
-
-
-def _field_names(cls: Any) -> list[str]:
-    return [field.name for field in dataclasses.fields(cls)]
+def names_of(settings_class: type[Any]) -> list[str]:
+    """Return the names of the fields of a Settings class or another dataclass, in order."""
+    return [field.name for field in dataclasses.fields(settings_class)]
 
 
 def describe(settings_class: type[RunSettings]) -> list[tuple[str, str, str, Any]]:

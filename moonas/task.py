@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from .planning import PlannedStage, StageResult, plan_search, plan_training
 from .run.callbacks import Callbacks, RunCallback
-from .run.stage import Stage, TrainingStage
+from .run.stage import TrainingStage
 
 if TYPE_CHECKING:
     from pymoo.core.algorithm import Algorithm
@@ -110,13 +110,12 @@ def search(
         **options,
     )
     results = _run(plan, callbacks, verbose)
-    searches = [result for result in results if not isinstance(result.stage, TrainingStage)]
+    searches = [(r, r.stage) for r in results if not isinstance(r.stage, TrainingStage)]
     if not searches:
         return TaskResult((), None, results[-1].folder, None, tuple(results))
-    last = searches[-1]
-    result, problem = last.result, last.stage
-    assert not isinstance(problem, Stage)
-    return TaskResult(tuple(result.rows), result.picked, last.folder, problem, tuple(results))
+    last, problem = searches[-1]
+    found = last.result
+    return TaskResult(tuple(found.rows), found.picked, last.folder, problem, tuple(results))
 
 
 def train(

@@ -171,10 +171,9 @@ class BayesianMating(InfillCriterion):
         n_offsprings: int,
         *args: Any,
         algorithm: Algorithm = None,
-        random_state: np.random.Generator | None = None,
+        random_state: np.random.Generator,
         **kwargs: Any,
     ) -> Population:
-        assert random_state is not None
         if algorithm.n_iter != self._generation:  # equal if pymoo replaces duplicates
             self._generation = algorithm.n_iter
             self._learn(algorithm, random_state)

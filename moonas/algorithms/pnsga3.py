@@ -110,11 +110,10 @@ class PNSGA3Survival(Survival):
         problem: ArchitectureProblem,
         pop: Population,
         *args: Any,
-        n_survive: int | None = None,
-        random_state: np.random.Generator | None = None,
+        n_survive: int,
+        random_state: np.random.Generator,
         **kwargs: Any,
     ) -> Population:
-        assert n_survive is not None
         F = pop.get("F").astype(float)
         stages = merge_fronts(
             NonDominatedSorting().do(F),
@@ -156,7 +155,7 @@ class PNSGA3Survival(Survival):
         last: np.ndarray,
         survivors: np.ndarray,
         n: int,
-        rng: np.random.Generator | None,
+        rng: np.random.Generator,
     ) -> np.ndarray:
         """Select the survivors from the last stage, which does not fit into the population.
 
@@ -170,7 +169,6 @@ class PNSGA3Survival(Survival):
         Returns:
             (n,) positions in ``last``.
         """
-        assert rng is not None
         if self.cut == "random":
             return rng.permutation(len(last))[:n]
         niche = pop.get("niche")

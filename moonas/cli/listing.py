@@ -76,9 +76,7 @@ def _print_zoo(console: Console) -> None:
     from ..models.zoo import zoo
     from ..run.numbers import short_number
 
-    published = zoo()
-    assert isinstance(published, dict)  # zoo() without a name returns a dict
-    architectures = published.values()
+    architectures = zoo().values()
     for network in dict.fromkeys(network for a in architectures for network in a.counts):
         table = Table(title=network, title_justify="left")
         table.add_column("name", no_wrap=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.images import DataInfo
-from ..nets.devices import repeatable, resolve_device
+from ..nets.devices import repeatable, resolve_device, to_device
 from ..nets.randomness import generator, initial_weights
 from ..problem import Evaluator
 from ..run.candidates import Candidates
@@ -80,7 +80,7 @@ class ScratchEvaluator(Evaluator):
         seed_and_genes = (self.seed, *row.tolist())
         with initial_weights(*seed_and_genes, "weights"):
             network = self.build(architecture)
-        network = network.to(self.device).to(memory_format=torch.channels_last)
+        network = to_device(network, self.device)
         recipe = select(Recipe, self.settings, horizon=self.epochs)
         with repeatable(self.settings.threads):
             report = train_epochs(

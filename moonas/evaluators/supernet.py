@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.images import DataInfo
-from ..nets.devices import map_in_threads, repeatable, resolve_device
+from ..nets.devices import map_in_threads, repeatable, resolve_device, to_device
 from ..nets.randomness import generator, initial_weights
 from ..problem import Evaluator
 from ..run.candidates import Candidates
@@ -83,7 +83,7 @@ class SupernetEvaluator(Evaluator):
         seed = s.supernet_seed if s.weights == "frozen" else seed
         with initial_weights(seed, "weights"):
             net = self.make_net()
-        self.net = net.to(self.device).to(memory_format=torch.channels_last)
+        self.net = to_device(net, self.device)
         shared = s.warmup_epochs + (s.generations - 1) * s.epochs
         horizon = s.frozen_epochs if s.weights == "frozen" else shared
         self.recipe = select(Recipe, s, horizon=horizon)

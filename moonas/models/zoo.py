@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 from .. import registry
 
@@ -28,6 +28,10 @@ class Published:
     counts: dict[str, tuple[int, int]]
 
 
+@overload
+def zoo(name: None = None) -> dict[str, Published]: ...
+@overload
+def zoo(name: str) -> Published: ...
 def zoo(name: str | None = None) -> dict[str, Published] | Published:
     """Return all published architectures by name, or the architecture with a given name.
 

@@ -48,7 +48,7 @@ class _Cell(nn.Module):
         self.shape = shape
         self.older, self.newer = preprocess(shape, nonaffine_batch_norm)
         # operations[node][state][name]
-        self.operations = nn.ModuleList(
+        self.operations: Any = nn.ModuleList(
             nn.ModuleList(
                 _candidate_modules(operations, shape.channels, shape.stride(state))
                 for state in range(node + 2)
@@ -58,7 +58,8 @@ class _Cell(nn.Module):
 
     def operation(self, index: int, name: str, state: int) -> nn.Module:
         """Return the module for the operation ``name`` on ``state`` at edge ``index`` of a cell."""
-        return self.operations.get_submodule(f"{index // 2}.{state}.{name}")
+        module: nn.Module = self.operations[index // 2][state][name]
+        return module
 
     def forward(
         self,

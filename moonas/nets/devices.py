@@ -12,6 +12,7 @@ import torch
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Network = TypeVar("Network", bound=torch.nn.Module)
 
 
 def resolve_device(name: str) -> torch.device:
@@ -32,14 +33,20 @@ def resolve_device(name: str) -> torch.device:
         device = None
     if device is None or device.type not in ("cpu", "cuda"):
         raise ValueError(f"Unknown device {name!r}; use auto, cpu, cuda or cuda:N.")
-    n_gpus = torch.cuda.device_count()
-    if device.type == "cuda" and (device.index or 0) >= n_gpus:
+    if device.type == "cuda" and (device.index or 0) >= (n_gpus := torch.cuda.device_count()):
         gpus = {0: "no GPU", 1: "1 GPU"}.get(n_gpus, f"{n_gpus} GPUs")
         raise ValueError(
             f"device={name!r} is not available: PyTorch sees {gpus} on this machine. "
             "Use device='cpu'."
         )
     return device
+
+
+def to_device(net: Network, device: torch.device | str) -> Network:
+    """Move a network to a device, in channels-last memory format, and return it."""
+    # one call, which traverses the modules once; torch's types lack it
+    moved: Network = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return moved
 
 
 @contextmanager

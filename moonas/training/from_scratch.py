@@ -23,9 +23,9 @@ from ..data import checksums, cutout, describe
 from ..evaluators.classification import Classification, quality_columns
 from ..metrics.timing import measure_latency
 from ..models.model import MODEL, write_model
-from ..models.zoo import Published, zoo
+from ..models.zoo import zoo
 from ..nets.counting import count_macs, count_params
-from ..nets.devices import repeatable, resolve_device
+from ..nets.devices import repeatable, resolve_device, to_device
 from ..nets.randomness import generator, initial_weights
 from ..registry import settings_class, stage_module
 from ..run.folders import last_run
@@ -105,7 +105,6 @@ def _published_training(settings: Settings) -> FullTraining:
             "(--architecture NAME)."
         )
     item = zoo(settings.architecture)
-    assert isinstance(item, Published)
     info = describe(settings.data, settings.image_size)
     problem = _load_problem(item.problem, {})
     return FullTraining(settings, info, item.problem, problem, item.architecture)
@@ -240,9 +239,7 @@ class FullTraining(EpochTraining):
 
     def result(self, trainer: ClassifierTrainer, scores: dict[str, Any]) -> TrainingResult:
         """Return the trained network and its scores on the test set."""
-        data = trainer.images.data
-        assert data is not None, "the trainer has loaded the data set"
-        return TrainingResult(trainer.network.eval(), scores, data)
+        return TrainingResult(trainer.network.eval(), scores, trainer.images.data)
 
     def about(self, data: ImageData, scores: Mapping[str, float]) -> dict[str, Any]:
         """Return the header of ``model.pt``; see :func:`moonas.models.model.write_model`.
@@ -333,14 +330,13 @@ class ClassifierTrainer:
         self.seeds = (seed, *stage.problem.encode(stage.architecture).tolist())
         with initial_weights(*self.seeds, "weights"):
             network = stage.network(auxiliary=bool(s.auxiliary))
-        self.network: Any = network.to(stage.device).to(memory_format=torch.channels_last)
+        self.network: Any = to_device(network, stage.device)
         self.recipe = select(Recipe, s, horizon=s.epochs)
         self.optimizer = make_optimizer(self.network, self.recipe)
 
     def train(self, epoch: int) -> dict[str, Any]:
         """Train for one epoch, and return its loss, steps, skipped steps and learning rate."""
-        s, data = self.settings, self.images.train
-        assert data is not None, "the constructor loads the data set"
+        s = self.settings
         rng = generator(*self.seeds, "batches", epoch)
         rate = learning_rate(epoch, s)
         for group in self.optimizer.param_groups:
@@ -353,7 +349,7 @@ class ClassifierTrainer:
         with repeatable(s.threads):
             report = train_epoch(
                 self.network,
-                data,
+                self.images.train,
                 lambda: [self._forward],
                 self.optimizer,
                 self.recipe,

@@ -111,11 +111,11 @@ def train_epoch(
             before_step(x, y)
         optimizer.zero_grad(set_to_none=True)
         networks = sample()
-        total = torch.zeros((), device=x.device)
+        total: Any = 0.0
         for forward in networks:
             loss = loss_function(forward(x), y) / len(networks)
             loss.backward()  # type: ignore[no-untyped-call]  # torch lacks the type
-            total = total + loss.detach()
+            total += loss.detach()
         norm = torch.nn.utils.clip_grad_norm_(net.parameters(), recipe.clip)
         if math.isfinite(norm) and math.isfinite(total):
             optimizer.step()

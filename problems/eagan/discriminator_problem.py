@@ -73,6 +73,7 @@ class EAGANDiscriminator(GanProblem):
             train the generator during the warm-up.
     """
 
+    evaluator: OneToOne
     settings: DiscriminatorSettings
     architecture_title = "edges of the three Down-Cells of a discriminator"
 
@@ -115,7 +116,6 @@ class EAGANDiscriminator(GanProblem):
         self, architecture: Any
     ) -> tuple[Generator, nn.Module, torch.optim.Optimizer]:
         evaluator = self.evaluator
-        assert isinstance(evaluator, OneToOne)
         discriminator = Discriminator(architecture, **self.discriminator_shape)
         generator = evaluator.generator_of(architecture)
         inherit_weights(discriminator, evaluator.D)

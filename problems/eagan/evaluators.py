@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from moonas.evaluators.supernet import random_architectures
-from moonas.nets.devices import map_in_threads, repeatable, resolve_device
+from moonas.nets.devices import map_in_threads, repeatable, resolve_device, to_device
 from moonas.nets.randomness import generator as random_generator
 from moonas.nets.randomness import initial_weights
 from moonas.problem import Evaluator
@@ -28,7 +28,6 @@ from moonas.training.sgd import load_training_state, part_of_state, training_sta
 from .discriminator_net import SuperDiscriminator
 from .generation import Generate, ImageQuality
 from .generator_net import Generator, SuperGenerator
-from .operations import Module
 from .settings import DiscriminatorSettings, GanSearchSettings
 from .space import Architecture
 from .training import (
@@ -177,10 +176,6 @@ class GanEvaluator(Evaluator):
         p = self.problem
         return random_architectures(1, p.n_choices, p.decode, self.streams.paths)[0]
 
-    def to_device(self, net: Module) -> Module:
-        """Move a network to the device, in channels-last memory format."""
-        return net.to(self.device).to(memory_format=torch.channels_last)
-
     def state(self) -> dict[str, Tensor]:
         """Return networks, optimizers and random streams as a flat dict of tensors."""
         features = {"features": self.quality.fingerprint}
@@ -217,9 +212,9 @@ class ManyToOne(GanEvaluator):
 
     def build_networks(self, seed: int) -> None:
         with initial_weights(seed, "generators"):
-            self.G = self.to_device(SuperGenerator(**self.problem.generator_shape))
+            self.G = to_device(SuperGenerator(**self.problem.generator_shape), self.device)
         with initial_weights(seed, "discriminators"):
-            self.D = self.to_device(self.build_discriminator())
+            self.D = to_device(self.build_discriminator(), self.device)
         self.optimizer = self.recipe.optimizer(self.G)
         self.d_optimizer = self.recipe.d_optimizer(self.D)
 
@@ -356,7 +351,7 @@ class OneToOne(GanEvaluator):
 
     def build_networks(self, seed: int) -> None:
         with initial_weights(seed, "discriminators"):
-            self.D = self.to_device(SuperDiscriminator(**self.problem.discriminator_shape))
+            self.D = to_device(SuperDiscriminator(**self.problem.discriminator_shape), self.device)
         self.d_optimizer = self.recipe.d_optimizer(self.D)
         with initial_weights(seed, "generators"):
             self.best_generator = self._untrained_generator()
@@ -372,7 +367,7 @@ class OneToOne(GanEvaluator):
         net = Generator(
             self.architecture, track_running_stats=False, **self.problem.generator_shape
         )
-        return GeneratorCopy(self.to_device(net), self.recipe)
+        return GeneratorCopy(to_device(net, self.device), self.recipe)
 
     def copy_generator(self, generator: GeneratorCopy) -> GeneratorCopy:
         """Return a copy of a generator, with its weights and the state of its optimizer."""
@@ -403,7 +398,7 @@ class OneToOne(GanEvaluator):
         report: dict[str, Any] = {}
         if self.read_generator_state is None:
             with initial_weights(self.seed, "first discriminator"):
-                first = self.to_device(self.build_discriminator())
+                first = to_device(self.build_discriminator(), self.device)
             report = self.run_epochs(
                 "training the generator",
                 s.generator_epochs,

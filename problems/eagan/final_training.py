@@ -16,7 +16,7 @@ from moonas.data import checksums, describe
 from moonas.errors import SearchFailed
 from moonas.metrics.inception_score import inception_score
 from moonas.models.model import MODEL, write_model
-from moonas.nets.devices import repeatable, resolve_device
+from moonas.nets.devices import repeatable, resolve_device, to_device
 from moonas.nets.randomness import generator as random_generator
 from moonas.nets.randomness import initial_weights
 from moonas.run.journal import read_run
@@ -31,7 +31,6 @@ from .gan_file import discriminator_shape, discriminator_text, generator_shape, 
 from .gan_problem import N_GRID_IMAGES, make_discriminator_builder
 from .generation import ImageQuality, quality_columns
 from .generator_net import Generator, check_side, estimate_running_statistics
-from .operations import Module
 from .settings import TrainingSettings
 from .training import (
     ADVICE,
@@ -197,17 +196,14 @@ class GanTrainer:
         self.quality.load()
         self.shape = generator_shape(s, training.info)
         with initial_weights(seed, "training", "generator"):
-            self.G = self._to_device(Generator(training.architecture, **self.shape))
+            self.G = to_device(Generator(training.architecture, **self.shape), self.device)
         with initial_weights(seed, "training", "discriminator"):
-            self.D = self._to_device(training.build_discriminator())
+            self.D = to_device(training.build_discriminator(), self.device)
         average = get_ema_multi_avg_fn(s.average)  # type: ignore[no-untyped-call]  # torch's
         self.averaged_model = AveragedModel(self.G, multi_avg_fn=average, use_buffers=False)
         self.optimizer = training.recipe.optimizer(self.G)
         self.d_optimizer = training.recipe.d_optimizer(self.D)
         self.streams = RandomStreams.from_seed(seed, "training")
-
-    def _to_device(self, net: Module) -> Module:
-        return net.to(self.device).to(memory_format=torch.channels_last)
 
     def train(self, epoch: int) -> dict[str, Any]:
         """Train for one epoch and return its report."""
@@ -241,7 +237,7 @@ class GanTrainer:
 
     def averaged_generator(self) -> Generator:
         """Return the generator with averaged weights and running statistics estimated for them."""
-        generator = self._to_device(Generator(self.training.architecture, **self.shape))
+        generator = to_device(Generator(self.training.architecture, **self.shape), self.device)
         generator.load_state_dict(self.averaged_model.module.state_dict())
         with repeatable(self.settings.threads):
             latents = self.latents(N_STATISTICS_LATENTS, "statistics")

@@ -57,6 +57,8 @@ class GanProblem(WeightSharingProblem):
     train_on_offspring = True
     pick_description = "the lowest fid of the front"
 
+    evaluator: GanEvaluator
+
     def __init__(self, settings: GanSearchSettings) -> None:
         self.info = describe(settings.data, settings.image_size)
         check_side(self.info.side)
@@ -138,10 +140,9 @@ class GanProblem(WeightSharingProblem):
 
     def _trained_evaluator(self) -> GanEvaluator:
         """Return the evaluator after restoring the weights of the last call in the journal."""
-        journal, evaluator = self.journal, self.evaluator
-        assert journal is not None and isinstance(evaluator, GanEvaluator)
-        journal.restore(evaluator)
-        return evaluator
+        assert self.journal is not None
+        self.journal.restore(self.evaluator)
+        return self.evaluator
 
     def after_generation(self, algorithm: Algorithm) -> None:
         """Save images of the generator with the lowest FID of the population as a PNG file."""

@@ -50,6 +50,7 @@ class EAGANGenerator(GanProblem):
             all generators train.
     """
 
+    evaluator: ManyToOne
     settings: GeneratorSettings
     architecture_title = "edges of the three Up-Cells of a generator"
 
@@ -81,7 +82,6 @@ class EAGANGenerator(GanProblem):
         self, architecture: Any
     ) -> tuple[Generator, nn.Module, torch.optim.Optimizer]:
         evaluator = self.evaluator
-        assert isinstance(evaluator, ManyToOne)
         generator = Generator(architecture, track_running_stats=False, **self.generator_shape)
         inherit_weights(generator, evaluator.G)
         return generator, evaluator.D, evaluator.optimizer_of(generator)

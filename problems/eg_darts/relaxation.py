@@ -15,7 +15,7 @@ from torch import Tensor
 from moonas.errors import SearchFailed
 from moonas.evaluators.classification import Classification
 from moonas.nets.counting import CellCosts
-from moonas.nets.devices import repeatable
+from moonas.nets.devices import repeatable, to_device
 from moonas.nets.randomness import generator, initial_weights
 from moonas.settings import select
 from moonas.training.report import require_a_step
@@ -77,7 +77,7 @@ class Relaxation:
         purpose = (self.seed, "cells", period)
         with initial_weights(*purpose, "weights"):
             net = RelaxedNetwork(candidates, layers=s.layers[period], **self.shape)
-        self.net = net.to(self.device).to(memory_format=torch.channels_last)
+        self.net = to_device(net, self.device)
         self.weights = [p for p in self.net.parameters() if p.requires_grad]
         streams = ("batches", "validation", "dropout")
         self.rngs = {name: generator(*purpose, name) for name in streams}
@@ -139,7 +139,6 @@ class Relaxation:
             s.skip_dropout[self.period], self.epoch, s.weight_epochs, s.epochs
         )
         self.steps = []
-        assert self.images.train is not None, "the constructor loads the images"
         with repeatable(s.threads):
             report = train_epochs(
                 self.net,
@@ -213,7 +212,6 @@ class Relaxation:
 
         The images are shuffled again when fewer images than a batch are left.
         """
-        assert self.images.validation is not None, "the constructor loads the images"
         images, labels = self.images.validation
         size = min(self.settings.batch, len(images))
         if len(self.unseen) < size:
