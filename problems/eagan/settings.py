@@ -13,9 +13,9 @@ GAN_OBJECTIVES = ("fid", "inverse_is", "params", "macs")
 SIMPLE_DISCRIMINATOR = "simple"  # name of the discriminator that EAGAN-GD2 starts with
 
 # Values from section 5.1. Values that the paper does not state come from the released code: the
-# numbers of channels, the length of a latent vector, 1 step of D per step of G in stage 1 and 5 in
-# stage 2, and 10 splits. The paper swaps the two batch sizes; here they are those of the released
-# code. The released code has 40 epochs of warm-up; here there are 50, as in the paper.
+# numbers of channels, the length of a latent vector, the betas of Adam, 1 step of D per step of G
+# in stage 1 and 5 in stage 2, and 10 splits. The paper swaps the two batch sizes; here they are
+# those of the released code. It has 40 epochs of warm-up; here there are 50, as in the paper.
 _PAPER_GAN = dict(
     channels=256,
     d_channels=128,
