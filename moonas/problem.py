@@ -24,6 +24,7 @@ from .deprecation import RenamedAttribute, rename_class_attributes, renamed_argu
 from .errors import SearchFailed
 from .pareto import pick
 from .run.candidates import Candidates
+from .run.monitor import TrainingMeasure
 from .run.session import SearchSession, describe_algorithm
 from .settings import SearchSettings, check_objectives
 from .spaces.genes import Genes, categorical_genes
@@ -45,6 +46,7 @@ __all__ = [
     "Column",
     "Evaluator",
     "SearchFailed",
+    "TrainingMeasure",
     "describe_algorithm",
 ]
 RESERVED = {  # names that pymoo uses for its own attributes of individuals
@@ -182,6 +184,8 @@ class ArchitectureProblem(Problem, ABC):
         species_bits: (n1, n2) numbers of bits of the two co-evolving populations; None if the
             problem does not co-evolve two populations.
         inputs: name -> checksum of each file that scores depend on.
+        training_measures: numbers that show whether the training works, which the table of
+            generations contains; see :class:`~moonas.run.monitor.TrainingMeasure`.
         info: description of the data set, with attributes ``side`` (in pixels) and ``n_classes``;
             None if the problem uses no images.
         input_shape: (channels, height, width) of a network's input; None if the networks do not
@@ -202,6 +206,7 @@ class ArchitectureProblem(Problem, ABC):
     pnsga3_options: Mapping[str, Any] = {}
     species_bits: tuple[int, int] | None = None
     inputs: Mapping[str, str] = {}
+    training_measures: Sequence[TrainingMeasure] = ()
     info: Any = None
     input_shape: tuple[int, int, int] | None = None
 

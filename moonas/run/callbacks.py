@@ -10,7 +10,7 @@ problem.callbacks.append(Log())
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..deprecation import warn
 
@@ -49,6 +49,14 @@ class RunCallback:
             text: one line of text.
         """
 
+    def on_training(self, report: dict[str, Any]) -> None:
+        """Called after each training of shared weights, including trainings that are replayed.
+
+        Args:
+            report: report that the evaluator's ``warm_up`` or ``train`` returned, with losses and
+                numbers of steps.
+        """
+
     def on_scores(self, candidates: Candidates, columns: dict[str, np.ndarray]) -> None:
         """Called after each evaluation within a run, including evaluations that are replayed.
 
@@ -80,6 +88,11 @@ class Callbacks(list[RunCallback]):
         """See :meth:`RunCallback.on_log`."""
         for callback in self:
             callback.on_log(text)
+
+    def on_training(self, report: dict[str, Any]) -> None:
+        """See :meth:`RunCallback.on_training`."""
+        for callback in self:
+            callback.on_training(report)
 
     def on_scores(self, candidates: Candidates, columns: dict[str, np.ndarray]) -> None:
         """See :meth:`RunCallback.on_scores`."""

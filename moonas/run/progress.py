@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,8 @@ class SearchOutput(Output):
     lowest and highest value of the second objective or, if there is only one objective, of
     ``problem.secondary_column``. Two columns appear for some algorithms only: "2nd sort" shows the
     criterion of the second sort of pNSGA-III (growth or size), and "by model" shows the fraction of
-    offspring that a surrogate model proposed. The remaining time is estimated from the generations
+    offspring that a surrogate model proposed. The training measures of the problem follow, such as
+    losses. The remaining time is estimated from the generations
     that were computed; replayed generations are ignored.
     """
 
@@ -40,6 +42,7 @@ class SearchOutput(Output):
         self.hypervolume = Column("hypervolume", width=11)
         self.second_sort = Column("2nd sort", width=8)
         self.by_model = Column("by model", width=8)
+        self.measures: dict[str, Column] = {}
         self.failed = Column("failed", width=6)
         self.time_left = Column("time left", width=9)
         # (progress, time in seconds) after the first generation that was computed, not replayed
@@ -57,7 +60,10 @@ class SearchOutput(Output):
             self.columns.append(self.second_sort)
         if hasattr(getattr(algorithm, "mating", None), "shares"):
             self.columns.append(self.by_model)
-        self.columns += [self.failed, self.time_left]
+        for measure in problem.training_measures:
+            column = Column(measure.title, width=max(7, len(measure.title)))
+            self.measures[measure.name] = column
+        self.columns += [*self.measures.values(), self.failed, self.time_left]
 
     def update(self, algorithm: Algorithm) -> None:
         """Set the columns to the values of the current population."""
@@ -74,6 +80,10 @@ class SearchOutput(Output):
             self.second_sort.set(algorithm.survival.rule)
         if self.by_model in self.columns:
             self.by_model.set(f"{100 * algorithm.mating.shares[1]:.0f} %")
+        values = problem.session.monitor.values
+        for measure in problem.training_measures:
+            value = values.get(measure.name, math.nan)  # earlier versions did not record each one
+            self.measures[measure.name].set(measure.text(value))
         self.failed.set(int(np.sum(algorithm.pop.get("failed").astype(bool))))
         self.time_left.set(self._time_left(algorithm))
 

@@ -19,6 +19,7 @@ from ..errors import SearchFailed
 from . import parallel
 from .callbacks import Callbacks
 from .candidates import Candidates
+from .monitor import TrainingMonitor
 
 if TYPE_CHECKING:
     from pymoo.core.algorithm import Algorithm
@@ -83,6 +84,7 @@ class SearchSession(Session):
     Attributes:
         token: token of the run to which the weights belong; ``OUTSIDE_RUN`` if the weights were
             initialized for an evaluation outside any run; None if there are no weights.
+        monitor: latest values of the problem's training measures in this run.
         generation: index of the last generation in which the shared weights were trained.
     """
 
@@ -91,6 +93,7 @@ class SearchSession(Session):
         self._problem = weakref.ref(problem)  # a strong reference would keep the journal locked
         self.token: str | None = None
         self.generation: int | None = None
+        self.monitor = TrainingMonitor((), self.callbacks)
         self._evaluator: Evaluator | None = None
         self._cached_scores, self._cached_measurements = _Cache(), _Cache()
         # rows passed to already_scored()
@@ -198,9 +201,10 @@ class SearchSession(Session):
         if seed is None:
             seed = np.random.default_rng().integers(2**31)
         self._cached_scores, self._cached_measurements = _Cache(), _Cache()
+        self.monitor = TrainingMonitor(self.problem.training_measures, self.callbacks)
         self._begin_evaluator(int(seed))
         if self.evaluator.trains:
-            self._call("train", {"who": "uniform"}, self.evaluator.warm_up, saves=True)
+            self._train({"who": "uniform"}, self.evaluator.warm_up)
 
     def _begin_evaluator(self, seed: int) -> None:
         self.seed = seed
@@ -241,6 +245,8 @@ class SearchSession(Session):
         self._cached_measurements.add(keys, {name: columns[name] for name in measured})
         if not self.problem.nonstationary:
             self._cached_scores.add(keys, {k: v for k, v in columns.items() if k not in measured})
+        if kind == "score":
+            self.monitor.update_from_columns(columns)
         self.callbacks.on_scores(candidates, columns)
         return columns
 
@@ -254,7 +260,16 @@ class SearchSession(Session):
             Training report of the evaluator, a JSON-serializable dict.
         """
         request = {"who": self._rows_to_json(candidates.X)}
-        return self._call("train", request, lambda: self.evaluator.train(candidates), saves=True)
+        return self._train(request, lambda: self.evaluator.train(candidates))
+
+    def _train(
+        self, request: dict[str, Any], compute: Callable[[], dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Train or replay a training, pass its report to the callbacks, and return it."""
+        report = self._call("train", request, compute, saves=True)
+        self.monitor.update_from_report(report)
+        self.callbacks.on_training(report)
+        return report
 
     def score_outside_run(self, candidates: Candidates) -> Columns:
         """Evaluate candidates with the current weights, without recording the result.
