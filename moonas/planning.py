@@ -161,7 +161,7 @@ def plan_search(
         ValueError: a name, an option or a value is invalid, or a folder contains a
             different run.
     """
-    from .run.journal import check_run
+    from .run.journal import check_run, options_of_earlier_version
 
     seed = _check_seed(seed)
     all_stages = registry.stages(task)
@@ -190,6 +190,8 @@ def plan_search(
         if stage is not None:
             stage_options = _starting_from_previous(all_stages, name, out, stage_options)
         folder = _folder_of(task, out, label)
+        chosen = {*options, *(stages or {}).get(name, ())}
+        stage_options = stage_options | options_of_earlier_version(folder, classes[name], chosen)
         planned = PlannedStage(name, name, folder, seed, _builder(name, stage_options))
         first_build = planned.build()  # raises an error if an option is invalid
         planned.stage = first_build
@@ -230,6 +232,8 @@ def plan_training(
         ValueError: a name, an option or a value is invalid, the search is not complete, or a folder
             contains a different training.
     """
+    from .run.journal import options_of_earlier_version
+
     seed = _check_seed(seed)
     name = trained_problem(run, architecture)
     settings = registry.training_settings_class(name)
@@ -260,7 +264,8 @@ def plan_training(
     plan = []
     for choice in choices:
         folder = base if len(choices) == 1 else Path(f"{base}-{choice['pick']}")
-        training = load_training(run, preset=preset, **options | choice)
+        earlier = options_of_earlier_version(folder, settings, options)
+        training = load_training(run, preset=preset, **earlier | options | choice)
         plan.append(_plan_of(name, training, folder, seed))
     for planned in plan:
         planned.check_folder()
@@ -283,11 +288,17 @@ def _plan_published(
     preset: str | None,
     options: dict[str, Any],
 ) -> PlannedStage:
-    options = registry.preset_options(registry.training_settings_class(name), preset) | options
-    training = registry.training_module(name).build(**options)
+    from .run.journal import options_of_earlier_version
+
+    settings, build = registry.training_settings_class(name), registry.training_module(name).build
+    all_options = registry.preset_options(settings, preset) | options
+    training = build(**all_options)
     if out is None:
         data = Path(training.settings.data).name
         out = f"runs/{architecture}-{data}-seed{DEFAULT_SEED if seed is None else seed}"
+    earlier = options_of_earlier_version(out, settings, options)
+    if earlier:
+        training = build(**all_options | earlier)
     planned = _plan_of(name, training, Path(out), seed)
     planned.check_folder()
     return planned

@@ -328,7 +328,13 @@ def load_stage(
         ValueError: the stage or preset is unknown, or the value of an option is invalid.
         TypeError: an option is unknown.
     """
-    stage = stage_module(name).build(**preset_options(settings_class(name), preset) | options)
+    settings = settings_class(name)
+    all_options = preset_options(settings, preset) | options
+    if journal is not None:
+        from .run.journal import options_of_earlier_version
+
+        all_options |= options_of_earlier_version(journal, settings, options)
+    stage = stage_module(name).build(**all_options)
     if journal is not None:
         attach_journal(stage, name, journal)
     return stage

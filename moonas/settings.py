@@ -35,6 +35,7 @@ def setting(
     most: float | None = None,
     above: float | None = None,
     free: bool = False,
+    formerly: Any = dataclasses.MISSING,
 ) -> Any:
     """Define a field of a Settings class.
 
@@ -47,10 +48,13 @@ def setting(
         above: number that the value must exceed.
         free: whether the field may have another value when a run is resumed, since it does not
             affect results.
+        formerly: value in effect in runs of versions that lacked this setting, if it differs from
+            the default. Such runs are resumed with this value.
     """
     limits = {"least": least, "most": most, "above": above}
     limits = {name: value for name, value in limits.items() if value is not None}
     metadata = {"help": help, "choices": choices, "limits": limits, "free": free}
+    metadata["formerly"] = default if formerly is dataclasses.MISSING else formerly
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -245,10 +249,15 @@ def to_json(settings: RunSettings) -> dict[str, Any]:
     return _tuples_to_lists(dataclasses.asdict(settings))
 
 
-def defaults_to_json(settings: RunSettings) -> dict[str, Any]:
-    """Return the default values of the settings, in the format of :func:`to_json`."""
+def former_values(settings: RunSettings | type[RunSettings]) -> dict[str, Any]:
+    """Return the value that each field had in runs of versions without it; see :func:`setting`."""
     fields = [f for f in dataclasses.fields(settings) if f.default is not dataclasses.MISSING]
-    return _tuples_to_lists({f.name: f.default for f in fields})
+    return {f.name: f.metadata.get("formerly", f.default) for f in fields}
+
+
+def former_values_to_json(settings: RunSettings) -> dict[str, Any]:
+    """Return :func:`former_values` in the format of :func:`to_json`."""
+    return _tuples_to_lists(former_values(settings))
 
 
 def _tuples_to_lists(values: Mapping[str, Any]) -> dict[str, Any]:

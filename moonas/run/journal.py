@@ -18,6 +18,7 @@ and an uninterrupted run have bit-identical results.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import time
@@ -30,7 +31,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import filelock
 
 from ..files import write_json
-from ..settings import RunSettings, defaults_to_json, free_names, to_json
+from ..settings import (
+    RunSettings,
+    former_values,
+    former_values_to_json,
+    free_names,
+    to_json,
+)
 from .records import (
     DamagedRun,
     Record,
@@ -76,7 +83,8 @@ class Journal:
         folder: run folder; it is created if it does not exist.
         problem: name of the problem.
         settings: settings of the problem. If a setting was added to moonas after the recorded run,
-            run.json lacks it, and the default is assumed to be its recorded value.
+            run.json lacks it, and its value before (``formerly``, see
+            :func:`moonas.settings.setting`) is assumed to be recorded.
         inputs: name -> checksum of each file on which results depend.
 
     Raises:
@@ -108,7 +116,10 @@ class Journal:
             ) from None
         self._journal_file = self.folder / JOURNAL_FILE
         self._partial_results_file = self.folder / "unfinished.jsonl"
-        self._free_names, self._defaults = free_names(settings), defaults_to_json(settings)
+        self._free_names, self._former_values = (
+            free_names(settings),
+            former_values_to_json(settings),
+        )
         self._identity: dict[str, Any] = {
             "format": FORMAT,
             "problem": problem,
@@ -315,7 +326,7 @@ class Journal:
         for key, value in identity.items():
             recorded = head.get(key)
             if key == "settings":
-                recorded = self._defaults | head["settings"]
+                recorded = self._former_values | head["settings"]
                 names = [n for n in value | recorded if n not in self._free_names]
                 _require_equal(self.folder, recorded, value, names)
             else:
@@ -369,6 +380,34 @@ class Journal:
             raise DamagedRun(
                 f"{error} The run cannot be resumed; start it again in another folder."
             ) from None
+
+
+def options_of_earlier_version(
+    folder: str | Path, settings: type[RunSettings], chosen: Iterable[str]
+) -> dict[str, Any]:
+    """Return the options that resume a run of an earlier version as it was started.
+
+    A setting that was added after the run started may have a default that changes results. Unless
+    the user has chosen a value, the run keeps the behavior of the version that started it.
+
+    Args:
+        folder: run folder, which may be missing.
+        settings: Settings class of the stage.
+        chosen: names of the settings that the user has chosen.
+
+    Returns:
+        Name -> value in effect before the setting existed, for the settings that ``run.json``
+        lacks and whose default differs from this value; empty if the folder contains no run.
+    """
+    identity = _read_identity_file(Path(folder))
+    if identity is None:
+        return {}
+    defaults = {f.name: f.default for f in dataclasses.fields(settings)}
+    return {
+        name: value
+        for name, value in former_values(settings).items()
+        if name not in identity["settings"] and name not in chosen and value != defaults[name]
+    }
 
 
 def read_run(folder: str | Path) -> tuple[dict[str, Any], list[Record]]:
@@ -432,7 +471,7 @@ def check_run(folder: str | Path, problem: str, settings: RunSettings, seed: int
     if head is None:
         return
     identity = {"problem": problem, "seed": seed} | to_json(settings)
-    recorded = defaults_to_json(settings) | head["settings"]
+    recorded = former_values_to_json(settings) | head["settings"]
     recorded |= {"problem": head["problem"], "seed": head["seed"]}
     free = free_names(settings)
     names = [n for n, value in identity.items() if value is not None and n not in free]

@@ -85,9 +85,10 @@ class Toy(WeightSharingProblem):
     """A problem with six categorical genes in two nodes, and one shared weight."""
 
     growth_of = "error"
+    settings_class = ToySettings
 
     def __init__(self, **options):
-        settings = ToySettings(**options)
+        settings = self.settings_class(**options)
         columns = [
             Column("error", "%", worst=100.0, bounds=(0, 100)),
             Column("params", "parameters", bounds=(0, 1 + N_VAR * N_CHOICES)),

@@ -4,6 +4,8 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,11 +13,11 @@ import torch
 from searches import run
 from toy import Toy, ToySettings, journalled
 
-from moonas import algorithm
+from moonas import algorithm, registry
 from moonas.files.tensors import fingerprint, read_tensors
 from moonas.run.journal import DamagedRun, Journal, RunMismatch, check_run, read_run
 from moonas.run.records import encode_record
-from moonas.settings import RunSettings
+from moonas.settings import RunSettings, setting
 
 
 def open_in_another_process(folder):
@@ -399,3 +401,45 @@ def test_an_evaluation_outside_the_algorithm_raises_an_error_during_a_replay(tmp
 
     with pytest.raises(ValueError, match="being replayed"):
         run(toy, callback=callback)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaterSettings(ToySettings):
+    """Settings of a later version, which adds a setting whose default changes results."""
+
+    order: str = setting("new", "order of the toy", formerly="old")
+
+
+class LaterToy(Toy):
+    settings_class = LaterSettings
+
+
+def later_toy(folder, monkeypatch, **options):
+    """Load the toy of the later version with ``load_problem``."""
+    module = SimpleNamespace(build=LaterToy)
+    monkeypatch.setattr(registry, "stage_module", lambda name: module)
+    monkeypatch.setattr(registry, "settings_class", lambda name: LaterSettings)
+    return registry.load_stage("toy", journal=folder, **options)
+
+
+def test_a_run_that_lacks_a_later_setting_is_resumed_with_the_former_value(tmp_path, monkeypatch):
+    run(journalled(tmp_path))
+    toy = later_toy(tmp_path, monkeypatch)
+    assert toy.settings.order == "old"
+    run(toy)
+    assert toy.evaluator.calls == []
+
+
+def test_a_new_run_uses_the_default_of_a_later_setting(tmp_path, monkeypatch):
+    toy = later_toy(tmp_path, monkeypatch)
+    assert toy.settings.order == "new"
+    run(toy)
+    toy = later_toy(tmp_path, monkeypatch)
+    assert toy.settings.order == "new"
+    toy.journal.close()
+
+
+def test_an_old_run_and_a_chosen_value_of_a_later_setting_do_not_match(tmp_path, monkeypatch):
+    run(journalled(tmp_path))
+    with pytest.raises(RunMismatch, match="order='old', but this run has order='new'"):
+        later_toy(tmp_path, monkeypatch, order="new")
