@@ -134,6 +134,14 @@ class Evaluator(Protocol):
         name = type(self).__name__
         raise NotImplementedError(f"{name} has no shared weights to train.")
 
+    def warm_up_for(self, candidates: Candidates) -> dict[str, Any]:
+        """Train the shared weights at the start of a run whose first population is known.
+
+        Override this method if the first training depends on the first population; by default, it
+        calls :meth:`warm_up`.
+        """
+        return self.warm_up()
+
     def train(self, candidates: Candidates) -> dict[str, Any]:
         """Train the shared weights for one generation.
 
@@ -480,12 +488,12 @@ class ArchitectureProblem(Problem, ABC):
             SearchFailed: the evaluation of every row failed.
         """
         X = self.check_rows(X)
-        candidates = self.session.candidates
+        candidates = self.session.candidates(np.atleast_2d(X))
         if algorithm is None:
-            columns = self.session.score_outside_run(candidates(np.atleast_2d(X)))
+            columns = self.session.score_outside_run(candidates)
         else:
-            with self.session.run_of(algorithm):
-                columns = self.score_generation(candidates(np.atleast_2d(X)), algorithm)
+            with self.session.run_of(algorithm, candidates):
+                columns = self.score_generation(candidates, algorithm)
         return super().evaluate(X, *args, columns=columns, **kwargs)
 
     def score_generation(

@@ -48,8 +48,9 @@ def setting(
         above: number that the value must exceed.
         free: whether the field may have another value when a run is resumed, since it does not
             affect results.
-        formerly: value in effect in runs of versions that lacked this setting, if it differs from
-            the default. Such runs are resumed with this value.
+        formerly: default of earlier versions or, if the setting is new, the value that was in
+            effect without it; by default, ``default``. Runs of these versions are resumed with this
+            value.
     """
     limits = {"least": least, "most": most, "above": above}
     limits = {name: value for name, value in limits.items() if value is not None}

@@ -28,6 +28,8 @@ class WeightSharingProblem(ArchitectureProblem):
         nonstationary: whether training continues during a run; if False, the weights are trained
             once, before the first evaluation.
         train_on_offspring: whether the training uses the offspring as well as the parents.
+        train_before_first_scores: whether the first population is trained, after the warm-up and
+            before its evaluation, as in every later generation.
         growth_of: name of a column; the column ``growth`` is its decrease per training epoch, and
             higher is better. None if the problem has no column ``growth``. The decrease is measured
             over the training of one generation, so the offspring are also evaluated before this
@@ -37,6 +39,7 @@ class WeightSharingProblem(ArchitectureProblem):
 
     nonstationary = True
     train_on_offspring: bool = False
+    train_before_first_scores: bool = False
 
     offspring_train = RenamedAttribute("offspring_train", "train_on_offspring")
 
@@ -54,6 +57,8 @@ class WeightSharingProblem(ArchitectureProblem):
         """Return the columns of the offspring; the first call in a generation first trains."""
         session = self.session
         if not self.nonstationary or not algorithm.is_initialized:
+            if self.nonstationary and self.train_before_first_scores:
+                session.train(candidates)
             return session.score(candidates)
         if session.generation == algorithm.n_iter:
             return session.score(candidates)

@@ -387,8 +387,8 @@ def options_of_earlier_version(
 ) -> dict[str, Any]:
     """Return the options that resume a run of an earlier version as it was started.
 
-    A setting that was added after the run started may have a default that changes results. Unless
-    the user has chosen a value, the run keeps the behavior of the version that started it.
+    A later version may have a new setting whose default changes results, or another default of a
+    setting. Unless the user has chosen a value, the run keeps the value of its version.
 
     Args:
         folder: run folder, which may be missing.
@@ -396,18 +396,19 @@ def options_of_earlier_version(
         chosen: names of the settings that the user has chosen.
 
     Returns:
-        Name -> value in effect before the setting existed, for the settings that ``run.json``
-        lacks and whose default differs from this value; empty if the folder contains no run.
+        Name -> value, for the settings whose recorded value is the former one (``formerly``, see
+        :func:`moonas.settings.setting`) and not the default; empty if the folder contains no run.
     """
     identity = _read_identity_file(Path(folder))
     if identity is None:
         return {}
-    defaults = {f.name: f.default for f in dataclasses.fields(settings)}
-    return {
-        name: value
-        for name, value in former_values(settings).items()
-        if name not in identity["settings"] and name not in chosen and value != defaults[name]
-    }
+    options = {}
+    for field in dataclasses.fields(settings):
+        former = former_values(settings).get(field.name)
+        recorded = identity["settings"].get(field.name, former)
+        if field.name not in chosen and recorded == former != field.default:
+            options[field.name] = former
+    return options
 
 
 def read_run(folder: str | Path) -> tuple[dict[str, Any], list[Record]]:

@@ -160,7 +160,7 @@ class SearchSession(Session):
         return np.array([key in self._cached_scores for key in self.candidates(X).keys])
 
     @contextmanager
-    def run_of(self, algorithm: Algorithm) -> Iterator[None]:
+    def run_of(self, algorithm: Algorithm, candidates: Candidates) -> Iterator[None]:
         """Return a context manager for one call by an algorithm; the first call begins its run.
 
         An exception in the context ends the run, because the training of the weights may have been
@@ -168,6 +168,7 @@ class SearchSession(Session):
 
         Args:
             algorithm: algorithm that evaluates the problem.
+            candidates: candidates of this call; in the first call, the first population.
 
         Raises:
             ValueError: the weights were trained in a run other than the algorithm's.
@@ -187,14 +188,14 @@ class SearchSession(Session):
             )
         try:
             if token is None:
-                self._begin_run(algorithm)
+                self._begin_run(algorithm, candidates)
             yield
             self._decoded_rows.clear()
         except BaseException:
             self.token = None
             raise
 
-    def _begin_run(self, algorithm: Algorithm) -> None:
+    def _begin_run(self, algorithm: Algorithm, candidates: Candidates) -> None:
         self.token = algorithm.data[RUN_TOKEN_KEY] = uuid.uuid4().hex
         seed = algorithm.seed
         self.begin(seed, describe_algorithm(algorithm), self.problem.environment())
@@ -204,7 +205,7 @@ class SearchSession(Session):
         self.monitor = TrainingMonitor(self.problem.training_measures, self.callbacks)
         self._begin_evaluator(int(seed))
         if self.evaluator.trains:
-            self._train({"who": "uniform"}, self.evaluator.warm_up)
+            self._train({"who": "uniform"}, lambda: self.evaluator.warm_up_for(candidates))
 
     def _begin_evaluator(self, seed: int) -> None:
         self.seed = seed

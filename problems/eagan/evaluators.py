@@ -55,8 +55,14 @@ class GanEvaluator(Evaluator):
     ``trained_networks``, and ``networks_of(architecture)``, which returns the generator and the
     discriminator of an architecture as functions.
 
+    Training reports contain ``d_loss`` and ``g_loss``, the mean hinge losses, and ``d_accuracy``,
+    see :meth:`discriminator_accuracy`.
+
     Args:
         problem: problem that uses the evaluator.
+
+    Attributes:
+        first_population: architectures of the first population; empty if they are unknown.
     """
 
     trains = True
@@ -69,6 +75,7 @@ class GanEvaluator(Evaluator):
         self.device: torch.device = resolve_device(self.settings.device)
         self.quality = ImageQuality(self.settings, problem.info, self.device)
         self.recipe = select(Recipe, self.settings)
+        self.first_population: Sequence[Any] = ()
 
     def begin(self, seed: int) -> None:
         """Load the data set, sample the latent vectors of evaluations, and build the networks."""
@@ -78,7 +85,13 @@ class GanEvaluator(Evaluator):
         self.streams = RandomStreams.from_seed(seed, "training")
         latents = torch.randn(s.score_images, s.latent, generator=random_generator(seed, "scores"))
         self.latents = latents.to(self.device)
+        self.first_population = ()
         self.build_networks(seed)
+
+    def warm_up_for(self, candidates: Candidates) -> dict[str, Any]:
+        """Run the warm-up of a search that starts with these candidates."""
+        self.first_population = candidates.architectures
+        return self.warm_up()
 
     def build_networks(self, seed: int) -> None:
         """Build the networks with untrained weights."""
@@ -133,7 +146,7 @@ class GanEvaluator(Evaluator):
         self,
         phase: str,
         epochs: int,
-        sample_pair: Callable[[], TrainingPair],
+        sample_pairs: Callable[[], Sequence[TrainingPair]],
         discriminator: nn.Module,
         d_optimizer: torch.optim.Optimizer,
     ) -> dict[str, Any]:
@@ -142,21 +155,32 @@ class GanEvaluator(Evaluator):
         Args:
             phase: name of the training in progress bars.
             epochs: number of epochs.
-            sample_pair: function that returns a pair of networks to train.
+            sample_pairs: function that returns the pairs of networks to train in a step.
             discriminator: discriminator or supernet that contains the weights of all
                 discriminators.
             d_optimizer: optimizer of ``discriminator``.
 
         Returns:
             The report of the training, as a dict that can be stored as JSON.
+
+        Raises:
+            ValueError: the training has fewer than ``d_steps`` discriminator steps.
         """
         images = self.quality.images
         assert images is not None
+        batch = min(self.recipe.batch, len(images))
+        steps = epochs * (len(images) // batch)
+        if 0 < steps < self.recipe.d_steps:
+            raise ValueError(
+                f"d_steps={self.recipe.d_steps} is invalid: {epochs} epochs of {len(images)} "
+                f"images in batches of {batch} have {steps} steps, so no generator would train. "
+                "Lower d_steps or batch, or raise epochs."
+            )
         on_progress = self.problem.callbacks.on_progress
         with repeatable(self.settings.threads):
             report = train_adversarially(
                 images,
-                sample_pair,
+                sample_pairs,
                 discriminator,
                 d_optimizer,
                 self.recipe,
@@ -167,9 +191,53 @@ class GanEvaluator(Evaluator):
         require_a_step(report, advice=ADVICE)
         return {"epochs": epochs} | report.as_dict()
 
-    def sample_index(self, n: int) -> int:
-        """Return an index in [0, n), sampled uniformly."""
-        return int(torch.randint(n, (), generator=self.streams.paths))
+    def discriminator_accuracy(self, architectures: Sequence[Any]) -> float:
+        """Return how well the discriminators tell real from generated images, in percent.
+
+        Args:
+            architectures: architectures, each with a generator and a discriminator.
+
+        Returns:
+            The median over the architectures of the mean of two shares: held-out real images with a
+            positive score, and generated images with a score that is not positive. A random guess
+            has 50 %; NaN if there are no architectures.
+        """
+        real = self.quality.held_out
+        assert real is not None
+        latents = self.latents[: len(real)]
+
+        def accuracy(architecture: Any) -> float:
+            generate, score = self.networks_of(architecture)
+            real_share = (score(real) > 0).double().mean()
+            fake_share = (score(generate(latents)) <= 0).double().mean()
+            return 50 * float(real_share + fake_share)
+
+        s = self.settings
+        accuracies = map_in_threads(
+            accuracy, architectures, workers=s.workers, threads=s.threads, device=self.device
+        )
+        return float(np.median(accuracies)) if accuracies else math.nan
+
+    def sample_for_warm_up(self) -> list[Any]:
+        """Return the architectures that the next step of the warm-up trains.
+
+        They are new random architectures or, with ``warmup_networks=population``, members of the
+        first population.
+        """
+        n = self.settings.networks_per_step
+        if self.settings.warmup_networks == "population" and self.first_population:
+            return [
+                self.first_population[i] for i in self.sample_indices(len(self.first_population))
+            ]
+        return [self.random_architecture() for _ in range(n)]
+
+    def sample_indices(self, n: int) -> list[int]:
+        """Return ``networks_per_step`` different indices in [0, n), sampled uniformly."""
+        k = min(self.settings.networks_per_step, n)
+        if k == 1:
+            return [int(torch.randint(n, (), generator=self.streams.paths))]
+        indices: list[int] = torch.randperm(n, generator=self.streams.paths)[:k].tolist()
+        return indices
 
     def random_architecture(self) -> Any:
         """Return an architecture whose genes are sampled uniformly and independently."""
@@ -237,28 +305,33 @@ class ManyToOne(GanEvaluator):
         return optimizer
 
     def warm_up(self) -> dict[str, Any]:
-        """Train SuperNet-G for the epochs of the warm-up; each step samples a new architecture."""
-        return self._run("warming up", self.settings.warmup_epochs, self.random_architecture)
+        """Train SuperNet-G for the epochs of the warm-up; see :meth:`sample_for_warm_up`."""
+        epochs = self.settings.warmup_epochs
+        report = self._run("warming up", epochs, self.sample_for_warm_up)
+        return report | {"d_accuracy": self.discriminator_accuracy(self.first_population)}
 
     def train(self, candidates: Candidates) -> dict[str, Any]:
-        """Train the candidates of one generation; each step samples one of them (algorithm 1)."""
+        """Train the candidates of one generation; each step samples among them (algorithm 1)."""
+        architectures = candidates.architectures
 
-        def sample_architecture() -> Any:
-            return candidates.architectures[self.sample_index(len(candidates))]
+        def sample_architectures() -> list[Any]:
+            return [architectures[i] for i in self.sample_indices(len(candidates))]
 
-        return self._run("training the candidates", self.settings.epochs, sample_architecture)
+        report = self._run("training the candidates", self.settings.epochs, sample_architectures)
+        return report | {"d_accuracy": self.discriminator_accuracy(architectures)}
 
     def _run(
-        self, phase: str, epochs: int, sample_architecture: Callable[[], Any]
+        self, phase: str, epochs: int, sample_architectures: Callable[[], Sequence[Any]]
     ) -> dict[str, Any]:
         weights = list(self.G.parameters())
-        return self.run_epochs(
-            phase,
-            epochs,
-            lambda: TrainingPair(*self.networks_of(sample_architecture()), self.optimizer, weights),
-            self.D,
-            self.d_optimizer,
-        )
+
+        def sample_pairs() -> list[TrainingPair]:
+            return [
+                TrainingPair(*self.networks_of(architecture), self.optimizer, weights)
+                for architecture in sample_architectures()
+            ]
+
+        return self.run_epochs(phase, epochs, sample_pairs, self.D, self.d_optimizer)
 
     @property
     def trained_networks(self) -> dict[str, tuple[nn.Module, torch.optim.Optimizer]]:
@@ -402,34 +475,39 @@ class OneToOne(GanEvaluator):
             report = self.run_epochs(
                 "training the generator",
                 s.generator_epochs,
-                lambda: self.training_pair(self.best_generator, first),
+                lambda: [self.training_pair(self.best_generator, first)],
                 first,
                 self.recipe.d_optimizer(first),
             )
             report = {f"first_{key}": value for key, value in report.items()}
 
-        def sample_pair() -> TrainingPair:
-            score = partial(self.D, architecture=self.random_architecture())
-            return TrainingPair(self.best_generator.net, score)
+        def sample_pairs() -> list[TrainingPair]:
+            return [
+                TrainingPair(self.best_generator.net, partial(self.D, architecture=architecture))
+                for architecture in self.sample_for_warm_up()
+            ]
 
-        return report | self.run_epochs(
-            "warming up", s.warmup_epochs, sample_pair, self.D, self.d_optimizer
+        report |= self.run_epochs(
+            "warming up", s.warmup_epochs, sample_pairs, self.D, self.d_optimizer
         )
+        return report | {"d_accuracy": self.discriminator_accuracy(self.first_population)}
 
     def train(self, candidates: Candidates) -> dict[str, Any]:
-        """Train the GANs of one generation; each step samples one of them (algorithm 1)."""
+        """Train the GANs of one generation; each step samples among them (algorithm 1)."""
         keys = [tuple(row) for row in candidates.rows.tolist()]
         self.assign_generators(keys)
         gans = list(zip(candidates, keys, strict=True))
 
-        def sample_pair() -> TrainingPair:
-            architecture, key = gans[self.sample_index(len(gans))]
-            score = partial(self.D, architecture=architecture)
-            return self.training_pair(self.generators[key], score)
+        def sample_pairs() -> list[TrainingPair]:
+            return [
+                self.training_pair(self.generators[key], partial(self.D, architecture=architecture))
+                for architecture, key in (gans[i] for i in self.sample_indices(len(gans)))
+            ]
 
         report = self.run_epochs(
-            "training the candidates", self.settings.epochs, sample_pair, self.D, self.d_optimizer
+            "training the candidates", self.settings.epochs, sample_pairs, self.D, self.d_optimizer
         )
+        report["d_accuracy"] = self.discriminator_accuracy(candidates.architectures)
         columns = self.evaluate_generators([g.net for g in self.generators.values()])
         scores = np.column_stack([columns["fid"], columns["inverse_is"]])
         self.scores = dict(zip(self.generators, map(_scores_of_row, scores), strict=True))

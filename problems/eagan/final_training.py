@@ -213,7 +213,7 @@ class GanTrainer:
         with repeatable(self.settings.threads):
             report = train_adversarially(
                 images,
-                lambda: pair,
+                lambda: [pair],
                 self.D,
                 self.d_optimizer,
                 self.training.recipe,

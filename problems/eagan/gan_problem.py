@@ -17,7 +17,7 @@ from moonas.data.images import DataInfo
 from moonas.nets.devices import resolve_device
 from moonas.operators import CategoricalSampling, SameArchitecture
 from moonas.pareto import Row
-from moonas.problem import Column
+from moonas.problem import Column, TrainingMeasure
 from moonas.run.candidates import Candidates
 from moonas.spaces.graph import Graph
 from moonas.weight_sharing import WeightSharingProblem
@@ -35,7 +35,7 @@ from .gan_file import (
 )
 from .generation import quality_columns
 from .generator_net import Generator, check_side
-from .operators import CanonicalRepair, EdgeCrossover, EdgeMutation
+from .operators import CanonicalRepair, DoubleSampling, EdgeCrossover, EdgeMutation, LimitedSurvival
 from .settings import GanSearchSettings, GanSettings
 
 N_GRID_IMAGES = 100  # images per PNG file
@@ -56,6 +56,19 @@ class GanProblem(WeightSharingProblem):
     settings: GanSearchSettings
     train_on_offspring = True
     pick_description = "the lowest fid of the front"
+    training_measures = (
+        TrainingMeasure("d_loss", "D loss"),
+        TrainingMeasure("g_loss", "G loss"),
+        TrainingMeasure(
+            "d_accuracy",
+            "D accuracy",
+            "%",
+            limit=52.0,
+            advice="A random guess has 50 %: the discriminators do not tell real images that they "
+            "have not seen from generated images, so they teach the generators nothing. More "
+            "epochs, or another d_learning_rate or scale, may help.",
+        ),
+    )
 
     evaluator: GanEvaluator
 
@@ -71,6 +84,7 @@ class GanProblem(WeightSharingProblem):
             Column("macs", "multiply-adds", bounds=(0, int(macs))),
         ]
         super().__init__(settings, columns=columns, n_choices=self.space.n_choices)
+        self.train_before_first_scores = settings.first_round == "random"
 
     def make_space(self) -> Any:
         """Return the search space."""
@@ -122,10 +136,16 @@ class GanProblem(WeightSharingProblem):
     def algorithm(self) -> Algorithm:
         """Return NSGA-II with uniformly sampled parents and P/2 offspring (section 4.3).
 
+        The first generation consists of P random networks, unless ``first_round=untrained``.
         If only some candidates of a non-domination rank can survive, those with the largest
         crowding distance do. The paper does not specify this choice.
         """
-        return algorithm("nsga2", self, selection=RandomSelection())
+        options: dict[str, Any] = {}
+        if self.train_before_first_scores:
+            sampling = self.operators()["sampling"]
+            survival = LimitedSurvival(self.settings.population)
+            options = dict(sampling=DoubleSampling(sampling), survival=survival)
+        return algorithm("nsga2", self, selection=RandomSelection(), **options)
 
     def pick(self, rows: Sequence[Row]) -> int | None:
         """Return the index of the row with the lowest FID, or None if there are no rows."""

@@ -26,12 +26,14 @@ from moonas.metrics.features import (
 from moonas.metrics.frechet import FrechetDistance, Moments, moments
 from moonas.metrics.inception_score import inception_score
 from moonas.nets.devices import repeatable
+from moonas.nets.randomness import generator as seeded_generator
 from moonas.problem import Column
 
 from .settings import ImageQualitySettings
 
 Generate = Callable[[torch.Tensor], torch.Tensor]  # (b, latent) -> (b, c, h, w) in [-1, 1]
 
+N_HELD_OUT = 500  # real images that tell whether a discriminator learns
 MIN_PIXEL_STD = 1 / 255  # images are identical if the standard deviation of every pixel is smaller
 MAX_FIDS = {"classifier": 200.0, "inception": 1000.0}  # larger FIDs are not informative
 
@@ -72,6 +74,8 @@ class ImageQuality:
 
     Attributes:
         images: (n, c, h, w) training images in [-1, 1], on the device; None before :meth:`load`.
+        held_out: up to 500 test images in [-1, 1], on the device; None before :meth:`load`.
+            Discriminators never train on them.
         classes: names of the classes; empty before :meth:`load`.
         extract: :class:`~moonas.metrics.features.Extractor` that computes features.
         distance: function that maps features of generated images to their FID.
@@ -94,6 +98,7 @@ class ImageQuality:
             use_test_set,
         )
         self.images: torch.Tensor | None = None
+        self.held_out: torch.Tensor | None = None
         self.classes: tuple[str, ...] = ()
 
     def load(self) -> None:
@@ -111,6 +116,9 @@ class ImageQuality:
         if len(real) < 2:
             raise ValueError(f"FID requires at least 2 real images; {s.data} contains {len(real)}.")
         self.distance = FrechetDistance(self._moments(real))
+        order = torch.randperm(len(data.test_images), generator=seeded_generator(0, "held out"))
+        test_images = data.test_images[order[:N_HELD_OUT]]
+        self.held_out = (2 * denormalize(data, test_images) - 1).to(self.device)
         images = (2 * denormalize(data, data.images) - 1).to(self.device)
         self.images = images.contiguous(memory_format=torch.channels_last)
 

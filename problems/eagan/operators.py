@@ -8,6 +8,8 @@ import numpy as np
 from pymoo.core.crossover import Crossover
 from pymoo.core.mutation import Mutation
 from pymoo.core.repair import Repair
+from pymoo.core.sampling import Sampling
+from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
 
 from moonas.operators.categorical import sample_different_choices
 
@@ -109,3 +111,36 @@ class CanonicalRepair(Repair):
 
     def _do(self, problem: Any, X: np.ndarray, *args: Any, **kwargs: Any) -> np.ndarray:
         return np.array([problem.encode(problem.decode(x)) for x in X])
+
+
+class DoubleSampling(Sampling):
+    """Sampling of twice as many rows as requested: the P networks of the first round.
+
+    Args:
+        sampling: sampling of the rows.
+    """
+
+    def __init__(self, sampling: Sampling) -> None:
+        super().__init__()
+        self.sampling = sampling
+
+    def _do(self, problem: Any, n_samples: int, **kwargs: Any) -> np.ndarray:
+        rows: np.ndarray = self.sampling._do(problem, 2 * n_samples, **kwargs)
+        return rows
+
+
+class LimitedSurvival(RankAndCrowding):
+    """Survival by rank and crowding distance with a fixed number of survivors.
+
+    pymoo keeps every individual of a first population, which here is larger than later ones.
+
+    Args:
+        size: number of survivors.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def _do(self, problem: Any, pop: Any, *args: Any, n_survive: int, **kwargs: Any) -> Any:
+        return super()._do(problem, pop, *args, n_survive=min(n_survive, self.size), **kwargs)

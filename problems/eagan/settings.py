@@ -129,6 +129,22 @@ class GanSearchSettings(SearchSettings, GanSettings):
         20, "epochs of the warm-up; each of its steps trains a new random candidate", least=0
     )
     epochs: int = setting(10, "training epochs per generation", least=1)
+    first_round: str = setting(
+        "random",
+        "first generation: 2 POPULATION random networks are trained and evaluated (random, as in "
+        "the paper), or POPULATION random networks are evaluated after the warm-up (untrained)",
+        ("random", "untrained"),
+        formerly="untrained",
+    )
+    warmup_networks: str = setting(
+        "new",
+        "what a step of the warm-up trains: new random networks (new, as in the paper) or networks "
+        "of the first population (population)",
+        ("new", "population"),
+    )
+    networks_per_step: int = setting(
+        1, "candidates that a training step samples; 1 in the paper", least=1
+    )
     crossover: float = setting(
         0.3, "probability that two parents exchange one edge", least=0, most=1
     )
@@ -205,6 +221,16 @@ class DiscriminatorSettings(GanSearchSettings):
         f"epochs in which the generator trains against {DEFAULT_DISCRIMINATOR} before the warm-up; "
         "unused with from_run",
         least=0,
+    )
+    warmup_networks: str = setting(
+        "population",
+        "what a step of the warm-up trains: new random networks (new, as in the paper) or networks "
+        "of the first population (population)",
+        ("new", "population"),
+        formerly="new",
+    )
+    networks_per_step: int = setting(
+        4, "candidates that a training step samples; 1 in the paper", least=1, formerly=1
     )
     weight_resetting: bool = setting(
         True, "start each generation with copies of the best generator of the previous generation"

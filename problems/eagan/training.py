@@ -191,19 +191,24 @@ def generator_hinge_loss(fake: Tensor) -> Tensor:
 
 def train_adversarially(
     images: Tensor,
-    sample_pair: Callable[[], TrainingPair],
+    sample_pairs: Callable[[], Sequence[TrainingPair]],
     discriminator: nn.Module,
     d_optimizer: torch.optim.Optimizer,
     recipe: Recipe,
     streams: RandomStreams,
     epochs: int,
     *,
+    d_steps_done: int = 0,
     on_epoch: Callable[[int], None] | None = None,
     after_generator_step: Callable[[], None] | None = None,
 ) -> AdversarialReport:
     """Train pairs of a generator and a discriminator.
 
-    A new pair is sampled after each generator step.
+    Each step trains one or several pairs. New pairs are sampled after each generator step, which
+    follows ``d_steps`` discriminator steps. Discriminator steps are counted across epochs, so an
+    epoch may have fewer steps than that. With several pairs, a discriminator step follows the
+    gradient of their mean loss on the same real images, as in eq. 3 of CARS (Yang et al., 2020),
+    and each generator takes a step of its own.
 
     In each epoch, the discriminator steps use all real images once, in random order, except for the
     last images if they do not fill a batch. A step does not change weights that its networks do not
@@ -211,58 +216,55 @@ def train_adversarially(
 
     Args:
         images: (n, c, h, w) real images in [-1, 1], on the device of the networks.
-        sample_pair: function that returns a :class:`TrainingPair`, which trains for ``d_steps``
-            discriminator steps and one generator step.
+        sample_pairs: function that returns a list of :class:`TrainingPair`, which train for
+            ``d_steps`` discriminator steps and one generator step.
         discriminator: discriminator or supernet that contains the weights of all discriminators.
         d_optimizer: optimizer of ``discriminator``.
         recipe: hyperparameters.
         streams: random streams.
         epochs: number of epochs.
+        d_steps_done: number of discriminator steps since the last generator step, if this training
+            continues an earlier one.
         on_epoch: function that is called with the number of completed epochs, before each epoch and
             after the last.
         after_generator_step: function that is called after each generator step.
 
     Returns:
         The report of the training.
-
-    Raises:
-        ValueError: an epoch has fewer than ``d_steps`` discriminator steps.
     """
     d_losses: list[float | None] = []
     g_losses: list[float | None] = []
     d_weights = list(discriminator.parameters())
     size = min(recipe.batch, len(images))
-    if len(images) // size < recipe.d_steps:
-        raise ValueError(
-            f"d_steps={recipe.d_steps} is invalid: {len(images)} images in batches of {size} "
-            f"result in {len(images) // size} steps per epoch, so no generator would ever train. "
-            "Lower d_steps or batch."
-        )
+    pairs: Sequence[TrainingPair] = ()
     for epoch in range(epochs):
         if on_epoch is not None:
             on_epoch(epoch)
         order = torch.randperm(len(images), generator=streams.batches).to(images.device)
-        pair = None
-        for step, rows in enumerate(torch.split(order[: len(order) // size * size], size)):
-            pair = pair or sample_pair()
-            with torch.no_grad():
-                fake = pair.generate(_sample_latents(size, recipe, streams, images))
-            real = shift_images(images[rows], recipe, streams)
-            fake = shift_images(fake, recipe, streams)
-            loss = discriminator_hinge_loss(
-                *score_real_and_fake(pair.score, real, fake, discriminator)
-            )
+        for rows in torch.split(order[: len(order) // size * size], size):
+            pairs = pairs or sample_pairs()
+            loss: Tensor | float = 0.0
+            for pair in pairs:
+                with torch.no_grad():
+                    fake = pair.generate(_sample_latents(size, recipe, streams, images))
+                real = shift_images(images[rows], recipe, streams)
+                fake = shift_images(fake, recipe, streams)
+                scores = score_real_and_fake(pair.score, real, fake, discriminator)
+                loss = loss + discriminator_hinge_loss(*scores) / len(pairs)
+            assert isinstance(loss, Tensor)
             d_losses.append(step_if_finite(loss, d_optimizer, d_weights, recipe.clip))
-            if (step + 1) % recipe.d_steps:
+            if (d_steps_done + len(d_losses)) % recipe.d_steps:
                 continue
-            if pair.optimizer is not None:
+            for pair in pairs:
+                if pair.optimizer is None:
+                    continue
                 latents = _sample_latents(recipe.generator_batch, recipe, streams, images)
                 fake = pair.generate(latents)
                 loss = generator_hinge_loss(pair.score(shift_images(fake, recipe, streams)))
                 g_losses.append(step_if_finite(loss, pair.optimizer, pair.weights, recipe.clip))
                 if after_generator_step is not None:
                     after_generator_step()
-            pair = None
+            pairs = ()
     if on_epoch is not None:
         on_epoch(epochs)
     return AdversarialReport.from_losses(d_losses, g_losses)

@@ -14,19 +14,31 @@ from moonas.problems.eagan.operations import inherit_weights
 from moonas.problems.eagan.space import DiscriminatorSpace, GeneratorSpace
 from moonas.problems.eagan.training import AdversarialReport
 from pymoo.algorithms.moo.nsga2 import NSGA2
-from searches import TINY, rows, run, words
+from searches import DEVICE, TINY, rows, run, words
 
 import moonas
 from moonas.cli import main
+from moonas.errors import TrainingWarning
 from moonas.files.tensors import fingerprint
 from moonas.problem import SearchFailed
 from moonas.registry import attach_journal
+from moonas.run.callbacks import RunCallback
 from moonas.run.folders import last_run
 from moonas.run.journal import RunMismatch, read_run
 from moonas.testing import check_resume
 from moonas.training.sgd import training_state
 
 STAGES = ("eagan-generator", "eagan-discriminator")
+
+
+class TrainingReports(RunCallback):
+    """Append the report of each training to a list."""
+
+    def __init__(self, reports):
+        self.reports = reports
+
+    def on_training(self, report):
+        self.reports.append(report)
 
 
 @pytest.fixture(scope="module")
@@ -56,15 +68,37 @@ def fingerprint_of(generator):
 
 def test_each_generation_trains_and_scores_parents_and_offspring_together(finished_search):
     _, result, calls = finished_search
-    assert [c["kind"] for c in calls] == ["train", "score", *["train", "score"] * 2]
-    for train, score in zip(calls[2::2], calls[3::2], strict=True):
-        assert len(train["request"]["who"]) == 16  # 8 parents, 8 offspring
+    assert [c["kind"] for c in calls] == ["train", *["train", "score"] * 3]
+    for train, score in zip(calls[1::2], calls[2::2], strict=True):
+        assert len(train["request"]["who"]) == 16  # 8 parents, 8 offspring; at first 16 networks
         assert train["request"]["who"] == score["request"]["x"]
     assert len(result.pop) == 8
 
 
+def test_the_first_round_trains_p_random_networks(finished_search):
+    problem, _, calls = finished_search
+    first = np.array(calls[1]["request"]["who"])
+    distances = (first[:, None] != first[None]).sum(axis=2)[~np.eye(16, dtype=bool)]
+    # two random networks share the operation on an edge with probability 1/3 or less
+    assert distances.mean() > 0.6 * problem.n_var
+    survivors = {tuple(row) for row in calls[3]["request"]["who"][:8]}
+    assert survivors < {tuple(row) for row in first.tolist()}
+
+
+def test_a_first_round_of_an_earlier_version_evaluates_untrained_networks(
+    load_small_problem, tmp_path
+):
+    problem = load_small_problem(
+        "eagan-generator", journal=tmp_path / "run", population=2, first_round="untrained"
+    )
+    run(problem, generations=2)
+    calls = read_run(tmp_path / "run")[1]
+    assert [c["kind"] for c in calls] == ["train", "score", "train", "score"]
+    assert [len(calls[k]["request"]["x"]) for k in (1, 3)] == [2, 4]
+
+
 def test_offspring_differ_from_the_closest_parent_in_one_to_four_genes(finished_search):
-    for call in finished_search[2][2::2]:
+    for call in finished_search[2][3::2]:
         population_rows = np.array(call["request"]["who"])
         parents, offspring = population_rows[:8], population_rows[8:]
         distances = (offspring[:, None] != parents[None]).sum(axis=2).min(axis=1)
@@ -95,18 +129,22 @@ def operation_probabilities(space):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_warm_up_samples_operations_uniformly(stage, load_small_problem, monkeypatch):
-    problem = load_small_problem(stage, image_size=32 if stage == "eagan-discriminator" else None)
+    side = 32 if stage == "eagan-discriminator" else None
+    problem = load_small_problem(
+        stage, image_size=side, warmup_networks="new", networks_per_step=2, d_steps=1
+    )
     evaluator, n, sampled = problem.evaluator, 4000, []
 
-    def sample_pairs(images, sample_pair, *args, **kwargs):
-        pairs = [sample_pair() for _ in range(n)]
+    def sample(images, sample_pairs, *args, **kwargs):
+        pairs = [pair for _ in range(n // 2) for pair in sample_pairs()]
         paths = [p.generate if stage == "eagan-generator" else p.score for p in pairs]
         if isinstance(paths[0], partial):  # false while stage 2 trains the generator
             sampled.extend(path.keywords["architecture"] for path in paths)
         return AdversarialReport.from_losses([0.0], [])
 
-    monkeypatch.setattr("moonas.problems.eagan.evaluators.train_adversarially", sample_pairs)
-    evaluator.quality.images = torch.empty(0)  # so that no data set is loaded
+    monkeypatch.setattr("moonas.problems.eagan.evaluators.train_adversarially", sample)
+    evaluator.quality.images = torch.empty(50)  # so that no data set is loaded
+    evaluator.quality.held_out = torch.empty(0)
     evaluator.begin(1)
     evaluator.warm_up()
     assert len(sampled) == n
@@ -119,12 +157,15 @@ def test_the_warm_up_samples_operations_uniformly(stage, load_small_problem, mon
                 assert abs(share - p) < 4 * math.sqrt(p * (1 - p) / n), (cell, e, name)
 
 
-def test_training_samples_candidates_uniformly(load_small_problem):
-    problem = load_small_problem("eagan-generator")
+@pytest.mark.parametrize("per_step", [1, 3])
+def test_training_samples_candidates_uniformly(load_small_problem, per_step):
+    problem = load_small_problem("eagan-generator", networks_per_step=per_step)
     problem.evaluate(rows(problem, 1))
-    sampled = [problem.evaluator.sample_index(4) for _ in range(4000)]
-    shares = np.bincount(sampled, minlength=4) / 4000
-    assert np.abs(shares - 1 / 4).max() < 4 * math.sqrt(3 / 16 / 4000)
+    sampled = [problem.evaluator.sample_indices(4) for _ in range(4000)]
+    assert {len(set(indices)) for indices in sampled} == {per_step}
+    shares, p = np.bincount(np.concatenate(sampled), minlength=4) / 4000, per_step / 4
+    assert np.abs(shares - p).max() < 4 * math.sqrt(p * (1 - p) / 4000)
+    assert len(problem.evaluator.sample_indices(2)) == min(per_step, 2)
 
 
 def stage_2_after_warm_up(load_small_problem, **options):
@@ -153,7 +194,7 @@ def test_training_one_gan_does_not_change_the_generators_of_the_others(load_smal
     copies = list(evaluator.generators.values())
     before = [fingerprint_of(copy) for copy in copies]
     first = evaluator.training_pair(copies[0], partial(evaluator.D, architecture=architectures[0]))
-    evaluator.run_epochs("training one GAN", 1, lambda: first, evaluator.D, evaluator.d_optimizer)
+    evaluator.run_epochs("training one GAN", 1, lambda: [first], evaluator.D, evaluator.d_optimizer)
     after = [fingerprint_of(copy) for copy in copies]
     assert after[0] != before[0] and after[1:] == before[1:]
     storages = {p.data_ptr() for copy in copies for p in copy.weights}
@@ -235,7 +276,7 @@ def test_continuing_stage_1_replaces_the_picked_gan(load_small_problem, tmp_path
         problem.journal.close()
         gan = json.loads((tmp_path / "g" / "gan.json").read_text())
         assert gan["fid"] == result.rows[result.picked].columns["fid"]
-        assert gan["calls"] == 2 * generations
+        assert gan["calls"] == 1 + 2 * generations
 
 
 def test_stage_2_starts_with_the_generator_and_weights_that_stage_1_picked(
@@ -266,7 +307,10 @@ def test_stage_2_starts_with_the_generator_and_weights_that_stage_1_picked(
     for i, state in expected_states.items():
         assert all(torch.equal(state[k], states[i][k]) for k in state)
     # both stages evaluate with the same latent vectors, so the generator has the same FID
-    assert set(run(second, generations=1).pop.get("F")[:, 0]) == {picked.columns["fid"]}
+    third = load_small_problem(
+        "eagan-discriminator", from_run=tmp_path / "g", first_round="untrained"
+    )
+    assert set(run(third, generations=1).pop.get("F")[:, 0]) == {picked.columns["fid"]}
 
 
 def test_stage_2_rejects_a_generator_with_other_channels_and_a_damaged_run(
@@ -352,7 +396,7 @@ def test_a_gan_that_diverges_or_collapses_gets_the_worst_scores(
     first = np.vstack([problem.encode(faulty_architecture), rows(problem, 7)])
     algorithm = moonas.algorithm("nsga2", problem, sampling=first)
     result = run(problem, generations=2, algorithm=algorithm)
-    call = read_run(tmp_path / "run")[1][1]["result"]
+    call = read_run(tmp_path / "run")[1][2]["result"]
     assert call["failed"][0] and not all(call["failed"])
     worst = np.array(call["fid"])[call["failed"]]
     assert (worst == 200).all() and call["inverse_is"][0] == 1
@@ -380,7 +424,7 @@ def test_weight_resetting_replaces_a_generator_whose_weights_are_nan(
 
     monkeypatch.setattr(evaluator, "train", train_and_set_weights_to_nan)
     result = run(problem)
-    assert finite == [True, True]
+    assert finite == [True] * 3  # one training per generation
     assert np.isfinite(result.pop.get("F")).all()
     assert not result.pop.get("failed").astype(bool).any()
 
@@ -568,9 +612,64 @@ def test_stage_2_can_start_from_a_fully_trained_generator(load_small_problem, tr
     )
 
 
-def test_d_steps_cannot_exceed_the_discriminator_steps_per_epoch(load_small_problem):
-    with pytest.raises(ValueError, match="d_steps=7.*2 steps per epoch"):
-        run(load_small_problem("eagan-generator", d_steps=7))
+def test_d_steps_cannot_exceed_the_discriminator_steps_of_a_generation(load_small_problem):
+    problem = load_small_problem("eagan-generator", d_steps=7)
+    steps = problem.settings.warmup_epochs * 2
+    with pytest.raises(ValueError, match=f"d_steps=7 is invalid: .* have {steps} steps"):
+        run(problem)
+
+
+def test_discriminators_that_learn_exceed_chance_on_images_that_they_have_not_seen(few_digits):
+    """A few epochs suffice to beat an untrained generator."""
+    problem = moonas.load_problem(
+        "eagan-discriminator",
+        data=few_digits,
+        population=2,
+        generator_epochs=0,
+        warmup_epochs=4,
+        epochs=2,
+        score_images=100,
+        d_channels=8,
+        channels=4,
+        workers=1,
+        device=DEVICE,
+    )
+    reports = []
+    problem.callbacks.append(TrainingReports(reports))
+    run(problem, generations=2)
+    accuracies = [report["d_accuracy"] for report in reports]
+    assert len(accuracies) == 3 and min(accuracies) > 70, accuracies
+
+
+def test_a_search_whose_discriminators_do_not_learn_warns(load_small_problem):
+    problem = load_small_problem("eagan-discriminator", d_learning_rate=1e-9, learning_rate=1e-9)
+    with pytest.warns(
+        TrainingWarning, match=r"D accuracy is [45]\d.\d %, not above 52.0 %.*random"
+    ):
+        run(problem, generations=1)
+
+
+def test_the_accuracy_of_discriminators_is_the_median_of_balanced_shares(load_small_problem):
+    problem = load_small_problem("eagan-generator")
+    problem.evaluate(rows(problem, 1))
+    evaluator = problem.evaluator
+    n = len(evaluator.quality.held_out)
+    assert 0 < n <= 500
+
+    def networks_of(threshold):
+        """Real images score by their index, generated images all score 1."""
+        scores = torch.arange(n) - threshold + 0.5
+
+        def score(images):
+            return scores if images is evaluator.quality.held_out else torch.ones(n)
+
+        return (lambda z: torch.zeros(len(z))), score
+
+    evaluator.networks_of = networks_of
+    # a share of (n - threshold) / n real images and no generated image is classified correctly
+    assert evaluator.discriminator_accuracy([0]) == pytest.approx(50)
+    expected = 50 * (n - 2) / n
+    assert evaluator.discriminator_accuracy([0, 2, 4]) == pytest.approx(expected)
 
 
 def test_threads_and_inception_weights_may_change_when_a_run_resumes(load_small_problem, tmp_path):

@@ -54,14 +54,14 @@ def train(recipe=RECIPE, n=10, epochs=1, g_weight=0.5, d_weight=0.5, **options):
     pair = TrainingPair(G, score_function(D), recipe.optimizer(G), list(G.parameters()))
     sampled_pairs = []
 
-    def sample_pair():
+    def sample_pairs():
         sampled_pairs.append(pair)
-        return pair
+        return [pair]
 
     images = torch.linspace(-1, 1, n).view(n, 1, 1, 1)
     streams = RandomStreams.from_seed(1, "test")
     report = train_adversarially(
-        images, sample_pair, D, recipe.d_optimizer(D), recipe, streams, epochs, **options
+        images, sample_pairs, D, recipe.d_optimizer(D), recipe, streams, epochs, **options
     )
     return G, D, report, len(sampled_pairs)
 
@@ -86,13 +86,71 @@ def test_one_generator_step_follows_d_steps_discriminator_steps():
     assert report.steps == 7 and report.g_steps == 2 and n_pairs == 3
 
 
+def test_d_steps_are_counted_across_epochs_of_a_small_set():
+    # an epoch has two discriminator steps, so generators train after steps 5 and 10
+    G, _, report, n_pairs = train(recipe_with(d_steps=5), n=8, epochs=5)
+    assert report.steps == 10 and report.g_steps == 2 and n_pairs == 2
+    assert G.batches == ([4] * 5 + [6]) * 2
+
+
+def test_a_training_in_parts_counts_d_steps_as_a_single_training():
+    recipe = recipe_with(d_steps=3)
+    parts = [train(recipe, n=8, d_steps_done=done)[2].g_steps for done in (0, 2, 1)]
+    assert parts == [0, 1, 1]  # two steps per part: generators train after steps 3 and 6
+
+
+def test_several_pairs_train_the_discriminator_by_the_gradient_of_their_mean_loss():
+    """With SGD, the step of two pairs is the mean of the steps of each pair alone."""
+
+    def weight_after(generators):
+        D, images = LinearNet(1, 0.25), torch.tensor([0.5, -1.0]).view(2, 1, 1, 1)
+        recipe = recipe_with(batch=2)
+        train_adversarially(
+            images,
+            lambda: [TrainingPair(g, score_function(D)) for g in generators],
+            D,
+            torch.optim.SGD(D.parameters(), lr=0.1),
+            recipe,
+            RandomStreams.from_seed(1, "test"),
+            1,
+        )
+        return D.weight.item()
+
+    def constant(value):
+        return lambda z: torch.full((len(z), 1, 1, 1), value)
+
+    first, second = weight_after([constant(0.8)]), weight_after([constant(-0.4)])
+    assert first != pytest.approx(second)
+    assert weight_after([constant(0.8), constant(-0.4)]) == pytest.approx((first + second) / 2)
+
+
+def test_each_generator_of_a_step_takes_its_own_step():
+    D, generators = LinearNet(1, 0.5), [LinearNet(3), LinearNet(3), LinearNet(3)]
+    pairs = [
+        TrainingPair(G, score_function(D), RECIPE.optimizer(G), list(G.parameters()))
+        for G in generators
+    ]
+    report = train_adversarially(
+        torch.ones(4, 1, 1, 1),
+        lambda: pairs[:2],
+        D,
+        RECIPE.d_optimizer(D),
+        RECIPE,
+        RandomStreams.from_seed(1, "test"),
+        1,
+    )
+    assert (report.steps, report.g_steps) == (1, 2)
+    changed = [not torch.equal(G.weight, torch.full((3,), 0.5)) for G in generators]
+    assert changed == [True, True, False]
+
+
 def test_a_generator_without_an_optimizer_is_not_trained():
     G, D = LinearNet(3), LinearNet(1)
     images, streams = torch.ones(8, 1, 1, 1), RandomStreams.from_seed(1, "test")
     before = D.weight.detach().clone()
     report = train_adversarially(
         images,
-        lambda: TrainingPair(G, score_function(D)),
+        lambda: [TrainingPair(G, score_function(D))],
         D,
         RECIPE.d_optimizer(D),
         RECIPE,
@@ -136,7 +194,7 @@ def test_clip_limits_the_gradient_norm():
     )
     images, streams = torch.ones(8, 1, 1, 1), RandomStreams.from_seed(1, "test")
     train_adversarially(
-        images, lambda: pair, D, NormRecorder(D.parameters(), 0.1), recipe, streams, 1
+        images, lambda: [pair], D, NormRecorder(D.parameters(), 0.1), recipe, streams, 1
     )
     assert norms and max(norms) <= 1e-3 * (1 + 1e-5)
 
