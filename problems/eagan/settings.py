@@ -15,7 +15,8 @@ SIMPLE_DISCRIMINATOR = "simple"  # name of the discriminator that EAGAN-GD2 star
 # Values from section 5.1. Values that the paper does not state come from the released code: the
 # numbers of channels, the length of a latent vector, the betas of Adam, 1 step of D per step of G
 # in stage 1 and 5 in stage 2, and 10 splits. The paper swaps the two batch sizes; here they are
-# those of the released code. It has 40 epochs of warm-up; here there are 50, as in the paper.
+# those of the released code. It has 40 epochs of warm-up; here there are 50, as in the paper. One
+# setting of stage 2 departs from the paper: see warmup_networks.
 _PAPER_GAN = dict(
     channels=256,
     d_channels=128,
@@ -32,7 +33,7 @@ _PAPER_GAN = dict(
 _PAPER_SEARCH = _PAPER_GAN | dict(
     data="cifar10",
     population=16,
-    generations=19,
+    generations=18,
     warmup_epochs=50,
     epochs=10,
     score_images=5000,
@@ -120,11 +121,7 @@ class GanSearchSettings(SearchSettings, GanSettings):
         "candidates that survive a generation (P/2); they train together with P/2 offspring",
         least=2,
     )
-    generations: int = setting(
-        9,
-        "generations; the first one evaluates the initial population directly after the warm-up",
-        least=1,
-    )
+    generations: int = setting(9, "generations, called rounds in the paper", least=1)
     warmup_epochs: int = setting(
         20, "epochs of the warm-up; each of its steps trains a new random candidate", least=0
     )
@@ -202,7 +199,7 @@ class DiscriminatorSettings(GanSearchSettings):
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "digits": {},
-        "paper": _PAPER_SEARCH | dict(d_steps=5),
+        "paper": _PAPER_SEARCH | dict(d_steps=5, networks_per_step=1),
     }
 
     generator: str | None = setting(
@@ -216,12 +213,14 @@ class DiscriminatorSettings(GanSearchSettings):
         "run folder of eagan-generator; all GANs start with the generator that it picked and with "
         "its weights",
     )
+    d_steps: int = setting(5, "discriminator steps per generator step", least=1, formerly=1)
     generator_epochs: int = setting(
         40,
         f"epochs in which the generator trains against {DEFAULT_DISCRIMINATOR} before the warm-up; "
         "unused with from_run",
         least=0,
     )
+    # With new random networks, as in the paper, SuperNet-D stays at chance (README, Results).
     warmup_networks: str = setting(
         "population",
         "what a step of the warm-up trains: new random networks (new, as in the paper) or networks "

@@ -30,7 +30,7 @@ TINY = {  # name of a stage -> settings for a fast run
     | dict(epochs=2, weight_epochs=1, batch=240),
     "eg-darts": PROXIES | dict(first_width=(2, 3), final_epochs=2),
     "eagan-generator": EAGAN,
-    "eagan-discriminator": EAGAN | dict(generator_epochs=1),
+    "eagan-discriminator": EAGAN | dict(generator_epochs=1, d_steps=1),
     "cyclegan-pretraining": RUN | CYCLEGAN | dict(epochs=1, decay_epochs=0),
     "cyclegan-pruning": SEARCH | CYCLEGAN | dict(pretrain_epochs=1, tune_steps=1, tune_share=0.02),
     "digits-table": SEARCH,
