@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -149,6 +150,7 @@ class GanEvaluator(Evaluator):
         sample_pairs: Callable[[], Sequence[TrainingPair]],
         discriminator: nn.Module,
         d_optimizer: torch.optim.Optimizer,
+        d_steps: int | None = None,
     ) -> dict[str, Any]:
         """Train for a number of epochs with :func:`.training.train_adversarially`.
 
@@ -159,6 +161,7 @@ class GanEvaluator(Evaluator):
             discriminator: discriminator or supernet that contains the weights of all
                 discriminators.
             d_optimizer: optimizer of ``discriminator``.
+            d_steps: discriminator steps per generator step; by default, as in the settings.
 
         Returns:
             The report of the training, as a dict that can be stored as JSON.
@@ -168,11 +171,12 @@ class GanEvaluator(Evaluator):
         """
         images = self.quality.images
         assert images is not None
-        batch = min(self.recipe.batch, len(images))
+        recipe = self.recipe if d_steps is None else replace(self.recipe, d_steps=d_steps)
+        batch = min(recipe.batch, len(images))
         steps = epochs * (len(images) // batch)
-        if 0 < steps < self.recipe.d_steps:
+        if 0 < steps < recipe.d_steps:
             raise ValueError(
-                f"d_steps={self.recipe.d_steps} is invalid: {epochs} epochs of {len(images)} "
+                f"d_steps={recipe.d_steps} is invalid: {epochs} epochs of {len(images)} "
                 f"images in batches of {batch} have {steps} steps, so no generator would train. "
                 "Lower d_steps or batch, or raise epochs."
             )
@@ -183,7 +187,7 @@ class GanEvaluator(Evaluator):
                 sample_pairs,
                 discriminator,
                 d_optimizer,
-                self.recipe,
+                recipe,
                 self.streams,
                 epochs,
                 on_epoch=lambda done: on_progress(phase, done, epochs, "epochs"),
@@ -478,6 +482,7 @@ class OneToOne(GanEvaluator):
                 lambda: [self.training_pair(self.best_generator, first)],
                 first,
                 self.recipe.d_optimizer(first),
+                d_steps=1,  # as in stage 1
             )
             report = {f"first_{key}": value for key, value in report.items()}
 

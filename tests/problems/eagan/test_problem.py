@@ -481,7 +481,7 @@ def test_the_bounds_of_params_and_macs_are_the_sizes_of_the_largest_networks(
 def command(tmp_path, monkeypatch, few_digits):
     """Command-line arguments of a search in the folder ``run``; further settings may follow."""
     monkeypatch.chdir(tmp_path)
-    options = TINY["eagan-generator"] | dict(data=few_digits, batch=50)
+    options = TINY["eagan-generator"] | dict(data=few_digits, batch=50, d_steps=1)
     del options["population"], options["generations"]
     sizes = ["--population", "2", "--generations", "1"]
     return ["search", "eagan", *sizes, "--out", "run", "--set", *words(options)]
