@@ -35,6 +35,7 @@ def setting(
     most: float | None = None,
     above: float | None = None,
     free: bool = False,
+    earlier: Any = None,
 ) -> Any:
     """Define a field of a Settings class.
 
@@ -47,10 +48,14 @@ def setting(
         above: number that the value must exceed.
         free: whether the field may have another value when a run is resumed, since it does not
             affect results.
+        earlier: value of runs that were recorded before the field existed, if it differs from the
+            default.
     """
     limits = {"least": least, "most": most, "above": above}
     limits = {name: value for name, value in limits.items() if value is not None}
     metadata = {"help": help, "choices": choices, "limits": limits, "free": free}
+    if earlier is not None:
+        metadata["earlier"] = earlier
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -246,9 +251,28 @@ def to_json(settings: RunSettings) -> dict[str, Any]:
 
 
 def defaults_to_json(settings: RunSettings) -> dict[str, Any]:
-    """Return the default values of the settings, in the format of :func:`to_json`."""
+    """Return the values of settings that a run did not record, in the format of :func:`to_json`.
+
+    They are the default values, or the values of runs that were recorded before a setting existed.
+    """
     fields = [f for f in dataclasses.fields(settings) if f.default is not dataclasses.MISSING]
-    return _tuples_to_lists({f.name: f.default for f in fields})
+    return _tuples_to_lists({f.name: f.metadata.get("earlier", f.default) for f in fields})
+
+
+def with_earlier_values(
+    settings_class: type[RunSettings], recorded: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the recorded settings of a run, completed for :func:`setting`'s argument ``earlier``.
+
+    A missing setting without such a value is not added, because the run used its default.
+
+    Args:
+        settings_class: class of the settings.
+        recorded: settings of the run, as read from ``run.json``.
+    """
+    fields = dataclasses.fields(settings_class)
+    earlier = {f.name: f.metadata["earlier"] for f in fields if "earlier" in f.metadata}
+    return earlier | dict(recorded)
 
 
 def _tuples_to_lists(values: Mapping[str, Any]) -> dict[str, Any]:
