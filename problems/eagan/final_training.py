@@ -51,7 +51,7 @@ from .training import (
 )
 
 N_STATISTICS_LATENTS = 2000  # latent vectors for estimating running statistics
-LAST_MODEL = "model-last.pt"  # generator after the last epoch, if model.pt contains an earlier one
+LAST_MODEL = "last-model.pt"  # generator after the last epoch, if model.pt contains an earlier one
 MAX_SHARES = 20  # the shares of the classes are printed if there are at most as many classes
 
 
@@ -228,7 +228,7 @@ class FinalTraining(EpochTraining):
         }
 
     def report(self, trained: TrainedResult, folder: Path) -> list[str]:
-        """Write the networks to model.pt and model-last.pt, and pictures; return lines to print."""
+        """Write the networks to model.pt and last-model.pt, and pictures; return lines to print."""
         scores, features, last = trained.scores, self.feature_network_name, trained.last_generator
         D = trained.discriminator
         write_model(folder / MODEL, trained.generator, self.about(trained), D)
@@ -270,6 +270,18 @@ def _score_text(scores: Mapping[str, Any], features: str) -> str:
     if math.isfinite(scores["is_mean"]):
         text += f"; Inception Score ({features}) {scores['is_mean']:.2f} +- {scores['is_std']:.2f}"
     return text
+
+
+def _class_shares(log_probabilities: np.ndarray) -> np.ndarray:
+    """Return the share of images in each class, (n_classes,); empty if there are no classes.
+
+    Args:
+        log_probabilities: (n, n_classes) that the feature network assigns to images.
+    """
+    n, n_classes = log_probabilities.shape
+    classes = log_probabilities.argmax(1) if n_classes else np.empty(0, dtype=np.int64)
+    shares: np.ndarray = np.bincount(classes, minlength=n_classes) / n
+    return shares
 
 
 def sample_grid(generator: Generator, latent: int) -> Tensor:
@@ -457,8 +469,7 @@ class GanTrainer:
             "test_fid": test.distance(features),
             "is_mean": mean,
             "is_std": std,
-            "shares": np.bincount(log_probabilities.argmax(1), minlength=log_probabilities.shape[1])
-            / len(log_probabilities),
+            "shares": _class_shares(log_probabilities),
         }
 
     def state(self) -> dict[str, Tensor]:
