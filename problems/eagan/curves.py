@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from moonas.files import save_figure
-from moonas.views.drawing import ACCENT, COLORS
+from moonas.views.drawing import ACCENT, COLORS, INK
 
 CURVES_FILE = "curves.png"
 
@@ -35,8 +35,8 @@ def save_curves(
     if best_epoch is None and fids:
         best_epoch = min(fids, key=lambda point: point[1])[0]
     panels: list[tuple[str, list[tuple[str, list[tuple[int, float]]]]]] = [
-        (f"FID ({features})", [("FID", fids)]),
-        (f"Inception Score ({features})", [("Inception Score", _points(history, "is_mean"))]),
+        ("FID", [("FID", fids)]),
+        ("Inception Score", [("Inception Score", _points(history, "is_mean"))]),
         (
             "loss",
             [
@@ -55,7 +55,7 @@ def save_curves(
             epochs, values = zip(*points, strict=True) if points else ((), ())
             style = "o-" if len(points) < len(history) else "-"
             axes.plot(epochs, values, style, color=color, markersize=3.5, label=name)
-        if label.startswith("FID"):
+        if label == "FID":
             axes.set_yscale("log")
         if best_epoch is not None:
             axes.axvline(best_epoch, color=ACCENT, linestyle=":", linewidth=1)
@@ -64,6 +64,8 @@ def save_curves(
         axes.spines[["top", "right"]].set_visible(False)
         if len(curves) > 1:
             axes.legend(frameon=False, fontsize=9)
+    if fids:
+        all_axes[0].set_title(f"Feature network: {features}", color=INK, loc="left", fontsize=10)
     all_axes[-1].set_xlabel("epoch" if best_epoch is None else "epoch (dotted: lowest FID)")
     save_figure(figure, folder / CURVES_FILE)
 

@@ -49,6 +49,9 @@ _PAPER_TRAINING = _PAPER_GAN | dict(epochs=600, d_steps=5, score_images=50000)
 class ImageQualitySettings(RunSettings):
     """Settings of FID and Inception Score."""
 
+    data: str = setting(
+        "digits", "name of a data set, or a folder of images with or without labels"
+    )
     image_size: int | None = setting(
         None, "side length of the images in pixels; default: as in the data set", least=1
     )
