@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from moonas.files import save_figure
 from moonas.views.drawing import ACCENT, COLORS, INK
@@ -66,6 +67,7 @@ def save_curves(
             axes.legend(frameon=False, fontsize=9)
     if fids:
         all_axes[0].set_title(f"Feature network: {features}", color=INK, loc="left", fontsize=10)
+    all_axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     all_axes[-1].set_xlabel("epoch" if best_epoch is None else "epoch (dotted: lowest FID)")
     save_figure(figure, folder / CURVES_FILE)
 

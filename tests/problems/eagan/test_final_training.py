@@ -144,6 +144,12 @@ def test_a_training_without_evaluations_has_the_scores_of_the_last_generator(sma
     assert {path.name for path in tmp_path.glob("model*.pt")} == {"model.pt"}
 
 
+def test_the_final_evaluation_has_other_latent_vectors_than_the_choice_of_the_best(small):
+    trainer = GanTrainer(build(**small), seed=1)
+    a, b = (torch.cat(trainer.latents(60, name)) for name in ("scores", "interim scores"))
+    assert a.shape == b.shape == (60, 3) and not torch.equal(a, b)
+
+
 def train_and_fingerprint(stage):
     trained = stage.run(seed=1)
     nets = [trained.generator, trained.discriminator, trained.last_generator]
