@@ -256,6 +256,23 @@ def former_values(settings: RunSettings | type[RunSettings]) -> dict[str, Any]:
     return {f.name: f.metadata.get("formerly", f.default) for f in fields}
 
 
+def with_former_values(
+    settings_class: type[RunSettings], recorded: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the recorded settings of a run, completed by values of its version.
+
+    A setting that the run lacks is added if the value that was in effect without it is not the
+    default.
+
+    Args:
+        settings_class: Settings class of the stage.
+        recorded: settings of the run, as read from ``run.json``.
+    """
+    former = former_values(settings_class)
+    fields = {f.name: f for f in dataclasses.fields(settings_class)}
+    return {n: v for n, v in former.items() if v != fields[n].default} | dict(recorded)
+
+
 def former_values_to_json(settings: RunSettings) -> dict[str, Any]:
     """Return :func:`former_values` in the format of :func:`to_json`."""
     return _tuples_to_lists(former_values(settings))

@@ -1,6 +1,7 @@
-"""Loading of labeled images from a data set with a known name, or from a folder.
+"""Loading of images from a data set with a known name, or from a folder.
 
-A folder contains either a subfolder of images per class, or images and a CSV file of labels.
+A folder contains either a subfolder of images per class, or images and a CSV file of labels. Tasks
+that need no labels accept any folder of images.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ import torch
 
 from . import tables
 from .readers import (
+    IMAGE_ENDINGS,
     class_folders,
+    has_images,
     read_digits,
     read_folder,
     read_multi_label_folder,
     read_torchvision,
+    read_unlabeled_folder,
     resize_images,
 )
 
@@ -38,6 +42,7 @@ class DataInfo:
         flip: whether augmentation flips images horizontally.
         source: name of a class in ``torchvision.datasets``; empty for other data sets.
         multi_label: whether an image can have any number of labels.
+        labeled: whether images have labels; if not, ``n_classes`` is 0.
     """
 
     name: str
@@ -48,6 +53,7 @@ class DataInfo:
     flip: bool = False
     source: str = ""
     multi_label: bool = False
+    labeled: bool = True
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,7 @@ class ImageData:
         images: (n, channels, side, side) float32 training images, (pixels - mean) / std, with
             pixels in [0, 1].
         labels: (n,) int64 classes; (n, n_classes) float32 zeros and ones if images can have several
-            labels.
+            labels; (n, 0) float32 if they have none.
         test_images: test images, normalized like the training images.
         test_labels: labels of the test images.
         mean: (1, channels, 1, 1) mean of the training images' pixels.
@@ -90,6 +96,7 @@ DATA_SETS = {
         DataInfo("cifar10", 10, 3, 32, 4, True, "CIFAR10"),
         DataInfo("cifar100", 100, 3, 32, 4, True, "CIFAR100"),
         DataInfo("stl10", 10, 3, 96, 12, True, "STL10"),
+        DataInfo("stl10-unlabeled", 0, 3, 96, 12, True, "STL10", labeled=False),
         DataInfo("svhn", 10, 3, 32, 4, False, "SVHN"),
         DataInfo("mnist", 10, 1, 28, 2, False, "MNIST"),
         DataInfo("fashion-mnist", 10, 1, 28, 2, True, "FashionMNIST"),
@@ -97,19 +104,25 @@ DATA_SETS = {
 }
 
 
-def describe(name: str, image_size: int | None = None) -> DataInfo:
+def describe(name: str, image_size: int | None = None, *, labels_required: bool = True) -> DataInfo:
     """Return the properties of a data set or folder, without loading or downloading images.
 
     Args:
         name: a key of ``DATA_SETS``, or the path of a folder.
         image_size: side length in pixels to which images are resized; by default, the data set's
             side length.
+        labels_required: whether images without labels are rejected.
 
     Raises:
-        ValueError: if the data set is unknown, the folder contains no labeled images, or the image
-            size is invalid.
+        ValueError: if the data set is unknown, the folder contains no images or no labels although
+            they are required, or the image size is invalid.
     """
-    info = DATA_SETS[name] if name in DATA_SETS else _describe_folder(Path(name))
+    info = DATA_SETS[name] if name in DATA_SETS else _describe_folder(Path(name), labels_required)
+    if labels_required and not info.labeled:
+        raise ValueError(
+            f"{name} contains images without labels, but this task requires labels. Only GANs can "
+            "learn from images without labels."
+        )
     if image_size is not None and image_size < 1:
         raise ValueError(f"image_size={image_size} is invalid: expected at least 1 pixel.")
     return replace(info, side=image_size) if image_size else info
@@ -134,21 +147,27 @@ def checksums(info: DataInfo) -> dict[str, str]:
     }
 
 
-def _describe_folder(folder: Path) -> DataInfo:
+def _describe_folder(folder: Path, labels_required: bool) -> DataInfo:
     if not folder.is_dir():
+        known = [info.name for info in DATA_SETS.values() if info.labeled or not labels_required]
         raise ValueError(
-            f"Unknown data set {str(folder)!r}: expected an existing folder or one of "
-            f"{list(DATA_SETS)}."
+            f"Unknown data set {str(folder)!r}: expected an existing folder or one of {known}."
         )
     classes = class_folders(folder / "train" if (folder / "train").is_dir() else folder)
     if len(classes) >= 2 and not (folder / "labels.csv").exists():
         return DataInfo(str(folder), len(classes), 3, FOLDER_SIDE, 4, True)
     table = tables.find_table(folder)
+    if table is None and not labels_required:
+        if not has_images(folder):
+            endings = ", ".join(IMAGE_ENDINGS)
+            raise ValueError(f"{folder} contains no images: expected files that end in {endings}.")
+        return DataInfo(str(folder), 0, 3, FOLDER_SIDE, 4, True, labeled=False)
     if table is None:
+        hint = " Only GANs can learn from images without labels." if has_images(folder) else ""
         raise ValueError(
             f"{folder} contains no labeled images: expected a subfolder of images for each class, "
             "train/ and test/ with such subfolders, or images and a CSV file of their labels; got "
-            f"{len(classes)} such subfolders and no CSV file."
+            f"{len(classes)} such subfolders and no CSV file.{hint}"
         )
     n_labels = len(tables.read_table(table).classes)
     return DataInfo(str(folder), n_labels, 3, FOLDER_SIDE, 4, True, multi_label=True)
@@ -160,6 +179,7 @@ def load(
     root: str | Path | None = None,
     download: bool = False,
     image_size: int | None = None,
+    labels_required: bool = True,
 ) -> ImageData:
     """Load a data set.
 
@@ -167,21 +187,26 @@ def load(
         name: a key of ``DATA_SETS``, or the path of a folder. The folder contains either a
             subfolder of images per class (a fifth of each class becomes the test set), or
             ``train/`` and ``test/`` with such subfolders, or images and a CSV file, see
-            :mod:`moonas.data.tables`.
+            :mod:`moonas.data.tables`. Without labels, it contains images, possibly in subfolders
+            (a fifth becomes the test set), or ``train/`` and ``test/`` with images.
         root: folder with torchvision's files; by default, ``data`` in the working directory.
         download: whether torchvision downloads a missing data set.
         image_size: side length in pixels to which images are resized; by default, the data set's
             side length (32 for folders).
+        labels_required: whether images without labels are rejected.
 
     Raises:
-        ValueError: if the data set is unknown, missing or unreadable.
+        ValueError: if the data set is unknown, missing or unreadable, or has no labels although
+            they are required.
     """
-    info = describe(name, image_size)
+    info = describe(name, image_size, labels_required=labels_required)
     groups = None
     if name == "digits":
         parts, classes = read_digits()
     elif info.source:
         parts, classes = read_torchvision(info, root or "data", download)
+    elif not info.labeled:
+        parts, classes = read_unlabeled_folder(Path(name), info.side), ()
     elif info.multi_label:
         parts, classes, groups = read_multi_label_folder(Path(name), info.side)
     else:
@@ -190,12 +215,14 @@ def load(
     images, test_images = resize_images(images, info.side), resize_images(test_images, info.side)
     mean = images.mean((0, 2, 3), keepdim=True)
     std = images.std((0, 2, 3), keepdim=True).clamp_min(1e-6)
+    for part in (images, test_images):  # in place, because a copy may not fit into memory
+        part.sub_(mean).div_(std)
     return ImageData(
         info,
         classes,
-        (images - mean) / std,
+        images,
         labels,
-        (test_images - mean) / std,
+        test_images,
         test_labels,
         mean,
         std,

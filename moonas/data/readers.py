@@ -1,12 +1,13 @@
-"""Readers of labeled images: digits, torchvision's data sets, folders, and CSV files of labels.
+"""Readers of images: digits, torchvision's data sets, folders, and CSV files of labels.
 
 Images are float32 (n, c, h, w) with pixels in [0, 1]. Readers return ``TrainAndTestTensors``, a
-list of four tensors: training images, training labels, test images and test labels.
+list of four tensors: training images, training labels, test images and test labels. Labels of
+images without labels have the shape (n, 0).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .images import DataInfo
 
 N_TEST_DIGITS = 360  # number of test images of scikit-learn's digits
+CHUNK = 1000  # images that are converted at a time
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 
 TrainAndTestTensors = list[torch.Tensor]
@@ -43,10 +45,13 @@ def read_digits() -> tuple[TrainAndTestTensors, tuple[str, ...]]:
 def read_torchvision(
     info: DataInfo, root: str | Path, download: bool
 ) -> tuple[TrainAndTestTensors, tuple[str, ...]]:
-    """Read a data set of torchvision in its original size; return the tensors and class names.
+    """Read a data set of torchvision; return the tensors and class names.
+
+    Without labels, the training images of STL-10 include the 100,000 unlabeled images.
 
     Args:
-        info: a :class:`~moonas.data.images.DataInfo` with a ``source``.
+        info: a :class:`~moonas.data.images.DataInfo` with a ``source``. Only images without labels
+            are resized to its ``side``; all others have their original size.
         root: folder of torchvision's files.
         download: whether torchvision downloads a missing data set.
 
@@ -57,9 +62,11 @@ def read_torchvision(
 
     cls = getattr(datasets, info.source)
     has_split_argument = info.source in ("STL10", "SVHN")
+    training_split = "train" if info.labeled else "train+unlabeled"
     parts = []
     for train in (True, False):
-        part = {"split": "train" if train else "test"} if has_split_argument else {"train": train}
+        split_name = training_split if train else "test"
+        part = {"split": split_name} if has_split_argument else {"train": train}
         try:
             data = cls(root, download=download, **part)
         except RuntimeError as error:
@@ -73,10 +80,27 @@ def read_torchvision(
             images = images[:, None]
         elif images.shape[-1] == 3:  # CIFAR, (n, h, w, c)
             images = images.permute(0, 3, 1, 2)
+        if not info.labeled:
+            parts += [_to_pixels(images, info.side), torch.empty(len(images), 0)]
+            continue
         labels = data.labels if has_split_argument else data.targets
         parts += [images.float() / 255, torch.as_tensor(np.asarray(labels), dtype=torch.int64)]
+    if not info.labeled:
+        return parts, ()
     classes = getattr(data, "classes", None) or range(info.n_classes)
     return parts, tuple(map(str, classes))
+
+
+def _to_pixels(images: torch.Tensor, side: int) -> torch.Tensor:
+    """Convert uint8 images (n, c, h, w) to pixels in [0, 1], and resize them to side x side.
+
+    The images are converted in chunks, because all of them in their original size may not fit into
+    memory as float32.
+    """
+    pixels = torch.empty(len(images), images.shape[1], side, side)
+    for i in range(0, len(images), CHUNK):
+        pixels[i : i + CHUNK] = resize_images(images[i : i + CHUNK].float() / 255, side)
+    return pixels
 
 
 def class_folders(folder: Path) -> list[Path]:
@@ -84,6 +108,11 @@ def class_folders(folder: Path) -> list[Path]:
     return sorted(
         p for p in folder.iterdir() if p.is_dir() and any(is_image(f) for f in p.iterdir())
     )
+
+
+def has_images(folder: Path) -> bool:
+    """Return whether a folder or a subfolder of any depth contains an image."""
+    return any(is_image(path) for path in folder.rglob("*"))
 
 
 def is_image(path: Path) -> bool:
@@ -132,6 +161,39 @@ def _read_classes(folder: Path, side: int) -> tuple[torch.Tensor, torch.Tensor]:
             images.append(read_image(path, side))
             labels.append(label)
     return torch.cat(images), torch.tensor(labels)
+
+
+def read_unlabeled_folder(folder: Path, side: int) -> TrainAndTestTensors:
+    """Read all images of a folder and its subfolders, which have no labels.
+
+    Args:
+        folder: folder that contains the images, or train/ and test/ with the images. Without
+            train/ and test/, a fifth of the images becomes the test set.
+        side: side length in pixels to which images are resized.
+
+    Raises:
+        ValueError: if there are too few images.
+    """
+    train, test = folder / "train", folder / "test"
+    if train.is_dir() and test.is_dir() and has_images(train) and has_images(test):
+        parts = [_read_all(sorted(part.rglob("*")), side) for part in (train, test)]
+    else:
+        images = _read_all(sorted(folder.rglob("*")), side)
+        if len(images) < 10:
+            raise ValueError(f"{folder} contains {len(images)} images; at least 10 are required.")
+        rows = split(torch.empty(len(images), 0), len(images) - len(images) // 5)
+        parts = [images[part] for part in rows]
+    labels = [torch.empty(len(images), 0) for images in parts]
+    return [parts[0], labels[0], parts[1], labels[1]]
+
+
+def _read_all(paths: Sequence[Path], side: int) -> torch.Tensor:
+    """Return the images (n, 3, side, side) among some files, in their order."""
+    paths = [path for path in paths if is_image(path)]
+    images = torch.empty(len(paths), 3, side, side)
+    for i, path in enumerate(paths):
+        images[i] = read_image(path, side)[0]
+    return images
 
 
 def read_multi_label_folder(

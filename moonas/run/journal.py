@@ -7,12 +7,13 @@ A run folder contains
     unfinished.jsonl     partial results of the current call, one line per candidate; removed when
                          the call is complete
     times.jsonl          start and duration of each call
-    weights-000012.pt    tensors after the last training call, here call 12
+    weights-000012.pt    tensors after the last training call that saved them, here call 12
     lock                 lock file of the process that writes the folder
 
 If the same program runs again, it makes the same calls in the same order. For a recorded call, the
 journal returns the recorded result. Before the first call that is not recorded, the saved weights
-are loaded; from then on, calls are computed. Thus algorithms are never pickled, and a resumed run
+are loaded; from then on, calls are computed. Training calls whose weights were not saved before an
+interruption are dropped and computed again. Thus algorithms are never pickled, and a resumed run
 and an uninterrupted run have bit-identical results.
 """
 
@@ -24,6 +25,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FORMAT = 1
+UNSAVED = "unsaved"  # key of a training call whose weights were not saved
 IDENTITY_FILE, JOURNAL_FILE, TIMES_FILE = "run.json", "journal.jsonl", "times.jsonl"
 ENVIRONMENT_KEY = "where"  # key of the environment in the versions in run.json
 
@@ -74,6 +77,19 @@ class Stateful(Protocol):
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Restore a state that :meth:`state` returned."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Size and cost of weights that a call saved.
+
+    Args:
+        size: size of the file in bytes.
+        seconds: time to write the file.
+    """
+
+    size: int
+    seconds: float
 
 
 class Journal:
@@ -133,6 +149,8 @@ class Journal:
             raise
         self._next_call: int | None = None  # number of the next call; None before the run begins
         self._weights_to_load: int | None = None  # number of the call that saved the weights
+        self.checkpoint: Checkpoint | None = None  # last weights that this object saved
+        self.n_dropped = 0  # number of calls that begin() dropped
 
     def _open(self) -> None:
         self._recorded_identity = _read_identity_file(self.folder)
@@ -167,6 +185,9 @@ class Journal:
 
     def begin(self, seed: int | None, algorithm: str, environment: str = "") -> None:
         """Begin a new run or, if calls are recorded, begin to replay the recorded run.
+
+        Recorded calls are dropped from the first training call on whose weights neither it nor a
+        later call saved.
 
         If ``environment`` or the version of a package has changed since the run was started, a
         warning is issued.
@@ -205,7 +226,22 @@ class Journal:
                 "results may differ from the results of an uninterrupted run.",
                 stacklevel=2,
             )
+        self._drop_unsaved_calls()
         self._next_call, self._weights_to_load = 0, None
+
+    def _drop_unsaved_calls(self) -> None:
+        saved = [number for number, record in enumerate(self._records) if "weights" in record]
+        start = saved[-1] + 1 if saved else 0
+        unsaved = [r["call"] for r in self._records[start:] if UNSAVED in r]
+        if not unsaved:
+            self.n_dropped = 0
+            return
+        kept = unsaved[0]
+        self.n_dropped = len(self._records) - kept
+        lines = complete_lines(self._journal_file)[:kept]
+        self._journal_size = sum(len(line) + 1 for line in lines)
+        os.truncate(self._journal_file, self._journal_size)
+        del self._records[kept:]
 
     def call(
         self,
@@ -213,7 +249,7 @@ class Journal:
         request: dict[str, Any],
         compute: Callable[[], dict[str, Any]],
         stateful: Stateful | None = None,
-        saves: bool = False,
+        saves: bool | Callable[[], bool] = False,
     ) -> dict[str, Any]:
         """Return the recorded result of a call, or compute the result and record it.
 
@@ -225,6 +261,9 @@ class Journal:
             stateful: object that ``compute`` trains or evaluates. Before the first computed call,
                 the saved state is loaded into this object.
             saves: whether ``compute`` changes the state of ``stateful``; if so, the state is saved.
+                A function is called after ``compute``, which changes the state in any case, and
+                returns whether to save the state now. Until a later call saves it, an interruption
+                loses the call.
 
         Raises:
             RunMismatch: the recorded call with this number is a different call.
@@ -244,14 +283,19 @@ class Journal:
         result = compute()
         computed = time.perf_counter()
         record = {"call": number, "kind": kind, "request": request, "result": encode_result(result)}
-        if saves:
+        saves_now = saves() if callable(saves) else saves
+        if saves_now:
             from ..files.tensors import write_tensors
 
             assert stateful is not None, "saves=True requires the argument stateful"
-            record["weights"] = write_tensors(self._weights_file(number), stateful.state(), {})
+            path = self._weights_file(number)
+            record["weights"] = write_tensors(path, stateful.state(), {})
+            self.checkpoint = Checkpoint(path.stat().st_size, time.perf_counter() - computed)
+        elif callable(saves):
+            record[UNSAVED] = True
         self._append(record)
         self._partial_results_file.unlink(missing_ok=True)
-        if saves:
+        if saves_now:
             for path in self.folder.glob("weights-*.pt"):
                 if path != self._weights_file(number):
                     path.unlink()

@@ -63,7 +63,7 @@ class Session:
         request: dict[str, Any],
         compute: Callable[[], dict[str, Any]],
         stateful: Any = None,
-        saves: bool = False,
+        saves: bool | Callable[[], bool] = False,
     ) -> dict[str, Any]:
         """Compute a call, or return its recorded result; see :meth:`.Journal.call`."""
         if self.journal is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
@@ -10,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..deprecation import RenamedAttribute, rename_class_attributes, renamed_names
 from .callbacks import Callbacks
+from .numbers import plural
 from .session import Session
 
 if TYPE_CHECKING:
     import torch
 
     from ..settings import RunSettings
-    from .journal import Journal
+    from .journal import Checkpoint, Journal
 
 
 class Stage:
@@ -61,7 +63,7 @@ class Stage:
         request: dict[str, Any],
         compute: Callable[[], dict[str, Any]],
         stateful: Any = None,
-        saves: bool = False,
+        saves: bool | Callable[[], bool] = False,
     ) -> dict[str, Any]:
         """Compute a call, or return its recorded result; see :meth:`.Journal.call`."""
         return self.session.recorded(kind, request, compute, stateful, saves)
@@ -141,7 +143,9 @@ class Trainer(Protocol):
 
 
 class EpochTraining(TrainingStage):
-    """A stage that trains for several epochs, saves its state after each epoch, and then evaluates.
+    """A stage that trains for several epochs, saves its state in between, and then evaluates.
+
+    After an interruption, the training resumes from the saved state, and its result is the same.
 
     Besides the members that :class:`TrainingStage` requires, a subclass defines
 
@@ -150,9 +154,13 @@ class EpochTraining(TrainingStage):
     - ``start(seed)``, which returns a :class:`Trainer`;
     - ``line(epoch, metrics)``, which returns a line for the log, called after every tenth epoch;
     - ``result(trainer, scores)``, which returns the result of ``run``.
+
+    It may define ``checkpoint_minutes``, the number of minutes between two saved states; by
+    default, the state is saved after each epoch.
     """
 
     phase: str = "training"
+    checkpoint_minutes: float = 0.0
 
     @property
     def n_epochs(self) -> int:
@@ -171,6 +179,21 @@ class EpochTraining(TrainingStage):
             metrics: dict that ``trainer.train`` returned.
         """
         raise NotImplementedError
+
+    def is_logged(self, epoch: int, metrics: dict[str, Any]) -> bool:
+        """Return whether the log contains a line on an epoch; see :meth:`line`."""
+        return epoch % 10 == 9
+
+    def after_epoch(self, trainer: Any, epoch: int, metrics: dict[str, Any], new: bool) -> None:
+        """Called after each epoch, for example to save pictures.
+
+        Args:
+            trainer: trainer after the epoch; before it, if the epoch was recorded by an earlier
+                process.
+            epoch: index of the epoch, starting at 0.
+            metrics: dict that ``trainer.train`` returned.
+            new: whether this process trained the epoch.
+        """
 
     def result(self, trainer: Any, scores: dict[str, Any]) -> Any:
         """Return the result of :meth:`run`.
@@ -191,18 +214,49 @@ class EpochTraining(TrainingStage):
             SearchFailed: no training step of an epoch had a finite loss.
         """
         self.begin(seed)
+        journal = self.journal
+        if journal is not None and journal.n_dropped:
+            self.log(
+                f"Resuming from the last checkpoint; {plural(journal.n_dropped, 'epoch')} after it "
+                "had no checkpoint and must be trained again."
+            )
         trainer = self.start(seed)
+        saved_at = time.monotonic()
         for epoch in range(self.n_epochs):
             self.report_progress(self.phase, epoch, self.n_epochs, "epochs")
-            train = partial(trainer.train, epoch)
-            metrics = self.recorded("train", {"epoch": epoch}, train, trainer, saves=True)
-            if epoch % 10 == 9:
+            train, new = partial(trainer.train, epoch), journal is None or not journal.replaying
+            saves = partial(self._saves, epoch, saved_at) if self.checkpoint_minutes else True
+            checkpoint = None if journal is None else journal.checkpoint
+            metrics = self.recorded("train", {"epoch": epoch}, train, trainer, saves=saves)
+            if self.is_logged(epoch, metrics):
                 self.log(self.line(epoch, metrics))
+            if journal is not None and journal.checkpoint is not checkpoint:
+                saved_at = time.monotonic()
+                self._log_checkpoint(epoch, journal.checkpoint)
+            self.after_epoch(trainer, epoch, metrics, new)
         self.report_progress(self.phase, self.n_epochs, self.n_epochs, "epochs")
         scores = self.recorded("final test", {}, trainer.evaluate, trainer)
         if self.journal is not None:
             self.journal.restore(trainer)
         return self.result(trainer, scores)
+
+    def _saves(self, epoch: int, saved_at: float) -> bool:
+        """Return whether the state is saved after an epoch.
+
+        Args:
+            epoch: index of the epoch, starting at 0.
+            saved_at: time when the state was last saved, or when the process started to train.
+        """
+        is_due = time.monotonic() - saved_at >= 60 * self.checkpoint_minutes
+        return is_due or epoch == self.n_epochs - 1
+
+    def _log_checkpoint(self, epoch: int, checkpoint: Checkpoint | None) -> None:
+        if checkpoint is None or not self.checkpoint_minutes:
+            return
+        self.log(
+            f"  checkpoint after epoch {epoch + 1}: {checkpoint.size / 1e6:,.1f} MB, written in "
+            f"{checkpoint.seconds:.1f} s"
+        )
 
 
 def read_stage_result(

@@ -1,4 +1,8 @@
-"""Discriminators with three Down-Cells: stand-alone networks and a supernet."""
+"""Discriminators, which consist of Down-Cells: stand-alone networks and a supernet.
+
+A discriminator of the paper has three cells. Discriminators of images of 64 pixels and more have
+four or five, with fewer channels in the first ones, see :func:`.space.channel_widths`.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ from .operations import (
     edge_operations,
     single_candidates,
 )
-from .space import N_CELLS, Architecture, CellNames, DiscriminatorSpace
+from .space import N_CELLS, Architecture, CellNames, DiscriminatorSpace, channel_widths
 
 EDGE_CANDIDATES = DiscriminatorSpace(
     32
@@ -100,10 +104,14 @@ class BaseDiscriminator(nn.Module):
 
     Args:
         candidates: names of the candidate operations of the edges, by cell and edge.
-        channels: number of channels of the first block and of all cells.
+        channels: number of channels of the last three cells and, if there are no further cells, of
+            the first block.
         in_channels: number of channels of the images.
         spectral: whether each weight is divided by its spectral norm (Miyato et al., 2018).
         scale: factor by which the scores are multiplied; 1 in the paper.
+        channel_schedule: number of channels of the earlier cells, see
+            :func:`.space.channel_widths`. The first block has as many channels as the first cell. A
+            1x1 convolution leads into a cell that has more channels than the cell before it.
     """
 
     def __init__(
@@ -114,12 +122,23 @@ class BaseDiscriminator(nn.Module):
         in_channels: int = 3,
         spectral: bool = True,
         scale: float = 1.0,
+        channel_schedule: str = "halve",
     ) -> None:
         super().__init__()
         norm = spectral_norm if spectral else None
         self.scale = scale
-        self.first = FirstBlock(in_channels, channels, norm)
-        self.cells = nn.ModuleList(DownCell(names, channels, norm) for names in candidates)
+        widths = channel_widths(channels, len(candidates), channel_schedule)[::-1]
+        self.first = FirstBlock(in_channels, widths[0], norm)
+        self.cells = nn.ModuleList(
+            DownCell(names, width, norm) for names, width in zip(candidates, widths, strict=True)
+        )
+        self.widen = nn.ModuleDict(  # number of a cell -> convolution; empty with three cells
+            {
+                str(i): convolution(before, after, 1, norm=norm)
+                for i, (before, after) in enumerate(pairwise(widths), 1)
+                if before != after
+            }
+        )
         last = nn.Linear(channels, 1, bias=False)
         self.last = norm(last) if norm else last
 
@@ -134,7 +153,9 @@ class BaseDiscriminator(nn.Module):
             (b,) scores.
         """
         x = self.first(images)
-        for module, cell in zip(self.cells, cells, strict=True):
+        for i, (module, cell) in enumerate(zip(self.cells, cells, strict=True)):
+            if str(i) in self.widen:
+                x = self.widen[str(i)](x)
             x = module(x, cell)
         scores: torch.Tensor = self.scale * self.last(F.relu(x).sum((2, 3)))[:, 0]
         return scores
@@ -144,12 +165,13 @@ class SuperDiscriminator(BaseDiscriminator):
     """SuperNet-D, which contains the shared weights of all discriminators.
 
     Args:
-        shape: keyword arguments channels, in_channels, spectral and scale of
+        n_cells: number of cells of a discriminator.
+        shape: keyword arguments channels, in_channels, spectral, scale and channel_schedule of
             :class:`BaseDiscriminator`.
     """
 
-    def __init__(self, **shape: Any) -> None:
-        super().__init__([EDGE_CANDIDATES] * N_CELLS, **shape)
+    def __init__(self, n_cells: int = N_CELLS, **shape: Any) -> None:
+        super().__init__([EDGE_CANDIDATES] * n_cells, **shape)
 
     def forward(self, images: torch.Tensor, architecture: Architecture) -> torch.Tensor:
         """Score images with the discriminator of an architecture.
@@ -169,8 +191,8 @@ class Discriminator(BaseDiscriminator):
 
     Args:
         architecture: Down-Cells, an :class:`~moonas.problems.eagan.space.Architecture`.
-        shape: keyword arguments channels=128, in_channels=3, spectral=True and scale=1 of
-            :class:`BaseDiscriminator`.
+        shape: keyword arguments channels=128, in_channels=3, spectral=True, scale=1 and
+            channel_schedule="halve" of :class:`BaseDiscriminator`.
     """
 
     def __init__(self, architecture: Architecture, **shape: Any) -> None:

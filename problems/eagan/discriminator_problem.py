@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from moonas.models.zoo import Published
 from moonas.nets.parts import Part
 
 from . import zoo
-from .costs import Cost, discriminator_cost
+from .costs import Cost, discriminator_cost, largest_discriminators
 from .discriminator_net import Discriminator
 from .evaluators import OneToOne
 from .gan_file import WEIGHTS_FILE, generator_file, read_gan, read_generator
@@ -47,7 +46,12 @@ def build(**options: Any) -> EAGANDiscriminator:
         return EAGANDiscriminator(settings)
     folder = Path(settings.from_run)
     gan = read_gan(folder)
-    settings = replace(settings, generator=gan["generator"], from_run=None)
+    settings = replace(
+        settings,
+        generator=gan["generator"],
+        cells=settings.cells or len(zoo.find_generator(gan["generator"]).cells),
+        from_run=None,
+    )
     problem = EAGANDiscriminator(settings, generator_file(folder))
     searched, required = gan["generator_shape"], problem.generator_shape
     if searched != required:
@@ -75,17 +79,17 @@ class EAGANDiscriminator(GanProblem):
 
     evaluator: OneToOne
     settings: DiscriminatorSettings
-    architecture_title = "edges of the three Down-Cells of a discriminator"
+    architecture_title = "edges of the Down-Cells of a discriminator"
 
     def __init__(self, settings: DiscriminatorSettings, weights: Path | None = None) -> None:
         self.weights = weights
-        self.generator = zoo.find_generator(settings.generator)
         super().__init__(settings)
+        self.generator = zoo.find_generator(settings.generator, self.n_cells)
         if weights is not None:
             self.inputs = {WEIGHTS_FILE: sha256(weights)}
 
     def make_space(self) -> DiscriminatorSpace:
-        return DiscriminatorSpace(self.info.side)
+        return DiscriminatorSpace(self.info.side, self.n_cells)
 
     def make_evaluator(self) -> OneToOne:
         """Return a :class:`OneToOne`, which loads images and builds networks when first used."""
@@ -93,7 +97,7 @@ class EAGANDiscriminator(GanProblem):
             self,
             self.generator,
             partial(read_generator, self.weights) if self.weights else None,
-            make_discriminator_builder(None, self.settings, self.info),
+            make_discriminator_builder(None, self.settings, self.info, self.n_cells),
         )
 
     def cost(self, architecture: Any) -> Cost:
@@ -103,14 +107,12 @@ class EAGANDiscriminator(GanProblem):
             channels=self.settings.d_channels,
             in_channels=self.info.channels,
             side=self.info.side,
+            channel_schedule=self.settings.channel_schedule,
         )
 
     def largest(self) -> Sequence[Architecture]:
         """Return the most expensive discriminator for each subset of cells that downsample."""
-        last_edges = (["none"] * 2, ["conv_5x5"] * 2)
-        patterns = product(last_edges, repeat=3)
-        cells = [[["conv_5x5"] * 5 + last for last in pattern] for pattern in patterns]
-        return [Architecture(self.space.make_legal(three)) for three in cells]
+        return largest_discriminators(self.make_space())
 
     def gan_with_search_weights(
         self, architecture: Any
@@ -127,7 +129,8 @@ class EAGANDiscriminator(GanProblem):
 
     def operations(self) -> list[Part]:
         """Return each operation of a discriminator, once per spatial size at which it can occur."""
-        return discriminator_parts(self.settings.d_channels, self.info.side)
+        s = self.settings
+        return discriminator_parts(s.d_channels, self.info.side, self.n_cells, s.channel_schedule)
 
     def zoo(self) -> list[Published]:
         """Return the published discriminators, with their sizes in the networks of the papers."""

@@ -284,7 +284,8 @@ class ManyToOne(GanEvaluator):
 
     def build_networks(self, seed: int) -> None:
         with initial_weights(seed, "generators"):
-            self.G = to_device(SuperGenerator(**self.problem.generator_shape), self.device)
+            supernet = SuperGenerator(self.problem.n_cells, **self.problem.generator_shape)
+            self.G = to_device(supernet, self.device)
         with initial_weights(seed, "discriminators"):
             self.D = to_device(self.build_discriminator(), self.device)
         self.optimizer = self.recipe.optimizer(self.G)
@@ -428,7 +429,8 @@ class OneToOne(GanEvaluator):
 
     def build_networks(self, seed: int) -> None:
         with initial_weights(seed, "discriminators"):
-            self.D = to_device(SuperDiscriminator(**self.problem.discriminator_shape), self.device)
+            supernet = SuperDiscriminator(self.problem.n_cells, **self.problem.discriminator_shape)
+            self.D = to_device(supernet, self.device)
         self.d_optimizer = self.recipe.d_optimizer(self.D)
         with initial_weights(seed, "generators"):
             self.best_generator = self._untrained_generator()

@@ -1,7 +1,12 @@
-"""Full training of a GAN from scratch, with an exponential moving average of generator weights."""
+"""Full training of a GAN from scratch, with an exponential moving average of generator weights.
+
+Several times during the training, the generator with averaged weights is evaluated. The training
+keeps the one with the lowest FID, because GANs may collapse late.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from moonas.data import checksums, describe
+from moonas.data import checksums
 from moonas.errors import SearchFailed
 from moonas.metrics.inception_score import inception_score
 from moonas.models.model import MODEL, write_model
@@ -26,12 +31,15 @@ from moonas.training.report import require_a_step
 from moonas.training.sgd import part_of_state
 
 from . import zoo
+from .curves import save_curves
 from .drawing import save_grid
 from .gan_file import discriminator_shape, discriminator_text, generator_shape, read_gan
 from .gan_problem import N_GRID_IMAGES, make_discriminator_builder
 from .generation import ImageQuality, quality_columns
-from .generator_net import Generator, check_side, estimate_running_statistics
+from .generator_net import Generator, estimate_running_statistics
+from .images import describe_images
 from .settings import TrainingSettings
+from .space import number_of_cells
 from .training import (
     ADVICE,
     RandomStreams,
@@ -43,6 +51,8 @@ from .training import (
 )
 
 N_STATISTICS_LATENTS = 2000  # latent vectors for estimating running statistics
+LAST_MODEL = "last-model.pt"  # generator after the last epoch, if model.pt contains an earlier one
+MAX_SHARES = 20  # the shares of the classes are printed if there are at most as many classes
 
 
 def build(from_run: str | Path | None = None, **options: Any) -> FinalTraining:
@@ -75,16 +85,24 @@ class TrainedResult:
     """Result of a full training.
 
     Args:
-        generator: generator with averaged weights and estimated running statistics.
+        generator: generator with averaged weights and estimated running statistics, after the epoch
+            with the lowest FID among the evaluations during the training; after the last epoch, if
+            there were none.
         discriminator: discriminator with the weights of the last step.
         scores: ``fid`` relative to the training set, ``test_fid`` relative to the test set,
             ``is_mean``, ``is_std``, and ``shares``, (n_classes,), the share of images that the
-            feature network assigns to each class.
+            feature network assigns to each class; ``epoch``, the number of epochs after which
+            ``generator`` was kept; and the same scores of ``last_generator``, with the prefix
+            ``last_``, if it is another one.
+        last_generator: generator after the last epoch; None if it is ``generator``.
+        history: metrics of each epoch.
     """
 
     generator: Generator
     discriminator: nn.Module
     scores: dict[str, Any]
+    last_generator: Generator | None = None
+    history: Sequence[Mapping[str, Any]] = ()
 
     @property
     def columns(self) -> dict[str, float]:
@@ -106,42 +124,93 @@ class FinalTraining(EpochTraining):
     phase = "training from scratch"
 
     def __init__(self, settings: TrainingSettings) -> None:
-        self.settings = settings
-        self.info = describe(settings.data, settings.image_size)
-        check_side(self.info.side)
+        self.info = describe_images(settings)
+        n_cells = settings.cells
+        if n_cells is None and settings.generator is None:
+            n_cells = number_of_cells(self.info.side)
+        self.architecture = zoo.find_generator(settings.generator, n_cells)
+        n_cells = number_of_cells(self.info.side, len(self.architecture.cells))
+        self.settings = settings = replace(settings, cells=n_cells)
         self.feature_network_name = quality_columns(settings, self.info)[0].unit
         self.inputs = checksums(self.info)
         self.device = resolve_device(settings.device)
-        self.architecture = zoo.find_generator(settings.generator)
         self.recipe = select(Recipe, settings)
         self.build_discriminator = make_discriminator_builder(
-            settings.discriminator, settings, self.info, repair=True
+            settings.discriminator,
+            settings,
+            self.info,
+            None if settings.discriminator else n_cells,
+            repair=True,
         )
+        self.history: list[Mapping[str, Any]] = []
 
     @property
     def n_epochs(self) -> int:
         """Number of epochs."""
         return self.settings.epochs
 
+    @property
+    def checkpoint_minutes(self) -> float:  # type: ignore[override]  # read-only
+        """Number of minutes between two checkpoints."""
+        return self.settings.checkpoint_minutes
+
+    def is_scored(self, epoch: int) -> bool:
+        """Return whether the generator is evaluated after an epoch, whose index starts at 0."""
+        every = self.settings.epochs_between_scores
+        return every > 0 and ((epoch + 1) % every == 0 or epoch + 1 == self.n_epochs)
+
     def start(self, seed: int) -> GanTrainer:
         """Return a trainer of an untrained GAN."""
         trainer = GanTrainer(self, seed)
+        self.history = []
         self.log(f"Generator: {self.architecture}.")
         self.log(f"Discriminator: {discriminator_text(trainer.D)}.")
         return trainer
 
+    def is_logged(self, epoch: int, metrics: dict[str, Any]) -> bool:
+        """Return whether the log contains a line on an epoch."""
+        return "fid" in metrics or super().is_logged(epoch, metrics)
+
     def line(self, epoch: int, metrics: dict[str, Any]) -> str:
-        """Return the log line of an epoch."""
-        losses = f"discriminator loss {metrics['d_loss']:.3f}, generator loss"
-        return f"  epoch {epoch + 1:>3}: {losses} {metrics['g_loss']:.3f}"
+        """Return the log line of an epoch: losses, and scores if the generator was evaluated."""
+        line = (
+            f"  epoch {epoch + 1:>3}: discriminator loss {metrics['d_loss']:.3f}, generator loss "
+            f"{metrics['g_loss']:.3f}"
+        )
+        if "fid" in metrics:
+            line += f", FID {metrics['fid']:.2f}"
+        if math.isfinite(metrics.get("is_mean", math.nan)):
+            line += f", Inception Score {metrics['is_mean']:.2f}"
+        return line
+
+    def after_epoch(
+        self, trainer: GanTrainer, epoch: int, metrics: dict[str, Any], new: bool
+    ) -> None:
+        """After an evaluation, save generated images and draw the learning curves."""
+        self.history.append(metrics)
+        if self.journal is None or not new or "fid" not in metrics:
+            return
+        folder = self.journal.folder
+        if trainer.samples is not None:
+            save_grid(trainer.samples, folder / f"samples-{epoch + 1:04d}.png")
+        save_curves(self.history, self.feature_network_name, folder)
 
     def result(self, trainer: GanTrainer, scores: dict[str, Any]) -> TrainedResult:
         """Return the result of the training."""
-        return TrainedResult(trainer.averaged_generator(), trainer.D, scores)
+        last = trainer.averaged_generator()
+        best = trainer.best_generator()
+        if best is None or trainer.best_epoch == self.n_epochs:
+            return TrainedResult(last, trainer.D, scores, history=self.history)
+        return TrainedResult(best, trainer.D, scores, last, self.history)
 
     def about(self, trained: TrainedResult) -> dict[str, Any]:
         """Return the header of ``model.pt``, see :func:`moonas.models.model.write_model`."""
         scores = trained.scores
+        return self._header(trained.discriminator, scores) | (
+            {"epoch": scores["epoch"]} if "epoch" in scores else {}
+        )
+
+    def _header(self, discriminator: nn.Module, scores: Mapping[str, Any]) -> dict[str, Any]:
         return {
             "kind": "generator",
             "problem": "eagan-generator",
@@ -153,32 +222,93 @@ class FinalTraining(EpochTraining):
             "scores": {name: scores[name] for name in ("fid", "test_fid", "is_mean", "is_std")},
             "fid_of": self.feature_network_name,
             "discriminator": {
-                "architecture": discriminator_text(trained.discriminator),
+                "architecture": discriminator_text(discriminator),
                 "shape": discriminator_shape(self.settings, self.info),
             },
         }
 
     def report(self, trained: TrainedResult, folder: Path) -> list[str]:
-        """Write both networks to model.pt and images to samples.png; return the lines to print."""
-        scores, features = trained.scores, self.feature_network_name
-        about = self.about(trained)
-        write_model(folder / MODEL, trained.generator, about, trained.discriminator)
-        latents = torch.randn(
-            N_GRID_IMAGES, self.settings.latent, generator=random_generator(0, "grid")
-        )
-        with torch.inference_mode(), repeatable(self.settings.threads):
-            images = trained.generator(latents.to(self.device))
-        save_grid((images.cpu() + 1) / 2, folder / "samples.png")
-        lines = [
-            f"Scores of {self.settings.score_images:,} generated images: FID ({features}) "
-            f"{scores['fid']:.2f} relative to the training set and {scores['test_fid']:.2f} "
-            f"relative to the test set; Inception Score ({features}) {scores['is_mean']:.2f} +- "
-            f"{scores['is_std']:.2f}."
-        ]
-        if self.settings.features == "classifier":
-            shares = " ".join(f"{100 * share:.1f}" for share in scores["shares"])
-            lines.append(f"Shares of the {len(scores['shares'])} classes: {shares} %.")
+        """Write the networks to model.pt and last-model.pt, and pictures; return lines to print."""
+        scores, features, last = trained.scores, self.feature_network_name, trained.last_generator
+        D = trained.discriminator
+        write_model(folder / MODEL, trained.generator, self.about(trained), D)
+        with repeatable(self.settings.threads):
+            save_grid(sample_grid(trained.generator, self.settings.latent), folder / "samples.png")
+        if trained.history:
+            save_curves(trained.history, features, folder, scores.get("epoch"))
+        of_images = f"of {self.settings.score_images:,} generated images"
+        lines = [f"Scores {of_images}: {_score_text(scores, features)}."]
+        if last is not None:
+            last_scores = {
+                name.removeprefix("last_"): value
+                for name, value in scores.items()
+                if name.startswith("last_")
+            }
+            about = self._header(D, last_scores) | {"epoch": self.n_epochs}
+            write_model(folder / LAST_MODEL, last, about, D)
+            lines[:0] = [
+                f"{MODEL} contains the generator after epoch {scores['epoch']}, which had the "
+                f"lowest FID during the training. {LAST_MODEL} contains the generator after the "
+                f"last epoch, {self.n_epochs}."
+            ]
+            lines.append(
+                f"Scores of the last generator, {of_images}: {_score_text(last_scores, features)}."
+            )
+        shares = scores["shares"]
+        if 1 < len(shares) <= MAX_SHARES:
+            text = " ".join(f"{100 * share:.1f}" for share in shares)
+            lines.append(f"Shares of the {len(shares)} classes: {text} %.")
         return lines
+
+
+def _score_text(scores: Mapping[str, Any], features: str) -> str:
+    """Describe the scores of a generator; features without classes have no Inception Score."""
+    text = (
+        f"FID ({features}) {scores['fid']:.2f} relative to the training set and "
+        f"{scores['test_fid']:.2f} relative to the test set"
+    )
+    if math.isfinite(scores["is_mean"]):
+        text += f"; Inception Score ({features}) {scores['is_mean']:.2f} +- {scores['is_std']:.2f}"
+    return text
+
+
+def _class_shares(log_probabilities: np.ndarray) -> np.ndarray:
+    """Return the share of images in each class, (n_classes,); empty if there are no classes.
+
+    Args:
+        log_probabilities: (n, n_classes) that the feature network assigns to images.
+    """
+    n, n_classes = log_probabilities.shape
+    classes = log_probabilities.argmax(1) if n_classes else np.empty(0, dtype=np.int64)
+    shares: np.ndarray = np.bincount(classes, minlength=n_classes) / n
+    return shares
+
+
+def sample_grid(generator: Generator, latent: int) -> Tensor:
+    """Return images of the same latent vectors in every training, as pixels in [0, 1] on the CPU.
+
+    Args:
+        generator: generator in evaluation mode.
+        latent: length of a latent vector.
+    """
+    latents = torch.randn(N_GRID_IMAGES, latent, generator=random_generator(0, "grid"))
+    device = next(generator.parameters()).device
+    with torch.inference_mode():
+        images: Tensor = generator(latents.to(device))
+    return (images.cpu() + 1) / 2
+
+
+def learning_rate_factor(epoch: int, epochs: int, decay_epochs: int) -> float:
+    """Return the factor of both learning rates in an epoch: 1, then a linear decay.
+
+    In the last ``decay_epochs`` epochs, it falls in equal steps; one more step would reach 0.
+
+    Args:
+        epoch: index of the epoch, starting at 0.
+        epochs: number of epochs.
+        decay_epochs: number of epochs with a decaying factor.
+    """
+    return min(1.0, (epochs - epoch) / (decay_epochs + 1))
 
 
 class GanTrainer:
@@ -187,6 +317,14 @@ class GanTrainer:
     Args:
         training: stage to which the trainer belongs.
         seed: seed of the run.
+
+    Attributes:
+        best_epoch: number of epochs after which the generator had the lowest FID so far; 0 before
+            the first evaluation.
+        best_fid: this FID.
+        best_weights: state dict of this generator.
+        samples: images that the generator generated in the last evaluation, pixels in [0, 1] on the
+            CPU; None before the first one.
     """
 
     def __init__(self, training: FinalTraining, seed: int) -> None:
@@ -204,11 +342,25 @@ class GanTrainer:
         self.optimizer = training.recipe.optimizer(self.G)
         self.d_optimizer = training.recipe.d_optimizer(self.D)
         self.streams = RandomStreams.from_seed(seed, "training")
+        self.best_epoch, self.best_fid = 0, math.inf
+        self.best_weights: dict[str, Tensor] = {}
+        self.samples: Tensor | None = None
 
     def train(self, epoch: int) -> dict[str, Any]:
-        """Train for one epoch and return its report."""
-        images = self.quality.images
+        """Train for one epoch, and evaluate the generator after some epochs.
+
+        Returns:
+            The report of the epoch and, after an evaluation, ``fid`` and ``is_mean``.
+        """
+        images, s = self.quality.images, self.settings
         assert images is not None
+        factor = learning_rate_factor(epoch, s.epochs, s.decay_epochs)
+        for optimizer, learning_rate in (
+            (self.optimizer, s.learning_rate),
+            (self.d_optimizer, s.d_learning_rate),
+        ):
+            for group in optimizer.param_groups:
+                group["lr"] = factor * learning_rate
         pair = TrainingPair(self.G, self.D, self.optimizer, list(self.G.parameters()))
         with repeatable(self.settings.threads):
             report = train_adversarially(
@@ -222,7 +374,31 @@ class GanTrainer:
                 after_generator_step=lambda: self.averaged_model.update_parameters(self.G),
             )
         require_a_step(replace(report, steps=report.g_steps), advice=ADVICE)
-        return {"epochs": 1} | report.as_dict()
+        scores = self._interim_scores(epoch) if self.training.is_scored(epoch) else {}
+        return {"epochs": 1} | report.as_dict() | scores
+
+    def _interim_scores(self, epoch: int) -> dict[str, float]:
+        """Evaluate the generator with averaged weights, and keep it if its FID is the lowest.
+
+        The latent vectors differ from those of the final evaluation, so the scores of the best
+        generator in the final evaluation are not biased by its choice.
+
+        Args:
+            epoch: index of the epoch, starting at 0.
+        """
+        s, generator = self.settings, self.averaged_generator()
+        n = min(s.interim_score_images, s.score_images)
+        with repeatable(s.threads):
+            latents = torch.cat(tuple(self.latents(n, "interim scores")))
+            scores = self.quality.evaluate(generator, latents)
+            self.samples = sample_grid(generator, s.latent)
+        if scores["fid"] < self.best_fid:
+            self.best_fid, self.best_epoch = float(scores["fid"]), epoch + 1
+            self.best_weights = generator.state_dict()
+        return {
+            "fid": float(scores["fid"]),
+            "is_mean": 1 / float(scores.get("inverse_is", math.nan)),
+        }
 
     def latents(self, n: int, purpose: str) -> Sequence[Tensor]:
         """Return n latent vectors in batches.
@@ -237,25 +413,53 @@ class GanTrainer:
 
     def averaged_generator(self) -> Generator:
         """Return the generator with averaged weights and running statistics estimated for them."""
-        generator = to_device(Generator(self.training.architecture, **self.shape), self.device)
-        generator.load_state_dict(self.averaged_model.module.state_dict())
+        generator = self._load_generator(self.averaged_model.module.state_dict())
         with repeatable(self.settings.threads):
             latents = self.latents(N_STATISTICS_LATENTS, "statistics")
             estimate_running_statistics(generator, latents)
         return generator.eval()
 
+    def best_generator(self) -> Generator | None:
+        """Return the generator with the lowest FID so far; None before the first evaluation."""
+        return self._load_generator(self.best_weights).eval() if self.best_weights else None
+
+    def _load_generator(self, weights: Mapping[str, Tensor]) -> Generator:
+        generator = to_device(Generator(self.training.architecture, **self.shape), self.device)
+        generator.load_state_dict(weights)
+        return generator
+
     def evaluate(self) -> dict[str, Any]:
-        """Return the scores of the generator with averaged weights, see :class:`TrainedResult`.
+        """Return the final scores of the best and of the last generator, see ``TrainedResult``.
 
         Raises:
             SearchFailed: a pixel of the generated images is not finite.
         """
-        s = self.settings
-        test = ImageQuality(s, self.training.info, self.device, use_test_set=True)
+        test = ImageQuality(self.settings, self.training.info, self.device, use_test_set=True)
         test.load()
+        last, best = self.averaged_generator(), self.best_generator()
+        if best is None:
+            return self._final_scores(last, test)
+        scores = self._final_scores(best, test) | {"epoch": self.best_epoch}
+        if self.best_epoch == self.settings.epochs:
+            return scores
+        try:
+            last_scores = self._final_scores(last, test)
+        except SearchFailed:  # the training diverged after the best epoch
+            names = ("fid", "test_fid", "is_mean", "is_std")
+            last_scores = dict.fromkeys(names, math.nan) | {"shares": np.empty(0)}
+        return scores | {f"last_{name}": value for name, value in last_scores.items()}
+
+    def _final_scores(self, generator: Generator, test: ImageQuality) -> dict[str, Any]:
+        """Return the scores of a generator relative to the training set and the test set.
+
+        Args:
+            generator: generator in evaluation mode.
+            test: quality relative to the test set.
+        """
+        s = self.settings
         with repeatable(s.threads):
             latents = torch.cat(tuple(self.latents(s.score_images, "scores")))
-            pixels = self.quality.generate(self.averaged_generator(), latents)
+            pixels = self.quality.generate(generator, latents)
             if not bool(pixels.isfinite().all()):
                 raise SearchFailed(f"The trained generator produces non-finite pixels. {ADVICE}")
             features, log_probabilities = self.quality.extract(pixels, s.score_batch)
@@ -265,24 +469,32 @@ class GanTrainer:
             "test_fid": test.distance(features),
             "is_mean": mean,
             "is_std": std,
-            "shares": np.bincount(log_probabilities.argmax(1), minlength=log_probabilities.shape[1])
-            / len(log_probabilities),
+            "shares": _class_shares(log_probabilities),
         }
 
     def state(self) -> dict[str, Tensor]:
         """Return networks, optimizers, averages and random streams as a flat dict of tensors."""
         average = {f"average.{k}": v for k, v in self.averaged_model.state_dict().items()}
         features = {"features": self.quality.fingerprint}
-        return adversarial_state(self._trained_networks, self.streams) | average | features
+        best = {f"best.weights.{name}": tensor for name, tensor in self.best_weights.items()}
+        if best:
+            best["best.found"] = torch.tensor([self.best_fid, self.best_epoch], dtype=torch.float64)
+        return adversarial_state(self._trained_networks, self.streams) | average | features | best
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore the state that :meth:`state` returned.
+        """Restore the state that :meth:`state` returned; early versions kept no best generator.
 
         Raises:
             ValueError: the run was evaluated with a different feature network.
         """
         self.quality.check_fingerprint(state["features"])
         load_adversarial_state(self._trained_networks, self.streams, state)
+        self.best_weights = {
+            name: tensor.to(self.device)
+            for name, tensor in part_of_state(state, "best.weights").items()
+        }
+        fid, epoch = state["best.found"].tolist() if self.best_weights else (math.inf, 0)
+        self.best_fid, self.best_epoch = fid, int(epoch)
         self.averaged_model.load_state_dict(part_of_state(state, "average"))
 
     @property

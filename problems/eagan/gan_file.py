@@ -22,6 +22,7 @@ from . import zoo
 from .discriminator_net import Discriminator, SimpleDiscriminator
 from .generator_net import Generator
 from .settings import SIMPLE_DISCRIMINATOR, GanSettings
+from .space import CHANNEL_SCHEDULES
 
 GAN_FILE, WEIGHTS_FILE = "gan.json", "gan.pt"
 CONTENT_DESCRIPTION = "weights of a GAN"
@@ -174,7 +175,12 @@ def read_trained_gan(path: str | Path) -> TrainedGan:
 
 
 def discriminator_builder(
-    text: str | None, side: int, shape: dict[str, Any], *, repair: bool = False
+    text: str | None,
+    side: int,
+    shape: dict[str, Any],
+    n_cells: int | None = None,
+    *,
+    repair: bool = False,
 ) -> Callable[[], Discriminator | SimpleDiscriminator]:
     """Return a function whose calls each build a new untrained discriminator.
 
@@ -182,14 +188,17 @@ def discriminator_builder(
         text: "simple", or a text for :func:`moonas.problems.eagan.zoo.find_discriminator`.
         side: side length of the images in pixels.
         shape: keyword arguments of the discriminator, see :func:`discriminator_shape`.
+        n_cells: number of cells that the discriminator must have; by default, any number.
         repair: whether to modify an architecture that is legal only for larger images.
 
     Raises:
         ValueError: the text does not describe a discriminator.
     """
     if text == SIMPLE_DISCRIMINATOR:
+        shape = {name: value for name, value in shape.items() if name != "channel_schedule"}
         return partial(SimpleDiscriminator, side, **shape)
-    return partial(Discriminator, zoo.find_discriminator(text, side, repair=repair), **shape)
+    architecture = zoo.find_discriminator(text, side, n_cells, repair=repair)
+    return partial(Discriminator, architecture, **shape)
 
 
 def discriminator_text(discriminator: nn.Module) -> str:
@@ -204,7 +213,7 @@ def generator_shape(settings: GanSettings, info: DataInfo) -> dict[str, Any]:
         latent=settings.latent,
         side=info.side,
         in_channels=info.channels,
-    )
+    ) | _schedule(settings)
 
 
 def discriminator_shape(settings: GanSettings, info: DataInfo) -> dict[str, Any]:
@@ -214,4 +223,13 @@ def discriminator_shape(settings: GanSettings, info: DataInfo) -> dict[str, Any]
         in_channels=info.channels,
         spectral=settings.spectral,
         scale=settings.scale,
-    )
+    ) | _schedule(settings)
+
+
+def _schedule(settings: GanSettings) -> dict[str, str]:
+    """Return the channel schedule as a keyword argument, unless it is the default.
+
+    Files of networks with three cells, to which schedules do not apply, thus remain the same.
+    """
+    schedule = settings.channel_schedule
+    return {} if schedule == CHANNEL_SCHEDULES[0] else {"channel_schedule": schedule}

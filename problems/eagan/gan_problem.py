@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,6 @@ from pymoo.operators.selection.rnd import RandomSelection
 from torch import nn
 
 from moonas.algorithms import algorithm
-from moonas.data import describe
 from moonas.data.images import DataInfo
 from moonas.nets.devices import resolve_device
 from moonas.operators import CategoricalSampling, SameArchitecture
@@ -34,9 +34,11 @@ from .gan_file import (
     write_gan,
 )
 from .generation import quality_columns
-from .generator_net import Generator, check_side
+from .generator_net import Generator
+from .images import describe_images
 from .operators import CanonicalRepair, DoubleSampling, EdgeCrossover, EdgeMutation, LimitedSurvival
 from .settings import GanSearchSettings, GanSettings
+from .space import number_of_cells
 
 N_GRID_IMAGES = 100  # images per PNG file
 
@@ -46,7 +48,8 @@ class GanProblem(WeightSharingProblem):
 
     In addition to ``make_evaluator`` and ``network``, a subclass implements
 
-    - ``make_space()``, the search space for images of ``self.info.side`` pixels;
+    - ``make_space()``, the search space for images of ``self.info.side`` pixels and networks with
+      ``self.n_cells`` cells;
     - ``cost(architecture)``, (params, macs) of the network of an architecture;
     - ``largest()``, architectures whose maximum params and macs no other architecture exceeds;
     - ``gan_with_search_weights(architecture)``, stand-alone generator and discriminator with the
@@ -73,17 +76,18 @@ class GanProblem(WeightSharingProblem):
     evaluator: GanEvaluator
 
     def __init__(self, settings: GanSearchSettings) -> None:
-        self.info = describe(settings.data, settings.image_size)
-        check_side(self.info.side)
+        self.info = describe_images(settings)
+        self.n_cells = number_of_cells(self.info.side, settings.cells)
         resolve_device(settings.device)
-        self.settings, self.space = settings, self.make_space()
+        self.settings = replace(settings, cells=self.n_cells)
+        self.space = self.make_space()
         params, macs = np.max([self.cost(a) for a in self.largest()], axis=0)
         columns = [
             *quality_columns(settings, self.info),
             Column("params", "parameters", bounds=(0, int(params))),
             Column("macs", "multiply-adds", bounds=(0, int(macs))),
         ]
-        super().__init__(settings, columns=columns, n_choices=self.space.n_choices)
+        super().__init__(self.settings, columns=columns, n_choices=self.space.n_choices)
         self.train_before_first_scores = settings.first_round == "random"
 
     def make_space(self) -> Any:
@@ -192,7 +196,12 @@ class GanProblem(WeightSharingProblem):
 
 
 def make_discriminator_builder(
-    text: str | None, settings: GanSettings, info: DataInfo, *, repair: bool = False
+    text: str | None,
+    settings: GanSettings,
+    info: DataInfo,
+    n_cells: int | None = None,
+    *,
+    repair: bool = False,
 ) -> Callable[[], nn.Module]:
     """Return a function that builds an untrained discriminator, which a text describes.
 
@@ -200,10 +209,11 @@ def make_discriminator_builder(
         text: "simple", or a text for :func:`moonas.problems.eagan.zoo.find_discriminator`.
         settings: settings that contain the arguments of the discriminator.
         info: description of the data set.
+        n_cells: number of cells that the discriminator must have; by default, any number.
         repair: whether to modify an architecture that is legal only for larger images.
 
     Raises:
         ValueError: the text does not describe a discriminator.
     """
     shape = discriminator_shape(settings, info)
-    return discriminator_builder(text, info.side, shape, repair=repair)
+    return discriminator_builder(text, info.side, shape, n_cells, repair=repair)

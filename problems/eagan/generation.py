@@ -106,7 +106,9 @@ class ImageQuality:
         if self.images is not None:
             return
         s = self.settings
-        data = load(s.data, root=s.root, download=s.download, image_size=s.image_size)
+        data = load(
+            s.data, root=s.root, download=s.download, image_size=s.image_size, labels_required=False
+        )
         self.classes = data.classes
         if s.features == "inception":
             self.extract = inception(self.device, s.inception_weights)

@@ -1,6 +1,11 @@
-"""Generators with three Up-Cells: stand-alone networks and a supernet.
+"""Generators, which consist of Up-Cells: stand-alone networks and a supernet.
 
-Figure 1 of the paper shows an Up-Cell.
+Figure 1 of the paper shows an Up-Cell. A generator of the paper has three of them. Generators of
+images of 64 pixels and more have four or five, with fewer channels in the last ones, see
+:func:`.space.channel_widths`. In the paper, a linear layer maps each part of the latent vector to a
+feature map that is added to the input of a cell. For the fourth and the fifth cell, where such a
+layer would have most parameters of the network, it maps the part to one number per channel, which
+is added to all pixels.
 """
 
 from __future__ import annotations
@@ -22,14 +27,17 @@ from .operations import (
     single_candidates,
     up_operation,
 )
-from .space import N_CELLS, Architecture, CellNames, GeneratorSpace
+from .space import (
+    N_CELLS,
+    Architecture,
+    CellNames,
+    GeneratorSpace,
+    channel_widths,
+    number_of_cells,
+)
 
-LATENT_PARTS = N_CELLS
-SKIP_MODES = (
-    "nearest",
-    "bilinear",
-    "nearest",
-)  # interpolation in the skips that lead into each Up-Cell
+# interpolation in the skips that lead into each Up-Cell; the first three are those of the paper
+SKIP_MODES = ("nearest", "bilinear", "nearest", "bilinear", "nearest")
 EDGE_CANDIDATES = GeneratorSpace().edge_choices  # candidate operations of each edge of a cell
 
 
@@ -37,14 +45,15 @@ class Skip(nn.Module):
     """Skip connection from an earlier Up-Cell: interpolation and a 1x1 convolution.
 
     Args:
-        channels: number of input and output channels.
+        c_in: number of channels of the earlier cell.
+        channels: number of output channels.
         mode: interpolation mode, "nearest" or "bilinear".
     """
 
-    def __init__(self, channels: int, mode: str) -> None:
+    def __init__(self, c_in: int, channels: int, mode: str) -> None:
         super().__init__()
         self.mode = mode
-        self.conv = convolution(channels, channels, 1)
+        self.conv = convolution(c_in, channels, 1)
 
     def forward(self, x: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
         """Interpolate a feature map to a spatial size, then convolve it.
@@ -62,20 +71,28 @@ class UpCell(nn.Module):
 
     Args:
         candidates: names of the candidate operations of each of the seven edges.
-        channels: number of input and output channels.
-        n_skips: number of earlier cells; one skip connection leads from each of them to this cell.
+        c_in: number of input channels; E0 and E1, which double the side length, change it.
+        channels: number of output channels.
+        earlier_channels: number of channels of each earlier cell; one skip connection leads from
+            each of them to this cell.
         mode: interpolation mode of the skip connections, "nearest" or "bilinear".
     """
 
     def __init__(
-        self, candidates: Sequence[Sequence[str]], channels: int, n_skips: int, mode: str
+        self,
+        candidates: Sequence[Sequence[str]],
+        c_in: int,
+        channels: int,
+        earlier_channels: Sequence[int],
+        mode: str,
     ) -> None:
         super().__init__()
 
-        self.edges = nn.ModuleList(
-            edge_operations(names, partial(up_operation, channels=channels)) for names in candidates
-        )
-        self.skips = nn.ModuleList(Skip(channels, mode) for _ in range(n_skips))
+        self.edges = nn.ModuleList()
+        for e, names in enumerate(candidates):
+            make = partial(up_operation, channels=channels, c_in=c_in if e < 2 else None)
+            self.edges.append(edge_operations(names, make))
+        self.skips = nn.ModuleList(Skip(c, channels, mode) for c in earlier_channels)
 
     def forward(
         self, x: torch.Tensor, cell: Sequence[str], earlier_nodes: Sequence[torch.Tensor]
@@ -83,12 +100,12 @@ class UpCell(nn.Module):
         """Compute node 4, the output of the cell, and node 3, an input of the later cells.
 
         Args:
-            x: (b, c, h, w) input of the cell, node 0.
+            x: (b, c_in, h, w) input of the cell, node 0.
             cell: names of the operations on the seven edges.
             earlier_nodes: node 3 of each earlier cell.
 
         Returns:
-            Node 4 and node 3, each of shape (b, c, 2h, 2w).
+            Node 4 and node 3, each of shape (b, channels, 2h, 2w).
         """
 
         def edge(e: int, node: torch.Tensor) -> torch.Tensor | None:
@@ -106,12 +123,16 @@ class BaseGenerator(nn.Module):
 
     Args:
         candidates: names of the candidate operations of the edges, by cell and edge.
-        channels: number of channels of all cells.
-        latent: length of a latent vector, a multiple of 3.
-        side: side length of the images in pixels, a multiple of 8.
+        channels: number of channels of the first three cells.
+        latent: length of a latent vector, at least the number of cells. Each cell receives a part;
+            if the parts cannot have equal lengths, the first ones are longer by one.
+        side: side length of the images in pixels, a multiple of 2 to the power of the number of
+            cells.
         in_channels: number of channels of the images.
-        running: whether the batch normalization layer tracks running statistics. If not,
-            as during a search, it uses batch statistics in evaluation mode as well.
+        channel_schedule: number of channels of the further cells, see
+            :func:`.space.channel_widths`.
+        track_running_stats: whether the batch normalization layer tracks running statistics. If
+            not, as during a search, it uses batch statistics in evaluation mode as well.
     """
 
     def __init__(
@@ -122,21 +143,30 @@ class BaseGenerator(nn.Module):
         latent: int = 120,
         side: int = 32,
         in_channels: int = 3,
+        channel_schedule: str = "halve",
         track_running_stats: bool = True,
     ) -> None:
         super().__init__()
-        first_side = check_side(side) // 2**N_CELLS
-        self.latent, self.channels = latent, channels
-        sides = [first_side * 2**i for i in range(N_CELLS)]
-        part = latent // LATENT_PARTS
-        self.inputs = nn.ModuleList(nn.Linear(part, channels * s * s) for s in sides)
-        self.cells = nn.ModuleList(
-            UpCell(names, channels, i, SKIP_MODES[i]) for i, names in enumerate(candidates)
+        n_cells = len(candidates)
+        number_of_cells(side, n_cells)  # checks the side length
+        widths = channel_widths(channels, n_cells, channel_schedule)
+        input_widths = [channels, *widths[:-1]]
+        self.parts = latent_parts(latent, n_cells)
+        self.input_shapes = [  # of the feature map that each linear layer returns
+            (width, s, s)
+            for width, s in zip(input_widths, latent_sides(side, n_cells), strict=True)
+        ]
+        self.inputs = nn.ModuleList(
+            nn.Linear(part, width * s * s)
+            for part, (width, s, _) in zip(self.parts, self.input_shapes, strict=True)
         )
-        self.norm = nn.BatchNorm2d(channels, track_running_stats=track_running_stats)
+        self.cells = nn.ModuleList(
+            UpCell(names, input_widths[i], widths[i], widths[:i], SKIP_MODES[i])
+            for i, names in enumerate(candidates)
+        )
+        self.norm = nn.BatchNorm2d(widths[-1], track_running_stats=track_running_stats)
         nn.init.normal_(self.norm.weight, 1.0, 0.02)
-        self.to_image = convolution(channels, in_channels, 3)
-        self.sides = sides
+        self.to_image = convolution(widths[-1], in_channels, 3)
 
     def forward_path(self, z: torch.Tensor, cells: CellNames) -> torch.Tensor:
         """Generate images with the generator that has these operations.
@@ -148,14 +178,17 @@ class BaseGenerator(nn.Module):
         Returns:
             (b, in_channels, side, side) images in [-1, 1].
         """
-        size = self.latent // LATENT_PARTS
-        parts = [z[:, i * size : (i + 1) * size] for i in range(LATENT_PARTS)]
         x: torch.Tensor | int = 0
         earlier_nodes: list[torch.Tensor] = []
-        for linear, part, side, module, cell in zip(
-            self.inputs, parts, self.sides, self.cells, cells, strict=True
+        for linear, part, shape, module, cell in zip(
+            self.inputs,
+            torch.split(z, self.parts, dim=1),
+            self.input_shapes,
+            self.cells,
+            cells,
+            strict=True,
         ):
-            x = x + linear(part).view(-1, self.channels, side, side)
+            x = x + linear(part).view(-1, *shape)
             x, node_3 = module(x, cell, earlier_nodes)
             earlier_nodes.append(node_3)
         return torch.tanh(self.to_image(F.relu(self.norm(x))))
@@ -165,12 +198,13 @@ class SuperGenerator(BaseGenerator):
     """SuperNet-G, which contains the shared weights of all generators.
 
     Args:
-        shape: keyword arguments channels, latent, side and in_channels of
+        n_cells: number of cells of a generator.
+        shape: keyword arguments channels, latent, side, in_channels and channel_schedule of
             :class:`BaseGenerator`.
     """
 
-    def __init__(self, **shape: Any) -> None:
-        super().__init__([EDGE_CANDIDATES] * N_CELLS, track_running_stats=False, **shape)
+    def __init__(self, n_cells: int = N_CELLS, **shape: Any) -> None:
+        super().__init__([EDGE_CANDIDATES] * n_cells, track_running_stats=False, **shape)
 
     def forward(self, z: torch.Tensor, architecture: Architecture) -> torch.Tensor:
         """Generate images with the generator of an architecture.
@@ -190,8 +224,8 @@ class Generator(BaseGenerator):
 
     Args:
         architecture: Up-Cells, an :class:`~moonas.problems.eagan.space.Architecture`.
-        shape: keyword arguments channels=256, latent=120, side=32 (pixels), in_channels=3 and
-            track_running_stats=True of :class:`BaseGenerator`.
+        shape: keyword arguments channels=256, latent=120, side=32 (pixels), in_channels=3,
+            channel_schedule="halve" and track_running_stats=True of :class:`BaseGenerator`.
     """
 
     def __init__(self, architecture: Architecture, **shape: Any) -> None:
@@ -203,19 +237,27 @@ class Generator(BaseGenerator):
         return self.forward_path(z, self.architecture.cells)
 
 
-def check_side(side: int) -> int:
-    """Return a side length in pixels, after checking that generators can produce such images.
+def latent_parts(latent: int, n_cells: int) -> list[int]:
+    """Return the length of the part of a latent vector that each cell receives.
 
-    Raises:
-        ValueError: the side length is not a positive multiple of 8.
+    Args:
+        latent: length of a latent vector.
+        n_cells: number of cells.
     """
-    if side < 8 or side % 2**N_CELLS:
-        raise ValueError(
-            f"Images of {side}x{side} pixels are invalid: expected a side length that is a "
-            "multiple of 8, because a generator doubles the side length three times. Set "
-            "image_size, for example to 8, 16, 32 or 48, to resize the images."
-        )
-    return side
+    return [latent // n_cells + (i < latent % n_cells) for i in range(n_cells)]
+
+
+def latent_sides(side: int, n_cells: int) -> list[int]:
+    """Return the side length of the feature map that each part of a latent vector is mapped to.
+
+    Args:
+        side: side length of the images in pixels.
+        n_cells: number of cells.
+
+    Returns:
+        The side length of the input of each of the first three cells, and 1 for further cells.
+    """
+    return [side // 2 ** (n_cells - i) if i < N_CELLS else 1 for i in range(n_cells)]
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from moonas.models.zoo import Published
 from moonas.nets.parts import Part
 
 from . import zoo
-from .costs import Cost, generator_cost
+from .costs import Cost, generator_cost, largest_generators
 from .discriminator_net import Discriminator, SuperDiscriminator
 from .evaluators import ManyToOne
 from .gan_file import read_gan
@@ -23,7 +23,7 @@ from .generator_net import Generator
 from .operations import inherit_weights
 from .parts import generator_parts
 from .settings import GeneratorSettings
-from .space import Architecture, ArchitecturePair, GeneratorSpace, PairSpace
+from .space import ArchitecturePair, GeneratorSpace, PairSpace
 
 
 def build(**options: Any) -> EAGANGenerator:
@@ -34,8 +34,13 @@ def build(**options: Any) -> EAGANGenerator:
     """
     settings = GeneratorSettings(**options)
     if settings.from_run is not None:
-        discriminator = read_gan(settings.from_run)["discriminator"]
-        settings = replace(settings, initial_discriminator=discriminator, from_run=None)
+        gan = read_gan(settings.from_run)
+        settings = replace(
+            settings,
+            initial_discriminator=gan["discriminator"],
+            cells=settings.cells or len(zoo.find_generator(gan["generator"]).cells),
+            from_run=None,
+        )
     return (EAGANPair if settings.coupled else EAGANGenerator)(settings)
 
 
@@ -52,7 +57,7 @@ class EAGANGenerator(GanProblem):
 
     evaluator: ManyToOne
     settings: GeneratorSettings
-    architecture_title = "edges of the three Up-Cells of a generator"
+    architecture_title = "edges of the Up-Cells of a generator"
 
     def __init__(self, settings: GeneratorSettings) -> None:
         super().__init__(settings)
@@ -61,10 +66,10 @@ class EAGANGenerator(GanProblem):
     def discriminator_builder(self) -> Callable[[], nn.Module]:
         """Return a function that builds the discriminator named by ``initial_discriminator``."""
         text = self.settings.initial_discriminator
-        return make_discriminator_builder(text, self.settings, self.info)
+        return make_discriminator_builder(text, self.settings, self.info, self.n_cells)
 
     def make_space(self) -> Any:
-        return GeneratorSpace()
+        return GeneratorSpace(self.n_cells)
 
     def make_evaluator(self) -> ManyToOne:
         """Return a :class:`ManyToOne`, which loads images and builds networks when first used."""
@@ -76,7 +81,7 @@ class EAGANGenerator(GanProblem):
 
     def largest(self) -> Sequence[Any]:
         """Return the generator with the most parameters and the one with the most multiply-adds."""
-        return [Architecture(((up, up, *["conv_5x5"] * 5),) * 3) for up in ("deconv", "bilinear")]
+        return largest_generators(self.n_cells)
 
     def gan_with_search_weights(
         self, architecture: Any
@@ -92,7 +97,8 @@ class EAGANGenerator(GanProblem):
 
     def operations(self) -> list[Part]:
         """Return each operation of a generator, once per spatial size at which it can occur."""
-        return generator_parts(self.settings.channels, self.info.side)
+        s = self.settings
+        return generator_parts(s.channels, self.info.side, self.n_cells, s.channel_schedule)
 
     def zoo(self) -> list[Published]:
         """Return the published generators, with their sizes in the networks of the papers."""
@@ -120,11 +126,11 @@ class EAGANPair(EAGANGenerator):
     )
 
     def make_space(self) -> PairSpace:
-        return PairSpace(self.info.side)
+        return PairSpace(self.info.side, self.n_cells)
 
     def discriminator_builder(self) -> Callable[[], nn.Module]:
         """Return a function that builds the supernet of discriminators."""
-        return partial(SuperDiscriminator, **self.discriminator_shape)
+        return partial(SuperDiscriminator, self.n_cells, **self.discriminator_shape)
 
     def cost(self, architecture: Any) -> Cost:
         """Return (params, macs) of the generator of a pair."""
@@ -132,7 +138,7 @@ class EAGANPair(EAGANGenerator):
 
     def largest(self) -> Sequence[ArchitecturePair]:
         """Return the largest generators, each paired with the same arbitrary discriminator."""
-        discriminator = zoo.find_discriminator(None, self.info.side)
+        discriminator = zoo.find_discriminator(None, self.info.side, self.n_cells)
         return [ArchitecturePair(generator, discriminator) for generator in super().largest()]
 
     def gan_with_search_weights(

@@ -95,14 +95,15 @@ class Enlarge(nn.Module):
     """Interpolation to twice the side length, followed by a ReLU and a 1x1 convolution.
 
     Args:
-        channels: number of input and output channels.
+        channels: number of output channels.
         mode: interpolation mode, "nearest" or "bilinear".
+        c_in: number of input channels; by default, as many as output channels.
     """
 
-    def __init__(self, channels: int, mode: str) -> None:
+    def __init__(self, channels: int, mode: str, c_in: int | None = None) -> None:
         super().__init__()
         self.mode = mode
-        self.conv = convolution(channels, channels, 1)
+        self.conv = convolution(c_in or channels, channels, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         out: torch.Tensor = self.conv(F.relu(F.interpolate(x, scale_factor=2, mode=self.mode)))
@@ -116,15 +117,17 @@ class Deconvolve(nn.Module):
     convolutions have no biases.
 
     Args:
-        channels: number of input and output channels.
+        channels: number of output channels.
+        c_in: number of input channels; by default, as many as output channels.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, c_in: int | None = None) -> None:
         super().__init__()
+        c_in = c_in or channels
         self.depthwise = nn.ConvTranspose2d(
-            channels, channels, 3, 2, 1, output_padding=1, groups=channels, bias=False
+            c_in, c_in, 3, 2, 1, output_padding=1, groups=c_in, bias=False
         )
-        self.pointwise = nn.Conv2d(channels, channels, 1, bias=False)
+        self.pointwise = nn.Conv2d(c_in, channels, 1, bias=False)
         nn.init.xavier_uniform_(self.pointwise.weight)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -149,11 +152,18 @@ class Pool(nn.Module):
         return self.pool(x, 2, ceil_mode=True)
 
 
-def up_operation(name: str, channels: int) -> nn.Module:
-    """Return the module of an operation of an Up-Cell other than ``none`` and ``skip_connect``."""
+def up_operation(name: str, channels: int, c_in: int | None = None) -> nn.Module:
+    """Return the module of an operation of an Up-Cell other than ``none`` and ``skip_connect``.
+
+    Args:
+        name: name of the operation.
+        channels: number of output channels.
+        c_in: number of input channels of an operation that doubles the side length; by default, as
+            many as output channels.
+    """
     if name == "deconv":
-        return Deconvolve(channels)
-    return Enlarge(channels, name) if name in INTERPOLATIONS else Convolve(channels, name)
+        return Deconvolve(channels, c_in)
+    return Enlarge(channels, name, c_in) if name in INTERPOLATIONS else Convolve(channels, name)
 
 
 def down_operation(name: str, channels: int, **options: Any) -> nn.Module:

@@ -7,9 +7,12 @@ from typing import Any, ClassVar
 
 from moonas.settings import RunSettings, SearchSettings, check_objectives, require, setting
 
+from .space import CHANNEL_SCHEDULES, MAX_CELLS, N_CELLS
 from .zoo import DEFAULT_DISCRIMINATOR, DEFAULT_GENERATOR
 
 GAN_OBJECTIVES = ("fid", "inverse_is", "params", "macs")
+AUGMENTATIONS = ("color", "translation", "cutout")  # in the order in which they are applied
+MAX_EVALUATIONS = 20  # during a full training, by default
 SIMPLE_DISCRIMINATOR = "simple"  # name of the discriminator that EAGAN-GD2 starts with
 
 # Values from section 5.1. Values that the paper does not state come from the released code: the
@@ -47,6 +50,9 @@ _PAPER_TRAINING = _PAPER_GAN | dict(epochs=600, d_steps=5, score_images=50000)
 class ImageQualitySettings(RunSettings):
     """Settings of FID and Inception Score."""
 
+    data: str = setting(
+        "digits", "name of a data set, or a folder of images with or without labels"
+    )
     image_size: int | None = setting(
         None, "side length of the images in pixels; default: as in the data set", least=1
     )
@@ -79,6 +85,20 @@ class GanSettings(ImageQualitySettings):
 
     channels: int = setting(16, "channels of a generator", least=1)
     d_channels: int = setting(32, "channels of a discriminator", least=2)
+    cells: int | None = setting(
+        None,
+        "cells of a generator, and of a discriminator; default: 3 up to 56 pixels, 4 for 64 pixels "
+        "and 5 for 128 pixels, so that the first feature map of a generator is smaller than 8x8",
+        least=N_CELLS,
+        most=MAX_CELLS,
+        formerly=N_CELLS,
+    )
+    channel_schedule: str = setting(
+        "halve",
+        "channels of the fourth and fifth cell, with the largest feature maps: each cell has half "
+        "as many as its neighbor with smaller feature maps, or all cells have as many",
+        CHANNEL_SCHEDULES,
+    )
     latent: int = setting(48, "length of a latent vector, a multiple of 3", least=3)
     spectral: bool = setting(True, "use spectral normalization in discriminators")
     scale: float = setting(
@@ -97,6 +117,17 @@ class GanSettings(ImageQualitySettings):
         "pixels; 0 in the paper",
         least=0,
     )
+    augment: tuple[str, ...] = setting(
+        (),
+        "random changes of real and generated images (DiffAugment), before a discriminator scores "
+        f"them: any of {', '.join(AUGMENTATIONS)}",
+    )
+    r1: float = setting(
+        0.0,
+        "weight of the gradient penalty R1: half of it is multiplied by the squared norm of the "
+        "gradient of the scores of real images; 0 for no penalty",
+        least=0,
+    )
     clip: float | None = setting(
         None, "largest gradient norm; larger gradients are clipped (default: no clipping)", above=0
     )
@@ -106,6 +137,9 @@ class GanSettings(ImageQualitySettings):
         require(self.latent % 3 == 0, self, "latent", "a multiple of 3")
         for name in ("beta1", "beta2"):
             require(getattr(self, name) < 1, self, name, "less than 1")
+        known = set(self.augment) <= set(AUGMENTATIONS)
+        unique = len(set(self.augment)) == len(self.augment)
+        require(known and unique, self, "augment", f"different names of {', '.join(AUGMENTATIONS)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,7 +287,7 @@ class TrainingSettings(GanSettings):
         "paper": _PAPER_TRAINING | dict(data="cifar10"),
         "paper-stl10": _PAPER_TRAINING
         | dict(
-            data="stl10",
+            data="stl10-unlabeled",  # with the labeled training images
             image_size=48,
             generator_batch=128,
             batch=64,
@@ -274,6 +308,45 @@ class TrainingSettings(GanSettings):
     average: float = setting(
         0.999, "decay of the exponential moving average of the generator's weights", least=0
     )
-    score_images: int = setting(
-        5000, "generated images for the evaluation of the generator", least=2
+    decay_epochs: int = setting(
+        0,
+        "last epochs, in which both learning rates fall linearly toward 0; 0 for constant learning "
+        "rates",
+        least=0,
     )
+    score_images: int = setting(
+        5000, "generated images for the final evaluation of the generator", least=2
+    )
+    score_every: int | None = setting(
+        None,
+        "epochs between evaluations during the training, from which the best generator is chosen; "
+        "default: so many that there are at most 20 evaluations; 0 for none",
+        least=0,
+    )
+    interim_score_images: int = setting(
+        5000,
+        "generated images for each evaluation during the training, at most score_images; FID of "
+        "fewer images is higher",
+        least=2,
+    )
+    checkpoint_minutes: float = setting(
+        5.0,
+        "minutes between checkpoints; after an interruption, the training resumes from the last",
+        least=0,
+        free=True,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        valid = self.decay_epochs <= self.epochs
+        require(valid, self, "decay_epochs", f"at most {self.epochs}, the number of epochs")
+        enough = self.interim_score_images >= 2 * self.is_splits
+        expectation = f"at least {2 * self.is_splits}, two per split"
+        require(enough, self, "interim_score_images", expectation)
+
+    @property
+    def epochs_between_scores(self) -> int:
+        """Number of epochs between evaluations; 0 if there is only the final evaluation."""
+        if self.score_every is not None:
+            return self.score_every
+        return -(-self.epochs // MAX_EVALUATIONS)

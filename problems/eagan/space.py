@@ -2,9 +2,10 @@
 
 Section 3.2 and figure 1 of the paper describe both spaces; the edges are in the same order as in
 the released code of the paper. A generator has three Up-Cells and a discriminator has three
-Down-Cells. A cell has five nodes, 0 to 4, and seven edges. Node 0 is the input of the cell and node
-4 is its output; a node is the sum of the edges that lead into it. Each edge is one gene, so a row x
-has 21 integers, cell by cell; the edges of a cell are in this order:
+Down-Cells, as in the paper; networks for larger images have four or five cells. A cell has five
+nodes, 0 to 4, and seven edges. Node 0 is the input of the cell and node 4 is its output; a node is
+the sum of the edges that lead into it. Each edge is one gene, so a row x has seven integers per
+cell, 21 with three cells, cell by cell; the edges of a cell are in this order:
 
     Up-Cell     E0: 0-1 up    E1: 0-2 up    E2: 1-3    E3: 2-3    E4: 1-4    E5: 2-4    E6: 3-4
     Down-Cell   E0: 0-1    E1: 0-2    E2: 1-2    E3: 1-3    E4: 0-3    E5: 2-4 down    E6: 3-4 down
@@ -20,7 +21,7 @@ to a legal network because ``decode`` applies these rules:
 - If the input of a Down-Cell is a single pixel, E5 and E6 are both ``none``.
 
 Several rows may therefore decode to the same architecture; ``encode`` returns the canonical one.
-There are 147,744 Up-Cells, hence 3.2e15 generators, and 511,488 Down-Cells.
+There are 147,744 Up-Cells, hence 3.2e15 generators with three cells, and 511,488 Down-Cells.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ NORMAL_OPERATIONS = (
     "dil_conv_5x5",
 )
 DOWN_OPERATIONS = ("avg_pool", "max_pool", "conv_3x3", "conv_5x5", "dil_conv_3x3", "dil_conv_5x5")
-N_CELLS = 3  # per network
+N_CELLS = 3  # per network of the paper
+MAX_CELLS = 5  # per network
+SMALL_MAP = 8  # pixels; by default, the first feature map of a generator is smaller than this
 N_EDGES = 7  # per cell
 SHORT_NAMES = {
     "none": "-",
@@ -58,15 +61,17 @@ SHORT_NAMES = {
 SHORT_NAMES |= {f"conv_{k}x{k}": f"c{k}" for k in (1, 3, 5)}
 SHORT_NAMES |= {f"dil_conv_{k}x{k}": f"d{k}" for k in (3, 5)}
 
+CHANNEL_SCHEDULES = ("halve", "constant")
+
 CellNames = tuple[tuple[str, ...], ...]  # names of the operations, by cell and edge
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A generator or a discriminator: the operations on the edges of its three cells.
+    """A generator or a discriminator: the operations on the edges of its cells.
 
     Args:
-        cells: names of the operations, three tuples of seven names.
+        cells: names of the operations, one tuple of seven names per cell.
     """
 
     cells: CellNames
@@ -88,7 +93,10 @@ class ArchitecturePair:
 
 
 class CellSpace:
-    """Search space of networks with three cells, all Up-Cells or all Down-Cells.
+    """Search space of networks with the same number of cells, all Up-Cells or all Down-Cells.
+
+    Args:
+        n_cells: number of cells of a network.
 
     Attributes:
         kind: "Up-Cell" or "Down-Cell".
@@ -100,30 +108,33 @@ class CellSpace:
     edge_choices: tuple[tuple[str, ...], ...] = ()
     edge_nodes: tuple[tuple[int, int], ...] = ()
 
+    def __init__(self, n_cells: int = N_CELLS) -> None:
+        self.n_cells = n_cells
+
     def make_legal(self, cells: Iterable[Sequence[str]]) -> CellNames:
-        """Apply the rules that make three cells a legal architecture.
+        """Apply the rules that make cells a legal architecture.
 
         Args:
             cells: names of the operations on the seven edges of each cell.
 
         Returns:
-            The legal cells, three tuples of seven names.
+            The legal cells, one tuple of seven names per cell.
         """
         raise NotImplementedError
 
     @property
     def n_choices(self) -> np.ndarray:
-        """(21,) number of choices of each gene."""
-        return np.array([len(choices) for choices in self.edge_choices] * N_CELLS)
+        """(7 n_cells,) number of choices of each gene."""
+        return np.array([len(choices) for choices in self.edge_choices] * self.n_cells)
 
     def decode(self, x: np.ndarray) -> Architecture:
-        """Return the legal architecture that a row x of integers, (21,), encodes."""
-        genes = np.asarray(x).reshape(N_CELLS, N_EDGES).tolist()
+        """Return the legal architecture that a row x of integers, (7 n_cells,), encodes."""
+        genes = np.asarray(x).reshape(self.n_cells, N_EDGES).tolist()
         names = [[self.edge_choices[e][gene] for e, gene in enumerate(cell)] for cell in genes]
         return Architecture(self.make_legal(names))
 
     def encode(self, architecture: Architecture) -> np.ndarray:
-        """Return the canonical row of an architecture, (21,) int64."""
+        """Return the canonical row of an architecture, (7 n_cells,) int64."""
         x = []
         for cell in architecture.cells:
             for choices, name in zip(self.edge_choices, cell, strict=True):
@@ -157,7 +168,7 @@ class CellSpace:
         """
         if not isinstance(value, dict) or set(value) != {"cells"}:
             raise ValueError(
-                f'Expected {{"cells": three lists of {N_EDGES} names}}; got {value!r}.'
+                f'Expected {{"cells": {self.n_cells} lists of {N_EDGES} names}}; got {value!r}.'
             )
         return self.from_names(value["cells"])
 
@@ -165,7 +176,7 @@ class CellSpace:
         """Return the architecture whose operations have these names.
 
         Args:
-            cells: names of the operations, three lists of seven names.
+            cells: names of the operations, a list of seven names per cell.
 
         Raises:
             ValueError: the cells are not a legal architecture of this space.
@@ -191,8 +202,8 @@ class CellSpace:
         """Return the architecture whose operations have these numbers in the released code.
 
         Args:
-            cells: three lists of seven numbers; -1 for E5 and E6 of a Down-Cell means that the cell
-                keeps the spatial size.
+            cells: a list of seven numbers per cell; -1 for E5 and E6 of a Down-Cell means that the
+                cell keeps the spatial size.
 
         Raises:
             ValueError: the cells are not a legal architecture of this space.
@@ -226,9 +237,10 @@ class CellSpace:
 
     def _check_n_edges(self, cells: Sequence[Sequence[Any]]) -> None:
         n_edges = [len(cell) for cell in cells]
-        if n_edges != [N_EDGES] * N_CELLS:
+        if n_edges != [N_EDGES] * self.n_cells:
             raise ValueError(
-                f"Expected {N_CELLS} {self.kind}s of {N_EDGES} edges each; got {n_edges} edges."
+                f"Expected {self.n_cells} {self.kind}s of {N_EDGES} edges each; got {n_edges} "
+                "edges."
             )
 
     def names_set_by_rules(self, edge: int) -> tuple[str, ...]:
@@ -241,7 +253,11 @@ class CellSpace:
 
 
 class GeneratorSpace(CellSpace):
-    """Search space of generators, which have three Up-Cells."""
+    """Search space of generators, which consist of Up-Cells.
+
+    Args:
+        n_cells: number of Up-Cells of a generator; 3 in the paper.
+    """
 
     kind = "Up-Cell"
     edge_choices = (
@@ -266,10 +282,11 @@ class GeneratorSpace(CellSpace):
 
 
 class DiscriminatorSpace(CellSpace):
-    """Search space of discriminators, which have three Down-Cells, for one image size.
+    """Search space of discriminators, which consist of Down-Cells, for one image size.
 
     Args:
         side: side length of the images in pixels.
+        n_cells: number of Down-Cells of a discriminator; 3 in the paper.
     """
 
     kind = "Down-Cell"
@@ -284,7 +301,8 @@ class DiscriminatorSpace(CellSpace):
     )
     edge_nodes = ((0, 1), (0, 2), (1, 2), (1, 3), (0, 3), (2, 4), (3, 4))
 
-    def __init__(self, side: int) -> None:
+    def __init__(self, side: int, n_cells: int = N_CELLS) -> None:
+        super().__init__(n_cells)
         self.side = side
 
     def make_legal(self, cells: Iterable[Sequence[str]]) -> CellNames:
@@ -317,6 +335,52 @@ class DiscriminatorSpace(CellSpace):
         )
 
 
+def number_of_cells(side: int, n_cells: int | None = None) -> int:
+    """Return the number of cells of the generators of images with a given side length.
+
+    By default, it is the smallest number, 3 or more, with which the first feature map of a
+    generator is smaller than 8x8: 3 cells up to 56 pixels, 4 cells for 64 pixels, 5 cells for 128
+    pixels. If such a number does not divide the side length, it is the largest number that does.
+
+    Args:
+        side: side length of the images in pixels.
+        n_cells: number of cells, if it is already known; it is checked.
+
+    Raises:
+        ValueError: the side length is not a positive multiple of 2 to the power of the number of
+            cells.
+    """
+    if n_cells is None:
+        possible = [n for n in range(N_CELLS, MAX_CELLS + 1) if side > 0 and side % 2**n == 0]
+        small = [n for n in possible if side // 2**n < SMALL_MAP]
+        n_cells = small[0] if small else possible[-1] if possible else N_CELLS
+    if side < 1 or side % 2**n_cells:
+        raise ValueError(
+            f"Images of {side}x{side} pixels are invalid: expected a side length that is a "
+            f"multiple of {2**n_cells}, because a generator with {n_cells} cells doubles the side "
+            f"length {n_cells} times. Set image_size, for example to "
+            f"{', '.join(str(k * 2**n_cells) for k in (1, 2, 4))} or {6 * 2**n_cells}, to resize "
+            "the images."
+        )
+    return n_cells
+
+
+def channel_widths(channels: int, n_cells: int, schedule: str = "halve") -> list[int]:
+    """Return the number of channels of each cell of a generator, from the first cell to the last.
+
+    The first three cells, as many as in the paper, have all channels. The cells of a discriminator
+    have the same numbers in reverse order, because its first cells have the largest feature maps.
+
+    Args:
+        channels: number of channels of the first three cells.
+        n_cells: number of cells.
+        schedule: "halve": each further cell has half as many channels as the cell before it, but at
+            least 1; "constant": all cells have as many.
+    """
+    n_halvings = [max(0, i + 1 - N_CELLS) if schedule == "halve" else 0 for i in range(n_cells)]
+    return [max(1, channels // 2**n) for n in n_halvings]
+
+
 def halve_side(side: int) -> int:
     """Return half of a side length in pixels, rounded up."""
     return -(-side // 2)
@@ -331,29 +395,32 @@ def _ensure_an_input(cell: list[str], edges: Sequence[int]) -> None:
 class PairSpace:
     """Search space of pairs of a generator and a discriminator.
 
-    A row x has 42 integers: the 21 genes of the generator, then the 21 genes of the discriminator.
+    A row x consists of the genes of the generator, then those of the discriminator: 42 integers
+    with three cells.
 
     Args:
         side: side length of the images in pixels.
+        n_cells: number of cells of a generator, and of a discriminator.
     """
 
-    def __init__(self, side: int) -> None:
-        self.generators, self.discriminators = GeneratorSpace(), DiscriminatorSpace(side)
+    def __init__(self, side: int, n_cells: int = N_CELLS) -> None:
+        self.generators = GeneratorSpace(n_cells)
+        self.discriminators = DiscriminatorSpace(side, n_cells)
 
     @property
     def n_choices(self) -> np.ndarray:
-        """(42,) number of choices of each gene."""
+        """(14 n_cells,) number of choices of each gene."""
         return np.concatenate([self.generators.n_choices, self.discriminators.n_choices])
 
     def decode(self, x: np.ndarray) -> ArchitecturePair:
-        """Return the pair that a row x of integers, (42,), encodes."""
+        """Return the pair that a row x of integers, (14 n_cells,), encodes."""
         generator, discriminator = np.split(np.asarray(x), 2)
         return ArchitecturePair(
             self.generators.decode(generator), self.discriminators.decode(discriminator)
         )
 
     def encode(self, pair: ArchitecturePair) -> np.ndarray:
-        """Return the canonical row of a pair, (42,) int64."""
+        """Return the canonical row of a pair, (14 n_cells,) int64."""
         generator = self.generators.encode(pair.generator)
         return np.concatenate([generator, self.discriminators.encode(pair.discriminator)])
 

@@ -16,6 +16,8 @@ from moonas.nets.randomness import generator
 from moonas.training.report import TrainingReport
 from moonas.training.sgd import load_training_state, step_if_finite, training_state
 
+from .augmentation import diff_augment
+
 ADVICE = "Lower learning_rate and d_learning_rate, or set clip."
 
 Generate = Callable[[Tensor], Tensor]  # latent vectors (b, latent) -> images (b, c, h, w)
@@ -41,6 +43,8 @@ class Recipe:
         clip: largest gradient norm, to which larger gradients are clipped; None for no clipping.
         shift: largest random shift of real and generated images, before a discriminator scores
             them, in pixels.
+        augment: further random changes of these images, see :func:`.augmentation.diff_augment`.
+        r1: weight of the gradient penalty, see :func:`r1_penalty`; 0 for no penalty.
     """
 
     batch: int
@@ -53,6 +57,8 @@ class Recipe:
     beta2: float
     clip: float | None
     shift: int
+    augment: Sequence[str] = ()
+    r1: float = 0.0
 
     def optimizer(self, net: nn.Module) -> torch.optim.Adam:
         """Return the optimizer of a generator."""
@@ -243,16 +249,20 @@ def train_adversarially(
         order = torch.randperm(len(images), generator=streams.batches).to(images.device)
         for rows in torch.split(order[: len(order) // size * size], size):
             pairs = pairs or sample_pairs()
-            loss: Tensor | float = 0.0
+            hinge, penalty = images.new_zeros(()), images.new_zeros(())
             for pair in pairs:
                 with torch.no_grad():
                     fake = pair.generate(_sample_latents(size, recipe, streams, images))
-                real = shift_images(images[rows], recipe, streams)
-                fake = shift_images(fake, recipe, streams)
+                real = augment_images(images[rows], recipe, streams)
+                fake = augment_images(fake, recipe, streams)
+                real.requires_grad_(recipe.r1 > 0)
                 scores = score_real_and_fake(pair.score, real, fake, discriminator)
-                loss = loss + discriminator_hinge_loss(*scores) / len(pairs)
-            assert isinstance(loss, Tensor)
-            d_losses.append(step_if_finite(loss, d_optimizer, d_weights, recipe.clip))
+                hinge = hinge + discriminator_hinge_loss(*scores) / len(pairs)
+                if recipe.r1:
+                    penalty = penalty + r1_penalty(scores[0], real, recipe.r1) / len(pairs)
+            loss = hinge + penalty
+            finite = step_if_finite(loss, d_optimizer, d_weights, recipe.clip) is not None
+            d_losses.append(float(hinge.detach()) if finite else None)
             if (d_steps_done + len(d_losses)) % recipe.d_steps:
                 continue
             for pair in pairs:
@@ -260,7 +270,7 @@ def train_adversarially(
                     continue
                 latents = _sample_latents(recipe.generator_batch, recipe, streams, images)
                 fake = pair.generate(latents)
-                loss = generator_hinge_loss(pair.score(shift_images(fake, recipe, streams)))
+                loss = generator_hinge_loss(pair.score(augment_images(fake, recipe, streams)))
                 g_losses.append(step_if_finite(loss, pair.optimizer, pair.weights, recipe.clip))
                 if after_generator_step is not None:
                     after_generator_step()
@@ -268,6 +278,32 @@ def train_adversarially(
     if on_epoch is not None:
         on_epoch(epochs)
     return AdversarialReport.from_losses(d_losses, g_losses)
+
+
+def r1_penalty(scores: Tensor, images: Tensor, weight: float) -> Tensor:
+    """Return the gradient penalty R1 (Mescheder et al., ICML 2018, eq. 9).
+
+    It is weight / 2 times the squared Euclidean norm of the gradient of a score with respect to its
+    image, averaged over the images.
+
+    Args:
+        scores: (b,) scores of real images, as the hinge loss uses them.
+        images: (b, c, h, w) images that were scored; they require gradients.
+        weight: gamma of the paper.
+    """
+    (gradient,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
+    return weight / 2 * gradient.square().flatten(1).sum(1).mean()
+
+
+def augment_images(images: Tensor, recipe: Recipe, streams: RandomStreams) -> Tensor:
+    """Return randomly changed images: :func:`shift_images`, then ``recipe.augment``.
+
+    Args:
+        images: (b, c, h, w) in [-1, 1].
+        recipe: hyperparameters.
+        streams: random streams; ``batches`` provides the random numbers.
+    """
+    return diff_augment(shift_images(images, recipe, streams), recipe.augment, streams.batches)
 
 
 def shift_images(images: Tensor, recipe: Recipe, streams: RandomStreams) -> Tensor:

@@ -181,3 +181,96 @@ def test_root_is_the_folder_of_torchvisions_files(tmp_path):
     assert data.images.shape == (40, 1, 28, 28) and data.test_images.shape == (10, 1, 28, 28)
     assert data.labels[:10].tolist() == list(range(10))
     assert data.classes[0] == "T-shirt/top"
+
+
+def write_flat_folder(folder, n, side=12):
+    """Write n images with different gray values, and return their values."""
+    folder.mkdir(parents=True, exist_ok=True)
+    values = np.arange(n) * 5 + 10
+    for i, value in enumerate(values):
+        pixels = np.full((side, side), value, dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i:03d}.png")
+    return values
+
+
+def gray_values(data, images):
+    pixels = images * data.std + data.mean
+    return sorted((pixels.mean((1, 2, 3)) * 255).round().int().tolist())
+
+
+def test_a_flat_folder_of_images_can_be_loaded_if_no_labels_are_required(tmp_path):
+    values = write_flat_folder(tmp_path, 20).tolist()
+    info = describe(str(tmp_path), 8, labels_required=False)
+    assert not info.labeled and info.n_classes == 0 and (info.channels, info.side) == (3, 8)
+    data = load(str(tmp_path), image_size=8, labels_required=False)
+    assert data.images.shape == (16, 3, 8, 8) and data.test_images.shape == (4, 3, 8, 8)
+    assert data.labels.shape == (16, 0) and data.test_labels.shape == (4, 0)
+    assert data.classes == ()
+    both = gray_values(data, data.images) + gray_values(data, data.test_images)
+    assert sorted(both) == values
+    again = load(str(tmp_path), image_size=8, labels_required=False)
+    assert torch.equal(data.images, again.images)  # the same split
+
+
+def test_a_single_subfolder_and_train_and_test_folders_are_read_without_labels(tmp_path):
+    write_flat_folder(tmp_path / "one" / "photos", 10)
+    data = load(str(tmp_path / "one"), labels_required=False)
+    assert len(data.images) == 8 and len(data.test_images) == 2
+    train = write_flat_folder(tmp_path / "two" / "train", 6)
+    test = write_flat_folder(tmp_path / "two" / "test" / "deeper", 3)
+    data = load(str(tmp_path / "two"), labels_required=False)
+    assert gray_values(data, data.images) == train.tolist()
+    assert gray_values(data, data.test_images) == test.tolist()
+
+
+def test_a_folder_with_a_subfolder_per_class_keeps_its_labels(tmp_path):
+    for name in ("a", "b"):
+        write_flat_folder(tmp_path / name, 5)
+    info = describe(str(tmp_path), labels_required=False)
+    assert info.labeled and info == describe(str(tmp_path))
+
+
+def test_tasks_that_require_labels_reject_images_without_labels_in_words(tmp_path):
+    write_flat_folder(tmp_path / "flat", 10)
+    for function in (describe, load):
+        with pytest.raises(ValueError, match="no labeled images.*Only GANs can learn"):
+            function(str(tmp_path / "flat"))
+        with pytest.raises(ValueError, match="stl10-unlabeled contains images without labels"):
+            function("stl10-unlabeled")
+    with pytest.raises(ValueError, match="expected an existing folder or one of") as error:
+        describe("nosuch")
+    assert "stl10-unlabeled" not in str(error.value)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="empty contains no images"):
+        describe(str(tmp_path / "empty"), labels_required=False)
+    write_flat_folder(tmp_path / "few", 9)
+    with pytest.raises(ValueError, match="contains 9 images; at least 10"):
+        load(str(tmp_path / "few"), labels_required=False)
+
+
+def test_stl10_without_labels_consists_of_the_training_and_the_unlabeled_images(
+    tmp_path, monkeypatch
+):
+    from torchvision import datasets
+
+    folder, rng = tmp_path / "stl10_binary", np.random.default_rng(0)
+    folder.mkdir()
+    images = {}
+    for name, n in (("train", 3), ("unlabeled", 5), ("test", 2)):
+        images[name] = rng.integers(0, 256, (n, 3, 96, 96), dtype=np.uint8)
+        images[name].transpose(0, 1, 3, 2).tofile(folder / f"{name}_X.bin")  # column by column
+        if name != "unlabeled":
+            np.arange(1, n + 1, dtype=np.uint8).tofile(folder / f"{name}_y.bin")
+    (folder / "class_names.txt").write_text("\n".join(f"class {i}" for i in range(10)))
+    monkeypatch.setattr(datasets.STL10, "_check_integrity", lambda self: True)
+    monkeypatch.setattr("moonas.data.readers.CHUNK", 3)  # the last chunk is smaller
+    data = load("stl10-unlabeled", root=tmp_path, image_size=48, labels_required=False)
+    assert data.images.shape == (8, 3, 48, 48) and data.labels.shape == (8, 0)
+    for tensor, parts in ((data.images, ("train", "unlabeled")), (data.test_images, ("test",))):
+        original = torch.from_numpy(np.concatenate([images[part] for part in parts])).float() / 255
+        expected = torch.nn.functional.interpolate(
+            original, (48, 48), mode="bilinear", antialias=True
+        )
+        torch.testing.assert_close(tensor * data.std + data.mean, expected, atol=1e-5, rtol=0)
+    labeled = load("stl10", root=tmp_path)
+    assert labeled.images.shape == (3, 3, 96, 96) and labeled.labels.tolist() == [0, 1, 2]

@@ -443,3 +443,74 @@ def test_an_old_run_and_a_chosen_value_of_a_later_setting_do_not_match(tmp_path,
     run(journalled(tmp_path))
     with pytest.raises(RunMismatch, match="order='old', but this run has order='new'"):
         later_toy(tmp_path, monkeypatch, order="new")
+
+
+class Counter:
+    """A state that each training call increments, as weights that training changes."""
+
+    def __init__(self):
+        self.t = 0
+
+    def train(self):
+        self.t += 1
+        return {"t": self.t}
+
+    def state(self):
+        return {"t": torch.tensor(self.t)}
+
+    def load_state(self, state):
+        self.t = int(state["t"])
+
+
+def count(folder, saved, n_calls=6, evaluate=()):
+    """Train a counter in n_calls recorded calls; ``saved`` are the calls that save its state."""
+    counter = Counter()
+    journal = Journal(folder, problem="counter", settings=RunSettings())
+    try:
+        journal.begin(1, "counting")
+        dropped, results = journal.n_dropped, []
+        for i in range(n_calls):
+            results.append(
+                journal.call("train", {"i": i}, counter.train, counter, lambda i=i: i in saved)["t"]
+            )
+            if i in evaluate:
+                journal.call("score", {"i": i}, lambda: {"t": counter.t}, counter)
+        return results, dropped
+    finally:
+        journal.close()
+
+
+def test_calls_whose_weights_were_not_saved_are_dropped_and_computed_again(tmp_path):
+    complete, _ = count(tmp_path / "a", saved=(2, 5))
+    assert complete == [1, 2, 3, 4, 5, 6]
+    assert count(tmp_path / "b", saved=(2, 5), n_calls=5) == ([1, 2, 3, 4, 5], 0)
+    assert [p.name for p in (tmp_path / "b").glob("weights-*.pt")] == ["weights-000002.pt"]
+    # calls 3 and 4 came after the last saved weights
+    assert count(tmp_path / "b", saved=(2, 5)) == (complete, 2)
+    journals = [(tmp_path / name / "journal.jsonl").read_bytes() for name in "ab"]
+    assert journals[0] == journals[1]
+    assert count(tmp_path / "b", saved=(2, 5)) == (complete, 0)  # a replay
+
+
+def test_without_any_saved_weights_all_training_calls_are_computed_again(tmp_path):
+    count(tmp_path, saved=(), n_calls=3)
+    assert count(tmp_path, saved=(5,)) == ([1, 2, 3, 4, 5, 6], 3)
+
+
+def test_an_evaluation_of_saved_weights_is_kept_and_a_later_one_is_dropped(tmp_path):
+    count(tmp_path, saved=(1,), n_calls=3, evaluate=(1, 2))
+    kinds = [record["kind"] for record in read_run(tmp_path)[1]]
+    assert kinds == ["train", "train", "score", "train", "score"]
+    _, dropped = count(tmp_path, saved=(1,), n_calls=2, evaluate=(1,))
+    assert dropped == 2 and len(read_run(tmp_path)[1]) == 3
+
+
+def test_a_journal_knows_the_size_of_its_last_checkpoint(tmp_path):
+    counter = Counter()
+    journal = Journal(tmp_path, problem="counter", settings=RunSettings())
+    journal.begin(1, "counting")
+    assert journal.checkpoint is None
+    journal.call("train", {}, counter.train, counter, saves=True)
+    (path,) = tmp_path.glob("weights-*.pt")
+    assert journal.checkpoint.size == path.stat().st_size and journal.checkpoint.seconds > 0
+    journal.close()

@@ -1,3 +1,5 @@
+import hashlib
+
 import pytest
 import torch
 from moonas.problems.eagan import zoo
@@ -13,13 +15,16 @@ from moonas.problems.eagan.generator_net import (
     estimate_running_statistics,
 )
 from moonas.problems.eagan.operations import inherit_weights
-from moonas.problems.eagan.space import DiscriminatorSpace, GeneratorSpace
+from moonas.problems.eagan.space import CHANNEL_SCHEDULES, DiscriminatorSpace, GeneratorSpace
 from searches import uniform_rows
 from torch import nn
 from torch.nn import functional as F
 
 from moonas.nets.counting import count_macs, count_params
+from moonas.nets.randomness import initial_weights
 
+G_NAMES = "1766983b76c5938c44c9d4f2848f8aa83aaeed82c59880d5c29d0927a993ee5e"
+D_NAMES = "59d4ff8bbd88ff3f3dea19925bd6c8d58a25959102a340a55253a67d37b57d98"
 SHAPE = dict(channels=4, latent=6, side=16, in_channels=1)
 
 
@@ -57,20 +62,90 @@ def test_published_discriminators_have_the_sizes_stated_in_the_papers(
     assert macs_48 in (None, discriminator_cost(architecture, side=48, **shape)[1])
 
 
-@pytest.mark.parametrize("side", [8, 24, 32])
-def test_computed_costs_equal_the_costs_counted_on_built_networks(side):
-    shape = dict(channels=3, latent=6, side=side, in_channels=2)
-    for x in uniform_rows(GeneratorSpace().n_choices, 6):
-        architecture = GeneratorSpace().decode(x)
+@pytest.mark.parametrize(
+    ("side", "n_cells", "schedule"),
+    [
+        *((side, 3, "halve") for side in (8, 24, 32)),
+        *((64, 4, schedule) for schedule in CHANNEL_SCHEDULES),
+        (32, 5, "halve"),
+        (32, 5, "constant"),
+    ],
+)
+def test_computed_costs_equal_the_costs_counted_on_built_networks(side, n_cells, schedule):
+    options = dict(in_channels=2, channel_schedule=schedule)
+    shape = dict(channels=5, latent=7, side=side) | options
+    space = GeneratorSpace(n_cells)
+    for x in uniform_rows(space.n_choices, 6):
+        architecture = space.decode(x)
         net = Generator(architecture, **shape)
         cost = generator_cost(architecture, **shape)
-        assert cost == (count_params(net), count_macs(net, 6))
-    space, shape = DiscriminatorSpace(side), dict(channels=3, in_channels=2)
+        assert cost == (count_params(net), count_macs(net, 7))
+    space, shape = DiscriminatorSpace(side, n_cells), dict(channels=5) | options
     for x in uniform_rows(space.n_choices, 6):
         architecture = space.decode(x)
         net = Discriminator(architecture, spectral=False, **shape)
         cost = discriminator_cost(architecture, side=side, **shape)
         assert cost == (count_params(net), count_macs(net, 2, side, side))
+
+
+def test_networks_with_three_cells_are_those_of_earlier_versions_at_any_side():
+    shape = dict(channels=256, latent=120, side=64, in_channels=3)
+    assert generator_cost(zoo.generator("EAGAN_G"), **shape) == (17_722_371, 7_558_266_880)
+    with initial_weights(1, "x"):
+        G = Generator(zoo.generator("EAGAN_G"), channels=4, latent=6, side=64, in_channels=1)
+        D = Discriminator(zoo.discriminator("EAGAN_D_C", 64), channels=4, in_channels=1)
+    # fingerprints of names and shapes, computed with the version that knew only three cells
+    for net, digest in ((G, G_NAMES), (D, D_NAMES)):
+        names = [f"{name} {tuple(t.shape)}" for name, t in net.state_dict().items()]
+        assert hashlib.sha256(" ".join(names).encode()).hexdigest() == digest
+
+
+@pytest.mark.parametrize(("side", "n_cells"), [(64, 4), (128, 5)])
+def test_linear_layers_do_not_dominate_the_generators_of_large_images(side, n_cells):
+    shape = dict(channels=256, latent=120, side=side, in_channels=3)
+    architecture = zoo.find_generator(None, n_cells)
+    with torch.device("meta"):
+        net = Generator(architecture, **shape)
+    n_linear = sum(p.numel() for p in net.inputs.parameters())
+    published = zoo.generator("EAGAN_G")
+    with torch.device("meta"):
+        of_paper = Generator(published)
+    share_of_paper = sum(p.numel() for p in of_paper.inputs.parameters()) / count_params(of_paper)
+    assert n_linear / count_params(net) < share_of_paper < 0.5
+    assert count_params(net) < count_params(of_paper)
+
+
+def test_the_channels_of_the_fourth_and_fifth_cell_follow_the_schedule():
+    for schedule, widths in (("halve", [8, 8, 8, 4, 2]), ("constant", [8] * 5)):
+        shape = dict(channels=8, in_channels=1, channel_schedule=schedule)
+        G = Generator(zoo.find_generator(None, 5), side=32, latent=10, **shape)
+        skips = [[skip.conv for skip in cell.skips] for cell in G.cells]
+        assert [[conv.in_channels for conv in cell] for cell in skips] == [
+            widths[:i] for i in range(5)
+        ]
+        assert [conv.out_channels for conv in skips[4]] == [widths[4]] * 4
+        assert G.to_image.in_channels == widths[4]
+        D = Discriminator(zoo.find_discriminator(None, 128, 5), **shape)
+        assert D.first.second.out_channels == widths[4] and D.last.in_features == 8
+        changes = {i: c for i, c in enumerate(widths[::-1]) if i and c != widths[::-1][i - 1]}
+        assert {int(i): conv.out_channels for i, conv in D.widen.items()} == changes
+
+
+def test_the_latent_part_of_a_fourth_cell_is_added_to_all_pixels():
+    net = Generator(zoo.find_generator(None, 4), channels=4, latent=9, side=16, in_channels=1)
+    assert [linear.in_features for linear in net.inputs] == [3, 2, 2, 2]
+    assert [linear.out_features for linear in net.inputs] == [4, 4 * 4, 4 * 16, 4]
+    inputs = []
+    hook = net.cells[3].register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
+    z = random_images(1, 9)
+    other = z.clone()
+    other[:, 7:] += 1
+    net(torch.cat([z, other]))
+    hook.remove()
+    difference = inputs[0][1] - inputs[0][0]
+    assert difference.shape == (4, 8, 8) and difference.abs().max() > 0
+    expected = net.inputs[3](other[:, 7:]) - net.inputs[3](z[:, 7:])
+    assert torch.allclose(difference, expected[0, :, None, None].expand(4, 8, 8), atol=1e-5)
 
 
 def test_the_simple_discriminator_has_the_size_of_the_released_code():
@@ -103,39 +178,40 @@ def test_every_weight_of_a_discriminator_has_spectral_norm_one():
         assert float(norm) == pytest.approx(1, abs=1e-2)
 
 
-@pytest.mark.parametrize("side", [8, 32, 48])
-def test_networks_support_different_image_sizes(side):
-    shape = dict(channels=2, latent=3, side=side, in_channels=3)
-    spaces = GeneratorSpace(), DiscriminatorSpace(side)
+@pytest.mark.parametrize(("side", "n_cells"), [(8, 3), (32, 3), (48, 3), (64, 4), (128, 5)])
+def test_networks_support_different_image_sizes(side, n_cells):
+    shape = dict(channels=2, latent=6, side=side, in_channels=3)
+    spaces = GeneratorSpace(n_cells), DiscriminatorSpace(side, n_cells)
     for x, y in zip(*(uniform_rows(space.n_choices, 3) for space in spaces), strict=True):
-        generated = Generator(GeneratorSpace().decode(x), **shape)(random_images(2, 3))
+        generated = Generator(spaces[0].decode(x), **shape)(random_images(2, 6))
         assert generated.shape == (2, 3, side, side) and generated.abs().max() <= 1
-        score = Discriminator(DiscriminatorSpace(side).decode(y), channels=2)(generated)
+        score = Discriminator(spaces[1].decode(y), channels=2)(generated)
         assert score.shape == (2,)
         assert SimpleDiscriminator(side, channels=2)(generated).shape == (2,)
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_a_stand_alone_generator_equals_its_path_through_the_supernet(seed):
-    supernet = SuperGenerator(**SHAPE)
+@pytest.mark.parametrize(("seed", "n_cells"), [(0, 3), (1, 3), (2, 4)])
+def test_a_stand_alone_generator_equals_its_path_through_the_supernet(seed, n_cells):
+    supernet = SuperGenerator(n_cells, **SHAPE)
     z = random_images(3, 6)
     # in the published generator, an identity and a skip from an earlier cell lead to the same node
-    space = GeneratorSpace()
+    space = GeneratorSpace(n_cells)
     architectures = [space.decode(x) for x in uniform_rows(space.n_choices, 3, seed)]
-    for architecture in [zoo.generator("EAGAN_G"), *architectures]:
+    for architecture in [zoo.find_generator(None, n_cells), *architectures]:
         network = inherit_weights(
             Generator(architecture, track_running_stats=False, **SHAPE), supernet
         )
         assert torch.equal(network(z), supernet(z, architecture))
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_a_stand_alone_discriminator_equals_its_path_through_the_supernet(seed):
+@pytest.mark.parametrize(("seed", "n_cells"), [(0, 3), (1, 3), (2, 4)])
+def test_a_stand_alone_discriminator_equals_its_path_through_the_supernet(seed, n_cells):
     shape = dict(channels=4, in_channels=1, scale=3.0)
-    supernet, space = SuperDiscriminator(**shape).eval(), DiscriminatorSpace(16)
+    supernet = SuperDiscriminator(n_cells, **shape).eval()
+    space = DiscriminatorSpace(16, n_cells)
     x = random_images(3, 1, 16, 16)
     architectures = [space.decode(row) for row in uniform_rows(space.n_choices, 3, seed)]
-    for architecture in [zoo.discriminator("EAGAN_D_C", 16), *architectures]:
+    for architecture in [zoo.find_discriminator(None, 16, n_cells), *architectures]:
         network = inherit_weights(Discriminator(architecture, **shape), supernet).eval()
         assert torch.equal(network(x), supernet(x, architecture))
 

@@ -12,7 +12,9 @@ from moonas.problems.eagan.space import (
     DiscriminatorSpace,
     GeneratorSpace,
     PairSpace,
+    channel_widths,
     halve_side,
+    number_of_cells,
 )
 from searches import uniform_rows
 
@@ -201,3 +203,67 @@ def test_one_gene_is_chosen_uniformly_among_the_allowed_genes():
 def test_there_are_seven_normal_and_six_down_operations():
     assert len(NORMAL_OPERATIONS) == 7 and len(DOWN_OPERATIONS) == 6
     assert isinstance(GeneratorSpace().decode(np.zeros(21, int)), Architecture)
+
+
+@pytest.mark.parametrize("n_cells", [4, 5])
+def test_networks_with_more_cells_have_seven_genes_per_cell(n_cells):
+    spaces = GeneratorSpace(n_cells), DiscriminatorSpace(64, n_cells), PairSpace(64, n_cells)
+    for space, n_genes in zip(spaces, (7, 7, 14), strict=True):
+        assert len(space.n_choices) == n_genes * n_cells
+        for x in uniform_rows(space.n_choices, 50):
+            architecture = space.decode(x)
+            canonical = space.encode(architecture)
+            assert canonical.shape == (n_genes * n_cells,)
+            assert space.decode(canonical) == architecture
+            stored = json.loads(json.dumps(space.to_json(architecture)))
+            assert space.from_json(stored) == architecture
+            assert len(space.graphs(architecture)) == (2 if n_genes == 14 else 1) * n_cells
+    architecture = spaces[0].decode(uniform_rows(spaces[0].n_choices, 1)[0])
+    assert spaces[0].from_text(str(architecture)) == architecture
+
+
+def test_the_default_number_of_cells_makes_the_first_feature_map_smaller_than_8x8():
+    expected = {8: 3, 16: 3, 32: 3, 48: 3, 56: 3, 64: 4, 96: 4, 112: 4, 128: 5, 224: 5}
+    assert {side: number_of_cells(side) for side in expected} == expected
+    for side, n_cells in expected.items():
+        assert side % 2**n_cells == 0 and side // 2**n_cells < 8
+    # 72 and 120 can be halved three times only
+    assert number_of_cells(72) == number_of_cells(120) == 3
+    assert number_of_cells(64, 3) == 3 and number_of_cells(256) == 5
+    for side, n_cells, multiple in ((12, None, 8), (0, None, 8), (40, 4, 16), (48, 5, 32)):
+        with pytest.raises(ValueError, match=f"multiple of {multiple}"):
+            number_of_cells(side, n_cells)
+
+
+def test_the_fourth_and_fifth_cell_have_half_and_a_quarter_of_the_channels():
+    assert channel_widths(256, 3) == [256] * 3
+    assert channel_widths(256, 4) == [256, 256, 256, 128]
+    assert channel_widths(256, 5) == [256, 256, 256, 128, 64]
+    assert channel_widths(256, 5, "constant") == [256] * 5
+    assert channel_widths(2, 5) == [2, 2, 2, 1, 1]
+
+
+def test_texts_describe_networks_with_four_or_five_cells():
+    cells = " / ".join(["near bil c3 - c1 - skip"] * 4)
+    assert len(zoo.find_generator(cells).cells) == 4
+    assert str(zoo.find_generator(cells, 4)) == cells
+    with pytest.raises(ValueError, match="This is a generator with 4 cells, but 5 cells are requ"):
+        zoo.find_generator(cells, 5)
+    with pytest.raises(ValueError, match="EAGAN_G is a generator with 3 cells.*Set cells=3"):
+        zoo.find_generator("EAGAN_G", 4)
+    with pytest.raises(ValueError, match="EAGAN_D_C is a discriminator with 3 cells.*Set cells=3"):
+        zoo.find_discriminator("EAGAN_D_C", 64, 4)
+    for n_cells in (2, 6):
+        with pytest.raises(ValueError, match="Expected 3 Up-Cells"):
+            zoo.find_generator(" / ".join([cells.split(" / ")[0]] * n_cells))
+
+
+def test_the_default_networks_with_more_cells_repeat_cells_of_the_published_ones():
+    published = zoo.generator("EAGAN_G").cells
+    assert zoo.find_generator().cells == published
+    assert zoo.find_generator(None, 5).cells == published + published[2:] * 2
+    published = zoo.discriminator("EAGAN_D_C", 128).cells
+    assert zoo.find_discriminator(None, 128).cells == published
+    assert zoo.find_discriminator(None, 128, 5).cells == published[:1] * 2 + published
+    # a single pixel is not downsampled
+    assert zoo.find_discriminator(None, 4, 4).cells[2][5] == "none"

@@ -3,12 +3,15 @@ import math
 import numpy as np
 import pytest
 import torch
+from moonas.problems.eagan.discriminator_net import Discriminator
+from moonas.problems.eagan.space import DiscriminatorSpace
 from moonas.problems.eagan.training import (
     RandomStreams,
     Recipe,
     TrainingPair,
     discriminator_hinge_loss,
     generator_hinge_loss,
+    r1_penalty,
     score_real_and_fake,
     train_adversarially,
 )
@@ -227,3 +230,96 @@ def test_random_streams_continue_from_a_restored_state():
     for name in ("batches", "noise", "paths"):
         a, b = (torch.rand(4, generator=getattr(s, name)) for s in (streams, restored))
         assert np.array_equal(a, b)
+
+
+class QuadraticNet(nn.Module):
+    """Discriminator x -> x A x / 2 of images with three pixels."""
+
+    def __init__(self):
+        super().__init__()
+        self.A = nn.Parameter(torch.tensor([[2.0, 1.0, 0.0], [1.0, 3.0, -1.0], [0.0, -1.0, 0.5]]))
+
+    def forward(self, images):
+        x = images.flatten(1)
+        return ((x @ self.A) * x).sum(1) / 2
+
+
+def test_the_r1_penalty_of_a_linear_and_a_quadratic_discriminator_has_a_closed_form():
+    images = torch.randn(7, 3, 1, 1, generator=torch.Generator().manual_seed(0))
+    images.requires_grad_()
+    linear = LinearNet(3, 0.5)
+    penalty = r1_penalty(score_function(linear)(images), images, 4.0)
+    assert float(penalty.detach()) == pytest.approx(4 / 2 * 3 * 0.5**2)
+    (gradient,) = torch.autograd.grad(penalty, linear.weight)
+    assert torch.allclose(gradient, 4 * linear.weight)  # of gamma / 2 |w|^2
+    quadratic = QuadraticNet()
+    penalty = r1_penalty(quadratic(images), images, 4.0)
+    x = images.detach().flatten(1)
+    expected = 2 * (x @ quadratic.A.detach()).square().sum(1).mean()
+    assert float(penalty.detach()) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_the_r1_penalty_can_be_differentiated_through_spectral_normalization_and_pooling():
+    text = "c3 - c3 c1 c1 avg max / skip - c3 - skip c3 d3 / skip - skip - skip - -"
+    space = DiscriminatorSpace(16)
+    net = Discriminator(space.from_text(text), channels=3, in_channels=1, scale=10.0).double()
+    for _ in range(20):  # power iterations
+        net(torch.zeros(1, 1, 16, 16).double())
+    net.eval()  # no further power iterations, so the penalty is a function of the weights
+    images = torch.randn(2, 1, 16, 16, generator=torch.Generator().manual_seed(0)).double()
+    images.requires_grad_()
+    weight = dict(net.named_parameters())["first.first.parametrizations.weight.original"]
+
+    def penalty():
+        return r1_penalty(net(images), images, 0.1)
+
+    (gradient,) = torch.autograd.grad(penalty(), weight)
+    direction = torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)).double()
+    values = []
+    for step in (1e-6, -1e-6):
+        with torch.no_grad():
+            weight.add_(step * direction)
+        values.append(float(penalty().detach()))
+        with torch.no_grad():
+            weight.sub_(step * direction)
+    slope = (values[0] - values[1]) / 2e-6
+    assert slope == pytest.approx(float((gradient * direction).sum()), rel=1e-4) and slope != 0
+
+
+def test_r1_adds_its_gradient_to_the_hinge_loss_of_real_images_only():
+    # D(x) = w x with |w x| < 1, so the gradient of the hinge loss is mean(fake) - mean(real)
+    recipe, w = recipe_with(r1=0.6), 0.25
+    images, D = torch.linspace(-1, 1, 4).view(4, 1, 1, 1), LinearNet(1, w)
+    fake = torch.full((4, 1, 1, 1), 0.5)
+    report = train_adversarially(
+        images,
+        lambda: TrainingPair(lambda z: fake, score_function(D)),
+        D,
+        torch.optim.SGD(D.parameters(), 0.1),
+        recipe,
+        RandomStreams.from_seed(1, "test"),
+        1,
+    )
+    gradient = 0.5 - 0.0 + 0.6 * w
+    assert float(D.weight.detach()) == pytest.approx(w - 0.1 * gradient)
+    assert report.losses["d_loss"] == pytest.approx(2 + w * 0.5)  # without the penalty
+
+
+def test_augmentations_change_real_and_generated_images_in_the_steps_of_both_networks(monkeypatch):
+    augmented = []
+
+    def record(images, names, rng):
+        augmented.append((len(images), tuple(names)))
+        return images
+
+    monkeypatch.setattr("moonas.problems.eagan.training.diff_augment", record)
+    train(recipe_with(augment=("color",)), n=4)
+    # real and generated images of the discriminator step, then those of the generator step
+    assert augmented == [(4, ("color",)), (4, ("color",)), (6, ("color",))]
+
+
+def test_generators_receive_gradients_through_augmented_images():
+    plain, _, _, _ = train(RECIPE, n=4)
+    augmented, _, report, _ = train(recipe_with(augment=("color", "translation", "cutout"), r1=1.0))
+    assert not report.skipped and not torch.equal(plain.weight, augmented.weight)
+    assert not torch.equal(augmented.weight, torch.full((3,), 0.5))
