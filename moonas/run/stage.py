@@ -148,7 +148,8 @@ class EpochTraining(TrainingStage):
     - ``phase``, the name of the training in progress bars;
     - ``n_epochs``, the number of epochs;
     - ``start(seed)``, which returns a :class:`Trainer`;
-    - ``line(epoch, metrics)``, which returns a line for the log, called after every tenth epoch;
+    - ``line(epoch, metrics)``, which returns a line for the log, called after every tenth epoch
+      unless :meth:`log_epoch` is overridden;
     - ``result(trainer, scores)``, which returns the result of ``run``.
     """
 
@@ -171,6 +172,16 @@ class EpochTraining(TrainingStage):
             metrics: dict that ``trainer.train`` returned.
         """
         raise NotImplementedError
+
+    def log_epoch(self, epoch: int, metrics: dict[str, Any]) -> None:
+        """Log the metrics of an epoch; by default, of every tenth epoch.
+
+        Args:
+            epoch: index of the epoch, starting at 0.
+            metrics: dict that ``trainer.train`` returned.
+        """
+        if epoch % 10 == 9:
+            self.log(self.line(epoch, metrics))
 
     def result(self, trainer: Any, scores: dict[str, Any]) -> Any:
         """Return the result of :meth:`run`.
@@ -196,8 +207,7 @@ class EpochTraining(TrainingStage):
             self.report_progress(self.phase, epoch, self.n_epochs, "epochs")
             train = partial(trainer.train, epoch)
             metrics = self.recorded("train", {"epoch": epoch}, train, trainer, saves=True)
-            if epoch % 10 == 9:
-                self.log(self.line(epoch, metrics))
+            self.log_epoch(epoch, metrics)
         self.report_progress(self.phase, self.n_epochs, self.n_epochs, "epochs")
         scores = self.recorded("final test", {}, trainer.evaluate, trainer)
         if self.journal is not None:

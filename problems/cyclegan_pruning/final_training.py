@@ -101,6 +101,10 @@ class FineTuning(CycleStage):
         """Return the training and validation images of a domain in one tensor."""
         return torch.cat([domain.train, domain.validation])
 
+    def held_out_images(self, domain: Domain) -> torch.Tensor:
+        """Return the test images."""
+        return domain.test
+
     def start(self, seed: int) -> StageTraining:
         """Return a trainer whose evaluation compares compressed and original generators."""
         return _FineTuningTraining(self, seed)
