@@ -35,7 +35,13 @@ def build(from_run: str | Path | None = None, **options: Any) -> FineTuning:
         return FineTuning(FineTuningSettings(**options))
     search_settings = read_run(from_run)[0]["settings"]
     recorded = recorded_options(FineTuningSettings, search_settings, without=["weights"])
-    return FineTuning(FineTuningSettings(**recorded | {"weights": str(from_run)} | options))
+    settings = FineTuningSettings(**recorded | {"weights": str(from_run)} | options)
+    compressed = Path(from_run) / COMPRESSED_FILE
+    if settings.image_size is None and compressed.exists():
+        side = read_gan(compressed).about["side"]
+        if side != settings.side:  # images of an earlier version had 256 pixels by default
+            settings = replace(settings, image_size=side)
+    return FineTuning(settings)
 
 
 def build_network(about: dict[str, Any]) -> nn.Module:
@@ -60,8 +66,7 @@ class FineTuning(CycleStage):
         settings: settings of the stage.
 
     Raises:
-        ValueError: the folder does not contain the files of a finished search, or ``image_size``
-            differs from the image size of the search.
+        ValueError: the folder does not contain the files of a finished search.
     """
 
     description = "fine-tuning compressed generators"
@@ -85,11 +90,6 @@ class FineTuning(CycleStage):
         self.original = original.gan
         shape: dict[str, Any] = original.gan.shape
         super().__init__(replace(settings, **shape))
-        if compressed.about["side"] != self.info.side:
-            raise ValueError(
-                f"image_size={self.info.side} is invalid: expected {compressed.about['side']}, the "
-                "image size of the search that compressed these generators."
-            )
         self.inputs = {name: sha256(path) for name, path in paths.items()}
 
     def initial_gan(self, seed: int) -> CycleGAN:

@@ -226,9 +226,9 @@ class Pretraining(CycleStage):
 def training_warnings(metrics: Sequence[dict[str, Any]]) -> dict[str, str]:
     """Return what is wrong with a training from scratch, as "d" or "cycle" -> sentences.
 
-    There is a warning if, in the mean of the last ``RECENT_EPOCHS`` epochs, the discriminators
-    tell apart less than ``CHANCE`` percent of the held-out images, or the cycle loss is not below the
-    cycle loss of the first epoch by the share ``LEAST_FALL``.
+    The metrics are averaged over the last ``RECENT_EPOCHS`` epochs. There is a warning if the
+    accuracy of the discriminators is below ``CHANCE``, or if the cycle loss is not below that of
+    the first epoch by the share ``LEAST_FALL``.
 
     Args:
         metrics: metrics of each epoch so far, see :meth:`StageTraining.train`.

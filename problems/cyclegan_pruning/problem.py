@@ -15,7 +15,6 @@ from pymoo.core.repair import Repair
 from torch import nn
 
 from moonas.algorithms import Coevolution
-from moonas.files import sha256
 from moonas.nets.devices import resolve_device
 from moonas.operators import BitSampling, SameRow, SegmentCrossover, SegmentFlip
 from moonas.problem import ADVICE, ArchitectureProblem, Column
@@ -38,7 +37,13 @@ from .quality import Quality, check_quality
 from .settings import PruningSettings
 from .space import Architecture, Space
 from .training import CycleGAN
-from .weights_file import COMPRESSED_FILE, ORIGINAL_FILE, read_original, write_gan
+from .weights_file import (
+    COMPRESSED_FILE,
+    ORIGINAL_FILE,
+    read_original,
+    weights_checksum,
+    write_gan,
+)
 
 if TYPE_CHECKING:
     from moonas.nets.parts import Part
@@ -120,7 +125,7 @@ class CycleGANPruning(ArchitectureProblem):
         resolve_device(settings.device)
         if settings.weights is not None:
             read_original(settings.weights, settings, self.info)  # fails early
-            self.inputs = {"weights": sha256(settings.weights)}
+            self.inputs = {"weights": weights_checksum(settings.weights)}
         check_quality(settings)
         self.n_patches = networks.n_patches(settings.d_width, settings.d_layers, self.info.side)
         with torch.device("meta"):

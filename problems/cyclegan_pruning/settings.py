@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from moonas.settings import RunSettings, SearchSettings, check_objectives, names_of, require, setting
+from moonas.settings import (
+    RunSettings,
+    SearchSettings,
+    check_objectives,
+    names_of,
+    require,
+    setting,
+)
 
 from .folders import LARGEST_SIDE, typical_side
 
@@ -270,7 +277,8 @@ class PruningSettings(CycleSettings, SearchSettings):
     )
     weights: str | None = setting(
         None,
-        "file of a trained CycleGAN (cyclegan.pt); none: train a CycleGAN first",
+        "file of a trained CycleGAN (cyclegan.pt), or a folder with the four latest_net_*.pth of "
+        "CycleGAN's own code; none: train a CycleGAN first",
         free=True,  # a checksum of the file is recorded
     )
     from_run: str | None = setting(

@@ -300,15 +300,13 @@ def _discriminator_loss(
     return loss
 
 
-def discriminator_accuracy(
-    gan: CycleGAN, images: Mapping[str, torch.Tensor], batch: int
-) -> float:
+def discriminator_accuracy(gan: CycleGAN, images: Mapping[str, torch.Tensor], batch: int) -> float:
     """Return how often the discriminators tell real from translated images, in percent.
 
     This is the share of all pairs of a real and a translated image in which the real image has the
     higher mean score over all patches (the area under the ROC curve; pairs with equal scores count
-    half), averaged over both discriminators. 50 % is chance. Unlike the share of images on the right
-    side of a threshold, it does not change if all scores rise or fall.
+    half), averaged over both discriminators. 50 % is chance. Unlike the share of images on the
+    right side of a threshold, it does not change if all scores rise or fall.
 
     Args:
         gan: the CycleGAN.
