@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from torch import nn
@@ -54,9 +54,9 @@ def select_by_norm(gan: CycleGAN, groups: Sequence[Group], share: float) -> Arch
         share: share of its filters that each mask keeps, but at least one filter.
     """
 
-    def masks(generator: nn.Module) -> tuple[str, ...]:
+    def norms(generator: nn.Module) -> list[np.ndarray]:
         layers = dict(generator.named_modules())
-        mask_strings = []
+        norms_of_masks = []
         for group in groups:
             if group.fixed:
                 continue
@@ -67,9 +67,24 @@ def select_by_norm(gan: CycleGAN, groups: Sequence[Group], share: float) -> Arch
                 axis = channel_axis(layer, out=True)
                 weight = layer.weight.detach().movedim(axis, 0).flatten(1)
                 norms += weight.abs().mean(1).cpu().double().numpy()
-            n_kept = max(1, round(share * group.size))
-            kept = set(np.argsort(-norms, kind="stable")[:n_kept].tolist())
-            mask_strings.append("".join("1" if i in kept else "0" for i in range(group.size)))
-        return tuple(mask_strings)
+            norms_of_masks.append(norms)
+        return norms_of_masks
 
-    return Architecture(masks(gan.generators["a"]), masks(gan.generators["b"]))
+    return keep_largest({k: norms(gan.generators[k]) for k in "ab"}, share)
+
+
+def keep_largest(values: Mapping[str, Sequence[np.ndarray]], share: float) -> Architecture:
+    """Return the architecture that keeps the filters with the largest values in each mask.
+
+    Args:
+        values: source domain of a generator, "a" or "b" -> one array per mask with a value per
+            filter, such as its importance; of equal values, the first counts as larger.
+        share: share of its filters that each mask keeps, but at least one filter.
+    """
+
+    def mask(numbers: np.ndarray) -> str:
+        n_kept = max(1, round(share * len(numbers)))
+        kept = set(np.argsort(-numbers, kind="stable")[:n_kept].tolist())
+        return "".join("1" if i in kept else "0" for i in range(len(numbers)))
+
+    return Architecture(*(tuple(mask(np.asarray(v)) for v in values[k]) for k in "ab"))
