@@ -24,6 +24,17 @@ IMAGES_PER_ROW = 10
 LABEL_WIDTH = 1.3  # inches, left of the images
 DIRECTIONS = {"a": "A to B", "b": "B to A"}
 MIB = 2**20  # number of bytes
+SCORES = {  # name of a score -> its title and unit
+    "accuracy": ("digits recognized", " %"),
+    "recognized": ("recognized as the target domain", " %"),
+    "fid": ("FID", ""),
+    "kid": ("KID", ""),
+    "pixel_accuracy": ("pixel accuracy", " %"),
+    "class_accuracy": ("class accuracy", " %"),
+    "mean_iou": ("mean IoU", " %"),
+    "cycle_error": ("error after translation back (L1)", " %"),
+    "cycle_psnr": ("PSNR after translation back", " dB"),
+}
 
 
 def draw_translations(
@@ -128,21 +139,29 @@ def _size_row(name: str, sizes: Mapping[str, float], ratios: Mapping[str, str]) 
 
 
 def score_lines(scores: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Format the scores of generators as one line of text per direction of translation.
+    """Format the scores of generators as lines of text, one per direction and score.
 
     Args:
         scores: dict from the name of each pair of generators to its scores, which
-            :meth:`.Quality.evaluate` returned, in the order in which they are printed.
+            :meth:`.Quality.evaluate` returned, in the order in which they are printed. A pair
+            without a score is left out of the line of that score.
     """
     lines = []
-    columns = dict.fromkeys(key[:-2] for values in scores.values() for key in values)
     for k, direction in DIRECTIONS.items():
-        parts = []
-        for column in columns:
-            key, unit = f"{column}_{k}", "" if column == "fid" else " %"
-            if all(key in values for values in scores.values()):
-                values = ", ".join(f"{name} {v[key]:.2f}{unit}" for name, v in scores.items())
-                parts.append(f"{column.replace('_', ' ')} {values}")
-        if parts:
-            lines.append(f"{direction}: {'; '.join(parts)}.")
+        for column, (title, unit) in SCORES.items():
+            values = [
+                f"{name} {_format_score(column, v, k)}{unit}"
+                for name, v in scores.items()
+                if f"{column}_{k}" in v
+            ]
+            if values:
+                lines.append(f"{direction}, {title}: {', '.join(values)}")
     return lines
+
+
+def _format_score(column: str, values: Mapping[str, float], k: str) -> str:
+    """Format a score of one direction, with its standard deviation if that is known."""
+    value, std = values[f"{column}_{k}"], values.get(f"{column}_std_{k}")
+    if column != "kid":
+        return f"{value:.2f}"
+    return f"{value:.3g}" if std is None else f"{value:.3g} (sd {std:.2g})"

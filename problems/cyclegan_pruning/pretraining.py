@@ -124,7 +124,9 @@ class StageTraining(Training):
         self.stage, self.settings = stage, stage.settings
         self.seconds_per_step: float | None = None  # measured before the first computed epoch
         data = load_data(stage.settings, stage.info)
-        self.quality = stage.quality = Quality(stage.settings, stage.info, data, stage.device)
+        self.quality = stage.quality = Quality(
+            stage.settings, stage.info, data, stage.device, stage.callbacks
+        )
         images = {k: stage.training_images(domain).to(stage.device) for k, domain in data.items()}
         self.held_out = {
             k: center_crop(stage.held_out_images(domain)[:N_HELD_OUT], stage.info.side).to(
@@ -220,7 +222,8 @@ class Pretraining(CycleStage):
         """
         write_gan(folder / ORIGINAL_FILE, result.gan, self.settings, self.info)
         draw_translations(self.quality, result.gan.generators, None, folder / "translations.png")
-        return score_lines({"original": result.scores})
+        lines = score_lines({"CycleGAN": result.scores})
+        return [*lines, self.quality.describe_features()]
 
 
 def training_warnings(metrics: Sequence[dict[str, Any]]) -> dict[str, str]:

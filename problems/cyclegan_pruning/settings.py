@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from moonas.metrics.feature_spec import parse_features
 from moonas.settings import (
     RunSettings,
     SearchSettings,
@@ -142,8 +143,18 @@ class CycleSettings(RunSettings):
         "FCN-scores of test images with label maps",
         free=True,  # no column of a search depends on this setting
     )
+    features: str = setting(
+        "classifier",
+        "network that computes FID and KID: classifier (of digits, or of the two domains of a "
+        "folder), inception, torchvision:NAME[=FILE], timm:NAME[=FILE], package.module:function, "
+        "file.py:function, or a file (TorchScript, or a model.pt of a classifier)",
+        free=True,
+    )
     inception_weights: str | None = setting(
-        None, "file with the Inception weights of pytorch-fid, for FID on a folder", free=True
+        None,
+        "file with the Inception weights of pytorch-fid; with it, the features on a folder are "
+        "those of inception by default",
+        free=True,
     )
     score_batch: int = setting(BY_SIZE, "batch size of evaluation", least=1)
 
@@ -164,6 +175,7 @@ class CycleSettings(RunSettings):
         require(multiple, self, "image_size", "a multiple of 4")
         allowed = self.data != "digits" or self.segmentation is None
         require(allowed, self, "segmentation", "none for digits, which have no label maps")
+        parse_features(self.features)
         exists = self.inception_weights is None or Path(self.inception_weights).is_file()
         require(exists, self, "inception_weights", "none, or an existing file")
 

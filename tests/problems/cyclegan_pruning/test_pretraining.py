@@ -32,8 +32,10 @@ def test_a_stage_trains_for_all_epochs_and_writes_the_weights(domains, tmp_path)
     stage = pretraining.build(**SMALL | dict(data=domains, epochs=1, decay_epochs=2))
     assert stage.n_epochs == 3
     trained = stage.run(1)
-    assert trained.scores == {}  # the images have neither classes nor label maps
-    assert stage.report(trained, tmp_path) == []
+    names = {"kid", "kid_std", "recognized", "cycle_error", "cycle_psnr"}
+    assert set(trained.scores) == {f"{name}_{k}" for name in names for k in "ab"}
+    lines = stage.report(trained, tmp_path)
+    assert len(lines) == 9 and lines[-1].startswith("Feature network: classifier of the domains")
     assert {path.name for path in tmp_path.iterdir()} == {"cyclegan.pt", "translations.png"}
 
 
