@@ -12,6 +12,7 @@ from .quality import Generators, Quality
 from .settings import CycleSettings
 
 TRANSLATIONS_FILE, COMPARISON_FILE = "translations.png", "comparison.json"
+FILTERS_FILE = "filters.png"
 
 
 def compare(

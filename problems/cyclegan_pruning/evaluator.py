@@ -21,6 +21,7 @@ from .data import load_data
 from .domains import Domain, center_crop
 from .masks import compress
 from .space import Architecture
+from .timing import search_time
 from .training import (
     ADVICE,
     TARGET,
@@ -112,6 +113,7 @@ class PruningEvaluator(Evaluator):
         s = self.settings
         if self.load_original is not None:
             self._set_original(self.load_original().to(self.device))
+            self._log_expected_time()
             return {"steps": 0}
         gan = new_gan(self.seed, self.device, **s.network_shape)
         side = self.problem.info.side
@@ -127,7 +129,14 @@ class PruningEvaluator(Evaluator):
         on_progress(n_epochs, n_epochs, "epochs")
         require_a_step(TrainingReport({}, steps, skipped), advice=ADVICE)
         self._set_original(gan)
+        self._log_expected_time()
         return {"steps": steps}
+
+    def _log_expected_time(self) -> None:
+        """Log how long a search with algorithm 1 takes, estimated from a few steps."""
+        s = self.settings
+        if self.problem.journal is not None and s.tune_steps:
+            self.problem.log(search_time(self, 2 * s.population * s.generations))
 
     def _set_original(self, gan: CycleGAN) -> None:
         """Set the CycleGAN to compress and compute its outputs for the validation set."""

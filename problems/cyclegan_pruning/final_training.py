@@ -13,8 +13,9 @@ from moonas.files import sha256
 from moonas.run.journal import read_run
 from moonas.settings import recorded_options
 
-from .comparison import compare, comparison_lines, write_comparison
+from .comparison import FILTERS_FILE, compare, comparison_lines, write_comparison
 from .domains import Domain
+from .drawing import draw_filters
 from .masks import compress, filter_groups
 from .pretraining import CycleStage, StageTraining, Trained
 from .settings import FineTuningSettings
@@ -110,7 +111,7 @@ class FineTuning(CycleStage):
         return _FineTuningTraining(self, seed)
 
     def report(self, result: Trained, folder: Path) -> list[str]:
-        """Write a model file per generator, comparison.json and translations.png.
+        """Write a model file per generator, comparison.json, translations.png and filters.png.
 
         Returns:
             The lines to print.
@@ -119,6 +120,9 @@ class FineTuning(CycleStage):
         write_models(folder, result.gan, about)
         originals, compressed = self.original.generators, result.gan.generators
         write_comparison(result.scores, self.quality, originals, compressed, folder)
+        groups = filter_groups(originals["a"], self.encoding)
+        path = folder / FILTERS_FILE
+        draw_filters(self.original, result.gan, self.architecture, groups, path)
         return comparison_lines(result.scores)
 
 

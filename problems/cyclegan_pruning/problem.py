@@ -25,12 +25,14 @@ from . import networks
 from .channels import ChannelCosts
 from .comparison import (
     COMPARISON_FILE,
+    FILTERS_FILE,
     TRANSLATIONS_FILE,
     compare,
     comparison_lines,
     write_comparison,
 )
 from .data import describe
+from .drawing import draw_filters
 from .evaluator import PruningEvaluator
 from .masks import IMAGE_CHANNELS, compress, filter_groups
 from .quality import Quality, check_quality
@@ -40,6 +42,7 @@ from .training import CycleGAN
 from .weights_file import (
     COMPRESSED_FILE,
     ORIGINAL_FILE,
+    read_gan,
     read_original,
     weights_checksum,
     write_gan,
@@ -283,7 +286,7 @@ class CycleGANPruning(ArchitectureProblem):
 
         def picked_gan() -> tuple[Quality, CycleGAN, CycleGAN]:
             compressed = evaluator.compress(row.architecture)
-            quality = Quality(s, self.info, evaluator.load(), evaluator.device)
+            quality = Quality(s, self.info, evaluator.load(), evaluator.device, self.callbacks)
             return quality, evaluator.require_original(), compressed
 
         def final_test() -> dict[str, Any]:
@@ -304,6 +307,9 @@ class CycleGANPruning(ArchitectureProblem):
             write_comparison(
                 comparison, quality, original.generators, compressed.generators, folder
             )
+        if not (folder / FILTERS_FILE).exists():  # a finished run of an earlier version lacks it
+            gans = [read_gan(path).gan for path in files[:2]]
+            draw_filters(*gans, row.architecture, self.groups, folder / FILTERS_FILE)
         return comparison_lines(comparison)
 
 

@@ -96,7 +96,6 @@ def test_the_paper_presets_equal_the_settings_in_the_paper():
         (dict(data="digits", segmentation="a:b"), "no label maps"),
         (dict(d_layers=5, weights=None), "d_layers=5 is invalid: images of 8x8 pixels"),
         (dict(width=4), r"expected width=4, got width=2"),
-        (dict(image_size=12), r"expected image_size=12, got image_size=8"),
         (dict(weights="nowhere.pt"), "nowhere.pt is missing"),
         (dict(inception_weights="nowhere.pt"), "none, or an existing file"),
         (dict(from_run="nowhere"), "none, because from_run already provides the weights"),
@@ -149,9 +148,10 @@ def test_the_command_line_searches_and_fine_tunes(reduced_digits, tmp_path, caps
     search += words(PRUNING | dict(tune_steps=1), "cyclegan-pruning")
     assert main(search) == 0
     printed = capsys.readouterr().out
-    assert "A to B, original" in printed and "accuracy original" in printed
+    assert "A to B, original" in printed and "digits recognized: original" in printed
     folder = out / "cyclegan-pruning"
     written = {"compressed.pt", "cyclegan.pt", "translations.png", "comparison.json"}
+    written |= {"filters.png"}
     assert written <= set(contents(folder))
     comparison = json.loads((folder / "comparison.json").read_text())
     compressed = read_gan(folder / "compressed.pt")
@@ -169,7 +169,7 @@ def test_the_command_line_searches_and_fine_tunes(reduced_digits, tmp_path, caps
     folder = out / "cyclegan-pruning"
     assert main(search) == 0
     printed = capsys.readouterr().out
-    assert "This run is complete" in printed and "accuracy original" in printed
+    assert "This run is complete" in printed and "digits recognized: original" in printed
     assert contents(folder) == before
     (folder / "compressed.pt").unlink()
     assert main(search) == 0
