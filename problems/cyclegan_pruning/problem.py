@@ -148,6 +148,8 @@ class CycleGANPruning(ArchitectureProblem):
                 size(f"size_{k}", in_table=False),
                 Column(f"fitness_{k}", equation, worst=max_fitness, bounds=bounds, in_table=False),
             ]
+        # token of a run, and the importance of filters in this run
+        self._importance: tuple[str | None, dict[str, Any]] = (None, {})
         super().__init__(settings, columns=columns, genes=bit_genes(2 * self.space.n_bits))
 
     def count(self, candidates: Candidates) -> np.ndarray:
@@ -214,7 +216,10 @@ class CycleGANPruning(ArchitectureProblem):
             values = compute()
         else:
             with session.run_of(algorithm):
-                values = session.recorded("importance", {}, compute, self.evaluator)
+                token, values = self._importance
+                if token != session.token:
+                    values = session.recorded("importance", {}, compute, self.evaluator)
+                    self._importance = session.token, values
         return np.asarray(values["importance"], float).reshape(2, self.space.n_bits)
 
     def check_rows(self, X: np.ndarray) -> np.ndarray:

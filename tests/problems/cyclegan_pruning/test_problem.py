@@ -162,7 +162,7 @@ def test_an_equally_good_filter_that_needs_fewer_weights_is_kept(make_problem):
     problem = make_problem()
     importance, noise = np.ones(problem.space.n_bits), np.zeros(problem.space.n_bits)
     total = problem.costs.total[0]
-    for size in (0.1, 0.3, 0.7, 1.0):
+    for size in (0.2, 0.4, 0.7, 1.0):
         bits = filters_of_size(problem, importance, noise, size)
         parts = problem.space.slices[: len(problem.space.sizes)]
         weights = problem.costs.count([bits[part] for part in parts])[0]
