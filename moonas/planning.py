@@ -161,7 +161,7 @@ def plan_search(
         ValueError: a name, an option or a value is invalid, or a folder contains a
             different run.
     """
-    from .run.journal import check_run
+    from .run.journal import check_run, earlier_options
 
     seed = _check_seed(seed)
     all_stages = registry.stages(task)
@@ -190,6 +190,7 @@ def plan_search(
         if stage is not None:
             stage_options = _starting_from_previous(all_stages, name, out, stage_options)
         folder = _folder_of(task, out, label)
+        stage_options = earlier_options(folder, classes[name], stage_options)
         planned = PlannedStage(name, name, folder, seed, _builder(name, stage_options))
         first_build = planned.build()  # raises an error if an option is invalid
         planned.stage = first_build

@@ -328,7 +328,12 @@ def load_stage(
         ValueError: the stage or preset is unknown, or the value of an option is invalid.
         TypeError: an option is unknown.
     """
-    stage = stage_module(name).build(**preset_options(settings_class(name), preset) | options)
+    options = preset_options(settings_class(name), preset) | options
+    if journal is not None:
+        from .run.journal import earlier_options
+
+        options = earlier_options(journal, settings_class(name), options)
+    stage = stage_module(name).build(**options)
     if journal is not None:
         attach_journal(stage, name, journal)
     return stage

@@ -35,6 +35,7 @@ def setting(
     most: float | None = None,
     above: float | None = None,
     free: bool = False,
+    before: Any = dataclasses.MISSING,
 ) -> Any:
     """Define a field of a Settings class.
 
@@ -47,10 +48,14 @@ def setting(
         above: number that the value must exceed.
         free: whether the field may have another value when a run is resumed, since it does not
             affect results.
+        before: value that runs of an earlier version used, which did not record this setting or had
+            this value as the default; by default, ``default``.
     """
     limits = {"least": least, "most": most, "above": above}
     limits = {name: value for name, value in limits.items() if value is not None}
     metadata = {"help": help, "choices": choices, "limits": limits, "free": free}
+    if before is not dataclasses.MISSING:
+        metadata["before"] = before
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -246,9 +251,33 @@ def to_json(settings: RunSettings) -> dict[str, Any]:
 
 
 def defaults_to_json(settings: RunSettings) -> dict[str, Any]:
-    """Return the default values of the settings, in the format of :func:`to_json`."""
+    """Return the values of settings that a run did not record, in the format of :func:`to_json`.
+
+    These are the values of earlier versions, and otherwise the default values.
+    """
     fields = [f for f in dataclasses.fields(settings) if f.default is not dataclasses.MISSING]
-    return _tuples_to_lists({f.name: f.default for f in fields})
+    return _tuples_to_lists({f.name: f.metadata.get("before", f.default) for f in fields})
+
+
+def earlier_defaults(
+    settings_class: type[RunSettings], recorded: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the defaults of the version that recorded a run, where they have changed since.
+
+    Args:
+        settings_class: Settings class of the stage.
+        recorded: settings of the run, as read from ``run.json``.
+
+    Returns:
+        Name -> value in the earlier version; empty unless a setting with such a value is missing in
+        ``recorded``, that is, unless an earlier version recorded the run.
+    """
+    values = {
+        field.name: field.metadata["before"]
+        for field in dataclasses.fields(settings_class)
+        if "before" in field.metadata
+    }
+    return values if set(values) - set(recorded) else {}
 
 
 def _tuples_to_lists(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import filelock
 
 from ..files import write_json
-from ..settings import RunSettings, defaults_to_json, free_names, to_json
+from ..settings import RunSettings, defaults_to_json, earlier_defaults, free_names, to_json
 from .records import (
     DamagedRun,
     Record,
@@ -437,6 +437,26 @@ def check_run(folder: str | Path, problem: str, settings: RunSettings, seed: int
     free = free_names(settings)
     names = [n for n, value in identity.items() if value is not None and n not in free]
     _require_equal(folder, recorded, identity, names)
+
+
+def earlier_options(
+    folder: str | Path, settings_class: type[RunSettings], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return options, completed by the defaults with which a run in a folder was started.
+
+    Args:
+        folder: run folder, which need not exist.
+        settings_class: Settings class of the stage.
+        options: given options of the stage.
+
+    Returns:
+        The options. If an earlier version recorded a run in the folder, options that are not given
+        and whose default has changed since have the earlier default. See
+        :func:`moonas.settings.earlier_defaults`.
+    """
+    head = _read_identity_file(Path(folder))
+    recorded = {} if head is None else earlier_defaults(settings_class, head["settings"])
+    return recorded | dict(options)
 
 
 def _require_equal(

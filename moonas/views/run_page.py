@@ -24,6 +24,7 @@ from ..run import front_file
 from ..run.folders import last_run
 from ..run.journal import read_run, read_times
 from ..run.numbers import format_duration, plural
+from ..settings import earlier_defaults
 from . import page
 from .drawing import ACCENT, QUIET, apply_style, create_figure, draw_graph
 from .front import front_table, label_axes, plot_front
@@ -75,7 +76,9 @@ def show(run: str | Path) -> Path:
     head, records = read_run(folder)
     entry = registry.entries().get(name)
     if isinstance(entry, registry.ProblemEntry):
-        problem = registry.stage_module(name).build(**head["settings"] | {"device": "cpu"})
+        recorded = head["settings"]
+        options = earlier_defaults(registry.settings_class(name), recorded) | recorded
+        problem = registry.stage_module(name).build(**options | {"device": "cpu"})
         sections = _search_sections(problem, folder, records)
     else:
         sections = [_images(folder)]

@@ -267,6 +267,7 @@ def channel_contributions(
     for i in range(inputs.shape[1]):
         x = inputs[:, i : i + 1]
         if isinstance(layer, nn.ConvTranspose2d):
+            assert not isinstance(layer.padding, str)  # torch's types allow names for it
             out = F.conv_transpose2d(
                 x, layer.weight[i : i + 1], None, layer.stride, layer.padding, layer.output_padding
             )

@@ -30,6 +30,7 @@ from .training import TARGET, CycleGAN, scale_pixels
 Importance = dict[str, list[np.ndarray]]
 
 
+@torch.enable_grad()
 def filter_importance(
     gan: CycleGAN,
     images: Mapping[str, torch.Tensor],

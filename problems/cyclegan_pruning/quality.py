@@ -191,7 +191,7 @@ class Quality:
             Scores by name and source domain, such as ``accuracy_a``. There are no scores for a
             generator that returns non-finite pixels.
         """
-        scores = {}
+        scores: dict[str, float] = {}
         with repeatable(self.settings.threads):
             for k, domain in self.data.items():
                 translated = self.translate(generators[k].eval(), domain.test)

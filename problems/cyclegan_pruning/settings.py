@@ -20,7 +20,7 @@ from .folders import LARGEST_SIDE, typical_side
 
 ENCODINGS = ("filters", "released")
 OBJECTIVES = (
-    *("loss", "size", "fitness", "params", "macs"),
+    *("loss", "size", "fitness", "params", "macs", "cycle"),
     *("loss_a", "loss_b", "size_a", "size_b", "fitness_a", "fitness_b"),
 )
 DIGITS_SIDE = 16  # default side length of digits, in pixels
@@ -79,6 +79,18 @@ _CYCLEGAN = dict(
     batch=1,
     learning_rate=2e-4,
     score_batch=1,
+)
+
+
+# Values with which the search follows algorithm 1 of the paper to the letter.
+_ALGORITHM_1: dict[str, Any] = dict(
+    operators="segments",
+    replacement="children",
+    update="simultaneous",
+    first_partner="original",
+    initial="random",
+    archive=False,
+    scale_loss=False,
 )
 
 
@@ -231,13 +243,22 @@ class PruningSettings(CycleSettings, SearchSettings):
             pretrain_epochs=200,
         ),
     }
+    PRESETS["algorithm-1"] = PRESETS["paper"] | _ALGORITHM_1
 
     objectives: tuple[str, ...] = setting(
         ("loss", "size"), f"columns to minimize; one or more of {', '.join(OBJECTIVES)}"
     )
     population: int = setting(16, "candidates per generator (K)", least=2)
     generations: int = setting(16, "number of iterations (T + 1)", least=1)
-    gamma: float = setting(0.5, "weight of the loss in the fitness (eqs. 8, 11 and 13)", above=0)
+    gamma: float = setting(
+        10.0, "weight of the loss in the fitness (eqs. 8, 11 and 13)", above=0, before=0.5
+    )
+    scale_loss: bool = setting(
+        True,
+        "divide losses by the largest loss, 1 + lambda, in the fitness, so that they are in [0, 1] "
+        "like sizes",
+        before=False,
+    )
     cycle_weight: float = setting(
         10.0,
         "weight lambda of the cycle loss in the loss of a candidate (squared l2, eq. 6)",
@@ -261,11 +282,64 @@ class PruningSettings(CycleSettings, SearchSettings):
         ENCODINGS,
     )
     density: float = setting(0.5, "initial probability that a filter is kept", above=0, most=1)
-    copy: float = setting(0.2, "probability that a child is a copy of its parent", least=0, most=1)
+    initial: str = setting(
+        "importance",
+        "initial masks: with filters that are important for the loss, for generators of different "
+        "sizes (importance), or independent bits (random)",
+        ("importance", "random"),
+        before="random",
+    )
+    random_share: float = setting(
+        0.25,
+        "share of random masks if initial is importance",
+        least=0,
+        most=1,
+    )
+    operators: str = setting(
+        "scaled",
+        "crossover and mutation: uniform crossover, and flips or swaps of single bits (scaled), or "
+        "exchanges and flips of segments, as in the released code (segments)",
+        ("scaled", "segments"),
+        before="segments",
+    )
+    replacement: str = setting(
+        "best",
+        "which individuals survive: the best of parents and children (best), or the children and "
+        "the best parent (children, as in algorithm 1)",
+        ("best", "children"),
+        before="children",
+    )
+    update: str = setting(
+        "alternating",
+        "whether the second population is evaluated with the best individual of the first from the "
+        "same iteration (alternating, section 3.2) or from the previous one (simultaneous, "
+        "algorithm 1)",
+        ("alternating", "simultaneous"),
+        before="simultaneous",
+    )
+    first_partner: str = setting(
+        "first",
+        "partner in the first iteration: the first individual of the other population (first) or "
+        "the uncompressed generator (original)",
+        ("first", "original"),
+        before="original",
+    )
+    archive: bool = setting(
+        True,
+        "whether the front contains the best pairs of the whole run instead of those of the last "
+        "iteration",
+        before=False,
+    )
+    copy: float = setting(
+        0.2,
+        "probability that a child is a copy of its parent (operators=segments)",
+        least=0,
+        most=1,
+    )
     crossover: float = setting(
         0.7,
-        "probability that two parents exchange a segment; with the remaining probability, a "
-        "segment of a parent is flipped",
+        "probability of crossover of two parents; with operators=segments, the remaining children "
+        "are mutants",
         least=0,
     )
     separate: bool = setting(
