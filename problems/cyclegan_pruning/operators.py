@@ -43,7 +43,8 @@ class ImportanceSampling(Sampling):
     that a generator keeps is the square of its density. Each generator keeps the filters with the
     largest ratios of importance to the weights that the filter adds (see :func:`filters_of_size`).
     Normally distributed noise on the logarithm of the ratio makes rows differ. A share of the rows
-    has random bits instead, with the same densities. The first row has density d and no noise.
+    has random bits instead, with the same densities. The first row has density d and no noise;
+    it is random only if all rows are.
 
     Args:
         density: median density d.
@@ -80,7 +81,7 @@ class ImportanceSampling(Sampling):
                     for noise_of_row, density in zip(noise, densities, strict=True)
                 ]
             )
-            n_random = min(n - 1, round(self.random_share * n))
+            n_random = n if self.random_share == 1 else min(n - 1, round(self.random_share * n))
             for i in range(n - n_random, n):
                 halves[k][i] = sample_bits(1, problem.space.n_bits, densities[i], rng)[0]
         return np.hstack([np.array(half) for half in halves])
