@@ -1,10 +1,13 @@
 """Cooperative coevolution of two populations (Shu et al., 2019).
 
-Each individual is evaluated together with the best individual of the other population.
+Each individual is evaluated together with the best individual of the other population. By default,
+the class searches as the paper's algorithm 1 does. Its options change the parts of algorithm 1 that
+make it a slow search for long rows of bits.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +15,11 @@ from numpy.typing import ArrayLike
 from pymoo.core.algorithm import Algorithm
 from pymoo.core.population import Population
 from pymoo.core.repair import NoRepair, Repair
+from pymoo.core.sampling import Sampling
 
+from ..operators.bits import cross_uniformly, mutate_bits
 from ..operators.segments import flip_segments, sample_bits, swap_segments
+from ..pareto import nondominated
 
 if TYPE_CHECKING:
     from ..problem import ArchitectureProblem
@@ -81,35 +87,108 @@ def breed(
     return np.array(children[:n])
 
 
+def breed_small_changes(
+    X: np.ndarray,
+    costs: ArrayLike,
+    n: int,
+    rng: np.random.Generator,
+    crossover: float,
+    masks: Sequence[slice] | None = None,
+    attempts: int = 20,
+) -> np.ndarray:
+    """Create n children of a population by operators whose changes do not grow with the row.
+
+    With probability ``crossover``, a child is created by uniform crossover of two parents,
+    otherwise it is a copy of one. Every child is then mutated by :func:`.mutate_bits`. A child that
+    equals an individual of the population or another child is mutated again.
+
+    Args:
+        X: (k, n_var) bits, the population.
+        costs: (k,) costs of the individuals, see :func:`selection_probabilities`.
+        n: number of children.
+        rng: ``numpy.random.Generator``.
+        crossover: probability of crossover, in [0, 1].
+        masks: positions of the masks in a row; by default, the whole row is one mask.
+        attempts: number of mutations after which a child may be a duplicate.
+
+    Returns:
+        (n, n_var) bool array.
+    """
+    masks = [slice(0, X.shape[1])] if masks is None else masks
+    X, probabilities = X.astype(bool), selection_probabilities(costs)
+    seen = {x.tobytes() for x in X}
+    children = []
+    for _ in range(n):
+        first, second = X[rng.choice(len(X), size=2, p=probabilities)]
+        child = first[None]
+        if rng.random() < crossover:
+            child = cross_uniformly(child, second[None], rng)[0]
+        for _ in range(attempts):
+            child = mutate_bits(child, masks, rng)
+            if child.tobytes() not in seen:
+                break
+        seen.add(child.tobytes())
+        children.append(child[0])
+    return np.array(children, dtype=bool).reshape(n, X.shape[1])
+
+
+OPERATORS = ("segments", "scaled")
+REPLACEMENTS = ("children", "best")
+UPDATES = ("simultaneous", "alternating")
+FIRST_PARTNERS = ("original", "first")
+
+
 class Coevolution(Algorithm):
     """Cooperative coevolution of two populations within one problem (algorithm 1).
 
     A row of the problem is the concatenation (p | q) of two bit strings, whose lengths are
     ``problem.species_bits``. In every iteration, each individual p of the first population is
-    joined with the best q of the previous iteration, and each q with the best p. The problem scores
-    these rows together and returns the columns ``fitness_a`` and ``fitness_b``: the reciprocals of
-    the fitness values of eqs. 11 and 13, lower is better. The best individual of each population
-    survives unchanged. In the first iteration (with ``separate``, in all iterations), the partner
-    consists of ones, which encode the network before compression.
+    joined with the best q, and each q with the best p. The problem scores these rows and returns
+    the columns ``fitness_a`` and ``fitness_b``: the reciprocals of the fitness values of eqs. 11
+    and 13, lower is better. The first row of each population is its best individual so far. An
+    iteration evaluates 2 ``pop_size`` rows, whatever the options.
 
-    In the text of the paper, the second population is evaluated with the best p of the same
-    iteration; in algorithm 1 of the paper, with the best p of the previous iteration. This class
-    follows algorithm 1. At the end of the run, the best p and the best q are evaluated together,
-    which takes one more evaluation.
+    With the default options, this is algorithm 1 of the paper, in which both populations are
+    evaluated with the best individuals of the previous iteration. At the end of the run, the best p
+    and the best q are evaluated together, which takes one more evaluation.
 
     Args:
         pop_size: number of individuals K in each population.
         density: probability that a bit of an initial individual is one.
-        copy: probability that a child is a copy of its parent.
+        copy: probability that a child is a copy of its parent, with ``operators="segments"``.
         crossover: probability that two children are created by crossover of two parents. The
             remaining children are mutants.
-        separate: whether each population evolves independently of the other.
+        separate: whether each population evolves independently of the other. The partner then
+            consists of ones in all iterations.
         repair: pymoo repair that is applied to joined rows.
+        operators: "segments" for :func:`breed`, as in the paper's released code, or "scaled" for
+            :func:`breed_small_changes`.
+        replacement: "children" if the children replace all parents but the best (algorithm 1), or
+            "best" if the best of parents and children survive. The costs of parents were computed
+            with an earlier partner. They are corrected by the change of the cost of the best
+            parent, which is evaluated again.
+        update: "simultaneous" (algorithm 1), or "alternating" if the second population is evaluated
+            with the best p of the same iteration, as in the text of the paper (section 3.2). The
+            best p and the best q of an iteration have then been evaluated together.
+        first_partner: partner in the first iteration: "original" for ones, which encode the network
+            before compression, or "first" for the first individual of the other population.
+        archive: whether the best rows of all iterations remain in the population that the algorithm
+            returns: the non-dominated rows and the row with the lowest sum of both costs (eq. 8).
+            Rows with the original network as partner are excluded.
+        sampling: pymoo sampling of joined rows that provides the initial individuals; by default,
+            bits are independent.
+        masks: positions of the masks of both species in their rows, for the mutation of
+            ``operators="scaled"``; by default, one mask for each species.
         kwargs: further arguments of pymoo's ``Algorithm``.
 
     Attributes:
         best: (n_var,) the best p and the best q so far, joined.
         pop_size: number of individuals in each population.
+        species: bits of both populations, two arrays with a row per individual.
+        costs: costs of both populations, two arrays.
+
+    Raises:
+        ValueError: an option is unknown.
     """
 
     def __init__(
@@ -121,13 +200,32 @@ class Coevolution(Algorithm):
         crossover: float = 0.7,
         separate: bool = False,
         repair: Repair | None = None,
+        operators: str = "segments",
+        replacement: str = "children",
+        update: str = "simultaneous",
+        first_partner: str = "original",
+        archive: bool = False,
+        sampling: Sampling | None = None,
+        masks: tuple[Sequence[slice], Sequence[slice]] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        for name, value, choices in (
+            ("operators", operators, OPERATORS),
+            ("replacement", replacement, REPLACEMENTS),
+            ("update", update, UPDATES),
+            ("first_partner", first_partner, FIRST_PARTNERS),
+        ):
+            if value not in choices:
+                raise ValueError(f"{name}={value!r} is unknown; choose from {list(choices)}.")
         self.pop_size, self.density = pop_size, density
         self.copy, self.crossover, self.separate = copy, crossover, separate
         self.repair = repair or NoRepair()
+        self.operators, self.replacement, self.update = operators, replacement, update
+        self.first_partner, self.keeps_archive = first_partner, archive
+        self.sampling, self.masks = sampling, masks
         self.best: np.ndarray | None = None
+        self.best_pairs = Population.empty()
 
     def _setup(self, problem: ArchitectureProblem, **kwargs: Any) -> None:
         if problem.species_bits is None:
@@ -152,53 +250,150 @@ class Coevolution(Algorithm):
         return p, q
 
     def _initialize_infill(self) -> Population:
-        p, q = (
-            sample_bits(self.pop_size, n, self.density, self.random_state)
-            for n in self.species_bits
-        )
-        return self._join_with_partners(p, q)
+        if self.sampling is None:
+            sampled = [
+                sample_bits(self.pop_size, n, self.density, self.random_state)
+                for n in self.species_bits
+            ]
+        else:
+            options = dict(algorithm=self, random_state=self.random_state)
+            rows = self.sampling.do(self.problem, self.pop_size, **options)
+            rows = self.repair(self.problem, rows, random_state=self.random_state)
+            sampled = list(self._split(rows.get("X").astype(bool)))
+        self.offspring = sampled
+        if self.first_partner == "first" and not self.separate:
+            self.best = np.concatenate([X[0] for X in sampled])
+        return self._first_rows()
 
     def _initialize_advance(self, infills: Population = None, **kwargs: Any) -> None:
         self._advance(infills)
 
     def _infill(self) -> Population:
         assert self.best is not None
-        children = []
+        self.offspring = []
         elites = self._split(self.best)
-        for X, costs, elite in zip(self.species, self.costs, elites, strict=True):
-            bred = breed(X, costs, self.pop_size - 1, self.random_state, self.copy, self.crossover)
-            children.append(np.vstack([elite, bred]))
-        return self._join_with_partners(*children)
+        for k, elite in enumerate(elites):
+            self.offspring.append(np.vstack([elite, self._breed(k)]))
+        return self._first_rows()
 
-    def _join_with_partners(self, P: np.ndarray, Q: np.ndarray) -> Population:
-        """Join each individual of both populations with its partner, and return these rows."""
+    def _breed(self, k: int) -> np.ndarray:
+        """Return the pop_size - 1 children of a population; k is 0 for P and 1 for Q."""
+        X, costs, n = self.species[k], self.costs[k], self.pop_size - 1
+        if self.operators == "segments":
+            return breed(X, costs, n, self.random_state, self.copy, self.crossover)
+        masks = None if self.masks is None else self.masks[k]
+        return breed_small_changes(X, costs, n, self.random_state, self.crossover, masks)
+
+    def _first_rows(self) -> Population:
+        """Return the rows to evaluate first: those of P or, if simultaneous, of P and Q."""
+        if self.update == "alternating":
+            return self._join_with_partners(P=self.offspring[0])
+        return self._join_with_partners(*self.offspring)
+
+    def _join_with_partners(
+        self, P: np.ndarray | None = None, Q: np.ndarray | None = None
+    ) -> Population:
+        """Join each individual with its partner, and return the rows of P, then those of Q."""
         q, p = self.partners
-        with_q = np.hstack([P, np.tile(q, (len(P), 1))])
-        with_p = np.hstack([np.tile(p, (len(Q), 1)), Q])
-        joined = Population.new(X=np.vstack([with_q, with_p]))
+        rows = []
+        if P is not None:
+            rows.append(np.hstack([P, np.tile(q, (len(P), 1))]))
+        if Q is not None:
+            rows.append(np.hstack([np.tile(p, (len(Q), 1)), Q]))
+        joined = Population.new(X=np.vstack(rows))
         return self.repair(self.problem, joined, random_state=self.random_state)
 
     def _advance(self, infills: Population = None, **kwargs: Any) -> None:
-        k = self.pop_size
-        P, Q = self._split(infills.get("X").astype(bool))
-        self.species = P[:k], Q[k:]
-        self.costs = (
-            infills[:k].get("fitness_a").astype(float),
-            infills[k:].get("fitness_b").astype(float),
-        )
-        self.best = np.concatenate(
-            [X[costs.argmin()] for X, costs in zip(self.species, self.costs, strict=True)]
-        )
-        self.pop = infills
+        first_iteration = not self.is_initialized
+        if first_iteration:
+            empty = [np.empty((0, n), bool) for n in self.species_bits]
+            self.species, self.costs = empty, [np.empty(0), np.empty(0)]
+        compressed = not self.separate and (not first_iteration or self.best is not None)
+        if self.update == "simultaneous":
+            k = self.pop_size
+            survivors = [self._survivors(0, infills[:k]), self._survivors(1, infills[k:])]
+            self._set_species(*survivors)
+            self._keep_best_pairs(infills, compressed)
+        else:
+            self._keep_best_pairs(infills, compressed)
+            self._set_species(p=self._survivors(0, infills))
+            rows = self._join_with_partners(Q=self.offspring[1])
+            rows.set("n_gen", self.n_iter)
+            self.evaluator.eval(self.problem, rows, algorithm=self)
+            # the best p is known, so these are pairs even in the first iteration
+            self._keep_best_pairs(rows, not self.separate)
+            self._set_species(q=self._survivors(1, rows))
+            infills = Population.merge(infills, rows)
+        self.pop = self._with_best_pairs(infills)
+
+    def _survivors(self, k: int, rows: Population) -> tuple[np.ndarray, np.ndarray]:
+        """Return the individuals and costs of a population after its children were evaluated.
+
+        Args:
+            k: 0 for P and 1 for Q.
+            rows: evaluated rows of the population; the first is the best individual so far, except
+                in the first iteration.
+        """
+        X = self._split(rows.get("X").astype(bool))[k]
+        costs = rows.get(("fitness_a", "fitness_b")[k]).astype(float)
+        if self.replacement == "children" or not len(self.costs[k]):
+            return X, costs
+        parents, parent_costs = self.species[k], self.costs[k]
+        best = int(parent_costs.argmin())
+        others = np.arange(len(parents)) != best
+        # The others were no better than the best parent, so corrected costs are positive as well.
+        corrected = parent_costs[others] + (costs[0] - parent_costs[best])
+        X, costs = np.vstack([X, parents[others]]), np.concatenate([costs, corrected])
+        kept = np.argsort(costs, kind="stable")[: self.pop_size]
+        return X[kept], costs[kept]
+
+    def _set_species(
+        self,
+        p: tuple[np.ndarray, np.ndarray] | None = None,
+        q: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> None:
+        """Set the individuals and costs of one or both populations, and the best individuals."""
+        partners = self.partners
+        halves = [partners[1], partners[0]]
+        for k, survivors in enumerate((p, q)):
+            if survivors is not None:
+                self.species[k], self.costs[k] = survivors
+                halves[k] = survivors[0][survivors[1].argmin()]
+            elif len(self.costs[k]):
+                halves[k] = self.species[k][self.costs[k].argmin()]
+        self.best = np.concatenate(halves)
+
+    def _keep_best_pairs(self, rows: Population, compressed: bool) -> None:
+        """Add rows to the archive, and drop all but the non-dominated rows and the best pair.
+
+        Args:
+            rows: evaluated rows.
+            compressed: whether the rows are pairs of two individuals.
+        """
+        if not (self.keeps_archive and compressed):
+            return
+        rows = Population.merge(self.best_pairs, rows)
+        rows = rows[np.unique(rows.get("X"), axis=0, return_index=True)[1]]
+        total = rows.get("fitness_a").astype(float) + rows.get("fitness_b").astype(float)
+        kept = np.union1d(nondominated(rows.get("F")), [total.argmin()])
+        self.best_pairs = rows[kept]
+
+    def _with_best_pairs(self, rows: Population) -> Population:
+        """Return rows together with the archived rows that are not among them."""
+        present = {x.tobytes() for x in rows.get("X")}
+        others = [row for row in self.best_pairs if row.X.tobytes() not in present]
+        return Population.merge(rows, Population.create(*others)) if others else rows
 
     def _finalize(self) -> None:
         """Evaluate the two best individuals as a pair, as in lines 13 and 14 of algorithm 1.
 
-        With ``separate`` no other row is a pair of evolved individuals, so the final population
-        contains this pair only.
+        With alternating updates, they have already been evaluated together. With ``separate``, no
+        other row is a pair of evolved individuals, so the final population contains this pair only.
         """
         assert self.best is not None
-        pair = Population.new(X=self.best[None])
-        self.evaluator.eval(self.problem, pair, algorithm=self)
-        self.pop = pair if self.separate else Population.merge(self.pop, pair)
+        if self.separate or self.update == "simultaneous":
+            pair = Population.new(X=self.best[None])
+            self.evaluator.eval(self.problem, pair, algorithm=self)
+            self._keep_best_pairs(pair, True)
+            self.pop = pair if self.separate else Population.merge(self.pop, pair)
         self._set_optimum()

@@ -38,7 +38,9 @@ class RandomMating(InfillCriterion):
         random_state: np.random.Generator | None = None,
         **kwargs: Any,
     ) -> Population:
-        sampled = self.sampling.do(problem, n_offsprings, random_state=random_state)
+        sampled = self.sampling.do(
+            problem, n_offsprings, random_state=random_state, algorithm=kwargs.get("algorithm")
+        )
         return Population.new(X=sampled.get("X"))
 
 
@@ -67,7 +69,9 @@ class UniqueSampling(Sampling):
         Raises:
             ValueError: if fewer than ``n_samples`` different architectures were found.
         """
-        sampled = self.mating.do(problem, Population(), n_samples, random_state=random_state)
+        sampled = self.mating.do(
+            problem, Population(), n_samples, random_state=random_state, **kwargs
+        )
         if len(sampled) < n_samples:
             raise ValueError(
                 f"population={n_samples} is too large: only {len(sampled)} different "

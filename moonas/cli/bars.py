@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 LINES_PER_PHASE = 10  # a line is printed after each tenth of a phase
 SECONDS_BETWEEN_LINES = 60  # minimum for a phase that runs repeatedly
+LONGEST_SILENCE = 600  # seconds; a phase whose tenths take longer prints further lines
 
 
 @contextmanager
@@ -86,6 +87,7 @@ class _PhasePass:
 class ProgressLines(RunCallback):
     """Print a line at the beginning of a phase, after each tenth of it, and at its end.
 
+    If a tenth takes longer than ten minutes, there is a line about every ten minutes.
     A phase that runs repeatedly, such as the training in each generation, prints at most one line
     per minute.
     """
@@ -105,7 +107,8 @@ class ProgressLines(RunCallback):
             share, share_before = (
                 LINES_PER_PHASE * n // max(current.total, 1) for n in (done, current.done)
             )
-            due = share > share_before or done == total
+            is_silent = now - current.print_time >= LONGEST_SILENCE
+            due = share > share_before or done == total or is_silent
             current.done = done
         if current.repeated:
             due = now - current.print_time >= SECONDS_BETWEEN_LINES

@@ -11,6 +11,7 @@ where X are the centered features of these images.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,7 +24,7 @@ class Moments:
     Args:
         mean: (d,) mean.
         covariance: (d, d) covariance, with divisor n - 1.
-        n: number of feature vectors.
+        n: number of feature vectors; 0 if it is unknown.
     """
 
     mean: np.ndarray
@@ -56,6 +57,47 @@ def moments(features: ArrayLike) -> Moments:
     centered = features - features.mean(axis=0)
     covariance = centered.T @ centered / (len(features) - 1)
     return Moments(features.mean(axis=0), covariance, len(features))
+
+
+def read_statistics(path: str | Path, n_features: int) -> Moments:
+    """Read the mean and the covariance of real images from a file.
+
+    Args:
+        path: NumPy archive (.npz) with ``mu``, (d,), and ``sigma``, (d, d), as written by
+            pytorch-fid and by the original implementation of FID (TTUR).
+        n_features: number of features d of the feature network.
+
+    Returns:
+        The moments; ``n`` is 0, because the file does not contain the number of images.
+
+    Raises:
+        ValueError: if the file is missing, is not such an archive, or its arrays have the wrong
+            shape, are not finite, or ``sigma`` is not symmetric.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            mean = np.asarray(arrays["mu"], np.float64)
+            covariance = np.asarray(arrays["sigma"], np.float64)
+    except FileNotFoundError:
+        raise ValueError(
+            f"real_statistics={str(path)!r} is invalid: the file is missing."
+        ) from None
+    except Exception as error:  # NumPy and zipfile raise many exceptions for other kinds of files
+        raise ValueError(
+            f"{path} does not contain statistics of images: expected an .npz file with mu and "
+            f"sigma ({type(error).__name__}: {error})."
+        ) from None
+    if mean.shape != (n_features,) or covariance.shape != (n_features, n_features):
+        raise ValueError(
+            f"{path} does not belong to this feature network: expected mu of shape ({n_features},) "
+            f"and sigma of shape ({n_features}, {n_features}), got {mean.shape} and "
+            f"{covariance.shape}."
+        )
+    if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
+        raise ValueError(f"{path} is invalid: expected finite numbers, got NaN or infinity.")
+    if not np.allclose(covariance, covariance.T, rtol=1e-5, atol=1e-8):
+        raise ValueError(f"{path} is invalid: sigma is not symmetric, so it is no covariance.")
+    return Moments(mean, covariance, 0)
 
 
 class FrechetDistance:

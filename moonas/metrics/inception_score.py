@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -17,7 +19,8 @@ def inception_score(log_probabilities: ArrayLike, splits: int = 1) -> tuple[floa
 
     Returns:
         Mean and standard deviation (with divisor ``splits``) of the scores of the parts. Each score
-        is in [1, n_classes].
+        is in [1, n_classes]. Both are NaN if n_classes is 0, which is the number of classes of a
+        feature network without logits.
 
     Raises:
         ValueError: if there are fewer than two images per part.
@@ -28,6 +31,8 @@ def inception_score(log_probabilities: ArrayLike, splits: int = 1) -> tuple[floa
             f"log_probabilities are invalid: expected shape (n, n_classes) with at least "
             f"{2 * splits} images for splits={splits}, got shape {logs.shape}."
         )
+    if logs.shape[1] == 0:
+        return math.nan, math.nan
     scores = []
     for part in np.array_split(logs, splits):
         p = np.exp(part)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..deprecation import renamed_names
+from .bits import BitMutation, UniformBitCrossover
 from .blocks import BlockCrossover
 from .categorical import CategoricalSampling, ResetGenes
 from .default import operators_for
@@ -13,6 +14,7 @@ from .ordered import PolynomialMutation
 from .segments import BitSampling, SegmentCrossover, SegmentFlip
 
 __all__ = [
+    "BitMutation",
     "BitSampling",
     "BlockCrossover",
     "CategoricalSampling",
@@ -28,6 +30,7 @@ __all__ = [
     "SameRow",
     "SegmentCrossover",
     "SegmentFlip",
+    "UniformBitCrossover",
     "operators_for",
 ]
 __getattr__ = renamed_names(

@@ -285,6 +285,14 @@ class SearchSession(Session):
         Returns:
             Name -> (n,) values of each column; ``failed`` is (n,) bool.
         """
+        self.prepare_outside_run()
+        return self._score_now(candidates)
+
+    def prepare_outside_run(self) -> None:
+        """Give the evaluator the weights for an evaluation that is not recorded.
+
+        See :meth:`score_outside_run`.
+        """
         journal = self.journal
         use_recorded = journal is not None and (self.in_run or journal.has_weights)
         if self.token is None:
@@ -294,7 +302,6 @@ class SearchSession(Session):
                 self.evaluator.warm_up()
         if journal is not None and use_recorded:
             journal.restore(self.evaluator)
-        return self._score_now(candidates)
 
     def _score_now(self, candidates: Candidates) -> Columns:
         """Return the columns of candidates; columns that are not cached are computed."""

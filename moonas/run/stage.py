@@ -152,7 +152,8 @@ class EpochTraining(TrainingStage):
     - ``phase``, the name of the training in progress bars;
     - ``n_epochs``, the number of epochs;
     - ``start(seed)``, which returns a :class:`Trainer`;
-    - ``line(epoch, metrics)``, which returns a line for the log, called after every tenth epoch;
+    - ``line(epoch, metrics)``, which returns a line for the log, called after every tenth epoch
+      unless :meth:`log_epoch` is overridden;
     - ``result(trainer, scores)``, which returns the result of ``run``.
 
     It may define ``checkpoint_minutes``, the number of minutes between two saved states; by
@@ -180,9 +181,15 @@ class EpochTraining(TrainingStage):
         """
         raise NotImplementedError
 
-    def is_logged(self, epoch: int, metrics: dict[str, Any]) -> bool:
-        """Return whether the log contains a line on an epoch; see :meth:`line`."""
-        return epoch % 10 == 9
+    def log_epoch(self, epoch: int, metrics: dict[str, Any]) -> None:
+        """Log the metrics of an epoch; by default, of every tenth epoch.
+
+        Args:
+            epoch: index of the epoch, starting at 0.
+            metrics: dict that ``trainer.train`` returned.
+        """
+        if epoch % 10 == 9:
+            self.log(self.line(epoch, metrics))
 
     def after_epoch(self, trainer: Any, epoch: int, metrics: dict[str, Any], new: bool) -> None:
         """Called after each epoch, for example to save pictures.
@@ -228,8 +235,7 @@ class EpochTraining(TrainingStage):
             saves = partial(self._saves, epoch, saved_at) if self.checkpoint_minutes else True
             checkpoint = None if journal is None else journal.checkpoint
             metrics = self.recorded("train", {"epoch": epoch}, train, trainer, saves=saves)
-            if self.is_logged(epoch, metrics):
-                self.log(self.line(epoch, metrics))
+            self.log_epoch(epoch, metrics)
             if journal is not None and journal.checkpoint is not checkpoint:
                 saved_at = time.monotonic()
                 self._log_checkpoint(epoch, journal.checkpoint)

@@ -12,6 +12,7 @@ from .quality import Generators, Quality
 from .settings import CycleSettings
 
 TRANSLATIONS_FILE, COMPARISON_FILE = "translations.png", "comparison.json"
+FILTERS_FILE = "filters.png"
 
 
 def compare(
@@ -26,14 +27,18 @@ def compare(
         settings: settings of the stage; ``threads`` applies to latencies.
 
     Returns:
-        A dict of JSON values: "side" (side length of the images in pixels), and "scores" and
-        "sizes", each a dict with the keys "original" and "compressed".
+        A dict of JSON values: "side" (side length of the images in pixels); "features" (name of the
+        network behind FID and KID, and what would be better); "scores" and "sizes", each a dict
+        with the keys "original" and "compressed". "scores" has a third key, "untranslated": the
+        scores of test images as they are.
     """
     pairs = {"original": originals, "compressed": compressed}
     side = quality.info.side
+    scores = {name: quality.evaluate(pair) for name, pair in pairs.items()}
     return {
         "side": side,
-        "scores": {name: quality.evaluate(pair) for name, pair in pairs.items()},
+        "features": quality.describe_features(),
+        "scores": scores | {"untranslated": quality.evaluate_untranslated()},
         "sizes": {
             name: measure_sizes(pair, side, settings.threads) for name, pair in pairs.items()
         },
@@ -63,4 +68,6 @@ def write_comparison(
 def comparison_lines(comparison: dict[str, Any]) -> list[str]:
     """Format the result of :func:`compare` as lines of text."""
     originals, compressed = comparison["sizes"].values()
-    return size_table(originals, compressed, comparison["side"]) + score_lines(comparison["scores"])
+    lines = size_table(originals, compressed, comparison["side"])
+    lines += score_lines(comparison["scores"])
+    return lines + ([comparison["features"]] if "features" in comparison else [])

@@ -14,10 +14,10 @@ from moonas.metrics.features import denormalize
 from moonas.settings import require
 
 from . import digits
-from .domains import Domain, domain_folders, load_domains
+from .domains import Domain, load_domains
+from .folders import domain_folders
 from .settings import CycleSettings
 
-FOLDER_SIDE = 256  # default side length of images from a folder, in pixels
 TEXTURE_SEEDS = {"search": 1, "test": 2}  # textures of domain B are the same in all runs
 MIN_IMAGES = 10  # per domain and split of the digits: one per class
 
@@ -45,11 +45,11 @@ def describe(settings: CycleSettings) -> DomainsInfo:
         ValueError: ``data`` is neither ``digits`` nor a folder of two domains.
     """
     if settings.data == "digits":
-        return DomainsInfo("digits", settings.image_size or digits.SIDE, 10)
+        return DomainsInfo("digits", settings.side, 10)
     if not Path(settings.data).is_dir():
         raise ValueError(f"data={settings.data!r} is invalid: expected digits or a folder.")
     domain_folders(settings.data)
-    return DomainsInfo(Path(settings.data).name, settings.image_size or FOLDER_SIDE)
+    return DomainsInfo(Path(settings.data).name, settings.side)
 
 
 def load_data(settings: CycleSettings, info: DomainsInfo) -> dict[str, Domain]:

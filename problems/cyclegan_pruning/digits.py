@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from moonas.nets.randomness import generator
 
-SIDE = 16  # default side length of the images, in pixels
+from .settings import DIGITS_SIDE as SIDE
 
 
 def white_on_black(digits: torch.Tensor, side: int = SIDE) -> torch.Tensor:

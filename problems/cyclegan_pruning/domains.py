@@ -13,8 +13,9 @@ from moonas.data.readers import is_image, open_image, read_image
 from moonas.data.splits import split
 from moonas.run.numbers import plural
 
+from .folders import domain_folders, maps_folder
+
 IGNORED = 255  # class in a label map that excludes a pixel from segmentation scores
-MAPS_FOLDER = "test_labels"  # folder with the label maps of the test images of a domain
 
 
 @dataclass(frozen=True)
@@ -41,28 +42,6 @@ class Domain:
     test_maps: torch.Tensor | None = None
 
 
-def domain_folders(folder: str | Path) -> dict[tuple[str, str], Path]:
-    """Return the four folders of images by domain and split, such as ("A", "train").
-
-    Args:
-        folder: folder with the subfolders A/train, A/test, B/train and B/test, or trainA, testA,
-            trainB and testB.
-
-    Raises:
-        ValueError: a subfolder is missing.
-    """
-    folder = Path(folder)
-    keys = [(domain, part) for domain in "AB" for part in ("train", "test")]
-    for name in ("{domain}/{part}", "{part}{domain}"):
-        folders = {(d, p): folder / name.format(domain=d, part=p) for d, p in keys}
-        if all(path.is_dir() for path in folders.values()):
-            return folders
-    raise ValueError(
-        f"{folder} is not a folder of two domains: expected the subfolders A/train, A/test, "
-        "B/train and B/test (or trainA, testA, trainB and testB) with images."
-    )
-
-
 def load_domains(
     folder: str | Path, side: int, *, margin: int = 0, train_share: float = 0.8
 ) -> tuple[Domain, Domain]:
@@ -70,22 +49,21 @@ def load_domains(
 
     Test images may have label maps: single-channel PNG files that contain the class of each pixel.
     They have the names of the images and are in a folder ``test_labels`` next to ``test`` (or
-    ``test_labelsA`` next to ``testA``).
+    ``test_labelsA`` next to ``testA``, or ``test_labels/A`` for images in ``test/A``).
 
     Args:
-        folder: see :func:`domain_folders`.
+        folder: see :func:`.folders.find_layout`.
         side: side length to which test images are resized, in pixels.
         margin: number of pixels by which the side length of training and validation images exceeds
             ``side``.
-        train_share: share of the images in ``A/train`` and ``B/train`` that form the training set;
+        train_share: share of the images for training, of each domain, that form the training set;
             the rest form the validation set.
 
     Raises:
         ValueError: a folder or a label map is missing, an image cannot be read, or a
             folder contains too few images.
     """
-    folders = domain_folders(folder)
-    a, b = (_read_domain(folders, domain, side, margin, train_share) for domain in "AB")
+    a, b = (_read_domain(folder, domain, side, margin, train_share) for domain in "AB")
     return a, b
 
 
@@ -96,8 +74,9 @@ def center_crop(images: torch.Tensor, side: int) -> torch.Tensor:
 
 
 def _read_domain(
-    folders: dict[tuple[str, str], Path], domain: str, side: int, margin: int, train_share: float
+    folder: str | Path, domain: str, side: int, margin: int, train_share: float
 ) -> Domain:
+    folders = domain_folders(folder)
     train_folder, test_folder = folders[domain, "train"], folders[domain, "test"]
     paths = _image_paths(train_folder)
     n_train = round(train_share * len(paths))
@@ -111,7 +90,7 @@ def _read_domain(
     test = _image_paths(test_folder)
     if not test:
         raise ValueError(f"{test_folder} contains no images.")
-    maps = test_folder.with_name(test_folder.name.replace("test", MAPS_FOLDER))
+    maps = maps_folder(folder, domain)
     return Domain(
         _read_images([paths[i] for i in train_rows], side + margin),
         _read_images([paths[i] for i in validation_rows], side + margin),

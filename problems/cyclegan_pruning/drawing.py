@@ -1,29 +1,48 @@
-"""Figures of translated images, and text tables of sizes and scores."""
+"""Figures of translated images and of filters, and text tables of sizes and scores."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from torch import nn
 
 from moonas.files import save_figure
 from moonas.metrics.timing import measure_latency
 from moonas.nets.counting import count_macs, count_params
 from moonas.nets.devices import repeatable
 from moonas.run.numbers import short_number
-from moonas.views.drawing import INK
+from moonas.views.drawing import ACCENT, INK
 
+from .channels import Group
 from .masks import IMAGE_CHANNELS
 from .quality import Generators, Quality
-from .training import TARGET
+from .space import Architecture
+from .training import TARGET, CycleGAN
 
 IMAGES_PER_ROW = 10
 LABEL_WIDTH = 1.3  # inches, left of the images
 DIRECTIONS = {"a": "A to B", "b": "B to A"}
+FILTERS_PER_ROW = 32
+FILTERS_WIDTH = 8.0  # inches
 MIB = 2**20  # number of bytes
+SCORES = {  # name of a score -> its title and unit
+    "accuracy": ("digits recognized", " %"),
+    "recognized": ("recognized as the target domain", " %"),
+    "fid": ("FID", ""),
+    "kid": ("KID", ""),
+    "pixel_accuracy": ("pixel accuracy", " %"),
+    "class_accuracy": ("class accuracy", " %"),
+    "mean_iou": ("mean IoU", " %"),
+    "cycle_error": ("error after translation back (L1)", " %"),
+    "cycle_psnr": ("PSNR after translation back", " dB"),
+}
 
 
 def draw_translations(
@@ -61,6 +80,130 @@ def draw_translations(
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
     save_figure(figure, path)
+
+
+def draw_filters(
+    original: CycleGAN,
+    compressed: CycleGAN,
+    architecture: Architecture,
+    groups: Sequence[Group],
+    path: Path,
+) -> None:
+    """Write a PNG file that shows which filters are kept (figure 4 of the paper).
+
+    For each generator, there are the filters of the first convolution, in color if they are kept
+    and pale gray if not; the same filters after fine-tuning; and a strip per mask with a mark for
+    each filter that is kept. Gray is a weight of 0, and all filters of a generator have the same
+    scale, so filters with small norms look flat.
+
+    Args:
+        original: CycleGAN before pruning.
+        compressed: CycleGAN whose generators have only the filters that the masks keep.
+        architecture: masks of both generators.
+        groups: result of :func:`.filter_groups` for either generator.
+        path: path of the PNG file.
+    """
+    free = [group for group in groups if not group.fixed]
+    titles = _mask_titles(original.generators["a"], free)
+    left, right = 0.2, 0.92  # margins for text, as shares of the width
+    n_rows = -(-free[0].size // FILTERS_PER_ROW)
+    mosaic = (right - left) * FILTERS_WIDTH / min(free[0].size, FILTERS_PER_ROW) * n_rows
+    heights = [0.42, mosaic, mosaic, 0.05, *[0.14] * len(free)] * 2  # inches, without the gaps
+    gap = 0.025
+    height = sum(heights) + gap * len(heights)
+    figure = Figure(figsize=(FILTERS_WIDTH, height))
+    hspace = gap * len(heights) / sum(heights)
+    figure.subplots_adjust(left, 0.005, right, 0.995, hspace=hspace)
+    axes = iter(figure.subplots(len(heights), 1, height_ratios=heights))
+    for k, direction in DIRECTIONS.items():
+        masks = architecture.masks(k)
+        n_kept, n = sum(int(mask.sum()) for mask in masks), sum(len(mask) for mask in masks)
+        title = next(axes)
+        text = f"{direction}: {n_kept} of {n} filters kept"
+        title.text(0, 0.15, text, transform=title.transAxes, color=INK, weight="bold")
+        title.axis("off")
+        before, after = (
+            _first_weights(gan.generators[k], free[0]) for gan in (original, compressed)
+        )
+        scale = float(before.abs().max())
+        in_place = torch.zeros_like(before)
+        in_place[torch.as_tensor(masks[0])] = after.to(before)
+        for name, weights in (("first convolution", before), ("after fine-tuning", in_place)):
+            shown = masks[0] if name == "after fine-tuning" else None
+            _show_row(next(axes), _filter_mosaic(weights, masks[0], scale, shown), name)
+        next(axes).axis("off")
+        for name, mask in zip(titles, masks, strict=True):
+            strip = next(axes)
+            colors = np.where(mask[None, :, None], to_rgb(ACCENT), to_rgb("#e4e4e0"))
+            _show_row(strip, colors, name, aspect="auto")
+            strip.set_xticks(np.arange(0.5, len(mask) - 1), minor=True)
+            strip.grid(which="minor", axis="x", color="white", lw=min(1.0, 40 / len(mask)))
+            strip.tick_params(which="minor", length=0)
+            strip.text(
+                *(1.01, 0.5, f"{int(mask.sum())} of {len(mask)}"),
+                transform=strip.transAxes,
+                va="center",
+                color=INK,
+                size=8,
+            )
+    save_figure(figure, path)
+
+
+def _show_row(axes: Axes, pixels: np.ndarray, name: str, aspect: str = "equal") -> None:
+    """Show an image with its name on the left and without a frame."""
+    axes.imshow(pixels, interpolation="nearest", aspect=aspect)  # type: ignore[arg-type]
+    axes.set_ylabel(name, rotation=0, ha="right", va="center", color=INK, size=8)
+    axes.set(xticks=[], yticks=[])
+    axes.set_anchor("W")
+    axes.spines[:].set_visible(False)
+
+
+def _first_weights(generator: nn.Module, group: Group) -> torch.Tensor:
+    """Return the weights of the first convolution, (filters, 3, h, w), on the CPU."""
+    layer = generator.get_submodule(group.producers[0])
+    assert isinstance(layer, nn.Conv2d)
+    return layer.weight.detach().cpu().float()
+
+
+def _filter_mosaic(
+    weights: torch.Tensor, mask: np.ndarray, scale: float, shown: np.ndarray | None = None
+) -> np.ndarray:
+    """Return an image of filters in rows, (h, w, 3) in [0, 1].
+
+    Args:
+        weights: (n, 3, h, w) filters.
+        mask: (n,) bool, which filters are kept.
+        scale: weight that is shown as the brightest color.
+        shown: (n,) bool, which filters are shown; all if omitted. The others are white.
+    """
+    pixels = (0.5 + 0.5 * weights / scale).clamp(0, 1)
+    pale = 0.85 + 0.3 * (pixels.mean(1, keepdim=True) - 0.5)
+    kept = torch.as_tensor(mask)[:, None, None, None]
+    pixels = torch.where(kept, pixels, pale.expand_as(pixels))
+    if shown is not None:
+        pixels[torch.as_tensor(~shown)] = 1.0
+    pixels = torch.nn.functional.pad(pixels, [1, 1, 1, 1], value=1.0)
+    rows = []
+    for part in torch.split(pixels, FILTERS_PER_ROW):
+        missing = min(FILTERS_PER_ROW, len(pixels)) - len(part)
+        part = torch.cat([part, torch.ones(missing, *part.shape[1:])])
+        rows.append(torch.cat(list(part), dim=-1))
+    mosaic: np.ndarray = torch.cat(rows, dim=-2).permute(1, 2, 0).numpy()
+    return mosaic
+
+
+def _mask_titles(generator: nn.Module, groups: Sequence[Group]) -> list[str]:
+    """Return a short title for each mask: the convolutions whose filters it selects."""
+    titles: list[str] = []
+    counts = {"convolution": 0, "block": 0, "transposed": 0}
+    for group in groups:
+        name = group.producers[0]
+        transposed = isinstance(generator.get_submodule(name), nn.ConvTranspose2d)
+        kind = "block" if "." in name else "transposed" if transposed else "convolution"
+        counts[kind] += 1
+        more = " and blocks" if len(group.producers) > 1 else ""
+        titles.append(f"{kind} {counts[kind]}{more}")
+    return titles
 
 
 def _add_border(image: torch.Tensor) -> torch.Tensor:
@@ -128,21 +271,29 @@ def _size_row(name: str, sizes: Mapping[str, float], ratios: Mapping[str, str]) 
 
 
 def score_lines(scores: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Format the scores of generators as one line of text per direction of translation.
+    """Format the scores of generators as lines of text, one per direction and score.
 
     Args:
         scores: dict from the name of each pair of generators to its scores, which
-            :meth:`.Quality.evaluate` returned, in the order in which they are printed.
+            :meth:`.Quality.evaluate` returned, in the order in which they are printed. A pair
+            without a score is left out of the line of that score.
     """
     lines = []
-    columns = dict.fromkeys(key[:-2] for values in scores.values() for key in values)
     for k, direction in DIRECTIONS.items():
-        parts = []
-        for column in columns:
-            key, unit = f"{column}_{k}", "" if column == "fid" else " %"
-            if all(key in values for values in scores.values()):
-                values = ", ".join(f"{name} {v[key]:.2f}{unit}" for name, v in scores.items())
-                parts.append(f"{column.replace('_', ' ')} {values}")
-        if parts:
-            lines.append(f"{direction}: {'; '.join(parts)}.")
+        for column, (title, unit) in SCORES.items():
+            values = [
+                f"{name} {_format_score(column, v, k)}{unit}"
+                for name, v in scores.items()
+                if f"{column}_{k}" in v
+            ]
+            if values:
+                lines.append(f"{direction}, {title}: {', '.join(values)}")
     return lines
+
+
+def _format_score(column: str, values: Mapping[str, float], k: str) -> str:
+    """Format a score of one direction, with its standard deviation if that is known."""
+    value, std = values[f"{column}_{k}"], values.get(f"{column}_std_{k}")
+    if column != "kid":
+        return f"{value:.2f}"
+    return f"{value:.3g}" if std is None else f"{value:.3g} (sd {std:.2g})"

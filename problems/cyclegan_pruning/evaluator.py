@@ -19,8 +19,10 @@ from moonas.training.sgd import part_of_state
 
 from .data import load_data
 from .domains import Domain, center_crop
+from .importance import filter_importance
 from .masks import compress
 from .space import Architecture
+from .timing import search_time
 from .training import (
     ADVICE,
     TARGET,
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
     from moonas.run.candidates import Candidates
 
     from .problem import CycleGANPruning
+
+
+IMPORTANCE_IMAGES = 64  # largest number of images per domain from which importance is estimated
 
 
 class PruningEvaluator(Evaluator):
@@ -112,6 +117,7 @@ class PruningEvaluator(Evaluator):
         s = self.settings
         if self.load_original is not None:
             self._set_original(self.load_original().to(self.device))
+            self._log_expected_time()
             return {"steps": 0}
         gan = new_gan(self.seed, self.device, **s.network_shape)
         side = self.problem.info.side
@@ -127,7 +133,14 @@ class PruningEvaluator(Evaluator):
         on_progress(n_epochs, n_epochs, "epochs")
         require_a_step(TrainingReport({}, steps, skipped), advice=ADVICE)
         self._set_original(gan)
+        self._log_expected_time()
         return {"steps": steps}
+
+    def _log_expected_time(self) -> None:
+        """Log how long a search with algorithm 1 takes, estimated from a few steps."""
+        s = self.settings
+        if self.problem.journal is not None and s.tune_steps:
+            self.problem.log(search_time(self, 2 * s.population * s.generations))
 
     def _set_original(self, gan: CycleGAN) -> None:
         """Set the CycleGAN to compress and compute its outputs for the validation set."""
@@ -173,8 +186,37 @@ class PruningEvaluator(Evaluator):
     def _score(self, architecture: Architecture) -> dict[str, float]:
         gan = self.compress(architecture)
         with torch.inference_mode(), repeatable(self.settings.threads):
-            losses = {k: self._loss(k, gan) for k in "ab"}
-        return self.problem.columns_of(architecture, losses)
+            parts = {k: self._loss_parts(k, gan) for k in "ab"}
+        weight = self.settings.cycle_weight
+        losses = {k: distance + weight * cycle for k, (distance, cycle) in parts.items()}
+        cycle = sum(cycle for _, cycle in parts.values()) / 2
+        return self.problem.columns_of(architecture, losses, min(cycle, self.problem.max_cycle))
+
+    def importance(self) -> np.ndarray:
+        """Estimate the importance of each filter, on the images for fine-tuning candidates.
+
+        Returns:
+            (2, n_bits) floats, generator A to B first. If the CycleGAN diverged, filters without a
+            finite importance have importance 0.
+        """
+        s, side = self.settings, self.problem.info.side
+        images = {
+            k: center_crop(images[:IMPORTANCE_IMAGES], side)
+            for k, images in self.tuning_images.items()
+        }
+        with repeatable(s.threads):
+            importance = filter_importance(
+                self.require_original(),
+                images,
+                self.problem.groups,
+                loss=s.loss,
+                norm=s.norm,
+                cycle_weight=s.cycle_weight,
+                batch=self.tuning_recipe.batch,
+                seed=self.seed,
+            )
+        values = np.array([np.concatenate(importance[k]) for k in "ab"])
+        return np.where(np.isfinite(values), values, 0.0)
 
     def _outputs_to_compare(self, k: str, gan: CycleGAN) -> list[torch.Tensor]:
         """Return the tensors that eq. 4 or 5 compares, one per batch of images of domain k."""
@@ -190,8 +232,8 @@ class PruningEvaluator(Evaluator):
         output: torch.Tensor = self.require_original().discriminators[k](translated)
         return output
 
-    def _loss(self, k: str, gan: CycleGAN) -> float:
-        """Return L_DisA (or L_GenA) + lambda L_cyc for the generator with source domain k."""
+    def _loss_parts(self, k: str, gan: CycleGAN) -> tuple[float, float]:
+        """Return L_DisA (or L_GenA) and L_cyc for the generator with source domain k."""
         s = self.settings
         generator, back = gan.generators[k], gan.generators[TARGET[k]]
         distance = cycle = 0.0
@@ -201,7 +243,8 @@ class PruningEvaluator(Evaluator):
             translated = generator(images)
             distance += _squared_distance(self._output_to_compare(k, translated), output, s.norm)
             cycle += _squared_distance(back(translated), images, s.norm)
-        return (distance + s.cycle_weight * cycle) / len(self.validation[k])
+        n = len(self.validation[k])
+        return distance / n, cycle / n
 
 
 def _squared_distance(x: torch.Tensor, y: torch.Tensor, norm: str) -> float:

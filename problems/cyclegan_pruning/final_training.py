@@ -13,8 +13,9 @@ from moonas.files import sha256
 from moonas.run.journal import read_run
 from moonas.settings import recorded_options
 
-from .comparison import compare, comparison_lines, write_comparison
+from .comparison import FILTERS_FILE, compare, comparison_lines, write_comparison
 from .domains import Domain
+from .drawing import draw_filters
 from .masks import compress, filter_groups
 from .pretraining import CycleStage, StageTraining, Trained
 from .settings import FineTuningSettings
@@ -35,7 +36,13 @@ def build(from_run: str | Path | None = None, **options: Any) -> FineTuning:
         return FineTuning(FineTuningSettings(**options))
     search_settings = read_run(from_run)[0]["settings"]
     recorded = recorded_options(FineTuningSettings, search_settings, without=["weights"])
-    return FineTuning(FineTuningSettings(**recorded | {"weights": str(from_run)} | options))
+    settings = FineTuningSettings(**recorded | {"weights": str(from_run)} | options)
+    compressed = Path(from_run) / COMPRESSED_FILE
+    if settings.image_size is None and compressed.exists():
+        side = read_gan(compressed).about["side"]
+        if side != settings.side:  # images of an earlier version had 256 pixels by default
+            settings = replace(settings, image_size=side)
+    return FineTuning(settings)
 
 
 def build_network(about: dict[str, Any]) -> nn.Module:
@@ -60,8 +67,7 @@ class FineTuning(CycleStage):
         settings: settings of the stage.
 
     Raises:
-        ValueError: the folder does not contain the files of a finished search, or ``image_size``
-            differs from the image size of the search.
+        ValueError: the folder does not contain the files of a finished search.
     """
 
     description = "fine-tuning compressed generators"
@@ -85,11 +91,6 @@ class FineTuning(CycleStage):
         self.original = original.gan
         shape: dict[str, Any] = original.gan.shape
         super().__init__(replace(settings, **shape))
-        if compressed.about["side"] != self.info.side:
-            raise ValueError(
-                f"image_size={self.info.side} is invalid: expected {compressed.about['side']}, the "
-                "image size of the search that compressed these generators."
-            )
         self.inputs = {name: sha256(path) for name, path in paths.items()}
 
     def initial_gan(self, seed: int) -> CycleGAN:
@@ -101,12 +102,16 @@ class FineTuning(CycleStage):
         """Return the training and validation images of a domain in one tensor."""
         return torch.cat([domain.train, domain.validation])
 
+    def held_out_images(self, domain: Domain) -> torch.Tensor:
+        """Return the test images."""
+        return domain.test
+
     def start(self, seed: int) -> StageTraining:
         """Return a trainer whose evaluation compares compressed and original generators."""
         return _FineTuningTraining(self, seed)
 
     def report(self, result: Trained, folder: Path) -> list[str]:
-        """Write a model file per generator, comparison.json and translations.png.
+        """Write a model file per generator, comparison.json, translations.png and filters.png.
 
         Returns:
             The lines to print.
@@ -115,6 +120,9 @@ class FineTuning(CycleStage):
         write_models(folder, result.gan, about)
         originals, compressed = self.original.generators, result.gan.generators
         write_comparison(result.scores, self.quality, originals, compressed, folder)
+        groups = filter_groups(originals["a"], self.encoding)
+        path = folder / FILTERS_FILE
+        draw_filters(self.original, result.gan, self.architecture, groups, path)
         return comparison_lines(result.scores)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from torch import nn
@@ -41,35 +41,63 @@ def compress(gan: CycleGAN, architecture: Architecture, groups: Sequence[Group])
     return copy.deepcopy(gan, {id(gan.generators): nn.ModuleDict(pruned)})
 
 
+def filter_norms(gan: CycleGAN, groups: Sequence[Group]) -> dict[str, list[np.ndarray]]:
+    """Return the L1 norm of each filter, divided by the number of its weights.
+
+    The norms of the convolutions that share a mask are added, so they have equal influence.
+
+    Args:
+        gan: CycleGAN before pruning.
+        groups: result of :func:`filter_groups` for either generator.
+
+    Returns:
+        Source domain of a generator, "a" or "b" -> one array per mask with a value per filter.
+    """
+    norms: dict[str, list[np.ndarray]] = {}
+    for k, generator in gan.generators.items():
+        layers = dict(generator.named_modules())
+        norms[k] = []
+        for group in groups:
+            if group.fixed:
+                continue
+            total = np.zeros(group.size)
+            for name in group.producers:
+                layer = layers[name]
+                assert isinstance(layer, Convolution)
+                axis = channel_axis(layer, out=True)
+                weight = layer.weight.detach().movedim(axis, 0).flatten(1)
+                total += weight.abs().mean(1).cpu().double().numpy()
+            norms[k].append(total)
+    return norms
+
+
 def select_by_norm(gan: CycleGAN, groups: Sequence[Group], share: float) -> Architecture:
     """Return the architecture that keeps the filters with the largest L1 norms in each mask.
 
-    The method is described by Li et al., *Pruning filters for efficient ConvNets* (ICLR 2017). If
-    several convolutions share a mask, they have equal influence: the norm of each filter is divided
-    by the number of its weights and then summed over the convolutions.
+    The method is described by Li et al., *Pruning filters for efficient ConvNets* (ICLR 2017). Here
+    it is a weak baseline: before instance normalization without parameters, the scale of a filter
+    has no influence on the output.
 
     Args:
         gan: CycleGAN before pruning.
         groups: result of :func:`filter_groups` for either generator.
         share: share of its filters that each mask keeps, but at least one filter.
     """
+    return keep_largest(filter_norms(gan, groups), share)
 
-    def masks(generator: nn.Module) -> tuple[str, ...]:
-        layers = dict(generator.named_modules())
-        mask_strings = []
-        for group in groups:
-            if group.fixed:
-                continue
-            norms = np.zeros(group.size)
-            for name in group.producers:
-                layer = layers[name]
-                assert isinstance(layer, Convolution)
-                axis = channel_axis(layer, out=True)
-                weight = layer.weight.detach().movedim(axis, 0).flatten(1)
-                norms += weight.abs().mean(1).cpu().double().numpy()
-            n_kept = max(1, round(share * group.size))
-            kept = set(np.argsort(-norms, kind="stable")[:n_kept].tolist())
-            mask_strings.append("".join("1" if i in kept else "0" for i in range(group.size)))
-        return tuple(mask_strings)
 
-    return Architecture(masks(gan.generators["a"]), masks(gan.generators["b"]))
+def keep_largest(values: Mapping[str, Sequence[np.ndarray]], share: float) -> Architecture:
+    """Return the architecture that keeps the filters with the largest values in each mask.
+
+    Args:
+        values: source domain of a generator, "a" or "b" -> one array per mask with a value per
+            filter, such as its importance; of equal values, the first counts as larger.
+        share: share of its filters that each mask keeps, but at least one filter.
+    """
+
+    def mask(numbers: np.ndarray) -> str:
+        n_kept = max(1, round(share * len(numbers)))
+        kept = set(np.argsort(-numbers, kind="stable")[:n_kept].tolist())
+        return "".join("1" if i in kept else "0" for i in range(len(numbers)))
+
+    return Architecture(*(tuple(mask(np.asarray(v)) for v in values[k]) for k in "ab"))

@@ -5,19 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from pymoo.core.repair import Repair
 from torch import nn
 
 from moonas.algorithms import Coevolution
-from moonas.files import sha256
 from moonas.nets.devices import resolve_device
-from moonas.operators import BitSampling, SameRow, SegmentCrossover, SegmentFlip
+from moonas.operators import (
+    BitMutation,
+    BitSampling,
+    SameRow,
+    SegmentCrossover,
+    SegmentFlip,
+    UniformBitCrossover,
+)
 from moonas.problem import ADVICE, ArchitectureProblem, Column
 from moonas.run.progress import SearchOutput
 from moonas.spaces.genes import bit_genes
@@ -26,21 +31,33 @@ from . import networks
 from .channels import ChannelCosts
 from .comparison import (
     COMPARISON_FILE,
+    FILTERS_FILE,
     TRANSLATIONS_FILE,
     compare,
     comparison_lines,
     write_comparison,
 )
 from .data import describe
+from .drawing import draw_filters
 from .evaluator import PruningEvaluator
 from .masks import IMAGE_CHANNELS, compress, filter_groups
+from .operators import ImportanceSampling, KeepOne
 from .quality import Quality, check_quality
 from .settings import PruningSettings
 from .space import Architecture, Space
 from .training import CycleGAN
-from .weights_file import COMPRESSED_FILE, ORIGINAL_FILE, read_original, write_gan
+from .weights_file import (
+    COMPRESSED_FILE,
+    ORIGINAL_FILE,
+    read_gan,
+    read_original,
+    weights_checksum,
+    write_gan,
+)
 
 if TYPE_CHECKING:
+    from pymoo.core.algorithm import Algorithm
+
     from moonas.nets.parts import Part
     from moonas.pareto import Row
     from moonas.run.candidates import Candidates
@@ -68,24 +85,6 @@ def build(**options: Any) -> CycleGANPruning:
     return CycleGANPruning(settings)
 
 
-class KeepOne(Repair):
-    """Repair that adds one uniformly sampled filter to each mask that keeps no filter."""
-
-    def _do(
-        self,
-        problem: CycleGANPruning,
-        X: np.ndarray,
-        *args: Any,
-        random_state: np.random.Generator,
-        **kwargs: Any,
-    ) -> np.ndarray:
-        X = X.astype(bool)
-        for part in problem.space.slices:
-            for i in np.flatnonzero(~X[:, part].any(axis=1)):
-                X[i, part.start + random_state.integers(part.stop - part.start)] = True
-        return X
-
-
 class CycleGANPruning(ArchitectureProblem):
     """Searches for the filters that both generators of a CycleGAN keep.
 
@@ -97,7 +96,9 @@ class CycleGANPruning(ArchitectureProblem):
     - ``loss_a`` and ``loss_b``: L_DisA + lambda L_cyc (eqs. 5 and 6), or L_GenA + lambda L_cyc
       (eqs. 4 and 6); ``loss`` is their mean;
     - ``fitness_a`` and ``fitness_b``: size + gamma loss of each generator (the denominators of eqs.
-      11 and 13); ``fitness`` is their sum (eq. 8);
+      11 and 13); ``fitness`` is their sum (eq. 8). With ``scale_loss``, losses are divided by
+      ``max_loss`` here, so that they are in [0, 1], as sizes are;
+    - ``cycle``: the mean of L_cyc (eq. 6, without lambda) over both directions;
     - ``params`` and ``macs``: parameters and multiply-adds of both generators together.
 
     Args:
@@ -120,7 +121,7 @@ class CycleGANPruning(ArchitectureProblem):
         resolve_device(settings.device)
         if settings.weights is not None:
             read_original(settings.weights, settings, self.info)  # fails early
-            self.inputs = {"weights": sha256(settings.weights)}
+            self.inputs = {"weights": weights_checksum(settings.weights)}
         check_quality(settings)
         self.n_patches = networks.n_patches(settings.d_width, settings.d_layers, self.info.side)
         with torch.device("meta"):
@@ -130,7 +131,7 @@ class CycleGANPruning(ArchitectureProblem):
         self.costs = ChannelCosts(net, self.groups, *shape)
         self.space = Space([group.size for group in self.groups if not group.fixed])
         self.species_bits = (self.space.n_bits, self.space.n_bits)
-        max_fitness = 1 + settings.gamma * self.max_loss
+        max_fitness = 1 + self.loss_factor * self.max_loss
         loss = partial(Column, unit="squared l2", worst=self.max_loss, bounds=(0, self.max_loss))
         size = partial(Column, unit="share", bounds=(0, 1))
         _, params, macs = self.costs.total
@@ -140,6 +141,13 @@ class CycleGANPruning(ArchitectureProblem):
             Column("fitness", "eq. 8", worst=2 * max_fitness, bounds=(0, 2 * max_fitness)),
             Column("params", "parameters", bounds=(0, 2 * params)),
             Column("macs", "multiply-adds", bounds=(0, 2 * macs), in_table=False),
+            Column(
+                "cycle",
+                "squared l2",
+                worst=self.max_cycle,
+                bounds=(0, self.max_cycle),
+                in_table=False,
+            ),
         ]
         for k, equation in (("a", "eq. 11"), ("b", "eq. 13")):
             bounds = (0, max_fitness)
@@ -148,6 +156,8 @@ class CycleGANPruning(ArchitectureProblem):
                 size(f"size_{k}", in_table=False),
                 Column(f"fitness_{k}", equation, worst=max_fitness, bounds=bounds, in_table=False),
             ]
+        # token of a run, and the importance of filters in this run
+        self._importance: tuple[str | None, dict[str, Any]] = (None, {})
         super().__init__(settings, columns=columns, genes=bit_genes(2 * self.space.n_bits))
 
     def count(self, candidates: Candidates) -> np.ndarray:
@@ -169,6 +179,57 @@ class CycleGANPruning(ArchitectureProblem):
         n_compared = self.n_patches if s.loss == "discriminator" else n_pixels
         return float(n_compared + s.cycle_weight * n_pixels)
 
+    @property
+    def max_cycle(self) -> float:
+        """Largest value of L_cyc: an error of 2 for each pixel, since pixels are in [-1, 1]."""
+        n_pixels = IMAGE_CHANNELS * self.info.side**2
+        return 4.0 if self.settings.norm == "mean" else 4.0 * n_pixels
+
+    @property
+    def loss_factor(self) -> float:
+        """Factor of the loss in the fitness: gamma or, with ``scale_loss``, gamma / max_loss."""
+        s = self.settings
+        return s.gamma / self.max_loss if s.scale_loss else s.gamma
+
+    @cached_property
+    def weights_per_filter(self) -> np.ndarray:
+        """Weights that an uncompressed generator loses without a filter, (n_bits,) ints."""
+        counts = []
+        for i, n in enumerate(self.space.sizes):
+            masks = [np.ones(size, dtype=bool) for size in self.space.sizes]
+            masks[i][0] = False
+            one_less = self.costs.count(masks)[0] if n > 1 else 0
+            counts.append(np.full(n, self.costs.total[0] - one_less))
+        return np.concatenate(counts)
+
+    def importance(self, algorithm: Algorithm | None = None) -> np.ndarray:
+        """Return the importance of each filter of both generators, see :mod:`.importance`.
+
+        In a run, the first call begins the run, which trains the CycleGAN if necessary, and the
+        journal records the result. Outside a run, the current CycleGAN is used, as by ``evaluate``.
+
+        Args:
+            algorithm: the running algorithm; None outside a run.
+
+        Returns:
+            (2, n_bits) floats, generator A to B first.
+        """
+
+        def compute() -> dict[str, Any]:
+            return {"importance": self.evaluator.importance().ravel()}
+
+        session = self.session
+        if algorithm is None:
+            session.prepare_outside_run()
+            values = compute()
+        else:
+            with session.run_of(algorithm):
+                token, values = self._importance
+                if token != session.token:
+                    values = session.recorded("importance", {}, compute, self.evaluator)
+                    self._importance = session.token, values
+        return np.asarray(values["importance"], float).reshape(2, self.space.n_bits)
+
     def check_rows(self, X: np.ndarray) -> np.ndarray:
         """Return X as a bool array.
 
@@ -183,7 +244,7 @@ class CycleGANPruning(ArchitectureProblem):
         return X
 
     def columns_of(
-        self, architecture: Architecture, losses: Mapping[str, float]
+        self, architecture: Architecture, losses: Mapping[str, float], cycle: float = math.nan
     ) -> dict[str, float]:
         """Return the values of all columns for one architecture.
 
@@ -191,6 +252,7 @@ class CycleGANPruning(ArchitectureProblem):
             architecture: masks of both generators.
             losses: loss of each generator, "a" and "b". If a loss is not finite, the columns that
                 depend on it are NaN.
+            cycle: mean of L_cyc (eq. 6) over both directions.
         """
         counts = {k: self.costs.count(architecture.masks(k)) for k in "ab"}
         sizes = {k: weights / self.costs.total[0] for k, (weights, _, _) in counts.items()}
@@ -198,13 +260,14 @@ class CycleGANPruning(ArchitectureProblem):
             k: min(loss, self.max_loss) if math.isfinite(loss) else math.nan
             for k, loss in losses.items()
         }
-        fitness = {k: sizes[k] + self.settings.gamma * losses[k] for k in "ab"}
+        fitness = {k: sizes[k] + self.loss_factor * losses[k] for k in "ab"}
         columns: dict[str, float] = {
             "loss": sum(losses.values()) / 2,
             "size": sum(sizes.values()) / 2,
             "fitness": sum(fitness.values()),
             "params": sum(params for _, params, _ in counts.values()),
             "macs": sum(macs for _, _, macs in counts.values()),
+            "cycle": cycle,
         }
         for name, values in (("loss", losses), ("size", sizes), ("fitness", fitness)):
             columns |= {f"{name}_{k}": value for k, value in values.items()}
@@ -220,17 +283,29 @@ class CycleGANPruning(ArchitectureProblem):
     def operators(self) -> dict[str, Any]:
         """Return sampling, crossover, mutation, repair and duplicate elimination."""
         s = self.settings
+        crossover, mutation = UniformBitCrossover(s.crossover), BitMutation(self.space.slices)
+        if s.operators == "segments":
+            crossover = SegmentCrossover(s.crossover)
+            mutation = SegmentFlip(1 - s.copy - s.crossover)
         return dict(
-            sampling=BitSampling(s.density),
-            crossover=SegmentCrossover(s.crossover),
-            mutation=SegmentFlip(1 - s.copy - s.crossover),
+            sampling=self.sampling() or BitSampling(s.density),
+            crossover=crossover,
+            mutation=mutation,
             repair=KeepOne(),
             eliminate_duplicates=SameRow(),
         )
 
-    def algorithm(self) -> Coevolution:
-        """Return algorithm 1, which evolves one population per generator."""
+    def sampling(self) -> ImportanceSampling | None:
+        """Return the sampling that is biased by importance; None if ``initial`` is random."""
         s = self.settings
+        if s.initial == "random":
+            return None
+        return ImportanceSampling(s.density, s.random_share)
+
+    def algorithm(self) -> Coevolution:
+        """Return the co-evolution, which evolves one population per generator."""
+        s = self.settings
+        n = len(self.space.sizes)
         return Coevolution(
             pop_size=s.population,
             density=s.density,
@@ -238,6 +313,13 @@ class CycleGANPruning(ArchitectureProblem):
             crossover=s.crossover,
             separate=s.separate,
             repair=KeepOne(),
+            operators=s.operators,
+            replacement=s.replacement,
+            update=s.update,
+            first_partner=s.first_partner,
+            archive=s.archive,
+            sampling=self.sampling(),
+            masks=(self.space.slices[:n], self.space.slices[:n]),
             output=SearchOutput(),
         )
 
@@ -278,7 +360,7 @@ class CycleGANPruning(ArchitectureProblem):
 
         def picked_gan() -> tuple[Quality, CycleGAN, CycleGAN]:
             compressed = evaluator.compress(row.architecture)
-            quality = Quality(s, self.info, evaluator.load(), evaluator.device)
+            quality = Quality(s, self.info, evaluator.load(), evaluator.device, self.callbacks)
             return quality, evaluator.require_original(), compressed
 
         def final_test() -> dict[str, Any]:
@@ -299,6 +381,10 @@ class CycleGANPruning(ArchitectureProblem):
             write_comparison(
                 comparison, quality, original.generators, compressed.generators, folder
             )
+        if not (folder / FILTERS_FILE).exists():  # a finished run of an earlier version lacks it
+            original, compressed = (read_gan(path).gan for path in files[:2])
+            path = folder / FILTERS_FILE
+            draw_filters(original, compressed, row.architecture, self.groups, path)
         return comparison_lines(comparison)
 
 

@@ -6,12 +6,66 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from moonas.settings import RunSettings, SearchSettings, check_objectives, require, setting
+from moonas.metrics.feature_spec import parse_features
+from moonas.settings import (
+    RunSettings,
+    SearchSettings,
+    check_objectives,
+    names_of,
+    require,
+    setting,
+)
+
+from .folders import LARGEST_SIDE, typical_side
 
 ENCODINGS = ("filters", "released")
 OBJECTIVES = (
-    *("loss", "size", "fitness", "params", "macs"),
+    *("loss", "size", "fitness", "params", "macs", "cycle"),
     *("loss_a", "loss_b", "size_a", "size_b", "fitness_a", "fitness_b"),
+)
+DIGITS_SIDE = 16  # default side length of digits, in pixels
+BY_SIZE: Any = "by size"  # default of a setting whose value depends on the size of the images
+_DIGITS: dict[str, Any] = dict(
+    margin=0,
+    flip=False,
+    width=16,
+    blocks=3,
+    d_width=32,
+    d_layers=2,
+    batch=16,
+    learning_rate=5e-4,
+    score_batch=72,
+    epochs=20,
+    decay_epochs=20,
+    pretrain_epochs=20,
+    tune_steps=20,
+    tune_batch=8,
+    tune_learning_rate=1e-3,
+)
+# The same settings for folders: (images up to this side length in pixels, settings). CycleGAN has 6
+# residual blocks below 256 pixels and 9 from there on. The other settings turn from those of digits
+# into those of CycleGAN as images become larger.
+_FOLDERS: tuple[tuple[float, dict[str, Any]], ...] = (
+    (
+        47,
+        dict(width=32, blocks=3, d_width=32, d_layers=2, batch=16, learning_rate=5e-4)
+        | dict(score_batch=72, epochs=50, decay_epochs=50, tune_steps=20),
+    ),
+    (
+        127,
+        dict(width=32, blocks=6, d_width=64, d_layers=2, batch=8, learning_rate=4e-4)
+        | dict(score_batch=32, epochs=50, decay_epochs=50, tune_steps=30),
+    ),
+    (
+        255,
+        dict(width=64, blocks=6, d_width=64, d_layers=3, batch=4, learning_rate=2e-4)
+        | dict(score_batch=8, epochs=100, decay_epochs=100, tune_steps=50),
+    ),
+    (
+        float("inf"),
+        dict(width=64, blocks=9, d_width=64, d_layers=3, batch=1, learning_rate=2e-4)
+        | dict(score_batch=4, epochs=100, decay_epochs=100, tune_steps=100),
+    ),
 )
 # Settings of CycleGAN (Zhu et al., 2017), which the paper adopts.
 _CYCLEGAN = dict(
@@ -28,9 +82,40 @@ _CYCLEGAN = dict(
 )
 
 
+# Values with which the search follows algorithm 1 of the paper to the letter.
+_ALGORITHM_1: dict[str, Any] = dict(
+    operators="segments",
+    replacement="children",
+    update="simultaneous",
+    first_partner="original",
+    initial="random",
+    archive=False,
+    scale_loss=False,
+)
+
+
+def settings_by_size(data: str, side: int) -> dict[str, Any]:
+    """Return the values of the settings whose default depends on the size of the images.
+
+    Args:
+        data: "digits", or a folder of images.
+        side: side length of the images in pixels.
+    """
+    if data == "digits":
+        return dict(_DIGITS)
+    values = next(values for largest, values in _FOLDERS if side <= largest)
+    # as CycleGAN, which crops 256 of 286 pixels
+    more: dict[str, Any] = dict(margin=round(side * 30 / 256), flip=True)
+    more |= dict(pretrain_epochs=values["epochs"] + values["decay_epochs"])
+    return values | more | dict(tune_batch=None, tune_learning_rate=None)  # as batch, learning_rate
+
+
 @dataclass(frozen=True, kw_only=True)
 class CycleSettings(RunSettings):
-    """Settings of the images, networks and training of a CycleGAN. Defaults suit digits."""
+    """Settings of the images, networks and training of a CycleGAN.
+
+    Settings with the default ``BY_SIZE`` receive the value that :func:`settings_by_size` returns.
+    """
 
     data: str = setting(
         "digits",
@@ -38,22 +123,25 @@ class CycleSettings(RunSettings):
     )
     image_size: int | None = setting(
         None,
-        "side length of images in pixels, a multiple of 4; none: 16 for digits, 256 for folders",
+        "side length of images in pixels, a multiple of 4; none: 16 for digits, and the size of "
+        f"the images for folders, at most {LARGEST_SIDE}",
         least=8,
     )
     margin: int = setting(
-        0, "number of pixels by which images of a folder are larger before random cropping", least=0
+        BY_SIZE,
+        "number of pixels by which images of a folder are larger before random cropping",
+        least=0,
     )
-    flip: bool = setting(False, "mirror half of the training images")
+    flip: bool = setting(BY_SIZE, "mirror half of the training images")
     train_share: float = setting(
         0.8, "share of the images for training; the rest form the validation set", above=0
     )
-    width: int = setting(16, "filters of the first convolution of a generator", least=1)
-    blocks: int = setting(3, "residual blocks per generator", least=0)
-    d_width: int = setting(32, "filters of the first convolution of a discriminator", least=1)
-    d_layers: int = setting(2, "convolutions of stride 2 per discriminator", least=1)
-    batch: int = setting(16, "batch size, per domain", least=1)
-    learning_rate: float = setting(5e-4, "learning rate of Adam", above=0)
+    width: int = setting(BY_SIZE, "filters of the first convolution of a generator", least=1)
+    blocks: int = setting(BY_SIZE, "residual blocks per generator", least=0)
+    d_width: int = setting(BY_SIZE, "filters of the first convolution of a discriminator", least=1)
+    d_layers: int = setting(BY_SIZE, "convolutions of stride 2 per discriminator", least=1)
+    batch: int = setting(BY_SIZE, "batch size, per domain", least=1)
+    learning_rate: float = setting(BY_SIZE, "learning rate of Adam", above=0)
     beta1: float = setting(0.5, "decay rate of Adam's mean of gradients", least=0)
     beta2: float = setting(0.999, "decay rate of Adam's mean of squared gradients", least=0)
     cycle: float = setting(10.0, "weight of the cycle loss in training (L1)", least=0)
@@ -67,12 +155,30 @@ class CycleSettings(RunSettings):
         "FCN-scores of test images with label maps",
         free=True,  # no column of a search depends on this setting
     )
-    inception_weights: str | None = setting(
-        None, "file with the Inception weights of pytorch-fid, for FID on a folder", free=True
+    features: str = setting(
+        "classifier",
+        "network that computes FID and KID: classifier (of digits, or of the two domains of a "
+        "folder), inception, torchvision:NAME[=FILE], timm:NAME[=FILE], package.module:function, "
+        "file.py:function, or a file (TorchScript, or a model.pt of a classifier)",
+        free=True,
     )
-    score_batch: int = setting(72, "batch size of evaluation", least=1)
+    inception_weights: str | None = setting(
+        None,
+        "file with the Inception weights of pytorch-fid; with it, the features on a folder are "
+        "those of inception by default",
+        free=True,
+    )
+    score_batch: int = setting(BY_SIZE, "batch size of evaluation", least=1)
 
     def __post_init__(self) -> None:
+        by_size = [name for name in names_of(type(self)) if getattr(self, name) == BY_SIZE]
+        known = isinstance(self.data, str | Path) and (
+            self.image_size is None or hasattr(self.image_size, "__index__")
+        )
+        if by_size and known:  # else, the check of these two types fails
+            values = settings_by_size(str(self.data), self.side)
+            for name in by_size:
+                object.__setattr__(self, name, values.get(name, BY_SIZE))
         super().__post_init__()
         require(self.train_share < 1, self, "train_share", "less than 1")
         for name in ("beta1", "beta2"):
@@ -81,8 +187,16 @@ class CycleSettings(RunSettings):
         require(multiple, self, "image_size", "a multiple of 4")
         allowed = self.data != "digits" or self.segmentation is None
         require(allowed, self, "segmentation", "none for digits, which have no label maps")
+        parse_features(self.features)
         exists = self.inception_weights is None or Path(self.inception_weights).is_file()
         require(exists, self, "inception_weights", "none, or an existing file")
+
+    @property
+    def side(self) -> int:
+        """Side length of the images in pixels."""
+        if self.image_size is not None:
+            return self.image_size
+        return DIGITS_SIDE if self.data == "digits" else typical_side(self.data)
 
     @property
     def network_shape(self) -> dict[str, int]:
@@ -94,15 +208,15 @@ class CycleSettings(RunSettings):
 class EpochSettings(CycleSettings):
     """Settings of stages that train a CycleGAN for a number of epochs."""
 
-    epochs: int = setting(20, "epochs at the full learning rate", least=0)
+    epochs: int = setting(BY_SIZE, "epochs at the full learning rate", least=0)
     decay_epochs: int = setting(
-        20, "further epochs, with a linearly decaying learning rate", least=0
+        BY_SIZE, "further epochs, with a linearly decaying learning rate", least=0
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainingSettings(EpochSettings):
-    """Settings of the pretraining of a CycleGAN. Defaults suit digits."""
+    """Settings of the pretraining of a CycleGAN."""
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "digits": {},
@@ -112,7 +226,7 @@ class PretrainingSettings(EpochSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class PruningSettings(CycleSettings, SearchSettings):
-    """Settings of the search. Defaults suit digits."""
+    """Settings of the search."""
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "digits": {},
@@ -129,13 +243,22 @@ class PruningSettings(CycleSettings, SearchSettings):
             pretrain_epochs=200,
         ),
     }
+    PRESETS["algorithm-1"] = PRESETS["paper"] | _ALGORITHM_1
 
     objectives: tuple[str, ...] = setting(
         ("loss", "size"), f"columns to minimize; one or more of {', '.join(OBJECTIVES)}"
     )
     population: int = setting(16, "candidates per generator (K)", least=2)
     generations: int = setting(16, "number of iterations (T + 1)", least=1)
-    gamma: float = setting(0.5, "weight of the loss in the fitness (eqs. 8, 11 and 13)", above=0)
+    gamma: float = setting(
+        10.0, "weight of the loss in the fitness (eqs. 8, 11 and 13)", above=0, formerly=0.5
+    )
+    scale_loss: bool = setting(
+        True,
+        "divide losses by the largest loss, 1 + lambda, in the fitness, so that they are in [0, 1] "
+        "like sizes",
+        formerly=False,
+    )
     cycle_weight: float = setting(
         10.0,
         "weight lambda of the cycle loss in the loss of a candidate (squared l2, eq. 6)",
@@ -159,36 +282,96 @@ class PruningSettings(CycleSettings, SearchSettings):
         ENCODINGS,
     )
     density: float = setting(0.5, "initial probability that a filter is kept", above=0, most=1)
-    copy: float = setting(0.2, "probability that a child is a copy of its parent", least=0, most=1)
+    initial: str = setting(
+        "importance",
+        "initial masks: with filters that are important for the loss, for generators of different "
+        "sizes (importance), or independent bits (random)",
+        ("importance", "random"),
+        formerly="random",
+    )
+    random_share: float = setting(
+        0.25,
+        "share of random masks if initial is importance",
+        least=0,
+        most=1,
+    )
+    operators: str = setting(
+        "scaled",
+        "crossover and mutation: uniform crossover, and flips or swaps of single bits (scaled), or "
+        "exchanges and flips of segments, as in the released code (segments)",
+        ("scaled", "segments"),
+        formerly="segments",
+    )
+    replacement: str = setting(
+        "best",
+        "which individuals survive: the best of parents and children (best), or the children and "
+        "the best parent (children, as in algorithm 1)",
+        ("best", "children"),
+        formerly="children",
+    )
+    update: str = setting(
+        "alternating",
+        "whether the second population is evaluated with the best individual of the first from the "
+        "same iteration (alternating, section 3.2) or from the previous one (simultaneous, "
+        "algorithm 1)",
+        ("alternating", "simultaneous"),
+        formerly="simultaneous",
+    )
+    first_partner: str = setting(
+        "first",
+        "partner in the first iteration: the first individual of the other population (first) or "
+        "the uncompressed generator (original)",
+        ("first", "original"),
+        formerly="original",
+    )
+    archive: bool = setting(
+        True,
+        "whether the front contains the best pairs of the whole run instead of those of the last "
+        "iteration",
+        formerly=False,
+    )
+    copy: float = setting(
+        0.2,
+        "probability that a child is a copy of its parent (operators=segments)",
+        least=0,
+        most=1,
+    )
     crossover: float = setting(
         0.7,
-        "probability that two parents exchange a segment; with the remaining probability, a "
-        "segment of a parent is flipped",
+        "probability of crossover of two parents; with operators=segments, the remaining children "
+        "are mutants",
         least=0,
     )
     separate: bool = setting(
         False, "evaluate each population with the uncompressed generator of the other direction"
     )
-    tune_steps: int = setting(20, "fine-tuning steps before the evaluation of a candidate", least=0)
+    tune_steps: int = setting(
+        BY_SIZE, "fine-tuning steps before the evaluation of a candidate", least=0
+    )
     tune_share: float = setting(
         0.1, "share of the training set on which candidates are fine-tuned", above=0, most=1
     )
     tune_batch: int | None = setting(
-        8, "batch size for fine-tuning candidates, per domain; none: the value of batch", least=1
+        BY_SIZE,
+        "batch size for fine-tuning candidates, per domain; none: the value of batch",
+        least=1,
     )
     tune_learning_rate: float | None = setting(
-        1e-3, "learning rate for fine-tuning candidates; none: the value of learning_rate", above=0
+        BY_SIZE,
+        "learning rate for fine-tuning candidates; none: the value of learning_rate",
+        above=0,
     )
     weights: str | None = setting(
         None,
-        "file of a trained CycleGAN (cyclegan.pt); none: train a CycleGAN first",
+        "file of a trained CycleGAN (cyclegan.pt), or a folder with the four latest_net_*.pth of "
+        "CycleGAN's own code; none: train a CycleGAN first",
         free=True,  # a checksum of the file is recorded
     )
     from_run: str | None = setting(
         None, "folder of a finished run of cyclegan-pretraining whose CycleGAN is compressed"
     )
     pretrain_epochs: int = setting(
-        20,
+        BY_SIZE,
         "epochs of training a CycleGAN if neither weights nor from_run is set; the learning rate "
         "decays in the second half",
         least=0,

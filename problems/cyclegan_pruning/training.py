@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -137,20 +137,26 @@ class Training:
         n = max(len(images) for images in self.images.values())
         return max(1, n // self.batch)
 
-    def epoch(self, factor: float = 1.0) -> TrainingReport:
+    def epoch(
+        self, factor: float = 1.0, on_step: Callable[[int], None] | None = None
+    ) -> TrainingReport:
         """Train for one epoch.
 
         Args:
             factor: factor of the learning rate, in [0, 1].
+            on_step: see :meth:`run`.
         """
-        return self.run(self.steps_per_epoch, factor)
+        return self.run(self.steps_per_epoch, factor, on_step)
 
-    def run(self, steps: int, factor: float = 1.0) -> TrainingReport:
+    def run(
+        self, steps: int, factor: float = 1.0, on_step: Callable[[int], None] | None = None
+    ) -> TrainingReport:
         """Train for a number of steps on shuffled images.
 
         Args:
             steps: number of steps.
             factor: factor of the learning rate, in [0, 1].
+            on_step: function that is called after each step with the number of steps so far.
 
         Returns:
             The means of ``LOSSES`` over the steps. A step counts as skipped if a loss or a gradient
@@ -166,6 +172,8 @@ class Training:
             losses = self._step(self._batch("a", rows), self._batch("b", rows))
             if losses is not None:
                 finite.append(losses)
+            if on_step is not None:
+                on_step(step + 1)
         means = np.mean(finite, axis=0) if finite else np.full(len(LOSSES), np.nan)
         by_name = dict(zip(LOSSES, means.tolist(), strict=True))
         return TrainingReport(by_name, len(finite), steps - len(finite))
@@ -290,6 +298,36 @@ def _discriminator_loss(
     scores = discriminator(torch.cat([real, fake])).split([len(real), len(fake)])
     loss: torch.Tensor = (((scores[0] - 1) ** 2).mean() + (scores[1] ** 2).mean()) / 2
     return loss
+
+
+def discriminator_accuracy(gan: CycleGAN, images: Mapping[str, torch.Tensor], batch: int) -> float:
+    """Return how often the discriminators tell real from translated images, in percent.
+
+    This is the share of all pairs of a real and a translated image in which the real image has the
+    higher mean score over all patches (the area under the ROC curve; pairs with equal scores count
+    half), averaged over both discriminators. 50 % is chance. Unlike the share of images on the
+    right side of a threshold, it does not change if all scores rise or fall.
+
+    Args:
+        gan: the CycleGAN.
+        images: uint8 (n, 3, s, s) images by domain, "a" and "b", on the device. They should not
+            have been used for training.
+        batch: number of images in a forward pass.
+    """
+    shares = []
+    with torch.inference_mode():
+        for k, target in TARGET.items():
+            scores = {}
+            for domain in (target, k):
+                parts = [scale_pixels(part) for part in torch.split(images[domain], batch)]
+                if domain == k:
+                    parts = [gan.generators[k](x) for x in parts]
+                scores[domain] = torch.cat(
+                    [gan.discriminators[k](x).flatten(1).double().mean(1) for x in parts]
+                )
+            differences = scores[target][:, None] - scores[k][None, :]
+            shares.append(float((differences.sign() + 1).mean()) / 2)
+    return 100 * float(np.mean(shares))
 
 
 def learning_rate_factor(epoch: int, constant: int, decaying: int) -> float:

@@ -1,11 +1,14 @@
 """Files with the weights of a CycleGAN and a description of its networks.
 
 Pretraining and search write one file with all four networks. The final fine-tuning writes one model
-file per generator, together with its discriminator.
+file per generator, together with its discriminator. The four files that CycleGAN's own code
+(junyanz/pytorch-CycleGAN-and-pix2pix) writes can be read as well.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from moonas.files import sha256
 from moonas.files.tensors import read_tensors, unreadable_file_error, write_tensors
 from moonas.models.model import read_model, write_model
 from moonas.settings import RunSettings, free_names, to_json
@@ -25,6 +29,13 @@ from .training import CycleGAN
 
 ORIGINAL_FILE, COMPRESSED_FILE = "cyclegan.pt", "compressed.pt"
 CONTENT_DESCRIPTION = "weights of a CycleGAN"
+# File of CycleGAN's code -> our name of the network; its D_A scores images of B, as our "a" does.
+RELEASED_FILES = {
+    f"latest_net_{letter}_{domain.upper()}.pth": f"{kind}.{domain}"
+    for letter, kind in (("G", "generators"), ("D", "discriminators"))
+    for domain in "ab"
+}
+NORM_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of old releases; unused
 
 
 @dataclass(frozen=True)
@@ -180,30 +191,115 @@ def _architecture(about: dict[str, Any]) -> Architecture | None:
     return None if masks is None else Architecture(tuple(masks["a"]), tuple(masks["b"]))
 
 
-def read_original(path: str | Path, settings: CycleSettings, info: DomainsInfo) -> CycleGAN:
-    """Read a CycleGAN and check that it matches the settings.
+def weights_files(path: str | Path) -> list[Path]:
+    """Return the files from which :func:`read_original` reads a CycleGAN.
 
     Args:
-        path: path of the file.
+        path: file that this module wrote, one of ``RELEASED_FILES``, or a folder with
+            ``RELEASED_FILES``.
+
+    Raises:
+        ValueError: a file is missing.
+    """
+    path = Path(path)
+    folder = path.parent if path.name in RELEASED_FILES else path
+    if path.name not in RELEASED_FILES and not path.is_dir():
+        return [path]
+    files = [folder / name for name in RELEASED_FILES]
+    missing = [file.name for file in files if not file.is_file()]
+    if missing:
+        raise ValueError(
+            f"weights={str(path)!r} is invalid: {folder} does not contain {', '.join(missing)}. "
+            f"Expected a cyclegan.pt, or a folder with {', '.join(RELEASED_FILES)}."
+        )
+    return files
+
+
+def weights_checksum(path: str | Path) -> str:
+    """Return a checksum of the files from which :func:`read_original` reads a CycleGAN.
+
+    Args:
+        path: see :func:`weights_files`.
+
+    Raises:
+        ValueError: a file is missing.
+    """
+    digests = [sha256(file) for file in weights_files(path)]
+    if len(digests) == 1:
+        return digests[0]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def read_original(path: str | Path, settings: CycleSettings, info: DomainsInfo) -> CycleGAN:
+    """Read a CycleGAN before compression and check that its networks match the settings.
+
+    The networks are fully convolutional, so the CycleGAN may have been trained on images of another
+    size or another folder.
+
+    Args:
+        path: see :func:`weights_files`.
         settings: settings of the stage.
         info: description of the two domains.
 
     Raises:
-        ValueError: the CycleGAN is already compressed, or its networks, image size or data set
-            differ from the settings; for other errors, see :func:`read_gan`.
+        ValueError: the CycleGAN is already compressed, or its networks differ from the settings;
+            for other errors, see :func:`read_gan` and :func:`weights_files`.
     """
-    saved = read_gan(path)
+    files = weights_files(path)
+    saved = read_gan(files[0]) if len(files) == 1 else read_released(files)
     if saved.architecture is not None:
         raise ValueError(f"The generators in {path} are already compressed.")
-    expected = settings.network_shape | {"image_size": info.side, "data": info.name}
-    actual = saved.about["shape"] | {"image_size": saved.about["side"], "data": saved.about["data"]}
+    expected, actual = settings.network_shape, saved.about["shape"]
     names = [name for name in expected if expected[name] != actual[name]]
     if names:
         expected_text, actual_text = (
-            ", ".join(f"{k}={v[k]!r}" for k in names) for v in (expected, actual)
+            " ".join(f"{k}={v[k]}" for k in names) for v in (expected, actual)
         )
         raise ValueError(
-            f"The CycleGAN in {path} does not match the settings: expected {expected_text}, "
-            f"got {actual_text}. Use the settings with which it was trained."
+            f"The CycleGAN in {path} does not match the settings: expected {expected_text}, got "
+            f"{actual_text}. Set {actual_text} (--set {actual_text})."
         )
     return saved.gan
+
+
+def read_released(files: Sequence[Path]) -> SavedGAN:
+    """Read a CycleGAN from the four files that CycleGAN's own code writes.
+
+    Their layers have the same order as here and different names. Code in the files is not executed.
+
+    Args:
+        files: the paths of ``RELEASED_FILES``, in order.
+
+    Raises:
+        ValueError: a file does not contain the network that its name promises.
+    """
+    tensors: dict[str, Tensor] = {}
+    for file in files:
+        network = RELEASED_FILES[file.name]
+        try:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+            for name, tensor in state.items():
+                if not name.endswith(NORM_STATISTICS):
+                    tensors[f"{network}.{_our_name(name)}"] = tensor.float()
+        except Exception as error:  # torch raises various exceptions for other kinds of files
+            raise unreadable_file_error(file, CONTENT_DESCRIPTION, error) from None
+    kernels = [name for name in tensors if name.endswith(".weight")]
+    generator, discriminator = (
+        [name for name in kernels if name.startswith(prefix)]
+        for prefix in ("generators.a.", "discriminators.a.")
+    )
+    if not generator or not discriminator:
+        raise ValueError(f"{files[0].parent} does not contain the {CONTENT_DESCRIPTION}.")
+    shape = dict(
+        width=len(tensors[generator[0]]),
+        blocks=sum(name.endswith(".body.1.weight") for name in generator),
+        d_width=len(tensors[discriminator[0]]),
+        d_layers=len(discriminator) - 2,
+    )
+    about = {"shape": shape, "side": None, "data": None, "encoding": None, "masks": None}
+    return _build(files[0], about, tensors)
+
+
+def _our_name(name: str) -> str:
+    """Return our name of a tensor in a file of CycleGAN's code."""
+    return name.removeprefix("module.").removeprefix("model.").replace(".conv_block.", ".body.")

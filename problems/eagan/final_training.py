@@ -167,9 +167,12 @@ class FinalTraining(EpochTraining):
         self.log(f"Discriminator: {discriminator_text(trainer.D)}.")
         return trainer
 
-    def is_logged(self, epoch: int, metrics: dict[str, Any]) -> bool:
-        """Return whether the log contains a line on an epoch."""
-        return "fid" in metrics or super().is_logged(epoch, metrics)
+    def log_epoch(self, epoch: int, metrics: dict[str, Any]) -> None:
+        """Log the metrics of every tenth epoch, and of epochs after which G was evaluated."""
+        if "fid" in metrics:
+            self.log(self.line(epoch, metrics))
+        else:
+            super().log_epoch(epoch, metrics)
 
     def line(self, epoch: int, metrics: dict[str, Any]) -> str:
         """Return the log line of an epoch: losses, and scores if the generator was evaluated."""

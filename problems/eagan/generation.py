@@ -1,33 +1,24 @@
-"""Quality of generated images: FID relative to a data set, and Inception Score."""
+"""Quality of generated images: FID relative to a data set, Inception Score and further measures."""
 
 from __future__ import annotations
 
-import hashlib
-import io
 import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from moonas.data import load
 from moonas.data.images import DataInfo
-from moonas.files import cached
-from moonas.files.tensors import tensor_bytes
-from moonas.metrics.features import (
-    Extractor,
-    classifier,
-    classifier_name,
-    denormalize,
-    inception,
-    require_one_label_per_image,
-)
-from moonas.metrics.frechet import FrechetDistance, Moments, moments
+from moonas.metrics.features import Extractor, denormalize, describe_features, feature_network
+from moonas.metrics.frechet import FrechetDistance
+from moonas.metrics.image_quality import RealImages
 from moonas.metrics.inception_score import inception_score
-from moonas.nets.devices import repeatable
 from moonas.nets.randomness import generator as seeded_generator
 from moonas.problem import Column
+from moonas.run.callbacks import Callbacks
 
 from .settings import ImageQualitySettings
 
@@ -36,41 +27,55 @@ Generate = Callable[[torch.Tensor], torch.Tensor]  # (b, latent) -> (b, c, h, w)
 N_HELD_OUT = 500  # real images that tell whether a discriminator learns
 MIN_PIXEL_STD = 1 / 255  # images are identical if the standard deviation of every pixel is smaller
 MAX_FIDS = {"classifier": 200.0, "inception": 1000.0}  # larger FIDs are not informative
+MAX_FID = 10_000.0  # of all other networks, whose features have any scale
+
+
+def max_fid(features: str) -> float:
+    """Return the largest value of the column ``fid`` for a value of the setting ``features``."""
+    return MAX_FIDS.get(features, MAX_FID)
 
 
 def quality_columns(settings: ImageQualitySettings, info: DataInfo) -> list[Column]:
     """Return the columns ``fid`` and ``inverse_is``, whose unit is the name of the feature network.
+
+    There is no column ``inverse_is`` if the network has no logits.
 
     Args:
         settings: settings that select the feature network.
         info: description of the data set.
 
     Raises:
-        ValueError: the feature network is a classifier, but images have several labels each.
+        ValueError: the feature network is unknown, cannot be loaded or does not fit the data set;
+            or it has no logits, and ``inverse_is`` is an objective.
     """
-    unit = "inception"
-    if settings.features == "classifier":
-        require_one_label_per_image(info)
-        unit = classifier_name(info)
-    ceiling = MAX_FIDS[settings.features]
-    return [
-        Column("fid", unit, worst=ceiling, bounds=(0, ceiling)),
-        Column("inverse_is", unit, worst=1.0, bounds=(0, 1)),
-    ]
+    unit, has_logits = describe_features(settings.features, info)
+    ceiling = max_fid(settings.features)
+    fid = Column("fid", unit, worst=ceiling, bounds=(0, ceiling))
+    if has_logits:
+        return [fid, Column("inverse_is", unit, worst=1.0, bounds=(0, 1))]
+    if "inverse_is" in getattr(settings, "objectives", ()):
+        raise ValueError(
+            f"features={settings.features!r} is invalid with the objective inverse_is: the network "
+            "returns no logits, without which there is no Inception Score. Choose other "
+            "objectives, such as fid and params."
+        )
+    return [fid]
 
 
 class ImageQuality:
     """Evaluates generated images by FID and Inception Score, and loads the images of a data set.
 
     FID is relative to the whole training set, or to the test set if ``use_test_set`` is true;
-    covariances are divided by n - 1. The Inception Score depends only on the generated
-    images.
+    covariances are divided by n - 1. With the setting ``real_statistics``, FID is relative to the
+    statistics in that file instead. The Inception Score depends only on the generated images.
 
     Args:
         settings: settings of the data set and of both scores.
         info: description of the data set.
         device: device that computes the features.
         use_test_set: whether FID is relative to the test set instead of the training set.
+        network: feature network that replaces the setting ``features``: a module that maps images
+            (b, c, h, w), pixels in [0, 1], to features, or to features and logits.
 
     Attributes:
         images: (n, c, h, w) training images in [-1, 1], on the device; None before :meth:`load`.
@@ -78,11 +83,11 @@ class ImageQuality:
             Discriminators never train on them.
         classes: names of the classes; empty before :meth:`load`.
         extract: :class:`~moonas.metrics.features.Extractor` that computes features.
-        distance: function that maps features of generated images to their FID.
+        real: :class:`~moonas.metrics.image_quality.RealImages` that images are compared with.
     """
 
     extract: Extractor
-    distance: FrechetDistance
+    real: RealImages
 
     def __init__(
         self,
@@ -90,6 +95,7 @@ class ImageQuality:
         info: DataInfo,
         device: torch.device,
         use_test_set: bool = False,
+        network: nn.Module | None = None,
     ) -> None:
         self.settings, self.info, self.device, self.use_test_set = (
             settings,
@@ -97,12 +103,18 @@ class ImageQuality:
             device,
             use_test_set,
         )
+        self.network = network
         self.images: torch.Tensor | None = None
         self.held_out: torch.Tensor | None = None
         self.classes: tuple[str, ...] = ()
 
-    def load(self) -> None:
-        """Load the data set and compute the features of its images; later calls do nothing."""
+    def load(self, callbacks: Callbacks | None = None) -> None:
+        """Load the data set and compute the features of its images; later calls do nothing.
+
+        Args:
+            callbacks: callbacks that receive the progress of the training of the feature network,
+                and a log message with its name and accuracy.
+        """
         if self.images is not None:
             return
         s = self.settings
@@ -110,40 +122,30 @@ class ImageQuality:
             s.data, root=s.root, download=s.download, image_size=s.image_size, labels_required=False
         )
         self.classes = data.classes
-        if s.features == "inception":
-            self.extract = inception(self.device, s.inception_weights)
-        else:
-            self.extract = classifier(data, self.device)
+        self.extract = feature_network(
+            s.features if self.network is None else self.network,
+            (self.info.channels, self.info.side, self.info.side),
+            self.device,
+            data=data,
+            inception_weights=s.inception_weights,
+            on_progress=None if callbacks is None else callbacks.on_progress,
+        )
+        if callbacks is not None:
+            callbacks.on_log(self.extract.describe())
         real = denormalize(data, data.test_images if self.use_test_set else data.images)
         if len(real) < 2:
             raise ValueError(f"FID requires at least 2 real images; {s.data} contains {len(real)}.")
-        self.distance = FrechetDistance(self._moments(real))
+        self.real = RealImages(self.extract, real, self.device, s.real_statistics)
         order = torch.randperm(len(data.test_images), generator=seeded_generator(0, "held out"))
         test_images = data.test_images[order[:N_HELD_OUT]]
         self.held_out = (2 * denormalize(data, test_images) - 1).to(self.device)
         images = (2 * denormalize(data, data.images) - 1).to(self.device)
         self.images = images.contiguous(memory_format=torch.channels_last)
 
-    def _moments(self, real: torch.Tensor) -> Moments:
-        """Return mean and covariance of the features of real images; both are cached on disk.
-
-        Args:
-            real: (n, c, h, w) pixels in [0, 1].
-        """
-        key = hashlib.sha256(self.extract.fingerprint.encode())
-        key.update(tensor_bytes(real))
-        key.update(self.device.type.encode())  # rounding errors depend on the device
-
-        def compute() -> bytes:
-            with repeatable(1):
-                result = moments(self.extract(real.to(self.device))[0])
-            buffer = io.BytesIO()
-            np.savez(buffer, mean=result.mean, covariance=result.covariance, n=result.n)
-            return buffer.getvalue()
-
-        stored = cached(f"moments-{key.hexdigest()[:32]}.npz", compute)
-        with np.load(io.BytesIO(stored), allow_pickle=False) as arrays:
-            return Moments(arrays["mean"], arrays["covariance"], int(arrays["n"]))
+    @property
+    def distance(self) -> FrechetDistance:
+        """Function that maps features of generated images, (n, d), to their FID."""
+        return self.real.distance
 
     @torch.inference_mode()
     def generate(self, generator: Generate, latents: torch.Tensor) -> torch.Tensor:
@@ -164,31 +166,75 @@ class ImageQuality:
             latents: (n, latent) latent vectors on the device.
 
         Returns:
-            A dict with ``fid``, limited to the entry of ``MAX_FIDS``; ``inverse_is``; and
-            ``shares``, (n_classes,), the share of images that the feature network assigns to each
-            class. If a pixel or a feature is not finite, or if all images are identical, both
-            scores are NaN and ``shares`` is empty.
+            A dict with ``fid``, limited to :func:`max_fid`; ``inverse_is``, NaN if the feature
+            network has no logits; and ``shares``, see :meth:`shares`. If a pixel or a feature is
+            not finite, or if all images are identical, both scores are NaN and ``shares`` is empty.
         """
-        pixels = self.generate(generator, latents)
-        failed = {"fid": math.nan, "inverse_is": math.nan, "shares": np.empty(0)}
+        features, log_probabilities = self._features(self.generate(generator, latents))
+        if features is None:
+            return {"fid": math.nan, "inverse_is": math.nan, "shares": np.empty(0)}
+        score, _ = inception_score(log_probabilities, self.settings.is_splits)
+        ceiling = MAX_FID if self.network is not None else max_fid(self.settings.features)
+        return {
+            "fid": min(self.distance(features), ceiling),
+            "inverse_is": 1 / score,
+            "shares": self.shares(log_probabilities),
+        }
+
+    def measure(self, generator: Generate, latents: torch.Tensor) -> dict[str, Any]:
+        """Evaluate a generator by all measures, which takes longer than :meth:`evaluate`.
+
+        Args:
+            generator: function from latent vectors (b, latent) to images (b, c, h, w) in [-1, 1].
+            latents: (n, latent) latent vectors on the device.
+
+        Returns:
+            The measures of :meth:`moonas.metrics.image_quality.RealImages.measure`, and ``shares``,
+            see :meth:`shares`. If a pixel or a feature is not finite, or if all images are
+            identical, the dict contains only ``fid``, ``is_mean`` and ``is_std``, which are NaN,
+            and ``shares``, which is empty.
+        """
+        features, log_probabilities = self._features(self.generate(generator, latents))
+        if features is None:
+            failed = dict.fromkeys(("fid", "is_mean", "is_std"), math.nan)
+            return {**failed, "shares": np.empty(0)}
+        measures = self.real.measure(features, log_probabilities, self.settings.is_splits)
+        return {**measures, "shares": self.shares(log_probabilities)}
+
+    def _features(self, pixels: torch.Tensor) -> tuple[np.ndarray | None, np.ndarray]:
+        """Return features and log probabilities; None and (0, 0) if images or features are invalid.
+
+        Args:
+            pixels: (n, c, h, w) generated images in [0, 1].
+        """
+        none = None, np.empty((0, 0))
         if not bool(pixels.isfinite().all()) or float(pixels.std(dim=0).max()) < MIN_PIXEL_STD:
-            return failed
+            return none
         features, log_probabilities = self.extract(pixels, self.settings.score_batch)
         if not (np.isfinite(features).all() and np.isfinite(log_probabilities).all()):
-            return failed
-        score, _ = inception_score(log_probabilities, self.settings.is_splits)
-        classes = log_probabilities.argmax(axis=1)
-        return {
-            "fid": min(self.distance(features), MAX_FIDS[self.settings.features]),
-            "inverse_is": 1 / score,
-            "shares": np.bincount(classes, minlength=log_probabilities.shape[1])
-            / len(log_probabilities),
-        }
+            return none
+        return features, log_probabilities
+
+    @staticmethod
+    def shares(log_probabilities: np.ndarray) -> np.ndarray:
+        """Return the share of images that the feature network assigns to each class, (n_classes,).
+
+        Args:
+            log_probabilities: (n, n_classes); n_classes is 0 if the network has no logits.
+        """
+        n, n_classes = log_probabilities.shape
+        if n_classes == 0:
+            return np.empty(0)
+        shares: np.ndarray = np.bincount(log_probabilities.argmax(axis=1), minlength=n_classes) / n
+        return shares
 
     @property
     def fingerprint(self) -> torch.Tensor:
-        """Fingerprint of the feature network, (32,) uint8, which a checkpoint stores."""
-        return torch.tensor(list(bytes.fromhex(self.extract.fingerprint)), dtype=torch.uint8)
+        """Fingerprint of the feature network, (32,) uint8, which a checkpoint stores.
+
+        It includes the statistics of ``real_statistics``.
+        """
+        return torch.tensor(list(bytes.fromhex(self.real.fingerprint)), dtype=torch.uint8)
 
     def check_fingerprint(self, fingerprint: torch.Tensor) -> None:
         """Check that a run was evaluated with this feature network.
@@ -202,6 +248,7 @@ class ImageQuality:
         if not torch.equal(fingerprint.cpu(), self.fingerprint):
             raise ValueError(
                 f"This run was evaluated with another {self.extract.name}, so its scores are not "
-                "comparable with new scores. A library, the data set or the weights of the "
-                "feature network have changed since then; start a new run in another folder."
+                "comparable with new scores. A library, the data set, the weights of the feature "
+                "network or the file of real statistics have changed since then; start a new run "
+                "in another folder."
             )

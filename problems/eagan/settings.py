@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
+from moonas.metrics.feature_spec import parse_features
 from moonas.settings import RunSettings, SearchSettings, check_objectives, require, setting
 
 from .space import CHANNEL_SCHEDULES, MAX_CELLS, N_CELLS
@@ -48,7 +50,7 @@ _PAPER_TRAINING = _PAPER_GAN | dict(epochs=600, d_steps=5, score_images=50000)
 
 @dataclass(frozen=True, kw_only=True)
 class ImageQualitySettings(RunSettings):
-    """Settings of FID and Inception Score."""
+    """Settings of FID, Inception Score and other measures of generated images."""
 
     data: str = setting(
         "digits", "name of a data set, or a folder of images with or without labels"
@@ -56,16 +58,21 @@ class ImageQualitySettings(RunSettings):
     image_size: int | None = setting(
         None, "side length of the images in pixels; default: as in the data set", least=1
     )
-    features: str = setting(  # choices: EXTRACTORS of moonas.metrics.features
+    features: str = setting(
         "classifier",
-        "network that computes FID and Inception Score: a classifier trained on the data set, or "
-        "Inception",
-        ("classifier", "inception"),
+        "network that computes FID and Inception Score: classifier (trained on the data set), "
+        "inception, torchvision:NAME[=FILE], timm:NAME[=FILE], package.module:function, "
+        "file.py:function, or a file (TorchScript, or a model.pt of a classifier)",
     )
     inception_weights: str | None = setting(
         None,
         "file that contains pytorch-fid's Inception weights; default: download them if necessary",
         free=True,  # a checksum of the weights is recorded
+    )
+    real_statistics: str | None = setting(
+        None,
+        ".npz file with mu and sigma, the mean and covariance of the features of real images, to "
+        "which FID is relative; default: those of the data set",
     )
     score_images: int = setting(1000, "generated images per evaluation of a generator", least=2)
     score_batch: int = setting(250, "generated images per forward pass of an evaluation", least=2)
@@ -75,6 +82,9 @@ class ImageQualitySettings(RunSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        parse_features(self.features)
+        exists = self.real_statistics is None or Path(self.real_statistics).is_file()
+        require(exists, self, "real_statistics", "none, or an existing file")
         enough = self.score_images >= 2 * self.is_splits
         require(enough, self, "score_images", f"at least {2 * self.is_splits}, two per split")
 

@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 from searches import TINY
 
-SHAPE = ("width", "blocks", "d_width", "d_layers", "image_size")
+SHAPE = ("width", "blocks", "d_width", "d_layers", "image_size", "margin", "flip")
 SMALL = {name: TINY["cyclegan-pruning"][name] for name in SHAPE} | dict(batch=64, device="cpu")
 PRUNING = SMALL | dict(population=3, generations=2, tune_steps=0, workers=1)
 

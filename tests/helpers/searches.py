@@ -16,7 +16,7 @@ IMAGES = dict(image_size=8, batch=128, score_batch=720)
 PROXIES = SEARCH | IMAGES | dict(proxy_epochs=1)
 GAN = dict(channels=2, d_channels=2, latent=3, batch=240, score_images=40, score_batch=20)
 EAGAN = SEARCH | GAN | dict(image_size=8, warmup_epochs=1, epochs=1)
-CYCLEGAN = IMAGES | dict(width=2, blocks=1, d_width=2, d_layers=1)
+CYCLEGAN = IMAGES | dict(width=2, blocks=1, d_width=2, d_layers=1, margin=0, flip=False)
 TINY = {  # name of a stage -> settings for a fast run
     "cars": SEARCH
     | IMAGES

@@ -145,7 +145,6 @@ class Mine(SearchSettings):
     [
         ("moonas.algorithms.pnsga3:SECOND_SORTS", "cars:protection", lambda s: s[:-1]),
         ("moonas.algorithms.pnsga3:CUTS", "cars:cut", tuple),
-        ("moonas.metrics.features:EXTRACTORS", "eagan-generator:features", tuple),
     ],
 )
 def test_choices_of_settings_equal_the_constants_of_the_library(path, name, chosen):

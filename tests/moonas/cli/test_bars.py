@@ -75,3 +75,15 @@ def test_the_bar_of_a_repeated_phase_is_reset():
         bar.on_progress("training", n, 2, "epochs")
     (task,) = progress.tasks
     assert (task.completed, task.total, task.finished, task.visible) == (1, 2, False, True)
+
+
+def test_a_phase_whose_tenths_take_hours_prints_a_line_after_ten_minutes(clock, capsys):
+    lines = bars.ProgressLines()
+    for done in range(4):  # of 1,000 steps of 400 seconds
+        clock[0] = 400.0 * done
+        lines.on_progress("training", done, 1000, "steps")
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split(",")[0] for line in printed] == [
+        "training: 0 of 1000 steps",
+        "training: 2 of 1000 steps",
+    ]

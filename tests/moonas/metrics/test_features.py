@@ -80,7 +80,7 @@ def cached_classifier(digits_subset, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("MOONAS_CACHE", str(folder))
         fingerprint = classifier(digits_subset, CPU).fingerprint
-    (file,) = folder.iterdir()
+    (file,) = folder.glob("classifier-*")
     return fingerprint, file
 
 
@@ -89,7 +89,7 @@ def test_a_cached_classifier_is_not_trained_again(
 ):
     fingerprint, file = cached_classifier
     shutil.copy(file, empty_cache)
-    monkeypatch.setattr("moonas.metrics.features.train_epochs", None)
+    monkeypatch.setattr("moonas.metrics.classifiers.train_epochs", None)
     assert classifier(digits_subset, CPU).fingerprint == fingerprint
 
 
@@ -107,7 +107,10 @@ def test_different_images_or_labels_result_in_different_classifiers(
     flipped = classifier(replace(digits_subset, images=digits_subset.images.flip(3)), CPU)
     relabeled = classifier(replace(digits_subset, labels=digits_subset.labels.flip(0)), CPU)
     assert len({cached_classifier[0], flipped.fingerprint, relabeled.fingerprint}) == 3
-    assert len({cached_classifier[1].name, *(file.name for file in empty_cache.iterdir())}) == 3
+    assert (
+        len({cached_classifier[1].name, *(file.name for file in empty_cache.glob("classifier-*"))})
+        == 3
+    )
 
 
 @pytest.mark.parametrize("damage", [b"", b"not a classifier"])

@@ -8,16 +8,20 @@ import torch
 from moonas.problems.cyclegan_pruning.domains import (
     IGNORED,
     center_crop,
-    domain_folders,
     load_domains,
 )
+from moonas.problems.cyclegan_pruning.folders import domain_folders
 from PIL import Image
 
 from moonas.run.numbers import plural
 
 PARTS = [(domain, part) for domain in "AB" for part in ("train", "test")]
-LAYOUTS = {"nested": "{domain}/{part}", "flat": "{part}{domain}"}
-LABEL_MAP_FOLDERS = {"nested": "{domain}/test_labels", "flat": "test_labels{domain}"}
+LAYOUTS = {"nested": "{domain}/{part}", "flat": "{part}{domain}", "by part": "{part}/{domain}"}
+LABEL_MAP_FOLDERS = {
+    "nested": "{domain}/test_labels",
+    "flat": "test_labels{domain}",
+    "by part": "test_labels/{domain}",
+}
 N_IMAGES = {("A", "train"): 10, ("A", "test"): 3, ("B", "train"): 5, ("B", "test"): 4}
 FIRST_SHADE = {("A", "train"): 0, ("A", "test"): 50, ("B", "train"): 100, ("B", "test"): 150}
 
@@ -57,7 +61,7 @@ def splits(domain):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_folders_in_both_layouts_are_read(tmp_path, layout):
+def test_folders_in_every_layout_are_read(tmp_path, layout):
     write_images(tmp_path, layout)
     folders = domain_folders(tmp_path)
     assert folders == {key: subfolder(tmp_path, layout, *key) for key in PARTS}

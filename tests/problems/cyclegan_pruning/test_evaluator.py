@@ -20,12 +20,12 @@ def n_weights(net):
 
 
 def losses_and_sizes(problem, gan):
-    """Return the losses (eqs. 4 to 6) and sizes (eq. 10) of generators, image by image."""
+    """Return losses and cycle losses (eqs. 4 to 6) and sizes (eq. 10) of generators, by image."""
     s, original = problem.settings, read_gan(problem.settings.weights).gan
     data = load_data(s, problem.info)
-    losses, sizes = {}, {}
+    losses, cycles, sizes = {}, {}, {}
     for k, target in TARGET.items():
-        total = 0.0
+        total = total_cycle = 0.0
         for image in scale_pixels(data[k].validation):
             before = original.generators[k](image[None])
             after = gan.generators[k](image[None])
@@ -35,9 +35,10 @@ def losses_and_sizes(problem, gan):
             distance, cycle = (before - after) ** 2, (back - image) ** 2
             distance, cycle = (x.mean() if s.norm == "mean" else x.sum() for x in (distance, cycle))
             total += float(distance + s.cycle_weight * cycle)
-        losses[k] = total / len(data[k].validation)
+            total_cycle += float(cycle)
+        losses[k], cycles[k] = (v / len(data[k].validation) for v in (total, total_cycle))
         sizes[k] = n_weights(gan.generators[k]) / n_weights(original.generators[k])
-    return losses, sizes
+    return losses, cycles, sizes
 
 
 @pytest.mark.parametrize(
@@ -45,18 +46,25 @@ def losses_and_sizes(problem, gan):
 )
 @torch.no_grad()
 def test_columns_equal_the_equations_of_the_paper(make_problem, loss, norm):
-    problem = make_problem(loss=loss, norm=norm, gamma=0.3, cycle_weight=4.0, score_batch=2)
+    options = dict(loss=loss, norm=norm, gamma=0.3, cycle_weight=4.0, score_batch=2)
+    problem = make_problem(**options, scale_loss=False)
+    scaled = make_problem(**options)
     original = read_gan(problem.settings.weights).gan
     X = rows(problem, 3)
     columns = problem.evaluate(X, return_as_dictionary=True)
+    scaled_columns = scaled.evaluate(X, return_as_dictionary=True)
     for i, x in enumerate(X):
         gan = compress(original, problem.decode(x), problem.groups)
-        losses, sizes = losses_and_sizes(problem, gan)
+        losses, cycles, sizes = losses_and_sizes(problem, gan)
+        assert columns["cycle"][i] == pytest.approx(np.mean(list(cycles.values())), rel=1e-5)
         for k in "ab":
             fitness = sizes[k] + 0.3 * losses[k]
             assert columns[f"loss_{k}"][i] == pytest.approx(losses[k], rel=1e-5)
             assert columns[f"size_{k}"][i] == sizes[k]
             assert columns[f"fitness_{k}"][i] == pytest.approx(fitness, rel=1e-5)
+            fitness = sizes[k] + 0.3 * losses[k] / problem.max_loss
+            assert scaled_columns[f"fitness_{k}"][i] == pytest.approx(fitness, rel=1e-5)
+            assert scaled_columns[f"loss_{k}"][i] == columns[f"loss_{k}"][i]
         for name in ("loss", "size"):
             both = [columns[f"{name}_{k}"][i] for k in "ab"]
             assert columns[name][i] == pytest.approx(np.mean(both))
@@ -132,8 +140,8 @@ def test_a_candidate_with_a_non_finite_loss_has_the_worst_loss_and_is_marked_as_
 ):
     problem = make_problem()
     X = rows(problem, 2)
-    losses = iter([np.nan, 0.1, 0.2, 0.3])
-    monkeypatch.setattr(type(problem.evaluator), "_loss", lambda self, k, gan: next(losses))
+    parts = iter([(np.nan, 0.0), (0.1, 0.0), (0.1, 0.01), (0.1, 0.02)])
+    monkeypatch.setattr(type(problem.evaluator), "_loss_parts", lambda self, k, gan: next(parts))
     columns = problem.evaluate(X, return_as_dictionary=True)
     assert columns["failed"].tolist() == [True, False]
     assert columns["loss"][0] == problem.max_loss == 11

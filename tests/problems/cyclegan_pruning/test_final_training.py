@@ -71,9 +71,10 @@ def test_files_from_different_runs_raise_an_error(finished_search, domains):
         build(folder, domains)
 
 
-def test_an_image_size_other_than_the_size_in_the_search_raises_an_error(finished_search, domains):
-    with pytest.raises(ValueError, match="image_size=12 is invalid: expected 8"):
-        build(finished_search[0], domains, image_size=12)
+def test_generators_can_be_fine_tuned_on_images_of_another_size(finished_search, domains):
+    stage = build(finished_search[0], domains, image_size=12, epochs=1, decay_epochs=0)
+    assert stage.info.side == 12
+    assert stage.run(1).scores["side"] == 12
 
 
 def test_a_resumed_fine_tuning_ends_with_the_same_weights(finished_search, domains, tmp_path):

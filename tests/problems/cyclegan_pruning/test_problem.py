@@ -4,17 +4,21 @@ import numpy as np
 import pytest
 import torch
 from cyclegans import PRUNING, SMALL
+from moonas.problems.cyclegan_pruning.operators import ImportanceSampling, filters_of_size
 from moonas.problems.cyclegan_pruning.settings import PretrainingSettings, PruningSettings
 from moonas.problems.cyclegan_pruning.weights_file import read_gan, read_models
 from PIL import Image
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.algorithms.soo.nonconvex.ga import GA
+from pymoo.core.population import Population
 from searches import TINY, rows, run, words
 
 import moonas
 from moonas.algorithms import algorithm
 from moonas.cli import main
 from moonas.nets.counting import count_params
+from moonas.run.callbacks import RunCallback
+from moonas.run.journal import read_run
 
 
 def test_losses_above_the_maximum_are_clipped(make_problem):
@@ -64,11 +68,13 @@ def test_nsga2_minimizes_any_columns_and_the_row_with_the_lowest_fitness_is_pick
     assert problem.pick([]) is None
 
 
-def test_coevolution_uses_the_fitness_of_each_generator(make_problem):
-    problem = make_problem(population=5, generations=4)
+def test_algorithm_1_uses_the_fitness_of_each_generator(make_problem):
+    preset = PruningSettings.PRESETS["algorithm-1"]
+    names = ("operators", "replacement", "update", "first_partner", "initial", "archive")
+    problem = make_problem(population=5, generations=4, **{k: preset[k] for k in names})
     result = run(problem, generations=4, copy_algorithm=False)
     coevolution = result.algorithm
-    assert result.pop.get("X").dtype == bool
+    assert result.pop.get("X").dtype == bool and len(result.pop) == 11
     best = coevolution.species[0][coevolution.costs[0].argmin()]
     assert np.array_equal(coevolution.best[: problem.species_bits[0]], best)
     assert np.array_equal(result.pop[-1].X, coevolution.best)
@@ -76,9 +82,107 @@ def test_coevolution_uses_the_fitness_of_each_generator(make_problem):
     assert np.array_equal(coevolution.costs[0], fitness)
 
 
+class Scores(RunCallback):
+    """Collects the rows and columns of all evaluations of a run."""
+
+    def __init__(self):
+        self.rows, self.fitness, self.cycle = [], [], []
+
+    def on_scores(self, candidates, columns):
+        self.rows.append(candidates.X)
+        self.fitness.append(columns["fitness"])
+        self.cycle.append(columns["cycle"])
+
+
+def test_the_best_pair_of_the_whole_run_is_picked(make_problem):
+    problem, scores = make_problem(population=6, generations=5, tune_steps=1), Scores()
+    problem.callbacks.append(scores)
+    result = run(problem, generations=5)
+    assert [len(X) for X in scores.rows] == 10 * [6]  # both populations in turn, nothing else
+    X, fitness = np.concatenate(scores.rows), np.concatenate(scores.fitness)
+    rows = moonas.front(result)
+    assert np.array_equal(rows[problem.pick(rows)].x, X[fitness.argmin()])
+    assert all(not x.reshape(2, -1).all(axis=1).any() for x in X)  # no uncompressed generator
+    assert np.isfinite(np.concatenate(scores.cycle)).all()
+
+
+def test_initial_masks_keep_important_filters_and_the_journal_records_the_importance(
+    make_problem, tmp_path
+):
+    options = dict(population=8, generations=1, tune_share=1.0)
+    problem = make_problem(**options, journal=tmp_path / "run")
+    result = run(problem, generations=1)
+    kinds = [record["kind"] for record in read_run(tmp_path / "run")[1]]
+    assert kinds == ["train", "importance", "score", "score"]
+    recorded = read_run(tmp_path / "run")[1][1]["result"]["importance"]
+    importance = problem.evaluator.importance()
+    assert np.allclose(recorded, importance.ravel())
+    first = np.concatenate([X[0] for X in result.algorithm.offspring])
+    for k, half in enumerate(np.split(first, 2)):
+        value = importance[k] / problem.weights_per_filter
+        assert value[half].mean() > value[~half].mean()
+    problem.journal.close()
+    before = (tmp_path / "run" / "journal.jsonl").read_bytes()
+    replayed = make_problem(**options, journal=tmp_path / "run")
+    again = run(replayed, generations=1)
+    replayed.journal.close()
+    assert np.array_equal(again.pop.get("X"), result.pop.get("X"))
+    assert (tmp_path / "run" / "journal.jsonl").read_bytes() == before
+
+
+def test_sampled_generators_have_different_sizes_and_a_share_of_random_masks(make_problem):
+    problem = make_problem()
+    n = 9
+    X = (
+        problem.operators()["sampling"]
+        .do(problem, n, random_state=np.random.default_rng(1))
+        .get("X")
+    )
+    value = problem.importance() / problem.weights_per_filter
+    sizes = np.array(
+        [
+            [problem.costs.count(problem.decode(x).masks(k))[0] for k in "ab"]
+            for x in problem.operators()["repair"](
+                problem, Population.new(X=X), random_state=np.random.default_rng(1)
+            ).get("X")
+        ]
+    )
+    sizes = sizes / problem.costs.total[0]
+    assert sizes.max() > 2 * sizes.min()
+    # the greedy generators are as large as possible, and the first has the size density^2
+    assert sizes[0].min() > 0.1 and sizes[0].max() <= 0.25
+    only_random = ImportanceSampling(0.5, random_share=1.0)
+    Y = only_random.do(problem, 400, random_state=np.random.default_rng(2)).get("X")
+    kept = np.array([value.ravel()[y].mean() for y in Y[1:]])
+    greedy = value.ravel()[X[0]].mean()
+    assert kept.mean() < greedy
+
+
+def test_an_equally_good_filter_that_needs_fewer_weights_is_kept(make_problem):
+    problem = make_problem()
+    importance, noise = np.ones(problem.space.n_bits), np.zeros(problem.space.n_bits)
+    total = problem.costs.total[0]
+    for size in (0.2, 0.4, 0.7, 1.0):
+        bits = filters_of_size(problem, importance, noise, size)
+        parts = problem.space.slices[: len(problem.space.sizes)]
+        weights = problem.costs.count([bits[part] for part in parts])[0]
+        assert weights <= size * total
+        costs = problem.weights_per_filter
+        dropped = costs[~bits]
+        if len(dropped):
+            # each mask keeps one filter, whatever it costs
+            assert (costs[bits] > dropped.min()).sum() <= len(parts)
+            cheapest = np.flatnonzero(~bits)[dropped.argmin()]
+            bits[cheapest] = True  # one more filter is too large
+            assert problem.costs.count([bits[part] for part in parts])[0] > size * total
+    assert bits.all()
+
+
 def test_the_paper_presets_equal_the_settings_in_the_paper():
     s = PruningSettings(**PruningSettings.PRESETS["paper"])
     assert (s.population, s.generations, s.gamma, s.cycle_weight) == (32, 101, 10, 10)
+    literal = PruningSettings(**PruningSettings.PRESETS["algorithm-1"])
+    assert literal.operators == "segments" and literal.gamma == 10
     assert (s.width, s.blocks, s.image_size, s.tune_share) == (64, 9, 256, 0.1)
     s = PretrainingSettings(**PretrainingSettings.PRESETS["paper"])
     assert (s.batch, s.learning_rate, s.beta1, s.pool) == (1, 2e-4, 0.5, 50)
@@ -96,7 +200,6 @@ def test_the_paper_presets_equal_the_settings_in_the_paper():
         (dict(data="digits", segmentation="a:b"), "no label maps"),
         (dict(d_layers=5, weights=None), "d_layers=5 is invalid: images of 8x8 pixels"),
         (dict(width=4), r"expected width=4, got width=2"),
-        (dict(image_size=12), r"expected image_size=12, got image_size=8"),
         (dict(weights="nowhere.pt"), "nowhere.pt is missing"),
         (dict(inception_weights="nowhere.pt"), "none, or an existing file"),
         (dict(from_run="nowhere"), "none, because from_run already provides the weights"),
@@ -149,9 +252,10 @@ def test_the_command_line_searches_and_fine_tunes(reduced_digits, tmp_path, caps
     search += words(PRUNING | dict(tune_steps=1), "cyclegan-pruning")
     assert main(search) == 0
     printed = capsys.readouterr().out
-    assert "A to B, original" in printed and "accuracy original" in printed
+    assert "A to B, original" in printed and "digits recognized: original" in printed
     folder = out / "cyclegan-pruning"
     written = {"compressed.pt", "cyclegan.pt", "translations.png", "comparison.json"}
+    written |= {"filters.png"}
     assert written <= set(contents(folder))
     comparison = json.loads((folder / "comparison.json").read_text())
     compressed = read_gan(folder / "compressed.pt")
@@ -169,7 +273,7 @@ def test_the_command_line_searches_and_fine_tunes(reduced_digits, tmp_path, caps
     folder = out / "cyclegan-pruning"
     assert main(search) == 0
     printed = capsys.readouterr().out
-    assert "This run is complete" in printed and "accuracy original" in printed
+    assert "This run is complete" in printed and "digits recognized: original" in printed
     assert contents(folder) == before
     (folder / "compressed.pt").unlink()
     assert main(search) == 0

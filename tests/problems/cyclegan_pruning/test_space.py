@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from moonas.problems.cyclegan_pruning.problem import KeepOne
+from moonas.problems.cyclegan_pruning.operators import KeepOne
 from moonas.problems.cyclegan_pruning.space import Architecture, Space
 from pymoo.core.population import Population
 

@@ -171,7 +171,7 @@ def test_the_fingerprint_of_another_feature_network_is_rejected(settings, qualit
 def test_units_name_the_feature_network_and_upper_bounds_are_the_worst_values(name):
     info = DataInfo(name, 10, 1, 8 if name == "digits" else 32)
     fid, inverse_is = quality_columns(ImageQualitySettings(), info)
-    unit = "digits classifier" if name == "digits" else "cells classifier"
+    unit = "digits classifier" if name == "digits" else "cells ResNet classifier"
     assert (fid.name, fid.unit, inverse_is.name, inverse_is.unit) == (
         *("fid", unit),
         *("inverse_is", unit),
@@ -200,7 +200,8 @@ def test_the_unit_of_the_columns_is_the_name_of_the_extractor(settings, quality)
         (dict(score_batch=1), "score_batch=1 is invalid"),
         (dict(is_splits=0), "is_splits=0 is invalid"),
         (dict(image_size=0), "image_size=0 is invalid"),
-        (dict(features="vgg"), "features='vgg' is unknown; choose from"),
+        (dict(features="vgg"), "features='vgg' is invalid: expected classifier, inception"),
+        (dict(real_statistics="none.npz"), "real_statistics='none.npz' is invalid"),
     ],
 )
 def test_errors_about_invalid_settings_name_the_setting(options, message):

@@ -293,7 +293,7 @@ def test_r1_adds_its_gradient_to_the_hinge_loss_of_real_images_only():
     fake = torch.full((4, 1, 1, 1), 0.5)
     report = train_adversarially(
         images,
-        lambda: TrainingPair(lambda z: fake, score_function(D)),
+        lambda: [TrainingPair(lambda z: fake, score_function(D))],
         D,
         torch.optim.SGD(D.parameters(), 0.1),
         recipe,

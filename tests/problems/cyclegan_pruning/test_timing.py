@@ -1,0 +1,66 @@
+import time
+
+import pytest
+import torch
+from cyclegans import SMALL
+from moonas.problems.cyclegan_pruning import timing
+from moonas.problems.cyclegan_pruning.settings import PretrainingSettings
+from moonas.problems.cyclegan_pruning.timing import duration, search_time, seconds_per_step
+from moonas.problems.cyclegan_pruning.training import Recipe, Training, new_gan
+
+from moonas.settings import select
+
+
+def new_training():
+    settings = PretrainingSettings(**SMALL | dict(batch=2))
+    images = torch.randint(256, (4, 3, 8, 8), dtype=torch.uint8, generator=torch.manual_seed(0))
+    gan = new_gan(1, "cpu", **settings.network_shape)
+    recipe = select(Recipe, settings)
+    return Training(gan, {"a": images, "b": images.flip(0)}, 8, recipe, 1, "test")
+
+
+@pytest.mark.parametrize(
+    "seconds, text",
+    [
+        (0.1, "1 s"),
+        (89, "89 s"),
+        (100, "2 min"),
+        (3540, "59 min"),
+        (3600, "1 h"),
+        (3 * 3600 + 1200, "3 h 20 min"),
+        (26 * 3600, "1 d 2 h"),
+        (72 * 3600, "3 d"),
+    ],
+)
+def test_durations_are_short(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_the_measured_time_of_a_step_excludes_the_slow_first_step(monkeypatch):
+    durations = iter([0.3, 0.02, 0.02, 0.02, 9])
+    monkeypatch.setattr(Training, "run", lambda self, steps: time.sleep(next(durations)))
+    assert 0.02 <= seconds_per_step(new_training()) < 0.1
+    monkeypatch.setattr(timing, "MAX_SECONDS", 0.05)
+    durations = iter([0.1, 9])
+    assert 0.1 <= seconds_per_step(new_training()) < 0.5
+
+
+def test_the_measurement_leaves_the_training_as_it_is():
+    first, second = new_training(), new_training()
+    seconds_per_step(first)
+    state = second.state()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in first.state().items())
+
+
+def test_the_expected_time_of_a_search_grows_with_its_evaluations(make_problem, monkeypatch):
+    problem = make_problem(tune_steps=5)
+    evaluator = problem.evaluator
+    evaluator.begin(1)
+    evaluator.warm_up()
+    before = {name: t.clone() for name, t in evaluator.state().items()}
+    monkeypatch.setattr(timing, "seconds_per_step", lambda training: 2.0)
+    text = search_time(evaluator, 120)
+    assert text.startswith(
+        "Up to 120 evaluations of 5 fine-tuning steps on cpu, 10 s each: about 20"
+    )
+    assert all(torch.equal(t, before[name]) for name, t in evaluator.state().items())
