@@ -178,7 +178,7 @@ def _measure(
     """Return the measures of the images of one model; NaN if they are invalid."""
     rng = random_generator(seed, "evaluation")
     latents = torch.randn(n_images, *model.input_shape, generator=rng)
-    pixels = torch.cat([model(z.to(reference.device)).cpu() for z in latents.split(batch)])
+    pixels = torch.cat([model(z.to(reference.device)).cpu() for z in torch.split(latents, batch)])
     failed = dict.fromkeys(MEASURES, float("nan"))
     if not _valid(pixels):
         return failed
