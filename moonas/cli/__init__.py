@@ -30,7 +30,7 @@ COMMANDS = {  # name of a command -> (module, line in the help)
     "show": ("show", "write an HTML report of a run: its front, progress and architectures"),
     "evaluate": (
         "evaluate",
-        "test trained classifiers on clean, corrupted and adversarial images",
+        "test trained classifiers, or measure the images of trained generators",
     ),
     "export": ("export", "export a trained network to ONNX, torch.export or plain Python"),
     "latency": ("latency", "measure the latency of every operation of a search space"),

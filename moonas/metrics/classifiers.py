@@ -66,10 +66,12 @@ RESIDUAL_RECIPE = Recipe(
     clip=5.0,
     horizon=2,  # of the first cycle; each cycle is twice as long as the previous one
 )
-RESIDUAL_CYCLES = 4  # at most; 30 epochs in total
+MOST_IMAGES = 1_600_000  # that all cycles train on, such as 30 epochs of 50,000 images
 FEWEST_STEPS, SMALLEST_BATCH = 50, 16
 HELD_OUT_SHARE = 0.1  # of the images, which measure whether a cycle has helped
-LEAST_IMPROVEMENT = 0.1  # relative improvement of the held-out error that justifies a longer cycle
+GOOD_ERROR = 0.01  # error on these images at which training ends
+FEWEST_CYCLES = 3  # before training ends because of too small an improvement
+LEAST_IMPROVEMENT = 0.1  # relative improvement of the error that justifies a longer cycle
 
 
 class Classifier(nn.Module):
@@ -226,7 +228,7 @@ def classifier_from_pixels(
     train: Callable[[], bytes]
     if residual:
         size = RESIDUAL_WIDTH, RESIDUAL_BLOCKS, RESIDUAL_STAGES
-        recipe = f"residual {RESIDUAL_RECIPE} {size} {RESIDUAL_CYCLES} {flip} {torch.__version__}"
+        recipe = f"residual {RESIDUAL_RECIPE} {size} {MOST_IMAGES} {flip} {torch.__version__}"
         net: nn.Module = ResidualClassifier(pixels.shape[1], n_classes, side)
         train = partial(_train_residual, pixels, labels, n_classes, flip, device, report)
     else:
@@ -293,6 +295,14 @@ def _train_classifier(pixels: Tensor, labels: Tensor, n_classes: int, report: Pr
     return _serialized(net)
 
 
+def cycle_lengths(n: int) -> list[int]:
+    """Return the lengths in epochs of the cycles that train on n images, at least one cycle."""
+    lengths = [RESIDUAL_RECIPE.horizon]
+    while n * (sum(lengths) + 2 * lengths[-1]) <= MOST_IMAGES:
+        lengths.append(2 * lengths[-1])
+    return lengths
+
+
 def _train_residual(
     pixels: Tensor,
     labels: Tensor,
@@ -304,9 +314,10 @@ def _train_residual(
     """Train the residual network until longer training does not help; return its state dict.
 
     The learning rate follows cosine annealing with warm restarts (Loshchilov and Hutter, ICLR
-    2017), in cycles of 2, 4, 8 and 16 epochs. A tenth of the images is held out. Training ends
-    before a cycle if the previous cycle has lowered the error on these images by less than a tenth
-    of it. The weights of the cycle with the lowest error are returned.
+    2017), in cycles of 2, 4, 8, ... epochs. A tenth of the images is held out. Training ends after
+    a cycle if the error on these images is at most 1 %, if the third or a later cycle has lowered
+    it by less than a tenth of it, or if the next cycle would exceed a total of 1.6 million images,
+    repetitions included. The weights of the cycle with the lowest error are returned.
     """
     recipe, device = RESIDUAL_RECIPE, torch.device(device)
     rng = generator("residual classifier", "batches")
@@ -321,15 +332,13 @@ def _train_residual(
         net = ResidualClassifier(pixels.shape[1], n_classes, max(pixels.shape[2:]))
     net = to_device(net, device)
     optimizer = make_optimizer(net, recipe)
-    horizons = [recipe.horizon * 2**i for i in range(RESIDUAL_CYCLES)]
-    n_epochs, done = sum(horizons), 0
-    lowest, best = math.inf, b""
+    lowest, best, done = math.inf, b"", 0
 
-    def report_epochs(before: int, epochs: int) -> None:
-        report(PHASE, before + epochs, n_epochs, "epochs")
+    def report_epochs(before: int, horizon: int, epochs: int) -> None:
+        report(PHASE, before + epochs, before + horizon, "epochs")
 
     with repeatable(torch.get_num_threads()):
-        for horizon in horizons:
+        for cycle, horizon in enumerate(cycle_lengths(len(rows))):
             train_epochs(
                 net,
                 (images, labels[rows].to(device)),
@@ -338,18 +347,18 @@ def _train_residual(
                 replace(recipe, horizon=horizon, batch=batch),
                 rng,
                 horizon,
-                on_epoch=partial(report_epochs, done),
+                on_epoch=partial(report_epochs, done, horizon),
                 augment=lambda images, rng: shift_and_flip(images, rng, padding, flip),
             )
             done += horizon
             predicted = Extractor("", "", net.eval(), device)(held_out[0])[1].argmax(axis=1)
             error = float((predicted != held_out[1].numpy()).mean()) if n_held_out else 0.0
             before, lowest = lowest, min(error, lowest)
-            if error < before:
+            if error < before or not best:
                 best = _serialized(deepcopy(net))
-            if error > (1 - LEAST_IMPROVEMENT) * before or error == 0:
+            too_little = error > (1 - LEAST_IMPROVEMENT) * before
+            if error <= GOOD_ERROR or (too_little and cycle + 1 >= FEWEST_CYCLES):
                 break
-    report(PHASE, n_epochs, n_epochs, "epochs")
     return best
 
 

@@ -74,7 +74,9 @@ class Extractor:
 
 def frozen(net: nn.Module, device: torch.device | str) -> nn.Module:
     """Move a network to a device, in evaluation mode and without gradients."""
-    return net.to(device).eval().requires_grad_(False)
+    for parameter in net.parameters():  # TorchScript modules lack requires_grad_
+        parameter.requires_grad_(False)
+    return net.to(device).eval()
 
 
 def weights_digest(net: nn.Module, description: str = "") -> str:

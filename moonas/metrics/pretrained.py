@@ -269,7 +269,7 @@ def file_extractor(
     path = Path(path)
     if path.is_file() and _is_torchscript(path):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # torch prefers torch.export
+            warnings.simplefilter("ignore")  # torch prefers torch.export
             try:
                 net = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
             except Exception as error:  # torch raises many exceptions for damaged files

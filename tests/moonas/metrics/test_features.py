@@ -8,10 +8,19 @@ import pytest
 import torch
 from pytorch_fid import inception as pytorch_fid
 from torch import nn
+from torch.nn import functional as F
 from torchvision.models import Inception3
 
 from moonas.data import load
-from moonas.metrics.features import CLASSIFIER_WIDTHS, classifier, denormalize, inception
+from moonas.metrics.classifiers import cycle_lengths
+from moonas.metrics.features import (
+    CLASSIFIER_WIDTHS,
+    ResidualClassifier,
+    classifier,
+    classifier_from_pixels,
+    denormalize,
+    inception,
+)
 from moonas.nets.randomness import generator, initial_weights
 
 CPU = torch.device("cpu")
@@ -188,6 +197,67 @@ def test_the_error_about_a_file_without_inception_weights_names_the_file(tmp_pat
     torch.save({"fc.weight": torch.zeros(1)}, file)
     with pytest.raises(ValueError, match=r"weights\.pth does not contain the Inception weights"):
         inception(CPU, weights=file)
+
+
+def test_the_weights_of_torchvisions_inception_are_rejected_with_the_reason(tmp_path):
+    file = tmp_path / "inception_v3.pth"
+    torch.save({"AuxLogits.fc.weight": torch.zeros(1), "fc.weight": torch.zeros(1)}, file)
+    with pytest.raises(ValueError, match=r"features='torchvision:inception_v3=.*v3\.pth'"):
+        inception(CPU, weights=file)
+    torch.save({"fc.weight": torch.zeros(1)}, file)
+    with pytest.raises(ValueError, match="Missing key.*Set inception_weights"):
+        inception(CPU, weights=file)
+
+
+def test_the_accuracy_of_the_classifier_is_measured_and_cached(digits, extract):
+    logs = extract(denormalize(digits, digits.test_images))[1]
+    expected = 100 * (logs.argmax(axis=1) == digits.test_labels.numpy()).mean()
+    assert extract.accuracy == pytest.approx(expected) and extract.n_test == 360
+    assert f"digits classifier, {expected:.1f} % accurate on 360 test" in extract.describe()
+
+
+def larger_digits(digits, n, side=24):
+    """Return n training and 50 test digits, with the given side length, as pixels and labels."""
+
+    def resized(images, n):
+        return F.interpolate(denormalize(digits, images)[:n], (side, side), mode="bilinear")
+
+    train = resized(digits.images, n), digits.labels[:n]
+    return train, (resized(digits.test_images, 50), digits.test_labels[:50])
+
+
+def test_larger_images_have_a_residual_network_that_reports_progress(
+    digits, empty_cache, monkeypatch
+):
+    monkeypatch.setattr("moonas.metrics.classifiers.MOST_IMAGES", 2000)
+    (pixels, labels), test = larger_digits(digits, 200)
+    calls = []
+
+    def train():
+        return classifier_from_pixels(
+            pixels, labels, 10, "mine", CPU, test=test, on_progress=lambda *c: calls.append(c)
+        )
+
+    extract = train()
+    assert isinstance(extract.net, ResidualClassifier) and extract.accuracy > 60
+    assert {call[0] for call in calls} == {"training the feature network"}
+    assert calls[0][1:] == (0, 2, "epochs") and calls[-1][1] == calls[-1][2]
+    calls.clear()
+    assert train().fingerprint == extract.fingerprint and not calls  # from the cache
+
+
+def test_cycles_double_until_all_images_have_been_seen_often_enough():
+    assert cycle_lengths(45_000) == [2, 4, 8, 16] and cycle_lengths(10**7) == [2]
+    assert sum(cycle_lengths(2700)) * 2700 <= 1_600_000 < sum(cycle_lengths(2700)) * 2 * 2700
+
+
+def test_the_side_length_of_the_residual_network_is_at_most_48_in_its_first_stage():
+    for side, n_halvings in ((32, 0), (48, 0), (64, 1), (96, 1), (128, 2)):
+        net = ResidualClassifier(3, 10, side)
+        strides = [m.stride[0] for m in net.body if isinstance(m, nn.Conv2d)]
+        assert strides == [2] * n_halvings + [1]
+        features, logits = net.eval()(torch.rand(2, 3, side, side))
+        assert features.shape == (2, 128) and logits.shape == (2, 10)
 
 
 def test_the_error_about_a_missing_weights_file_names_the_file(tmp_path):
