@@ -11,6 +11,7 @@ import uuid
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -160,7 +161,7 @@ class SearchSession(Session):
         return np.array([key in self._cached_scores for key in self.candidates(X).keys])
 
     @contextmanager
-    def run_of(self, algorithm: Algorithm, candidates: Candidates) -> Iterator[None]:
+    def run_of(self, algorithm: Algorithm, candidates: Candidates | None = None) -> Iterator[None]:
         """Return a context manager for one call by an algorithm; the first call begins its run.
 
         An exception in the context ends the run, because the training of the weights may have been
@@ -168,7 +169,8 @@ class SearchSession(Session):
 
         Args:
             algorithm: algorithm that evaluates the problem.
-            candidates: candidates of this call; in the first call, the first population.
+            candidates: candidates of this call; in the first call, the first population. None if
+                the run begins before the first population is known.
 
         Raises:
             ValueError: the weights were trained in a run other than the algorithm's.
@@ -195,7 +197,7 @@ class SearchSession(Session):
             self.token = None
             raise
 
-    def _begin_run(self, algorithm: Algorithm, candidates: Candidates) -> None:
+    def _begin_run(self, algorithm: Algorithm, candidates: Candidates | None) -> None:
         self.token = algorithm.data[RUN_TOKEN_KEY] = uuid.uuid4().hex
         seed = algorithm.seed
         self.begin(seed, describe_algorithm(algorithm), self.problem.environment())
@@ -205,7 +207,10 @@ class SearchSession(Session):
         self.monitor = TrainingMonitor(self.problem.training_measures, self.callbacks)
         self._begin_evaluator(int(seed))
         if self.evaluator.trains:
-            self._train({"who": "uniform"}, lambda: self.evaluator.warm_up_for(candidates))
+            warm_up = self.evaluator.warm_up
+            if candidates is not None:
+                warm_up = partial(self.evaluator.warm_up_for, candidates)
+            self._train({"who": "uniform"}, warm_up)
 
     def _begin_evaluator(self, seed: int) -> None:
         self.seed = seed

@@ -80,7 +80,7 @@ class GanEvaluator(Evaluator):
 
     def begin(self, seed: int) -> None:
         """Load the data set, sample the latent vectors of evaluations, and build the networks."""
-        self.quality.load()
+        self.quality.load(self.problem.callbacks)
         s = self.settings
         self.seed = seed
         self.streams = RandomStreams.from_seed(seed, "training")

@@ -19,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from moonas.data import checksums
 from moonas.errors import SearchFailed
-from moonas.metrics.inception_score import inception_score
+from moonas.metrics.image_quality import MEASURES
 from moonas.models.model import MODEL, write_model
 from moonas.nets.devices import repeatable, resolve_device, to_device
 from moonas.nets.randomness import generator as random_generator
@@ -90,10 +90,12 @@ class TrainedResult:
             there were none.
         discriminator: discriminator with the weights of the last step.
         scores: ``fid`` relative to the training set, ``test_fid`` relative to the test set,
-            ``is_mean``, ``is_std``, and ``shares``, (n_classes,), the share of images that the
-            feature network assigns to each class; ``epoch``, the number of epochs after which
-            ``generator`` was kept; and the same scores of ``last_generator``, with the prefix
-            ``last_``, if it is another one.
+            the other measures of :class:`~moonas.metrics.image_quality.RealImages`, and ``shares``,
+            (n_classes,), the share of images that the feature network assigns to each class;
+            ``feature_accuracy``, the accuracy of the feature network (%), if it is known; ``epoch``,
+            the number of epochs after which ``generator`` was kept; and the same scores of
+            ``last_generator``, with the prefix ``last_``, if it is another one. A generator whose
+            images are all identical has the scores NaN.
         last_generator: generator after the last epoch; None if it is ``generator``.
         history: metrics of each epoch.
     """
@@ -222,8 +224,9 @@ class FinalTraining(EpochTraining):
             "shape": generator_shape(self.settings, self.info),
             "input_shape": [self.settings.latent],
             "data": self.info.name,
-            "scores": {name: scores[name] for name in ("fid", "test_fid", "is_mean", "is_std")},
+            "scores": {name: scores[name] for name in ("test_fid", *MEASURES) if name in scores},
             "fid_of": self.feature_network_name,
+            "feature_accuracy": scores.get("feature_accuracy"),
             "discriminator": {
                 "architecture": discriminator_text(discriminator),
                 "shape": discriminator_shape(self.settings, self.info),
@@ -272,19 +275,10 @@ def _score_text(scores: Mapping[str, Any], features: str) -> str:
     )
     if math.isfinite(scores["is_mean"]):
         text += f"; Inception Score ({features}) {scores['is_mean']:.2f} +- {scores['is_std']:.2f}"
-    return text
-
-
-def _class_shares(log_probabilities: np.ndarray) -> np.ndarray:
-    """Return the share of images in each class, (n_classes,); empty if there are no classes.
-
-    Args:
-        log_probabilities: (n, n_classes) that the feature network assigns to images.
-    """
-    n, n_classes = log_probabilities.shape
-    classes = log_probabilities.argmax(1) if n_classes else np.empty(0, dtype=np.int64)
-    shares: np.ndarray = np.bincount(classes, minlength=n_classes) / n
-    return shares
+    if "kid" in scores:
+        text += f"; KID {scores['kid']:.4f}"
+    names = [name for name in ("precision", "recall", "density", "coverage") if name in scores]
+    return "; ".join([text, *(f"{name} {scores[name]:.3f}" for name in names)])
 
 
 def sample_grid(generator: Generator, latent: int) -> Tensor:
@@ -334,7 +328,7 @@ class GanTrainer:
         self.training, self.settings, self.seed = training, training.settings, seed
         s, self.device = self.settings, training.device
         self.quality = ImageQuality(s, training.info, self.device)
-        self.quality.load()
+        self.quality.load(training.callbacks)
         self.shape = generator_shape(s, training.info)
         with initial_weights(seed, "training", "generator"):
             self.G = to_device(Generator(training.architecture, **self.shape), self.device)
@@ -435,7 +429,7 @@ class GanTrainer:
         """Return the final scores of the best and of the last generator, see ``TrainedResult``.
 
         Raises:
-            SearchFailed: a pixel of the generated images is not finite.
+            SearchFailed: a weight of the generator is not finite.
         """
         test = ImageQuality(self.settings, self.training.info, self.device, use_test_set=True)
         test.load()
@@ -462,18 +456,14 @@ class GanTrainer:
         s = self.settings
         with repeatable(s.threads):
             latents = torch.cat(tuple(self.latents(s.score_images, "scores")))
-            pixels = self.quality.generate(generator, latents)
-            if not bool(pixels.isfinite().all()):
-                raise SearchFailed(f"The trained generator produces non-finite pixels. {ADVICE}")
-            features, log_probabilities = self.quality.extract(pixels, s.score_batch)
-        mean, std = inception_score(log_probabilities, s.is_splits)
-        return {
-            "fid": self.quality.distance(features),
-            "test_fid": test.distance(features),
-            "is_mean": mean,
-            "is_std": std,
-            "shares": _class_shares(log_probabilities),
-        }
+            scores = self.quality.measure(generator, latents)
+            weights = generator.state_dict().values()
+            if not all(bool(weight.isfinite().all()) for weight in weights):
+                raise SearchFailed(f"The trained generator has non-finite weights. {ADVICE}")
+            test_fid = test.evaluate(generator, latents)["fid"]
+        accuracy = self.quality.extract.accuracy
+        known = {} if accuracy is None else {"feature_accuracy": accuracy}
+        return scores | {"test_fid": test_fid} | known
 
     def state(self) -> dict[str, Tensor]:
         """Return networks, optimizers, averages and random streams as a flat dict of tensors."""
