@@ -92,8 +92,8 @@ class TrainedResult:
         scores: ``fid`` relative to the training set, ``test_fid`` relative to the test set,
             the other measures of :class:`~moonas.metrics.image_quality.RealImages`, and ``shares``,
             (n_classes,), the share of images that the feature network assigns to each class;
-            ``feature_accuracy``, the accuracy of the feature network (%), if it is known; ``epoch``,
-            the number of epochs after which ``generator`` was kept; and the same scores of
+            ``feature_accuracy``, the accuracy of the feature network (%) if known; ``epoch``, the
+            number of epochs after which ``generator`` was kept; and the same scores of
             ``last_generator``, with the prefix ``last_``, if it is another one. A generator whose
             images are all identical has the scores NaN.
         last_generator: generator after the last epoch; None if it is ``generator``.
