@@ -81,7 +81,7 @@ def swap_bits(X: np.ndarray, masks: Sequence[slice], rng: np.random.Generator) -
 
 
 def mutate_bits(
-    X: np.ndarray, masks: Sequence[slice], rng: np.random.Generator, swaps: float = 0.5
+    X: np.ndarray, masks: Sequence[slice], rng: np.random.Generator, swaps: float = 0.2
 ) -> np.ndarray:
     """Mutate each row by :func:`swap_bits` with probability ``swaps``, else by :func:`flip_bits`.
 
@@ -129,7 +129,7 @@ class BitMutation(Mutation):
         swaps: probability that bits of a row are swapped instead of flipped, in [0, 1].
     """
 
-    def __init__(self, masks: Sequence[slice] | None = None, swaps: float = 0.5) -> None:
+    def __init__(self, masks: Sequence[slice] | None = None, swaps: float = 0.2) -> None:
         super().__init__(prob=1.0)
         self.masks, self.swaps = masks, swaps
 

@@ -6,7 +6,12 @@ from pymoo.core.problem import Problem
 from pymoo.core.repair import Repair
 from pymoo.optimize import minimize
 
-from moonas.algorithms.coevolution import Coevolution, breed, selection_probabilities
+from moonas.algorithms.coevolution import (
+    Coevolution,
+    breed,
+    breed_small_changes,
+    selection_probabilities,
+)
 
 COSTS_A = np.array([3.0, -2.0, 1.0, -4.0, 2.0])
 COSTS_B = np.array([-1.0, 2.0, -3.0, 5.0])
@@ -36,8 +41,18 @@ class Separable(Problem):
 def run(problem, generations=30, seed=1, **options):
     algorithm = Coevolution(pop_size=10, **options)
     result = minimize(problem, algorithm, ("n_gen", generations), seed=seed, copy_algorithm=False)
-    problem.final_pair = problem.evaluated.pop()  # the pair of the two best individuals
+    if algorithm.update == "simultaneous":
+        problem.final_pair = problem.evaluated.pop()  # the pair of the two best individuals
     return result, algorithm
+
+
+NEW = dict(
+    operators="scaled",
+    replacement="best",
+    update="alternating",
+    first_partner="first",
+    archive=True,
+)
 
 
 def test_selection_probabilities_follow_equation_12():
@@ -155,3 +170,94 @@ def test_a_problem_without_two_populations_is_rejected():
         ValueError, match=r"two populations \(species_bits\), but WithoutSpecies has none"
     ):
         Coevolution().setup(WithoutSpecies(n_var=2))
+
+
+@pytest.mark.parametrize("replacement", ["children", "best"])
+def test_with_alternating_updates_the_second_population_meets_the_new_best_individual(replacement):
+    problem = Separable(coupling=2.0)
+    _, algorithm = run(problem, generations=6, update="alternating", replacement=replacement)
+    k, q, p = algorithm.pop_size, np.ones(4, int), None
+    assert [len(X) for X in problem.evaluated] == 12 * [k]
+    for i, (first, second) in enumerate(
+        zip(problem.evaluated[::2], problem.evaluated[1::2], strict=True)
+    ):
+        assert (first[:, 5:] == q).all()
+        if i:  # the first row is the best individual so far
+            assert np.array_equal(first[0, :5], p) and np.array_equal(second[0, 5:], q)
+        p = first[problem.costs(first)[0].argmin(), :5]
+        assert (second[:, :5] == p).all()
+        q = second[problem.costs(second)[1].argmin(), 5:]
+    assert np.array_equal(algorithm.best, np.concatenate([p, q]))
+
+
+def test_the_first_partner_can_be_the_first_individual_of_the_other_population():
+    problem = Separable()
+    run(problem, generations=1, first_partner="first")
+    (X,) = problem.evaluated
+    assert (X[:10, 5:] == X[10, 5:]).all() and (X[10:, :5] == X[0, :5]).all()
+    problem = Separable()
+    run(problem, generations=1, first_partner="first", separate=True)
+    assert problem.evaluated[0][:10, 5:].all()
+
+
+@pytest.mark.parametrize("update", ["alternating", "simultaneous"])
+def test_the_best_of_parents_and_children_survive_with_costs_corrected_for_the_new_partner(update):
+    problem = Separable(coupling=0.0)
+    algorithm = Coevolution(pop_size=10, replacement="best", update=update, operators="scaled")
+    costs = []
+
+    def check(algorithm):
+        for k, (X, values) in enumerate(zip(algorithm.species, algorithm.costs, strict=True)):
+            assert values == pytest.approx(10 + X @ (COSTS_A, COSTS_B)[k])  # separable: exact
+        costs.append([values.copy() for values in algorithm.costs])
+
+    minimize(problem, algorithm, ("n_gen", 8), seed=1, callback=check)
+    for before, after in itertools.pairwise(costs):
+        for old, new in zip(before, after, strict=True):
+            assert (np.sort(new) <= np.sort(old) + 1e-9).all()
+
+
+@pytest.mark.parametrize("options", [NEW, dict(archive=True), NEW | dict(first_partner="original")])
+def test_the_archive_returns_the_best_pair_of_all_iterations(options):
+    problem = Separable(coupling=4.0)
+    result, algorithm = run(problem, generations=7, seed=2, **options)
+    pairs = problem.evaluated + ([] if "update" in options else [problem.final_pair])
+    if algorithm.first_partner == "original":
+        pairs = pairs[1:]  # without the rows whose partner is the uncompressed network
+    lowest = min(sum(problem.costs(X)).min() for X in pairs)
+    assert min(sum(problem.costs(result.pop.get("X").astype(int)))) == lowest
+    archived = algorithm.best_pairs.get("X").astype(int)
+    assert lowest in sum(problem.costs(archived))
+    keys = [x.tobytes() for x in algorithm.best_pairs.get("X")]
+    assert len(set(keys)) == len(keys)
+
+
+def test_an_iteration_evaluates_twice_the_population_size_with_any_options():
+    for options in (NEW, dict(update="alternating"), dict(replacement="best", operators="scaled")):
+        problem = Separable()
+        run(problem, generations=5, **options)
+        assert sum(map(len, problem.evaluated)) == 5 * 20
+
+
+def test_small_changes_find_the_optimum_of_separable_costs():
+    problem = Separable()
+    _, algorithm = run(problem, **NEW)
+    rows = np.array(list(itertools.product((0, 1), repeat=9)))
+    a, b = problem.costs(rows)
+    optimum = np.concatenate([rows[a.argmin(), :5], rows[b.argmin(), 5:]])
+    assert np.array_equal(algorithm.best, optimum)
+
+
+def test_children_of_small_changes_are_new_and_close_to_their_parents():
+    rng = np.random.default_rng(0)
+    X = rng.random((6, 400)) < 0.5
+    children = breed_small_changes(X, np.ones(6), 50, rng, crossover=0.0)
+    distances = (children[:, None] != X[None]).sum(axis=2).min(axis=1)
+    assert distances.min() >= 1 and distances.mean() < 4
+    assert len(np.unique(children, axis=0)) == 50
+
+
+@pytest.mark.parametrize("name", ["operators", "replacement", "update", "first_partner"])
+def test_an_unknown_option_is_rejected(name):
+    with pytest.raises(ValueError, match=f"{name}='other' is unknown; choose from"):
+        Coevolution(**{name: "other"})
