@@ -1,5 +1,6 @@
 """Settings: parsing, validation and conversion."""
 
+import json
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -9,18 +10,18 @@ import numpy as np
 import pytest
 
 from moonas.registry import settings_class
+from moonas.run.journal import options_of_earlier_version
 from moonas.settings import (
-    RunSettings,
     SearchSettings,
     TabularSettings,
-    defaults_to_json,
     describe,
-    earlier_defaults,
+    former_values_to_json,
     names_of,
     parse,
     select,
     setting,
     to_json,
+    with_former_values,
 )
 
 
@@ -44,22 +45,6 @@ class Example(SearchSettings):
         ("data", "none", "none"),
     ],
 )
-@dataclass(frozen=True, kw_only=True)
-class ChangedSettings(RunSettings):
-    rate: float = setting(0.2, "a setting whose default has changed", before=0.1)
-    method: str = setting("new", "a new setting", before="old")
-    size: int = setting(3, "a new setting without an effect on earlier runs")
-
-
-def test_an_earlier_run_has_the_defaults_of_its_version():
-    recorded = {"data": "digits", "rate": 0.1}
-    assert earlier_defaults(ChangedSettings, recorded) == {"rate": 0.1, "method": "old"}
-    assert earlier_defaults(ChangedSettings, recorded | {"method": "new"}) == {}
-    assert earlier_defaults(RunSettings, recorded) == {}
-    defaults = defaults_to_json(ChangedSettings())
-    assert (defaults["rate"], defaults["method"], defaults["size"]) == (0.1, "old", 3)
-
-
 def test_text_is_converted_to_the_type_of_the_field(name, text, value):
     assert parse(Example, name, text) == value
 
@@ -192,3 +177,39 @@ def test_select_copies_fields_from_settings():
     assert select(Recipe, settings, batch=2, horizon=3) == Recipe(2, 3)
     with pytest.raises(AttributeError, match="horizon"):
         select(Recipe, settings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangedSettings(SearchSettings):
+    """Settings of a later version."""
+
+    rate: float = setting(0.2, "a setting whose default has changed", formerly=0.1)
+    method: str = setting("new", "a new setting that changes results", formerly="old")
+    size: int = setting(3, "a new setting without an effect on earlier runs")
+
+
+def test_an_earlier_run_is_completed_by_the_values_of_its_version():
+    recorded = {"data": "digits", "rate": 0.3}
+    assert with_former_values(ChangedSettings, recorded) == recorded | {"method": "old"}
+    assert with_former_values(ChangedSettings, {"rate": 0.1})["rate"] == 0.1
+    former = former_values_to_json(ChangedSettings(objectives=("error", "params")))
+    assert (former["rate"], former["method"], former["size"]) == (0.1, "old", 3)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "chosen", "options"),
+    [
+        ({"rate": 0.1}, (), {"rate": 0.1, "method": "old"}),
+        ({"rate": 0.1}, ("rate", "method"), {}),
+        ({"rate": 0.3, "method": "new"}, (), {}),
+        ({"rate": 0.2, "method": "new"}, (), {}),
+    ],
+)
+def test_options_that_the_user_does_not_choose_are_those_of_the_earlier_version(
+    tmp_path, recorded, chosen, options
+):
+    assert options_of_earlier_version(tmp_path, ChangedSettings, chosen) == {}
+    identity = dict.fromkeys(("problem", "inputs", "seed", "algorithm", "versions"))
+    identity |= {"format": 1, "settings": recorded}
+    (tmp_path / "run.json").write_text(json.dumps(identity))
+    assert options_of_earlier_version(tmp_path, ChangedSettings, chosen) == options
