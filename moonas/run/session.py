@@ -353,7 +353,10 @@ class _Cache:
         new = {key: i for i, key in enumerate(keys) if key not in self._rows}
         if new:
             self.add(list(new), compute(candidates[list(new.values())]))
-        return {name: np.array([self._rows[k][name] for k in keys]) for name in self._rows[keys[0]]}
+        rows = [self._rows[key] for key in keys]
+        # results that an earlier version recorded lack the columns that were added since
+        names = dict.fromkeys(name for row in rows for name in row)
+        return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
 
 
 def describe_algorithm(algorithm: Algorithm) -> str:

@@ -10,9 +10,12 @@ import pytest
 
 from moonas.registry import settings_class
 from moonas.settings import (
+    RunSettings,
     SearchSettings,
     TabularSettings,
+    defaults_to_json,
     describe,
+    earlier_defaults,
     names_of,
     parse,
     select,
@@ -174,3 +177,19 @@ def test_select_copies_fields_from_settings():
     assert select(Recipe, settings, batch=2, horizon=3) == Recipe(2, 3)
     with pytest.raises(AttributeError, match="horizon"):
         select(Recipe, settings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangedSettings(RunSettings):
+    rate: float = setting(0.2, "a setting whose default has changed", before=0.1)
+    method: str = setting("new", "a new setting", before="old")
+    size: int = setting(3, "a new setting without an effect on earlier runs")
+
+
+def test_an_earlier_run_has_the_defaults_of_its_version():
+    recorded = {"data": "digits", "rate": 0.1}
+    assert earlier_defaults(ChangedSettings, recorded) == {"rate": 0.1, "method": "old"}
+    assert earlier_defaults(ChangedSettings, recorded | {"method": "new"}) == {}
+    assert earlier_defaults(RunSettings, recorded) == {}
+    defaults = defaults_to_json(ChangedSettings())
+    assert (defaults["rate"], defaults["method"], defaults["size"]) == (0.1, "old", 3)
