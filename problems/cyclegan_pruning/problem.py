@@ -23,7 +23,7 @@ from moonas.operators import (
     SegmentFlip,
     UniformBitCrossover,
 )
-from moonas.problem import ADVICE, ArchitectureProblem, Column
+from moonas.problem import ADVICE, ArchitectureProblem, Column, TrainingMeasure
 from moonas.run.progress import SearchOutput
 from moonas.spaces.genes import bit_genes
 
@@ -115,6 +115,7 @@ class CycleGANPruning(ArchitectureProblem):
     secondary_column = "size"
     pick_description = "the row with the lowest fitness (eq. 8) on the front"
     architecture_title = "number of filters per mask"
+    training_measures = (TrainingMeasure("cycle", "cycle loss", of_candidates=True),)
 
     def __init__(self, settings: PruningSettings) -> None:
         self.settings, self.info = settings, describe(settings)
