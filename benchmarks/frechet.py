@@ -19,10 +19,12 @@ import argparse
 import json
 import time
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytorch_fid.fid_score
 import scipy
+import scipy.linalg
 from threadpoolctl import threadpool_limits
 
 from moonas.metrics.frechet import FrechetDistance, moments
@@ -51,11 +53,17 @@ def time_call(function):
 def time_pytorch_fid(real, features):
     """Return time (s) and distance of pytorch-fid; the time includes mean and covariance."""
 
+    sqrtm = scipy.linalg.sqrtm
+
+    def with_disp(matrix, disp=True):  # pytorch-fid passes disp, which SciPy 1.18 removed
+        return sqrtm(matrix) if disp else (sqrtm(matrix), None)
+
     def distance():
         mean, covariance = features.mean(axis=0), np.cov(features, rowvar=False)
-        return pytorch_fid.fid_score.calculate_frechet_distance(
-            mean, covariance, real.mean, real.covariance
-        )
+        with mock.patch("scipy.linalg.sqrtm", with_disp):
+            return pytorch_fid.fid_score.calculate_frechet_distance(
+                mean, covariance, real.mean, real.covariance
+            )
 
     return time_call(distance)
 

@@ -208,7 +208,8 @@ class SearchSession(Session):
         self._begin_evaluator(int(seed))
         if self.evaluator.trains:
             warm_up = self.evaluator.warm_up
-            if candidates is not None:
+            # an evaluator that does not derive from Evaluator may lack the method
+            if candidates is not None and hasattr(self.evaluator, "warm_up_for"):
                 warm_up = partial(self.evaluator.warm_up_for, candidates)
             self._train({"who": "uniform"}, warm_up)
 

@@ -222,6 +222,7 @@ class PretrainingSettings(EpochSettings):
         "digits": {},
         "paper": _CYCLEGAN | dict(epochs=100, decay_epochs=100),
     }
+    PRESETS["algorithm-1"] = PRESETS["paper"]  # the two presets differ only in the search
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -404,6 +405,7 @@ class FineTuningSettings(EpochSettings):
         # Released code: 201 epochs with batch size 8; the learning rate decays in the last 100.
         "paper": _CYCLEGAN | dict(epochs=101, decay_epochs=100, batch=8),
     }
+    PRESETS["algorithm-1"] = PRESETS["paper"]  # the two presets differ only in the search
 
     weights: str | None = setting(  # weights_file defines the file names
         None, "folder with compressed.pt and cyclegan.pt", free=True

@@ -24,6 +24,8 @@ from .operations import (
     apply_edge,
     convolution,
     edge_operations,
+    enlarge_bilinearly,
+    is_on_gpu,
     single_candidates,
     up_operation,
 )
@@ -60,9 +62,13 @@ class Skip(nn.Module):
 
         Args:
             x: (b, c, h, w).
-            size: spatial size (h', w') of the output.
+            size: spatial size (h', w') of the output, the same multiple of h and w.
         """
-        out: torch.Tensor = self.conv(F.interpolate(x, size=size, mode=self.mode))
+        if self.mode == "bilinear" and is_on_gpu(self.conv):
+            enlarged = enlarge_bilinearly(x, size[0] // x.shape[2])
+        else:
+            enlarged = F.interpolate(x, size=size, mode=self.mode)
+        out: torch.Tensor = self.conv(enlarged)
         return out
 
 
@@ -179,16 +185,13 @@ class BaseGenerator(nn.Module):
             (b, in_channels, side, side) images in [-1, 1].
         """
         x: torch.Tensor | int = 0
+        # parts are indexed, not iterated over, because torch.fx cannot trace an iteration
+        parts = torch.split(z, self.parts, dim=1)
         earlier_nodes: list[torch.Tensor] = []
-        for linear, part, shape, module, cell in zip(
-            self.inputs,
-            torch.split(z, self.parts, dim=1),
-            self.input_shapes,
-            self.cells,
-            cells,
-            strict=True,
+        for i, (linear, shape, module, cell) in enumerate(
+            zip(self.inputs, self.input_shapes, self.cells, cells, strict=True)
         ):
-            x = x + linear(part).view(-1, *shape)
+            x = x + linear(parts[i]).view(-1, *shape)
             x, node_3 = module(x, cell, earlier_nodes)
             earlier_nodes.append(node_3)
         return torch.tanh(self.to_image(F.relu(self.norm(x))))

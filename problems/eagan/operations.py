@@ -91,6 +91,39 @@ class Convolve(nn.Module):
         return out
 
 
+def is_on_gpu(module: nn.Module) -> bool:
+    """Return whether the weights of a module are on a GPU.
+
+    torch.fx can trace this function, but not a condition on the device of a feature map.
+    """
+    return next(module.parameters()).is_cuda
+
+
+def enlarge_bilinearly(x: torch.Tensor, factor: int) -> torch.Tensor:
+    """Return feature maps whose height and width are multiplied by bilinear interpolation.
+
+    Pixels are squares (``align_corners=False``), so the result equals that of ``F.interpolate`` up
+    to rounding. On GPUs, the gradient of ``F.interpolate`` sums in a random order, so a repeated
+    training has other weights; the gradient of this function is deterministic.
+
+    Args:
+        x: (b, c, h, w).
+        factor: number that the height and the width are multiplied by, at least 1.
+    """
+    for axis in (2, 3):
+        n = x.shape[axis]
+        # the neighbors of each pixel; beyond the border, the pixel itself
+        before = torch.cat([x.narrow(axis, 0, 1), x.narrow(axis, 0, n - 1)], axis)
+        after = torch.cat([x.narrow(axis, 1, n - 1), x.narrow(axis, n - 1, 1)], axis)
+        parts = []
+        for i in range(factor):
+            shift = (i + 0.5) / factor - 0.5  # distance of an output pixel from the input pixel
+            neighbor = before if shift < 0 else after
+            parts.append((1 - abs(shift)) * x + abs(shift) * neighbor)
+        x = torch.stack(parts, axis + 1).flatten(axis, axis + 1)
+    return x
+
+
 class Enlarge(nn.Module):
     """Interpolation to twice the side length, followed by a ReLU and a 1x1 convolution.
 
@@ -106,7 +139,11 @@ class Enlarge(nn.Module):
         self.conv = convolution(c_in or channels, channels, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        out: torch.Tensor = self.conv(F.relu(F.interpolate(x, scale_factor=2, mode=self.mode)))
+        if self.mode == "bilinear" and is_on_gpu(self.conv):
+            enlarged = enlarge_bilinearly(x, 2)
+        else:
+            enlarged = F.interpolate(x, scale_factor=2, mode=self.mode)
+        out: torch.Tensor = self.conv(F.relu(enlarged))
         return out
 
 

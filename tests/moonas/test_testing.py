@@ -4,6 +4,7 @@ import itertools
 
 import broken_toys
 import pytest
+from searches import run
 from toy import Toy, ToySettings
 
 from moonas.run.session import Session
@@ -33,6 +34,23 @@ def test_check_problem_detects_a_faulty_problem(name, message):
 def test_an_evaluator_without_a_device_raises_an_error():
     with pytest.raises(TypeError, match="_EvaluatorWithoutDevice lacks device: derive it from"):
         check_problem(broken_toys.NoDevice())
+
+
+def test_an_evaluator_that_lacks_warm_up_for_is_warmed_up():
+    class PlainEvaluator:  # not derived from Evaluator
+        def __init__(self, evaluator):
+            names = ("device", "trains", "independent", "phase", "begin", "score", "measure")
+            for name in (*names, "warm_up", "train", "state", "load_state"):
+                setattr(self, name, getattr(evaluator, name))
+
+    class ToyWithPlainEvaluator(Toy):
+        def make_evaluator(self):
+            return PlainEvaluator(super().make_evaluator())
+
+    toy = ToyWithPlainEvaluator()
+    result = run(toy, generations=2)
+    assert float(toy.evaluator.state()["t"]) > 2  # a warm-up and the training of a generation
+    assert len(result.opt) > 0
 
 
 def test_the_constructor_rejects_a_problem_without_decode():

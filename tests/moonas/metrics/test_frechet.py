@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import scipy.linalg
 from pytorch_fid.fid_score import calculate_frechet_distance
 
 from moonas.metrics.frechet import FrechetDistance, moments
@@ -23,7 +24,19 @@ def features_with_moments(n, mean, covariance, seed=0):
     return X @ whitening.T @ np.linalg.cholesky(covariance).T + mean
 
 
-@pytest.mark.filterwarnings("ignore:.*disp", "ignore:Matrix is singular")  # of pytorch-fid
+@pytest.fixture
+def sqrtm_with_disp(monkeypatch):
+    """Let SciPy's ``sqrtm`` accept ``disp``: pytorch-fid passes it, but SciPy 1.18 removed it."""
+    sqrtm = scipy.linalg.sqrtm
+
+    def with_disp(matrix, disp=True):
+        return sqrtm(matrix) if disp else (sqrtm(matrix), None)
+
+    monkeypatch.setattr("scipy.linalg.sqrtm", with_disp)
+
+
+@pytest.mark.filterwarnings("ignore:Matrix is singular")  # of pytorch-fid
+@pytest.mark.usefixtures("sqrtm_with_disp")
 @pytest.mark.parametrize("n", [100, D + 1, D, D - 1, 2])
 @pytest.mark.parametrize("n_real", [100, D + 1, D - 1, 2])
 def test_the_distance_equals_the_distance_that_pytorch_fid_computes(n_real, n):

@@ -116,7 +116,12 @@ def test_a_training_equals_a_plain_pytorch_loop_over_training_and_validation_ima
                 F.cross_entropy(logits, labels[rows]).backward()
                 torch.nn.utils.clip_grad_norm_(net.parameters(), s.clip)
                 optimizer.step()
-    assert weights_fingerprint(result) == fingerprint(net.state_dict())
+    if stage.device.type == "cpu":
+        assert weights_fingerprint(result) == fingerprint(net.state_dict())
+    else:  # the gradient of max pooling sums in a random order there
+        trained = result.network.state_dict()
+        for name, tensor in net.state_dict().items():
+            assert torch.allclose(tensor, trained[name], rtol=1e-3, atol=1e-4), name
     assert not result.network.training
 
 

@@ -18,11 +18,9 @@ from moonas.problems.eagan.gan_file import read_trained_gan
 from moonas.problems.eagan.settings import TrainingSettings
 from PIL import Image
 from searches import TINY
-from torch import nn
 
 import moonas
 from moonas.files.tensors import fingerprint
-from moonas.metrics.features import Extractor
 from moonas.registry import attach_journal
 from moonas.run.journal import RunMismatch, read_run
 from moonas.testing import check_resume
@@ -45,12 +43,12 @@ def load_training(journal, **options):
     return stage
 
 
-def train(journal, **options):
+def train(journal, seed=1, **options):
     """Run and report a training; return the result, the lines, and the log."""
     stage, log = load_training(journal, **options), []
     stage.callbacks.append(Log(log))
     try:
-        result = stage.run(seed=1)
+        result = stage.run(seed=seed)
         return result, stage.report(result, journal), log
     finally:
         stage.journal.close()
@@ -85,18 +83,24 @@ def test_by_default_there_are_at_most_20_evaluations_and_one_after_the_last_epoc
 
 
 def test_a_training_keeps_the_best_and_the_last_generator(small, tmp_path):
-    # the learning rate is so high that the generator gets worse at some epoch
+    # the learning rate is so high that the generator gets worse at some epoch; devices and versions
+    # of PyTorch differ in the seeds with which it does
     options = small | dict(learning_rate=0.05, score_every=2, epochs=8)
-    result, lines, log = train(tmp_path / "a", **options)
-    fids = scored_epochs(tmp_path / "a")
-    assert list(fids) == [2, 4, 6, 8]
-    best = min(fids, key=fids.get)
-    assert best < 8 and result.scores["epoch"] == best  # otherwise the test shows nothing
+    for seed in range(1, 6):
+        folder = tmp_path / f"a{seed}"
+        result, lines, log = train(folder, seed, **options)
+        fids = scored_epochs(folder)
+        assert list(fids) == [2, 4, 6, 8]
+        best = min(fids, key=fids.get)
+        assert result.scores["epoch"] == best
+        if best < 8:
+            break
+    assert best < 8  # otherwise the test shows nothing
     # a training that ends at the best epoch has the same generator as its last one
-    shorter, _, _ = train(tmp_path / "b", **options | dict(epochs=best, score_every=0))
+    shorter, _, _ = train(tmp_path / "b", seed, **options | dict(epochs=best, score_every=0))
     assert fingerprint(shorter.generator.state_dict()) == fingerprint(result.generator.state_dict())
     assert shorter.last_generator is None
-    longest, _, _ = train(tmp_path / "c", **options | dict(score_every=0))
+    longest, _, _ = train(tmp_path / "c", seed, **options | dict(score_every=0))
     last = result.last_generator.state_dict()
     assert fingerprint(longest.generator.state_dict()) == fingerprint(last)
     for name in ("fid", "test_fid", "is_mean"):
@@ -104,12 +108,12 @@ def test_a_training_keeps_the_best_and_the_last_generator(small, tmp_path):
         assert result.scores[f"last_{name}"] == longest.scores[name]
     assert result.columns["fid"] == result.scores["fid"]
     # the files
-    trained = read_trained_gan(tmp_path / "a")
+    trained = read_trained_gan(folder)
     assert (
         trained.about["epoch"] == best and trained.about["scores"]["fid"] == shorter.scores["fid"]
     )
     assert fingerprint(trained.generator.state_dict()) == fingerprint(result.generator.state_dict())
-    trained = read_trained_gan(tmp_path / "a" / LAST_MODEL)
+    trained = read_trained_gan(folder / LAST_MODEL)
     assert trained.about["epoch"] == 8
     assert trained.about["scores"]["fid"] == longest.scores["fid"]
     assert fingerprint(trained.generator.state_dict()) == fingerprint(last)
@@ -259,26 +263,23 @@ def test_invalid_settings_are_rejected(options, message):
         TrainingSettings(**options)
 
 
-@pytest.fixture
-def other_network(monkeypatch):
-    """Replace Inception by a function of the number of classes of a small network."""
-
-    class Network(nn.Module):
-        def __init__(self, n_classes):
-            super().__init__()
-            self.n_classes = n_classes
-
-        def forward(self, images):
-            features = nn.functional.adaptive_avg_pool2d(images, 2).flatten(1)
-            return features, features[:, : self.n_classes]
-
-    def replace(n_classes):
-        extractor = Extractor("small network", "00" * 32, Network(n_classes))
-        monkeypatch.setattr(
-            "moonas.problems.eagan.generation.inception", lambda device, weights: extractor
-        )
-
-    return replace
+@pytest.fixture(scope="session")
+def small_features(tmp_path_factory):
+    """Dict from "logits" and "no logits" to the setting ``features`` of a small network."""
+    path = tmp_path_factory.mktemp("features") / "small_networks.py"
+    path.write_text(
+        "from torch import nn\n"
+        "\n"
+        "class Features(nn.Module):\n"
+        "    def forward(self, images):\n"
+        "        return nn.functional.adaptive_avg_pool2d(images, 2).flatten(1)\n"
+        "\n"
+        "class FeaturesAndLogits(Features):\n"
+        "    def forward(self, images):\n"
+        "        features = super().forward(images)\n"
+        "        return features, features[:, :4]\n"
+    )
+    return {"logits": f"{path}:FeaturesAndLogits", "no logits": f"{path}:Features"}
 
 
 @pytest.fixture(scope="session")
@@ -292,16 +293,16 @@ def flat_folder(tmp_path_factory):
     return folder
 
 
-def test_a_gan_learns_from_a_flat_folder_of_images(flat_folder, small, other_network, tmp_path):
-    other_network(n_classes=4)
-    options = small | dict(data=flat_folder, batch=24, epochs=2, features="inception")
+def test_a_gan_learns_from_a_flat_folder_of_images(flat_folder, small, small_features, tmp_path):
+    features = small_features["logits"]
+    options = small | dict(data=flat_folder, batch=24, epochs=2, features=features)
     result, _, _ = train(tmp_path / "training", **options)
     assert result.generator(torch.zeros(2, 3)).shape == (2, 3, 8, 8)
     assert math.isfinite(result.scores["test_fid"])
     tiny = {k: v for k, v in TINY["eagan-generator"].items() if k not in ("image_size", "batch")}
     problem = moonas.load_problem(
         "eagan-generator",
-        **tiny | dict(data=flat_folder, image_size=8, batch=24, features="inception"),
+        **tiny | dict(data=flat_folder, image_size=8, batch=24, features=features),
     )
     X = np.zeros((2, 21), dtype=int)
     X[1, 0] = 1
@@ -325,17 +326,10 @@ def test_the_paper_trains_on_the_unlabeled_images_of_stl_10():
 
 
 def test_features_without_classes_have_no_inception_score_and_no_shares(
-    flat_folder, small, other_network, tmp_path, monkeypatch
+    flat_folder, small, small_features, tmp_path
 ):
-    other_network(n_classes=0)
-    monkeypatch.setattr(
-        "moonas.problems.eagan.final_training.inception_score", lambda *args: (math.nan, math.nan)
-    )
-    scores = {"fid": 3.0, "inverse_is": math.nan, "shares": np.empty(0)}
-    monkeypatch.setattr(
-        "moonas.problems.eagan.generation.ImageQuality.evaluate", lambda *args: scores
-    )
-    options = small | dict(data=flat_folder, batch=24, epochs=2, features="inception")
+    features = small_features["no logits"]
+    options = small | dict(data=flat_folder, batch=24, epochs=2, features=features)
     result, lines, log = train(tmp_path, **options)
     assert math.isnan(result.scores["is_mean"]) and len(result.scores["shares"]) == 0
     assert not any("Inception Score" in x or "classes" in x for x in [*lines, *log])
@@ -359,10 +353,9 @@ def test_an_architecture_determines_the_number_of_cells_of_its_training(small):
         build(**small | dict(image_size=24, generator=four))
 
 
-def test_a_trained_generator_with_four_cells_is_read_from_its_file(small, other_network, tmp_path):
-    other_network(n_classes=4)
+def test_a_trained_generator_with_four_cells_is_read_from_its_file(small, small_features, tmp_path):
     options = small | dict(image_size=64, latent=6, epochs=1, channel_schedule="constant")
-    options |= dict(features="inception")
+    options |= dict(features=small_features["logits"])
     result, _, _ = train(tmp_path, **options, spectral=False)
     gan = read_trained_gan(tmp_path)
     assert gan.generator(torch.zeros(1, 6)).shape == (1, 3, 64, 64)
@@ -411,14 +404,13 @@ def test_an_unfinished_training_of_an_earlier_version_continues(small, tmp_path,
 
 
 def test_a_search_of_an_earlier_version_at_64_pixels_has_three_cells(
-    few_digits, tmp_path, tiny_of, other_network
+    few_digits, tmp_path, tiny_of, small_features
 ):
     from moonas.run.search import search
     from moonas.views.run_page import show
 
     options = tiny_of("eagan-generator") | dict(data=few_digits, batch=50, image_size=64)
-    options |= dict(population=2, generations=1, features="inception")
-    other_network(n_classes=4)
+    options |= dict(population=2, generations=1, features=small_features["logits"])
 
     def load(**more):
         return moonas.load_problem("eagan-generator", journal=tmp_path / "g", **options | more)
@@ -446,11 +438,10 @@ def test_a_search_of_an_earlier_version_at_64_pixels_has_three_cells(
 
 @pytest.mark.parametrize("stage", ["eagan-generator", "eagan-discriminator"])
 @pytest.mark.parametrize("coupled", [False, True])
-def test_a_search_at_64_pixels_has_four_cells(stage, coupled, few_digits, tiny_of, other_network):
+def test_a_search_at_64_pixels_has_four_cells(stage, coupled, few_digits, tiny_of, small_features):
     if coupled and stage == "eagan-discriminator":
         return
-    other_network(n_classes=4)
-    more = dict(features="inception") | (dict(coupled=True) if coupled else {})
+    more = dict(features=small_features["logits"]) | (dict(coupled=True) if coupled else {})
     options = dict(data=few_digits, batch=50, image_size=64, latent=6, population=2, generations=1)
     problem = moonas.load_problem(stage, **tiny_of(stage) | options | more)
     assert problem.n_var == (56 if coupled else 28)

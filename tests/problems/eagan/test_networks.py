@@ -14,7 +14,7 @@ from moonas.problems.eagan.generator_net import (
     SuperGenerator,
     estimate_running_statistics,
 )
-from moonas.problems.eagan.operations import inherit_weights
+from moonas.problems.eagan.operations import enlarge_bilinearly, inherit_weights
 from moonas.problems.eagan.space import CHANNEL_SCHEDULES, DiscriminatorSpace, GeneratorSpace
 from searches import uniform_rows
 from torch import nn
@@ -257,6 +257,31 @@ def test_an_up_cell_equals_the_same_pytorch_operations():
     )
     node_4, node_3 = cell(x, architecture.cells[0], [])
     assert torch.allclose(node_4, expected, atol=1e-6) and torch.equal(node_3, up[0])
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 4), (8, 7)])
+@pytest.mark.parametrize("factor", [1, 2, 3, 4, 8])
+def test_the_bilinear_interpolation_of_gpus_equals_that_of_pytorch(factor, size):
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, *size, dtype=torch.float64, requires_grad=True)
+    expected = F.interpolate(x, scale_factor=factor, mode="bilinear")
+    result = enlarge_bilinearly(x, factor)
+    torch.testing.assert_close(result, expected, rtol=0, atol=1e-14)
+    weights = torch.randn_like(result)
+    gradients = [torch.autograd.grad((y * weights).sum(), x)[0] for y in (result, expected)]
+    torch.testing.assert_close(*gradients, rtol=0, atol=1e-12)
+
+
+def test_a_generator_on_a_gpu_computes_the_images_of_one_on_the_cpu(monkeypatch):
+    architecture = GeneratorSpace(4).decode(uniform_rows(GeneratorSpace(4).n_choices, 1)[0])
+    net = Generator(architecture, channels=4, latent=8, side=32).eval()
+    z = torch.randn(2, 8)
+    expected, calls = net(z), []
+    for module in ("operations", "generator_net"):
+        path = f"moonas.problems.eagan.{module}"
+        monkeypatch.setattr(f"{path}.is_on_gpu", lambda module: calls.append(module) or True)
+    torch.testing.assert_close(net(z), expected, rtol=0, atol=1e-6)
+    assert len(calls) >= 3  # cell 4 has skips from three cells
 
 
 def test_a_down_cell_equals_the_same_pytorch_operations_without_relu_on_e4():
