@@ -59,7 +59,7 @@ def write_generator(path):
 
 
 def write_translator(path):
-    problem = moonas.load_problem("cyclegan-pruning", width=4, blocks=1)
+    problem = moonas.load_problem("cyclegan-pruning", width=4, blocks=1, initial="random")
     masks = problem.decode(sampled_row(problem))
     about = {
         "kind": "translator",
