@@ -66,7 +66,9 @@ def build(from_run: str | Path | None = None, **options: Any) -> FinalTraining:
         return FinalTraining(TrainingSettings(**options))
     gan = read_gan(from_run)
     searched = read_run(from_run)[0]["settings"]
-    defaults = recorded_options(TrainingSettings, searched, without=("epochs", "score_images"))
+    # d_steps of stage 2 train shared discriminators, whose steps are divided among many generators
+    without = ("epochs", "score_images", "d_steps")
+    defaults = recorded_options(TrainingSettings, searched, without=without)
     defaults |= {name: gan[name] for name in ("generator", "discriminator")}
     return FinalTraining(TrainingSettings(**defaults | options))
 
