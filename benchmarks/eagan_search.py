@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 import moonas
 from moonas.run.journal import read_run
@@ -79,6 +80,7 @@ def plot(results, path):
     for axes, chance in ((rows[1], 2), (rows[2], 50)):
         axes.axhline(chance, color="#22313f", lw=1)
         axes.annotate("chance", (1, chance), xytext=(0, 3), textcoords="offset points", fontsize=8)
+    rows[2].xaxis.set_major_locator(MaxNLocator(integer=True))
     rows[2].set_xlabel("round of stage 1, then of stage 2")
     rows[0].legend(frameon=False, ncols=len(results))
     figure.savefig(path, dpi=110)
