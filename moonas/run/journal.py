@@ -446,9 +446,9 @@ def options_of_earlier_version(
     identity = _read_identity_file(Path(folder))
     if identity is None:
         return {}
-    options = {}
+    options, values = {}, former_values(settings)
     for field in dataclasses.fields(settings):
-        former = former_values(settings).get(field.name)
+        former = values.get(field.name)
         recorded = identity["settings"].get(field.name, former)
         if field.name not in chosen and recorded == former != field.default:
             options[field.name] = former

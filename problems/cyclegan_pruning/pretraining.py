@@ -243,9 +243,9 @@ def training_warnings(metrics: Sequence[dict[str, Any]]) -> dict[str, str]:
     accuracy = np.mean([m.get("d_accuracy", np.nan) for m in recent])  # not in earlier versions
     if accuracy < CHANCE:
         warnings["d"] = (
-            f"in the last {RECENT_EPOCHS} epochs, the discriminators told real from translated "
-            f"images in {accuracy:.0f} % of the held-out pairs, and chance is 50 %. The generators "
-            "learn nothing from them; try another learning_rate or a larger d_width."
+            f"in the last {RECENT_EPOCHS} epochs, the discriminators distinguished real from "
+            f"translated images in {accuracy:.0f} % of the held-out pairs, and chance is 50 %. The "
+            "generators learn nothing from them; try another learning_rate or a larger d_width."
         )
     first, cycle = metrics[0]["cycle_loss"], np.mean([m["cycle_loss"] for m in recent])
     if cycle > (1 - LEAST_FALL) * first:

@@ -140,7 +140,8 @@ def test_a_training_that_does_not_work_is_warned_of_once(stripes, monkeypatch, b
     lines = logged(pretraining.build(**stripes)).lines
     warnings = [line for line in lines if line.startswith("Warning")]
     sentence = {
-        "discriminators": "the discriminators told real from translated images in .* of the held",
+        "discriminators": "the discriminators distinguished real from translated images in .* of "
+        "the held",
         "generators": "the cycle loss has not fallen",
     }[broken]
     assert len([line for line in warnings if re.search(sentence, line)]) == 1, lines
