@@ -50,7 +50,9 @@ def test_every_problem_satisfies_the_requirements(name, options_of):
     ("name", "options"),
     [
         ("cars", dict(weights="frozen")),
-        ("nsganet", dict(evaluator="supernet", weights="frozen")),
+        pytest.param(
+            *("nsganet", dict(evaluator="supernet", weights="frozen")), marks=pytest.mark.slow
+        ),
         ("nsganet", dict(evaluator="supernet")),
     ],
 )

@@ -7,6 +7,7 @@ keeps the one with the lowest FID, because GANs may collapse late.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,6 +53,7 @@ from .training import (
 
 N_STATISTICS_LATENTS = 2000  # latent vectors for estimating running statistics
 LAST_MODEL = "last-model.pt"  # generator after the last epoch, if model.pt contains an earlier one
+CURVES_EVERY = 30  # least number of seconds between two drawings of the curves
 MAX_SHARES = 20  # the shares of the classes are printed if there are at most as many classes
 
 
@@ -147,6 +149,7 @@ class FinalTraining(EpochTraining):
             repair=True,
         )
         self.history: list[Mapping[str, Any]] = []
+        self.drawn_at = -math.inf  # time of the last drawing of the curves
 
     @property
     def n_epochs(self) -> int:
@@ -167,6 +170,7 @@ class FinalTraining(EpochTraining):
         """Return a trainer of an untrained GAN."""
         trainer = GanTrainer(self, seed)
         self.history = []
+        self.drawn_at = time.monotonic()
         self.log(f"Generator: {self.architecture}.")
         self.log(f"Discriminator: {discriminator_text(trainer.D)}.")
         return trainer
@@ -193,14 +197,16 @@ class FinalTraining(EpochTraining):
     def after_epoch(
         self, trainer: GanTrainer, epoch: int, metrics: dict[str, Any], new: bool
     ) -> None:
-        """After an evaluation, save generated images and draw the learning curves."""
+        """After an evaluation, save generated images, and draw the curves if they are old."""
         self.history.append(metrics)
         if self.journal is None or not new or "fid" not in metrics:
             return
         folder = self.journal.folder
         if trainer.samples is not None:
             save_grid(trainer.samples, folder / f"samples-{epoch + 1:04d}.png")
-        save_curves(self.history, self.feature_network_name, folder)
+        if time.monotonic() - self.drawn_at > CURVES_EVERY:
+            save_curves(self.history, self.feature_network_name, folder)
+            self.drawn_at = time.monotonic()
 
     def result(self, trainer: GanTrainer, scores: dict[str, Any]) -> TrainedResult:
         """Return the result of the training."""

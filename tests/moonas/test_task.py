@@ -14,8 +14,8 @@ from moonas.run.journal import RunMismatch, read_run
 
 EG_DARTS = {
     "eg-darts-cells": TINY["eg-darts-cells"]
-    | dict(epochs=1, weight_epochs=0, candidates=(12,), layers=(3,), skip_dropout=(0.0,), batch=25),
-    "eg-darts": TINY["eg-darts"] | dict(population=4, generations=1, final_epochs=1, batch=25),
+    | dict(epochs=1, weight_epochs=0, candidates=(12,), layers=(3,), skip_dropout=(0.0,), batch=50),
+    "eg-darts": TINY["eg-darts"] | dict(population=4, generations=1, final_epochs=1, batch=50),
 }
 REPRODUCIBLE_FILES = ("journal.jsonl", "front.csv", "cells.json", "run.json")
 

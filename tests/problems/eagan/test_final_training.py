@@ -169,7 +169,7 @@ def test_a_resumed_training_with_all_options_equals_an_uninterrupted_one(
     options = dict(decay_epochs=2, augment=("color", "translation", "cutout"), r1=0.1)
     options |= dict(score_every=2, epochs=4, learning_rate=0.05)
     stage = partial(build, **small | options, checkpoint_minutes=checkpoint_minutes)
-    uninterrupted, resumed = check_resume(stage, train_and_fingerprint, tmp_path)
+    uninterrupted, resumed = check_resume(stage, train_and_fingerprint, tmp_path, max_stops=2)
     assert resumed == uninterrupted
 
 
@@ -186,12 +186,13 @@ def test_checkpoints_are_written_after_some_minutes_and_replaced(small, tmp_path
         return train_epoch(trainer, epoch)
 
     monkeypatch.setattr(GanTrainer, "train", train_for_two_minutes)
-    options = small | dict(epochs=8, checkpoint_minutes=5.0)
+    options = small | dict(epochs=8, score_every=4, checkpoint_minutes=5.0)
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "a", **options)
     records = read_run(tmp_path / "a")[1]
     assert [r["call"] for r in records if "weights" in r] == [2, 5]  # after 6 and 12 minutes
     assert [p.name for p in (tmp_path / "a").glob("weights-*")] == ["weights-000005.pt"]
+    assert (tmp_path / "a" / "curves.png").exists()
     clock[0] += 1000
     resumed, _, log = train(tmp_path / "a", **options)
     assert trained == [*range(7), 6, 7]  # no recorded epoch was lost
@@ -219,6 +220,7 @@ def test_after_a_kill_the_epochs_without_a_checkpoint_are_trained_again(
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path, **small)
     assert not list(tmp_path.glob("weights-*")) and len(read_run(tmp_path)[1]) == 3
+    assert not (tmp_path / "curves.png").exists()  # not drawn every second
     monkeypatch.setattr(GanTrainer, "train", train_epoch)
     _, _, log = train(tmp_path, **small)
     assert any("3 epochs after it had no checkpoint and must be trained again" in x for x in log)
@@ -354,14 +356,14 @@ def test_an_architecture_determines_the_number_of_cells_of_its_training(small):
 
 
 def test_a_trained_generator_with_four_cells_is_read_from_its_file(small, small_features, tmp_path):
-    options = small | dict(image_size=64, latent=6, epochs=1, channel_schedule="constant")
+    options = small | dict(image_size=32, cells=4, latent=6, channel_schedule="constant", epochs=1)
     options |= dict(features=small_features["logits"])
     result, _, _ = train(tmp_path, **options, spectral=False)
     gan = read_trained_gan(tmp_path)
-    assert gan.generator(torch.zeros(1, 6)).shape == (1, 3, 64, 64)
-    assert gan.discriminator(torch.zeros(1, 3, 64, 64)).shape == (1,)
+    assert gan.generator(torch.zeros(1, 6)).shape == (1, 3, 32, 32)
+    assert gan.discriminator(torch.zeros(1, 3, 32, 32)).shape == (1,)
     assert fingerprint(gan.generator.state_dict()) == fingerprint(result.generator.state_dict())
-    assert moonas.load_model(tmp_path)(torch.zeros(1, 6)).shape == (1, 3, 64, 64)
+    assert moonas.load_model(tmp_path)(torch.zeros(1, 6)).shape == (1, 3, 32, 32)
 
 
 def forget_new_settings(folder):

@@ -262,7 +262,7 @@ def test_a_resumed_search_equals_an_uninterrupted_search(
         return result.pop.get("F").tolist(), fingerprint(problem.evaluator.state())
 
     uninterrupted, resumed = check_resume(
-        lambda: load_small_problem(stage, population=3, **options), search, tmp_path
+        lambda: load_small_problem(stage, population=3, **options), search, tmp_path, max_stops=2
     )
     assert resumed == uninterrupted
 
@@ -626,6 +626,7 @@ def test_discriminators_that_learn_exceed_chance_on_images_that_they_have_not_se
     problem = moonas.load_problem(
         "eagan-discriminator",
         data=few_digits,
+        image_size=8,
         population=2,
         generator_epochs=0,
         warmup_epochs=4,

@@ -43,12 +43,12 @@ def load(few_digits):
 
 @pytest.fixture(scope="module")
 def resumed(load, tmp_path_factory):
-    """Results of an uninterrupted search, and of the same search with three interruptions."""
+    """Results of an uninterrupted search, and of the same search with two interruptions."""
     return check_resume(
         lambda: load(**RESUMED),
         lambda stage: stage.run(seed=1),
         tmp_path_factory.mktemp("resumed"),
-        max_stops=3,
+        max_stops=2,
     )
 
 
