@@ -1,4 +1,8 @@
-"""The exception that ends a run in which nothing could be evaluated, and a warning."""
+"""Exceptions and warnings of moonas, and the messages of exceptions on one line."""
+
+import textwrap
+
+REASON_LENGTH = 600  # characters of a message of PyTorch, which can list hundreds of tensors
 
 
 class SearchFailed(RuntimeError):
@@ -7,3 +11,8 @@ class SearchFailed(RuntimeError):
 
 class TrainingWarning(UserWarning):
     """A training has learned nothing so far, so scores that depend on it are not meaningful."""
+
+
+def reason(error: BaseException) -> str:
+    """Return the message of an exception on one line, shortened to 600 characters."""
+    return textwrap.shorten(str(error) or repr(error), REASON_LENGTH, placeholder=" ...")

@@ -273,7 +273,7 @@ def with_former_values(
     return {n: v for n, v in former.items() if v != fields[n].default} | dict(recorded)
 
 
-def former_values_to_json(settings: RunSettings) -> dict[str, Any]:
+def former_values_to_json(settings: RunSettings | type[RunSettings]) -> dict[str, Any]:
     """Return :func:`former_values` in the format of :func:`to_json`."""
     return _tuples_to_lists(former_values(settings))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .extractor import Extractor, frozen, weights_digest
+from moonas.errors import reason
 
-REASON_LENGTH = 600  # characters of a message of PyTorch, which can list hundreds of tensors
+from .extractor import Extractor, frozen, weights_digest
 
 
 class Inception(nn.Module):
@@ -90,8 +89,3 @@ def inception(device: torch.device | str, weights: str | Path | None = None) -> 
         ) from None
     net = Inception(net)
     return Extractor("inception", weights_digest(net), frozen(net, device), device)
-
-
-def reason(error: BaseException) -> str:
-    """Return the message of an exception on one line, shortened to 600 characters."""
-    return textwrap.shorten(str(error) or repr(error), REASON_LENGTH, placeholder=" ...")

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import importlib.util
 import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from moonas.errors import reason
+from moonas.nets.from_function import network_from_function
+
 from .extractor import Extractor, frozen, weights_digest
-from .inception import reason
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 AUXILIARY = ("inception_v3", "googlenet")  # torchvision's networks with auxiliary classifiers
@@ -220,31 +220,8 @@ def function_extractor(
     Raises:
         ValueError: if the function does not exist, fails, or does not return a module.
     """
-    try:
-        net = getattr(_import(location), function)()
-    except Exception as error:  # the function and its file can raise anything
-        raise ValueError(
-            f"features='{location}:{function}' is invalid: expected package.module:function or "
-            f"file.py:function, where the function returns a network "
-            f"({type(error).__name__}: {reason(error)})."
-        ) from None
-    if not isinstance(net, nn.Module):
-        raise ValueError(
-            f"features='{location}:{function}' is invalid: expected a function that returns a "
-            f"torch.nn.Module; it returned a {type(net).__name__}."
-        )
+    net = network_from_function("features", f"{location}:{function}")
     return module_extractor(net, function, image_shape, device)
-
-
-def _import(location: str) -> ModuleType:
-    """Import a module by name, or from a file whose path ends in ``.py``."""
-    if not location.endswith(".py"):
-        return importlib.import_module(location)
-    spec = importlib.util.spec_from_file_location("features", location)
-    assert spec is not None and spec.loader is not None  # a .py file always has a loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def file_extractor(

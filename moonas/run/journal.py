@@ -446,11 +446,11 @@ def options_of_earlier_version(
     identity = _read_identity_file(Path(folder))
     if identity is None:
         return {}
-    options, values = {}, former_values(settings)
+    options, values, in_json = {}, former_values(settings), former_values_to_json(settings)
     for field in dataclasses.fields(settings):
-        former = values.get(field.name)
-        recorded = identity["settings"].get(field.name, former)
-        if field.name not in chosen and recorded == former != field.default:
+        former, former_in_json = values.get(field.name), in_json.get(field.name)
+        recorded = identity["settings"].get(field.name, former_in_json)
+        if field.name not in chosen and recorded == former_in_json and former != field.default:
             options[field.name] = former
     return options
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import Mapping
 from functools import cached_property
-from types import ModuleType
 
 import numpy as np
 import torch
@@ -16,6 +13,7 @@ from moonas.metrics.features import Extractor, classifier_from_pixels, feature_n
 from moonas.metrics.frechet import FrechetDistance, moments
 from moonas.metrics.kernel import kernel_distance
 from moonas.nets.devices import repeatable
+from moonas.nets.from_function import network_from_function
 from moonas.run.callbacks import Callbacks
 
 from .data import DomainsInfo
@@ -32,7 +30,7 @@ Generators = nn.ModuleDict | Mapping[str, nn.Module]  # by source domain, "a" an
 def check_quality(settings: CycleSettings) -> None:
     """Raise a ``ValueError`` if the settings name a segmentation network that cannot be built."""
     if settings.segmentation is not None:
-        segmentation_network(settings.segmentation)
+        network_from_function("segmentation", settings.segmentation)
 
 
 class Quality:
@@ -84,7 +82,8 @@ class Quality:
         self.callbacks = callbacks
         self.segment: nn.Module | None = None
         if settings.segmentation is not None:
-            self.segment = segmentation_network(settings.segmentation).to(device).eval()
+            segment = network_from_function("segmentation", settings.segmentation)
+            self.segment = segment.to(device).eval()
 
     @cached_property
     def classifiers(self) -> dict[str, Extractor]:
@@ -301,43 +300,3 @@ class Quality:
             return {}
         psnr = -10 * np.log10(max(squared / n, 10 ** (-MAX_PSNR / 10)))
         return {"cycle_error": 100 * absolute / n, "cycle_psnr": float(psnr)}
-
-
-def segmentation_network(function: str) -> nn.Module:
-    """Build a segmentation network.
-
-    Args:
-        function: location of a function without arguments that returns the network, as
-            ``package.module:function`` or ``file.py:function``.
-
-    Returns:
-        A network that maps (b, 3, h, w) pixels in [0, 1] to (b, n_classes, h, w) logits.
-
-    Raises:
-        ValueError: the function does not exist, fails, or does not return a network.
-    """
-    location, _, name = function.rpartition(":")
-    try:
-        network = getattr(_import(location), name)()
-    except (ImportError, OSError, AttributeError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"segmentation={function!r} is invalid: expected package.module:function or "
-            f"file.py:function, where the function returns a network ({error})."
-        ) from None
-    if not isinstance(network, nn.Module):
-        raise ValueError(
-            f"segmentation={function!r} is invalid: expected a function that returns a network; "
-            f"the function returned a {type(network).__name__}."
-        )
-    return network
-
-
-def _import(location: str) -> ModuleType:
-    """Import a module by name, or from a file whose path ends in ``.py``."""
-    if not location.endswith(".py"):
-        return importlib.import_module(location)
-    spec = importlib.util.spec_from_file_location("segmentation", location)
-    assert spec is not None and spec.loader is not None  # a .py file always has a loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

@@ -186,11 +186,15 @@ class ChangedSettings(SearchSettings):
     rate: float = setting(0.2, "a setting whose default has changed", formerly=0.1)
     method: str = setting("new", "a new setting that changes results", formerly="old")
     size: int = setting(3, "a new setting without an effect on earlier runs")
+    sides: tuple[int, ...] = setting((8, 16), "a changed setting with two values", formerly=(8, 8))
 
 
 def test_an_earlier_run_is_completed_by_the_values_of_its_version():
     recorded = {"data": "digits", "rate": 0.3}
-    assert with_former_values(ChangedSettings, recorded) == recorded | {"method": "old"}
+    assert with_former_values(ChangedSettings, recorded) == recorded | {
+        "method": "old",
+        "sides": (8, 8),
+    }
     assert with_former_values(ChangedSettings, {"rate": 0.1})["rate"] == 0.1
     former = former_values_to_json(ChangedSettings(objectives=("error", "params")))
     assert (former["rate"], former["method"], former["size"]) == (0.1, "old", 3)
@@ -199,10 +203,11 @@ def test_an_earlier_run_is_completed_by_the_values_of_its_version():
 @pytest.mark.parametrize(
     ("recorded", "chosen", "options"),
     [
-        ({"rate": 0.1}, (), {"rate": 0.1, "method": "old"}),
-        ({"rate": 0.1}, ("rate", "method"), {}),
-        ({"rate": 0.3, "method": "new"}, (), {}),
-        ({"rate": 0.2, "method": "new"}, (), {}),
+        ({"rate": 0.1, "sides": [8, 16]}, (), {"rate": 0.1, "method": "old"}),
+        ({"rate": 0.1, "sides": [8, 16]}, ("rate", "method"), {}),
+        ({"rate": 0.3, "method": "new", "sides": [8, 16]}, (), {}),
+        ({"rate": 0.2, "method": "new", "sides": [8, 8]}, (), {"sides": (8, 8)}),
+        ({"rate": 0.2, "method": "new"}, (), {"sides": (8, 8)}),
     ],
 )
 def test_options_that_the_user_does_not_choose_are_those_of_the_earlier_version(

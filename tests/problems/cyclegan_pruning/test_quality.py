@@ -54,18 +54,9 @@ def test_fcn_scores_are_computed_from_label_maps(tmp_path):
     assert scores["mean_iou_a"] == pytest.approx(100 * np.mean(ious))
 
 
-def test_a_segmentation_network_is_built_by_a_function_in_a_file(tmp_path, domains):
-    file = tmp_path / "network.py"
-    file.write_text("import torch\n\ndef make():\n    return torch.nn.Conv2d(3, 2, 1)\n")
-    assert isinstance(quality.segmentation_network(f"{file}:make"), nn.Conv2d)
+def test_an_invalid_segmentation_network_is_rejected_before_the_training(domains):
     with pytest.raises(ValueError, match=r"segmentation='nowhere.py:make' is invalid: expected"):
         pretraining.build(**SMALL, data=domains, segmentation="nowhere.py:make")
-
-
-@pytest.mark.parametrize("function", ["nothing", "moonas:nothing", "json:loads", "builtins:dict"])
-def test_the_error_for_a_function_that_returns_no_network_names_the_function(function):
-    with pytest.raises(ValueError, match=f"segmentation='{function}' is invalid"):
-        quality.segmentation_network(function)
 
 
 def test_a_classifier_of_the_target_domain_scores_translated_digits(reduced_digits):
