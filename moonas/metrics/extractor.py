@@ -55,7 +55,9 @@ class Extractor:
         features, logs = [], []
         for part in torch.split(images, batch):
             outputs = self.net(part if self.device is None else part.to(self.device))
-            part_features, logits = outputs if isinstance(outputs, tuple) else (outputs, None)
+            part_features, logits = (
+                outputs if isinstance(outputs, list | tuple) else (outputs, None)
+            )
             features.append(part_features)
             if self.has_logits:
                 logs.append(logits.double().log_softmax(1))

@@ -116,9 +116,10 @@ def feature_network(
     if spec.kind == "inception":
         return inception(device, inception_weights)
     if spec.kind == "classifier":
-        if data is None:
+        if data is None or not data.info.labeled:
             raise ValueError(
-                "features='classifier' is invalid here: it requires labeled images to train on."
+                "features='classifier' is invalid: it requires labeled images to train on. Choose "
+                "a network that is already trained, such as features=inception."
             )
         return classifier(data, device, on_progress=on_progress)
     if spec.kind == "torchvision":

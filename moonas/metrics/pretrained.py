@@ -378,7 +378,12 @@ def timm_extractor(
     config = timm.data.resolve_model_data_config(net)
     channels, side, _ = config["input_size"]
     head = net.get_classifier()
-    split: nn.Module = TimmFeatures(net, head if isinstance(head, nn.Linear) else None)
+    if net.num_classes and not isinstance(head, nn.Linear):
+        raise ValueError(
+            f"features='timm:{name}' is invalid: expected a network with one linear layer as its "
+            f"classifier, or without a classifier; the classifier is a {type(head).__name__}."
+        )
+    split: nn.Module = TimmFeatures(net, head if net.num_classes else None)
     prepared = Prepared(split, channels, side, config["mean"], config["std"])
     return _library_extractor(unit, prepared, image_shape, device)
 
@@ -388,7 +393,7 @@ class TimmFeatures(nn.Module):
 
     Args:
         net: network of timm.
-        head: its classifier; None if it has none, or more than one.
+        head: its classifier; None if it has none.
     """
 
     def __init__(self, net: Any, head: nn.Module | None) -> None:

@@ -162,7 +162,7 @@ def _image_shape(models: Mapping[str, Generator]) -> tuple[int, int, int]:
 
 def _load(name: str, shape: Sequence[int], root: str | None) -> ImageData:
     """Load a data set, resized to the shape of generated images."""
-    data = load(name, root=root, image_size=shape[1])
+    data = load(name, root=root, image_size=shape[1], labels_required=False)
     if data.info.channels != shape[0]:
         raise ValueError(
             f"data={name!r} is invalid: the models generate images with {shape[0]} channels, and "

@@ -73,7 +73,8 @@ def _cut_out(images: Tensor, rng: torch.Generator) -> Tensor:
         side = images.shape[dim]
         size = round(CUTOUT * side)
         # all positions at which the square covers between half of its side length and all of it
-        first = torch.randint(-(size // 2), side - size // 2, (len(images), 1), generator=rng)
+        end = side - (size + 1) // 2 + 1
+        first = torch.randint(-(size // 2), end, (len(images), 1), generator=rng)
         position = torch.arange(side)
         removed.append((position >= first) & (position < first + size))
     kept = ~(removed[0][:, None, :, None] & removed[1][:, None, None, :])

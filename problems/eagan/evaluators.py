@@ -7,7 +7,8 @@ Stage 1 uses :class:`ManyToOne`: many generators train against one discriminator
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,7 @@ from .training import (
     TrainingPair,
     adversarial_state,
     load_adversarial_state,
+    require_generator_steps,
     train_adversarially,
 )
 
@@ -172,14 +174,7 @@ class GanEvaluator(Evaluator):
         images = self.quality.images
         assert images is not None
         recipe = self.recipe if d_steps is None else replace(self.recipe, d_steps=d_steps)
-        batch = min(recipe.batch, len(images))
-        steps = epochs * (len(images) // batch)
-        if 0 < steps < recipe.d_steps:
-            raise ValueError(
-                f"d_steps={recipe.d_steps} is invalid: {epochs} epochs of {len(images)} "
-                f"images in batches of {batch} have {steps} steps, so no generator would train. "
-                "Lower d_steps or batch, or raise epochs."
-            )
+        require_generator_steps(recipe, epochs, len(images))
         on_progress = self.problem.callbacks.on_progress
         with repeatable(self.settings.threads):
             report = train_adversarially(
@@ -206,21 +201,28 @@ class GanEvaluator(Evaluator):
             positive score, and generated images with a score that is not positive. A random guess
             has 50 %; NaN if there are no architectures.
         """
-        real = self.quality.held_out
-        assert real is not None
-        latents = self.latents[: len(real)]
+        s, held_out = self.settings, self.quality.held_out
+        assert held_out is not None
+        real = torch.split(held_out, s.score_batch)
+        latents = torch.split(self.latents[: len(held_out)], s.score_batch)
 
         def accuracy(architecture: Any) -> float:
             generate, score = self.networks_of(architecture)
-            real_share = (score(real) > 0).double().mean()
-            fake_share = (score(generate(latents)) <= 0).double().mean()
+            real_share = torch.cat([score(x) > 0 for x in real]).double().mean()
+            fake_share = torch.cat([score(generate(z)) <= 0 for z in latents]).double().mean()
             return 50 * float(real_share + fake_share)
 
-        s = self.settings
-        accuracies = map_in_threads(
-            accuracy, architectures, workers=s.workers, threads=s.threads, device=self.device
-        )
+        with unchanged_buffers(self.D):
+            accuracies = map_in_threads(
+                accuracy, architectures, workers=s.workers, threads=s.threads, device=self.device
+            )
         return float(np.median(accuracies)) if accuracies else math.nan
+
+    def accuracy_after_warm_up(self) -> dict[str, float]:
+        """Return ``d_accuracy`` of the first population, unless there was no warm-up."""
+        if not self.settings.warmup_epochs:
+            return {}
+        return {"d_accuracy": self.discriminator_accuracy(self.first_population)}
 
     def sample_for_warm_up(self) -> list[Any]:
         """Return the architectures that the next step of the warm-up trains.
@@ -313,7 +315,7 @@ class ManyToOne(GanEvaluator):
         """Train SuperNet-G for the epochs of the warm-up; see :meth:`sample_for_warm_up`."""
         epochs = self.settings.warmup_epochs
         report = self._run("warming up", epochs, self.sample_for_warm_up)
-        return report | {"d_accuracy": self.discriminator_accuracy(self.first_population)}
+        return report | self.accuracy_after_warm_up()
 
     def train(self, candidates: Candidates) -> dict[str, Any]:
         """Train the candidates of one generation; each step samples among them (algorithm 1)."""
@@ -341,6 +343,29 @@ class ManyToOne(GanEvaluator):
     @property
     def trained_networks(self) -> dict[str, tuple[nn.Module, torch.optim.Optimizer]]:
         return {"g": (self.G, self.optimizer), "d": (self.D, self.d_optimizer)}
+
+
+@contextmanager
+def unchanged_buffers(discriminator: nn.Module) -> Iterator[None]:
+    """Let a discriminator score images in several threads without changing its buffers.
+
+    Spectral normalization does not iterate, and batch normalization uses the statistics of the
+    batch, as in training, but does not record them.
+
+    Args:
+        discriminator: discriminator or supernet in training mode.
+    """
+    norms = [m for m in discriminator.modules() if isinstance(m, nn.BatchNorm2d)]
+    discriminator.eval()
+    for norm in norms:
+        norm.train()
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        discriminator.train()
+        for norm in norms:
+            norm.track_running_stats = True
 
 
 def load_path_state(
@@ -495,9 +520,14 @@ class OneToOne(GanEvaluator):
             ]
 
         report |= self.run_epochs(
-            "warming up", s.warmup_epochs, sample_pairs, self.D, self.d_optimizer
+            "warming up",
+            s.warmup_epochs,
+            sample_pairs,
+            self.D,
+            self.d_optimizer,
+            d_steps=1,  # each step samples discriminators, since no generator trains
         )
-        return report | {"d_accuracy": self.discriminator_accuracy(self.first_population)}
+        return report | self.accuracy_after_warm_up()
 
     def train(self, candidates: Candidates) -> dict[str, Any]:
         """Train the GANs of one generation; each step samples among them (algorithm 1)."""

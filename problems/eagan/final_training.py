@@ -48,6 +48,7 @@ from .training import (
     TrainingPair,
     adversarial_state,
     load_adversarial_state,
+    require_generator_steps,
     train_adversarially,
 )
 
@@ -251,7 +252,8 @@ class FinalTraining(EpochTraining):
         if trained.history:
             save_curves(trained.history, features, folder, scores.get("epoch"))
         of_images = f"of {self.settings.score_images:,} generated images"
-        lines = [f"Scores {of_images}: {_score_text(scores, features)}."]
+        statistics = self.settings.real_statistics
+        lines = [f"Scores {of_images}: {_score_text(scores, features, statistics)}."]
         if last is not None:
             last_scores = {
                 name.removeprefix("last_"): value
@@ -265,9 +267,8 @@ class FinalTraining(EpochTraining):
                 f"lowest FID during the training. {LAST_MODEL} contains the generator after the "
                 f"last epoch, {self.n_epochs}."
             ]
-            lines.append(
-                f"Scores of the last generator, {of_images}: {_score_text(last_scores, features)}."
-            )
+            text = _score_text(last_scores, features, statistics)
+            lines.append(f"Scores of the last generator, {of_images}: {text}.")
         shares = scores["shares"]
         if 1 < len(shares) <= MAX_SHARES:
             text = " ".join(f"{100 * share:.1f}" for share in shares)
@@ -275,12 +276,13 @@ class FinalTraining(EpochTraining):
         return lines
 
 
-def _score_text(scores: Mapping[str, Any], features: str) -> str:
+def _score_text(scores: Mapping[str, Any], features: str, statistics: str | None) -> str:
     """Describe the scores of a generator; features without classes have no Inception Score."""
-    text = (
-        f"FID ({features}) {scores['fid']:.2f} relative to the training set and "
-        f"{scores['test_fid']:.2f} relative to the test set"
-    )
+    text = f"FID ({features}) {scores['fid']:.2f} relative to "
+    if statistics is None:
+        text += f"the training set and {scores['test_fid']:.2f} relative to the test set"
+    else:
+        text += f"the statistics in {statistics}"
     if math.isfinite(scores["is_mean"]):
         text += f"; Inception Score ({features}) {scores['is_mean']:.2f} +- {scores['is_std']:.2f}"
     if "kid" in scores:
@@ -347,6 +349,10 @@ class GanTrainer:
         self.optimizer = training.recipe.optimizer(self.G)
         self.d_optimizer = training.recipe.d_optimizer(self.D)
         self.streams = RandomStreams.from_seed(seed, "training")
+        assert self.quality.images is not None
+        n, recipe = len(self.quality.images), training.recipe
+        self.steps_per_epoch = n // min(n, recipe.batch)
+        require_generator_steps(recipe, s.epochs, n)
         self.best_epoch, self.best_fid = 0, math.inf
         self.best_weights: dict[str, Tensor] = {}
         self.samples: Tensor | None = None
@@ -367,6 +373,7 @@ class GanTrainer:
             for group in optimizer.param_groups:
                 group["lr"] = factor * learning_rate
         pair = TrainingPair(self.G, self.D, self.optimizer, list(self.G.parameters()))
+        steps, d_steps = self.steps_per_epoch, self.training.recipe.d_steps
         with repeatable(self.settings.threads):
             report = train_adversarially(
                 images,
@@ -376,9 +383,12 @@ class GanTrainer:
                 self.training.recipe,
                 self.streams,
                 1,
+                d_steps_done=epoch * steps,
                 after_generator_step=lambda: self.averaged_model.update_parameters(self.G),
             )
-        require_a_step(replace(report, steps=report.g_steps), advice=ADVICE)
+        require_a_step(report, advice=ADVICE)
+        if (epoch + 1) * steps // d_steps > epoch * steps // d_steps:  # G should have trained
+            require_a_step(replace(report, steps=report.g_steps), advice=ADVICE)
         scores = self._interim_scores(epoch) if self.training.is_scored(epoch) else {}
         return {"epochs": 1} | report.as_dict() | scores
 
@@ -468,10 +478,10 @@ class GanTrainer:
             weights = generator.state_dict().values()
             if not all(bool(weight.isfinite().all()) for weight in weights):
                 raise SearchFailed(f"The trained generator has non-finite weights. {ADVICE}")
-            test_fid = test.evaluate(generator, latents)["fid"]
+            if s.real_statistics is None:
+                scores = scores | {"test_fid": test.evaluate(generator, latents)["fid"]}
         accuracy = self.quality.extract.accuracy
-        known = {} if accuracy is None else {"feature_accuracy": accuracy}
-        return scores | {"test_fid": test_fid} | known
+        return scores | ({} if accuracy is None else {"feature_accuracy": accuracy})
 
     def state(self) -> dict[str, Tensor]:
         """Return networks, optimizers, averages and random streams as a flat dict of tensors."""

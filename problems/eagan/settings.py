@@ -166,9 +166,7 @@ class GanSearchSettings(SearchSettings, GanSettings):
         least=2,
     )
     generations: int = setting(9, "generations, called rounds in the paper", least=1)
-    warmup_epochs: int = setting(
-        20, "epochs of the warm-up; each of its steps trains a new random candidate", least=0
-    )
+    warmup_epochs: int = setting(20, "epochs of the warm-up; see warmup_networks", least=0)
     epochs: int = setting(10, "training epochs per generation", least=1)
     first_round: str = setting(
         "random",
@@ -332,6 +330,7 @@ class TrainingSettings(GanSettings):
         "epochs between evaluations during the training, from which the best generator is chosen; "
         "default: so many that there are at most 20 evaluations; 0 for none",
         least=0,
+        formerly=0,
     )
     interim_score_images: int = setting(
         5000,

@@ -280,6 +280,24 @@ def train_adversarially(
     return AdversarialReport.from_losses(d_losses, g_losses)
 
 
+def require_generator_steps(recipe: Recipe, epochs: int, n_images: int) -> None:
+    """Raise a ``ValueError`` if a training is too short for a single generator step.
+
+    Args:
+        recipe: hyperparameters.
+        epochs: number of epochs of the training; 0 is allowed.
+        n_images: number of real images.
+    """
+    batch = min(recipe.batch, n_images)
+    steps = epochs * (n_images // batch)
+    if 0 < steps < recipe.d_steps:
+        raise ValueError(
+            f"d_steps={recipe.d_steps} is invalid: {epochs} epochs of {n_images} images in batches "
+            f"of {batch} have {steps} steps, so no generator would train. Lower d_steps or batch, "
+            "or raise epochs."
+        )
+
+
 def r1_penalty(scores: Tensor, images: Tensor, weight: float) -> Tensor:
     """Return the gradient penalty R1 (Mescheder et al., ICML 2018, eq. 9).
 

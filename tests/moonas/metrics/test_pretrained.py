@@ -202,6 +202,31 @@ def test_networks_that_do_not_return_features_are_rejected(net, message):
         feature_network(net, (3, 8, 8), CPU)
 
 
+def test_features_and_logits_may_be_a_list_or_a_tuple():
+    class Both(nn.Module):
+        def __init__(self, kind):
+            super().__init__()
+            self.kind = kind
+
+        def forward(self, images):
+            features = images.flatten(1)
+            return self.kind([features, features[:, :3]])
+
+    outputs = [feature_network(Both(kind), (3, 8, 8), CPU)(pixels(4)) for kind in (list, tuple)]
+    for a, b in zip(*outputs, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert outputs[0][1].shape == (4, 3)
+
+
+def test_a_network_of_timm_with_several_classifiers_is_rejected(tmp_path):
+    timm = pytest.importorskip("timm")
+    net = timm.create_model("deit_tiny_distilled_patch16_224", num_classes=1000)
+    file = tmp_path / "weights.pth"
+    torch.save(net.state_dict(), file)
+    with pytest.raises(ValueError, match="expected a network with one linear layer"):
+        feature_network(f"timm:deit_tiny_distilled_patch16_224={file}", (3, 16, 16), CPU)
+
+
 def test_networks_of_timm_return_the_inputs_of_their_classifier(tmp_path):
     timm = pytest.importorskip("timm")
     net = timm.create_model("resnet18", num_classes=1000).eval()

@@ -1,9 +1,12 @@
 import json
+import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from moonas.cli import main
@@ -18,10 +21,11 @@ OLD_FILES = Path(__file__).parents[2] / "data" / "old"
 N = 60
 
 
-def flat_generator(seed, side=8, scale=1.0):
-    """Return a generator of images (1, side, side) with a single linear layer."""
+def flat_generator(seed, side=8, scale=1.0, channels=1):
+    """Return a generator of images (channels, side, side) with a single linear layer."""
     with initial_weights(seed):
-        net = nn.Sequential(nn.Linear(5, side**2), nn.Tanh(), nn.Unflatten(1, (1, side, side)))
+        shape = channels, side, side
+        net = nn.Sequential(nn.Linear(5, math.prod(shape)), nn.Tanh(), nn.Unflatten(1, shape))
     with torch.no_grad():
         net[0].weight.mul_(scale)
         net[0].bias.mul_(scale)
@@ -95,6 +99,20 @@ def test_statistics_of_real_images_replace_the_data_set(tmp_path):
     np.savez(file, mean=np.zeros(64))
     with pytest.raises(ValueError, match=r"expected an .npz file with mu and sigma"):
         fid(real_statistics=str(file))
+
+
+def test_images_need_labels_only_if_a_classifier_must_learn_them(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i in range(N):
+        pixels = np.random.default_rng(i).integers(0, 256, (8, 8), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    models = {"a": flat_generator(0, channels=3)}
+    evaluate = partial(generators.evaluate, models, str(folder), device="cpu")
+    result = evaluate(features=nn.Flatten(), n_images=N)
+    assert result["models"]["a"]["fid"] > 0 and result["n_real"] == N - N // 5
+    with pytest.raises(ValueError, match="requires labeled images.*already trained"):
+        evaluate(features="classifier", n_images=N)
 
 
 def test_unsuitable_models_and_arguments_are_rejected():

@@ -52,6 +52,10 @@ def test_cutout_removes_a_square_of_half_the_side_length_that_may_extend_beyond_
     size = round(8 * CUTOUT)
     assert heights.min() == size // 2 and heights.max() == size == widths.max()
     assert removed.any(0).all()
+    # as many positions beyond the top as beyond the bottom: half of the square stays inside
+    for edge in (0, -1):
+        at_edge = removed[:, edge].any(1)
+        assert set(heights[at_edge].tolist()) == {size // 2, size // 2 + 1, size}
 
 
 def test_color_changes_brightness_saturation_and_contrast_as_in_the_formulas():

@@ -22,7 +22,7 @@ from searches import TINY
 import moonas
 from moonas.files.tensors import fingerprint
 from moonas.registry import attach_journal
-from moonas.run.journal import RunMismatch, read_run
+from moonas.run.journal import RunMismatch, options_of_earlier_version, read_run
 from moonas.testing import check_resume
 
 DEVICE = TINY["eagan-generator"]["device"]
@@ -226,6 +226,33 @@ def test_after_a_kill_the_epochs_without_a_checkpoint_are_trained_again(
     assert any("3 epochs after it had no checkpoint and must be trained again" in x for x in log)
 
 
+def test_discriminator_steps_are_counted_across_epochs(small):
+    """100 images in batches of 50 are two steps per epoch, and d_steps is 5."""
+    options = small | dict(batch=50, d_steps=5, score_every=0)
+    trainer = GanTrainer(build(**options), seed=1)
+    reports = [trainer.train(epoch) for epoch in range(6)]
+    assert [report["g_steps"] for report in reports] == [0, 0, 1, 0, 1, 0]
+    resumed = GanTrainer(build(**options), seed=1)
+    for epoch in range(2):
+        resumed.train(epoch)
+    state = resumed.state()
+    resumed = GanTrainer(build(**options), seed=1)
+    resumed.load_state(state)
+    assert resumed.train(2)["g_steps"] == 1
+    with pytest.raises(ValueError, match="d_steps=5 is invalid: 2 epochs .* have 4 steps"):
+        GanTrainer(build(**options | dict(epochs=2)), seed=1)
+
+
+def test_with_statistics_of_real_images_fid_is_relative_to_their_file(small, tmp_path):
+    file = tmp_path / "real.npz"
+    n = GanTrainer(build(**small), seed=1).quality.extract(torch.zeros(1, 3, 8, 8))[0].shape[1]
+    np.savez(file, mu=np.zeros(n), sigma=np.eye(n))
+    options = small | dict(epochs=1, real_statistics=str(file))
+    result, lines, _ = train(tmp_path / "a", **options)
+    assert "test_fid" not in result.scores
+    assert f"relative to the statistics in {file}" in lines[0] and "test set" not in lines[0]
+
+
 def test_the_learning_rates_fall_linearly_in_the_last_epochs(small, monkeypatch):
     factors = [learning_rate_factor(epoch, 10, 4) for epoch in range(10)]
     assert factors == pytest.approx([1] * 6 + [4 / 5, 3 / 5, 2 / 5, 1 / 5])
@@ -376,13 +403,18 @@ def forget_new_settings(folder):
     path.write_text(json.dumps(head))
 
 
+def former(folder, options):
+    """Return options completed by those of the version that wrote a run."""
+    return options | options_of_earlier_version(folder, TrainingSettings, options)
+
+
 def test_a_training_of_an_earlier_version_replays_as_complete(small, tmp_path, monkeypatch):
     options = small | dict(epochs=2)
     train(tmp_path, **options, score_every=0, checkpoint_minutes=0)  # as earlier versions did
     forget_new_settings(tmp_path)
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.suffix in (".jsonl", ".pt")}
     monkeypatch.setattr(GanTrainer, "train", lambda *args: pytest.fail("it trained again"))
-    result, lines, _ = train(tmp_path, **options)
+    result, lines, _ = train(tmp_path, **former(tmp_path, options))
     after = {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.suffix in (".jsonl", ".pt")}
     assert after == before
     assert "epoch" not in result.scores and len(lines) == 2
@@ -401,8 +433,12 @@ def test_an_unfinished_training_of_an_earlier_version_continues(small, tmp_path,
         train(tmp_path, **options, score_every=0, checkpoint_minutes=0)
     forget_new_settings(tmp_path)
     monkeypatch.setattr(GanTrainer, "train", train_epoch)
-    result, _, _ = train(tmp_path, **options)
-    assert list(scored_epochs(tmp_path)) == [3, 4] and result.scores["epoch"] in (3, 4)
+    result, _, _ = train(tmp_path, **former(tmp_path, options))
+    # earlier versions kept the last generator
+    assert not scored_epochs(tmp_path) and "epoch" not in result.scores
+    uninterrupted, _, _ = train(tmp_path / "b", **options, score_every=0)
+    weights = [fingerprint(r.generator.state_dict()) for r in (result, uninterrupted)]
+    assert weights[0] == weights[1]
 
 
 def test_a_search_of_an_earlier_version_at_64_pixels_has_three_cells(

@@ -8,6 +8,7 @@ import pytest
 import torch
 from moonas.problems.eagan import zoo
 from moonas.problems.eagan.discriminator_net import SimpleDiscriminator
+from moonas.problems.eagan.evaluators import OneToOne
 from moonas.problems.eagan.final_training import GanTrainer, build
 from moonas.problems.eagan.gan_file import read_trained_gan
 from moonas.problems.eagan.operations import inherit_weights
@@ -661,18 +662,64 @@ def test_the_accuracy_of_discriminators_is_the_median_of_balanced_shares(load_sm
 
     def networks_of(threshold):
         """Real images score by their index, generated images all score 1."""
-        scores = torch.arange(n) - threshold + 0.5
+        scores = iter((torch.arange(n) - threshold + 0.5).split(problem.settings.score_batch))
 
         def score(images):
-            return scores if images is evaluator.quality.held_out else torch.ones(n)
+            return next(scores) if images.ndim == 4 else torch.ones(len(images))
 
-        return (lambda z: torch.zeros(len(z))), score
+        return (lambda z: z), score
 
     evaluator.networks_of = networks_of
     # a share of (n - threshold) / n real images and no generated image is classified correctly
     assert evaluator.discriminator_accuracy([0]) == pytest.approx(50)
     expected = 50 * (n - 2) / n
     assert evaluator.discriminator_accuracy([0, 2, 4]) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("stage", ["eagan-generator", "eagan-discriminator"])
+def test_measuring_the_accuracy_of_discriminators_changes_no_weights_and_no_statistics(
+    stage, load_small_problem
+):
+    simple = {"initial_discriminator": "simple"} if stage == "eagan-generator" else {}
+    problem = load_small_problem(stage, workers=2, **simple)
+    problem.evaluate(rows(problem, 4))
+    evaluator = problem.evaluator
+    names = [name for name, _ in evaluator.D.named_buffers()]
+    expected = "running_mean" if stage == "eagan-generator" else "_u"
+    assert any(name.endswith(expected) for name in names)
+    before = fingerprint(evaluator.state())
+    architectures = [problem.decode(row) for row in rows(problem, 4)]
+    accuracies = {evaluator.discriminator_accuracy(architectures) for _ in range(4)}
+    assert len(accuracies) == 1 and fingerprint(evaluator.state()) == before
+    assert all(m.training for m in evaluator.D.modules())
+
+
+@pytest.mark.parametrize("stage", ["eagan-generator", "eagan-discriminator"])
+def test_the_number_of_workers_does_not_change_a_search(stage, load_small_problem):
+    results = []
+    for workers in (1, 2):
+        problem = load_small_problem(stage, population=3, workers=workers)
+        result = run(problem, generations=2)
+        results.append((result.pop.get("F").tolist(), fingerprint(problem.evaluator.state())))
+    assert results[0] == results[1]
+
+
+def test_each_step_of_a_warm_up_samples_discriminators(load_small_problem, monkeypatch):
+    """No generator trains, so pairs are not held until a generator step."""
+    problem = load_small_problem("eagan-discriminator", d_steps=2, warmup_epochs=3)
+    samples, sample = [], OneToOne.sample_for_warm_up
+    monkeypatch.setattr(
+        OneToOne, "sample_for_warm_up", lambda self: samples.append(1) or sample(self)
+    )
+    run(problem, generations=1)
+    assert len(samples) == 3 * 2  # two steps per epoch
+
+
+def test_without_a_warm_up_no_accuracy_is_reported(load_small_problem):
+    problem, reports = load_small_problem("eagan-generator", warmup_epochs=0), []
+    problem.callbacks.append(TrainingReports(reports))
+    run(problem, generations=1)
+    assert ["d_accuracy" in report for report in reports] == [False, True]
 
 
 def test_threads_and_inception_weights_may_change_when_a_run_resumes(load_small_problem, tmp_path):
