@@ -60,8 +60,9 @@ class DataInfo:
 class ImageData:
     """The training images and the test images of a data set.
 
-    A search splits the training images into a training set and a validation set, and never uses the
-    test images.
+    A search splits the training images into a training set and a validation set. It does not use
+    the test images, except that searches for GANs report how well discriminators recognize them;
+    this number does not affect the search.
 
     Args:
         info: properties of the data set.

@@ -386,8 +386,9 @@ class PruningSettings(CycleSettings, SearchSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_objectives(self.objectives, OBJECTIVES, 1)
-        possible = self.copy + self.crossover <= 1
-        require(possible, self, "crossover", f"at most 1 - copy, with copy={self.copy:g}")
+        if self.operators == "segments":
+            possible = self.copy + self.crossover <= 1
+            require(possible, self, "crossover", f"at most 1 - copy, with copy={self.copy:g}")
         single = self.weights is None or self.from_run is None
         require(single, self, "weights", "none, because from_run already provides the weights")
 

@@ -284,7 +284,9 @@ def _score_text(scores: Mapping[str, Any], features: str, statistics: str | None
     else:
         text += f"the statistics in {statistics}"
     if math.isfinite(scores["is_mean"]):
-        text += f"; Inception Score ({features}) {scores['is_mean']:.2f} +- {scores['is_std']:.2f}"
+        text += f"; Inception Score ({features}) {scores['is_mean']:.2f}"
+        if scores["is_std"]:  # zero if the images are not split
+            text += f" +- {scores['is_std']:.2f}"
     if "kid" in scores:
         text += f"; KID {scores['kid']:.4f}"
     names = [name for name in ("precision", "recall", "density", "coverage") if name in scores]
