@@ -47,8 +47,8 @@ class PruningEvaluator(Evaluator):
     """Fine-tunes pruned generators for a few steps and computes their losses (eqs. 4 to 6).
 
     The images for fine-tuning and their order depend only on the seed of the run, so candidates
-    differ only in their masks. Scores depend neither on the order of the candidates nor on the
-    number of processes.
+    differ only in their masks. On a CPU, scores depend neither on the order of the candidates nor
+    on the number of processes; on a GPU, the gradient of reflection padding is not deterministic.
 
     Args:
         problem: the problem whose candidates to evaluate.
@@ -137,7 +137,7 @@ class PruningEvaluator(Evaluator):
         return {"steps": steps}
 
     def _log_expected_time(self) -> None:
-        """Log how long a search with algorithm 1 takes, estimated from a few steps."""
+        """Log how long an evaluation and the default search take, estimated from a few steps."""
         s = self.settings
         if self.problem.journal is not None and s.tune_steps:
             self.problem.log(search_time(self, 2 * s.population * s.generations))
@@ -166,7 +166,7 @@ class PruningEvaluator(Evaluator):
         self._set_original(gan.requires_grad_(True).to(self.device))
 
     def compress(self, architecture: Architecture) -> CycleGAN:
-        """Return a CycleGAN with pruned generators, fine-tuned exactly as for an evaluation."""
+        """Return a CycleGAN with pruned generators, fine-tuned as for an evaluation."""
         s = self.settings
         gan = compress(self.require_original(), architecture, self.problem.groups)
         if s.tune_steps:

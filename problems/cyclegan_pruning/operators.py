@@ -13,7 +13,6 @@ from moonas.operators.segments import sample_bits
 if TYPE_CHECKING:
     from .problem import CycleGANPruning
 
-SIZE_RANGE = (0.25, 0.75)  # densities of sampled rows, as factors of 2 * density
 NOISE = 0.5  # standard deviation of the noise that is added to the logarithm of importance
 
 
@@ -43,8 +42,11 @@ class ImportanceSampling(Sampling):
     that a generator keeps is the square of its density. Each generator keeps the filters with the
     largest ratios of importance to the weights that the filter adds (see :func:`filters_of_size`).
     Normally distributed noise on the logarithm of the ratio makes rows differ. A share of the rows
-    has random bits instead, with the same densities. The first row has density d and no noise;
-    it is random only if all rows are.
+    has random bits instead, with the same densities. The first row has density d and no noise; it
+    is random only if all rows are.
+
+    After the initial population, as in random search, all rows have noise, and their densities are
+    independent and uniform in the same range.
 
     Args:
         density: median density d.
@@ -66,23 +68,32 @@ class ImportanceSampling(Sampling):
         random_state: np.random.Generator,
         **kwargs: Any,
     ) -> np.ndarray:
-        rng, n = random_state, n_samples
-        importance = problem.importance(kwargs.get("algorithm"))
-        low, high = (2 * self.density * factor for factor in SIZE_RANGE)
-        spread = np.linspace(low, min(1.0, high), max(1, n - 1))
+        rng, n, algorithm = random_state, n_samples, kwargs.get("algorithm")
+        importance = problem.importance(algorithm)
+        is_initial = algorithm is None or not algorithm.is_initialized
+        low, high = self.density / 2, min(1.0, 3 * self.density / 2)
         halves = []
         for k in range(2):
-            densities = np.concatenate([[self.density], rng.permutation(spread)])[:n]
+            if is_initial:
+                spread = rng.permutation(np.linspace(low, high, max(1, n - 1)))
+                densities = np.concatenate([[self.density], spread])[:n]
+            else:
+                densities = rng.uniform(low, high, n)
             noise = self.noise * rng.standard_normal((n, problem.space.n_bits))
-            noise[0] = 0
+            if is_initial:
+                noise[0] = 0
             halves.append(
                 [
                     filters_of_size(problem, importance[k], noise_of_row, density**2)
                     for noise_of_row, density in zip(noise, densities, strict=True)
                 ]
             )
-            n_random = n if self.random_share == 1 else min(n - 1, round(self.random_share * n))
-            for i in range(n - n_random, n):
+            if is_initial:
+                n_random = n if self.random_share == 1 else min(n - 1, round(self.random_share * n))
+                is_random = np.arange(n) >= n - n_random
+            else:
+                is_random = rng.random(n) < self.random_share
+            for i in np.flatnonzero(is_random):
                 halves[k][i] = sample_bits(1, problem.space.n_bits, densities[i], rng)[0]
         return np.hstack([np.array(half) for half in halves])
 

@@ -70,7 +70,7 @@ class CycleStage(EpochTraining):
         self.settings = settings
         self.info = describe(settings)
         n_patches(settings.d_width, settings.d_layers, self.info.side)
-        check_quality(settings)
+        check_quality(settings, self.info)
         self.device = resolve_device(settings.device)
 
     @property

@@ -123,7 +123,7 @@ class CycleGANPruning(ArchitectureProblem):
         if settings.weights is not None:
             read_original(settings.weights, settings, self.info)  # fails early
             self.inputs = {"weights": weights_checksum(settings.weights)}
-        check_quality(settings)
+        check_quality(settings, self.info)
         self.n_patches = networks.n_patches(settings.d_width, settings.d_layers, self.info.side)
         with torch.device("meta"):
             net = networks.generator(width=settings.width, blocks=settings.blocks)

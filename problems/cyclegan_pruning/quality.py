@@ -27,10 +27,17 @@ MAX_PSNR = 100.0  # in dB; of images that are translated back without any error
 Generators = nn.ModuleDict | Mapping[str, nn.Module]  # by source domain, "a" and "b"
 
 
-def check_quality(settings: CycleSettings) -> None:
-    """Raise a ``ValueError`` if the settings name a segmentation network that cannot be built."""
+def check_quality(settings: CycleSettings, info: DomainsInfo) -> None:
+    """Raise a ``ValueError`` if a network that the settings name for scoring cannot be loaded."""
     if settings.segmentation is not None:
         network_from_function("segmentation", settings.segmentation)
+    if settings.features != "classifier":
+        feature_network(
+            settings.features,
+            (IMAGE_CHANNELS, info.side, info.side),
+            "cpu",
+            inception_weights=settings.inception_weights,
+        )
 
 
 class Quality:
@@ -213,11 +220,11 @@ class Quality:
 
     def describe_features(self) -> str:
         """Return the name of the network behind FID and KID, and what would be better, as text."""
-        extract = self.extract["b"]
+        texts = dict.fromkeys(extract.describe() for extract in self.extract.values())
         if not self.uses_domain_classifier:
-            return extract.describe()
+            return " ".join(texts)
         return (
-            f"{extract.describe()} It has seen few images: features=torchvision:NAME or timm:NAME "
+            f"{' '.join(texts)} It has seen few images: features=torchvision:NAME or timm:NAME "
             "agree better with the judgment of people, and features=inception is comparable with "
             "the literature."
         )

@@ -282,7 +282,13 @@ class PruningSettings(CycleSettings, SearchSettings):
         "mask for all residual blocks, as in the released code",
         ENCODINGS,
     )
-    density: float = setting(0.5, "initial probability that a filter is kept", above=0, most=1)
+    density: float = setting(
+        0.5,
+        "initial probability that a filter is kept; with initial=importance, median square root of "
+        "the share of weights that a generator keeps",
+        above=0,
+        most=1,
+    )
     initial: str = setting(
         "importance",
         "initial masks: with filters that are important for the loss, for generators of different "
@@ -342,9 +348,12 @@ class PruningSettings(CycleSettings, SearchSettings):
         "probability of crossover of two parents; with operators=segments, the remaining children "
         "are mutants",
         least=0,
+        most=1,
     )
     separate: bool = setting(
-        False, "evaluate each population with the uncompressed generator of the other direction"
+        False,
+        "evaluate each population with the uncompressed generator of the other direction; update, "
+        "first_partner and archive then have no effect",
     )
     tune_steps: int = setting(
         BY_SIZE, "fine-tuning steps before the evaluation of a candidate", least=0

@@ -88,6 +88,8 @@ def training_time(seconds: float, epochs: int, steps: int, device: torch.device)
 
 def step_time(seconds: float) -> str:
     """Format the duration of a step, such as "12 ms" or "1.3 s"."""
+    if seconds >= 10:
+        return duration(seconds)
     return f"{1000 * seconds:.0f} ms" if seconds < 0.1 else f"{seconds:.2g} s"
 
 
@@ -101,8 +103,9 @@ def _name(device: torch.device) -> str:
 def search_time(evaluator: PruningEvaluator, evaluations: int) -> str:
     """Measure the evaluation of a candidate, and return the expected time of a search as text.
 
-    A candidate of the density of the initial population makes a few fine-tuning steps and
-    translates one batch of validation images.
+    The search is the default one; other algorithms may evaluate fewer candidates. A candidate of
+    the density of the initial population makes a few fine-tuning steps and translates one batch of
+    validation images.
 
     Args:
         evaluator: evaluator whose CycleGAN has been read or trained.
@@ -131,12 +134,13 @@ def search_time(evaluator: PruningEvaluator, evaluations: int) -> str:
                 gan.discriminators[k](translated)
                 gan.generators[back](translated)
         batch = _now(evaluator.device) - start
-    n_batches = -(-len(evaluator.validation["a"]) // s.score_batch)
-    seconds = s.tune_steps * step + n_batches * batch
+    n_batches = sum(-(-len(images) // s.score_batch) for images in evaluator.validation.values())
+    seconds = s.tune_steps * step + n_batches * batch / 2  # a batch of each domain was timed
     workers = min(s.workers, os.cpu_count() or 1) if evaluator.device.type == "cpu" else 1
     several = f", {workers} at a time" if workers > 1 else ""
     return (
-        f"Up to {plural(evaluations, 'evaluation')} of {plural(s.tune_steps, 'fine-tuning step')} "
-        f"on {_name(evaluator.device)}{several}, {step_time(seconds)} each: about "
+        f"An evaluation with {plural(s.tune_steps, 'fine-tuning step')} takes "
+        f"{step_time(seconds)} on {_name(evaluator.device)}{several}; the default search, with "
+        f"{plural(evaluations, 'evaluation')}, takes about "
         f"{duration(evaluations * seconds / workers)}."
     )

@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -158,6 +159,36 @@ def test_sampled_generators_have_different_sizes_and_a_share_of_random_masks(mak
     assert kept.mean() < greedy
 
 
+def test_copies_do_not_limit_the_crossover_of_operators_without_copies(make_problem):
+    assert make_problem(crossover=0.9).settings.crossover == 0.9
+
+
+def test_random_search_evaluates_as_many_pairs_as_the_co_evolution(make_problem):
+    problem = make_problem(initial="importance")
+    counts = []
+    run(
+        problem,
+        algorithm("random", problem, 6),
+        generations=4,
+        callback=lambda search: counts.append(search.evaluator.n_eval),
+    )
+    assert counts == [6, 12, 18, 24]
+
+
+def test_samples_after_the_initial_population_have_random_sizes(make_problem):
+    problem = make_problem()
+    sampling = ImportanceSampling(0.5, random_share=0.0)
+    started = SimpleNamespace(is_initialized=True)
+    importance = problem.importance()
+    problem.importance = lambda algorithm: importance
+    samples = [
+        sampling.do(problem, 1, random_state=np.random.default_rng(i), algorithm=started).get("X")
+        for i in range(20)
+    ]
+    kept = np.concatenate(samples).mean(axis=1)
+    assert len(set(kept)) > 10 and kept.max() > 1.5 * kept.min()
+
+
 def test_an_equally_good_filter_that_needs_fewer_weights_is_kept(make_problem):
     problem = make_problem()
     importance, noise = np.ones(problem.space.n_bits), np.zeros(problem.space.n_bits)
@@ -193,7 +224,13 @@ def test_the_paper_presets_equal_the_settings_in_the_paper():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (dict(crossover=0.9), r"crossover=0.9 is invalid: expected at most 1 - copy"),
+        (
+            dict(crossover=0.9, operators="segments"),
+            "crossover=0.9 is invalid: expected at most 1 - copy",
+        ),
+        (dict(crossover=1.1), "crossover=1.1 is invalid"),
+        (dict(features="torchvision:nothing"), "expected one of torchvision's classifiers"),
+        (dict(features="nowhere.py:net"), "features='nowhere.py:net' is invalid"),
         (dict(objectives=[]), "one or more different columns"),
         (dict(objectives=["error"]), "Unknown objective 'error'"),
         (dict(image_size=10), "a multiple of 4"),

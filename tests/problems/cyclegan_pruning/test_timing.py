@@ -5,7 +5,12 @@ import torch
 from cyclegans import SMALL
 from moonas.problems.cyclegan_pruning import timing
 from moonas.problems.cyclegan_pruning.settings import PretrainingSettings
-from moonas.problems.cyclegan_pruning.timing import duration, search_time, seconds_per_step
+from moonas.problems.cyclegan_pruning.timing import (
+    duration,
+    search_time,
+    seconds_per_step,
+    step_time,
+)
 from moonas.problems.cyclegan_pruning.training import Recipe, Training, new_gan
 
 from moonas.settings import select
@@ -61,6 +66,12 @@ def test_the_expected_time_of_a_search_grows_with_its_evaluations(make_problem, 
     monkeypatch.setattr(timing, "seconds_per_step", lambda training: 2.0)
     text = search_time(evaluator, 120)
     assert text.startswith(
-        "Up to 120 evaluations of 5 fine-tuning steps on cpu, 10 s each: about 20"
+        "An evaluation with 5 fine-tuning steps takes 10 s on cpu; the default search, with 120 "
+        "evaluations, takes about 20"
     )
     assert all(torch.equal(t, before[name]) for name, t in evaluator.state().items())
+
+
+def test_the_duration_of_a_step_is_readable():
+    texts = [step_time(seconds) for seconds in (0.0123, 1.25, 12.4, 123.4, 4800)]
+    assert texts == ["12 ms", "1.2 s", "12 s", "2 min", "1 h 20 min"]
