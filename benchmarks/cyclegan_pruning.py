@@ -9,21 +9,22 @@ L1 norms, the most important filters by a Taylor expansion, and ThiNet (as in ta
 Method: one CycleGAN per seed. The searches are those of pruning_networks.py, with the same number
 of evaluated pairs. The other methods keep the same share of the filters of every mask, such that
 each generator is closest in size to that of the co-evolution; "jointly" compares the filters of all
-masks with each other instead; "sizes of the search" keeps as many filters of every mask as the
-co-evolution, so that only the choice within the masks differs. Taylor and ThiNet use training
-images. With "rescaled", ThiNet's least-squares factors are in the weights. Every pair is scored on
-the test set three times: after pruning; after the fine-tuning steps that precede an evaluation in
-the search; and after the final fine-tuning on the training and validation sets. Scores are means
-over both directions.
+masks with each other instead; "per weight" divides the importance of a filter by the weights that
+it adds, as in the initial population of the co-evolution; "sizes of the search" keeps as many
+filters of every mask as the co-evolution, so that only the choice within the masks differs. Taylor
+and ThiNet use training images. With "rescaled", ThiNet's least-squares factors are in the weights.
+Every pair is scored on the test set three times: after pruning; after the fine-tuning steps that
+precede an evaluation in the search; and after the final fine-tuning on the training and validation
+sets. Scores are means over both directions.
 
 Command: python benchmarks/cyclegan_pruning.py
          python benchmarks/cyclegan_pruning.py --data FOLDER --device cuda --jobs 4 --epochs 50 \\
              --decay-epochs 50 --final-epochs 20 --final-decay-epochs 20 --tune-steps 30 \\
-             --out benchmarks/cyclegan_pruning_folder
+             --runs runs/pruning_folder --out benchmarks/cyclegan_pruning_folder
 Device: see the JSON file.
 Output: cyclegan_pruning.json and cyclegan_pruning.png, next to this file (or --out). Searches,
-selected filters and scores are stored in --runs, which may be that of pruning_networks.py; the same
-command resumes an interrupted run and repeats nothing that is complete.
+selected filters and scores are stored in --runs, which may be that of pruning_networks.py with the
+same settings; the same command resumes an interrupted run and repeats nothing that is complete.
 """
 
 import argparse
@@ -41,7 +42,7 @@ from moonas.problems.cyclegan_pruning.importance import filter_importance
 from moonas.problems.cyclegan_pruning.masks import compress, filter_norms
 from moonas.problems.cyclegan_pruning.quality import Quality
 from moonas.problems.cyclegan_pruning.training import Training, learning_rate_factor
-from pruning_networks import DEFAULT, make_problem, pretrain, run_search
+from pruning_networks import DEFAULT, check_runs, make_problem, pretrain, run_search
 
 HERE = Path(__file__).parent
 N_IMAGES = 64  # training images per domain for Taylor importance and ThiNet
@@ -53,6 +54,7 @@ SELECTIONS = (
     "L1 norm",
     "Taylor",
     "Taylor, jointly",
+    "Taylor per weight, jointly",
     "ThiNet",
     "ThiNet, rescaled",
     "random, sizes of the search",
@@ -103,12 +105,19 @@ class Selection:
             return baselines.random_filters(self.groups, np.random.default_rng(self.seed))
         if kind == "L1 norm":
             return filter_norms(self.gan, self.groups)
-        if kind == "Taylor":
+        if kind.startswith("Taylor"):
             s = self.problem.settings
             options = dict(loss=s.loss, norm=s.norm, cycle_weight=s.cycle_weight)
-            return filter_importance(
+            importance = filter_importance(
                 self.gan, self.images, self.groups, **options, batch=s.score_batch
             )
+            if kind == "Taylor":
+                return importance
+            weights = [self.problem.weights_per_filter[p] for p in self.problem.space.slices]
+            return {
+                k: [value / n for value, n in zip(values, weights, strict=False)]
+                for k, values in importance.items()
+            }
         return self.thinet().values
 
     def thinet(self):
@@ -216,12 +225,13 @@ def plot(table, path):
                 color = "#c8553d" if method in SEARCHES else "#22313f"
                 axes.scatter(values, [-i] * len(values), s=16, color=color, alpha=0.5, lw=0)
                 axes.scatter(np.mean(values), -i, s=60, marker="|", color=color)
-            original = np.mean(table["original"][f"{score}, pruned"])
-            axes.axvline(original, color="#22313f", ls=":", lw=1)
+            original = np.mean(table["original"][f"{score}, {state}"])
+            axes.axvline(original, color="#22313f", ls=":", lw=1, label="without pruning")
             axes.set_yticks([-i for i in range(len(methods))], methods, fontsize=8)
             axes.set_title(f"{state}: {title}, {'more' if larger else 'less'} is better", size=9)
             axes.grid(alpha=0.25)
             axes.spines[["top", "right"]].set_visible(False)
+    grid[0, 0].legend(frameon=False, fontsize=8)
     figure.savefig(path, dpi=110)
 
 
@@ -265,6 +275,7 @@ def main():
     add("--out", type=Path, default=HERE / "cyclegan_pruning", help="path without suffix")
     args = parser.parse_args()
     args.words = {k: v for k, v in vars(args).items() if k not in ("runs", "out", "methods")}
+    check_runs(args)
     seeds, pool, rows = range(1, args.seeds + 1), Parallel(args.jobs), {}
     pool(delayed(pretrain)(seed, args) for seed in seeds)
     needed = [m for m in SEARCHES if m in args.methods or m == DEFAULT]

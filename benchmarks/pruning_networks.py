@@ -2,8 +2,8 @@
 
 Question: with the same number of evaluated pairs, does the default co-evolution of
 cyclegan-pruning find pairs with a lower fitness (eq. 8) than random masks, than samples of its own
-first population, than pymoo's genetic algorithm, and than algorithm 1 of the paper? Do the pairs
-differ after the final fine-tuning?
+first population, than pymoo's genetic algorithm with the same or with its own operators, and than
+algorithm 1 of the paper? Do the pairs differ after the final fine-tuning?
 
 Method: one CycleGAN per seed. Every method evaluates population x 2 x generations pairs, and its
 pair with the lowest fitness is compared. (Algorithm 1 evaluates its final pair as well, and returns
@@ -15,7 +15,7 @@ final fine-tuning, together with all scores of the test set that the data allow.
 Command: python benchmarks/pruning_networks.py
          python benchmarks/pruning_networks.py --data FOLDER --device cuda --jobs 4 --epochs 50 \\
              --decay-epochs 50 --final-epochs 20 --final-decay-epochs 20 \\
-             --set image_size=64 margin=6 flip=true batch=8
+             --set image_size=64 margin=6 flip=true batch=8 --runs runs/pruning_folder
 Device: see the JSON file.
 Output: pruning_networks.json and pruning_networks.png, next to this file (or --out). Searches and
 scores are stored in --runs; the same command resumes an interrupted run and repeats nothing that is
@@ -55,12 +55,33 @@ METHODS = {  # method -> settings that differ from the default, and the kind of 
     "random masks": (dict(initial="random"), "random"),
     "random masks, all sizes": (dict(random_share=1.0), "random"),
     "samples of the first population": ({}, "random"),
+    "GA, operators()": ({}, "operators"),
     "GA, uniform and flips": (dict(initial="random"), "ga"),
+    "random start": (dict(initial="random"), None),
     "algorithm 1": (ALGORITHM_1, None),
     "separate evolution": (dict(separate=True), None),
     "simultaneous": (dict(update="simultaneous"), None),
-    "random start": (dict(initial="random"), None),
 }
+
+
+def check_runs(args):
+    """Raise an error if the folder of the runs contains runs with other settings."""
+    ignored = ("seeds", "methods", "device", "jobs", "searches_only", "runs", "out", "command")
+    ignored += (
+        "words",
+        "final_epochs",
+        "final_decay_epochs",
+    )  # scores have the latter in their names
+    settings = {name: value for name, value in vars(args).items() if name not in ignored}
+    path = args.runs / "settings.json"
+    if not path.exists():
+        args.runs.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(settings) + "\n")
+    elif json.loads(path.read_text()) != settings:
+        raise SystemExit(
+            f"{args.runs} contains runs with other settings: {path.read_text().strip()}. Choose "
+            "another folder (--runs)."
+        )
 
 
 class Fitness(RunCallback):
@@ -115,6 +136,8 @@ def make_algorithm(kind, problem):
     n = 2 * s.population
     if kind == "random":
         return moonas.algorithm("random", problem, n)
+    if kind == "operators":
+        return GA(pop_size=n, **problem.operators())
     if kind == "ga":
         return GA(
             pop_size=n,
@@ -250,7 +273,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="digits", help="digits, or a folder of two domains")
     parser.add_argument("--seeds", type=int, default=5, help="number of seeds")
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS)[:7])
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS)[:9])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--jobs", type=int, default=1, help="number of processes")
     parser.add_argument("--population", type=int, default=16)
@@ -268,6 +291,7 @@ def main():
     args = parser.parse_args()
     words = {k: v for k, v in vars(args).items() if k not in ("runs", "out")}
     args.command = json.dumps(words)
+    check_runs(args)
     seeds, pool = range(1, args.seeds + 1), Parallel(args.jobs)
     pool(delayed(pretrain)(seed, args) for seed in seeds)
     searches, scores = {}, {}
