@@ -220,11 +220,13 @@ class Quality:
 
     def describe_features(self) -> str:
         """Return the name of the network behind FID and KID, and what would be better, as text."""
-        texts = dict.fromkeys(extract.describe() for extract in self.extract.values())
+        a, b = self.extract["a"], self.extract["b"]
+        if a is not b:
+            return f"Feature networks: {a.name} for B to A, and {b.name} for A to B."
         if not self.uses_domain_classifier:
-            return " ".join(texts)
+            return a.describe()
         return (
-            f"{' '.join(texts)} It has seen few images: features=torchvision:NAME or timm:NAME "
+            f"{a.describe()} It has seen few images: features=torchvision:NAME or timm:NAME "
             "agree better with the judgment of people, and features=inception is comparable with "
             "the literature."
         )

@@ -122,6 +122,13 @@ def test_the_features_of_a_folder_are_those_of_a_classifier_of_its_domains(tmp_p
     assert "classifier of the domains of data" in text and "features=inception" in text
 
 
+def test_the_features_of_each_direction_are_named(reduced_digits):
+    assert quality_of(data="digits").describe_features() == (
+        "Feature networks: classifier of digits, domain A for B to A, and classifier of digits, "
+        "domain B for A to B."
+    )
+
+
 def test_the_error_after_translation_back_is_that_of_the_pixels(domains):
     scorer = quality_of(data=domains, features=f"{__name__}:MeanColor", score_batch=3)
     scores = scorer.evaluate({"a": Darken(), "b": nn.Identity()})
