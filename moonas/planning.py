@@ -291,7 +291,9 @@ def _plan_published(
     from .run.journal import options_of_earlier_version
 
     settings, build = registry.training_settings_class(name), registry.training_module(name).build
-    all_options = registry.preset_options(settings, preset) | options
+    presets = registry.preset_options(settings, preset)
+    shape = getattr(settings, "NETWORK", ())  # a published architecture has its published shape
+    all_options = {k: v for k, v in presets.items() if k not in shape} | options
     training = build(**all_options)
     if out is None:
         data = Path(training.settings.data).name

@@ -27,14 +27,16 @@ PROBLEMS = {
         "normal and reduction blocks, trained from scratch (NSGANetV1, TEVC 2020)",
         settings="moonas.problems.nsganet.settings:Settings",
         cost="4 minutes",
-        **CLASSIFIER_OPTIONS,
+        training="moonas.training.from_scratch",
+        training_settings="moonas.problems.nsganet.settings:TrainingSettings",
     ),
     "nsganet-macro": ProblemEntry(
         "moonas.problems.nsganet_macro.problem",
         "connections of a whole network, for adversarial robustness (NSGA-Net, GECCO 2019)",
         settings="moonas.problems.nsganet_macro.settings:Settings",
         cost="2 minutes",
-        **CLASSIFIER_OPTIONS,
+        training="moonas.training.from_scratch",
+        training_settings="moonas.problems.nsganet_macro.settings:TrainingSettings",
     ),
     "eg-darts-cells": StageEntry(
         "moonas.problems.eg_darts.cell_search",
@@ -48,7 +50,8 @@ PROBLEMS = {
         "depth and width of a network of given cells, stage 2 of EG-DARTS (Zhang et al.)",
         settings="moonas.problems.eg_darts.settings:NetworkSettings",
         cost="12 minutes",
-        **CLASSIFIER_OPTIONS,
+        training="moonas.training.from_scratch",
+        training_settings="moonas.problems.eg_darts.settings:TrainingSettings",
     ),
     "eagan-generator": ProblemEntry(
         "moonas.problems.eagan.generator_problem",

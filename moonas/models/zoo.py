@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, overload
 
 from .. import registry
@@ -19,6 +20,9 @@ class Published:
         source: paper that published the architecture.
         counts: description of a network with this architecture -> (parameters, multiply-adds) of
             the network.
+        shapes: description of a network, as in ``counts`` -> keyword arguments with which
+            ``problem.network`` builds it, such as ``channels`` and ``layers``, and its
+            ``image_size`` and ``n_classes``; empty if the architecture determines its shape.
     """
 
     name: str
@@ -26,6 +30,32 @@ class Published:
     architecture: Any
     source: str
     counts: dict[str, tuple[int, int]]
+    shapes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def shape_for(self, image_size: int) -> tuple[str, dict[str, Any]]:
+        """Return the published network for images of a given size.
+
+        Args:
+            image_size: side length of the images in pixels. From 64 pixels on, networks of cells
+                have the stem for ImageNet.
+
+        Returns:
+            (description, shape): description of the first network whose images are on the same side
+            of 64 pixels, or else of the first network; and its shape without ``image_size`` and
+            ``n_classes``. Both are empty if there are no shapes.
+        """
+        from ..nets.cells import IMAGENET_SIDE
+
+        fitting = [
+            title
+            for title, shape in self.shapes.items()
+            if (shape["image_size"] >= IMAGENET_SIDE) == (image_size >= IMAGENET_SIDE)
+        ]
+        if not self.shapes:
+            return "", {}
+        title = fitting[0] if fitting else next(iter(self.shapes))
+        ignored = ("image_size", "n_classes")
+        return title, {k: v for k, v in self.shapes[title].items() if k not in ignored}
 
 
 @overload

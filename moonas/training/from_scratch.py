@@ -23,11 +23,11 @@ from ..data import checksums, cutout, describe
 from ..evaluators.classification import Classification, quality_columns
 from ..metrics.timing import measure_latency
 from ..models.model import MODEL, write_model
-from ..models.zoo import zoo
+from ..models.zoo import Published, zoo
 from ..nets.counting import count_macs, count_params
 from ..nets.devices import repeatable, resolve_device, to_device
 from ..nets.randomness import generator, initial_weights
-from ..registry import settings_class, stage_module
+from ..registry import settings_class, stage_module, training_settings_class
 from ..run.folders import last_run
 from ..run.front_file import (
     add_results,
@@ -81,10 +81,11 @@ def build(from_run: str | Path | None = None, **options: Any) -> FullTraining:
             architecture is unknown.
     """
     if from_run is None:
-        return _published_training(Settings(**options))
+        return _published_training(options)
     folder, name = last_run(from_run)
     searched = read_run(folder)[0]["settings"]
-    settings = Settings(**recorded_options(Settings, searched, only=SETTINGS_FROM_SEARCH) | options)
+    cls = _settings_class(name)
+    settings = cls(**recorded_options(cls, searched, only=SETTINGS_FROM_SEARCH) | options)
     info = describe(settings.data, settings.image_size)
     problem = _load_problem(name, _network_settings(searched))
     rows = read_front_csv(folder)
@@ -98,16 +99,24 @@ def build(from_run: str | Path | None = None, **options: Any) -> FullTraining:
     )
 
 
-def _published_training(settings: Settings) -> FullTraining:
-    if settings.architecture is None:
+def _published_training(options: Mapping[str, Any]) -> FullTraining:
+    if options.get("architecture") is None:
         raise ValueError(
             "Nothing to train: expected a run folder, or the name of a published architecture "
             "(--architecture NAME)."
         )
-    item = zoo(settings.architecture)
+    item = zoo(options["architecture"])
+    settings = _settings_class(item.problem)(**options)
     info = describe(settings.data, settings.image_size)
     problem = _load_problem(item.problem, {})
-    return FullTraining(settings, info, item.problem, problem, item.architecture)
+    return FullTraining(settings, info, item.problem, problem, item.architecture, published=item)
+
+
+def _settings_class(problem: str) -> type[Settings]:
+    """Return the Settings class of the training of a problem."""
+    settings = training_settings_class(problem)
+    assert issubclass(settings, Settings)
+    return settings
 
 
 def _network_settings(search_settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -162,6 +171,7 @@ class FullTraining(EpochTraining):
             published architecture.
         qualities: names of further quality columns to evaluate on the test set, such as
             robustness_error if it was an objective of the search.
+        published: the published architecture that is trained, if any.
     """
 
     settings: Settings
@@ -178,7 +188,9 @@ class FullTraining(EpochTraining):
         row: tuple[Path, int] | None = None,
         *,
         qualities: Iterable[str] = (),
+        published: Published | None = None,
     ) -> None:
+        self.published = published
         self.settings, self.info, self.name, self.problem = settings, info, name, problem
         self.architecture, self.row, self.qualities = architecture, row, tuple(qualities)
         self.quality = quality_columns((), info)[0].name
@@ -190,15 +202,17 @@ class FullTraining(EpochTraining):
             self.network(auxiliary=bool(settings.auxiliary))
 
     @property
-    def shape(self) -> dict[str, int]:
+    def shape(self) -> dict[str, Any]:
         """Keyword arguments of ``problem.network``, without ``auxiliary``."""
-        shape = dict(
+        shape: dict[str, Any] = dict(
             n_classes=self.info.n_classes,
             in_channels=self.info.channels,
             image_size=self.info.side,
         )
-        optional = {"channels": self.settings.channels, "layers": self.settings.layers}
-        return shape | {key: value for key, value in optional.items() if value is not None}
+        if self.published is not None and self.settings.published_shape:
+            shape |= self.published.shape_for(self.info.side)[1]
+        chosen = {name: getattr(self.settings, name) for name in self.settings.NETWORK}
+        return shape | {key: value for key, value in chosen.items() if value is not None}
 
     def network(self, auxiliary: bool = False) -> nn.Module:
         """Return the untrained network.
@@ -230,8 +244,16 @@ class FullTraining(EpochTraining):
 
     def start(self, seed: int) -> ClassifierTrainer:
         """Return a trainer of the untrained network."""
-        self.log(f"Network: {self.architecture}.")
-        return ClassifierTrainer(self, seed)
+        trainer = ClassifierTrainer(self, seed)
+        with torch.device("meta"):
+            text = f"Network: {self.architecture}; {count_params(self.network()):,} parameters"
+        if self.published is not None:
+            title, _ = self.published.shape_for(self.info.side)
+            params = self.published.counts.get(title, (None,))[0]
+            if params is not None:
+                text += f" (published network for {title}: {params:,})"
+        self.log(f"{text}.")
+        return trainer
 
     def line(self, epoch: int, metrics: dict[str, Any]) -> str:
         """Format the loss of an epoch as a line for the log."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ..evaluators.settings import TrainingSettings
-from ..settings import setting
+from ..settings import require, setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,10 +16,11 @@ class Settings(TrainingSettings):
     The default data set, image size and device are the ones that the search used.
     """
 
+    # settings that are keyword arguments of problem.network
+    NETWORK: ClassVar[tuple[str, ...]] = ("channels", "layers")
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "digits": {},
-        # NSGANetV1, section IV-B. Like CARS and EG-DARTS, it follows DARTS. Values that are not in
-        # the paper (path dropout, learning rate, weight decay, clipping) are from DARTS.
+        # DARTS, whose recipe CARS follows (section 4.3).
         "paper": dict(
             epochs=600,
             batch=96,
@@ -59,11 +60,21 @@ class Settings(TrainingSettings):
     learning_rate_end: float = setting(0.0, "learning rate of the last epoch", least=0)
     schedule: str = setting("cosine", "learning rate schedule after warm-up", ("cosine", "linear"))
     warmup_epochs: int = setting(0, "epochs of linear learning rate warm-up", least=0)
+    published_shape: bool = setting(
+        True,
+        "whether the published network determines the shape of a published architecture; "
+        "otherwise, the default search does",
+        formerly=False,
+    )
     channels: int | None = setting(
-        None, "channels of the first cell of the network; none: same as in the search", least=1
+        None,
+        "channels of the first cell of the network; none: same as in the search or the publication",
+        least=1,
     )
     layers: int | None = setting(
-        None, "number of cells of the network; none: same as in the search", least=1
+        None,
+        "number of cells of the network; none: same as in the search or the publication",
+        least=1,
     )
     auxiliary: float = setting(
         0.0,
@@ -87,3 +98,9 @@ class Settings(TrainingSettings):
         "full: float32; mixed: bfloat16; auto: mixed on GPUs that support it, else full",
         ("auto", "full", "mixed"),
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("channels", "layers"):
+            applies = name in self.NETWORK or getattr(self, name) is None
+            require(applies, self, name, "none: networks of this problem have no such setting")

@@ -130,7 +130,9 @@ class CARS(ClassifierProblem):
     def zoo(self) -> list[Published]:
         """Return the published architectures, with params and macs for CIFAR-10 and ImageNet."""
         shapes: dict[str, dict[str, Any]] = {
-            "CIFAR-10, 36 channels, 20 cells": {},
+            "CIFAR-10, 36 channels, 20 cells": dict(
+                channels=36, layers=20, n_classes=10, image_size=32
+            ),
             "ImageNet, 48 channels, 14 cells": dict(
                 channels=48, layers=14, n_classes=1000, image_size=224
             ),
@@ -148,6 +150,7 @@ class CARS(ClassifierProblem):
                 architecture,
                 zoo.source(name),
                 {title: tuple(rows[i]) for title, rows in counts.items()},
+                shapes,
             )
             for i, (name, architecture) in enumerate(architectures.items())
         ]

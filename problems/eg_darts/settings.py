@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from moonas.evaluators.settings import ProxySettings, TrainingSettings
+from moonas.evaluators.settings import ProxySettings
+from moonas.evaluators.settings import TrainingSettings as ClassificationSettings
 from moonas.settings import require, setting
+from moonas.training.settings import Settings as ClassifierTrainingSettings
 
 from .cell_space import OPERATIONS
 
@@ -14,7 +16,7 @@ DEFAULT_CELLS = "PDARTS"
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellSettings(TrainingSettings):
+class CellSettings(ClassificationSettings):
     """Settings of the search for cells. The defaults are for digits and two CPU cores."""
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
@@ -171,3 +173,21 @@ class NetworkSettings(ProxySettings):
             bounds = getattr(self, name)
             ordered = len(bounds) == 2 and bounds[0] <= bounds[1]
             require(ordered, self, name, "two numbers, the smallest and the largest")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings(ClassifierTrainingSettings):
+    """Settings for training a searched network from scratch; the search determines its shape."""
+
+    NETWORK: ClassVar[tuple[str, ...]] = ()
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
+        name: {key: value for key, value in preset.items() if key not in ("channels", "layers")}
+        for name, preset in ClassifierTrainingSettings.PRESETS.items()
+    }
+    # The batch size and the weight decay are those of Table I. The paper follows the training of
+    # P-DARTS, whose path dropout rate is 0.3.
+    PRESETS["paper"] |= dict(batch=128, weight_decay=5e-4, drop_path=0.3)
+
+    # earlier versions accepted and ignored values
+    channels: int | None = setting(None, "none, because the search determines it", free=True)
+    layers: int | None = setting(None, "none, because the search determines it", free=True)

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from moonas.evaluators.settings import OBJECTIVES, ProxySettings, SupernetSettings
 from moonas.settings import setting
+from moonas.training.settings import Settings as ClassifierTrainingSettings
 
 # Default distribution index of the polynomial mutation. The paper does not print it; the value is
 # that of the authors' release of NSGA-Net.
@@ -97,4 +98,27 @@ class Settings(ProxySettings, SupernetSettings):
         None,
         "macs of the hypervolume's reference point; none: the space's largest",
         above=0,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings(ClassifierTrainingSettings):
+    """Settings for training a network of blocks from scratch."""
+
+    NETWORK: ClassVar[tuple[str, ...]] = ("channels", "layers", "increment", "squeeze")
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = ClassifierTrainingSettings.PRESETS | {
+        # Section IV-B: 36 channels, 20 cells, each wider than the previous one. Table I prints the
+        # weight decay; the learning rate, clipping and path dropout are those of DARTS.
+        "paper": ClassifierTrainingSettings.PRESETS["paper"] | dict(weight_decay=5e-4, increment=6),
+    }
+
+    increment: int | None = setting(
+        None,
+        "number of channels by which each cell is wider than the previous cell; none: same as in "
+        "the search or the publication",
+        least=0,
+    )
+    squeeze: bool | None = setting(
+        None,
+        "whether squeeze-and-excitation follows each cell; none: same as in the publication, or no",
     )

@@ -40,13 +40,15 @@ SOURCES = {
     "AmoebaNet_A": "Real et al., AmoebaNet, AAAI 2019",
     "ENAS": "Pham et al., ENAS, ICML 2018",
 }
-# Title of the networks whose width doubles in each reduction cell.
-DOUBLING_TITLE = "CIFAR-10, 36 channels, 20 cells"
-# Titles and shapes of the networks whose width grows in every cell. The networks marked SE have
-# squeeze-and-excitation after every cell.
+CIFAR = dict(layers=20, n_classes=10, image_size=32)
+# shape of the networks whose width doubles in each reduction cell
+DOUBLING: dict[str, dict[str, Any]] = {
+    "CIFAR-10, 36 channels, 20 cells": CIFAR | dict(channels=36, increment=None, squeeze=False),
+}
+# shapes of the networks whose width grows in every cell; SE: squeeze-and-excitation after each
 PYRAMIDS: dict[str, dict[str, Any]] = {
-    "CIFAR-10, 34 + 4 channels, 20 cells": dict(channels=34, increment=4),
-    "CIFAR-10, 36 + 6 channels, 20 cells, SE": dict(channels=36, increment=6, squeeze=True),
+    "CIFAR-10, 34 + 4 channels, 20 cells": CIFAR | dict(channels=34, increment=4, squeeze=False),
+    "CIFAR-10, 36 + 6 channels, 20 cells, SE": CIFAR | dict(channels=36, increment=6, squeeze=True),
 }
 
 
@@ -62,16 +64,15 @@ def published() -> list[Published]:
     """Return the published architectures, with params and macs as their papers count them."""
     costs = {
         title: CellCosts(space.OPERATIONS, n_nodes=space.N_NODES, **shape)
-        for title, shape in PYRAMIDS.items()
+        for title, shape in (PYRAMIDS | DOUBLING).items()
     }
-    costs[DOUBLING_TITLE] = CellCosts(space.OPERATIONS, n_nodes=space.N_NODES)
     items = []
     for name, architecture in architectures().items():
         X = space.encode(architecture)[None]
         edges, n_out = space.edges(X), space.count_loose_ends(X)
-        titles = PYRAMIDS if name == "NSGANet" else [DOUBLING_TITLE]
-        counts = {title: tuple(costs[title].count(*edges, n_out)[0].tolist()) for title in titles}
-        items.append(Published(name, "nsganet", architecture, SOURCES[name], counts))
+        shapes = PYRAMIDS if name == "NSGANet" else DOUBLING
+        counts = {title: tuple(costs[title].count(*edges, n_out)[0].tolist()) for title in shapes}
+        items.append(Published(name, "nsganet", architecture, SOURCES[name], counts, shapes))
     return items
 
 

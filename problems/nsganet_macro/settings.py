@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from moonas.evaluators.settings import OBJECTIVES, ProxySettings
 from moonas.settings import setting
+from moonas.training.settings import Settings as ClassifierTrainingSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,3 +37,22 @@ class Settings(ProxySettings):
     generations: int = setting(10, "number of generations", least=1)
     mutation: float = setting(0.1, "probability that a bit flips", above=0, most=1)
     channels: int = setting(8, "number of channels of every node", least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings(ClassifierTrainingSettings):
+    """Settings for training a network of the macro space from scratch.
+
+    Its networks have no cells, so there is no number of cells, no auxiliary classifier and no path
+    dropout; ``channels`` is the number of channels of every node.
+    """
+
+    NETWORK: ClassVar[tuple[str, ...]] = ("channels",)
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
+        name: {
+            key: value
+            for key, value in preset.items()
+            if key not in ("channels", "layers", "auxiliary", "drop_path")
+        }
+        for name, preset in ClassifierTrainingSettings.PRESETS.items()
+    }

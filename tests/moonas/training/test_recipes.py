@@ -1,20 +1,26 @@
 """Tests of the regularization and schedules of training from scratch against their definitions."""
 
+import json
 import math
+import re
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from callbacks import CallbackOf
+from searches import rows
 from torch.nn import functional as F
 
 import moonas
-from moonas.data import cutout
+from moonas.data import cutout, describe
 from moonas.files.tensors import fingerprint
 from moonas.nets.cell_network import CellNetwork, drop_path
 from moonas.nets.randomness import generator
+from moonas.planning import plan_training
+from moonas.registry import training_settings_class
 from moonas.testing import check_resume
-from moonas.training.from_scratch import autocast, build, learning_rate
+from moonas.training.from_scratch import FullTraining, autocast, build, learning_rate
 from moonas.training.settings import Settings
 
 EDGES = [("sep_conv_3x3", 0), ("skip_connect", 1)] * 4
@@ -176,6 +182,96 @@ def test_settings_that_the_network_does_not_support_raise_an_error(few_digits):
         build(architecture="CARS_Z")
     with pytest.raises(ValueError, match="expected a run folder, or the name of a published"):
         build()
+
+
+PUBLISHED = {  # parameters of CIFAR-10 networks, in millions as published
+    "NSGANet": (2_196_980, 2.20),
+    "NASNet_A": (3_830_950, 3.83),
+    "AmoebaNet_A": (3_145_078, 3.15),
+    "ENAS": (3_859_894, 3.86),
+    "CARS_I": (3_594_718, 3.59),
+    "DARTS_V2": (3_349_342, 3.35),
+}
+
+
+def params_of(stage):
+    with torch.device("meta"):
+        return sum(p.numel() for p in stage.network().parameters())
+
+
+@pytest.mark.parametrize("preset", [None, "paper"])
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_architecture_is_trained_in_its_published_shape(name, preset, few_digits):
+    options = dict(data=str(few_digits), image_size=32)
+    (planned,) = plan_training(architecture=name, preset=preset, **options)
+    params, millions = PUBLISHED[name]
+    assert params_of(planned.stage) == params and round(params / 1e6, 2) == millions
+
+
+def test_a_training_of_an_earlier_version_keeps_the_shape_of_the_default_search(
+    few_digits, tmp_path
+):
+    options = dict(architecture="CARS_A", data=str(few_digits), image_size=8, out=tmp_path / "run")
+    options |= dict(epochs=1, batch=100, device="cpu")
+    moonas.train(**options, published_shape=False)
+    path = tmp_path / "run" / "run.json"
+    head = json.loads(path.read_text())
+    assert head["settings"].pop("published_shape") is False
+    path.write_text(json.dumps(head))
+    (again,) = moonas.train(**options)
+    assert not again.computed
+
+
+def test_every_number_of_a_published_shape_is_a_setting(few_digits):
+    options = dict(data=few_digits, image_size=32)
+    larger = dict(channels=36, increment=6, squeeze=True)
+    assert params_of(build(architecture="NSGANet", **options, **larger)) == 4_053_502
+    assert params_of(build(architecture="NASNet_A", **options, channels=8, layers=5)) < 200_000
+    assert params_of(build(architecture="NASNet_A", **options, increment=1)) < 3_000_000
+    searched = build(architecture="NSGANet", **options, published_shape=False)
+    assert "channels" not in searched.shape and params_of(searched) < 100_000
+
+
+def test_images_of_64_pixels_and_more_have_the_published_shape_for_imagenet(few_digits):
+    stage = build(architecture="CARS_A", data=few_digits, image_size=64)
+    assert (stage.shape["channels"], stage.shape["layers"]) == (48, 14)
+    # there is no such network of NASNet_A
+    stage = build(architecture="NASNet_A", data=few_digits, image_size=64)
+    assert (stage.shape["channels"], stage.shape["layers"]) == (36, 20)
+
+
+def test_the_log_compares_the_number_of_parameters_with_the_published_number(few_digits):
+    log, stage = [], build(architecture="CARS_A", data=few_digits, image_size=32, channels=4)
+    stage.callbacks.append(CallbackOf(on_log=log.append))
+    stage.start(1)
+    assert re.fullmatch(
+        r"Network: .*; [\d,]+ parameters \(published network for CIFAR-10, 36 channels, 20 cells: "
+        r"2,432,206\)\.",
+        log[0],
+    )
+
+
+@pytest.mark.parametrize("name", ["digits", "paper", "paper-imagenet"])
+@pytest.mark.parametrize("problem", ["cars", "nsganet", "nsganet-macro", "eg-darts"])
+def test_every_preset_of_a_training_suits_the_networks_of_its_problem(problem, name, few_digits):
+    preset, side = training_settings_class(problem).PRESETS[name], 224 if "net" in name else 32
+    found = moonas.load_problem(problem, device="cpu")
+    stage = FullTraining(
+        training_settings_class(problem)(**preset | dict(data=str(few_digits), image_size=side)),
+        describe(str(few_digits), side),
+        problem,
+        found,
+        found.decode(rows(found, 1)[0]),
+    )
+    if problem == "nsganet" and name == "paper":
+        assert stage.shape["increment"] == 6 and stage.settings.weight_decay == 5e-4
+
+
+def test_settings_that_do_not_apply_to_a_problem_are_rejected_by_name():
+    with pytest.raises(ValueError, match="layers=20 is invalid: expected none: networks of this"):
+        training_settings_class("nsganet-macro")(layers=20)
+    with pytest.raises(ValueError, match="channels=36 is invalid: expected none"):
+        training_settings_class("eg-darts")(channels=36)
 
 
 def test_the_network_of_the_paper_preset_has_the_published_size():
