@@ -101,6 +101,7 @@ def supernet_problem(epochs, **options):
         evaluator="supernet",
         weights="frozen",
         frozen_epochs=epochs,
+        count_fixed=True,
         population=POPULATION,
         generations=GENERATIONS,
         **SHAPE,

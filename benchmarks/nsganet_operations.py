@@ -42,7 +42,9 @@ COLORS = {"all": "#9db4c0", "front": "#c8553d", "accurate": "#22313f"}
 def search(seed, runs, generations):
     """Run or resume a search; return its distinct rows, and (n, 2) errors (%) and macs."""
     folder = runs / f"seed-{seed}"
-    problem = moonas.load_problem("nsganet", device="cpu", generations=generations, journal=folder)
+    problem = moonas.load_problem(
+        "nsganet", device="cpu", generations=generations, count_fixed=True, journal=folder
+    )
     minimize(problem, problem.algorithm(), ("n_gen", generations), seed=seed, verbose=True)
     problem.journal.close()
     records = read_run(folder)[1]

@@ -281,7 +281,8 @@ def _count(problem: ArchitectureProblem, architecture: Any) -> dict[str, int]:
         network = problem.network(architecture)
     counts = {"params": count_params(network)}
     if problem.input_shape is not None:
-        counts["macs"] = count_macs(network, *problem.input_shape)
+        count_fixed = getattr(problem, "counts_fixed_weights", False)
+        counts["macs"] = count_macs(network, *problem.input_shape, count_fixed=count_fixed)
     return counts
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from .cells import IMAGENET_SIDE, STEM_MULTIPLIER, CellNetworkShape, CellShape
-from .operations import operation_cost
+from .operations import FixedConvolution, operation_cost
 
 
 def count_params(module: nn.Module) -> int:
@@ -24,13 +24,14 @@ def count_params(module: nn.Module) -> int:
 
 
 @torch.no_grad()
-def count_macs(module: nn.Module, *shape: int) -> int:
+def count_macs(module: nn.Module, *shape: int, count_fixed: bool = False) -> int:
     """Return the number of multiply-adds of one forward pass.
 
     Args:
         module: the module; one forward pass is run in evaluation mode, and the previous mode is
             restored.
         shape: shape of one input, without the batch dimension.
+        count_fixed: whether the weights of :class:`~moonas.nets.operations.FixedConvolution` count.
     """
     total = 0
 
@@ -46,7 +47,11 @@ def count_macs(module: nn.Module, *shape: int) -> int:
             total += weights * output.shape[2:].numel()
 
     kinds = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
-    hooks = [m.register_forward_hook(add) for m in module.modules() if isinstance(m, kinds)]
+    hooks = [
+        m.register_forward_hook(add)
+        for m in module.modules()
+        if isinstance(m, kinds) and (count_fixed or not isinstance(m, FixedConvolution))
+    ]
     training = module.training
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
     try:
@@ -85,6 +90,7 @@ class CellCosts:
             normalization.
         squeeze: whether squeeze-and-excitation is applied to the output of each cell.
         n_nodes: number of nodes per cell.
+        count_fixed: whether the fixed weights of local binary convolutions count as MACs.
         shape: keyword arguments of :class:`~moonas.nets.cells.CellNetworkShape`.
 
     Attributes:
@@ -103,6 +109,7 @@ class CellCosts:
         last_norm: bool = False,
         squeeze: bool = False,
         n_nodes: int = 4,
+        count_fixed: bool = False,
         **shape: Any,
     ) -> None:
         network_shape = CellNetworkShape(**shape)
@@ -124,7 +131,11 @@ class CellCosts:
             for state in range(n_nodes + 1):
                 stride, side = cell.stride(state), cell.side_at(state)
                 for index, name in enumerate(operations):
-                    cost = operation_cost(name, cell.channels, stride, side, last_norm=last_norm)
+                    cost = operation_cost(
+                        *(name, cell.channels, stride, side),
+                        last_norm=last_norm,
+                        count_fixed=count_fixed,
+                    )
                     self.table[int(cell.reduction), state, index] += cost
 
     def count(

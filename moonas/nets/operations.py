@@ -171,12 +171,19 @@ class EfficientChannelAttention(nn.Module):
         return x * gate[:, :, None, None]
 
 
+class FixedConvolution(nn.Conv2d):
+    """A convolution whose weights are not trained.
+
+    :func:`~moonas.nets.counting.count_macs` counts its multiply-adds only on request.
+    """
+
+
 def local_binary_conv(channels: int, kernel: int, stride: int, norm: MakeNorm) -> nn.Sequential:
     """Build a local binary convolution (Juefei-Xu et al., 2017).
 
     It consists of normalization, a convolution with fixed random weights (+1 and -1 with
     probability 1/4 each, otherwise 0), ReLU, and a trainable 1x1 convolution. The fixed weights are
-    in the state dict but are not counted as parameters; their multiply-adds are counted.
+    in the state dict but are not counted as parameters.
 
     Args:
         channels: number of input and output channels.
@@ -184,7 +191,7 @@ def local_binary_conv(channels: int, kernel: int, stride: int, norm: MakeNorm) -
         stride: stride of the fixed convolution.
         norm: number of channels -> normalization layer.
     """
-    fixed = nn.Conv2d(channels, channels, kernel, stride, kernel // 2, bias=False)
+    fixed = FixedConvolution(channels, channels, kernel, stride, kernel // 2, bias=False)
     uniform = torch.rand_like(fixed.weight)
     signs = (uniform < LBC_DENSITY).float() * torch.where(uniform < LBC_DENSITY / 2, -1.0, 1.0)
     fixed.weight = nn.Parameter(signs, requires_grad=False)
@@ -278,6 +285,7 @@ def operation_cost(
     side: int,
     affine: bool = True,
     last_norm: bool = False,
+    count_fixed: bool = False,
 ) -> tuple[int, int]:
     """Return the numbers of parameters and multiply-adds of an operation.
 
@@ -290,6 +298,7 @@ def operation_cost(
         side: side length of the input in pixels.
         affine: whether normalization layers have a scale and a shift per channel.
         last_norm: whether normalization is appended to operations that end without normalization.
+        count_fixed: whether the fixed weights of local binary convolutions count as multiply-adds.
 
     Returns:
         (params, macs).
@@ -317,7 +326,7 @@ def operation_cost(
     kind, kernel = _parse_convolution(name)
     if kind == "lbc":
         norms = norm * (1 + last_norm)
-        return channels**2 + norms, (kernel**2 + 1) * channels**2 * area
+        return channels**2 + norms, (kernel**2 * count_fixed + 1) * channels**2 * area
     weights = kernel**2 * channels + channels**2
     repeats = 2 if kind == "sep_conv" else 1
     return repeats * (weights + norm), repeats * weights * area

@@ -38,7 +38,7 @@ from ..run.front_file import (
 from ..run.journal import read_run, total_seconds
 from ..run.numbers import plural
 from ..run.stage import EpochTraining
-from ..settings import names_of, recorded_options, select
+from ..settings import names_of, recorded_options, select, with_former_values
 from .settings import Settings
 from .sgd import (
     Recipe,
@@ -83,7 +83,7 @@ def build(from_run: str | Path | None = None, **options: Any) -> FullTraining:
     if from_run is None:
         return _published_training(options)
     folder, name = last_run(from_run)
-    searched = read_run(folder)[0]["settings"]
+    searched = with_former_values(settings_class(name), read_run(folder)[0]["settings"])
     cls = _settings_class(name)
     settings = cls(**recorded_options(cls, searched, only=SETTINGS_FROM_SEARCH) | options)
     info = describe(settings.data, settings.image_size)
@@ -310,7 +310,7 @@ class FullTraining(EpochTraining):
             columns = {
                 **result.columns,
                 "params": count_params(network),
-                "macs": count_macs(network, *shape),
+                "macs": count_macs(network, *shape, count_fixed=self.problem.counts_fixed_weights),
                 "latency_ms": measure_latency(network, shape, self.device),
                 "seconds": total_seconds(folder, "train"),
             }

@@ -91,8 +91,12 @@ class EGDarts(ClassifierProblem):
         names = [[cell_space.OPERATIONS.index(name) for name, _ in cell] for cell in self.edges]
         states = [[state for _, state in cell] for cell in self.edges]
         genes = np.reshape(names, shape), np.reshape(states, shape)
+        count_fixed = self.settings.count_fixed
         counts = [
-            CellCosts(cell_space.OPERATIONS, **self._shape(a)).count(*genes)[0] for a in candidates
+            CellCosts(cell_space.OPERATIONS, count_fixed=count_fixed, **self._shape(a)).count(
+                *genes
+            )[0]
+            for a in candidates
         ]
         return np.array(counts)
 

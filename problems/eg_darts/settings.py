@@ -157,6 +157,11 @@ class NetworkSettings(ProxySettings):
         "smallest and largest ratio of channels of successive levels (v4, v5)",
         least=1,
     )
+    count_fixed: bool = setting(
+        False,
+        "whether macs include the multiply-adds of the fixed weights of local binary convolutions",
+        formerly=True,
+    )
     final_epochs: int = setting(
         60, "epochs of the final training of the picked network; 0 for no training", least=0
     )

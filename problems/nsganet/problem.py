@@ -67,7 +67,10 @@ class NSGANet(ClassifierProblem):
     @cached_property
     def costs(self) -> CellCosts:
         """Closed form of the target network's params and macs."""
-        return CellCosts(space.OPERATIONS, n_nodes=space.N_NODES, **self.shape)
+        count_fixed = self.settings.count_fixed
+        return CellCosts(
+            space.OPERATIONS, n_nodes=space.N_NODES, count_fixed=count_fixed, **self.shape
+        )
 
     def count(self, candidates: Candidates) -> np.ndarray:
         """Return params and macs of the candidates' target networks, (n, 2) int64."""

@@ -94,6 +94,11 @@ class Settings(ProxySettings, SupernetSettings):
         2, "number of channels by which each cell is wider than the previous cell", least=0
     )
     layers: int = setting(3, "number of cells in a proxy or in the supernet", least=1)
+    count_fixed: bool = setting(
+        False,
+        "whether macs include the multiply-adds of the fixed weights of local binary convolutions",
+        formerly=True,
+    )
     macs_bound: float | None = setting(
         None,
         "macs of the hypervolume's reference point; none: the space's largest",

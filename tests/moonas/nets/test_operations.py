@@ -28,17 +28,28 @@ def test_an_operation_preserves_the_number_of_channels_and_divides_the_side_by_t
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("affine", [True, False])
 @pytest.mark.parametrize("last_norm", [True, False])
+@pytest.mark.parametrize("count_fixed", [True, False])
 def test_the_closed_form_cost_equals_the_counted_cost_of_the_module(
-    name, stride, affine, last_norm
+    name, stride, affine, last_norm, count_fixed
 ):
     norm = affine_batch_norm if affine else nonaffine_batch_norm
     module = build_operation(name, 6, stride, norm, norm if last_norm else None)
-    params, macs = operation_cost(name, 6, stride, 9, affine=affine, last_norm=last_norm)
+    options = dict(affine=affine, last_norm=last_norm, count_fixed=count_fixed)
+    params, macs = operation_cost(name, 6, stride, 9, **options)
     if module is None or not list(module.parameters()):
         assert (params, macs) == (0, 0)
     else:
         assert count_params(module) == params
-        assert count_macs(module, 6, 9, 9) == macs
+        assert count_macs(module, 6, 9, 9, count_fixed=count_fixed) == macs
+
+
+def test_multiply_adds_of_fixed_weights_are_counted_on_request():
+    module = build_operation("lbc_5x5", 6, 1, affine_batch_norm)
+    trained, fixed = 6 * 6 * 9 * 9, 25 * 6 * 6 * 9 * 9
+    assert count_macs(module, 6, 9, 9) == trained
+    assert count_macs(module, 6, 9, 9, count_fixed=True) == trained + fixed
+    module.requires_grad_(False)  # as for inference
+    assert count_macs(module, 6, 9, 9) == trained
 
 
 def test_the_error_about_an_unknown_operation_contains_its_name():

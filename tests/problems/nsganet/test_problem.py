@@ -20,7 +20,7 @@ import moonas
 from moonas.algorithms.bayesian import SOURCE_KEY
 from moonas.data import load, split
 from moonas.evaluators import NetworkCosts
-from moonas.nets.counting import count_macs, count_params
+from moonas.nets.counting import CellCosts, count_macs, count_params
 from moonas.nets.randomness import generator, initial_weights
 from moonas.problem import SearchFailed
 from moonas.run.journal import RunMismatch
@@ -350,7 +350,26 @@ def test_the_reference_point_of_the_hypervolume_comes_from_section_h_or_from_the
     paper = moonas.load_problem("nsganet", preset="paper", device="cpu")
     assert paper.objective_bounds().tolist() == [[0, 0], [100, 1e9]]
     digits = moonas.load_problem("nsganet", device="cpu")
-    assert digits.objective_bounds().tolist() == [[0, 0], [100, 519_824]]
+    assert digits.objective_bounds().tolist() == [[0, 0], [100, 478_224]]
+    with_fixed_weights = moonas.load_problem("nsganet", device="cpu", count_fixed=True)
+    assert with_fixed_weights.objective_bounds().tolist() == [[0, 0], [100, 519_824]]
+
+
+@pytest.mark.parametrize(("count_fixed", "share"), [(False, 0.029), (True, 0.514)])
+def test_few_networks_exceed_the_largest_of_the_paper_if_fixed_weights_do_not_count(
+    count_fixed, share
+):
+    """The paper calls 1,000 M the largest number of multiply-adds of the space."""
+    costs = CellCosts(
+        space.OPERATIONS,
+        n_nodes=space.N_NODES,
+        count_fixed=count_fixed,
+        **dict(channels=36, increment=6, layers=14, n_classes=100),
+    )
+    problem = moonas.load_problem("nsganet", device="cpu")
+    X = rows(problem, 20_000)
+    macs = costs.count(*space.edges(X), space.count_loose_ends(X))[:, 1]
+    assert (macs > 1e9).mean() == pytest.approx(share, abs=0.01)
 
 
 def test_no_network_exceeds_the_bounds_of_the_space(small_settings):
