@@ -68,7 +68,8 @@ class ClassifierProblem(WeightSharingProblem):
     ) -> None:
         self.settings = settings
         self.info = describe(settings.data, settings.image_size)
-        self.input_shape = (self.info.channels, self.info.side, self.info.side)
+        side = self.target_image_shape["image_size"]
+        self.input_shape = (self.info.channels, side, side)
         qualities = quality_columns(settings.objectives, self.info)
         resolve_device(settings.device)  # raises an error now if the device name is invalid
         genes = choose_genes(n_choices, genes)
@@ -86,6 +87,18 @@ class ClassifierProblem(WeightSharingProblem):
             in_channels=self.info.channels,
             image_size=self.info.side,
         )
+
+    @property
+    def target_image_shape(self) -> dict[str, int]:
+        """Arguments of the target network, which params, macs and latency refer to.
+
+        They are those of :attr:`image_shape`, unless the settings ``target_image_size`` and
+        ``target_classes`` describe another data set.
+        """
+        side = getattr(self.settings, "target_image_size", None)
+        n_classes = getattr(self.settings, "target_classes", None)
+        target = {"image_size": side, "n_classes": n_classes}
+        return self.image_shape | {k: v for k, v in target.items() if v is not None}
 
     def full_shape(self, shape: dict[str, int]) -> dict[str, int]:
         """Return :attr:`image_shape` updated with the values in ``shape``.

@@ -103,3 +103,15 @@ class SupernetSettings(ClassifierSettings):
         "number of cells in the network that params, macs and latency_ms refer to; none: layers",
         least=1,
     )
+    target_image_size: int | None = setting(
+        None,
+        "side length of the images of the network that params, macs and latency_ms refer to; none: "
+        "that of the data set",
+        least=1,
+    )
+    target_classes: int | None = setting(
+        None,
+        "number of classes of the network that params, macs and latency_ms refer to; none: that of "
+        "the data set",
+        least=1,
+    )

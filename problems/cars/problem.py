@@ -65,7 +65,7 @@ class CARS(ClassifierProblem):
     def shape(self) -> dict[str, Any]:
         """Keyword arguments of the target network, which params, macs and latency refer to."""
         s = self.settings
-        return self.image_shape | dict(
+        return self.target_image_shape | dict(
             channels=s.target_channels or s.channels, layers=s.target_layers or s.layers
         )
 
@@ -106,7 +106,9 @@ class CARS(ClassifierProblem):
             self,
             s.population,
             n_offsprings=max(1, round(s.expand * s.population)),
-            mating=CARSMating(eliminate_duplicates=SameRow()),
+            mating=CARSMating(
+                s.crossover, s.mutation, s.node_share, eliminate_duplicates=SameRow()
+            ),
         )
 
     def network(self, architecture: space.Architecture, **shape: Any) -> CellNetwork:

@@ -49,6 +49,21 @@ class Settings(SupernetSettings):
     expand: float = setting(
         1.0, "t, number of offspring per generation as a multiple of the population size", above=0
     )
+    crossover: float = setting(
+        0.25, "probability that a child is a crossover of two parents", least=0, most=1
+    )
+    mutation: float = setting(
+        0.25,
+        "probability that a child is a mutant of one parent; the other children are random",
+        least=0,
+        most=1,
+    )
+    node_share: float = setting(
+        0.5,
+        "probability per node that crossover exchanges it or mutation samples it anew",
+        least=0,
+        most=1,
+    )
     protection: str = setting(  # choices: SECOND_SORTS of moonas.algorithms.pnsga3, and none
         "growth",
         "second sort of pNSGA-III; growth: by growth of accuracy and size, as in the paper; size: "
@@ -64,4 +79,6 @@ class Settings(SupernetSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         sizes = [name for name in self.objectives if name in COSTS]
+        possible = self.crossover + self.mutation <= 1
+        require(possible, self, "mutation", f"at most {1 - self.crossover:g}, 1 - crossover")
         require(self.size is None or self.size in sizes, self, "size", f"one of {sizes}")

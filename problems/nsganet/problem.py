@@ -60,9 +60,8 @@ class NSGANet(ClassifierProblem):
     def shape(self) -> dict[str, Any]:
         """Keyword arguments of the target network, which params, macs and latency refer to."""
         s = self.settings
-        return self.trained_shape | dict(
-            channels=s.target_channels or s.channels, layers=s.target_layers or s.layers
-        )
+        target = dict(channels=s.target_channels or s.channels, layers=s.target_layers or s.layers)
+        return self.trained_shape | self.target_image_shape | target
 
     @cached_property
     def costs(self) -> CellCosts:

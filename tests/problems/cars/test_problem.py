@@ -256,6 +256,25 @@ def test_params_and_macs_are_counted_for_the_target_network(small_settings):
     assert macs == count_macs(network, 3, 8, 8)
 
 
+def test_the_target_network_may_be_for_other_images_than_those_of_the_search(small_settings):
+    target = dict(target_image_size=224, target_classes=1000)
+    target |= dict(target_channels=48, target_layers=14)
+    costs, errors = [], []
+    for options in ({}, target):
+        objectives = ("error", "params", "macs")
+        problem = moonas.load_problem(
+            "cars", **small_settings | {"objectives": objectives} | options
+        )
+        X = space.encode(zoo.architectures()["CARS_A"])[None]
+        out = problem.evaluate(X)[0]
+        errors.append(out[0])
+        costs.append(tuple(out[1:]))
+        assert (out[1:] <= problem.objective_bounds()[1, 1:]).all()
+    assert costs[1] == (3_687_712, 410_524_032)  # table 2: 3.7 M
+    assert costs[0] != costs[1] and errors[0] == errors[1]
+    assert problem.input_shape == (3, 224, 224)
+
+
 def test_the_settings_determine_the_algorithm_and_its_survival(small_settings):
     algorithm = moonas.load_problem(
         "cars", **small_settings | dict(population=10, expand=1.5)
@@ -315,6 +334,13 @@ def test_offspring_are_crossed_mutated_or_sampled_with_the_probabilities_of_the_
         assert abs(children.mean() - expected) <= tolerance
 
 
+def test_the_shares_of_offspring_are_settings(small_settings):
+    shares = dict(crossover=0.1, mutation=0.7, node_share=1.0)
+    mating = moonas.load_problem("cars", **small_settings | shares).algorithm().mating
+    assert isinstance(mating, CARSMating)
+    assert (mating.crossover, mating.mutation, mating.prob_node) == (0.1, 0.7, 1.0)
+
+
 def test_all_individuals_are_equally_likely_to_be_parents(small_settings):
     problem = moonas.load_problem("cars", **small_settings)
     pop = Population.new(X=rows(problem, 5))
@@ -353,6 +379,7 @@ def test_a_learning_rate_that_is_too_high_stops_the_search(small_settings):
         (dict(device="gpu"), "Unknown device 'gpu'"),
         (dict(learning_rate=0.0), "learning_rate=0.0 is invalid: expected more than 0"),
         (dict(target_layers=0), "target_layers=0"),
+        (dict(crossover=0.6, mutation=0.5), "mutation=0.5 is invalid: expected at most 0.4"),
         (dict(image_size=0), "image_size=0"),
     ],
 )
