@@ -35,8 +35,14 @@ def second_order(
     weights: Sequence[Tensor],
     alphas: Tensor,
     learning_rate: float,
+    exact: bool = True,
 ) -> tuple[Tensor, Tensor]:
-    """Return the validation loss after one weight update, and its gradient for ``alphas`` (eq. 4).
+    """Return the validation loss after one weight update, and its gradient for ``alphas`` (eq. 3).
+
+    The gradient has a term with the second derivative of the training loss for ``alphas`` and
+    ``weights``, times the gradient of the validation loss for the updated weights. It is computed
+    by differentiating twice, or approximated by the finite difference of eq. 4. In relaxed networks
+    with the displacement of DARTS, this approximation has a relative error of about one half.
 
     The paper uses the letter epsilon both for the learning rate of the weight update, which
     multiplies the finite difference, and for the displacement of the weights in the finite
@@ -51,6 +57,7 @@ def second_order(
         weights: parameters of the network; the function restores their exact values.
         alphas: architecture parameters, which require a gradient.
         learning_rate: learning rate of the weight update.
+        exact: whether to differentiate twice instead of using the finite difference.
 
     Returns:
         Loss and gradient, both detached.
@@ -61,6 +68,10 @@ def second_order(
         _displace(weights, before, training_gradients, -learning_rate)
         loss = validation_loss()
         gradient, *validation_gradients = _gradients(loss, [alphas, *weights])
+        if exact:
+            _displace(weights, before, before, 0)
+            product = _mixed_derivative(training_loss(), weights, validation_gradients, alphas)
+            return loss.detach(), gradient - learning_rate * product
         norm = math.sqrt(sum(float((g * g).sum()) for g in validation_gradients))
         if norm == 0:  # the validation loss does not depend on the weights
             return loss.detach(), gradient
@@ -74,6 +85,25 @@ def second_order(
         ) / (2 * epsilon)
     finally:
         _displace(weights, before, before, 0)
+
+
+def _mixed_derivative(
+    loss: Tensor, weights: Sequence[Tensor], vectors: Sequence[Tensor], alphas: Tensor
+) -> Tensor:
+    """Return the derivative for ``alphas`` of the product of a loss's gradient with vectors.
+
+    Args:
+        loss: 0-dimensional loss.
+        weights: tensors for which the gradient is taken.
+        vectors: one constant tensor for each of these tensors.
+        alphas: tensor of the second derivative.
+    """
+    gradients = torch.autograd.grad(loss, weights, create_graph=True, allow_unused=True)
+    products = [(g * v).sum() for g, v in zip(gradients, vectors, strict=True) if g is not None]
+    total = torch.stack(products).sum() if products else loss * 0
+    if not total.requires_grad:  # the gradient does not depend on alphas
+        return torch.zeros_like(alphas)
+    return _gradients(total, [alphas])[0]
 
 
 def _gradients(loss: Tensor, tensors: Sequence[Tensor]) -> list[Tensor]:

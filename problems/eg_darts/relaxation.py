@@ -194,8 +194,9 @@ class Relaxation:
         else:
             learning_rate = self.optimizer.param_groups[0]["lr"]
             training = partial(loss, (images, labels))
+            exact = s.second_order == "exact"
             loss_value, gradient = second_order(
-                validation, training, self.weights, self.alphas, learning_rate
+                validation, training, self.weights, self.alphas, learning_rate, exact
             )
         value = float(loss_value)
         if not (math.isfinite(value) and bool(gradient.isfinite().all())):

@@ -22,8 +22,9 @@ class CellSettings(ClassificationSettings):
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "digits": {},
         # Batch size, weight decay, learning rate and epochs are from Table I, depths and candidates
-        # from section IV-C. Channels, weight epochs, Adam and dropout are from P-DARTS, because the
-        # paper does not state them.
+        # from section IV-C, the second order from eqs. 3 and 4, and SGD for the architecture from
+        # section IV-A. Channels, weight epochs and dropout are from P-DARTS, because the paper does
+        # not state them.
         "paper": dict(
             data="cifar10",
             batch=96,
@@ -34,12 +35,17 @@ class CellSettings(ClassificationSettings):
             learning_rate=0.025,
             learning_rate_end=0.0,
             weight_decay=5e-4,
-            alpha_optimizer="adam",
-            alpha_learning_rate=6e-4,
+            order="second",
+            alpha_optimizer="sgd",
+            alpha_learning_rate=0.025,
             skip_dropout=(0.0, 0.4, 0.7),
             score_batch=500,
         ),
     }
+    # the architecture gradient of P-DARTS, on whose search space the paper builds
+    PRESETS["paper-pdarts"] = PRESETS["paper"] | dict(
+        order="first", alpha_optimizer="adam", alpha_learning_rate=6e-4
+    )
 
     batch: int = setting(64, "number of images in each training or validation batch", least=1)
     channels: int = setting(8, "channels of the first cell of the proxy network", least=1)
@@ -58,6 +64,13 @@ class CellSettings(ClassificationSettings):
         4, "epochs at the start of each period that update only the weights", least=0
     )
     order: str = setting("first", "order of the architecture gradient", ("first", "second"))
+    second_order: str = setting(
+        "exact",
+        "how order=second computes second derivatives: by differentiating twice (exact), or by the "
+        "finite difference of eq. 4 (finite-difference)",
+        ("exact", "finite-difference"),
+        formerly="finite-difference",
+    )
     enhanced: bool = setting(True, "multiply red architecture gradients by 1 + Phi (eqs. 5-10)")
     history: int = setting(
         20,
@@ -116,7 +129,7 @@ class NetworkSettings(ProxySettings):
         "paper": dict(
             data="cifar10",
             population=15,
-            generations=20,
+            generations=21,  # 20 generations of offspring after the initial population
             proxy_epochs=36,
             final_epochs=600,
             batch=128,
@@ -127,6 +140,7 @@ class NetworkSettings(ProxySettings):
             score_batch=500,
         ),
     }
+    PRESETS["paper-pdarts"] = PRESETS["paper"]  # they differ only in the search for cells
 
     cells: str | None = setting(
         None,

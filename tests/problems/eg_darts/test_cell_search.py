@@ -370,3 +370,9 @@ def test_the_paper_preset_has_the_values_of_table_1():
     settings = moonas.load_stage("eg-darts-cells", preset="paper", device="cpu").settings
     assert (settings.batch, settings.weight_decay, settings.epochs) == (96, 5e-4, 40)
     assert settings.layers == (5, 11, 17) and settings.candidates == (12, 8, 4)
+    assert (settings.order, settings.second_order) == ("second", "exact")
+    assert settings.alpha_optimizer == "sgd"
+    pdarts = moonas.load_stage("eg-darts-cells", preset="paper-pdarts", device="cpu").settings
+    assert (pdarts.order, pdarts.alpha_optimizer) == ("first", "adam")
+    networks = moonas.load_problem("eg-darts", preset="paper-pdarts", device="cpu")
+    assert networks.settings.batch == 128

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from moonas.problems.eg_darts import cell_space
 from moonas.problems.eg_darts.gradient import (
     DISPLACEMENT,
     enhancement,
@@ -12,6 +13,11 @@ from moonas.problems.eg_darts.gradient import (
     second_order,
     slope,
 )
+from moonas.problems.eg_darts.relaxed_network import RelaxedNetwork
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from moonas.nets.randomness import initial_weights
 
 RATE = 0.3  # learning rate of the weight update
 
@@ -52,10 +58,12 @@ class QuadraticProblem:
         return self.C @ a + RATE * self.M.T @ self.A @ self.B @ (ahead - self.t)
 
 
+@pytest.mark.parametrize("exact", [True, False])
 @pytest.mark.parametrize("seed", range(3))
-def test_second_order_equals_the_closed_form_of_a_quadratic_problem(seed):
+def test_second_order_equals_the_closed_form_of_a_quadratic_problem(seed, exact):
     problem = QuadraticProblem(seed)
-    _, gradient = second_order(problem.validation, problem.training, [problem.w], problem.a, RATE)
+    losses = problem.validation, problem.training
+    _, gradient = second_order(*losses, [problem.w], problem.a, RATE, exact)
     assert torch.allclose(gradient, problem.closed_form(), rtol=1e-8, atol=1e-8)
 
 
@@ -73,16 +81,61 @@ def test_second_order_equals_autograd_through_the_weight_update(seed):
 
 def test_the_finite_difference_displaces_weights_by_the_displacement_in_both_directions():
     problem = QuadraticProblem()
-    second_order(problem.validation, problem.training, [problem.w], problem.a, RATE)
+    losses = problem.validation, problem.training
+    second_order(*losses, [problem.w], problem.a, RATE, exact=False)
     here, plus, minus = problem.visited
     assert torch.allclose((plus + minus) / 2, here)
     assert (plus - minus).norm() == pytest.approx(2 * DISPLACEMENT, rel=1e-9)
 
 
-def test_second_order_returns_the_loss_after_the_weight_update_and_restores_the_weights():
+def test_second_order_is_exact_for_a_relaxed_network():
+    """The reference differentiates through the weight update of a network in float64."""
+    rng = torch.Generator().manual_seed(0)
+    n_operations = len(cell_space.OPERATIONS)
+    candidates = np.tile(np.arange(n_operations), (2, 14, 1))
+    shape = dict(channels=2, layers=3, n_classes=4, in_channels=1, image_size=8)
+    with initial_weights("relaxed"):
+        net = RelaxedNetwork(candidates, **shape).double()
+    weights = {name: w for name, w in net.named_parameters() if w.requires_grad}
+    alphas = torch.randn(2, 14, n_operations, generator=rng, dtype=torch.float64)
+    alphas.requires_grad_()
+    batches = [
+        (
+            torch.randn(6, 1, 8, 8, generator=rng, dtype=torch.float64),
+            torch.randint(4, (6,), generator=rng),
+        )
+        for _ in range(2)
+    ]
+
+    def loss(batch, values=None):
+        images, labels = batches[batch]
+        arguments = (images, alphas.softmax(-1))
+        logits = net(*arguments) if values is None else functional_call(net, values, arguments)
+        return F.cross_entropy(logits, labels)
+
+    gradients = torch.autograd.grad(
+        loss(0), list(weights.values()), create_graph=True, allow_unused=True
+    )
+    ahead = {
+        name: w if g is None else w - RATE * g
+        for (name, w), g in zip(weights.items(), gradients, strict=True)
+    }
+    expected_loss = loss(1, ahead)
+    (expected,) = torch.autograd.grad(expected_loss, alphas)
+    arguments = (lambda: loss(1)), (lambda: loss(0)), list(weights.values()), alphas, RATE
+    found, gradient = second_order(*arguments)
+    assert float(found) == pytest.approx(expected_loss.item(), rel=1e-10)
+    error = (gradient - expected).norm() / expected.norm()
+    _, approximate = second_order(*arguments, exact=False)
+    assert error < 1e-9 < (approximate - expected).norm() / expected.norm()
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_second_order_returns_the_loss_after_the_weight_update_and_restores_the_weights(exact):
     problem = QuadraticProblem()
     before = problem.w.detach().clone()
-    loss, _ = second_order(problem.validation, problem.training, [problem.w], problem.a, RATE)
+    losses = problem.validation, problem.training
+    loss, _ = second_order(*losses, [problem.w], problem.a, RATE, exact)
     assert torch.equal(problem.w, before)
     ahead = before - RATE * problem.A @ (before - problem.M @ problem.a.detach())
     gap, a = ahead - problem.t, problem.a.detach()

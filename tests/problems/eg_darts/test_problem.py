@@ -314,7 +314,7 @@ def test_invalid_arguments_end_the_command_with_exit_code_2_before_any_stage_run
 def test_the_paper_preset_has_the_values_of_table_1(device):
     problem = moonas.load_problem("eg-darts", preset="paper", device=device)
     s = problem.settings
-    assert (s.population, s.generations, s.proxy_epochs, s.final_epochs) == (15, 20, 36, 600)
+    assert (s.population, s.generations, s.proxy_epochs, s.final_epochs) == (15, 21, 36, 600)
     assert problem.genes.low.tolist() == [8, 1, 1, 1, 1, 1]
     assert problem.genes.high.tolist() == [60, 6, 6, 6, 3, 3]
     assert problem.genes.real.tolist() == [False] * 4 + [True] * 2
