@@ -213,7 +213,30 @@ def plan_search(
             f"algorithm={algorithm!r} is invalid: {', '.join(names)} does not use an algorithm."
         )
     plan[0].check_folder()
+    last = plan[-1]
+    options_of_training = (
+        None if isinstance(first_build, TrainingStage) else (first_build.final_training())
+    )
+    if options_of_training is not None:
+        plan.append(_plan_final_training(last, out / "training", preset, options_of_training))
     return plan
+
+
+def _plan_final_training(
+    search: PlannedStage, folder: Path, preset: str | None, options: dict[str, Any]
+) -> PlannedStage:
+    """Return the training of the architecture that a planned search will pick."""
+    settings = registry.training_settings_class(search.name)
+    if preset not in settings.PRESETS:
+        preset = None
+    return PlannedStage(
+        search.name,
+        f"{search.name} training",
+        folder,
+        search.seed,
+        build=lambda: load_training(search.folder, preset=preset, **options),
+        activity="Training",
+    )
 
 
 def plan_training(

@@ -443,6 +443,14 @@ class ArchitectureProblem(Problem, ABC):
         """Called with the picked row when a search ends; returns lines to print."""
         return []
 
+    def final_training(self) -> dict[str, Any] | None:
+        """Return options of a training from scratch with which a search of the task ends.
+
+        ``moonas search`` and :func:`moonas.search` then train the picked architecture, as ``moonas
+        train RUN`` does, in the same folder. By default, None: a search ends without a training.
+        """
+        return None
+
     # Methods that the library calls
 
     def column(self, name: str) -> Column:

@@ -123,10 +123,15 @@ class EGDarts(ClassifierProblem):
         """Return NSGA-II with tournaments by rank, then by crowding distance (algorithm 1)."""
         return nsga2_by_rank(self)
 
-    def after_search(self, row: Row) -> list[str]:
-        """Train the picked network from scratch on the whole training set, and test it."""
+    def final_training(self) -> dict[str, Any] | None:
+        """Return the number of epochs of the training of the picked network, if it has any."""
         s = self.settings
-        if not s.final_epochs:
+        return {"epochs": s.final_epochs} if s.final_epochs and s.final == "model" else None
+
+    def after_search(self, row: Row) -> list[str]:
+        """With ``final="test"``, as in earlier versions, train and test the picked network."""
+        s = self.settings
+        if not s.final_epochs or s.final == "model":
             return []
 
         def test() -> dict[str, Any]:

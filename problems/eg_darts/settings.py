@@ -179,6 +179,13 @@ class NetworkSettings(ProxySettings):
     final_epochs: int = setting(
         60, "epochs of the final training of the picked network; 0 for no training", least=0
     )
+    final: str = setting(
+        "model",
+        "what the final training is: that of moonas train, which writes a model (model), or only a "
+        "test of the network, as in earlier versions (test)",
+        ("model", "test"),
+        formerly="test",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -206,6 +213,7 @@ class TrainingSettings(ClassifierTrainingSettings):
     # The batch size and the weight decay are those of Table I. The paper follows the training of
     # P-DARTS, whose path dropout rate is 0.3.
     PRESETS["paper"] |= dict(batch=128, weight_decay=5e-4, drop_path=0.3)
+    PRESETS["paper-pdarts"] = PRESETS["paper"]
 
     # earlier versions accepted and ignored values
     channels: int | None = setting(None, "none, because the search determines it", free=True)

@@ -85,16 +85,20 @@ def test_two_stages_from_python_equal_two_stages_on_the_command_line(
         data=str(few_digits),
     )
     shell, python = (files_of(work_folder / name) for name in ("shell", "python"))
-    assert len(shell) == 6 and shell == python
-    cells, networks = result.stages
-    assert (cells.name, networks.name) == ("eg-darts-cells", "eg-darts")
+    # run.json and journal.jsonl of three stages, cells.json and front.csv
+    assert len(shell) == 8 and shell.keys() == python.keys()
+    front = "eg-darts/front.csv"  # the training adds a measured latency and its duration to a row
+    assert all(shell[path] == python[path] for path in shell if path != front)
+    cells, networks, training = result.stages
+    assert (cells.name, networks.name, training.name) == ("eg-darts-cells", *2 * ["eg-darts"])
     assert networks.folder == result.folder and (result.folder / "front.csv").exists()
+    assert training.folder == result.folder.parent / "training" and "error" in training.scores
     printed = capsys.readouterr().out
     assert (
         log[0].startswith(f"Preparing on {few_digits}, seed 1")
-        and f"{networks.lines[-1]}\n" in printed
+        and f"Test error {training.scores['error']:.2f} %" in printed
     )
-    assert [line for line in (*cells.lines, *networks.lines) if line not in log] == []
+    assert [line for line in (*cells.lines, *training.lines) if line not in log] == []
     settings = read_run(cells.folder)[0]["settings"]
     alone = moonas.search("eg-darts", out="python", stage="eg-darts-cells", **settings)
     assert (alone.rows, alone.picked, alone.problem) == ((), None, None)
@@ -197,7 +201,8 @@ def test_the_folder_of_a_different_search_is_rejected_before_any_work(work_folde
 
 def test_options_for_one_stage_override_options_for_all_stages(work_folder):
     plan = plan_search("eg-darts", batch=20, stages={"eg-darts-cells": {"batch": 10}}, out="run")
-    assert [planned.name for planned in plan] == ["eg-darts-cells", "eg-darts"]
+    recorded = [planned.recorded_as for planned in plan]
+    assert recorded == ["eg-darts-cells", "eg-darts", "eg-darts training"]
     assert plan[0].stage.settings.batch == 10
     assert plan_search("eg-darts", batch=20, out="all")[0].stage.settings.batch == 20
 

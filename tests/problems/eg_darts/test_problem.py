@@ -15,9 +15,11 @@ from searches import TINY, front_rows, rows, run, words
 import moonas
 from moonas.algorithms import ALGORITHMS
 from moonas.cli import main
+from moonas.files.tensors import fingerprint
 from moonas.nets.counting import count_macs, count_params
 from moonas.pareto import Row
 from moonas.run.journal import read_run
+from moonas.training.from_scratch import ClassifierTrainer
 
 CELLS_TEXT = cell_space.random_cells(np.random.default_rng(3)).text
 
@@ -201,23 +203,62 @@ def test_a_search_runs_both_stages_and_repeating_it_computes_nothing(
     cells = json.loads((folder / "eg-darts-cells" / "cells.json").read_text())["cells"]
     head, records = read_run(folder / "eg-darts")
     assert head["settings"]["cells"] == cells
-    assert [r["kind"] for r in records] == ["score", "score", "final test"]
+    assert [r["kind"] for r in records] == ["score", "score"]
     for text in ("Normal cell / reduction cell: ", "Period 2 of 2: 3 cells, 2 candidates per edge"):
         assert text in out
     (picked,) = [row for row in front_rows(folder / "eg-darts") if row["picked"] == "1"]
-    assert f"Picked: {picked['description']}. Test error after training from scratch" in out
-    test_error = records[-1]["result"]["error"][0]
-    assert f"for 2 epochs: {test_error:.2f} %" in out
+    assert f"Network: {picked['description']};" in out
+    trained = read_run(folder / "training")[1]
+    assert [r["kind"] for r in trained] == ["train", "train", "final test"]
+    test_error = trained[-1]["result"]["error"]
+    assert f"Test error {test_error:.2f} % after 2 epochs" in out
     assert test_error > 0 and test_error / 5 == pytest.approx(round(test_error / 5))  # of 20
-    assert f"of its proxy after 1 epoch: {float(picked['error']):.2f} %" in out
+    assert f"In the search, its error was {float(picked['error']):.2f} %" in out
+    assert str(moonas.load_model(folder / "training").about["description"]) == picked["description"]
     x = picked["x"].split()
     assert all("." not in value for value in x[:4]) and len(x) == 6
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     assert main(command) == 0
     repeated = capsys.readouterr().out
-    assert repeated.count("This run is complete") == 2
-    assert f"for 2 epochs: {test_error:.2f} %" in repeated
-    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+    assert repeated.count("This run is complete") == 3
+    assert f"Test error {test_error:.2f} % after 2 epochs" in repeated
+    after = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    assert {p.name for p in before if before[p] != after[p]} <= {"front.csv"}  # measured latency
+    assert before.keys() == after.keys()
+    # moonas train does not train the network again
+    assert main(["train", str(folder), "--set", "epochs=2"]) == 0
+    assert "This run is complete" in capsys.readouterr().out
+
+
+def test_an_interrupted_final_training_resumes_within_its_epochs(
+    few_digits, tiny_of, tmp_path, monkeypatch
+):
+    options = tiny_of("eg-darts") | dict(data=str(few_digits), batch=25, cells=CELLS_TEXT)
+    options |= dict(population=2, generations=1, final_epochs=3)
+    trained, train = [], ClassifierTrainer.train
+
+    def stop_once(trainer, epoch):
+        trained.append(epoch)
+        if len(trained) == 2:
+            raise KeyboardInterrupt
+        return train(trainer, epoch)
+
+    def search(name):
+        return moonas.search("eg-darts", stage="eg-darts", out=tmp_path / name, **options)
+
+    monkeypatch.setattr(ClassifierTrainer, "train", stop_once)
+    with pytest.raises(KeyboardInterrupt):
+        search("stopped")
+    result = search("stopped")
+    assert trained == [0, 1, 1, 2]
+    assert [stage.folder.name for stage in result.stages] == ["eg-darts", "training"]
+    assert result.folder.name == "eg-darts" and not result.stages[0].computed
+    search("straight")
+    states = [
+        moonas.load_model(tmp_path / name / "training").state_dict()
+        for name in ("stopped", "straight")
+    ]
+    assert fingerprint(states[0]) == fingerprint(states[1])
 
 
 def test_stage_2_alone_uses_the_cells_in_the_same_run_folder(copied_run, capsys, command):
@@ -266,8 +307,8 @@ def test_no_network_is_trained_twice(load):
     assert len(trained) == len(set(trained)) < 12
 
 
-def test_the_picked_network_is_trained_on_the_training_set_and_evaluated_on_the_test_set(load):
-    problem = load(final_epochs=1)
+def test_the_test_of_an_earlier_version_uses_the_whole_training_set_and_the_test_set(load):
+    problem = load(final_epochs=1, final="test")
     problem.session.seed = 1
     evaluators, make = [], problem.scratch_evaluator
     problem.scratch_evaluator = lambda **options: (
@@ -280,8 +321,8 @@ def test_the_picked_network_is_trained_on_the_training_set_and_evaluated_on_the_
     assert "Test error after training" in line
 
 
-def test_a_diverging_final_training_is_reported(load):
-    problem = load(final_epochs=1)
+def test_a_diverging_test_of_an_earlier_version_is_reported(load):
+    problem = load(final_epochs=1, final="test")
     problem.session.seed = 1
     row = Row(rows(problem, 6)[0], problem.decode(rows(problem, 6)[0]), {}, {"error": 1.0})
     problem.session.recorded = lambda *args: {"error": np.array([np.nan])}
