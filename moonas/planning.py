@@ -213,12 +213,10 @@ def plan_search(
             f"algorithm={algorithm!r} is invalid: {', '.join(names)} does not use an algorithm."
         )
     plan[0].check_folder()
-    last = plan[-1]
-    options_of_training = (
-        None if isinstance(first_build, TrainingStage) else (first_build.final_training())
-    )
-    if options_of_training is not None:
-        plan.append(_plan_final_training(last, out / "training", preset, options_of_training))
+    if not isinstance(first_build, TrainingStage):  # the last stage is a search
+        training = first_build.final_training()
+        if training is not None:
+            plan.append(_plan_final_training(plan[-1], out / "training", preset, training))
     return plan
 
 

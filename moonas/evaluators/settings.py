@@ -55,6 +55,17 @@ class ClassifierSettings(SearchSettings, TrainingSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FixedWeightSettings(ClassifierSettings):
+    """Setting of a search whose networks can have weights that are not trained."""
+
+    count_fixed: bool = setting(
+        False,
+        "whether macs include the multiply-adds of the fixed weights of local binary convolutions",
+        formerly=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class ProxySettings(ClassifierSettings):
     """Settings of a search that trains each candidate from scratch for a few epochs."""
 

@@ -46,14 +46,15 @@ class Published:
         """
         from ..nets.cells import IMAGENET_SIDE
 
+        if not self.shapes:
+            return "", {}
+        is_large = image_size >= IMAGENET_SIDE
         fitting = [
             title
             for title, shape in self.shapes.items()
-            if (shape["image_size"] >= IMAGENET_SIDE) == (image_size >= IMAGENET_SIDE)
+            if (shape["image_size"] >= IMAGENET_SIDE) == is_large
         ]
-        if not self.shapes:
-            return "", {}
-        title = fitting[0] if fitting else next(iter(self.shapes))
+        title = (fitting or list(self.shapes))[0]
         ignored = ("image_size", "n_classes")
         return title, {k: v for k, v in self.shapes[title].items() if k not in ignored}
 

@@ -9,6 +9,14 @@ from ..evaluators.settings import TrainingSettings
 from ..settings import require, setting
 
 
+def presets_without(*names: str) -> dict[str, dict[str, Any]]:
+    """Return the presets of :class:`Settings` without settings that do not apply to a problem."""
+    return {
+        preset: {name: value for name, value in options.items() if name not in names}
+        for preset, options in Settings.PRESETS.items()
+    }
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings(TrainingSettings):
     """Settings for training a classifier from scratch.

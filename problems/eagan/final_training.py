@@ -47,6 +47,7 @@ from .training import (
     Recipe,
     TrainingPair,
     adversarial_state,
+    batches_per_epoch,
     load_adversarial_state,
     require_generator_steps,
     train_adversarially,
@@ -353,7 +354,7 @@ class GanTrainer:
         self.streams = RandomStreams.from_seed(seed, "training")
         assert self.quality.images is not None
         n, recipe = len(self.quality.images), training.recipe
-        self.steps_per_epoch = n // min(n, recipe.batch)
+        self.steps_per_epoch = batches_per_epoch(recipe, n)[1]
         require_generator_steps(recipe, s.epochs, n)
         self.best_epoch, self.best_fid = 0, math.inf
         self.best_weights: dict[str, Tensor] = {}

@@ -241,13 +241,13 @@ def train_adversarially(
     d_losses: list[float | None] = []
     g_losses: list[float | None] = []
     d_weights = list(discriminator.parameters())
-    size = min(recipe.batch, len(images))
+    size, n_steps = batches_per_epoch(recipe, len(images))
     pairs: Sequence[TrainingPair] = ()
     for epoch in range(epochs):
         if on_epoch is not None:
             on_epoch(epoch)
         order = torch.randperm(len(images), generator=streams.batches).to(images.device)
-        for rows in torch.split(order[: len(order) // size * size], size):
+        for rows in torch.split(order[: n_steps * size], size):
             pairs = pairs or sample_pairs()
             hinge, penalty = images.new_zeros(()), images.new_zeros(())
             for pair in pairs:
@@ -280,6 +280,12 @@ def train_adversarially(
     return AdversarialReport.from_losses(d_losses, g_losses)
 
 
+def batches_per_epoch(recipe: Recipe, n_images: int) -> tuple[int, int]:
+    """Return the batch size of real images, and the number of full batches of an epoch."""
+    size = min(recipe.batch, n_images)
+    return size, n_images // size
+
+
 def require_generator_steps(recipe: Recipe, epochs: int, n_images: int) -> None:
     """Raise a ``ValueError`` if a training is too short for a single generator step.
 
@@ -288,8 +294,8 @@ def require_generator_steps(recipe: Recipe, epochs: int, n_images: int) -> None:
         epochs: number of epochs of the training; 0 is allowed.
         n_images: number of real images.
     """
-    batch = min(recipe.batch, n_images)
-    steps = epochs * (n_images // batch)
+    batch, steps_per_epoch = batches_per_epoch(recipe, n_images)
+    steps = epochs * steps_per_epoch
     if 0 < steps < recipe.d_steps:
         raise ValueError(
             f"d_steps={recipe.d_steps} is invalid: {epochs} epochs of {n_images} images in batches "

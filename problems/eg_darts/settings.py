@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from moonas.evaluators.settings import ProxySettings
+from moonas.evaluators.settings import FixedWeightSettings, ProxySettings
 from moonas.evaluators.settings import TrainingSettings as ClassificationSettings
 from moonas.settings import require, setting
 from moonas.training.settings import Settings as ClassifierTrainingSettings
+from moonas.training.settings import presets_without
 
 from .cell_space import OPERATIONS
 
@@ -119,7 +120,7 @@ class CellSettings(ClassificationSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkSettings(ProxySettings):
+class NetworkSettings(ProxySettings, FixedWeightSettings):
     """Settings of the search for depth and width. The defaults are for digits and two CPU cores."""
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
@@ -171,11 +172,6 @@ class NetworkSettings(ProxySettings):
         "smallest and largest ratio of channels of successive levels (v4, v5)",
         least=1,
     )
-    count_fixed: bool = setting(
-        False,
-        "whether macs include the multiply-adds of the fixed weights of local binary convolutions",
-        formerly=True,
-    )
     final_epochs: int = setting(
         60, "epochs of the final training of the picked network; 0 for no training", least=0
     )
@@ -206,10 +202,7 @@ class TrainingSettings(ClassifierTrainingSettings):
     """Settings for training a searched network from scratch; the search determines its shape."""
 
     NETWORK: ClassVar[tuple[str, ...]] = ()
-    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
-        name: {key: value for key, value in preset.items() if key not in ("channels", "layers")}
-        for name, preset in ClassifierTrainingSettings.PRESETS.items()
-    }
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = presets_without("channels", "layers")
     # The batch size and the weight decay are those of Table I. The paper follows the training of
     # P-DARTS, whose path dropout rate is 0.3.
     PRESETS["paper"] |= dict(batch=128, weight_decay=5e-4, drop_path=0.3)

@@ -3,7 +3,12 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from moonas.evaluators.settings import OBJECTIVES, ProxySettings, SupernetSettings
+from moonas.evaluators.settings import (
+    OBJECTIVES,
+    FixedWeightSettings,
+    ProxySettings,
+    SupernetSettings,
+)
 from moonas.settings import setting
 from moonas.training.settings import Settings as ClassifierTrainingSettings
 
@@ -13,7 +18,7 @@ MUTATION_ETA = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(ProxySettings, SupernetSettings):
+class Settings(ProxySettings, SupernetSettings, FixedWeightSettings):
     """Settings of a search for blocks; the defaults suit a short search on digits."""
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
@@ -94,11 +99,6 @@ class Settings(ProxySettings, SupernetSettings):
         2, "number of channels by which each cell is wider than the previous cell", least=0
     )
     layers: int = setting(3, "number of cells in a proxy or in the supernet", least=1)
-    count_fixed: bool = setting(
-        False,
-        "whether macs include the multiply-adds of the fixed weights of local binary convolutions",
-        formerly=True,
-    )
     macs_bound: float | None = setting(
         None,
         "macs of the hypervolume's reference point; none: the space's largest",

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from moonas.evaluators.settings import OBJECTIVES, ProxySettings
 from moonas.settings import setting
 from moonas.training.settings import Settings as ClassifierTrainingSettings
+from moonas.training.settings import presets_without
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +49,6 @@ class TrainingSettings(ClassifierTrainingSettings):
     """
 
     NETWORK: ClassVar[tuple[str, ...]] = ("channels",)
-    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
-        name: {
-            key: value
-            for key, value in preset.items()
-            if key not in ("channels", "layers", "auxiliary", "drop_path")
-        }
-        for name, preset in ClassifierTrainingSettings.PRESETS.items()
-    }
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = presets_without(
+        "channels", "layers", "auxiliary", "drop_path"
+    )
