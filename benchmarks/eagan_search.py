@@ -2,13 +2,14 @@
 
 Question: in the default search on digits, do the discriminators tell real images that they have
 not seen from generated images at the end of every round? Does stage 2 end with a lower FID than
-stage 1?
+stage 1, and is its selection better than a random one?
 
 Method: ``moonas search eagan`` with several seeds. The accuracy of a round is the median over its
 GANs; a random guess has 50 %, and a hinge loss of 2. FID uses the features of the digits
-classifier; the FID of a round is the lowest among its candidates.
+classifier; the FID of a round is the lowest among its candidates. The control is stage 2 from the
+same generator with random search, which trains as many new random discriminators in each round.
 
-Command: python benchmarks/eagan_search.py                   (about an hour on two CPU cores)
+Command: python benchmarks/eagan_search.py           (about an hour and a half on two CPU cores)
 Device: CPU, one search per job with one thread.
 Output: eagan_search.json and eagan_search.png next to this file, and a table. Searches are stored
 in --runs; an interrupted search resumes, and no completed search is repeated.
@@ -29,29 +30,46 @@ from moonas.run.journal import read_run
 
 HERE = Path(__file__).parent
 STAGES = ("eagan-generator", "eagan-discriminator")
+CONTROL = "random discriminators"
 COLORS = ("#c8553d", "#22313f", "#6a994e", "#9db4c0", "#e09f3e")
 
 
 def run_search(seed, runs):
-    """Run or resume the search with one seed.
+    """Run or resume the search with one seed, and its control.
 
     Returns:
-        Stage -> measure -> values by round: "fid", "d_loss", "g_loss" and "d_accuracy" (%). The
-        first values of the last three measures describe the warm-up.
+        Stage or :data:`CONTROL` -> measure -> values by round: "fid", "d_loss", "g_loss" and
+        "d_accuracy" (%). The first values of the last three measures describe the warm-up.
     """
     torch.set_num_threads(1)
-    moonas.search("eagan", seed=seed, out=runs / str(seed), workers=1, device="cpu")
-    result = {}
-    for stage in STAGES:
-        calls = read_run(runs / str(seed) / stage)[1]
-        trainings = [call["result"] for call in calls if call["kind"] == "train"]
-        result[stage] = {
-            name: [training[name] for training in trainings]
-            for name in ("d_loss", "g_loss", "d_accuracy")
-        }
-        scores = [call["result"] for call in calls if call["kind"] == "score"]
-        result[stage]["fid"] = [min(columns["fid"]) for columns in scores]
-    return result
+    folder, control = runs / str(seed), runs / f"{seed}-random"
+    options = dict(seed=seed, workers=1, device="cpu")
+    moonas.search("eagan", out=folder, **options)
+    moonas.search(
+        "eagan",
+        stage=STAGES[1],
+        algorithm="random",
+        from_run=folder / STAGES[0],
+        out=control,
+        **options,
+    )
+    return {
+        STAGES[0]: read_rounds(folder / STAGES[0]),
+        STAGES[1]: read_rounds(folder / STAGES[1]),
+        CONTROL: read_rounds(control / STAGES[1]),
+    }
+
+
+def read_rounds(folder):
+    """Return measure -> values by round; see :func:`run_search`."""
+    calls = read_run(folder)[1]
+    trainings = [call["result"] for call in calls if call["kind"] == "train"]
+    scores = [call["result"] for call in calls if call["kind"] == "score"]
+    rounds = {
+        name: [training[name] for training in trainings]
+        for name in ("d_loss", "g_loss", "d_accuracy")
+    }
+    return rounds | {"fid": [min(columns["fid"]) for columns in scores]}
 
 
 def plot(results, path):
@@ -72,6 +90,9 @@ def plot(results, path):
                 label = f"seed {seed}" if stage == STAGES[0] else None
                 axes.plot(rounds, values, color=color, marker=".", label=label)
                 start += len(values)
+            values = result[CONTROL][measure][-len(rounds) :]
+            label = f"seed {seed}, {CONTROL}"
+            axes.plot(rounds, values, color=color, marker=".", ms=4, ls=":", label=label)
         axes.axvline(start / 2 + 0.5, color="#22313f", ls=":", lw=1)
         axes.set_ylabel(title)
         axes.grid(alpha=0.25)
@@ -82,7 +103,7 @@ def plot(results, path):
         axes.annotate("chance", (1, chance), xytext=(0, 3), textcoords="offset points", fontsize=8)
     rows[2].xaxis.set_major_locator(MaxNLocator(integer=True))
     rows[2].set_xlabel("round of stage 1, then of stage 2")
-    rows[0].legend(frameon=False, ncols=len(results))
+    figure.legend(*rows[0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
     figure.savefig(path, dpi=110)
 
 
@@ -101,13 +122,13 @@ def main():
     out = HERE / "eagan_search"
     out.with_suffix(".json").write_text(json.dumps(document, indent=1) + "\n")
     plot(results, out.with_suffix(".png"))
-    print("seed  FID of stage 1, of stage 2   accuracy of D in stage 2 (%): lowest, median, last")
+    print("      FID at the end of               stage 2: accuracy of D (%)")
+    print("seed  stage 1  stage 2  its control  lowest  median  last round")
     for seed, result in results.items():
-        first, second = (result[stage] for stage in STAGES)
-        accuracies = second["d_accuracy"][1:]
-        fids = f"{first['fid'][-1]:14.2f} {second['fid'][-1]:11.2f}"
+        fids = "".join(f"{result[part]['fid'][-1]:9.2f}" for part in (*STAGES, CONTROL))
+        accuracies = result[STAGES[1]]["d_accuracy"][1:]
         values = (min(accuracies), float(np.median(accuracies)), accuracies[-1])
-        print(f"{seed:>4}  {fids}   {values[0]:29.1f} {values[1]:7.1f} {values[2]:5.1f}")
+        print(f"{seed:>4}{fids}    {values[0]:7.1f} {values[1]:7.1f} {values[2]:11.1f}")
 
 
 if __name__ == "__main__":
