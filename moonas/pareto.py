@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,18 @@ class Row:
     architecture: Any
     objectives: dict[str, float]
     columns: dict[str, float]
+
+
+class Front(list[Row]):
+    """The rows of a Pareto front, and the objectives of the population that it is the front of.
+
+    Attributes:
+        population: (n, n_obj) objectives of the feasible candidates, dominated ones included.
+    """
+
+    def __init__(self, rows: Iterable[Row], population: np.ndarray) -> None:
+        super().__init__(rows)
+        self.population = population
 
 
 def nondominated(F: ArrayLike) -> np.ndarray:
@@ -72,7 +84,7 @@ def front_from_scores(
     X: np.ndarray,
     F: np.ndarray,
     columns: Mapping[str, np.ndarray],
-) -> list[Row]:
+) -> Front:
     """Return the unique, non-dominated candidates among evaluated candidates.
 
     Args:
@@ -86,7 +98,7 @@ def front_from_scores(
     """
     X = X.astype(problem.genes.dtype)
     order = [1, 0] if F.shape[1] > 1 else [0]
-    return [
+    rows = [
         Row(
             X[i],
             problem.decode(X[i]),
@@ -95,9 +107,10 @@ def front_from_scores(
         )
         for i in front_indices(F, X=X, order=order)
     ]
+    return Front(rows, F)
 
 
-def front(result: Result) -> list[Row]:
+def front(result: Result) -> Front:
     """Return the feasible, unique, non-dominated candidates of a result's population.
 
     The front is computed from ``result.pop``, since ``result.F`` has different contents in
@@ -112,18 +125,23 @@ def front(result: Result) -> list[Row]:
     return population_front(result.problem, result.pop)
 
 
-def population_front(problem: ArchitectureProblem, population: Population) -> list[Row]:
+def population_front(problem: ArchitectureProblem, population: Population) -> Front:
     """Return the feasible, unique, non-dominated candidates of a population, as :func:`front`."""
     population = population[population.get("feas")]
     if len(population) == 0:
-        return []
+        return Front([], np.empty((0, problem.n_obj)))
     names = [c.name for c in problem.columns if c.name in population[0].data]
     columns = {name: population.get(name) for name in names}
     return front_from_scores(problem, population.get("X"), population.get("F"), columns)
 
 
-def knee(front: Sequence[Row] | ArrayLike, objectives: Sequence[str] | None = None) -> int:
-    """Return the index of the knee: the row farthest below the line between the two end points.
+def knee(
+    front: Sequence[Row] | ArrayLike,
+    objectives: Sequence[str] | None = None,
+    *,
+    population: ArrayLike | None = None,
+) -> int:
+    """Return the index of the knee: the row farthest below the line between two end points.
 
     This is Algorithm 2 of EG-DARTS (Zhang et al.). The end points are the rows with the smallest
     and the largest second objective (the size), and "below" is the side of the ideal point. Scaling
@@ -136,44 +154,66 @@ def knee(front: Sequence[Row] | ArrayLike, objectives: Sequence[str] | None = No
         front: list of :class:`Row`, or an (n, 2) array of objectives to minimize; the second
             objective is the size.
         objectives: names of two objectives of the rows; by default, the first two objectives.
+        population: (m, 2) objectives among which the end points are; by default, those of the
+            front. The largest network of a population is often dominated.
 
     Returns:
         Index of the knee. If no row is below the line, the index of the smallest row. If several
         rows are equally far below the line, the index of the smallest of them.
 
     Raises:
-        ValueError: the front is empty, or a row does not have two finite objectives.
+        ValueError: the front or the population is empty, or a row of them does not have two finite
+            objectives.
     """
     if isinstance(front, Sequence) and len(front) and isinstance(front[0], Row):
         names = objectives or list(front[0].objectives)[:2]
         F = np.array([_objectives(row, names) for row in front], float)
     else:
         F = np.asarray(front, float)
-    if F.ndim != 2 or F.shape[1] != 2 or len(F) == 0 or not np.isfinite(F).all():
-        raise ValueError(
-            f"The front is invalid: expected finite numbers (n, 2) with n at least 1; got "
-            f"shape {F.shape}."
-        )
-    order = np.lexsort((F[:, 0], F[:, 1]))  # by size, then by the first objective
-    (y0, x0), (y1, x1) = F[order[0]], F[order[-1]]
+    ends = F if population is None else np.asarray(population, float)
+    for name, values in (("front", F), ("population", ends)):
+        if (
+            values.ndim != 2
+            or values.shape[1] != 2
+            or not len(values)
+            or not np.isfinite(values).all()
+        ):
+            raise ValueError(
+                f"The {name} is invalid: expected finite numbers (n, 2) with n at least 1; got "
+                f"shape {values.shape}."
+            )
+    (y0, x0), (y1, x1) = ends[_by_size(ends)[[0, -1]]]
+    order = _by_size(F)
     below = (y1 - y0) * (F[:, 1] - x0) - (x1 - x0) * (F[:, 0] - y0)  # proportional to the distance
     return int(order[below[order].argmax()])
+
+
+def _by_size(F: np.ndarray) -> np.ndarray:
+    """Return the indices of the rows of F, (n, 2), by size, then by the first objective."""
+    return np.lexsort((F[:, 0], F[:, 1]))
 
 
 def _objectives(row: Any, names: Sequence[str]) -> list[float]:
     return [row.objectives[name] for name in names]
 
 
-def pick(rows: Sequence[Row]) -> int | None:
+def pick(rows: Sequence[Row], *, population: np.ndarray | None = None) -> int | None:
     """Return the index of the :func:`knee` in the first two objectives; None if ``rows`` is empty.
 
     With more than two objectives, rows that are dominated in the first two are ignored.
+
+    Args:
+        rows: rows of a front.
+        population: (n, n_obj) objectives among which the end points of the knee are; by default,
+            those of ``rows``. Infinite objectives, of networks that diverged, are ignored.
     """
     if not rows:
         return None
     F = np.array([list(row.objectives.values())[:2] for row in rows])
     indices = nondominated(F)
-    return int(indices[knee(F[indices])])
+    if population is not None:
+        population = population[:, :2][np.isfinite(population[:, :2]).all(axis=1)]
+    return int(indices[knee(F[indices], population=population)])
 
 
 def hypervolume(F: ArrayLike, bounds: ArrayLike) -> float:

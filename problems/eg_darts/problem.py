@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -17,7 +18,7 @@ from moonas.nets.cells import staged_layout
 from moonas.nets.counting import CellCosts
 from moonas.nets.parts import Part, network_parts
 from moonas.operators import MixedCrossover, MixedMutation, MixedSampling, SameArchitecture
-from moonas.pareto import Row
+from moonas.pareto import Front, Row, pick
 from moonas.run.candidates import Candidates
 from moonas.run.numbers import plural
 from moonas.spaces.genotype import Cells, Edge
@@ -122,6 +123,17 @@ class EGDarts(ClassifierProblem):
     def algorithm(self) -> Algorithm:
         """Return NSGA-II with tournaments by rank, then by crowding distance (algorithm 1)."""
         return nsga2_by_rank(self)
+
+    def pick(self, rows: Sequence[Row]) -> int | None:
+        """Return the index of the knee (algorithm 2); None if the front is empty.
+
+        The paper applies algorithm 2 to the final population (Table III), whose largest network can
+        be dominated. So the line ends at the smallest and at the largest network of the population
+        if ``rows`` are a :class:`~moonas.pareto.Front`; the knee itself is always on the front.
+        """
+        if isinstance(rows, Front) and self.settings.knee_of == "population":
+            return pick(rows, population=rows.population)
+        return pick(rows)
 
     def final_training(self) -> dict[str, Any] | None:
         """Return the number of epochs of the training of the picked network, if it has any."""

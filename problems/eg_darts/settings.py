@@ -172,6 +172,13 @@ class NetworkSettings(ProxySettings, FixedWeightSettings):
         "smallest and largest ratio of channels of successive levels (v4, v5)",
         least=1,
     )
+    knee_of: str = setting(
+        "population",
+        "where the line ends below which the knee is: at the smallest and the largest network of "
+        "the final population, as in the paper, or of its front, as in earlier versions",
+        ("population", "front"),
+        formerly="front",
+    )
     final_epochs: int = setting(
         60, "epochs of the final training of the picked network; 0 for no training", least=0
     )

@@ -3,13 +3,16 @@ import io
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from eg_darts_tables import BOLD_ROW, table
 from moonas.problems.eg_darts import cell_space
 from moonas.problems.eg_darts.problem import find_cells
 from moonas.problems.eg_darts.space import Architecture
 from pymoo.algorithms.moo.nsga2 import NSGA2
+from pymoo.core.population import Population
 from searches import TINY, front_rows, rows, run, words
 
 import moonas
@@ -104,6 +107,23 @@ def test_cells_of_a_run_are_copied_into_the_settings(load, tmp_path):
 def test_invalid_bounds_are_rejected(load, options, message):
     with pytest.raises(ValueError, match=message):
         load(**options)
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+def test_the_pick_is_the_row_in_bold_in_table_iii(load, name):
+    numbers, bold = table(name), BOLD_ROW[name]
+    X, F = numbers[:, :6], numbers[:, [7, 6]]
+    bounds = dict(first_width=(8, 60), stage_cells=(1, 6), widening=(1.0, 3.0))
+    problem = load(**bounds)
+    result = SimpleNamespace(problem=problem, pop=Population.new("X", X, "F", F))
+    front = moonas.front(result)
+    assert len(front) == {"cifar10": 9, "cifar100": 7}[name]  # the others are dominated
+    assert np.array_equal(front[problem.pick(front)].x, X[bold])
+    of_the_front = load(knee_of="front", **bounds)
+    # on CIFAR-100 the largest network is dominated, so the line of the front alone ends elsewhere
+    row = {"cifar10": bold, "cifar100": 9}[name]
+    assert np.array_equal(front[of_the_front.pick(front)].x, X[row])
+    assert problem.pick(list(front)) == of_the_front.pick(front)  # no population is known
 
 
 def test_fractional_integer_genes_are_rejected_with_advice(load):
