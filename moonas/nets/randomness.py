@@ -25,13 +25,19 @@ def derived_seed(seed: int | str, *purpose: object) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-def generator(seed: int | str, *purpose: object) -> torch.Generator:
+def generator(
+    seed: int | str, *purpose: object, device: torch.device | str = "cpu"
+) -> torch.Generator:
     """Return a random generator for one purpose of a run, see :func:`derived_seed`.
 
-    The generator is always on the CPU, so that random numbers do not depend on the device of the
-    networks.
+    Args:
+        seed: seed of the run; a name if the seed must not depend on a run.
+        purpose: words and numbers that identify the purpose.
+        device: device of the generator. By default, it is the CPU, so that random numbers do not
+            depend on the device of the networks. The exception are numbers as many as those in a
+            feature map, which would take long to copy.
     """
-    return torch.Generator().manual_seed(derived_seed(seed, *purpose))
+    return torch.Generator(device).manual_seed(derived_seed(seed, *purpose))
 
 
 @contextmanager

@@ -87,16 +87,16 @@ def build(from_run: str | Path | None = None, **options: Any) -> FullTraining:
     cls = _settings_class(name)
     settings = cls(**recorded_options(cls, searched, only=SETTINGS_FROM_SEARCH) | options)
     info = describe(settings.data, settings.image_size)
-    problem = _load_problem(name, _network_settings(searched))
+    replaced = settings.replaced_search_settings()
+    problem = _load_problem(name, _network_settings(searched) | replaced)
     rows = read_front_csv(folder)
     quality = quality_columns((), info)[0].name
     error = quality if rows and quality in rows[0].columns else "error"
     number = find_row(rows, settings.pick, error=error, size="params")
     architecture = problem.architecture_from_json(rows[number].architecture)
     qualities = () if info.multi_label else set(searched["objectives"]) & {"robustness_error"}
-    return FullTraining(
-        settings, info, name, problem, architecture, (folder, number), qualities=qualities
-    )
+    row = None if replaced else (folder, number)
+    return FullTraining(settings, info, name, problem, architecture, row, qualities=qualities)
 
 
 def _published_training(options: Mapping[str, Any]) -> FullTraining:
@@ -167,8 +167,8 @@ class FullTraining(EpochTraining):
         name: name of the problem to which the architecture belongs.
         problem: problem to which the architecture belongs.
         architecture: architecture in the search space of the problem.
-        row: (run folder, index of a row of the front) to which the results are added; None for a
-            published architecture.
+        row: (run folder, index of a row of the front) to which the results are added; None for
+            another network, such as a published architecture.
         qualities: names of further quality columns to evaluate on the test set, such as
             robustness_error if it was an objective of the search.
         published: the published architecture that is trained, if any.

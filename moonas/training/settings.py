@@ -112,3 +112,11 @@ class Settings(TrainingSettings):
         for name in ("channels", "layers"):
             applies = name in self.NETWORK or getattr(self, name) is None
             require(applies, self, name, "none: networks of this problem have no such setting")
+
+    def replaced_search_settings(self) -> dict[str, Any]:
+        """Return settings of the search that this training replaces, and that change the network.
+
+        The trained network is then not that of the row of the front, so its results are not added
+        to the row. By default, there are none.
+        """
+        return {}

@@ -10,7 +10,7 @@ a training batch.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,37 +18,44 @@ import numpy as np
 
 from moonas.data import checksums, describe
 from moonas.files import write_json
+from moonas.nets.cells import staged_layout
 from moonas.nets.devices import resolve_device
-from moonas.run.stage import TrainingStage, read_stage_result
+from moonas.run.folders import last_run
+from moonas.run.front_file import find_row, read_front_csv
+from moonas.run.stage import TrainingStage
 from moonas.spaces.genotype import Cells
 
 from . import cell_space, drawing
+from .cells import CELLS_FILE
 from .relaxation import Relaxation
 from .settings import CellSettings
-
-CELLS_FILE = "cells.json"
+from .space import Architecture
 
 
 def build(**options: Any) -> CellSearch:
     """Return a search for cells; ``options`` are fields of :class:`CellSettings`."""
-    return CellSearch(CellSettings(**options))
+    settings = CellSettings(**options)
+    if settings.target_run is not None:
+        network = read_picked_network(settings.target_run)
+        settings = replace(settings, widths=network.widths, depths=network.depths, target_run=None)
+    return CellSearch(settings)
 
 
-def read_cells(folder: str | Path) -> Cells:
-    """Read the cells that a run of stage 1 wrote.
+def read_picked_network(folder: str | Path) -> Architecture:
+    """Read the depth and width that a search for networks picked.
 
     Args:
-        folder: run folder of stage 1.
+        folder: run folder of ``eg-darts``, or of a whole search with both stages.
 
     Raises:
-        ValueError: ``cells.json`` is missing or damaged.
+        ValueError: the folder is not the run folder of a completed search for networks.
     """
-
-    def parse(content: Mapping[str, Any]) -> Cells:
-        return cell_space.cells_from_text(content["cells"])
-
-    cells: Cells = read_stage_result(folder, CELLS_FILE, "eg-darts-cells", parse)
-    return cells
+    folder, name = last_run(folder)
+    if name != "eg-darts":
+        raise ValueError(f"{folder} is a run of {name}; expected the run folder of eg-darts.")
+    rows = read_front_csv(folder)
+    row = rows[find_row(rows, "knee", error="error", size="params")]
+    return Architecture(*(tuple(row.architecture[key]) for key in ("widths", "depths")))
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,12 @@ class CellSearch(TrainingStage):
             in_channels=self.info.channels,
             image_size=self.info.side,
         )
+        if settings.widths:
+            self.shape["layout"] = staged_layout(settings.widths, settings.depths)
+
+    def network_shape(self, period: int) -> dict[str, Any]:
+        """Return the keyword arguments that determine the shape of a period's proxy network."""
+        return self.shape | {"layers": self.settings.layers[period]}
 
     def run(self, seed: int) -> CellSearchResult:
         """Search for cells; resume if the journal contains an interrupted search.
@@ -108,7 +121,7 @@ class CellSearch(TrainingStage):
                 candidates = cell_space.strongest_candidates(alphas, candidates, k)
             relaxation.start(period, candidates)
             self.log(
-                f"Period {period + 1} of {len(s.candidates)}: {s.layers[period]} cells, "
+                f"Period {period + 1} of {len(s.candidates)}: {len(relaxation.net.cells)} cells, "
                 f"{k} candidates per edge."
             )
             for epoch in range(s.epochs):

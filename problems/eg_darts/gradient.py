@@ -176,7 +176,45 @@ def enhancement(
     theta_1 = slope(complexities, losses)
     if math.isnan(theta_1):
         return 0.0, False
-    dx, dy = complexities[-1] - complexities[-2], losses[-1] - losses[-2]
+    return _phi(complexities[-1] - complexities[-2], losses[-1] - losses[-2], theta_1, limit)
+
+
+def enhancement_of_changes(
+    complexities: Sequence[float], losses: Sequence[float], limit: float
+) -> tuple[float, bool]:
+    """Return Phi of eqs. 5 to 10 for steps of which only the changes are comparable.
+
+    The losses before and after a step are of the same batch, but different steps have different
+    batches and weights. So a line through the origin is fitted to the changes: theta_1 is the
+    least-squares slope of the change of the loss over the change of the complexity. Otherwise as
+    :func:`enhancement`, with the same deviations from the printed formulas.
+
+    Args:
+        complexities: (m,) changes of the complexity in the last m architecture steps, the newest
+            last.
+        losses: (m,) changes of the validation loss in the same steps.
+        limit: largest Phi, at least 0.
+
+    Returns:
+        Phi, and whether the gradient is red; Phi is 0 if it is not red, and for fewer than two
+        steps.
+    """
+    x, y = np.asarray(complexities, float), np.asarray(losses, float)
+    if len(x) < 2 or not x.any():
+        return 0.0, False
+    x = x / np.abs(x).max()  # avoids overflow and underflow of the squares
+    return _phi(float(x[-1]), float(y[-1]), float(x @ y / (x @ x)), limit)
+
+
+def _phi(dx: float, dy: float, theta_1: float, limit: float) -> tuple[float, bool]:
+    """Return Phi, and whether the gradient is red, for a step that changes complexity and loss.
+
+    Args:
+        dx: change of the complexity.
+        dy: change of the loss.
+        theta_1: slope of the line of loss over complexity.
+        limit: largest Phi.
+    """
     if not dx < 0:
         return 0.0, False
     step_slope = dy / dx

@@ -21,13 +21,12 @@ from moonas.operators import MixedCrossover, MixedMutation, MixedSampling, SameA
 from moonas.pareto import Front, Row, pick
 from moonas.run.candidates import Candidates
 from moonas.run.numbers import plural
-from moonas.spaces.genotype import Cells, Edge
+from moonas.spaces.genotype import Edge
 from moonas.spaces.graph import Graph
 
-from ..cars import zoo
 from . import cell_space
-from .cell_search import read_cells
-from .settings import DEFAULT_CELLS, NetworkSettings
+from .cells import find_cells, read_cells
+from .settings import NetworkSettings
 from .space import N_LEVELS, Architecture, Space
 
 
@@ -38,26 +37,6 @@ def build(**options: Any) -> EGDarts:
         cells = read_cells(settings.from_run).text
         settings = replace(settings, cells=cells, from_run=None)
     return EGDarts(settings)
-
-
-def find_cells(text: str | None) -> Cells:
-    """Return published cells by name, or the cells that a text describes.
-
-    Args:
-        text: name of published cells, or a text for :func:`.cell_space.cells_from_text`; None for
-            the cells of P-DARTS.
-
-    Raises:
-        ValueError: the text is neither a name nor a description of cells.
-    """
-    published = zoo.architectures()
-    text = text or DEFAULT_CELLS
-    if text in published:
-        cells = published[text]
-        return cell_space.cells_from_genotype(cells.normal, cells.reduction)
-    if "@" not in text:
-        raise ValueError(f"cells={text!r} is unknown; choose from {sorted(published)}.")
-    return cell_space.cells_from_text(text)
 
 
 class EGDarts(ClassifierProblem):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from copy import deepcopy
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ from moonas.training.sgd import (
 )
 
 from . import cell_space
-from .gradient import enhancement, first_order, second_order
+from .gradient import enhancement, enhancement_of_changes, first_order, second_order
 from .relaxed_network import RelaxedNetwork
 
 if TYPE_CHECKING:
@@ -52,15 +53,16 @@ class Relaxation:
         alphas: (2, 14, k) architecture parameters.
         params: (2, 14, k) number of parameters of each candidate, summed over all normal cells or
             over all reduction cells of the proxy network.
-        history: complexity and validation loss of the last architecture steps; its length is at
-            most the setting ``history``.
+        history: complexity and validation loss of the last architecture steps, or the changes of
+            both in trial steps; its length is at most the setting ``history``.
         unseen: indices of the validation images that have not been used since the last shuffle.
         steps: complexity, validation loss, Phi, and whether the gradient was red, of each
             architecture step of the current epoch.
     """
 
     def __init__(self, search: CellSearch, seed: int) -> None:
-        self.settings, self.shape, self.seed = search.settings, search.shape, seed
+        self.settings, self.seed = search.settings, seed
+        self.shape_of = search.network_shape
         self.device = search.device
         self.images = Classification(search.settings, search.info, search.device)
         self.images.load()
@@ -76,11 +78,11 @@ class Relaxation:
         self.period, self.epoch = period, 0
         purpose = (self.seed, "cells", period)
         with initial_weights(*purpose, "weights"):
-            net = RelaxedNetwork(candidates, layers=s.layers[period], **self.shape)
+            net = RelaxedNetwork(candidates, **self.shape_of(period))
         self.net = to_device(net, self.device)
         self.weights = [p for p in self.net.parameters() if p.requires_grad]
-        streams = ("batches", "validation", "dropout")
-        self.rngs = {name: generator(*purpose, name) for name in streams}
+        self.rngs = {name: generator(*purpose, name) for name in ("batches", "validation")}
+        self.rngs["dropout"] = generator(*purpose, "dropout", device=self.device)
         self.net.rng = self.rngs["dropout"]
         self.recipe = select(Recipe, s, horizon=s.epochs)
         self.optimizer = make_optimizer(self.net, self.recipe)
@@ -94,7 +96,7 @@ class Relaxation:
             )
         else:
             self.alpha_optimizer = torch.optim.SGD([self.alphas], lr=lr, weight_decay=weight_decay)
-        costs = CellCosts(cell_space.OPERATIONS, layers=s.layers[period], **self.shape)
+        costs = CellCosts(cell_space.OPERATIONS, **self.shape_of(period))
         params = costs.table[..., 0][:, cell_space.EDGE_STATES]  # (2, 14, 12), sums over cells
         self.params = np.take_along_axis(params, candidates, axis=-1)
         self.history: deque[tuple[float, float]] = deque(maxlen=s.history)
@@ -201,12 +203,34 @@ class Relaxation:
         value = float(loss_value)
         if not (math.isfinite(value) and bool(gradient.isfinite().all())):
             return
-        self.history.append((self.complexity(), value))
-        complexities, losses = zip(*self.history, strict=True)
-        phi, red = enhancement(complexities, losses, s.limit)
-        self.steps.append((*self.history[-1], phi, red))
-        self.alphas.grad = gradient * (1 + phi) if s.enhanced else gradient
+        before, phi, red = self.complexity(), 0.0, False
+        if s.judged_step == "last":
+            self.history.append((before, value))
+            complexities, losses = zip(*self.history, strict=True)
+            phi, red = enhancement(complexities, losses, s.limit)
+        elif s.enhanced:
+            self.history.append(self._changes(gradient, validation))
+            complexities, losses = zip(*self.history, strict=True)
+            phi, red = enhancement_of_changes(complexities, losses, s.limit)
+        self.steps.append((before, value, phi, red))
+        self._step(gradient * (1 + phi) if s.enhanced else gradient)
+
+    def _step(self, gradient: Tensor) -> None:
+        """Update the architecture parameters with a gradient."""
+        self.alphas.grad = gradient
         self.alpha_optimizer.step()
+
+    @torch.no_grad()
+    def _changes(self, gradient: Tensor, loss: Callable[[], Tensor]) -> tuple[float, float]:
+        """Return the changes of complexity and loss in a step along a gradient; undo the step."""
+        alphas = self.alphas.clone()
+        optimizer_state = deepcopy(self.alpha_optimizer.state_dict())
+        before = self.complexity(), float(loss())
+        self._step(gradient)
+        after = self.complexity(), float(loss())
+        self.alphas.copy_(alphas)
+        self.alpha_optimizer.load_state_dict(optimizer_state)
+        return after[0] - before[0], after[1] - before[1]
 
     def _validation_batch(self) -> tuple[Tensor, Tensor]:
         """Return a batch of validation images and their labels, sampled without replacement.
@@ -242,7 +266,9 @@ class Relaxation:
         self.epoch = epoch
         load_training_state(self.net, self.optimizer, state)
         for name, rng in self.rngs.items():
-            rng.set_state(state[f"rng.{name}"])
+            saved = state[f"rng.{name}"]
+            if len(saved) == len(rng.get_state()):  # else from a GPU run of an earlier version,
+                rng.set_state(saved)  # whose dropout masks came from the CPU
         with torch.no_grad():
             self.alphas.copy_(state["alphas"])
         moments = part_of_state(state, "alpha")

@@ -94,7 +94,8 @@ class RelaxedNetwork(nn.Module):
     Attributes:
         skip_dropout: probability with which dropout sets an element of the output of an identity to
             zero in training mode; the other elements are scaled up (P-DARTS, section 3.3).
-        rng: random generator of the dropout, on the CPU; required unless ``skip_dropout`` is 0.
+        rng: random generator of the dropout, on the device of the network; required unless
+            ``skip_dropout`` is 0.
     """
 
     def __init__(self, candidates: np.ndarray, **shape: Any) -> None:
@@ -132,5 +133,5 @@ class RelaxedNetwork(nn.Module):
             return x
         if self.rng is None:
             raise ValueError("skip_dropout requires a random generator: set the attribute rng.")
-        mask = torch.rand(x.shape, generator=self.rng).to(x.device) >= self.skip_dropout
+        mask = torch.rand(x.shape, generator=self.rng, device=x.device) >= self.skip_dropout
         return x * mask / (1 - self.skip_dropout)

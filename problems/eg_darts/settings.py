@@ -12,8 +12,8 @@ from moonas.training.settings import Settings as ClassifierTrainingSettings
 from moonas.training.settings import presets_without
 
 from .cell_space import OPERATIONS
-
-DEFAULT_CELLS = "PDARTS"
+from .cells import DEFAULT_CELLS, find_cells
+from .space import N_LEVELS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +55,18 @@ class CellSettings(ClassificationSettings):
         "cells of the proxy network, for each period; two are reduction cells",
         least=3,
     )
+    widths: tuple[int, ...] = setting(
+        (),
+        "channels of the three resolution levels of the proxy network in all periods (Table V), in "
+        "place of channels and layers",
+        least=1,
+    )
+    depths: tuple[int, ...] = setting(
+        (), "number of normal cells of each of these levels; required by widths", least=1
+    )
+    target_run: str | None = setting(
+        None, "run folder of a search for networks whose picked network gives widths and depths"
+    )
     candidates: tuple[int, ...] = setting(
         (12, 8, 4),
         "candidate operations per edge, for each period; all 12 in the first",
@@ -73,6 +85,14 @@ class CellSettings(ClassificationSettings):
         formerly="finite-difference",
     )
     enhanced: bool = setting(True, "multiply red architecture gradients by 1 + Phi (eqs. 5-10)")
+    judged_step: str = setting(
+        "trial",
+        "step that decides whether a gradient is red: a step along this gradient, with the losses "
+        "before and after it on the same batch (trial), or the last architecture step, whose "
+        "losses are of different batches, as in earlier versions (last)",
+        ("trial", "last"),
+        formerly="last",
+    )
     history: int = setting(
         20,
         "last architecture steps (m) to which the line of loss over complexity is fitted",
@@ -113,6 +133,14 @@ class CellSettings(ClassificationSettings):
         for name in ("layers", "skip_dropout"):
             same = len(getattr(self, name)) == n
             require(same, self, name, f"{n} numbers, one per period, as many as in candidates")
+        n_levels = N_LEVELS if self.widths or self.depths else 0
+        for name in ("depths", "widths"):
+            expected = f"{N_LEVELS} numbers, one per resolution level, in both depths and widths"
+            require(len(getattr(self, name)) == n_levels, self, name, expected)
+        even = all(width % 2 == 0 for width in self.widths[1:])
+        require(even, self, "widths", "even numbers after the first")
+        alone = self.target_run is None or not self.widths
+        require(alone, self, "target_run", "none, because widths and depths are given")
         below = all(rate < 1 for rate in self.skip_dropout)
         require(below, self, "skip_dropout", "numbers less than 1")
         shorter = self.weight_epochs < self.epochs
@@ -215,6 +243,15 @@ class TrainingSettings(ClassifierTrainingSettings):
     PRESETS["paper"] |= dict(batch=128, weight_decay=5e-4, drop_path=0.3)
     PRESETS["paper-pdarts"] = PRESETS["paper"]
 
+    cells: str | None = setting(
+        None,
+        "cells in place of those of the search: a name, edges as in the search, or a run folder of "
+        "eg-darts-cells",
+    )
     # earlier versions accepted and ignored values
     channels: int | None = setting(None, "none, because the search determines it", free=True)
     layers: int | None = setting(None, "none, because the search determines it", free=True)
+
+    def replaced_search_settings(self) -> dict[str, Any]:
+        """Return the cells, if they replace those of the search."""
+        return {} if self.cells is None else {"cells": find_cells(self.cells).text}

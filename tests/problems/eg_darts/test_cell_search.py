@@ -7,14 +7,14 @@ import pytest
 import searches
 import torch
 from moonas.problems.eg_darts import cell_space
-from moonas.problems.eg_darts.cell_search import read_cells
 from moonas.problems.eg_darts.cell_space import EDGES, OPERATIONS
+from moonas.problems.eg_darts.cells import read_cells
 from moonas.problems.eg_darts.relaxation import Relaxation, skip_dropout
 from moonas.problems.eg_darts.relaxed_network import RelaxedNetwork
 
 import moonas
 from moonas.nets.cell_network import CellNetwork
-from moonas.nets.cells import cell_shapes, even_layout
+from moonas.nets.cells import cell_shapes, even_layout, staged_layout
 from moonas.nets.counting import count_params
 from moonas.nets.operations import affine_batch_norm, build_operation
 from moonas.problem import SearchFailed
@@ -192,7 +192,7 @@ def test_a_resumed_second_order_search_equals_an_uninterrupted_one(load, tmp_pat
 
 
 def test_all_losses_of_a_second_order_step_use_the_same_dropout_mask(load):
-    relaxation = Relaxation(load(order="second", skip_dropout=(0.5, 0.5)), 1)
+    relaxation = Relaxation(load(order="second", judged_step="last", skip_dropout=(0.5, 0.5)), 1)
     relaxation.start(0, FEW_CANDIDATES)
     net, (images, labels) = relaxation.net, relaxation.images.train
     net.skip_dropout = 0.5
@@ -244,7 +244,7 @@ def test_the_architecture_parameters_of_both_cells_change_in_every_period(search
 
 
 def test_an_enhanced_step_is_a_plain_step_times_one_plus_phi(load):
-    stage = load(history=3, alpha_weight_decay=0.0, alpha_learning_rate=2.0)
+    stage = load(history=3, alpha_weight_decay=0.0, alpha_learning_rate=2.0, judged_step="last")
     relaxation = Relaxation(stage, 1)
     relaxation.start(0, FEW_CANDIDATES)
     relaxation.steps = []
@@ -268,6 +268,97 @@ def test_an_enhanced_step_is_a_plain_step_times_one_plus_phi(load):
         change = before.detach() - relaxation.alphas.detach()
         assert torch.allclose(change, 2.0 * (1 + phi) * gradient, rtol=1e-3, atol=1e-6)
         assert len(relaxation.history) == 3
+
+
+def test_the_proxy_network_can_have_given_widths_and_depths(load):
+    relaxation = Relaxation(load(widths=(6, 8, 12), depths=(1, 2, 1)), 1)
+    relaxation.start(0, cell_space.all_candidates())
+    shapes = [cell.shape for cell in relaxation.net.cells]
+    assert [(s.channels, s.reduction) for s in shapes] == [
+        *((6, False), (8, True), (8, False), (8, False), (12, True), (12, False))
+    ]
+    # one-hot shares: the expected number of parameters is that of the derived network's edges
+    one_hot = torch.full((2, 14, 12), -50.0)
+    sizes = []
+    for operation in ("avg_pool_3x3", "sep_conv_3x3"):
+        alphas = one_hot.clone()
+        alphas[..., OPERATIONS.index(operation)] = 50
+        with torch.no_grad():
+            relaxation.alphas.copy_(alphas)
+        cells = cell_space.derive_cells(alphas.numpy(), cell_space.all_candidates())
+        layout = dict(layout=staged_layout((6, 8, 12), (1, 2, 1)))
+        shape = dict(n_classes=10, in_channels=3, image_size=8)
+        network = CellNetwork(cells.normal, cells.reduction, **layout, **shape)
+        sizes.append((relaxation.complexity(), count_params(network)))
+    (small, small_network), (large, large_network) = sizes
+    # 14 edges of a relaxed cell, 8 of a derived one
+    assert 8 / 14 * (large - small) == pytest.approx(large_network - small_network, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(widths=(6, 8, 12)), r"depths=\(\) is invalid: expected 3 numbers"),
+        (dict(widths=(6, 8), depths=(1, 2, 1)), r"widths=\(6, 8\) is invalid: expected 3 numbers"),
+        (dict(widths=(6, 7, 12), depths=(1, 2, 1)), "expected even numbers after the first"),
+        (dict(widths=(6, 8, 12), depths=(1, 2, 1), target_run="x"), "target_run='x' is invalid"),
+    ],
+)
+def test_invalid_shapes_of_the_proxy_network_are_rejected(load, options, message):
+    with pytest.raises(ValueError, match=message):
+        load(**options)
+
+
+@pytest.mark.parametrize("alpha_optimizer", ["sgd", "adam"])
+def test_a_trial_step_measures_the_plain_step_on_one_batch_and_is_undone(load, alpha_optimizer):
+    stage = load(alpha_optimizer=alpha_optimizer, enhanced=False, skip_dropout=(0.5, 0.5))
+    relaxation = Relaxation(stage, 1)
+    relaxation.start(0, FEW_CANDIDATES)
+    relaxation.steps, relaxation.net.skip_dropout = [], 0.5
+    x, y = (t[:25] for t in relaxation.images.train)
+    relaxation._architecture_step(x, y)  # so that the optimizer of the architecture has a state
+
+    mask = relaxation.rngs["dropout"].get_state()
+
+    def loss():
+        relaxation.rngs["dropout"].set_state(mask)
+        return torch.nn.functional.cross_entropy(relaxation.net(x, relaxation.shares()), y)
+
+    gradient = torch.autograd.grad(loss(), relaxation.alphas)[0]
+    state = {name: value.clone() for name, value in relaxation.state().items()}
+    complexity, before = relaxation.complexity(), loss().item()
+    changes = relaxation._changes(gradient, loss)
+    assert all(torch.equal(value, state[name]) for name, value in relaxation.state().items())
+    relaxation._step(gradient)
+    assert changes == (relaxation.complexity() - complexity, loss().item() - before)
+    assert changes[0] != 0 and changes[1] < 0  # along the gradient, the loss falls
+
+
+def test_a_gradient_is_enhanced_if_a_trial_step_along_it_reduces_the_complexity(load):
+    stage = load(history=3, alpha_weight_decay=0.0, alpha_learning_rate=0.5, limit=0.7)
+    relaxation = Relaxation(stage, 1)
+    relaxation.start(0, FEW_CANDIDATES)
+    relaxation.steps, relaxation.images.augment = [], None
+    images, labels = (t[:25] for t in relaxation.images.train)
+    colors = set()
+    for _ in range(4):
+        relaxation.unseen = torch.arange(25)  # the next validation batch
+        x, y = (t[:25] for t in relaxation.images.validation)
+        before = relaxation.alphas.detach().clone().requires_grad_()
+        loss = torch.nn.functional.cross_entropy(relaxation.net(x, before.softmax(-1)), y)
+        (gradient,) = torch.autograd.grad(loss, before)
+        complexity = relaxation.complexity()
+        relaxation.params = -relaxation.params  # the next step has the opposite color
+        relaxation._architecture_step(images, labels)
+        *_, phi, red = relaxation.steps[-1]
+        colors.add(red)
+        changes = np.array(relaxation.history)
+        assert red is bool(changes[-1, 0] < 0) or len(changes) < 2
+        assert (0 < phi <= 0.7) if red else phi == 0
+        change = before.detach() - relaxation.alphas.detach()
+        assert torch.allclose(change, 0.5 * (1 + phi) * gradient, rtol=1e-3, atol=1e-6)
+        assert (relaxation.complexity() < -complexity) is red or len(changes) < 2
+    assert colors == {True, False} and len(relaxation.history) == 3
 
 
 @pytest.mark.slow

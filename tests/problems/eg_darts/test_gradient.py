@@ -9,6 +9,7 @@ from moonas.problems.eg_darts import cell_space
 from moonas.problems.eg_darts.gradient import (
     DISPLACEMENT,
     enhancement,
+    enhancement_of_changes,
     first_order,
     second_order,
     slope,
@@ -275,3 +276,31 @@ def test_phi_does_not_depend_on_the_units_of_loss_and_complexity(scale):
         scaled = [v * scale[0] for v in x], [v * scale[1] for v in y]
         phi, red = enhancement(x, y, 2.0)
         assert enhancement(*scaled, 2.0) == (pytest.approx(phi), red)
+
+
+# (changes of complexity, changes of loss, theta_1, slope of the last step, Phi, red)
+CHANGES = {
+    "smaller and better, steeper than the line": ([-2, -1], [-2, -3], 7 / 5, 3, 15 / 7, True),
+    "smaller and better, against the line": ([2, -1], [-4, -1], -7 / 5, 1, 5 / 7, True),
+    "smaller, with less loss than the line predicts": ([2, -1], [-4, 1], -9 / 5, -1, 5 / 9, True),
+    "smaller, with the loss that the line predicts": ([2, -1], [-2, 1], -1, -1, 0, False),
+    "smaller, with more loss than the line predicts": ([2, -1], [-2, 3], -7 / 5, -3, 0, False),
+    "larger and better": ([-2, 1], [-2, -3], 1 / 5, -3, 0, False),
+}
+
+
+@pytest.mark.parametrize("case", CHANGES)
+@pytest.mark.parametrize("scale", [(1, 1), (1e6, 1e-3)])
+def test_phi_of_changes_equals_hand_computed_values(case, scale):
+    x, y, line, step, phi, red = CHANGES[case]
+    x, y = np.array(x, float), np.array(y, float)
+    assert np.linalg.lstsq(x[:, None], y, rcond=None)[0] == pytest.approx(line)
+    assert y[-1] / x[-1] == pytest.approx(step)
+    x, y = x * scale[0], y * scale[1]
+    assert enhancement_of_changes(x, y, math.inf) == (pytest.approx(phi), red)
+    assert enhancement_of_changes(x, y, 0.3) == (pytest.approx(min(phi, 0.3)), red)
+
+
+@pytest.mark.parametrize(("x", "y"), [([], []), ([-1], [-1]), ([0, 0], [1, -1])])
+def test_changes_without_a_line_have_no_enhancement(x, y):
+    assert enhancement_of_changes(x, y, 1.0) == (0.0, False)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from eg_darts_tables import BOLD_ROW, table
 from moonas.problems.eg_darts import cell_space
-from moonas.problems.eg_darts.problem import find_cells
+from moonas.problems.eg_darts.cells import find_cells
 from moonas.problems.eg_darts.space import Architecture
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.core.population import Population
@@ -279,6 +279,38 @@ def test_an_interrupted_final_training_resumes_within_its_epochs(
         for name in ("stopped", "straight")
     ]
     assert fingerprint(states[0]) == fingerprint(states[1])
+
+
+def test_cells_can_be_searched_again_at_the_picked_depth_and_width(
+    load, copied_run, capsys, few_digits
+):
+    """Table V: a second search of cells, whose proxy network is the picked network."""
+    cells = words(TINY["eg-darts-cells"] | dict(batch=50), "eg-darts-cells")
+    search = ["search", "eg-darts", "--stage", "eg-darts-cells", "--data", str(few_digits)]
+    second = [*search, "--out", "second", "--set", *cells, f"target_run={copied_run}"]
+    assert main(second) == 0
+    (picked,) = [row for row in front_rows(copied_run / "eg-darts") if row["picked"] == "1"]
+    network = json.loads(picked["architecture"])
+    settings = read_run("second/eg-darts-cells")[0]["settings"]
+    assert settings["target_run"] is None
+    assert {name: settings[name] for name in ("widths", "depths")} == network
+    n_cells = sum(network["depths"]) + 2  # and two reduction cells
+    assert f"Period 2 of 2: {n_cells} cells, 2 candidates per edge" in capsys.readouterr().out
+
+    front = (copied_run / "eg-darts" / "front.csv").read_bytes()
+    options = ["--out", "trained", "--set", "epochs=1", "cells=second/eg-darts-cells"]
+    assert main(["train", str(copied_run), *options]) == 0
+    problem = load(cells=cells_of("second"))
+    architecture = problem.architecture_from_json(network)
+    params = count_params(problem.network(architecture))
+    assert f"{params:,} params" in capsys.readouterr().out
+    assert count_params(moonas.load_model("trained")) == params != int(float(picked["params"]))
+    assert (copied_run / "eg-darts" / "front.csv").read_bytes() == front  # another network
+
+
+def cells_of(folder):
+    """The text of the cells that a search wrote."""
+    return json.loads(Path(folder, "eg-darts-cells", "cells.json").read_text())["cells"]
 
 
 def test_stage_2_alone_uses_the_cells_in_the_same_run_folder(copied_run, capsys, command):
