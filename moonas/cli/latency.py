@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from .. import registry
 from ..settings import names_of
 from .bars import progress_bar
 from .options import add_problem_arguments, nonnegative_int, parse_options, positive_int
 from .output import fail, status_of
+
+if TYPE_CHECKING:
+    from ..problem import ArchitectureProblem
+    from ..run.callbacks import Progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Measure the latency of every operation of a search space with every input shape that it "
         "has in the space, and compare the sum over the operations of a network with the measured "
         "latency of the network. To search with the table, run moonas search TASK --objectives "
-        "error latency_ms --set latency_table=FILE."
+        "error latency_ms --set latency_table=FILE. For a device that does not run moonas, such as "
+        "a phone, --parts writes the operations as ONNX files, and --times reads their latencies."
     )
     add = parser.add_argument
     add("task", metavar="TASK", help="task or problem, as named by moonas list")
@@ -36,6 +42,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=30,
         help="timed passes per operation and network (default: 30)",
     )
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        "--parts",
+        metavar="DIR",
+        help="measure nothing; write every operation with every input shape as an ONNX file, and "
+        "list them in DIR/parts.csv, whose column latency_ms is to be completed",
+    )
+    group.add_argument(
+        "--times",
+        metavar="FILE",
+        help="measure nothing; read the times in a completed parts.csv",
+    )
+    add(
+        "--device-name",
+        metavar="NAME",
+        default="another device",
+        help="name of the device on which the times were measured, for the table",
+    )
     add_problem_arguments(parser)
     # accepted for compatibility with earlier versions, and ignored
     add("--seed", type=nonnegative_int, help=argparse.SUPPRESS)
@@ -46,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command and return its exit status."""
     from rich.console import Console
 
-    from ..models import latency_table
+    from ..models import latency_table, part_files
 
     console = Console()
     try:
@@ -55,19 +79,22 @@ def run(args: argparse.Namespace) -> int:
         options = parse_options(args, {name: settings})[name]
         problem = registry.load_problem(name, preset=args.preset, **options)
         with progress_bar(console) as bar:
-            table = latency_table.measure_parts(
-                problem, repeats=args.repeats, on_progress=bar.on_progress
-            )
-            if latency_table.has_parts(problem):
-                table["networks"] = latency_table.compare_with_networks(
-                    problem,
-                    table["parts"],
-                    args.networks,
-                    repeats=args.repeats,
-                    on_progress=bar.on_progress,
-                )
+            if args.parts is not None:
+                parts = part_files.write_parts(problem, args.parts, on_progress=bar.on_progress)
+            elif args.times is not None:
+                table = part_files.read_times(problem, args.times, args.device_name)
+            else:
+                table = _measure(problem, args, bar.on_progress)
     except ValueError as error:
         return fail(status_of(error), error)
+    if args.parts is not None:
+        console.print(
+            f"Parts written to {args.parts} and listed in {parts}. Time each file on the device "
+            "with batch size 1, enter the milliseconds in the column latency_ms, and run the same "
+            f"command with --times {parts} instead of --parts.",
+            soft_wrap=True,
+        )
+        return 0
     path = Path(args.out or f"latency-{args.task}.json")
     latency_table.write_latency_table(table, path)
     for line in latency_table.summary(table):
@@ -77,6 +104,21 @@ def run(args: argparse.Namespace) -> int:
         usage = f" To search with it, add --set latency_table={path}"
     console.print(f"Latency table written to {path}.{usage}", soft_wrap=True)
     return 0
+
+
+def _measure(
+    problem: ArchitectureProblem, args: argparse.Namespace, on_progress: Progress
+) -> dict[str, Any]:
+    """Measure a latency table, and compare sums with networks if these consist of parts."""
+    from ..models import latency_table
+
+    options: dict[str, Any] = dict(repeats=args.repeats, on_progress=on_progress)
+    table = latency_table.measure_parts(problem, **options)
+    if latency_table.has_parts(problem):
+        table["networks"] = latency_table.compare_with_networks(
+            problem, table["parts"], args.networks, **options
+        )
+    return table
 
 
 def _problem_name(task: str) -> str:

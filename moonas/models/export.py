@@ -11,7 +11,7 @@ import inspect
 import json
 import re
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,22 +106,50 @@ def describe_model(model: Model) -> dict[str, str]:
 
 def _write_onnx(model: Model, path: Path) -> Callable[[Tensor], Tensor]:
     """Write an ONNX file, and return a function that runs the file."""
+    require_onnx()
+    return write_onnx(model, model.example(2), path, describe_model(model), any_batch=True)
+
+
+def require_onnx() -> None:
+    """Raise a ``ValueError`` if a package for ONNX files is not installed."""
     _require_packages("onnx", "onnxscript", "onnxruntime")
+
+
+def write_onnx(
+    module: nn.Module,
+    example: Tensor,
+    path: Path,
+    about: Mapping[str, str],
+    *,
+    any_batch: bool = False,
+) -> Callable[[Tensor], Tensor]:
+    """Write a module with one input and one output as an ONNX file.
+
+    Args:
+        module: the module, on the CPU and in evaluation mode.
+        example: (b, ...) an input.
+        path: path of the file.
+        about: metadata of the file, key -> text.
+        any_batch: whether the file accepts any batch size; otherwise, only that of ``example``.
+
+    Returns:
+        A function that runs the file.
+    """
     import onnx
     import onnxruntime
 
     program = torch.onnx.export(
-        model,
-        (model.example(2),),
+        module,
+        (example,),
         dynamo=True,
         input_names=["input"],
         output_names=["output"],
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
+        dynamic_shapes=({0: torch.export.Dim("batch")},) if any_batch else None,
         verbose=False,
     )
     assert program is not None
     proto = program.model_proto
-    for key, value in describe_model(model).items():
+    for key, value in about.items():
         proto.metadata_props.add(key=key, value=value)
     onnx.checker.check_model(proto)
     write_atomically(path, proto.SerializeToString())

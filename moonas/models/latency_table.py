@@ -25,6 +25,7 @@ from ..run.numbers import plural
 from ..run.versions import installed_versions
 
 if TYPE_CHECKING:
+    from ..nets.parts import Part
     from ..problem import ArchitectureProblem
 
 SEED = 0  # for sampling networks to compare with sums
@@ -56,12 +57,7 @@ def measure_parts(
         ValueError: if the problem has no parts.
     """
     report_progress = progress_function(on_progress, told)
-    parts, settings = problem.operations(), problem.settings
-    if not parts:
-        raise ValueError(
-            f"{type(problem).__name__} does not support latency tables: its operations() returned "
-            "no parts to measure."
-        )
+    parts, settings = require_parts(problem), problem.settings
     medians, spread = {}, {}
     with repeatable(settings.threads):
         for i, part in enumerate(parts):
@@ -79,6 +75,17 @@ def measure_parts(
         "versions": installed_versions(),
     }
     return {"about": about, "parts": medians, "spread": spread}
+
+
+def require_parts(problem: ArchitectureProblem) -> list[Part]:
+    """Return the parts of a problem's search space; raise a ``ValueError`` if there are none."""
+    parts: list[Part] = list(problem.operations())
+    if not parts:
+        raise ValueError(
+            f"{type(problem).__name__} does not support latency tables: its operations() returned "
+            "no parts to measure."
+        )
+    return parts
 
 
 def has_parts(problem: ArchitectureProblem) -> bool:
@@ -157,12 +164,14 @@ def summary(table: Mapping[str, Any]) -> list[str]:
         Lines of text.
     """
     about, parts = table["about"], table["parts"]
+    extremes = f"{min(parts.values()):.3f} to {max(parts.values()):.3f} ms"
+    if "spread" not in table:  # times that the user measured
+        return [f"{plural(len(parts), 'part')} on {about['device']}: {extremes}."]
     spread = [table["spread"][key] / parts[key] for key in parts if parts[key] > 0]
     lines = [
         f"Measured {plural(len(parts), 'part')} on {about['device']} with "
-        f"{plural(about['threads'], 'thread')} and batch size {about['batch']}: "
-        f"{min(parts.values()):.3f} to {max(parts.values()):.3f} ms (medians of "
-        f"{plural(about['repeats'], 'run')}); the median interquartile range is "
+        f"{plural(about['threads'], 'thread')} and batch size {about['batch']}: {extremes} "
+        f"(medians of {plural(about['repeats'], 'run')}); the median interquartile range is "
         f"{100 * statistics.median(spread):.0f} % of the latency."
     ]
     comparison = table.get("networks")

@@ -1,0 +1,176 @@
+"""Latencies of another device, such as a phone: write the parts of a space as ONNX, read the times.
+
+A device that does not run moonas cannot measure a latency table. Instead, every part is written as
+an ONNX file with a fixed input shape and a batch size of 1, and ``parts.csv`` lists the files. A
+benchmark program of the device measures them, the user enters the times, and the completed
+``parts.csv`` becomes a latency table.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ..files import write_atomically
+from ..nets.parts import Part
+from ..run.callbacks import Progress
+from ..run.numbers import plural
+from .export import require_onnx, write_onnx
+from .latency_table import require_parts
+
+if TYPE_CHECKING:
+    from ..problem import ArchitectureProblem
+
+PARTS_FILE = "parts.csv"
+COLUMNS = ("file", "part", "input", "latency_ms")
+TOLERANCE = 1e-4  # maximum absolute difference between outputs of a file and of its part
+
+
+def write_parts(
+    problem: ArchitectureProblem, folder: str | Path, *, on_progress: Progress | None = None
+) -> Path:
+    """Write every part of a problem's search space as an ONNX file, and ``parts.csv``.
+
+    Files that exist are kept, so an interrupted call can be repeated. Times in an existing
+    ``parts.csv`` are kept as well.
+
+    Args:
+        problem: problem that returns the parts in ``operations()``.
+        folder: folder of the files, which is created.
+        on_progress: called with (phase, done, total, unit) before each part and at the end.
+
+    Returns:
+        Path of ``parts.csv``. It has one row per part, with the columns ``file``, ``part`` (the key
+        in a latency table), ``input`` (1 x channels x height x width) and ``latency_ms`` (empty).
+
+    Raises:
+        ValueError: the problem has no parts, a package for ONNX is missing, or the outputs of a
+            file differ from those of its part.
+    """
+    parts = require_parts(problem)
+    require_onnx()
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    table = folder / PARTS_FILE
+    known = {row["part"]: row["latency_ms"] for row in _read_rows(table)} if table.exists() else {}
+    rows = []
+    for i, part in enumerate(parts):
+        if on_progress is not None:
+            on_progress("writing parts", i, len(parts), "parts")
+        path = folder / _file_name(part)
+        if not path.exists():
+            _write_part(part, path)
+        shape = "x".join(map(str, (1, *part.shape)))
+        rows.append((path.name, part.key, shape, known.get(part.key, "")))
+    if on_progress is not None:
+        on_progress("writing parts", len(parts), len(parts), "parts")
+    _write_rows(table, rows)
+    return table
+
+
+def _file_name(part: Part) -> str:
+    """Return a file name without spaces that contains the key of a part."""
+    return re.sub(r"[^\w.-]+", "_", part.key) + ".onnx"
+
+
+def _write_part(part: Part, path: Path) -> None:
+    """Write one part as an ONNX file and compare the outputs of the file with those of the part."""
+    module = part.build().eval()
+    example = torch.rand(1, *part.shape)
+    run = write_onnx(module, example, path, {"part": part.key})
+    with torch.inference_mode():
+        difference = float((run(example) - module(example)).abs().max())
+    if not difference <= TOLERANCE:
+        path.unlink()
+        raise ValueError(
+            f"The outputs of the exported part {part.key!r} differ by {difference:.2g}, more than "
+            f"{TOLERANCE:g}. The file was removed."
+        )
+
+
+def read_times(
+    problem: ArchitectureProblem, path: str | Path, device: str = "another device"
+) -> dict[str, Any]:
+    """Read measured times of all parts of a problem's search space.
+
+    Args:
+        problem: problem that returns the parts in ``operations()``.
+        path: ``parts.csv`` with all times, or any CSV file with the columns ``part`` (or ``file``)
+            and ``latency_ms``, separated by commas, semicolons or tabs.
+        device: name of the device on which the times were measured.
+
+    Returns:
+        The latency table, as :func:`.latency_table.measure_parts` returns it, without ``spread``.
+
+    Raises:
+        ValueError: the file is missing or is no such table, a time is not a positive number, or a
+            part has no time.
+    """
+    parts = require_parts(problem)
+    key_of_file = {_file_name(part): part.key for part in parts}
+    times: dict[str, float] = {}
+    for number, row in enumerate(_read_rows(path), start=2):
+        key, text = row.get("part") or key_of_file.get(row.get("file", ""), ""), row["latency_ms"]
+        if text == "":
+            continue
+        try:
+            times[key] = float(text)
+        except ValueError:
+            times[key] = math.nan
+        if not 0 < times[key] < math.inf:
+            raise ValueError(
+                f"{path}, line {number}: latency_ms={text!r} is invalid: expected a positive "
+                "number of milliseconds with a decimal point."
+            )
+    missing = [part.key for part in parts if part.key not in times]
+    if missing:
+        raise ValueError(
+            f"{path} lacks the times of {plural(len(missing), 'part')} of {len(parts)}, for "
+            f"example {missing[0]!r}. Times measured with other channels, layers or images do not "
+            "fit; moonas latency TASK --parts DIR adds rows of missing parts to DIR/parts.csv."
+        )
+    about = {"problem": type(problem).__name__, "device": device, "batch": 1}
+    return {"about": about, "parts": {part.key: times[part.key] for part in parts}}
+
+
+def _read_rows(path: str | Path) -> list[dict[str, str]]:
+    """Return the rows of a table of parts; values are stripped.
+
+    Raises:
+        ValueError: the file is missing or lacks a column.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} cannot be read: {error}.") from None
+    header = text.partition("\n")[0]
+    delimiter = max(",;\t", key=header.count)
+    reader = csv.DictReader(text.splitlines(), delimiter=delimiter)
+    columns = [name.strip() for name in reader.fieldnames or ()]
+    reader.fieldnames = columns
+    if "latency_ms" not in columns or not {"part", "file"} & set(columns):
+        raise ValueError(
+            f"{path} is not a table of parts: expected the columns part (or file) and latency_ms, "
+            f"as in {PARTS_FILE}; got {', '.join(columns) or 'an empty file'}."
+        )
+    return [
+        {name: (row.get(name) or "").strip() for name in columns}
+        for row in reader
+        if any(value for value in row.values())
+    ]
+
+
+def _write_rows(path: Path, rows: Sequence[tuple[str, ...]]) -> None:
+    """Write a table of parts."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue().encode())
