@@ -68,7 +68,7 @@ def test_every_command_in_the_readme_has_valid_arguments():
     from moonas.cli import make_parser
 
     blocks = re.findall(r"^```\w*\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
-    lines = [line for block in blocks for line in block.splitlines()]
+    lines = [line for b in blocks for line in b.replace("\\\n", " ").splitlines()]
     lines = [x.split("#")[0].split()[1:] for x in lines if x.startswith("moonas ")]
     assert len(lines) >= 5
     for words in lines:

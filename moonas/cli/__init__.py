@@ -27,6 +27,10 @@ COMMANDS = {  # name of a command -> (module, line in the help)
     "list": ("listing", "list the problems, describe one, or list published architectures"),
     "search": ("search", "search for architectures, or resume a search"),
     "compare": ("compare", "compare algorithms over several seeds, or resume a comparison"),
+    "proxies": (
+        "proxies",
+        "compare cheap proxies with the full training of architectures, or resume a comparison",
+    ),
     "show": ("show", "write an HTML report of a run: its front, progress and architectures"),
     "evaluate": (
         "evaluate",
@@ -36,7 +40,7 @@ COMMANDS = {  # name of a command -> (module, line in the help)
     "latency": ("latency", "measure the latency of every operation of a search space"),
     "train": ("train", "train architectures of a front from scratch, or resume this training"),
 }
-RESUMABLE = ("search", "compare", "train")  # commands that continue where they stopped
+RESUMABLE = ("search", "compare", "proxies", "train")  # commands that continue where they stopped
 
 
 def main(argv: Sequence[str] | None = None) -> int:

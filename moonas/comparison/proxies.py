@@ -1,0 +1,327 @@
+"""How well do cheap proxies rank architectures? (NSGANetV1, section V-F and figures 12b to 12d)
+
+A search that trains each candidate from scratch uses a proxy: a network with fewer channels, fewer
+layers or fewer epochs than the network that is wanted in the end. This module trains the same
+random architectures at full scale and with each proxy, and computes the rank correlation of their
+errors, and how much time the proxy saves.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..algorithms.named import algorithm
+from ..errors import SearchFailed
+from ..files import write_atomically, write_json
+from ..metrics.rank_correlation import rank_correlation
+from ..registry import load_problem, preset_options, settings_class
+from ..run.callbacks import Progress, RunCallback
+from ..run.journal import read_run
+from ..run.search import search
+from ..settings import names_of
+from ..views.tables import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ..problem import ArchitectureProblem
+
+FULL = "full scale"
+TIME_FILE = "elapsed.json"  # seconds of all processes that worked on a scale, see _score
+CONFIDENCE = 1.96  # of a normal distribution, for intervals of 95 %
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """The scores of architectures with one value of one setting.
+
+    Args:
+        setting: name of the setting; "full scale" for the reference.
+        value: value of the setting; None for the reference.
+        errors: (n,) errors of the architectures in %; NaN for a training that diverged.
+        seconds: time to train and evaluate all architectures.
+    """
+
+    setting: str
+    value: Any
+    errors: np.ndarray
+    seconds: float
+
+    @property
+    def label(self) -> str:
+        """Name and value of the setting."""
+        return self.setting if self.value is None else f"{self.setting}={self.value}"
+
+
+@dataclass(frozen=True)
+class ProxyComparison:
+    """Result of :func:`compare_proxies`.
+
+    Args:
+        problem: name of the problem.
+        quality: name of the column that is ranked, such as ``error``.
+        full: scores at full scale.
+        proxies: scores of each proxy.
+        folder: folder of the results.
+    """
+
+    problem: str
+    quality: str
+    full: Proxy
+    proxies: Sequence[Proxy]
+    folder: Path
+
+    def correlation(self, proxy: Proxy) -> float:
+        """Return the rank correlation of a proxy with the full scale, in [-1, 1]; else NaN."""
+        finite = np.isfinite(proxy.errors) & np.isfinite(self.full.errors)
+        value = rank_correlation(proxy.errors[finite], self.full.errors[finite])
+        return math.nan if value is None else value
+
+    def interval(self, proxy: Proxy) -> tuple[float, float]:
+        """Return an approximate interval of 95 % of the rank correlation.
+
+        It is Fisher's transformation with the variance of Bonett and Wright (2000); NaN for fewer
+        than four architectures.
+        """
+        r, n = self.correlation(proxy), len(self.full.errors)
+        if n < 4 or not abs(r) < 1:
+            return (r, r) if abs(r) == 1 else (math.nan, math.nan)
+        half = CONFIDENCE * math.sqrt((1 + r * r / 2) / (n - 3))
+        return math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half)
+
+    def saved(self, proxy: Proxy) -> float:
+        """Return the share of the time of the full scale that a proxy saves, in %."""
+        return 100 * (1 - proxy.seconds / self.full.seconds)
+
+
+def compare_proxies(
+    problem: str,
+    vary: Mapping[str, Sequence[Any]],
+    *,
+    out: str | Path,
+    architectures: int = 30,
+    seed: int = 1,
+    preset: str | None = None,
+    on_progress: Progress | None = None,
+    **options: Any,
+) -> ProxyComparison:
+    """Train random architectures at full scale and with proxies, and correlate their errors.
+
+    Each proxy differs from the full scale in one setting. Results are recorded in ``out``; the same
+    call resumes after an interruption and repeats no training.
+
+    Args:
+        problem: name of a problem that trains each candidate from scratch.
+        vary: name of a setting, such as channels, layers or proxy_epochs -> its values.
+        out: folder of the results: one run folder for each value, ``proxies.csv``, with a row for
+            each value, ``errors.csv``, with a row for each architecture, and ``proxies.png``.
+        architectures: number of random architectures, at least 3; the paper has 100.
+        seed: seed of the architectures and of their trainings.
+        preset: preset of the full scale.
+        on_progress: called with (phase, done, total, unit) for each scale and each architecture.
+        options: settings of the full scale.
+
+    Raises:
+        ValueError: the problem does not train candidates from scratch, or a setting is invalid.
+    """
+    settings = settings_class(problem)
+    known = names_of(settings)
+    if "proxy_epochs" not in known:
+        raise ValueError(
+            f"{problem} does not train each candidate from scratch, so it has no proxies."
+        )
+    unknown = sorted(set(vary) - set(known))
+    if unknown:
+        raise ValueError(f"Unknown setting {unknown[0]!r}; choose from {known}.")
+    if not any(vary.values()):
+        raise ValueError("vary={} is invalid: expected at least one value of a setting.")
+    if architectures < 3:
+        raise ValueError(
+            f"architectures={architectures} is invalid: expected at least 3, as fewer have no rank "
+            "correlation."
+        )
+    out = Path(out)
+    full_options = preset_options(settings, preset) | options
+    scales = [(FULL, None), *((name, value) for name, values in vary.items() for value in values)]
+    problems = {}
+    for name, value in scales:  # all, so that an invalid value is reported before any training
+        changed = {} if value is None else {name: value}
+        problems[name, value] = load_problem(problem, **full_options | changed)
+    full = problems[FULL, None]
+    rng = np.random.default_rng(seed)
+    X = _distinct(full, architectures, rng)
+    scored: list[Proxy] = []
+    for i, (name, value) in enumerate(scales):
+        if on_progress is not None:
+            on_progress("full scale and proxies", i, len(scales), "settings")
+        changed = {} if value is None else {name: value}
+        folder = out / (FULL.replace(" ", "-") if value is None else f"{name}={value}")
+        scale_options = full_options | changed
+        errors, seconds = _score(problem, scale_options, X, folder, seed, on_progress)
+        scored.append(Proxy(name, value, errors, seconds))
+    if on_progress is not None:
+        on_progress("full scale and proxies", len(scales), len(scales), "settings")
+    quality = full.plotted_columns[0]
+    result = ProxyComparison(problem, quality, scored[0], scored[1:], out)
+    _write(result, [str(full.decode(x)) for x in X])
+    return result
+
+
+def _distinct(problem: ArchitectureProblem, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Return (n, n_var) rows of random, different architectures."""
+    rows: dict[Any, np.ndarray] = {}
+    for _ in range(100):
+        X = problem.operators()["sampling"].do(problem, n, random_state=rng).get("X")
+        rows |= {problem.decode(x): x for x in X if problem.decode(x) not in rows}
+        if len(rows) >= n:
+            return np.array(list(rows.values())[:n])
+    raise ValueError(
+        f"architectures={n} is invalid: 100 samples of this search space contained {len(rows)} "
+        "different architectures."
+    )
+
+
+class _Progress(RunCallback):
+    """Passes the progress of one scale on."""
+
+    def __init__(self, on_progress: Progress) -> None:
+        self._on_progress = on_progress
+
+    def on_progress(self, phase: str, done: int, total: int, unit: str) -> None:
+        self._on_progress(phase, done, total, unit)
+
+
+def _score(
+    name: str,
+    options: Mapping[str, Any],
+    X: np.ndarray,
+    folder: Path,
+    seed: int,
+    on_progress: Progress | None,
+) -> tuple[np.ndarray, float]:
+    """Train and evaluate architectures with one scale, or resume.
+
+    Returns:
+        Their (n,) errors in %, and the time in seconds, summed over interrupted calls.
+    """
+    problem = load_problem(name, journal=folder, **options)
+    if on_progress is not None:
+        problem.callbacks.append(_Progress(on_progress))
+    path, start = folder / TIME_FILE, time.perf_counter()
+    before = json.loads(path.read_text())["seconds"] if path.exists() else 0.0
+    complete = False
+    try:
+        random_search = algorithm("random", problem, population=len(X), sampling=X)
+        complete = not search(
+            problem, random_search, seed=seed, generations=1, verbose=False
+        ).computed
+    finally:
+        problem.journal.close()
+        seconds = before if complete else before + time.perf_counter() - start
+        write_json(path, {"seconds": seconds})
+    (call,) = [call for call in read_run(folder)[1] if call["kind"] == "score"]
+    errors = np.asarray(call["result"][problem.plotted_columns[0]], float)
+    if not np.isfinite(errors).any():
+        raise SearchFailed(f"No training of {folder.name} has a finite error.")
+    return errors, seconds
+
+
+def proxy_table(comparison: ProxyComparison) -> Table:
+    """Return a table with a row for each proxy."""
+    n = len(comparison.full.errors)
+    rows = [
+        [
+            proxy.label,
+            f"{comparison.correlation(proxy):.2f}",
+            "{:.2f} to {:.2f}".format(*comparison.interval(proxy)),
+            f"{proxy.seconds / n:.1f}",
+            f"{comparison.saved(proxy):.0f} %",
+        ]
+        for proxy in comparison.proxies
+    ]
+    return Table(
+        ["proxy", "rank correlation", "95 %", "seconds", "time saved"],
+        rows,
+        title=f"Proxies of {comparison.problem}, {n} random architectures",
+        caption=f"{FULL}: {comparison.full.seconds / n:.1f} seconds per architecture",
+    )
+
+
+def plot_proxies(comparison: ProxyComparison) -> Figure:
+    """Plot rank correlation and saved time over the values of each setting (figures 12b to 12d)."""
+    from matplotlib.figure import Figure
+
+    from ..views.drawing import COLORS, INK
+
+    settings = list(dict.fromkeys(proxy.setting for proxy in comparison.proxies))
+    figure = Figure(figsize=(4.2 * len(settings), 3.6), layout="constrained", dpi=110)
+    rows = figure.subplots(1, len(settings), squeeze=False, sharey=True)[0]
+    for axes, setting in zip(rows, settings, strict=True):
+        proxies = [proxy for proxy in comparison.proxies if proxy.setting == setting]
+        positions = np.arange(len(proxies))
+        axes.bar(
+            positions,
+            [comparison.saved(proxy) / 100 for proxy in proxies],
+            width=0.6,
+            color=COLORS[3],
+            label="share of the time that is saved",
+        )
+        values = np.array([comparison.correlation(proxy) for proxy in proxies])
+        low, high = np.array([comparison.interval(proxy) for proxy in proxies]).T
+        axes.errorbar(
+            positions,
+            values,
+            yerr=(values - low, high - values),
+            color=COLORS[0],
+            marker="o",
+            capsize=3,
+            label=f"rank correlation with the {FULL} (95 %)",
+        )
+        axes.axhline(0, color=INK, lw=0.8)
+        axes.set_xticks(positions, [str(proxy.value) for proxy in proxies])
+        axes.set_xlim(-0.7, len(proxies) - 0.3)
+        axes.set(xlabel=setting, ylim=(min(-0.05, np.nanmin(low, initial=0) - 0.05), 1.05))
+        axes.grid(axis="y", alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    handles, labels = rows[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
+    return figure
+
+
+def _write(comparison: ProxyComparison, descriptions: Sequence[str]) -> None:
+    """Write both tables and the figure."""
+    names = ("setting", "value", "rank_correlation", "low", "high", "seconds", "saved_percent")
+    rows = [
+        (
+            *(proxy.setting, proxy.value, comparison.correlation(proxy)),
+            *(*comparison.interval(proxy), proxy.seconds, comparison.saved(proxy)),
+        )
+        for proxy in comparison.proxies
+    ]
+    _write_csv(comparison.folder / "proxies.csv", names, rows)
+    scales = [comparison.full, *comparison.proxies]
+    errors = zip(*(scale.errors.tolist() for scale in scales), strict=True)
+    architectures = [(d, *e) for d, e in zip(descriptions, errors, strict=True)]
+    header = ("architecture", *(scale.label for scale in scales))
+    _write_csv(comparison.folder / "errors.csv", header, architectures)
+    image = io.BytesIO()
+    plot_proxies(comparison).savefig(image, format="png")
+    write_atomically(comparison.folder / "proxies.png", image.getvalue())
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue().encode())
