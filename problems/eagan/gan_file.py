@@ -26,6 +26,8 @@ from .space import CHANNEL_SCHEDULES
 
 GAN_FILE, WEIGHTS_FILE = "gan.json", "gan.pt"
 CONTENT_DESCRIPTION = "weights of a GAN"
+PAPER_SIDE = 32  # smallest images of the paper, in pixels
+SCALE_OF_SMALL_IMAGES = 10.0  # whose last feature maps, over which scores are sums, are smaller
 
 
 def write_gan(
@@ -218,11 +220,12 @@ def generator_shape(settings: GanSettings, info: DataInfo) -> dict[str, Any]:
 
 def discriminator_shape(settings: GanSettings, info: DataInfo) -> dict[str, Any]:
     """Return the keyword arguments that build a discriminator for a data set."""
+    default_scale = SCALE_OF_SMALL_IMAGES if info.side < PAPER_SIDE else 1.0
     return dict(
         channels=settings.d_channels,
         in_channels=info.channels,
         spectral=settings.spectral,
-        scale=settings.scale,
+        scale=default_scale if settings.scale is None else settings.scale,
     ) | _schedule(settings)
 
 

@@ -111,8 +111,12 @@ class GanSettings(ImageQualitySettings):
     )
     latent: int = setting(48, "length of a latent vector, a multiple of 3", least=3)
     spectral: bool = setting(True, "use spectral normalization in discriminators")
-    scale: float = setting(
-        10.0, "factor by which the scores of a discriminator are multiplied", above=0
+    scale: float | None = setting(
+        None,
+        "factor by which the scores of a discriminator are multiplied; default: 10 for images of "
+        "less than 32 pixels, 1 for others, as in the paper",
+        above=0,
+        formerly=10.0,
     )
     batch: int = setting(32, "real images per discriminator step", least=2)
     generator_batch: int = setting(32, "generated images per generator step", least=2)

@@ -9,17 +9,20 @@ from moonas.problems.eagan.discriminator_net import (
     SimpleDiscriminator,
     SuperDiscriminator,
 )
+from moonas.problems.eagan.gan_file import discriminator_shape
 from moonas.problems.eagan.generator_net import (
     Generator,
     SuperGenerator,
     estimate_running_statistics,
 )
 from moonas.problems.eagan.operations import enlarge_bilinearly, inherit_weights
+from moonas.problems.eagan.settings import GeneratorSettings
 from moonas.problems.eagan.space import CHANNEL_SCHEDULES, DiscriminatorSpace, GeneratorSpace
 from searches import uniform_rows
 from torch import nn
 from torch.nn import functional as F
 
+from moonas.data.images import DataInfo
 from moonas.nets.counting import count_macs, count_params
 from moonas.nets.randomness import initial_weights
 
@@ -342,3 +345,12 @@ def test_convolutions_have_xavier_uniform_initialization():
     bound = (6 / (2 * 9 * 32)) ** 0.5
     assert weight.abs().max() <= bound
     assert float(weight.detach().std()) == pytest.approx(bound / 3**0.5, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("side", "chosen", "scale"), [(8, None, 10), (24, None, 10), (32, None, 1), (64, 3.0, 3)]
+)
+def test_the_scale_of_the_scores_depends_on_the_size_of_the_images(side, chosen, scale):
+    settings = GeneratorSettings(scale=chosen)
+    info = DataInfo("data", 10, channels=1, side=side)
+    assert discriminator_shape(settings, info)["scale"] == scale
