@@ -12,11 +12,12 @@ from torch import nn
 from .data import describe
 from .evaluators.classification import quality_columns
 from .evaluators.costs import NetworkCosts
+from .evaluators.measures import classifier_measures
 from .evaluators.scratch import ScratchEvaluator
 from .evaluators.settings import ClassifierSettings
 from .evaluators.supernet import SupernetEvaluator
 from .nets.devices import resolve_device
-from .problem import Column, Evaluator, choose_genes
+from .problem import Column, Evaluator, TrainingMeasure, choose_genes
 from .spaces.genes import Genes
 from .weight_sharing import WeightSharingProblem
 
@@ -78,6 +79,16 @@ class ClassifierProblem(WeightSharingProblem):
         self.inputs = self.network_costs.inputs
         columns = [*qualities, *self.network_costs.cost_columns(*self.largest()), *more_columns]
         super().__init__(settings, columns=columns, genes=genes, nodes=nodes, blocks=blocks)
+
+    @property
+    def training_measures(self) -> Sequence[TrainingMeasure]:  # type: ignore[override]
+        """Training loss and median error and, if a supernet trains, growth and rank correlation."""
+        return classifier_measures(
+            self.info,
+            self.columns[0].name,
+            nonstationary=self.nonstationary,
+            grows=self.nonstationary and self.growth_of is not None,
+        )
 
     @property
     def image_shape(self) -> dict[str, int]:

@@ -11,8 +11,11 @@ from pymoo.core.algorithm import Algorithm
 from pymoo.core.population import Population
 
 from .deprecation import RenamedAttribute
+from .metrics.rank_correlation import rank_correlation
 from .problem import ArchitectureProblem
 from .run.candidates import Candidates
+
+FEWEST_RANKED = 8  # candidates; the rank correlation of fewer says little
 
 
 class WeightSharingProblem(ArchitectureProblem):
@@ -88,11 +91,15 @@ class WeightSharingProblem(ArchitectureProblem):
             )
         report = session.train(parents_and_offspring if self.train_on_offspring else parents)
         columns = session.score(parents_and_offspring)
+        quality = self.growth_of or self.plotted_columns[0]
+        measures = rank_measures(individuals.get(quality), columns[quality][:n])
         if self.growth_of:
             growth = (before - columns[self.growth_of]) / report["epochs"]
             columns["growth"] = np.where(
                 failed, 0.0, growth
             )  # failed candidates had no valid score
+            measures["growth"] = float(np.median(columns["growth"]))
+        session.monitor.update_from_report(measures)
         for name, values in columns.items():
             individuals.set(name, values[:n].astype(float))
         individuals.set("F", self.objective_values(columns)[:n])
@@ -112,6 +119,21 @@ class WeightSharingProblem(ArchitectureProblem):
         if self.growth_of:
             columns = {"growth": np.full(len(X), math.nan)} | columns
         super()._evaluate(X, out, columns=columns)
+
+
+def rank_measures(before: np.ndarray, after: np.ndarray) -> dict[str, float]:
+    """Return the measure ``rank_correlation`` of two scores of the same candidates.
+
+    Args:
+        before: (n,) scores of the candidates before the weights were trained for a generation.
+        after: (n,) scores of the same candidates afterwards.
+
+    Returns:
+        A dict with the rank correlation, in [-1, 1]; empty for fewer than eight candidates or
+        constant scores.
+    """
+    value = rank_correlation(before, after) if len(after) >= FEWEST_RANKED else None
+    return {} if value is None else {"rank_correlation": value}
 
 
 def live_individuals(algorithm: Algorithm) -> Population:

@@ -66,17 +66,26 @@ class ScratchEvaluator(Evaluator):
         self.seed = seed
 
     def score(self, candidates: Candidates) -> dict[str, np.ndarray]:
-        """Train and evaluate each candidate; return quality, params and macs, each (n,)."""
+        """Train and evaluate each candidate.
+
+        Returns:
+            Quality, params, macs and loss, each (n,); loss is the mean training loss of the last
+            epoch.
+        """
         pairs = zip(candidates, candidates.rows, strict=True)
-        results = [self._train_and_evaluate(a, row) for a, row in pairs]
-        return self.images.columns(results) | self.costs.count(candidates)
+        results, losses = zip(*(self._train_and_evaluate(a, row) for a, row in pairs), strict=True)
+        columns = self.images.columns(results) | self.costs.count(candidates)
+        return columns | {"loss": np.array(losses)}
 
     def measure(self, candidates: Candidates) -> dict[str, np.ndarray]:
         """Return the column ``latency_ms``, (n,) floats."""
         return self.costs.measure(candidates)
 
-    def _train_and_evaluate(self, architecture: Any, row: np.ndarray) -> Tensor:
-        """Return the result of :meth:`.Classification.evaluate`; NaN if all steps were skipped."""
+    def _train_and_evaluate(self, architecture: Any, row: np.ndarray) -> tuple[Tensor, float]:
+        """Return the result of :meth:`.Classification.evaluate` and the training loss.
+
+        Both are NaN if all steps were skipped.
+        """
         seed_and_genes = (self.seed, *row.tolist())
         with initial_weights(*seed_and_genes, "weights"):
             network = self.build(architecture)
@@ -96,4 +105,6 @@ class ScratchEvaluator(Evaluator):
                 augment=self.images.augment,
             )
             result = self.images.evaluate(network.eval())
-        return result if report.steps else torch.full_like(result, math.nan)
+        if not report.steps:
+            return torch.full_like(result, math.nan), math.nan
+        return result, report.losses["loss"]

@@ -29,8 +29,8 @@ class TrainingMeasure:
         limit: value of a training that has learned nothing; None if there is no such value.
         direction: "max" if a training that works exceeds the limit, "min" if it stays below.
         advice: sentences that the warning ends with: what the limit means, and what may help.
-        of_candidates: whether the number is the median of a column over the candidates that were
-            evaluated last, rather than an entry of a training report.
+        of_candidates: whether the number can be the median of a column over the candidates that
+            were evaluated last, rather than only an entry of a training report.
     """
 
     name: str
@@ -76,9 +76,11 @@ class TrainingMonitor:
         self._failing: set[str] = set()
 
     def update_from_report(self, report: Mapping[str, Any]) -> None:
-        """Read the measures that a training report contains."""
+        """Read the measures that a training report contains, unless nothing was trained."""
+        if report.get("steps") == 0 and not report.get("skipped"):
+            return
         for measure in self._measures:
-            if not measure.of_candidates and measure.name in report:
+            if measure.name in report:
                 self._update(measure, float(report[measure.name]))
 
     def update_from_columns(self, columns: Mapping[str, np.ndarray]) -> None:

@@ -17,11 +17,13 @@ from typing import Any
 import numpy as np
 
 from moonas.data import checksums, describe
+from moonas.evaluators.measures import classifier_measures
 from moonas.files import write_json
 from moonas.nets.cells import staged_layout
 from moonas.nets.devices import resolve_device
 from moonas.run.folders import last_run
 from moonas.run.front_file import find_row, read_front_csv
+from moonas.run.monitor import TrainingMonitor
 from moonas.run.stage import TrainingStage
 from moonas.spaces.genotype import Cells
 
@@ -114,6 +116,8 @@ class CellSearch(TrainingStage):
         relaxation = Relaxation(self, seed)
         candidates = cell_space.all_candidates()
         epochs: list[dict[str, Any]] = []
+        measures = classifier_measures(self.info, "error", title="validation error")
+        monitor = TrainingMonitor(measures, self.session.callbacks)
         phase, total = "searching for cells", len(s.candidates) * s.epochs
         for period, k in enumerate(s.candidates):
             if epochs:
@@ -130,6 +134,7 @@ class CellSearch(TrainingStage):
                 report = self.recorded("train", request, relaxation.train, relaxation, saves=True)
                 epochs.append(request | report)
                 self.log(_log_line(epochs[-1]))
+            monitor.update_from_report(epochs[-1])
         self.report_progress(phase, total, total, "epochs")
         cells = cell_space.derive_cells(epochs[-1]["alphas"], candidates, s.skip_limit)
         return CellSearchResult(cells, epochs)
