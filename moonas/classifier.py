@@ -52,11 +52,6 @@ class ClassifierProblem(WeightSharingProblem):
     settings: ClassifierSettings
     nonstationary = False
 
-    @property
-    def counts_fixed_weights(self) -> bool:
-        """Whether ``macs`` include weights that are not trained: the setting ``count_fixed``."""
-        return getattr(self.settings, "count_fixed", False)
-
     def __init__(
         self,
         settings: ClassifierSettings,

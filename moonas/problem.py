@@ -314,6 +314,11 @@ class ArchitectureProblem(Problem, ABC):
         """The :class:`~moonas.run.callbacks.RunCallback` objects that are called during a run."""
         return self.session.callbacks
 
+    @property
+    def counts_fixed_weights(self) -> bool:
+        """Whether ``macs`` include weights that are not trained: the setting ``count_fixed``."""
+        return getattr(self.settings, "count_fixed", False)
+
     def log(self, text: str) -> None:
         """Pass a line to each callback's :meth:`~moonas.run.callbacks.RunCallback.on_log`."""
         self.callbacks.on_log(text)

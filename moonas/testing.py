@@ -281,8 +281,8 @@ def _count(problem: ArchitectureProblem, architecture: Any) -> dict[str, int]:
         network = problem.network(architecture)
     counts = {"params": count_params(network)}
     if problem.input_shape is not None:
-        count_fixed = getattr(problem, "counts_fixed_weights", False)
-        counts["macs"] = count_macs(network, *problem.input_shape, count_fixed=count_fixed)
+        fixed = problem.counts_fixed_weights
+        counts["macs"] = count_macs(network, *problem.input_shape, count_fixed=fixed)
     return counts
 
 

@@ -187,3 +187,12 @@ def test_270_evaluations_reach_99_percent_of_the_true_hypervolume(name):
     problem = moonas.load_problem("digits-table")
     result = run_algorithm(problem, name, 1, 270)
     assert result["evaluations_to_99"] <= 270
+
+
+def test_a_row_of_the_front_can_be_trained(tmp_path):
+    found = moonas.search("digits-table", seed=1, out=tmp_path / "run", population=4, generations=1)
+    (trained,) = moonas.train(found.folder, pick="smallest", epochs=1, out=tmp_path / "trained")
+    row = min(found.rows, key=lambda row: row.columns["params"])
+    network = moonas.load_model(trained.folder)
+    assert count_params(network) == row.columns["params"]
+    assert 0 <= trained.result.columns["error"] <= 100
