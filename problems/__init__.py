@@ -87,6 +87,13 @@ PROBLEMS = {
         cost="1 second",
         **CLASSIFIER_OPTIONS,
     ),
+    "nasbench-macro": ProblemEntry(
+        "moonas.problems.nasbench_macro.problem",
+        "6,561 networks of eight layers, looked up in a table (NAS-Bench-Macro, CVPR 2021)",
+        settings="moonas.problems.nasbench_macro.settings:Settings",
+        cost="1 second",
+        **CLASSIFIER_OPTIONS,
+    ),
     "nasbench201": ProblemEntry(
         "moonas.problems.nasbench201.problem",
         "cells of NAS-Bench-201, looked up in a table that you provide (ICLR 2020)",

@@ -34,6 +34,7 @@ TINY = {  # name of a stage -> settings for a fast run
     "cyclegan-pretraining": RUN | CYCLEGAN | dict(epochs=1, decay_epochs=0),
     "cyclegan-pruning": SEARCH | CYCLEGAN | dict(pretrain_epochs=1, tune_steps=1, tune_share=0.02),
     "digits-table": SEARCH,
+    "nasbench-macro": SEARCH,
     "nasbench201": SEARCH,
 }
 
