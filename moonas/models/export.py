@@ -107,7 +107,8 @@ def describe_model(model: Model) -> dict[str, str]:
 def _write_onnx(model: Model, path: Path) -> Callable[[Tensor], Tensor]:
     """Write an ONNX file, and return a function that runs the file."""
     require_onnx()
-    return write_onnx(model, model.example(2), path, describe_model(model), any_batch=True)
+    run = write_onnx(model, model.example(2), path, describe_model(model), any_batch=True)
+    return lambda x: run(x)[0]
 
 
 def require_onnx() -> None:
@@ -122,8 +123,9 @@ def write_onnx(
     about: Mapping[str, str],
     *,
     any_batch: bool = False,
-) -> Callable[[Tensor], Tensor]:
-    """Write a module with one input and one output as an ONNX file.
+    n_outputs: int = 1,
+) -> Callable[[Tensor], tuple[Tensor, ...]]:
+    """Write a module with one input as an ONNX file.
 
     Args:
         module: the module, on the CPU and in evaluation mode.
@@ -131,9 +133,10 @@ def write_onnx(
         path: path of the file.
         about: metadata of the file, key -> text.
         any_batch: whether the file accepts any batch size; otherwise, only that of ``example``.
+        n_outputs: number of outputs of the module.
 
     Returns:
-        A function that runs the file.
+        A function that runs the file and returns its outputs.
     """
     import onnx
     import onnxruntime
@@ -143,7 +146,7 @@ def write_onnx(
         (example,),
         dynamo=True,
         input_names=["input"],
-        output_names=["output"],
+        output_names=["output", *(f"output_{i}" for i in range(1, n_outputs))],
         dynamic_shapes=({0: torch.export.Dim("batch")},) if any_batch else None,
         verbose=False,
     )
@@ -154,7 +157,7 @@ def write_onnx(
     onnx.checker.check_model(proto)
     write_atomically(path, proto.SerializeToString())
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return lambda x: torch.from_numpy(session.run(None, {"input": x.numpy()})[0])
+    return lambda x: tuple(map(torch.from_numpy, session.run(None, {"input": x.numpy()})))
 
 
 def _require_packages(*packages: str) -> None:

@@ -12,7 +12,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ import torch
 
 from ..files import write_atomically
 from ..nets.parts import Part
+from ..nets.randomness import generator
 from ..run.callbacks import Progress
 from ..run.numbers import plural
 from .export import require_onnx, write_onnx
@@ -59,8 +60,8 @@ def write_parts(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     table = folder / PARTS_FILE
-    known = {row["part"]: row["latency_ms"] for row in _read_rows(table)} if table.exists() else {}
-    rows = []
+    before = [row for _, row in _read_rows(table)] if table.exists() else []
+    rows = {row.get("file", ""): row for row in before}
     for i, part in enumerate(parts):
         if on_progress is not None:
             on_progress("writing parts", i, len(parts), "parts")
@@ -68,10 +69,11 @@ def write_parts(
         if not path.exists():
             _write_part(part, path)
         shape = "x".join(map(str, (1, *part.shape)))
-        rows.append((path.name, part.key, shape, known.get(part.key, "")))
+        row = {"file": path.name, "part": part.key, "input": shape, "latency_ms": ""}
+        rows[path.name] = row | {"latency_ms": rows.get(path.name, row)["latency_ms"]}
     if on_progress is not None:
         on_progress("writing parts", len(parts), len(parts), "parts")
-    _write_rows(table, rows)
+    _write_rows(table, list(rows.values()))
     return table
 
 
@@ -83,16 +85,27 @@ def _file_name(part: Part) -> str:
 def _write_part(part: Part, path: Path) -> None:
     """Write one part as an ONNX file and compare the outputs of the file with those of the part."""
     module = part.build().eval()
-    example = torch.rand(1, *part.shape)
-    run = write_onnx(module, example, path, {"part": part.key})
-    with torch.inference_mode():
-        difference = float((run(example) - module(example)).abs().max())
-    if not difference <= TOLERANCE:
-        path.unlink()
-        raise ValueError(
-            f"The outputs of the exported part {part.key!r} differ by {difference:.2g}, more than "
-            f"{TOLERANCE:g}. The file was removed."
-        )
+    example = torch.rand(1, *part.shape, generator=generator(part.key, "example"))
+    unverified = path.with_suffix(".part")
+    try:
+        with torch.inference_mode():
+            expected = _outputs(module(example))
+        run = write_onnx(module, example, unverified, {"part": part.key}, n_outputs=len(expected))
+        pairs = zip(expected, run(example), strict=True)
+        difference = max(float((a - b).abs().max()) for a, b in pairs)
+        if not difference <= TOLERANCE:
+            raise ValueError(
+                f"The outputs of the exported part {part.key!r} differ by {difference:.2g}, more "
+                f"than {TOLERANCE:g}."
+            )
+        unverified.replace(path)
+    finally:
+        unverified.unlink(missing_ok=True)
+
+
+def _outputs(value: Any) -> tuple[torch.Tensor, ...]:
+    """Return the outputs of a module, which may be one tensor or several."""
+    return tuple(value) if isinstance(value, tuple | list) else (value,)
 
 
 def read_times(
@@ -103,7 +116,8 @@ def read_times(
     Args:
         problem: problem that returns the parts in ``operations()``.
         path: ``parts.csv`` with all times, or any CSV file with the columns ``part`` (or ``file``)
-            and ``latency_ms``, separated by commas, semicolons or tabs.
+            and ``latency_ms``, separated by commas, semicolons or tabs. Rows of parts that this
+            space does not have are ignored.
         device: name of the device on which the times were measured.
 
     Returns:
@@ -116,8 +130,14 @@ def read_times(
     parts = require_parts(problem)
     key_of_file = {_file_name(part): part.key for part in parts}
     times: dict[str, float] = {}
-    for number, row in enumerate(_read_rows(path), start=2):
+    unknown = ""
+    for number, row in _read_rows(path):
         key, text = row.get("part") or key_of_file.get(row.get("file", ""), ""), row["latency_ms"]
+        if key not in key_of_file.values():
+            unknown = (
+                unknown or f" The file has others, such as {row.get('part') or row['file']!r}."
+            )
+            continue
         if text == "":
             continue
         try:
@@ -133,18 +153,19 @@ def read_times(
     if missing:
         raise ValueError(
             f"{path} lacks the times of {plural(len(missing), 'part')} of {len(parts)}, for "
-            f"example {missing[0]!r}. Times measured with other channels, layers or images do not "
-            "fit; moonas latency TASK --parts DIR adds rows of missing parts to DIR/parts.csv."
+            f"example {missing[0]!r}.{unknown} Times measured with other channels, layers or "
+            "images do not fit; moonas latency TASK --parts DIR adds missing parts to "
+            "DIR/parts.csv."
         )
     about = {"problem": type(problem).__name__, "device": device, "batch": 1}
     return {"about": about, "parts": {part.key: times[part.key] for part in parts}}
 
 
-def _read_rows(path: str | Path) -> list[dict[str, str]]:
-    """Return the rows of a table of parts; values are stripped.
+def _read_rows(path: str | Path) -> list[tuple[int, dict[str, str]]]:
+    """Return the line number and the stripped values of each row of a table of parts.
 
     Raises:
-        ValueError: the file is missing or lacks a column.
+        ValueError: the file cannot be read, lacks a column, or a row has too many values.
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
@@ -152,25 +173,30 @@ def _read_rows(path: str | Path) -> list[dict[str, str]]:
         raise ValueError(f"{path} cannot be read: {error}.") from None
     header = text.partition("\n")[0]
     delimiter = max(",;\t", key=header.count)
-    reader = csv.DictReader(text.splitlines(), delimiter=delimiter)
-    columns = [name.strip() for name in reader.fieldnames or ()]
-    reader.fieldnames = columns
+    reader = csv.reader(text.splitlines(), delimiter=delimiter)
+    columns = [name.strip() for name in next(reader, [])]
     if "latency_ms" not in columns or not {"part", "file"} & set(columns):
         raise ValueError(
             f"{path} is not a table of parts: expected the columns part (or file) and latency_ms, "
             f"as in {PARTS_FILE}; got {', '.join(columns) or 'an empty file'}."
         )
-    return [
-        {name: (row.get(name) or "").strip() for name in columns}
-        for row in reader
-        if any(value for value in row.values())
-    ]
+    rows = []
+    for values in reader:
+        if len(values) > len(columns):
+            raise ValueError(
+                f"{path}, line {reader.line_num} has {len(values)} values for {len(columns)} "
+                "columns. Write times with a decimal point, not with a comma."
+            )
+        padded = [*(value.strip() for value in values), *[""] * len(columns)]
+        if any(padded):
+            rows.append((reader.line_num, dict(zip(columns, padded, strict=False))))
+    return rows
 
 
-def _write_rows(path: Path, rows: Sequence[tuple[str, ...]]) -> None:
+def _write_rows(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
     """Write a table of parts."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer = csv.DictWriter(text, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
     writer.writerows(rows)
     write_atomically(path, text.getvalue().encode())

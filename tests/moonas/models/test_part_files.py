@@ -8,6 +8,7 @@ import torch
 
 import moonas
 from moonas.cli import main
+from moonas.models import part_files
 from moonas.models.part_files import read_times, write_parts
 
 
@@ -72,6 +73,44 @@ def test_an_interrupted_call_goes_on_and_times_are_kept(problem, written, tmp_pa
     assert [row["latency_ms"] for row in (first, *others)] == times
 
 
+def test_times_of_other_spaces_are_kept(problem, written, few_digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(part_files, "_write_part", lambda part, path: path.write_bytes(b""))
+    fill(written, np.arange(1, 11), tmp_path / "parts.csv")
+    other = moonas.load_problem("nsganet-macro", data=few_digits, device="cpu", channels=4)
+    write_parts(other, tmp_path)
+    with pytest.raises(ValueError, match="lacks the times of"):
+        read_times(other, tmp_path / "parts.csv")
+    write_parts(problem, tmp_path)
+    assert sorted(read_times(problem, tmp_path / "parts.csv")["parts"].values()) == [*range(1, 11)]
+
+
+def test_a_table_without_keys_can_be_completed(problem, written, tmp_path, monkeypatch):
+    monkeypatch.setattr(part_files, "_write_part", lambda part, path: path.write_bytes(b""))
+    lines = [f"{row['file']},2.5" for row in rows_of(written)]
+    (tmp_path / "parts.csv").write_text("\n".join(["file,latency_ms", *lines[:4]]))
+    write_parts(problem, tmp_path)
+    assert [row["latency_ms"] for row in rows_of(tmp_path / "parts.csv")] == ["2.5"] * 4 + [""] * 6
+
+
+def test_a_part_with_two_outputs_is_written_and_a_failed_export_leaves_no_file(
+    few_digits, tmp_path, monkeypatch
+):
+    cars = moonas.load_problem("cars", data=few_digits, device="cpu", channels=2)
+    stem = next(part for part in cars.operations() if part.key.startswith("stem"))
+    path = tmp_path / "stem.onnx"
+    part_files._write_part(stem, path)
+    outputs = onnxruntime.InferenceSession(path).run(
+        None, {"input": np.zeros((1, *stem.shape), np.float32)}
+    )
+    expected = stem.build().eval()(torch.zeros(1, *stem.shape))
+    assert [o.shape for o in outputs] == [tuple(e.shape) for e in expected] and len(outputs) == 2
+    path.unlink()
+    monkeypatch.setattr(part_files, "TOLERANCE", -1.0)
+    with pytest.raises(ValueError, match=r"outputs of the exported part 'stem .* differ by"):
+        part_files._write_part(stem, path)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_the_times_become_a_latency_table(problem, written, tmp_path, delimiter):
     times = np.arange(1, 11) / 8
@@ -94,13 +133,15 @@ def test_the_column_file_is_enough(problem, written, tmp_path):
         ("part,latency_ms\n", r"lacks the times of 10 parts of 10, for example 'macro_stem"),
         ("part,ms\nx,1\n", r"expected the columns part \(or file\) and latency_ms.*got part, ms"),
         ("", "got an empty file"),
-        ("part,latency_ms\nx,1,5\ny,abc\n", "line 3: latency_ms='abc' is invalid"),
-        ("part,latency_ms\nx,-1\n", "line 2: latency_ms='-1' is invalid: expected a positive"),
+        ("part,latency_ms\n\nKEY,abc\n", "line 3: latency_ms='abc' is invalid"),
+        ("part,latency_ms\nKEY,-1\n", "line 2: latency_ms='-1' is invalid: expected a positive"),
+        ("part,latency_ms\nKEY,1,5\n", "line 2 has 3 values for 2 columns.*a decimal point"),
+        ("file,latency_ms\na.tflite,1\n", "10 parts of 10.*The file has others.*'a.tflite'"),
     ],
 )
 def test_invalid_tables_of_times_are_rejected(problem, tmp_path, text, message):
     path = tmp_path / "times.csv"
-    path.write_text(text)
+    path.write_text(text.replace("KEY", problem.operations()[0].key))
     with pytest.raises(ValueError, match=message):
         read_times(problem, path)
 
