@@ -39,7 +39,8 @@ class Front(list[Row]):
     """The rows of a Pareto front, and the objectives of the population that it is the front of.
 
     Attributes:
-        population: (n, n_obj) objectives of the feasible candidates, dominated ones included.
+        population: (n, n_obj) objectives of the feasible candidates, including dominated ones, but
+            not those that failed.
     """
 
     def __init__(self, rows: Iterable[Row], population: np.ndarray) -> None:
@@ -132,7 +133,11 @@ def population_front(problem: ArchitectureProblem, population: Population) -> Fr
         return Front([], np.empty((0, problem.n_obj)))
     names = [c.name for c in problem.columns if c.name in population[0].data]
     columns = {name: population.get(name) for name in names}
-    return front_from_scores(problem, population.get("X"), population.get("F"), columns)
+    F = population.get("F")
+    rows = front_from_scores(problem, population.get("X"), F, columns)
+    if "failed" in population[0].data:
+        rows.population = F[~population.get("failed").astype(bool)]
+    return rows
 
 
 def knee(
@@ -205,15 +210,14 @@ def pick(rows: Sequence[Row], *, population: np.ndarray | None = None) -> int | 
     Args:
         rows: rows of a front.
         population: (n, n_obj) objectives among which the end points of the knee are; by default,
-            those of ``rows``. Infinite objectives, of networks that diverged, are ignored.
+            or if it is empty, those of ``rows``.
     """
     if not rows:
         return None
     F = np.array([list(row.objectives.values())[:2] for row in rows])
     indices = nondominated(F)
-    if population is not None:
-        population = population[:, :2][np.isfinite(population[:, :2]).all(axis=1)]
-    return int(indices[knee(F[indices], population=population)])
+    ends = None if population is None or len(population) == 0 else population[:, :2]
+    return int(indices[knee(F[indices], population=ends)])
 
 
 def hypervolume(F: ArrayLike, bounds: ArrayLike) -> float:

@@ -136,12 +136,13 @@ def test_the_knee_can_be_computed_in_two_named_objectives():
 
 def test_the_line_can_end_at_dominated_rows_of_the_population():
     rows = rows_of([[0.0, 10.0], [1.0, 3.0], [4.0, 1.0], [10.0, 0.0]])
-    population = np.array([[0.0, 10.0], [10.0, 0.0], [9.0, 30.0], [np.inf, 50.0]])
+    population = np.array([[0.0, 10.0], [10.0, 0.0], [9.0, 30.0]])
     # the distances to the line from (10, 0) to (9, 30) are proportional to 290, 267 and 179
     assert pick(rows) == 1 and pick(rows, population=population) == 0
-    assert knee(rows, population=population[:3]) == 0
+    assert knee(rows, population=population) == 0
+    assert pick(rows, population=population[:0]) == 1
     with pytest.raises(ValueError, match="The population is invalid"):
-        knee(rows, population=population)
+        knee(rows, population=[[0.0, np.inf]])
 
 
 def test_pick_ignores_rows_that_are_dominated_in_the_first_two_objectives():

@@ -126,6 +126,21 @@ def test_the_pick_is_the_row_in_bold_in_table_iii(load, name):
     assert problem.pick(list(front)) == of_the_front.pick(front)  # no population is known
 
 
+def test_a_network_that_failed_is_no_end_point_of_the_knee(load):
+    problem = load(first_width=(8, 60), stage_cells=(1, 6), widening=(1.0, 3.0))
+    X = table("cifar10")[:5, :6]
+    F = np.array([[30, 1e4], [15, 2e4], [12, 4e4], [11, 8e4], [100, 9e4]])
+    failed = np.array([False] * 4 + [True])
+
+    def picked(rows):
+        population = Population.new("X", X[rows], "F", F[rows], "failed", failed[rows])
+        return problem.pick(moonas.front(SimpleNamespace(problem=problem, pop=population)))
+
+    assert picked([0, 1, 2, 3]) == picked([0, 1, 2, 3, 4]) == 1
+    failed[:] = False
+    assert picked([0, 1, 2, 3, 4]) == 3  # a line to an error of 100 %
+
+
 def test_fractional_integer_genes_are_rejected_with_advice(load):
     problem = load()
     X = rows(problem, 6)
