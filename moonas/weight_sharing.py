@@ -91,7 +91,7 @@ class WeightSharingProblem(ArchitectureProblem):
             )
         report = session.train(parents_and_offspring if self.train_on_offspring else parents)
         columns = session.score(parents_and_offspring)
-        quality = self.growth_of or self.plotted_columns[0]
+        quality = self.growth_of or self.columns[0].name
         measures = rank_measures(individuals.get(quality), columns[quality][:n])
         if self.growth_of:
             growth = (before - columns[self.growth_of]) / report["epochs"]

@@ -22,6 +22,7 @@ import numpy as np
 
 from ..algorithms.named import algorithm
 from ..errors import SearchFailed
+from ..evaluators.scratch import ScratchEvaluator
 from ..files import write_atomically, write_json
 from ..metrics.rank_correlation import rank_correlation
 from ..registry import load_problem, preset_options, settings_class
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from ..problem import ArchitectureProblem
 
 FULL = "full scale"
+FULL_FOLDER = FULL.replace(" ", "-")
 TIME_FILE = "elapsed.json"  # seconds of all processes that worked on a scale, see _score
 CONFIDENCE = 1.96  # of a normal distribution, for intervals of 95 %
 
@@ -49,7 +51,7 @@ class Proxy:
         setting: name of the setting; "full scale" for the reference.
         value: value of the setting; None for the reference.
         errors: (n,) errors of the architectures in %; NaN for a training that diverged.
-        seconds: time to train and evaluate all architectures.
+        seconds: time to train and evaluate all architectures; NaN if it is not known.
     """
 
     setting: str
@@ -83,9 +85,14 @@ class ProxyComparison:
 
     def correlation(self, proxy: Proxy) -> float:
         """Return the rank correlation of a proxy with the full scale, in [-1, 1]; else NaN."""
-        finite = np.isfinite(proxy.errors) & np.isfinite(self.full.errors)
-        value = rank_correlation(proxy.errors[finite], self.full.errors[finite])
+        rows = self._comparable(proxy)
+        value = rank_correlation(proxy.errors[rows], self.full.errors[rows])
         return math.nan if value is None else value
+
+    def _comparable(self, proxy: Proxy) -> np.ndarray:
+        """Return (n,) bool: architectures with an error both of the proxy and at full scale."""
+        comparable: np.ndarray = np.isfinite(proxy.errors) & np.isfinite(self.full.errors)
+        return comparable
 
     def interval(self, proxy: Proxy) -> tuple[float, float]:
         """Return an approximate interval of 95 % of the rank correlation.
@@ -93,7 +100,7 @@ class ProxyComparison:
         It is Fisher's transformation with the variance of Bonett and Wright (2000); NaN for fewer
         than four architectures.
         """
-        r, n = self.correlation(proxy), len(self.full.errors)
+        r, n = self.correlation(proxy), int(self._comparable(proxy).sum())
         if n < 4 or not abs(r) < 1:
             return (r, r) if abs(r) == 1 else (math.nan, math.nan)
         half = CONFIDENCE * math.sqrt((1 + r * r / 2) / (n - 3))
@@ -136,10 +143,6 @@ def compare_proxies(
     """
     settings = settings_class(problem)
     known = names_of(settings)
-    if "proxy_epochs" not in known:
-        raise ValueError(
-            f"{problem} does not train each candidate from scratch, so it has no proxies."
-        )
     unknown = sorted(set(vary) - set(known))
     if unknown:
         raise ValueError(f"Unknown setting {unknown[0]!r}; choose from {known}.")
@@ -157,6 +160,11 @@ def compare_proxies(
     for name, value in scales:  # all, so that an invalid value is reported before any training
         changed = {} if value is None else {name: value}
         problems[name, value] = load_problem(problem, **full_options | changed)
+        if not isinstance(problems[name, value].evaluator, ScratchEvaluator):
+            raise ValueError(
+                f"{problem} does not train each candidate from scratch with these settings, so it "
+                "has no proxies."
+            )
     full = problems[FULL, None]
     rng = np.random.default_rng(seed)
     X = _distinct(full, architectures, rng)
@@ -165,13 +173,13 @@ def compare_proxies(
         if on_progress is not None:
             on_progress("full scale and proxies", i, len(scales), "settings")
         changed = {} if value is None else {name: value}
-        folder = out / (FULL.replace(" ", "-") if value is None else f"{name}={value}")
+        folder = out / (FULL_FOLDER if value is None else f"{name}={value}")
         scale_options = full_options | changed
         errors, seconds = _score(problem, scale_options, X, folder, seed, on_progress)
         scored.append(Proxy(name, value, errors, seconds))
     if on_progress is not None:
         on_progress("full scale and proxies", len(scales), len(scales), "settings")
-    quality = full.plotted_columns[0]
+    quality = full.columns[0].name
     result = ProxyComparison(problem, quality, scored[0], scored[1:], out)
     _write(result, [str(full.decode(x)) for x in X])
     return result
@@ -186,19 +194,28 @@ def _distinct(problem: ArchitectureProblem, n: int, rng: np.random.Generator) ->
         if len(rows) >= n:
             return np.array(list(rows.values())[:n])
     raise ValueError(
-        f"architectures={n} is invalid: 100 samples of this search space contained {len(rows)} "
-        "different architectures."
+        f"architectures={n} is invalid: {100 * n} random rows of this search space contained only "
+        f"{len(rows)} different architectures."
     )
 
 
-class _Progress(RunCallback):
-    """Passes the progress of one scale on."""
+class _Clock(RunCallback):
+    """Passes the progress of one scale on, and adds up the time of all processes that worked on it.
 
-    def __init__(self, on_progress: Progress) -> None:
-        self._on_progress = on_progress
+    Args:
+        path: file of the time, written after each architecture.
+        on_progress: function to call with the progress; or None.
+    """
+
+    def __init__(self, path: Path, on_progress: Progress | None) -> None:
+        self._path, self._on_progress = path, on_progress
+        self._before = json.loads(path.read_text())["seconds"] if path.exists() else 0.0
+        self._start = time.perf_counter()
 
     def on_progress(self, phase: str, done: int, total: int, unit: str) -> None:
-        self._on_progress(phase, done, total, unit)
+        write_json(self._path, {"seconds": self._before + time.perf_counter() - self._start})
+        if self._on_progress is not None:
+            self._on_progress(phase, done, total, unit)
 
 
 def _score(
@@ -212,28 +229,26 @@ def _score(
     """Train and evaluate architectures with one scale, or resume.
 
     Returns:
-        Their (n,) errors in %, and the time in seconds, summed over interrupted calls.
+        Their (n,) errors in %, NaN if a training diverged; and the time in seconds, summed over
+        interrupted calls.
     """
     problem = load_problem(name, journal=folder, **options)
-    if on_progress is not None:
-        problem.callbacks.append(_Progress(on_progress))
-    path, start = folder / TIME_FILE, time.perf_counter()
-    before = json.loads(path.read_text())["seconds"] if path.exists() else 0.0
-    complete = False
+    path = folder / TIME_FILE
+    problem.evaluator.begin(seed)  # loads the images before the clock starts
+    problem.callbacks.append(_Clock(path, on_progress))
     try:
         random_search = algorithm("random", problem, population=len(X), sampling=X)
-        complete = not search(
-            problem, random_search, seed=seed, generations=1, verbose=False
-        ).computed
+        search(problem, random_search, seed=seed, generations=1, verbose=False)
+    except SearchFailed:  # all trainings diverged, which is recorded like other results
+        if folder.name == FULL_FOLDER:
+            raise
     finally:
         problem.journal.close()
-        seconds = before if complete else before + time.perf_counter() - start
-        write_json(path, {"seconds": seconds})
+    seconds = json.loads(path.read_text())["seconds"] if path.exists() else math.nan
     (call,) = [call for call in read_run(folder)[1] if call["kind"] == "score"]
-    errors = np.asarray(call["result"][problem.plotted_columns[0]], float)
-    if not np.isfinite(errors).any():
-        raise SearchFailed(f"No training of {folder.name} has a finite error.")
-    return errors, seconds
+    failed = np.asarray(call["result"]["failed"], bool)
+    errors = np.asarray(call["result"][problem.columns[0].name], float)
+    return np.where(failed, math.nan, errors), seconds
 
 
 def proxy_table(comparison: ProxyComparison) -> Table:

@@ -1,15 +1,21 @@
 import csv
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import rankdata
 
 import moonas
 from moonas.cli import main
 from moonas.comparison import proxies as module
-from moonas.comparison.proxies import Proxy, ProxyComparison, compare_proxies, plot_proxies
+from moonas.comparison.proxies import (
+    Proxy,
+    ProxyComparison,
+    compare_proxies,
+    plot_proxies,
+    proxy_table,
+)
 from moonas.evaluators import ScratchEvaluator
 from moonas.run.journal import read_run
 
@@ -18,7 +24,7 @@ PROBLEM = "nsganet-macro"
 
 @pytest.fixture(scope="module")
 def options(few_digits):
-    return dict(data=str(few_digits), device="cpu", workers=1, batch=25, proxy_epochs=3)
+    return dict(data=str(few_digits), device="cpu", workers=1, batch=25, proxy_epochs=2)
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +58,19 @@ def test_the_rank_correlation_and_the_saved_time_have_known_values():
 
 
 def test_diverged_trainings_are_left_out():
-    result = comparison([1, 2, 3, 4], [np.nan, 6, 7, 9])
-    assert result.correlation(result.proxies[0]) == pytest.approx(1)
+    result = comparison([1, 2, 3, 4, 5, np.nan], [np.nan, 6, 7, 9, 8, 1])
+    r = 1 - 6 * 2 / (4 * 15)  # of four architectures
+    assert result.correlation(result.proxies[0]) == pytest.approx(r)
+    half = 1.96 * math.sqrt(1 + r * r / 2)
+    expected = [math.tanh(math.atanh(r) + sign * half) for sign in (-1, 1)]
+    assert result.interval(result.proxies[0]) == pytest.approx(expected)
+
+
+def test_an_unknown_time_is_shown_as_such():
+    result = comparison([1, 2, 3], [1, 2, 3])
+    unknown = replace(result, full=replace(result.full, seconds=math.nan))
+    assert math.isnan(unknown.saved(unknown.proxies[0]))
+    assert "nan" in proxy_table(unknown).rows[0][-1]
 
 
 def test_the_interval_covers_the_correlation_of_the_population():
@@ -77,22 +94,26 @@ def test_all_scales_train_the_same_architectures(compared, options):
     assert request.count("[") >= 4
     changed = [(c[0]["settings"]["proxy_epochs"], c[0]["settings"]["channels"]) for c in calls]
     default = moonas.load_problem(PROBLEM).settings.channels
-    assert changed == [(3, default), (1, default), (3, 4)]
+    assert changed == [(2, default), (1, default), (2, 4)]
     with open(folder / "errors.csv", newline="") as file:
         header, *rows = csv.reader(file)
     assert header == ["architecture", "full scale", "proxy_epochs=1", "channels=4"]
     errors = np.array([row[1:] for row in rows], float)
     assert len({row[0] for row in rows}) == 4
     assert np.array_equal(errors[:, 0], calls[0][1][0]["result"]["error"])
-    with open(folder / "proxies.csv", newline="") as file:
-        table = list(csv.DictReader(file))
-    for i, row in enumerate(table, 1):
-        ranks = [rankdata(column) for column in (errors[:, i], errors[:, 0])]
-        if all(np.ptp(r) for r in ranks):
-            expected = np.corrcoef(ranks)[0, 1]
-            assert float(row["rank_correlation"]) == pytest.approx(expected)
-        assert float(row["seconds"]) > 0
     assert (folder / "proxies.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_table_contains_the_measures_of_each_proxy(tmp_path):
+    result = replace(comparison([1, 2, 3, 4], [1, 2, 4, 3], [4, 3, 2, 1]), folder=tmp_path)
+    module._write(result, list("abcd"))
+    with open(tmp_path / "proxies.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["setting"], row["value"]) for row in rows] == [("layers", "0"), ("layers", "1")]
+    assert [float(row["rank_correlation"]) for row in rows] == pytest.approx([0.8, -1])
+    assert [float(row["saved_percent"]) for row in rows] == [75, 75]
+    low, high = result.interval(result.proxies[0])
+    assert (float(rows[0]["low"]), float(rows[0]["high"])) == pytest.approx((low, high))
 
 
 def test_the_scores_are_those_of_the_problem(compared, options):
@@ -132,6 +153,20 @@ def test_an_interrupted_comparison_resumes_and_a_complete_one_trains_nothing(
     assert [p.seconds for p in again.proxies] == [p.seconds for p in resumed.proxies]
 
 
+def test_the_errors_are_ranked_whatever_the_order_of_the_objectives(compared, options):
+    problem = moonas.load_problem(PROBLEM, objectives=("params", "error"), **options)
+    assert problem.columns[0].name == "error" == compared.quality
+
+
+def test_trainings_that_diverge_have_no_error(options, tmp_path):
+    result = compare_proxies(
+        PROBLEM, {"learning_rate": [1e9]}, out=tmp_path, architectures=3, **options
+    )
+    assert np.isnan(result.proxies[0].errors).all()
+    assert math.isnan(result.correlation(result.proxies[0]))
+    assert np.isfinite(result.full.errors).all()
+
+
 def test_a_figure_has_axes_for_each_setting(compared):
     axes = plot_proxies(compared).axes
     assert [a.get_xlabel() for a in axes] == ["proxy_epochs", "channels"]
@@ -141,6 +176,7 @@ def test_a_figure_has_axes_for_each_setting(compared):
     ("name", "vary", "architectures", "message"),
     [
         ("cars", {"channels": [4]}, 4, "cars does not train each candidate from scratch"),
+        ("nsganet", {"evaluator": ["supernet"]}, 4, "nsganet does not train each candidate"),
         (PROBLEM, {"chanels": [4]}, 4, "Unknown setting 'chanels'"),
         (PROBLEM, {"channels": []}, 4, "at least one value of a setting"),
         (PROBLEM, {"channels": [0]}, 4, "channels=0 is invalid"),
@@ -158,7 +194,7 @@ def test_invalid_comparisons_are_rejected_before_any_training(
 def test_a_space_with_too_few_architectures_is_reported(options, tmp_path):
     full = moonas.load_problem("nsganet-macro", **options)
     full.decode = lambda x: "the same"
-    with pytest.raises(ValueError, match="100 samples of this search space contained 1 different"):
+    with pytest.raises(ValueError, match="300 random rows of this search space contained only 1"):
         module._distinct(full, 3, np.random.default_rng(0))
 
 
