@@ -51,6 +51,7 @@ class ClassifierProblem(WeightSharingProblem):
 
     settings: ClassifierSettings
     nonstationary = False
+    _training_measures: Sequence[TrainingMeasure] | None = None
 
     def __init__(
         self,
@@ -76,14 +77,23 @@ class ClassifierProblem(WeightSharingProblem):
         super().__init__(settings, columns=columns, genes=genes, nodes=nodes, blocks=blocks)
 
     @property
-    def training_measures(self) -> Sequence[TrainingMeasure]:  # type: ignore[override]
-        """Training loss and median error and, if a supernet trains, growth and rank correlation."""
+    def training_measures(self) -> Sequence[TrainingMeasure]:
+        """Training loss and median error and, if a supernet trains, growth and rank correlation.
+
+        A subclass can replace them by an attribute of the class or by an assignment.
+        """
+        if self._training_measures is not None:
+            return self._training_measures
         return classifier_measures(
             self.info,
             self.columns[0].name,
             nonstationary=self.nonstationary,
             grows=self.nonstationary and self.growth_of is not None,
         )
+
+    @training_measures.setter
+    def training_measures(self, measures: Sequence[TrainingMeasure]) -> None:
+        self._training_measures = measures
 
     @property
     def image_shape(self) -> dict[str, int]:

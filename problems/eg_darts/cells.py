@@ -34,8 +34,21 @@ def find_cells(text: str | None) -> Cells:
     if (Path(text) / CELLS_FILE).is_file():
         return read_cells(text)
     if "@" not in text:
-        raise ValueError(f"cells={text!r} is unknown; choose from {sorted(published)}.")
+        raise ValueError(
+            f"cells={text!r} is unknown; choose from {sorted(published)}, or name a run folder of "
+            f"eg-darts-cells, which contains {CELLS_FILE}."
+        )
     return cell_space.cells_from_text(text)
+
+
+def without_folder(text: str | None) -> str | None:
+    """Return the cells in a run folder as a text; return other descriptions of cells unchanged.
+
+    A run thus records the cells, not a path.
+    """
+    if text is not None and (Path(text) / CELLS_FILE).is_file():
+        return read_cells(text).text
+    return text
 
 
 def read_cells(folder: str | Path) -> Cells:

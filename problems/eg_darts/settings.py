@@ -12,7 +12,7 @@ from moonas.training.settings import Settings as ClassifierTrainingSettings
 from moonas.training.settings import presets_without
 
 from .cell_space import OPERATIONS
-from .cells import DEFAULT_CELLS, find_cells
+from .cells import DEFAULT_CELLS, find_cells, without_folder
 from .space import N_LEVELS
 
 
@@ -173,8 +173,8 @@ class NetworkSettings(ProxySettings, FixedWeightSettings):
 
     cells: str | None = setting(
         None,
-        "name of published cells, or edges of both cells such as sep3@0 skip@1 ... / ...; default: "
-        f"{DEFAULT_CELLS}",
+        "name of published cells, edges of both cells such as sep3@0 skip@1 ... / ..., or a run "
+        f"folder of eg-darts-cells; default: {DEFAULT_CELLS}",
     )
     from_run: str | None = setting(None, "run folder of eg-darts-cells whose cells are used")
     population: int = setting(15, "number of networks that survive each generation", least=1)
@@ -220,6 +220,7 @@ class NetworkSettings(ProxySettings, FixedWeightSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        object.__setattr__(self, "cells", without_folder(self.cells))
         require(
             self.cells is None or self.from_run is None,
             self,
@@ -251,6 +252,10 @@ class TrainingSettings(ClassifierTrainingSettings):
     # earlier versions accepted and ignored values
     channels: int | None = setting(None, "none, because the search determines it", free=True)
     layers: int | None = setting(None, "none, because the search determines it", free=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "cells", without_folder(self.cells))
 
     def replaced_search_settings(self) -> dict[str, Any]:
         """Return the cells, if they replace those of the search."""

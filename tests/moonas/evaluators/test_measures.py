@@ -8,9 +8,11 @@ from scipy.stats import rankdata
 
 import moonas
 from moonas.data.images import DataInfo
+from moonas.evaluators import SupernetEvaluator
 from moonas.evaluators.measures import classifier_measures
 from moonas.run.callbacks import RunCallback
 from moonas.run.journal import read_run
+from moonas.run.monitor import TrainingMeasure
 from moonas.weight_sharing import rank_measures
 
 TRAINED = {  # enough to learn digits, in seconds
@@ -108,10 +110,29 @@ def test_growth_and_rank_correlation_compare_the_scores_of_two_generations(tmp_p
     assert values["error"] == pytest.approx(np.median(list(both.values())))
 
 
-def test_a_supernet_that_orders_candidates_differently_each_generation_warns():
-    (measure,) = classifier_measures(info(10), "error", nonstationary=True)[2:]
-    assert measure.name == "rank_correlation"
-    assert measure.fails(-0.1) and measure.fails(0.0) and not measure.fails(0.2)
+def test_a_supernet_that_orders_candidates_differently_each_generation_warns(
+    few_digits, monkeypatch
+):
+    score, calls = SupernetEvaluator.score, []
+
+    def reverse(evaluator, candidates):
+        """Return errors in the order of the genes, which is reversed in each generation."""
+        columns = score(evaluator, candidates)
+        calls.append(len(candidates))
+        order = rankdata([sum(x) for x in candidates.rows.tolist()], method="ordinal")
+        return columns | {"error": order if len(calls) == 1 else len(order) - order}
+
+    monkeypatch.setattr(SupernetEvaluator, "score", reverse)
+    options = dict(data=few_digits, batch=20, warmup_epochs=1, channels=2, population=12)
+    _, warnings = search("cars", generations=2, **options)
+    (warning,) = (line for line in warnings if "rank corr. is" in line)
+    assert "not above 0" in warning
+
+
+def test_a_subclass_can_assign_other_measures(few_digits):
+    problem = moonas.load_problem("cars", data=few_digits, device="cpu")
+    problem.training_measures = measures = (TrainingMeasure("loss", "loss"),)
+    assert problem.training_measures is measures
 
 
 def test_the_search_for_cells_warns_at_the_end_of_a_period(few_digits, tiny_of, monkeypatch):

@@ -85,8 +85,9 @@ def test_cells_are_given_by_a_name_or_a_text_and_default_to_those_of_p_darts(loa
 
 def test_cells_of_a_run_are_copied_into_the_settings(load, tmp_path):
     (tmp_path / "cells.json").write_text(json.dumps({"cells": CELLS_TEXT}))
-    problem = load(from_run=tmp_path)
-    assert problem.settings.cells == CELLS_TEXT and problem.settings.from_run is None
+    for options in (dict(from_run=tmp_path), dict(cells=str(tmp_path))):
+        problem = load(**options)
+        assert problem.settings.cells == CELLS_TEXT and problem.settings.from_run is None
     with pytest.raises(ValueError, match="none, because from_run provides the cells"):
         load(from_run=tmp_path, cells="PDARTS")
     with pytest.raises(ValueError, match="not the run folder of eg-darts-cells"):
@@ -319,6 +320,7 @@ def test_cells_can_be_searched_again_at_the_picked_depth_and_width(
     architecture = problem.architecture_from_json(network)
     params = count_params(problem.network(architecture))
     assert f"{params:,} params" in capsys.readouterr().out
+    assert read_run("trained")[0]["settings"]["cells"] == cells_of("second")  # not a path
     assert count_params(moonas.load_model("trained")) == params != int(float(picked["params"]))
     assert (copied_run / "eg-darts" / "front.csv").read_bytes() == front  # another network
 
