@@ -8,7 +8,7 @@ Method: searches with the digits preset, but with 15 generations of 15 networks.
 for one image on one thread: the minimum of five rounds, each the median of 15 passes. Depth is the
 number of normal cells. The front after n generations is the front of all networks evaluated until
 then. Its hypervolume is normalized by the rectangle from zero to 100 % error and to the size of
-the largest network of the search. Picks are knees (algorithm 2).
+the largest network of the search. Picks are the knees of these fronts (algorithm 2).
 
 Command: python benchmarks/eg_darts_trends.py        (2 CPU cores, about 40 minutes)
 Device: CPU, two processes with one thread each; latency is measured in a single process.

@@ -68,7 +68,8 @@ def search(seed, variant, args):
 
 def train(cells, seed, args):
     """Train a network with given cells from scratch; return its validation error (%) and params."""
-    name = hashlib.sha256(f"{cells.text} {seed}".encode()).hexdigest()[:16]
+    identity = json.dumps([cells.text, seed, EPOCHS, args.options], sort_keys=True)
+    name = hashlib.sha256(identity.encode()).hexdigest()[:16]
     path = args.runs / "trainings" / f"{name}.json"
     if path.exists():
         return json.loads(path.read_text())
@@ -142,6 +143,7 @@ def main():
     add("--out", type=Path, default=HERE / "enhanced_gradient", help="results, without suffix")
     args = parser.parse_args()
     pairs = (word.split("=", 1) for word in args.set)
+    args.runs /= Path(args.data).name
     args.options = {"data": args.data} | {k: parse(CellSettings, k, v) for k, v in pairs}
     seeds = range(1, args.seeds + 1)
     rng = np.random.default_rng(0)
@@ -150,9 +152,11 @@ def main():
     keys = [(seed, variant) for seed in seeds for variant in VARIANTS]
     results = pool(delayed(search)(seed, variant, args) for seed, variant in keys)
     reds = {}
-    for variant in VARIANTS:
+    for variant, options in VARIANTS.items():
         searches = [r for r, (_, v) in zip(results, keys, strict=True) if v == variant]
-        cells[variant], reds[variant] = [c for c, _ in searches], [r for _, r in searches]
+        cells[variant] = [c for c, _ in searches]
+        if options.get("enhanced", True):  # otherwise, no gradient is judged
+            reds[variant] = [r for _, r in searches]
     trainings = [
         (c, seed) for group in cells.values() for c in group for seed in range(args.trainings)
     ]

@@ -60,8 +60,8 @@ def classifier_measures(
                 "rank corr.",
                 limit=0.0,
                 advice="It is the rank correlation of the errors of the same candidates before and "
-                "after a generation's training. The shared weights put them into another order "
-                "each time, so a search with them is a random search. More epochs may help.",
+                "after a generation's training. If this persists, the shared weights order "
+                "candidates at random. More epochs may help.",
             )
         )
     return measures

@@ -34,8 +34,8 @@ def generator(
         seed: seed of the run; a name if the seed must not depend on a run.
         purpose: words and numbers that identify the purpose.
         device: device of the generator. By default, it is the CPU, so that random numbers do not
-            depend on the device of the networks. The exception are numbers as many as those in a
-            feature map, which would take long to copy.
+            depend on the device of the networks. Use another device only for tensors as large as a
+            feature map, which take long to copy.
     """
     return torch.Generator(device).manual_seed(derived_seed(seed, *purpose))
 

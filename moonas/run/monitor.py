@@ -29,8 +29,8 @@ class TrainingMeasure:
         limit: value of a training that has learned nothing; None if there is no such value.
         direction: "max" if a training that works exceeds the limit, "min" if it stays below.
         advice: sentences that the warning ends with: what the limit means, and what may help.
-        of_candidates: whether the number can be the median of a column over the candidates that
-            were evaluated last, rather than only an entry of a training report.
+        of_candidates: whether a column of this name also gives the number, as its median over the
+            candidates that were evaluated last.
     """
 
     name: str

@@ -27,7 +27,7 @@ from .space import CHANNEL_SCHEDULES
 GAN_FILE, WEIGHTS_FILE = "gan.json", "gan.pt"
 CONTENT_DESCRIPTION = "weights of a GAN"
 PAPER_SIDE = 32  # smallest images of the paper, in pixels
-SCALE_OF_SMALL_IMAGES = 10.0  # whose last feature maps, over which scores are sums, are smaller
+SCALE_OF_SMALL_IMAGES = 10.0  # scores are sums over the last feature map, which is smaller
 
 
 def write_gan(

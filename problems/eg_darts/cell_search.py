@@ -133,7 +133,7 @@ class CellSearch(TrainingStage):
                 request = {"period": period, "epoch": epoch}
                 report = self.recorded("train", request, relaxation.train, relaxation, saves=True)
                 epochs.append(request | report)
-                self.log(_log_line(epochs[-1]))
+                self.log(_log_line(epochs[-1], judged=s.enhanced or s.judged_step == "last"))
             monitor.update_from_report(epochs[-1])
         self.report_progress(phase, total, total, "epochs")
         cells = cell_space.derive_cells(epochs[-1]["alphas"], candidates, s.skip_limit)
@@ -148,11 +148,13 @@ class CellSearch(TrainingStage):
         return [f"Normal cell / reduction cell: {cells}"]
 
 
-def _log_line(epoch: Mapping[str, Any]) -> str:
+def _log_line(epoch: Mapping[str, Any], judged: bool) -> str:
+    """Return the line of an epoch; ``judged``: whether gradients were red or black."""
     n_steps = len(epoch["reds"])
     steps = "only weights trained"
     if n_steps:
-        steps = f"{np.sum(epoch['reds']):.0f} of {n_steps} gradients red"
+        reds = f"{np.sum(epoch['reds']):.0f} of {n_steps} gradients red"
+        steps = reds if judged else f"{n_steps} architecture steps"
     return (
         f"  epoch {epoch['epoch'] + 1:>2}: loss {epoch['loss']:.3f}, validation error "
         f"{epoch['error']:.2f} %, expected params {epoch['complexity']:,.0f}, {steps}"

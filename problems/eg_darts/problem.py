@@ -106,9 +106,10 @@ class EGDarts(ClassifierProblem):
     def pick(self, rows: Sequence[Row]) -> int | None:
         """Return the index of the knee (algorithm 2); None if the front is empty.
 
-        The paper applies algorithm 2 to the final population (Table III), whose largest network can
-        be dominated. So the line ends at the smallest and at the largest network of the population
-        if ``rows`` are a :class:`~moonas.pareto.Front`; the knee itself is always on the front.
+        Table III of the paper contains dominated networks, such as the largest one on CIFAR-100.
+        Its bold rows follow if the line passes through the smallest and the largest network of the
+        table. So the line ends at networks of the final population if ``rows`` are a
+        :class:`~moonas.pareto.Front`; the knee itself is always on the front.
         """
         if isinstance(rows, Front) and self.settings.knee_of == "population":
             return pick(rows, population=rows.population)

@@ -209,9 +209,13 @@ class Relaxation:
             complexities, losses = zip(*self.history, strict=True)
             phi, red = enhancement(complexities, losses, s.limit)
         elif s.enhanced:
-            self.history.append(self._changes(gradient, validation))
-            complexities, losses = zip(*self.history, strict=True)
-            phi, red = enhancement_of_changes(complexities, losses, s.limit)
+            # the loss of the second-order gradient is that of other weights
+            loss_before = value if s.order == "first" else float(validation().detach())
+            changes = self._changes(gradient, validation, before, loss_before)
+            if all(map(math.isfinite, changes)):
+                self.history.append(changes)
+                complexities, losses = zip(*self.history, strict=True)
+                phi, red = enhancement_of_changes(complexities, losses, s.limit)
         self.steps.append((before, value, phi, red))
         self._step(gradient * (1 + phi) if s.enhanced else gradient)
 
@@ -221,16 +225,24 @@ class Relaxation:
         self.alpha_optimizer.step()
 
     @torch.no_grad()
-    def _changes(self, gradient: Tensor, loss: Callable[[], Tensor]) -> tuple[float, float]:
-        """Return the changes of complexity and loss in a step along a gradient; undo the step."""
+    def _changes(
+        self, gradient: Tensor, loss: Callable[[], Tensor], complexity: float, loss_before: float
+    ) -> tuple[float, float]:
+        """Return the changes of complexity and loss in a step along a gradient; undo the step.
+
+        Args:
+            gradient: gradient of the architecture parameters.
+            loss: function that returns the validation loss.
+            complexity: complexity before the step.
+            loss_before: validation loss before the step.
+        """
         alphas = self.alphas.clone()
         optimizer_state = deepcopy(self.alpha_optimizer.state_dict())
-        before = self.complexity(), float(loss())
         self._step(gradient)
-        after = self.complexity(), float(loss())
+        changes = self.complexity() - complexity, float(loss()) - loss_before
         self.alphas.copy_(alphas)
         self.alpha_optimizer.load_state_dict(optimizer_state)
-        return after[0] - before[0], after[1] - before[1]
+        return changes
 
     def _validation_batch(self) -> tuple[Tensor, Tensor]:
         """Return a batch of validation images and their labels, sampled without replacement.
@@ -267,8 +279,9 @@ class Relaxation:
         load_training_state(self.net, self.optimizer, state)
         for name, rng in self.rngs.items():
             saved = state[f"rng.{name}"]
-            if len(saved) == len(rng.get_state()):  # else from a GPU run of an earlier version,
-                rng.set_state(saved)  # whose dropout masks came from the CPU
+            # the state of another device cannot be restored: the stream of dropout masks restarts
+            if len(saved) == len(rng.get_state()):
+                rng.set_state(saved)
         with torch.no_grad():
             self.alphas.copy_(state["alphas"])
         moments = part_of_state(state, "alpha")

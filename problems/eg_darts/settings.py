@@ -203,7 +203,7 @@ class NetworkSettings(ProxySettings, FixedWeightSettings):
     knee_of: str = setting(
         "population",
         "where the line ends below which the knee is: at the smallest and the largest network of "
-        "the final population, as in the paper, or of its front, as in earlier versions",
+        "the final population, or of its front, as in earlier versions",
         ("population", "front"),
         formerly="front",
     )

@@ -327,7 +327,7 @@ def test_a_trial_step_measures_the_plain_step_on_one_batch_and_is_undone(load, a
     gradient = torch.autograd.grad(loss(), relaxation.alphas)[0]
     state = {name: value.clone() for name, value in relaxation.state().items()}
     complexity, before = relaxation.complexity(), loss().item()
-    changes = relaxation._changes(gradient, loss)
+    changes = relaxation._changes(gradient, loss, complexity, before)
     assert all(torch.equal(value, state[name]) for name, value in relaxation.state().items())
     relaxation._step(gradient)
     assert changes == (relaxation.complexity() - complexity, loss().item() - before)
