@@ -39,7 +39,7 @@ from .gan_problem import N_GRID_IMAGES, make_discriminator_builder
 from .generation import ImageQuality, quality_columns
 from .generator_net import Generator, estimate_running_statistics
 from .images import describe_images
-from .settings import TrainingSettings
+from .settings import DiscriminatorSettings, TrainingSettings
 from .space import number_of_cells
 from .training import (
     ADVICE,
@@ -69,9 +69,14 @@ def build(from_run: str | Path | None = None, **options: Any) -> FinalTraining:
     if from_run is None:
         return FinalTraining(TrainingSettings(**options))
     gan = read_gan(from_run)
-    searched = read_run(from_run)[0]["settings"]
+    run = read_run(from_run)[0]
+    searched = run["settings"]
     # d_steps of stage 2 train shared discriminators, whose steps are divided among many generators
-    without = ("epochs", "score_images", "d_steps")
+    without = ["epochs", "score_images", "d_steps"]
+    if run["problem"] == "eagan-discriminator":
+        # its default is low because the discriminators learn about many generators at once
+        is_default = searched.get("learning_rate") == DiscriminatorSettings.learning_rate
+        without += ["learning_rate"] * is_default
     defaults = recorded_options(TrainingSettings, searched, without=without)
     defaults |= {name: gan[name] for name in ("generator", "discriminator")}
     return FinalTraining(TrainingSettings(**defaults | options))

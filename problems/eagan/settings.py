@@ -260,6 +260,10 @@ class DiscriminatorSettings(GanSearchSettings):
         "its weights",
     )
     d_steps: int = setting(5, "discriminator steps per generator step", least=1, formerly=1)
+    # at 1e-3, as in stage 1, the generators outrun the discriminators (README, Results)
+    learning_rate: float = setting(
+        3e-4, "learning rate of generators (Adam)", above=0, formerly=1e-3
+    )
     generator_epochs: int = setting(
         40,
         f"epochs in which the generator trains against {DEFAULT_DISCRIMINATOR} before the warm-up; "

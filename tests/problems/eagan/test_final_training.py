@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from moonas.problems.eagan import zoo
+from moonas.problems.eagan import final_training, zoo
 from moonas.problems.eagan.curves import save_curves
 from moonas.problems.eagan.final_training import (
     LAST_MODEL,
@@ -439,6 +439,24 @@ def test_an_unfinished_training_of_an_earlier_version_continues(small, tmp_path,
     uninterrupted, _, _ = train(tmp_path / "b", **options, score_every=0)
     weights = [fingerprint(r.generator.state_dict()) for r in (result, uninterrupted)]
     assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize(
+    ("stage", "searched", "expected"),
+    [
+        ("eagan-discriminator", 3e-4, 1e-3),  # the default of stage 2
+        ("eagan-discriminator", 5e-4, 5e-4),
+        ("eagan-generator", 3e-4, 3e-4),
+    ],
+)
+def test_a_training_has_the_learning_rate_of_the_search_unless_it_is_the_default_of_stage_2(
+    monkeypatch, stage, searched, expected
+):
+    run = {"problem": stage, "settings": {"data": "digits", "learning_rate": searched}}
+    gan = {"generator": "EAGAN_G", "discriminator": "EAGAN_D_C"}
+    monkeypatch.setattr(final_training, "read_run", lambda folder: (run, []))
+    monkeypatch.setattr(final_training, "read_gan", lambda folder: gan)
+    assert build(from_run="run").settings.learning_rate == expected
 
 
 def test_a_search_of_an_earlier_version_at_64_pixels_has_three_cells(

@@ -753,9 +753,9 @@ def test_damaged_or_replaced_weights_of_stage_1_are_rejected(load_small_problem,
 def test_a_training_does_not_take_the_discriminator_steps_of_stage_2(load_small_problem, tmp_path):
     from moonas.run.search import search
 
-    options = dict(journal=tmp_path / "d", population=2, d_steps=2, learning_rate=3e-4)
+    options = dict(journal=tmp_path / "d", population=2, d_steps=2, learning_rate=4e-4)
     problem = load_small_problem("eagan-discriminator", **options)
     search(problem, problem.algorithm(), seed=1, generations=1)
     problem.journal.close()
     settings = build(from_run=tmp_path / "d").settings
-    assert (settings.d_steps, settings.learning_rate) == (1, 3e-4)
+    assert (settings.d_steps, settings.learning_rate) == (1, 4e-4)
