@@ -53,7 +53,7 @@ def test_every_problem_satisfies_the_requirements(name, options_of):
         pytest.param(
             *("nsganet", dict(evaluator="supernet", weights="frozen")), marks=pytest.mark.slow
         ),
-        ("nsganet", dict(evaluator="supernet")),
+        pytest.param("nsganet", dict(evaluator="supernet"), marks=pytest.mark.slow),
     ],
 )
 def test_a_problem_with_another_evaluator_satisfies_the_requirements(name, options, options_of):

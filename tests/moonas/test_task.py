@@ -69,6 +69,7 @@ def test_a_search_from_python_equals_a_search_on_the_command_line(
     assert [row.x.tolist() for row in again.rows] == [row.x.tolist() for row in result.rows]
 
 
+@pytest.mark.slow
 def test_two_stages_from_python_equal_two_stages_on_the_command_line(
     work_folder, few_digits, capsys
 ):

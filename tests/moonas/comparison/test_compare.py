@@ -153,6 +153,7 @@ def test_completed_runs_are_not_repeated(comparison_copy):
     assert all(p.stat().st_mtime_ns == t for p, t in times.items() if p != run)
 
 
+@pytest.mark.slow
 def test_the_number_of_processes_does_not_change_the_results(tabular_comparison, tmp_path):
     parallel = compare(**comparison_arguments(tmp_path, algorithms=["nsga2"], jobs=2))
     single = tabular_comparison[0].hypervolumes("cells")["nsga2"]

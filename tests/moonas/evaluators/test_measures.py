@@ -59,7 +59,7 @@ def test_the_limit_of_several_labels_is_that_of_a_random_order():
     assert auroc.limit == 48 and auroc.name == "auroc_error"
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", [pytest.param("cars", marks=pytest.mark.slow), "nsganet-macro"])
 def test_a_training_that_works_passes_its_limits(name):
     problem, warnings = search(name)
     assert warnings == []
