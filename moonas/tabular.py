@@ -87,6 +87,21 @@ class Table:
         }
 
 
+def of_trainings(values: np.ndarray, query: str) -> np.ndarray:
+    """Return the values that a setting ``query`` selects.
+
+    Args:
+        values: (n, k) values of n architectures in k trainings.
+        query: "mean" for the means over the trainings, or the number of a training from 0.
+
+    Returns:
+        (n,) floats.
+    """
+    selected: np.ndarray = values if query == "mean" else values[:, [int(query)]]
+    means: np.ndarray = selected.mean(axis=1)
+    return means
+
+
 class TableEvaluator(Evaluator):
     """An evaluator that looks scores up in the table of a :class:`TabularProblem`."""
 

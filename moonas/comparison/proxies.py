@@ -8,8 +8,6 @@ errors, and how much time the proxy saves.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import time
@@ -23,10 +21,10 @@ import numpy as np
 from ..algorithms.named import algorithm
 from ..errors import SearchFailed
 from ..evaluators.scratch import ScratchEvaluator
-from ..files import write_atomically, write_json
+from ..files import save_figure, write_csv, write_json
 from ..metrics.rank_correlation import rank_correlation
 from ..registry import load_problem, preset_options, settings_class
-from ..run.callbacks import Progress, RunCallback
+from ..run.callbacks import Progress, RunCallback, progress_function
 from ..run.journal import read_run
 from ..run.search import search
 from ..settings import names_of
@@ -155,30 +153,26 @@ def compare_proxies(
         )
     out = Path(out)
     full_options = preset_options(settings, preset) | options
-    scales = [(FULL, None), *((name, value) for name, values in vary.items() for value in values)]
-    problems = {}
-    for name, value in scales:  # all, so that an invalid value is reported before any training
-        changed = {} if value is None else {name: value}
-        problems[name, value] = load_problem(problem, **full_options | changed)
-        if not isinstance(problems[name, value].evaluator, ScratchEvaluator):
-            raise ValueError(
-                f"{problem} does not train each candidate from scratch with these settings, so it "
-                "has no proxies."
-            )
-    full = problems[FULL, None]
-    rng = np.random.default_rng(seed)
-    X = _distinct(full, architectures, rng)
+    values = [(name, value) for name, chosen in vary.items() for value in chosen]
+    scales = [(FULL, None, full_options)]
+    scales += [(name, value, full_options | {name: value}) for name, value in values]
+    # all problems, so that an invalid value is reported before any training
+    problems = [load_problem(problem, **scale_options) for _, _, scale_options in scales]
+    if not all(isinstance(scale.evaluator, ScratchEvaluator) for scale in problems):
+        raise ValueError(
+            f"{problem} does not train each candidate from scratch with these settings, so it has "
+            "no proxies."
+        )
+    full = problems[0]
+    X = _distinct(full, architectures, np.random.default_rng(seed))
+    report_progress = progress_function(on_progress)
     scored: list[Proxy] = []
-    for i, (name, value) in enumerate(scales):
-        if on_progress is not None:
-            on_progress("full scale and proxies", i, len(scales), "settings")
-        changed = {} if value is None else {name: value}
+    for i, (name, value, scale_options) in enumerate(scales):
+        report_progress("full scale and proxies", i, len(scales), "settings")
         folder = out / (FULL_FOLDER if value is None else f"{name}={value}")
-        scale_options = full_options | changed
-        errors, seconds = _score(problem, scale_options, X, folder, seed, on_progress)
+        errors, seconds = _score(problem, scale_options, X, folder, seed, report_progress)
         scored.append(Proxy(name, value, errors, seconds))
-    if on_progress is not None:
-        on_progress("full scale and proxies", len(scales), len(scales), "settings")
+    report_progress("full scale and proxies", len(scales), len(scales), "settings")
     quality = full.columns[0].name
     result = ProxyComparison(problem, quality, scored[0], scored[1:], out)
     _write(result, [str(full.decode(x)) for x in X])
@@ -204,18 +198,17 @@ class _Clock(RunCallback):
 
     Args:
         path: file of the time, written after each architecture.
-        on_progress: function to call with the progress; or None.
+        report_progress: function to call with the progress.
     """
 
-    def __init__(self, path: Path, on_progress: Progress | None) -> None:
-        self._path, self._on_progress = path, on_progress
+    def __init__(self, path: Path, report_progress: Progress) -> None:
+        self._path, self._report_progress = path, report_progress
         self._before = json.loads(path.read_text())["seconds"] if path.exists() else 0.0
         self._start = time.perf_counter()
 
     def on_progress(self, phase: str, done: int, total: int, unit: str) -> None:
         write_json(self._path, {"seconds": self._before + time.perf_counter() - self._start})
-        if self._on_progress is not None:
-            self._on_progress(phase, done, total, unit)
+        self._report_progress(phase, done, total, unit)
 
 
 def _score(
@@ -224,7 +217,7 @@ def _score(
     X: np.ndarray,
     folder: Path,
     seed: int,
-    on_progress: Progress | None,
+    report_progress: Progress,
 ) -> tuple[np.ndarray, float]:
     """Train and evaluate architectures with one scale, or resume.
 
@@ -235,7 +228,7 @@ def _score(
     problem = load_problem(name, journal=folder, **options)
     path = folder / TIME_FILE
     problem.evaluator.begin(seed)  # loads the images before the clock starts
-    problem.callbacks.append(_Clock(path, on_progress))
+    problem.callbacks.append(_Clock(path, report_progress))
     try:
         random_search = algorithm("random", problem, population=len(X), sampling=X)
         search(problem, random_search, seed=seed, generations=1, verbose=False)
@@ -279,7 +272,7 @@ def plot_proxies(comparison: ProxyComparison) -> Figure:
     from ..views.drawing import COLORS, INK
 
     settings = list(dict.fromkeys(proxy.setting for proxy in comparison.proxies))
-    figure = Figure(figsize=(4.2 * len(settings), 3.6), layout="constrained", dpi=110)
+    figure = Figure(figsize=(4.2 * len(settings), 3.6), layout="constrained")
     rows = figure.subplots(1, len(settings), squeeze=False, sharey=True)[0]
     for axes, setting in zip(rows, settings, strict=True):
         proxies = [proxy for proxy in comparison.proxies if proxy.setting == setting]
@@ -315,28 +308,22 @@ def plot_proxies(comparison: ProxyComparison) -> Figure:
 
 def _write(comparison: ProxyComparison, descriptions: Sequence[str]) -> None:
     """Write both tables and the figure."""
-    names = ("setting", "value", "rank_correlation", "low", "high", "seconds", "saved_percent")
-    rows = [
-        (
-            *(proxy.setting, proxy.value, comparison.correlation(proxy)),
-            *(*comparison.interval(proxy), proxy.seconds, comparison.saved(proxy)),
-        )
+    proxies = [
+        {
+            "setting": proxy.setting,
+            "value": proxy.value,
+            "rank_correlation": comparison.correlation(proxy),
+            **dict(zip(("low", "high"), comparison.interval(proxy), strict=True)),
+            "seconds": proxy.seconds,
+            "saved_percent": comparison.saved(proxy),
+        }
         for proxy in comparison.proxies
     ]
-    _write_csv(comparison.folder / "proxies.csv", names, rows)
+    write_csv(comparison.folder / "proxies.csv", proxies)
     scales = [comparison.full, *comparison.proxies]
-    errors = zip(*(scale.errors.tolist() for scale in scales), strict=True)
-    architectures = [(d, *e) for d, e in zip(descriptions, errors, strict=True)]
-    header = ("architecture", *(scale.label for scale in scales))
-    _write_csv(comparison.folder / "errors.csv", header, architectures)
-    image = io.BytesIO()
-    plot_proxies(comparison).savefig(image, format="png")
-    write_atomically(comparison.folder / "proxies.png", image.getvalue())
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_atomically(path, text.getvalue().encode())
+    architectures = [
+        {"architecture": text} | {scale.label: float(scale.errors[i]) for scale in scales}
+        for i, text in enumerate(descriptions)
+    ]
+    write_csv(comparison.folder / "errors.csv", architectures)
+    save_figure(plot_proxies(comparison), comparison.folder / "proxies.png", dpi=110)

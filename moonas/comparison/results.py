@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..deprecation import RenamedAttribute
-from ..files import write_atomically
+from ..files import write_csv
 from ..registry import load_problem
 from . import statistics
 from .plan import Plan
@@ -196,19 +194,3 @@ def _log_gap(value: float, true: float) -> float:
     """Return log10 of the gap between a hypervolume and the true hypervolume; -inf for no gap."""
     gap = max(true - value, 0.0)
     return math.log10(gap) if gap > 0 else -math.inf
-
-
-def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write rows as CSV with one column per key; NaN and missing values become empty cells."""
-    rows = list(rows)
-    text = io.StringIO()
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({k: "" if _is_nan(v) else v for k, v in row.items()})
-    write_atomically(path, text.getvalue().encode())
-
-
-def _is_nan(value: Any) -> bool:
-    return isinstance(value, float) and math.isnan(value)

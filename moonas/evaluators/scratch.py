@@ -73,9 +73,10 @@ class ScratchEvaluator(Evaluator):
             epoch.
         """
         pairs = zip(candidates, candidates.rows, strict=True)
-        results, losses = zip(*(self._train_and_evaluate(a, row) for a, row in pairs), strict=True)
-        columns = self.images.columns(results) | self.costs.count(candidates)
-        return columns | {"loss": np.array(losses)}
+        trained = [self._train_and_evaluate(a, row) for a, row in pairs]
+        columns = self.images.columns([result for result, _ in trained])
+        loss = np.array([loss for _, loss in trained])
+        return columns | self.costs.count(candidates) | {"loss": loss}
 
     def measure(self, candidates: Candidates) -> dict[str, np.ndarray]:
         """Return the column ``latency_ms``, (n,) floats."""

@@ -1,6 +1,14 @@
 """Files: atomic writes, a cache, and files of tensors with a header (:mod:`.tensors`)."""
 
-from .atomic import save_figure, sha256, write_atomically, write_json
+from .atomic import save_figure, sha256, write_atomically, write_csv, write_json
 from .cache import CACHE, cached
 
-__all__ = ["CACHE", "cached", "save_figure", "sha256", "write_atomically", "write_json"]
+__all__ = [
+    "CACHE",
+    "cached",
+    "save_figure",
+    "sha256",
+    "write_atomically",
+    "write_csv",
+    "write_json",
+]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import json
+import math
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +51,30 @@ def write_json(path: str | Path, value: Any) -> None:
         OSError: the disk is full, or the folder is not writable.
     """
     write_atomically(path, (json.dumps(value, indent=1) + "\n").encode())
+
+
+def write_csv(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows as CSV, atomically, with one column per key; NaN and missing values are empty.
+
+    Args:
+        path: path of the file.
+        rows: dicts from column to value; columns are in the order in which keys first occur.
+
+    Raises:
+        OSError: the disk is full, or the folder is not writable.
+    """
+    rows = list(rows)
+    text = io.StringIO()
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({k: "" if _is_nan(v) else v for k, v in row.items()})
+    write_atomically(path, text.getvalue().encode())
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
 
 
 def save_figure(figure: Figure, path: str | Path, dpi: int = 130) -> None:

@@ -9,21 +9,19 @@ benchmark program of the device measures them, the user enters the times, and th
 from __future__ import annotations
 
 import csv
-import io
 import math
 import re
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..files import write_atomically
+from ..files import write_csv
 from ..nets.parts import Part
 from ..nets.randomness import generator
-from ..run.callbacks import Progress
+from ..run.callbacks import Progress, progress_function
 from ..run.numbers import plural
-from .export import require_onnx, write_onnx
+from .export import TOLERANCE, require_onnx, write_onnx
 from .latency_table import require_parts
 
 if TYPE_CHECKING:
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
 
 PARTS_FILE = "parts.csv"
 COLUMNS = ("file", "part", "input", "latency_ms")
-TOLERANCE = 1e-4  # maximum absolute difference between outputs of a file and of its part
 
 
 def write_parts(
@@ -61,19 +58,18 @@ def write_parts(
     folder.mkdir(parents=True, exist_ok=True)
     table = folder / PARTS_FILE
     before = [row for _, row in _read_rows(table)] if table.exists() else []
-    rows = {row.get("file", ""): row for row in before}
+    rows = {row.get("file", ""): dict.fromkeys(COLUMNS, "") | row for row in before}
+    report_progress = progress_function(on_progress)
     for i, part in enumerate(parts):
-        if on_progress is not None:
-            on_progress("writing parts", i, len(parts), "parts")
+        report_progress("writing parts", i, len(parts), "parts")
         path = folder / _file_name(part)
         if not path.exists():
             _write_part(part, path)
         shape = "x".join(map(str, (1, *part.shape)))
         row = {"file": path.name, "part": part.key, "input": shape, "latency_ms": ""}
         rows[path.name] = row | {"latency_ms": rows.get(path.name, row)["latency_ms"]}
-    if on_progress is not None:
-        on_progress("writing parts", len(parts), len(parts), "parts")
-    _write_rows(table, list(rows.values()))
+    report_progress("writing parts", len(parts), len(parts), "parts")
+    write_csv(table, rows.values())
     return table
 
 
@@ -129,14 +125,13 @@ def read_times(
     """
     parts = require_parts(problem)
     key_of_file = {_file_name(part): part.key for part in parts}
-    times: dict[str, float] = {}
+    keys, times = set(key_of_file.values()), dict[str, float]()
     unknown = ""
     for number, row in _read_rows(path):
         key, text = row.get("part") or key_of_file.get(row.get("file", ""), ""), row["latency_ms"]
-        if key not in key_of_file.values():
-            unknown = (
-                unknown or f" The file has others, such as {row.get('part') or row['file']!r}."
-            )
+        if key not in keys:
+            name = row.get("part") or row["file"]
+            unknown = unknown or f" The file has others, such as {name!r}."
             continue
         if text == "":
             continue
@@ -191,12 +186,3 @@ def _read_rows(path: str | Path) -> list[tuple[int, dict[str, str]]]:
         if any(padded):
             rows.append((reader.line_num, dict(zip(columns, padded, strict=False))))
     return rows
-
-
-def _write_rows(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    """Write a table of parts."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(path, text.getvalue().encode())

@@ -106,7 +106,7 @@ class Callbacks(list[RunCallback]):
 
 
 def progress_function(
-    on_progress: Progress | None, told: Callable[[int, int], None] | None
+    on_progress: Progress | None, told: Callable[[int, int], None] | None = None
 ) -> Progress:
     """Combine the keyword ``on_progress`` and the deprecated ``told`` into one progress function.
 

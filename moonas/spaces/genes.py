@@ -118,6 +118,12 @@ def categorical_genes(n_choices: Sequence[int] | np.ndarray) -> Genes:
     return Genes(np.zeros(len(n_choices)), n_choices - 1, np.zeros(len(n_choices), bool))
 
 
+def all_rows(n_choices: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Return all rows of categorical genes in lexicographic order, (n, n_var) int64."""
+    shape = tuple(n_choices)
+    return np.stack(np.unravel_index(np.arange(np.prod(shape)), shape), axis=1)
+
+
 def bit_genes(n: int) -> Genes:
     """Return the type and bounds of ``n`` bit genes."""
     return Genes(np.zeros(n), np.ones(n), np.zeros(n, bool), bits=True)

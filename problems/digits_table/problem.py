@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from moonas.problem import Column
-from moonas.tabular import Table, TabularProblem
+from moonas.tabular import Table, TabularProblem, of_trainings
 
 from . import space
 from .settings import Settings
@@ -71,10 +71,9 @@ class DigitsTable(TabularProblem):
     def read_table(self) -> Table:
         """Return the table with the errors that ``settings.query`` selects."""
         arrays, about, query = self.arrays, self.arrays["about"], self.settings.query
-        seeds = slice(None) if query == "mean" else [int(query)]
         columns = {name: arrays[name] for name in ("params", "macs", "latency_ms")}
         for name, split in (("error", "validation"), ("test_error", "test")):
-            wrong = arrays[f"wrong_{split}"][:, seeds].mean(axis=1)
+            wrong = of_trainings(arrays[f"wrong_{split}"], query)
             columns[name] = 100 * wrong / about[f"n_{split}"]
         return Table(space.all_rows(), space.N_CHOICES, columns)
 

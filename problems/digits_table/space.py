@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from moonas.spaces import genes
+
 WIDTHS = (4, 8, 16)
 OPERATIONS = ("conv1", "conv3", "conv5", "sep3", "res3")
 DEPTHS = (1, 2, 3)
@@ -93,4 +95,4 @@ def from_json(value: Any) -> Architecture:
 
 def all_rows() -> np.ndarray:
     """Return all rows of the space, (1350, 6) ints, in lexicographic order."""
-    return np.stack(np.unravel_index(np.arange(N_CHOICES.prod()), N_CHOICES), axis=1)
+    return genes.all_rows(N_CHOICES)

@@ -17,22 +17,21 @@ DEFAULT_CELLS = "PDARTS"
 
 
 def find_cells(text: str | None) -> Cells:
-    """Return published cells by name, the cells that a text describes, or those of a run folder.
+    """Return published cells by name, or the cells that a text describes.
 
     Args:
-        text: name of published cells, a text for :func:`.cell_space.cells_from_text`, or the run
-            folder of a search for cells; None for the cells of P-DARTS.
+        text: name of published cells, or a text for :func:`.cell_space.cells_from_text`; None for
+            the cells of P-DARTS. Settings replace a run folder by such a text, see
+            :func:`without_folder`.
 
     Raises:
-        ValueError: the text is neither a name, nor a description of cells, nor such a folder.
+        ValueError: the text is neither a name nor a description of cells.
     """
     published = zoo.architectures()
     text = text or DEFAULT_CELLS
     if text in published:
         cells = published[text]
         return cell_space.cells_from_genotype(cells.normal, cells.reduction)
-    if (Path(text) / CELLS_FILE).is_file():
-        return read_cells(text)
     if "@" not in text:
         raise ValueError(
             f"cells={text!r} is unknown; choose from {sorted(published)}, or name a run folder of "

@@ -12,7 +12,7 @@ from moonas.training.settings import Settings as ClassifierTrainingSettings
 from moonas.training.settings import presets_without
 
 from .cell_space import OPERATIONS
-from .cells import DEFAULT_CELLS, find_cells, without_folder
+from .cells import DEFAULT_CELLS, without_folder
 from .space import N_LEVELS
 
 
@@ -259,4 +259,4 @@ class TrainingSettings(ClassifierTrainingSettings):
 
     def replaced_search_settings(self) -> dict[str, Any]:
         """Return the cells, if they replace those of the search."""
-        return {} if self.cells is None else {"cells": find_cells(self.cells).text}
+        return {} if self.cells is None else {"cells": self.cells}

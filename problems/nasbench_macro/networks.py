@@ -96,7 +96,7 @@ def layer_shapes(operations: Sequence[str]) -> list[LayerShape]:
     return shapes
 
 
-class MacroNetwork(nn.Module):
+class MacroNetwork(nn.Sequential):
     """A network of the benchmark: (b, in_channels, side, side) -> logits (b, n_classes).
 
     Args:
@@ -108,31 +108,21 @@ class MacroNetwork(nn.Module):
     def __init__(
         self, operations: Sequence[str], n_classes: int = 10, in_channels: int = 3
     ) -> None:
-        super().__init__()
-        shapes = layer_shapes(operations)
-        self.body = nn.Sequential(
-            _stem(in_channels), *(layer(*s) for s in shapes), _head(shapes[-1].c_out)
-        )
-        self.classifier = nn.Linear(HEAD_CHANNELS, n_classes)
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """(b, in_channels, side, side) images -> (b, n_classes) logits."""
-        logits: torch.Tensor = self.classifier(self.body(images).mean((2, 3)))
-        return logits
+        parts = network_parts(operations, n_classes=n_classes, in_channels=in_channels)
+        super().__init__(*(part.build() for part in parts))
 
 
 def _stem(in_channels: int) -> nn.Sequential:
     return nn.Sequential(*_convolution(in_channels, STEM_CHANNELS, 3))
 
 
-def _head(c_in: int) -> nn.Sequential:
-    return nn.Sequential(*_convolution(c_in, HEAD_CHANNELS, 1))
-
-
-class _Classifier(nn.Sequential):
-    def __init__(self, c_in: int, n_classes: int) -> None:
-        pooled = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(HEAD_CHANNELS, n_classes))
-        super().__init__(*_head(c_in), *pooled)
+def _classifier(c_in: int, n_classes: int) -> nn.Sequential:
+    return nn.Sequential(
+        *_convolution(c_in, HEAD_CHANNELS, 1),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(HEAD_CHANNELS, n_classes),
+    )
 
 
 def network_parts(
@@ -151,5 +141,5 @@ def network_parts(
     for shape in layer_shapes(operations):
         parts.append(layer_part(*shape, side, partial(layer, *shape)))
         side //= shape.stride
-    make = partial(_Classifier, shape.c_out, n_classes)
+    make = partial(_classifier, shape.c_out, n_classes)
     return [*parts, layer_part("classifier", shape.c_out, n_classes, 1, side, make)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from moonas.problem import Column
-from moonas.tabular import Table, TabularProblem
+from moonas.tabular import Table, TabularProblem, of_trainings
 
 from . import space
 from .settings import Settings
@@ -60,10 +60,8 @@ class NASBenchMacro(TabularProblem):
 
     def read_table(self) -> Table:
         """Return the table with the errors that ``settings.query`` selects."""
-        arrays, query = self.arrays, self.settings.query
-        trainings = slice(None) if query == "mean" else [int(query)]
-        columns = {name: arrays[name] for name in ("params", "macs")}
-        error = 100 - arrays["correct"][:, trainings].mean(axis=1) / 100
+        columns = {name: self.arrays[name] for name in ("params", "macs")}
+        error = 100 - of_trainings(self.arrays["correct"], self.settings.query) / 100
         return Table(space.all_rows(), space.N_CHOICES, columns | {"error": error})
 
     def network(self, architecture: space.Architecture, **shape: Any) -> MacroNetwork:

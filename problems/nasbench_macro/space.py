@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from moonas.spaces import genes
+
 OPERATIONS = ("identity", "mb3_k3", "mb6_k5")  # inverted residual: expansion, kernel size
 STAGES = (2, 3, 3)  # number of layers
 N_CHOICES = np.full(sum(STAGES), len(OPERATIONS))
@@ -68,4 +70,4 @@ def from_json(value: Any) -> Architecture:
 
 def all_rows() -> np.ndarray:
     """Return all rows of the space, (6561, 8) ints, in lexicographic order."""
-    return np.stack(np.unravel_index(np.arange(N_CHOICES.prod()), N_CHOICES), axis=1)
+    return genes.all_rows(N_CHOICES)
