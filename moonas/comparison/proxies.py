@@ -298,9 +298,11 @@ def plot_proxies(comparison: ProxyComparison) -> Figure:
         axes.axhline(0, color=INK, lw=0.8)
         axes.set_xticks(positions, [str(proxy.value) for proxy in proxies])
         axes.set_xlim(-0.7, len(proxies) - 0.3)
-        axes.set(xlabel=setting, ylim=(min(-0.05, np.nanmin(low, initial=0) - 0.05), 1.05))
+        axes.set_xlabel(setting)
         axes.grid(axis="y", alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
+    lows = [comparison.interval(proxy)[0] for proxy in comparison.proxies]
+    rows[0].set_ylim(min(0.0, *np.nan_to_num(lows)) - 0.05, 1.05)  # of all axes, which share it
     handles, labels = rows[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
     return figure

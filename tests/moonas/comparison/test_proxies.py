@@ -172,6 +172,14 @@ def test_a_figure_has_axes_for_each_setting(compared):
     assert [a.get_xlabel() for a in axes] == ["proxy_epochs", "channels"]
 
 
+def test_a_figure_shows_every_interval():
+    result = comparison(range(6), [5, 4, 3, 2, 0, 1], [0, 1, 2, 3, 5, 4])
+    low = result.interval(result.proxies[0])[0]
+    named = [replace(p, setting=name) for p, name in zip(result.proxies, "ab", strict=True)]
+    first, second = plot_proxies(replace(result, proxies=named)).axes
+    assert low < -0.9 and first.get_ylim()[0] < low and second.get_ylim() == first.get_ylim()
+
+
 @pytest.mark.parametrize(
     ("name", "vary", "architectures", "message"),
     [
