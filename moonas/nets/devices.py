@@ -71,6 +71,32 @@ def repeatable(threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@contextmanager
+def deterministic_gradients(device: torch.device) -> Iterator[None]:
+    """Choose deterministic gradients on a GPU in this context, where PyTorch has them.
+
+    :func:`repeatable` makes cuDNN deterministic. The gradients of some other operations, such as
+    reflection padding, sum in a random order on a GPU unless PyTorch is asked not to. PyTorch warns
+    about a gradient for which it has no deterministic algorithm. The flags apply to the whole
+    process; previous flags are restored on exit.
+
+    Args:
+        device: device of the computation; nothing changes unless it is a GPU.
+    """
+    if device.type != "cuda" or torch.are_deterministic_algorithms_enabled():
+        yield
+        return
+    settings = torch.utils.deterministic
+    before = settings.fill_uninitialized_memory
+    settings.fill_uninitialized_memory = False  # a check that takes time
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(False)
+        settings.fill_uninitialized_memory = before
+
+
 class _DeterministicCudnn:
     """Makes cuDNN deterministic while at least one Python thread is in the context."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from moonas.nets.devices import repeatable, resolve_device
+from moonas.nets.devices import deterministic_gradients, repeatable, resolve_device
 from moonas.nets.randomness import generator as seeded_generator
 from moonas.problem import Evaluator
 from moonas.settings import select
@@ -47,8 +47,8 @@ class PruningEvaluator(Evaluator):
     """Fine-tunes pruned generators for a few steps and computes their losses (eqs. 4 to 6).
 
     The images for fine-tuning and their order depend only on the seed of the run, so candidates
-    differ only in their masks. On a CPU, scores depend neither on the order of the candidates nor
-    on the number of processes; on a GPU, the gradient of reflection padding is not deterministic.
+    differ only in their masks. Scores depend neither on the order of the candidates nor on the
+    number of processes.
 
     Args:
         problem: the problem whose candidates to evaluate.
@@ -204,7 +204,7 @@ class PruningEvaluator(Evaluator):
             k: center_crop(images[:IMPORTANCE_IMAGES], side)
             for k, images in self.tuning_images.items()
         }
-        with repeatable(s.threads):
+        with repeatable(s.threads), deterministic_gradients(self.device):
             importance = filter_importance(
                 self.require_original(),
                 images,

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from moonas.data import crop_and_flip
+from moonas.nets.devices import deterministic_gradients
 from moonas.nets.randomness import generator as seeded_generator
 from moonas.nets.randomness import initial_weights
 from moonas.training.report import TrainingReport
@@ -167,13 +168,14 @@ class Training:
                 group["lr"] = factor * self.recipe.learning_rate
         finite, n = [], self.batch
         orders = {k: self._order(len(images), steps * n) for k, images in self.images.items()}
-        for step in range(steps):
-            rows = {k: order[step * n : (step + 1) * n] for k, order in orders.items()}
-            losses = self._step(self._batch("a", rows), self._batch("b", rows))
-            if losses is not None:
-                finite.append(losses)
-            if on_step is not None:
-                on_step(step + 1)
+        with deterministic_gradients(self.images["a"].device):
+            for step in range(steps):
+                rows = {k: order[step * n : (step + 1) * n] for k, order in orders.items()}
+                losses = self._step(self._batch("a", rows), self._batch("b", rows))
+                if losses is not None:
+                    finite.append(losses)
+                if on_step is not None:
+                    on_step(step + 1)
         means = np.mean(finite, axis=0) if finite else np.full(len(LOSSES), np.nan)
         by_name = dict(zip(LOSSES, means.tolist(), strict=True))
         return TrainingReport(by_name, len(finite), steps - len(finite))

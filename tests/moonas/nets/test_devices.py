@@ -3,7 +3,12 @@ import threading
 import pytest
 import torch
 
-from moonas.nets.devices import map_in_threads, repeatable, resolve_device
+from moonas.nets.devices import (
+    deterministic_gradients,
+    map_in_threads,
+    repeatable,
+    resolve_device,
+)
 
 
 def test_cudnn_flags_are_restored_when_the_last_thread_leaves_the_context():
@@ -32,6 +37,34 @@ def test_repeatable_sets_and_restores_the_number_of_pytorch_threads():
     with repeatable(3):
         assert torch.get_num_threads() == 3
     assert torch.get_num_threads() == before
+
+
+def deterministic_flags():
+    return (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+        torch.utils.deterministic.fill_uninitialized_memory,
+    )
+
+
+def test_gradients_are_deterministic_on_a_gpu_and_previous_flags_are_restored():
+    before = deterministic_flags()
+    assert before == (False, False, True)  # PyTorch's defaults
+    with deterministic_gradients(torch.device("cuda")):
+        assert deterministic_flags() == (True, True, False)
+    assert deterministic_flags() == before
+    with deterministic_gradients(torch.device("cpu")):
+        assert deterministic_flags() == before
+
+
+def test_deterministic_algorithms_that_the_user_requires_stay_required():
+    torch.use_deterministic_algorithms(True)  # errors instead of warnings
+    try:
+        with deterministic_gradients(torch.device("cuda")):
+            assert deterministic_flags() == (True, False, True)
+        assert deterministic_flags() == (True, False, True)
+    finally:
+        torch.use_deterministic_algorithms(False)
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -90,7 +90,8 @@ def test_a_training_reports_its_progress_before_each_epoch_and_at_the_end(run):
 def test_a_training_equals_a_plain_pytorch_loop_over_training_and_validation_images(
     run, options, few_digits
 ):
-    stage = moonas.load_training(run, pick="0", learning_rate_end=0.01, **QUICK_SETTINGS)
+    options_of_training = QUICK_SETTINGS | dict(learning_rate_end=0.01, precision="full")
+    stage = moonas.load_training(run, pick="0", **options_of_training)
     result, s = stage.run(seed=5), stage.settings
     data, problem = load_images(few_digits), moonas.load_problem("cars", **options)
     assert len(data.labels) == 100 and len(data.test_labels) == 20

@@ -326,7 +326,8 @@ def test_a_gan_learns_from_a_flat_folder_of_images(flat_folder, small, small_fea
     features = small_features["logits"]
     options = small | dict(data=flat_folder, batch=24, epochs=2, features=features)
     result, _, _ = train(tmp_path / "training", **options)
-    assert result.generator(torch.zeros(2, 3)).shape == (2, 3, 8, 8)
+    z = torch.zeros(2, 3, device=next(result.generator.parameters()).device)
+    assert result.generator(z).shape == (2, 3, 8, 8)
     assert math.isfinite(result.scores["test_fid"])
     tiny = {k: v for k, v in TINY["eagan-generator"].items() if k not in ("image_size", "batch")}
     problem = moonas.load_problem(
