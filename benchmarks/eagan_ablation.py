@@ -60,6 +60,7 @@ VARIANTS = {  # label -> labels of its consecutive searches
     "GD2": ("simple generators", "GD2"),
     "GD3": ("repeated generators", "GD3"),
 }
+IN_COMMAND = ("data", "images", "variants", "seeds")  # arguments that change results
 COLORS = {
     "decoupled (GD1)": "#c8553d",
     "without resetting": "#22313f",
@@ -119,6 +120,14 @@ def write_mnist_folder(root, n_training, n_test, folder):
             image.save(path)
 
 
+def chain(variant):
+    """Return the labels of all searches that a variant needs, its predecessors included."""
+    labels = list(VARIANTS[variant])
+    while (preceding := SEARCHES[labels[0]][1]) is not None:
+        labels.insert(0, preceding)
+    return labels
+
+
 def run_all(args):
     """Run the searches of all seeds, each as soon as the search that it starts from is complete.
 
@@ -126,8 +135,14 @@ def run_all(args):
         (label, seed) -> result of :func:`run_search`.
     """
     results, running = {}, {}
+    needed = {label for variant in args.variants for label in chain(variant)}
     waiting = sorted(
-        ((label, seed) for label in SEARCHES for seed in range(1, args.seeds + 1)),
+        (
+            (label, seed)
+            for label in SEARCHES
+            if label in needed
+            for seed in range(1, args.seeds + 1)
+        ),
         key=lambda task: (task[0] not in LONGEST_CHAIN, task[1]),
     )
     with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
@@ -142,18 +157,17 @@ def run_all(args):
             for future in done:
                 task = running.pop(future)
                 results[task] = future.result()
-                print(
-                    f"{len(results)} of {len(SEARCHES) * args.seeds} searches:", *task, flush=True
-                )
+                print(f"{len(results)} of {len(needed) * args.seeds} searches:", *task, flush=True)
     return results
 
 
-def summarize(results, n_seeds):
+def summarize(results, n_seeds, variants):
     """Summarize the searches of each variant.
 
     Args:
         results: result of :func:`run_all`.
         n_seeds: number of seeds.
+        variants: their labels.
 
     Returns:
         A dict by label: "curves", measure -> (n_seeds, n_rounds) over both stages; "mean" and
@@ -162,7 +176,8 @@ def summarize(results, n_seeds):
         "accuracy", (n_seeds,), the lowest accuracy of the discriminators over the last rounds.
     """
     table = {}
-    for label, parts in VARIANTS.items():
+    for label in variants:
+        parts = VARIANTS[label]
         curves = {
             measure: np.array(
                 [
@@ -231,6 +246,7 @@ def main():
     add("--data", default="digits", choices=("digits", "mnist"), help="data set")
     add("--root", default="data", help="folder with torchvision's MNIST")
     add("--images", type=int, default=3000, help="number of training images of MNIST")
+    add("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     add("--device", default="cpu")
     add("--jobs", type=int, default=2, help="searches that run at the same time")
     add("--seeds", type=int, default=5, help="number of seeds")
@@ -241,12 +257,12 @@ def main():
         args.folder = args.runs / "images"
         if not args.folder.exists():
             write_mnist_folder(args.root, args.images, args.images // 3, args.folder)
-    table = summarize(run_all(args), args.seeds)
+    table = summarize(run_all(args), args.seeds, args.variants)
     first = "decoupled (GD1)"
-    lower = {other: count_lower_seeds(table, first, other) for other in VARIANTS if other != first}
+    lower = {other: count_lower_seeds(table, first, other) for other in table if other != first}
     row = table[first]
     result = {
-        "command": f"python benchmarks/eagan_ablation.py --data {args.data} --seeds {args.seeds}",
+        "command": json.dumps({k: v for k, v in vars(args).items() if k in IN_COMMAND}),
         "torch": torch.__version__,
         "device": device_name(args.device),
         "seeds": args.seeds,

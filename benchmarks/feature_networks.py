@@ -126,6 +126,13 @@ def main():
     parser.add_argument("--data", required=True, type=Path, help="file of images")
     parser.add_argument("--images", type=int, default=50_000, help="training images")
     parser.add_argument("--device", default="auto", help="cpu, cuda, ... (default: auto)")
+    parser.add_argument(
+        "--classifiers",
+        nargs="*",
+        choices=CLASSIFIERS,
+        default=list(CLASSIFIERS),
+        help="built-in classifiers; three convolutions are always trained on one CPU thread",
+    )
     parser.add_argument("--features", nargs="*", default=[], help="further feature networks")
     args = parser.parse_args()
     device = resolve_device(args.device)
@@ -140,7 +147,7 @@ def main():
         "images_per_set": len(sets["held-out"]),
         "torch": torch.__version__,
     }
-    for name in [*CLASSIFIERS, *args.features]:
+    for name in [*args.classifiers, *args.features]:
         if name not in results["networks"]:
             begun, cpu_begun = time.perf_counter(), time.process_time()
             with tempfile.TemporaryDirectory() as cache:  # so that training times are measured
