@@ -13,8 +13,8 @@ crossover (probability 0.9 per pair, 0.5 per gene) and mutUniformInt (on average
 child). An evaluation is a table look-up; repeated evaluations count again, and evaluations of the
 last generation beyond the budget do not count. Each run has one seed, for pymoo, Optuna's sampler
 or random.seed (DEAP uses Python's global generator); run i of every baseline has the same seed. The
-hypervolume includes all architectures that a run evaluates and is normalized by the bounds of the
-problem. "log10 gap" is the logarithm of the difference from the true front's hypervolume, and "to
+hypervolume includes all architectures that a run evaluates and is a share of that of the true
+front. "log10 gap" is the logarithm of the missing share, and "to
 99 %" the number of evaluations until a run reaches 99 % of the true hypervolume; both are medians.
 A12 is the probability that a run of NSGA-II with moonas's operators is better than a run of the
 baseline; p is the p-value of a two-sided Wilcoxon test over paired seeds, with Holm's correction
@@ -51,7 +51,6 @@ from pymoo.optimize import minimize
 
 import moonas
 from moonas.comparison import statistics
-from moonas.pareto import hypervolume
 from moonas.run.callbacks import RunCallback
 from moonas.views.tables import Table, to_markdown
 
@@ -236,26 +235,26 @@ BASELINES = MOONAS_BASELINES | OTHER_BASELINES
 OPTIONAL_PACKAGES = {"Optuna NSGAIISampler": "optuna", "DEAP NSGA-II": "deap"}  # by baseline
 
 
-def run_baseline(name, options, baseline, seed, evaluations, true_hypervolume):
+def run_baseline(name, options, baseline, seed, evaluations):
     """Run a baseline once; return its results, or its error message under the key "failed"."""
     run = {"problem": name, "baseline": baseline, "seed": seed}
     try:
         recorder = Recorder(moonas.load_problem(name, **options), evaluations)
         BASELINES[baseline](recorder, seed)
-        return run | results_of(recorder, true_hypervolume)
+        return run | results_of(recorder)
     except Exception as error:  # a failing baseline must not stop the other baselines
         return run | {"failed": f"{type(error).__name__}: {error}"}
 
 
-def results_of(recorder, true_hypervolume):
+def results_of(recorder):
     """Return hypervolumes, and the number of evaluations until 99 % of the true hypervolume."""
-    F, bounds = recorder.objectives(), recorder.problem.objective_bounds()
+    F = recorder.objectives()
 
     def hypervolume_after(n):
-        return hypervolume(F[:n], bounds)
+        return recorder.problem.hypervolume(F[:n])
 
     counts = range(1, len(F) + 1)
-    n_to_target = 1 + bisect_left(counts, TARGET_SHARE * true_hypervolume, key=hypervolume_after)
+    n_to_target = 1 + bisect_left(counts, TARGET_SHARE, key=hypervolume_after)
     return {
         "hypervolume": hypervolume_after(len(F)),
         "first_generation": hypervolume_after(recorder.population_size),
@@ -294,7 +293,6 @@ def describe(name, options, evaluations):
         "space": len(problem.table),
         "population": settings.population,
         "evaluations": evaluations or settings.population * settings.generations,
-        "true_hypervolume": problem.true_hypervolume(),
     }
 
 
@@ -307,7 +305,6 @@ def run_all(problems, descriptions, baselines, args):
             label,
             seed,
             descriptions[name]["evaluations"],
-            descriptions[name]["true_hypervolume"],
         )
         for seed in range(1, args.seeds + 1)
         for name, options in problems.items()
@@ -323,7 +320,7 @@ def run_all(problems, descriptions, baselines, args):
     return sorted(runs, key=lambda run: run["seed"])
 
 
-def summarize(runs, true_hypervolume):
+def summarize(runs):
     """Summarize the runs of a baseline on a problem, or their failures if any run failed."""
     failed = [run["failed"] for run in runs if "failed" in run]
     if failed:
@@ -335,7 +332,7 @@ def summarize(runs, true_hypervolume):
         "median": median,
         "q1": q1,
         "q3": q3,
-        "log10_gap": _finite(np.median([_log_gap(value, true_hypervolume) for value in values])),
+        "log10_gap": _finite(np.median([_log_gap(value) for value in values])),
         "evaluations_to_99": _finite(np.median(evaluations)),
         "reached_99": int(np.isfinite(evaluations).sum()),
         "first_generation": float(np.median([run["first_generation"] for run in runs])),
@@ -343,9 +340,9 @@ def summarize(runs, true_hypervolume):
     }
 
 
-def _log_gap(value, true_hypervolume):
-    """Return log10 of the gap to the true hypervolume; -inf for no gap."""
-    gap = true_hypervolume - value
+def _log_gap(share):
+    """Return log10 of the share of the true hypervolume that is missing; -inf for none."""
+    gap = 1 - share
     return math.log10(gap) if gap > TOLERANCE else -math.inf
 
 
@@ -412,15 +409,11 @@ def verdict(name, rows):
 
 def report(name, description, runs, baselines, seeds):
     """Print the results of a problem and return them."""
-    true_hypervolume = description["true_hypervolume"]
     by_label = {label: [run for run in runs if run["baseline"] == label] for label in baselines}
-    rows = {label: summarize(group, true_hypervolume) for label, group in by_label.items()}
+    rows = {label: summarize(group) for label, group in by_label.items()}
     add_tests(rows)
     print(f"\n## {name}\n\n{description['evaluations']} evaluations per run, population ", end="")
-    print(
-        f"{description['population']}, {seeds} seeds; hypervolume of the true front "
-        f"{true_hypervolume:.5f}.\n"
-    )
+    print(f"{description['population']}, {seeds} seeds.\n")
     print(markdown_table(rows, seeds))
     for label, row in rows.items():
         if "failed" in row:

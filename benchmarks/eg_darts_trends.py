@@ -30,7 +30,7 @@ from scipy.stats import pearsonr, spearmanr
 import moonas
 from moonas.metrics.timing import measure_latency
 from moonas.nets.devices import repeatable
-from moonas.pareto import hypervolume, knee, nondominated
+from moonas.pareto import knee, nondominated
 from moonas.run.journal import read_run
 from moonas.run.numbers import short_number
 
@@ -105,7 +105,7 @@ def analyze(problem, final, X, F):
         picked = front[knee(front)]
         fronts[n] = {
             "front": np.unique(front, axis=0).tolist(),
-            "hypervolume": hypervolume(front, problem.objective_bounds()),
+            "hypervolume": problem.hypervolume(front),
             "picked": {"error": picked[0], "params": picked[1]},
         }
     distinct = {problem.decode(x): x for x in X}

@@ -36,7 +36,6 @@ from scipy.stats import spearmanr, wilcoxon
 
 import moonas
 from moonas.operators import CategoricalSampling
-from moonas.pareto import hypervolume
 from moonas.problem import Evaluator
 from moonas.run.callbacks import RunCallback
 
@@ -170,7 +169,7 @@ def search(seed, epochs, runs):
         def record(algorithm, problem=problem, evaluated=evaluated, curve=curve, shares=shares):
             new = algorithm.off if algorithm.n_gen > 1 else algorithm.pop
             evaluated.append(new.get("F"))
-            curve.append(hypervolume(np.vstack(evaluated), problem.objective_bounds()))
+            curve.append(problem.hypervolume(np.vstack(evaluated)))
             shares.append(float(getattr(algorithm.mating, "shares", [1, 0])[1]))
 
         result = minimize(

@@ -27,7 +27,7 @@ import moonas
 from moonas.data import load, split
 from moonas.metrics.error import count_wrong, error_percent
 from moonas.nets.randomness import generator, initial_weights
-from moonas.pareto import hypervolume, population_front
+from moonas.pareto import population_front
 from moonas.run.numbers import short_number
 
 HERE = Path(__file__).parent
@@ -72,7 +72,7 @@ def search(rule, seed, runs, generations):
         "seed": seed,
         "generations": history,
         "front": front,
-        "hypervolume": hypervolume(front, problem.objective_bounds()),
+        "hypervolume": problem.hypervolume(front),
     }
 
 

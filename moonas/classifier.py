@@ -12,11 +12,12 @@ from torch import nn
 from .data import describe
 from .evaluators.classification import quality_columns
 from .evaluators.costs import NetworkCosts
-from .evaluators.measures import classifier_measures
+from .evaluators.measures import classifier_measures, error_of_a_guess
 from .evaluators.scratch import ScratchEvaluator
 from .evaluators.settings import ClassifierSettings
 from .evaluators.supernet import SupernetEvaluator
 from .nets.devices import resolve_device
+from .pareto import Row
 from .problem import Column, Evaluator, TrainingMeasure, choose_genes
 from .spaces.genes import Genes
 from .weight_sharing import WeightSharingProblem
@@ -67,7 +68,7 @@ class ClassifierProblem(WeightSharingProblem):
         self.info = describe(settings.data, settings.image_size)
         side = self.target_image_shape["image_size"]
         self.input_shape = (self.info.channels, side, side)
-        qualities = quality_columns(settings.objectives, self.info)
+        qualities = quality_columns(settings.used_columns, self.info)
         resolve_device(settings.device)  # raises an error now if the device name is invalid
         genes = choose_genes(n_choices, genes)
         self.set_genes(genes, nodes, blocks)
@@ -94,6 +95,17 @@ class ClassifierProblem(WeightSharingProblem):
     @training_measures.setter
     def training_measures(self, measures: Sequence[TrainingMeasure]) -> None:
         self._training_measures = measures
+
+    def pick_warning(self, row: Row) -> str | None:
+        """Return a warning if the validation error of a row is at chance level, else None."""
+        quality = self.columns[0].name
+        chance, limit = error_of_a_guess(self.info)
+        if row.columns[quality] < limit:
+            return None
+        return (
+            f"The picked network has a validation {quality} of {row.columns[quality]:.4g} %; a "
+            f"random guess has {chance:.4g} %. More training per candidate may help."
+        )
 
     @property
     def image_shape(self) -> dict[str, int]:

@@ -11,11 +11,16 @@ from numpy.typing import ArrayLike
 from pymoo.indicators.hv import HV
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
+from .run.archive import ARCHIVE_KEY, Archive
+
 if TYPE_CHECKING:
+    from pymoo.core.algorithm import Algorithm
     from pymoo.core.population import Population
     from pymoo.core.result import Result
 
     from .problem import ArchitectureProblem
+
+VIOLATION = "violation"  # column of a front: sum of the relative excesses over all limits
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,9 @@ class Row:
 class Front(list[Row]):
     """The rows of a Pareto front, and the objectives of the population that it is the front of.
 
+    If no candidate is feasible, the rows are those that exceed the limits least: no other candidate
+    exceeds every limit by less.
+
     Attributes:
         population: (n, n_obj) objectives of the feasible candidates, including dominated ones, but
             not those that failed.
@@ -46,6 +54,16 @@ class Front(list[Row]):
     def __init__(self, rows: Iterable[Row], population: np.ndarray) -> None:
         super().__init__(rows)
         self.population = population
+
+    @property
+    def feasible(self) -> bool:
+        """Whether the rows are within all limits."""
+        return is_feasible(self)
+
+
+def is_feasible(rows: Sequence[Row]) -> bool:
+    """Return whether the rows of a front are within all limits; true for an empty front."""
+    return all(row.columns.get(VIOLATION, 0.0) <= 0 for row in rows)
 
 
 def nondominated(F: ArrayLike) -> np.ndarray:
@@ -81,24 +99,37 @@ def front_indices(
 
 
 def front_from_scores(
-    problem: ArchitectureProblem,
-    X: np.ndarray,
-    F: np.ndarray,
-    columns: Mapping[str, np.ndarray],
+    problem: ArchitectureProblem, X: np.ndarray, columns: Mapping[str, np.ndarray]
 ) -> Front:
-    """Return the unique, non-dominated candidates among evaluated candidates.
+    """Return the feasible, unique, non-dominated candidates among evaluated candidates.
+
+    If no candidate is feasible, the rows are those that exceed the limits least. Candidates that
+    failed are left out, unless all of them failed.
 
     Args:
-        problem: problem that names the objectives and decodes X.
+        problem: problem that names the objectives and the limits, and decodes X.
         X: (n, n_var) genes.
-        F: (n, n_obj) objectives.
-        columns: name of each column -> its (n,) values.
+        columns: name of each column -> its (n,) values; ``failed``, if present, is (n,) bool.
 
     Returns:
-        A list of :class:`Row`, sorted by the second objective, then by the first objective.
+        A list of :class:`Row`, sorted by the second objective, then by the first objective. If the
+        problem has limits, ``violation`` of their columns is the sum of the excesses over all
+        limits, each relative to its bound.
     """
+    failed = np.asarray(columns.get("failed", np.zeros(len(X))), bool)
+    if failed.any() and not failed.all():
+        X, columns = X[~failed], {k: np.asarray(v)[~failed] for k, v in columns.items()}
+    columns = {k: v for k, v in columns.items() if k != "failed"}
     X = X.astype(problem.genes.dtype)
+    F = np.column_stack([columns[name] for name in problem.objectives]).astype(float)
+    chosen = np.arange(len(X))
+    if problem.limits and len(X):
+        excess = np.maximum(problem.constraint_values(columns), 0)
+        columns = {**columns, VIOLATION: excess.sum(axis=1)}
+        feasible = np.flatnonzero(~excess.any(axis=1))
+        chosen = feasible if len(feasible) else nondominated(excess)
     order = [1, 0] if F.shape[1] > 1 else [0]
+    sorted_rows = chosen[front_indices(F[chosen], X=X[chosen], order=order)]
     rows = [
         Row(
             X[i],
@@ -106,38 +137,47 @@ def front_from_scores(
             dict(zip(problem.objectives, F[i].tolist(), strict=True)),
             {name: values[i] for name, values in columns.items()},
         )
-        for i in front_indices(F, X=X, order=order)
+        for i in sorted_rows
     ]
-    return Front(rows, F)
+    return Front(rows, F[chosen])
 
 
 def front(result: Result) -> Front:
-    """Return the feasible, unique, non-dominated candidates of a result's population.
+    """Return the feasible, unique, non-dominated candidates that a search found.
 
-    The front is computed from ``result.pop``, since ``result.F`` has different contents in
-    different algorithms of pymoo.
+    If scores do not change during a run, these are the best of all candidates that the run
+    evaluated; pymoo's ``result.F`` only contains those of the last population, which differ between
+    algorithms. If objectives change while shared weights train, they are those of the last
+    population, as evaluated with the last weights.
 
     Args:
         result: result of ``pymoo.optimize.minimize`` on a problem of moonas.
 
     Returns:
-        A list of :class:`Row`, sorted by the second objective; empty if no candidate is feasible.
+        A list of :class:`Row`, sorted by the second objective. If no candidate is feasible, its
+        rows exceed the limits least, and ``feasible`` of the list is False.
     """
-    return population_front(result.problem, result.pop)
+    problem = result.problem
+    last = population_front(problem, result.pop)
+    archive = archive_of(getattr(result, "algorithm", None))
+    if archive is None:
+        return last
+    return Front(front_from_scores(problem, archive.X, archive.columns), last.population)
+
+
+def archive_of(algorithm: Algorithm | None) -> Archive | None:
+    """Return what the run of an algorithm has evaluated; None if objectives change during it."""
+    archive: Archive | None = getattr(algorithm, "data", {}).get(ARCHIVE_KEY)
+    return archive
 
 
 def population_front(problem: ArchitectureProblem, population: Population) -> Front:
     """Return the feasible, unique, non-dominated candidates of a population, as :func:`front`."""
-    population = population[population.get("feas")]
     if len(population) == 0:
         return Front([], np.empty((0, problem.n_obj)))
-    names = [c.name for c in problem.columns if c.name in population[0].data]
-    columns = {name: population.get(name) for name in names}
-    F = population.get("F")
-    rows = front_from_scores(problem, population.get("X"), F, columns)
-    if "failed" in population[0].data:
-        rows.population = F[~population.get("failed").astype(bool)]
-    return rows
+    names = [*(c.name for c in problem.columns), "failed"]
+    columns = {name: population.get(name) for name in names if name in population[0].data}
+    return front_from_scores(problem, population.get("X"), columns)
 
 
 def knee(
@@ -187,10 +227,23 @@ def knee(
                 f"The {name} is invalid: expected finite numbers (n, 2) with n at least 1; got "
                 f"shape {values.shape}."
             )
-    (y0, x0), (y1, x1) = ends[_by_size(ends)[[0, -1]]]
-    order = _by_size(F)
-    below = (y1 - y0) * (F[:, 1] - x0) - (x1 - x0) * (F[:, 0] - y0)  # proportional to the distance
+    below, order = _below_the_line(F, ends)
     return int(order[below[order].argmax()])
+
+
+def _below_the_line(F: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Compare rows with the line between the smallest and the largest network.
+
+    Args:
+        F: (n, 2) objectives.
+        ends: (m, 2) objectives among which the end points of the line are.
+
+    Returns:
+        (n,) numbers proportional to the distance from the line, positive for rows below it, and
+        the indices of F by size.
+    """
+    (y0, x0), (y1, x1) = ends[_by_size(ends)[[0, -1]]]
+    return (y1 - y0) * (F[:, 1] - x0) - (x1 - x0) * (F[:, 0] - y0), _by_size(F)
 
 
 def _by_size(F: np.ndarray) -> np.ndarray:
@@ -202,22 +255,66 @@ def _objectives(row: Any, names: Sequence[str]) -> list[float]:
     return [row.objectives[name] for name in names]
 
 
-def pick(rows: Sequence[Row], *, population: np.ndarray | None = None) -> int | None:
-    """Return the index of the :func:`knee` in the first two objectives; None if ``rows`` is empty.
+def pick(
+    rows: Sequence[Row],
+    *,
+    population: np.ndarray | None = None,
+    bounds: ArrayLike | None = None,
+) -> int | None:
+    """Return the index of the row that a search picks from a front; None if ``rows`` is empty.
 
-    With more than two objectives, rows that are dominated in the first two are ignored.
+    :func:`pick_rule` describes the choice. With more than two objectives, only the first two count,
+    and rows that are dominated in them are ignored.
+
+    1. With a single objective, the row with its lowest value.
+    2. The :func:`knee`, if a row is below the line between the end points.
+    3. Otherwise the best trade-off: the row that alone dominates the largest part of the box
+       between ``bounds``.
 
     Args:
         rows: rows of a front.
         population: (n, n_obj) objectives among which the end points of the knee are; by default,
             or if it is empty, those of ``rows``.
+        bounds: (2, n_obj) best and worst values of the objectives; by default, those of ``rows``.
     """
+    return _pick(rows, population, bounds)[0]
+
+
+def pick_rule(rows: Sequence[Row], *, population: np.ndarray | None = None) -> str:
+    """Return a description of the row that :func:`pick` returns, for captions."""
+    return _pick(rows, population, None)[1]
+
+
+KNEE = "the knee of the front"
+LOWEST = "the lowest {}"
+TRADEOFF = "the best trade-off, because the front has no knee"
+CLOSEST = "the candidate that exceeds the limits least"
+
+
+def _pick(
+    rows: Sequence[Row], population: np.ndarray | None, bounds: ArrayLike | None
+) -> tuple[int | None, str]:
+    """Return the index of the picked row and a description of it."""
     if not rows:
-        return None
-    F = np.array([list(row.objectives.values())[:2] for row in rows])
+        return None, KNEE
+    names = list(rows[0].objectives)[:2]
+    F = np.array([_objectives(row, names) for row in rows])
+    if len(names) == 1:
+        return int(F[:, 0].argmin()), LOWEST.format(names[0])
     indices = nondominated(F)
-    ends = None if population is None or len(population) == 0 else population[:, :2]
-    return int(indices[knee(F[indices], population=ends)])
+    ends = F[indices] if population is None or len(population) == 0 else population[:, :2]
+    below, order = _below_the_line(F[indices], np.asarray(ends, float))
+    if below.max() > 0:
+        return int(indices[order[below[order].argmax()]]), KNEE
+    box = (F.min(axis=0), F.max(axis=0)) if bounds is None else np.asarray(bounds, float)[:, :2]
+    low, high = box
+    gain = np.clip((high - F[indices]) / np.where(high > low, high - low, 1), 0, 1).prod(axis=1)
+    return int(indices[gain.argmax()]), TRADEOFF
+
+
+def pick_least_violation(rows: Sequence[Row]) -> int:
+    """Return the index of the row with the smallest sum of excesses over the limits."""
+    return int(np.argmin([row.columns[VIOLATION] for row in rows]))
 
 
 def hypervolume(F: ArrayLike, bounds: ArrayLike) -> float:

@@ -22,7 +22,8 @@ from pymoo.core.problem import Problem
 
 from .deprecation import RenamedAttribute, rename_class_attributes, renamed_arguments
 from .errors import SearchFailed
-from .pareto import pick
+from .limits import check_limits, parse_limits
+from .pareto import hypervolume, pick, pick_rule
 from .run.candidates import Candidates
 from .run.monitor import TrainingMeasure
 from .run.session import SearchSession, describe_algorithm
@@ -67,7 +68,8 @@ class Column:
         unit: unit of the values, such as "%" or "ms".
         worst: value assigned to a candidate whose evaluation failed; None if the value of the
             column is valid even then.
-        bounds: (lowest, highest) value, which normalizes the hypervolume; required for objectives.
+        bounds: (lowest, highest) value, which normalizes the hypervolume unless the true front is
+            known; required for objectives.
         direction: "min" or "max"; objectives must be "min".
         measured: whether the value is a measured time, taken once per architecture and run.
         in_table: whether tables of a front include the column; they always include objectives.
@@ -167,7 +169,8 @@ class ArchitectureProblem(Problem, ABC):
     of a history. A pickled problem does not contain the weights, the data or the journal.
 
     Args:
-        settings: Settings of the problem; ``settings.objectives`` names the columns to minimize.
+        settings: Settings of the problem; ``settings.objectives`` names the columns to minimize,
+            and ``settings.limits`` bounds columns.
         columns: every :class:`Column` that the evaluator returns.
         n_choices: (n_var,) number of values per gene, for categorical genes; gene j is an integer
             in [0, n_choices[j]).
@@ -179,13 +182,15 @@ class ArchitectureProblem(Problem, ABC):
             all nodes form one block.
 
     Attributes:
+        limits: tuple of :class:`~moonas.limits.Limit`, the inequality constraints.
         space: module or object whose functions ``decode`` and ``encode``, and optionally
             ``to_json`` and ``from_json``, implement the methods of the problem; None if a subclass
             overrides these methods.
         architecture_title: title of the column of tables that contains ``str(architecture)``.
-        pick_description: description of the row that :meth:`pick` selects, for captions.
-        secondary_column: second axis of plots of a search with a single objective; None if the
-            problem requires at least two objectives.
+        pick_description: description of the row that :meth:`pick` selects, for captions; None if
+            :meth:`pick_rule` describes it.
+        secondary_column: second axis of plots of a search with a single objective; None for the
+            first size, or another minimized column if there is no size.
         nonstationary: whether objectives change because shared weights are trained during a run.
         growth_of: see :class:`moonas.weight_sharing.WeightSharingProblem`.
         pnsga3_options: keyword arguments of pNSGA-III's survival, derived from the settings.
@@ -200,14 +205,14 @@ class ArchitectureProblem(Problem, ABC):
             process images.
 
     Raises:
-        ValueError: an objective is unknown, there are too few objectives, or the name of a column
-            is reserved by pymoo.
+        ValueError: an objective or the column of a limit is unknown, there is no objective, or the
+            name of a column is reserved by pymoo.
         TypeError: the subclass defines neither ``space`` nor both ``decode`` and ``encode``.
     """
 
     space: ModuleType | Any = None
     architecture_title: str = "architecture"
-    pick_description: str = "the knee of the front"
+    pick_description: str | None = None
     secondary_column: str | None = None
     nonstationary: bool = False
     growth_of: str | None = None
@@ -240,18 +245,21 @@ class ArchitectureProblem(Problem, ABC):
         blocks: Sequence[Sequence[np.ndarray]] | None = None,
     ) -> None:
         known = [c.name for c in columns if c.direction == "min"]
-        check_objectives(settings.objectives, known, 2 if self.secondary_column is None else 1)
+        check_objectives(settings.objectives, known)
         reserved = [c.name for c in columns if c.name in RESERVED]
         if reserved:
             raise ValueError(f"Column names {reserved} are reserved by pymoo; choose other names.")
         self.settings = settings
         self.columns = tuple(columns)
         self.objectives = settings.objectives
+        self.limits = parse_limits(settings.limits)
+        check_limits(self.limits, [c.name for c in columns])
         self.set_genes(choose_genes(n_choices, genes), nodes, blocks)
         self.session = SearchSession(self)
         super().__init__(
             n_var=len(self.genes.low),
             n_obj=len(self.objectives),
+            n_ieq_constr=len(self.limits),
             xl=self.genes.low,
             xu=self.genes.high,
             vtype=self.genes.dtype.type,
@@ -438,8 +446,27 @@ class ArchitectureProblem(Problem, ABC):
         return []
 
     def pick(self, rows: Sequence[Row]) -> int | None:
-        """Return the index of the row that a search picks from its front; None if it is empty."""
-        return pick(rows)
+        """Return the index of the row that a search picks from its front; None if it is empty.
+
+        By default, :func:`moonas.pareto.pick` picks it. This method is called only if the rows are
+        within the limits.
+        """
+        ends = self.ends_of_the_line(rows)
+        return pick(rows, population=ends, bounds=self.objective_bounds())
+
+    def pick_rule(self, rows: Sequence[Row]) -> str:
+        """Return a description of the row that :meth:`pick` selects from a front."""
+        if self.pick_description is not None:
+            return self.pick_description
+        return pick_rule(rows, population=self.ends_of_the_line(rows))
+
+    def ends_of_the_line(self, rows: Sequence[Row]) -> np.ndarray | None:
+        """Return the objectives among which the end points of the knee are; None for ``rows``."""
+        return None
+
+    def pick_warning(self, row: Row) -> str | None:
+        """Return a warning about a picked row, such as an error at chance level, or None."""
+        return None
 
     def after_generation(self, algorithm: Algorithm) -> None:
         """Called after each generation of a search with a journal, for example to save a plot."""
@@ -468,16 +495,38 @@ class ArchitectureProblem(Problem, ABC):
 
         These are the first two objectives, or the objective and the secondary column.
         """
-        if len(self.objectives) > 1:
-            return self.objectives[0], self.objectives[1]
-        assert self.secondary_column is not None  # the constructor requires two objectives if so
-        return self.objectives[0], self.secondary_column
+        first, *others = self.objectives
+        if others:
+            return first, others[0]
+        if self.secondary_column is not None:
+            return first, self.secondary_column
+        minimized = [c for c in self.columns if c.direction == "min" and c.name != first]
+        minimized.sort(key=lambda column: not column.is_size)  # a stable sort
+        return first, minimized[0].name if minimized else first
 
     def objective_bounds(self) -> np.ndarray:
-        """Return the lower and upper bounds that normalize the hypervolume, (2, n_obj)."""
+        """Return the lower and upper bounds of the objectives, (2, n_obj)."""
         bounds = [self.column(name).bounds for name in self.objectives]
         corners: np.ndarray = np.array(bounds, dtype=float).T
         return corners
+
+    def hypervolume_box(self) -> np.ndarray:
+        """Return the best and the worst corner of the box that hypervolumes refer to, (2, n_obj).
+
+        They are the bounds of the objectives; where the true front is known, a subclass returns a
+        smaller box around it.
+        """
+        return self.objective_bounds()
+
+    def hypervolume(self, F: np.ndarray) -> float:
+        """Return the share of :meth:`hypervolume_box` that is dominated, in [0, 1].
+
+        The table of generations, the report and comparisons all use this definition.
+
+        Args:
+            F: (n, n_obj) objectives of feasible candidates; rows that are not finite do not count.
+        """
+        return hypervolume(F, self.hypervolume_box())
 
     def candidates(self, architectures: Sequence[Any]) -> Candidates:
         """Convert a list of architectures to :class:`~moonas.run.candidates.Candidates`."""
@@ -524,6 +573,8 @@ class ArchitectureProblem(Problem, ABC):
         **kwargs: Any,
     ) -> None:
         out.update(columns, F=self.objective_values(columns))
+        if self.limits:
+            out["G"] = self.constraint_values(columns)
 
     def check_rows(self, X: np.ndarray) -> np.ndarray:
         """Return the rows X, converted to the data type of the genes.
@@ -600,6 +651,23 @@ class ArchitectureProblem(Problem, ABC):
                 f"Objective {name!r} is not finite, and its column defines no worst value."
             )
         return F
+
+    def feasible_values(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the objectives as (n, n_obj) floats; inf for infeasible and failed candidates."""
+        F = np.column_stack([columns[name] for name in self.objectives]).astype(float)
+        excluded = (self.constraint_values(columns) > 0).any(axis=1)
+        excluded |= np.asarray(columns.get("failed", excluded), bool)
+        F[excluded] = np.inf
+        return F
+
+    def constraint_values(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return how far each limit is exceeded, relative to its bound, as (n, n_limits) floats.
+
+        See :meth:`.Limit.constraint`; a candidate is feasible if no value is positive.
+        """
+        n = len(next(iter(columns.values())))
+        values = [limit.constraint(columns[limit.column]) for limit in self.limits]
+        return np.array(values).T if values else np.empty((n, 0))
 
 
 def choose_genes(n_choices: Sequence[int] | np.ndarray | None, genes: Genes | None) -> Genes:

@@ -13,6 +13,8 @@ from functools import cache
 from operator import ge, gt, le
 from typing import Any, ClassVar, TypeVar
 
+from .limits import parse_limits
+
 T = TypeVar("T")
 
 KINDS = {  # type of a field -> valid values, for messages
@@ -23,7 +25,7 @@ KINDS = {  # type of a field -> valid values, for messages
 }
 LISTS = {str: "a list of names", int: "a list of whole numbers", float: "a list of numbers"}
 
-LIMITS = {"least": (ge, "at least"), "most": (le, "at most"), "above": (gt, "more than")}
+RANGES = {"least": (ge, "at least"), "most": (le, "at most"), "above": (gt, "more than")}
 
 
 def setting(
@@ -52,9 +54,9 @@ def setting(
             effect without it; by default, ``default``. Runs of these versions are resumed with this
             value.
     """
-    limits = {"least": least, "most": most, "above": above}
-    limits = {name: value for name, value in limits.items() if value is not None}
-    metadata = {"help": help, "choices": choices, "limits": limits, "free": free}
+    ranges = {"least": least, "most": most, "above": above}
+    ranges = {name: value for name, value in ranges.items() if value is not None}
+    metadata = {"help": help, "choices": choices, "ranges": ranges, "free": free}
     metadata["formerly"] = default if formerly is dataclasses.MISSING else formerly
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -107,18 +109,21 @@ class RunSettings:
             if choices and value not in choices:
                 raise ValueError(f"{field.name}={value!r} is unknown; choose from {list(choices)}.")
             numbers = value if isinstance(value, tuple) else () if value is None else (value,)
-            for kind, limit in field.metadata.get("limits", {}).items():
-                compare, phrase = LIMITS[kind]
+            for kind, end in field.metadata.get("ranges", {}).items():
+                compare, phrase = RANGES[kind]
                 none = "none, or " if field.default is None else ""
-                valid = all(compare(number, limit) for number in numbers)
-                require(valid, self, field.name, f"{none}{phrase} {limit:g}")
+                valid = all(compare(number, end) for number in numbers)
+                require(valid, self, field.name, f"{none}{phrase} {end:g}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSettings(RunSettings):
     """Settings of every problem; a problem adds further fields in a subclass."""
 
-    objectives: tuple[str, ...] = setting((), "columns to minimize, two or more")
+    objectives: tuple[str, ...] = setting((), "columns to minimize, one or more")
+    limits: tuple[str, ...] = setting(
+        (), "bounds of columns, such as 'params <= 50000'; other candidates are infeasible"
+    )
     population: int = setting(16, "number of candidates that survive each generation", least=1)
     generations: int = setting(
         20, "length of the schedules in generations; they are constant afterwards", least=1
@@ -126,6 +131,17 @@ class SearchSettings(RunSettings):
     workers: int = setting(
         2, "number of architectures evaluated in parallel on a CPU", least=1, free=True
     )
+
+    @property
+    def used_columns(self) -> tuple[str, ...]:
+        """Names of the columns that a search needs: the objectives and the limited columns."""
+        limited = (limit.column for limit in parse_limits(self.limits))
+        return tuple(dict.fromkeys((*self.objectives, *limited)))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        limits = tuple(str(limit) for limit in parse_limits(self.limits))
+        object.__setattr__(self, "limits", limits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,21 +200,19 @@ def require(condition: bool, settings: Any, name: str, expectation: str) -> None
         raise ValueError(f"{name}={getattr(settings, name)!r} is invalid: expected {expectation}.")
 
 
-def check_objectives(chosen: Collection[str], known: Collection[str], least: int = 2) -> None:
+def check_objectives(chosen: Collection[str], known: Collection[str]) -> None:
     """Raise a ``ValueError`` if the chosen objectives are invalid.
 
     Args:
         chosen: names of the objectives; they must differ.
         known: names of the available objectives.
-        least: minimum number of objectives, 1 or 2.
     """
     for name in chosen:
         if name not in known:
             raise ValueError(f"Unknown objective {name!r}; choose from {list(known)}.")
-    if len(chosen) < least or len(set(chosen)) < len(chosen):
-        minimum = {1: "one", 2: "two"}[least]
+    if not chosen or len(set(chosen)) < len(chosen):
         raise ValueError(
-            f"objectives={tuple(chosen)} is invalid: expected {minimum} or more different columns."
+            f"objectives={tuple(chosen)} is invalid: expected one or more different columns."
         )
 
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from .settings import TabularSettings
 
 
+MARGIN = 0.1  # of the hypervolume's box beyond the nadir point, relative to its extent
+
+
 class Table:
     """A table with the precomputed columns of architectures.
 
@@ -149,7 +152,7 @@ class TabularProblem(ArchitectureProblem):
         return self.read_table()
 
     def __getstate__(self) -> dict[str, Any]:
-        excluded = {"table", "_true_front"}
+        excluded = {"table", "_true_front", "_true_hypervolume"}
         return {k: v for k, v in super().__getstate__().items() if k not in excluded}
 
     def make_evaluator(self) -> Evaluator:
@@ -178,21 +181,61 @@ class TabularProblem(ArchitectureProblem):
         return "a table"
 
     def true_front(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the Pareto front of all architectures in the table.
+        """Return the Pareto front of all architectures in the table that are within the limits.
 
         Returns:
             (X, F): (n, n_var) ints and (n, n_obj) floats, sorted by the first objective. If
             several rows have equal objectives, only the first of them is included.
+
+        Raises:
+            ValueError: no architecture is within the limits.
         """
+        if not len(self._true_front[0]):
+            raise ValueError(
+                f"limits={[*map(str, self.limits)]} is invalid: no architecture of the table is "
+                "within them."
+            )
         return self._true_front
 
     @cached_property
     def _true_front(self) -> tuple[np.ndarray, np.ndarray]:
-        F = np.column_stack([self.table.columns[name] for name in self.objectives])
+        F = self.feasible_values(self.table.columns)
         known = np.flatnonzero(np.isfinite(F).all(axis=1))
         rows = known[front_indices(F[known])]
         return self.table.X[rows], F[rows]
 
+    def hypervolume_box(self) -> np.ndarray:
+        """Return the box from the ideal point to slightly beyond the nadir point of the true front.
+
+        The worst corner is the nadir point plus a tenth of the distance between both points. Where
+        their values of an objective are equal, it is the value plus a tenth of the range of
+        :meth:`objective_bounds`. If no architecture is within the limits, the box lies between
+        these bounds.
+
+        Returns:
+            (2, n_obj) floats, the best and the worst corner.
+        """
+        F = self._true_front[1]
+        if not len(F):
+            return self.objective_bounds()
+        ideal, nadir = F.min(axis=0), F.max(axis=0)
+        low, high = self.objective_bounds()
+        extent = np.where(nadir > ideal, nadir - ideal, high - low)
+        return np.stack([ideal, nadir + MARGIN * extent])
+
+    def hypervolume(self, F: np.ndarray) -> float:
+        """Return the share of the true front's hypervolume that is dominated, in [0, 1].
+
+        Args:
+            F: (n, n_obj) objectives of feasible candidates; rows that are not finite do not count.
+        """
+        return super().hypervolume(F) / self._true_hypervolume
+
     def true_hypervolume(self) -> float:
-        """Return the normalized hypervolume of :meth:`true_front`, in [0, 1]."""
-        return hypervolume(self.true_front()[1], self.objective_bounds())
+        """Return the share of :meth:`hypervolume_box` that the true front dominates, in [0, 1]."""
+        return self._true_hypervolume
+
+    @cached_property
+    def _true_hypervolume(self) -> float:
+        front = self._true_front[1]
+        return hypervolume(front, self.hypervolume_box()) if len(front) else 1.0

@@ -103,6 +103,8 @@ class WeightSharingProblem(ArchitectureProblem):
         for name, values in columns.items():
             individuals.set(name, values[:n].astype(float))
         individuals.set("F", self.objective_values(columns)[:n])
+        if self.limits:
+            individuals.set("G", self.constraint_values(columns)[:n])
         individuals.set("CV", None)  # clear the value that pymoo caches
         algorithm.evaluator.n_eval += n
         reset_normalization(algorithm)

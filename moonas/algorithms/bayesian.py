@@ -14,12 +14,14 @@ from pymoo.core.infill import InfillCriterion
 from pymoo.core.population import Population
 from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
 
+from .sources import set_source, softmax_shares, survival_rates
+
 if TYPE_CHECKING:
     from pymoo.core.algorithm import Algorithm
 
     from ..problem import ArchitectureProblem
 
-SOURCE_KEY = "source"  # key in a pymoo individual; its value is "genetic" or "model"
+SOURCES = ("genetic", "model")
 
 
 class BlockNetwork:
@@ -95,25 +97,6 @@ class BlockNetwork:
         return probability
 
 
-def softmax_shares(rates: ArrayLike, shares: ArrayLike) -> np.ndarray:
-    """Compute the shares of genetic operators and model in the next offspring (eq. 2).
-
-    Args:
-        rates: (2,) fractions of the last offspring of each source that survived, in [0, 1]; NaN if
-            a source had no offspring. The sources are the genetic operators and the model.
-        shares: (2,) shares in the last generation, returned unchanged if a rate is NaN.
-
-    Returns:
-        (2,) floats that sum to 1.
-    """
-    rates = np.asarray(rates, float)
-    if np.isnan(rates).any():
-        return np.asarray(shares, float)
-    weights = np.exp(rates)
-    normalized: np.ndarray = weights / weights.sum()
-    return normalized
-
-
 class BayesianMating(InfillCriterion):
     """Wraps the mating of a genetic algorithm, and samples some of the offspring from a model.
 
@@ -137,7 +120,10 @@ class BayesianMating(InfillCriterion):
 
     Attributes:
         shares: (2,) shares of the genetic operators and of the model in this generation.
+        shown_as: title of the second share in the table of generations.
     """
+
+    shown_as = "by model"
 
     def __init__(
         self,
@@ -155,7 +141,7 @@ class BayesianMating(InfillCriterion):
         self.start, self.generations, self.first_share = start, generations, first_share
         self.n_best, self.strength = n_best, strength
         self.shares = np.array([1.0, 0.0])
-        self.archive: tuple[np.ndarray, np.ndarray] | None = None  # unique rows, objectives
+        self.archive: Population | None = None  # unique rows with their objectives
         self.models: list[BlockNetwork] | None = None
         self._generation: int | None = None
 
@@ -192,16 +178,16 @@ class BayesianMating(InfillCriterion):
                 random_state=random_state,
                 **kwargs,
             )
-            parts.append(_set_source(genetic[:n_genetic], "genetic"))
+            parts.append(set_source(genetic[:n_genetic], "genetic"))
         if n_model:
             assert self.models is not None
             X = sum(model.sample(n_model, random_state) for model in self.models)
-            parts.append(_set_source(Population.new(X=X), "model"))
+            parts.append(set_source(Population.new(X=X), "model"))
         return Population.merge(*parts)
 
     def _learn(self, algorithm: Algorithm, rng: np.random.Generator) -> None:
         """Add the last offspring to the archive, update the shares and fit the models."""
-        X, F = self.archive = self._updated_archive(algorithm)
+        self.archive = self._updated_archive(algorithm)
         used = algorithm.termination.perc
         if self.generations is not None:
             used = (algorithm.n_iter - 1) / self.generations
@@ -210,11 +196,11 @@ class BayesianMating(InfillCriterion):
         if self.models is None:
             self.shares = np.array([1 - self.first_share, self.first_share])
         else:
-            self.shares = softmax_shares(survival_rates(algorithm), self.shares)
+            self.shares = softmax_shares(survival_rates(algorithm, SOURCES), self.shares)
         best = RankAndCrowding().do(
             algorithm.problem,
-            Population.new(X=X, F=F),
-            n_survive=min(self.n_best, len(X)),
+            self.archive,
+            n_survive=min(self.n_best, len(self.archive)),
             random_state=rng,
         )
         self.models = [
@@ -222,8 +208,8 @@ class BayesianMating(InfillCriterion):
             for nodes in self.blocks
         ]
 
-    def _updated_archive(self, algorithm: Algorithm) -> tuple[np.ndarray, np.ndarray]:
-        """Return the rows X and objectives F of the archive after adding the last offspring.
+    def _updated_archive(self, algorithm: Algorithm) -> Population:
+        """Return the archive after adding the last offspring.
 
         Rows are unique. If objectives change during the run, only the rows that were scored with
         the current weights remain: the population and the last offspring.
@@ -231,31 +217,12 @@ class BayesianMating(InfillCriterion):
         evaluated = algorithm.off if algorithm.off is not None else algorithm.pop
         if algorithm.problem.nonstationary:
             evaluated = Population.merge(algorithm.pop, evaluated)
-        X, F = evaluated.get("X"), evaluated.get("F")
         if self.archive is not None and not algorithm.problem.nonstationary:
-            X, F = np.vstack([self.archive[0], X]), np.vstack([self.archive[1], F])
-        _, first = np.unique(X, axis=0, return_index=True)
-        return X[np.sort(first)], F[np.sort(first)]
+            evaluated = Population.merge(self.archive, evaluated)
+        _, first = np.unique(evaluated.get("X"), axis=0, return_index=True)
+        return _copy_of_scores(evaluated[np.sort(first)])
 
 
-def _set_source(population: Population, source: str) -> Population:
-    """Record the source of each individual, and return the population."""
-    population.set(SOURCE_KEY, source)
-    return population
-
-
-def survival_rates(algorithm: Algorithm) -> np.ndarray:
-    """Compute the fraction of each source's last offspring that survived.
-
-    Args:
-        algorithm: has the current population ``pop`` and the last offspring ``off``.
-
-    Returns:
-        (2,) rates of the genetic operators and of the model; NaN if a source had no offspring.
-    """
-    alive = {id(individual) for individual in algorithm.pop}
-    rates = []
-    for source in ("genetic", "model"):
-        offspring = [i for i in algorithm.off if i.get(SOURCE_KEY) == source]
-        rates.append(np.mean([id(i) in alive for i in offspring]) if offspring else np.nan)
-    return np.array(rates)
+def _copy_of_scores(population: Population) -> Population:
+    """Return new individuals with the same rows, objectives and constraints."""
+    return Population.new(*(x for key in ("X", "F", "G") for x in (key, population.get(key))))

@@ -335,7 +335,7 @@ class Coevolution(Algorithm):
                 in the first iteration.
         """
         X = self._split(rows.get("X").astype(bool))[k]
-        costs = rows.get(("fitness_a", "fitness_b")[k]).astype(float)
+        costs = self._costs(rows, k)
         if self.replacement == "children" or not len(self.costs[k]):
             return X, costs
         parents, parent_costs = self.species[k], self.costs[k]
@@ -346,6 +346,26 @@ class Coevolution(Algorithm):
         X, costs = np.vstack([X, parents[others]]), np.concatenate([costs, corrected])
         kept = np.argsort(costs, kind="stable")[: self.pop_size]
         return X[kept], costs[kept]
+
+    def _costs(self, rows: Population, k: int) -> np.ndarray:
+        """Return the costs of rows in a population; infeasible rows cost more than all others.
+
+        Args:
+            rows: n evaluated rows.
+            k: 0 for P and 1 for Q.
+
+        Returns:
+            (n,) floats, > 0: the column ``fitness_a`` or ``fitness_b`` or, for a row that exceeds a
+            limit, the largest value of this column plus the constraint violation.
+        """
+        name = ("fitness_a", "fitness_b")[k]
+        costs: np.ndarray = rows.get(name).astype(float)
+        if not self.problem.has_constraints():
+            return costs
+        bounds = self.problem.column(name).bounds
+        assert bounds is not None, "a problem with two populations bounds their costs"
+        violation = rows.get("CV")[:, 0]
+        return np.where(violation > 0, bounds[1] + violation, costs)
 
     def _set_species(
         self,
@@ -374,9 +394,10 @@ class Coevolution(Algorithm):
             return
         rows = Population.merge(self.best_pairs, rows)
         rows = rows[np.unique(rows.get("X"), axis=0, return_index=True)[1]]
-        total = rows.get("fitness_a").astype(float) + rows.get("fitness_b").astype(float)
-        kept = np.union1d(nondominated(rows.get("F")), [total.argmin()])
-        self.best_pairs = rows[kept]
+        best = (self._costs(rows, 0) + self._costs(rows, 1)).argmin()
+        feasible = np.flatnonzero(rows.get("feas"))
+        kept = feasible[nondominated(rows.get("F")[feasible])] if len(feasible) else feasible
+        self.best_pairs = rows[np.union1d(kept, [best])]
 
     def _with_best_pairs(self, rows: Population) -> Population:
         """Return rows together with the archived rows that are not among them."""

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pymoo.algorithms.moo.moead import default_decomp
+from pymoo.core.population import Population
+from pymoo.core.repair import Repair
+from pymoo.operators.selection.tournament import TournamentSelection
 from pymoo.util.ref_dirs import get_reference_directions
 
 from .decomposition import ScaledDecomposition
+from .local_search import NeighborMating
 from .pnsga3 import PNSGA3Survival
 from .random_search import RandomMating, UniqueSampling
 
@@ -36,6 +40,8 @@ def reference_directions(n_obj: int, population: int) -> np.ndarray:
     Raises:
         ValueError: if the population size is less than ``n_obj``, the size of the smallest set.
     """
+    if n_obj < 2:
+        raise ValueError(f"n_obj={n_obj} is invalid: reference directions require two objectives.")
     if population < n_obj:
         raise ValueError(
             f"population={population} is invalid: expected at least the number of objectives, "
@@ -64,6 +70,68 @@ def _make_with_directions(
     """Make an algorithm with reference directions and a population size."""
     directions = reference_directions(problem.n_obj, population)
     return _import_class(path)(ref_dirs=directions, pop_size=population, **options)
+
+
+def _make_nsga3(
+    path: str, problem: ArchitectureProblem, population: int, **options: Any
+) -> Algorithm:
+    """Make NSGA-III or U-NSGA-III, whose tournaments are reproducible if there are limits."""
+    made = _make_with_directions(path, problem, population, **options)
+    if problem.limits and "selection" not in options:
+        made.mating.selection = _by_violation_first(made.mating.selection)
+    return made
+
+
+def _by_violation_first(selection: TournamentSelection) -> TournamentSelection:
+    """Return tournaments that compare infeasible candidates by their constraint violation.
+
+    pymoo's tournaments of NSGA-III do so as well, but if two violations are equal, they choose
+    at random without the random state of the algorithm, so a seed does not determine the run.
+
+    Args:
+        selection: tournaments that compare feasible candidates.
+    """
+    compare_feasible = selection.func_comp
+
+    def compare(
+        pop: Population, P: np.ndarray, random_state: np.random.Generator, **kwargs: Any
+    ) -> np.ndarray:
+        violation = pop.get("CV")[:, 0]
+        winners = np.empty((len(P), 1), dtype=int)
+        for i, (a, b) in enumerate(P):
+            if max(violation[a], violation[b]) <= 0:
+                row = compare_feasible(pop, P[[i]], random_state=random_state, **kwargs)
+                winners[i] = row[0]
+            elif violation[a] == violation[b]:
+                winners[i] = random_state.choice([a, b])
+            else:
+                winners[i] = a if violation[a] < violation[b] else b
+        return winners
+
+    return TournamentSelection(func_comp=compare, pressure=selection.pressure)
+
+
+class _ToGenes(Repair):
+    """Replaces real numbers by the nearest values of the genes."""
+
+    def _do(self, problem: ArchitectureProblem, X: np.ndarray, **kwargs: Any) -> np.ndarray:
+        rows = np.clip(X.astype(float), problem.xl, problem.xu)
+        nearest: np.ndarray = np.where(problem.genes.real, rows, np.round(rows))
+        return nearest.astype(problem.genes.dtype)
+
+
+def _make_real_coded(
+    path: str,
+    problem: ArchitectureProblem,
+    population: int,
+    sampling: Sampling,
+    output: Any = None,
+    **options: Any,
+) -> Algorithm:
+    """Make an algorithm for real numbers, whose candidates are rounded to the genes' values."""
+    operators = ("crossover", "mutation", "eliminate_duplicates")
+    options = {"repair": _ToGenes()} | {k: v for k, v in options.items() if k not in operators}
+    return _import_class(path)(pop_size=population, sampling=sampling, output=output, **options)
 
 
 def _make_ctaea(
@@ -117,9 +185,7 @@ def _make_pnsga3(
     elif size is None:  # the second objective; the first objective if the second is the error
         size = [name for name in problem.objectives[:2] if name != error][-1]
     survival = PNSGA3Survival(directions, error=error, size=size, **survival_options)
-    return _import_class(path)(
-        ref_dirs=directions, pop_size=population, survival=survival, **options
-    )
+    return _make_nsga3(path, problem, population, survival=survival, **options)
 
 
 def _size_objective(problem: ArchitectureProblem) -> str:
@@ -142,24 +208,70 @@ def _make_random(
     return _import_class(path)(pop_size=population, **options)
 
 
+def _make_local_search(
+    path: str,
+    problem: ArchitectureProblem,
+    population: int,
+    crossover: Any = None,
+    mutation: Any = None,
+    eliminate_duplicates: Any = None,
+    **options: Any,
+) -> Algorithm:
+    """Make a Pareto local search, which needs no crossover, mutation or duplicate elimination."""
+    return _import_class(path)(population, **options)
+
+
+def _make_nsga2_with_neighbors(
+    path: str, problem: ArchitectureProblem, population: int, **options: Any
+) -> Algorithm:
+    """Make NSGA-II that takes some of its offspring from neighbors of the best candidates."""
+    keys = ("order", "random_share", "first_share")
+    of_neighbors = {key: options.pop(key) for key in keys if key in options}
+    nsga2 = _make_plain(path, problem, population, **options)
+    nsga2.mating = NeighborMating(nsga2.mating, **of_neighbors)
+    return nsga2
+
+
 ALGORITHMS: dict[str, Callable[..., Algorithm]] = {
     "agemoea": partial(_make_plain, "pymoo.algorithms.moo.age:AGEMOEA"),
     "ctaea": partial(_make_ctaea, "pymoo.algorithms.moo.ctaea:CTAEA"),
     "moead": partial(_make_moead, "pymoo.algorithms.moo.moead:MOEAD"),
     "nsga2": partial(_make_plain, "pymoo.algorithms.moo.nsga2:NSGA2"),
-    "nsga3": partial(_make_with_directions, "pymoo.algorithms.moo.nsga3:NSGA3"),
+    "nsga3": partial(_make_nsga3, "pymoo.algorithms.moo.nsga3:NSGA3"),
+    "nsga2-local": partial(_make_nsga2_with_neighbors, "pymoo.algorithms.moo.nsga2:NSGA2"),
+    "pareto-local-search": partial(
+        _make_local_search, "moonas.algorithms.local_search:ParetoLocalSearch"
+    ),
     "parallel-moead": partial(_make_moead, "pymoo.algorithms.moo.moead:ParallelMOEAD"),
     "pnsga3": partial(_make_pnsga3, "pymoo.algorithms.moo.nsga3:NSGA3"),
     "random": partial(_make_random, "pymoo.algorithms.moo.nsga2:NSGA2"),
     "rvea": partial(_make_with_directions, "pymoo.algorithms.moo.rvea:RVEA"),
     "smsemoa": partial(_make_plain, "pymoo.algorithms.moo.sms:SMSEMOA"),
     "spea2": partial(_make_plain, "pymoo.algorithms.moo.spea2:SPEA2"),
-    "unsga3": partial(_make_with_directions, "pymoo.algorithms.moo.unsga3:UNSGA3"),
+    "unsga3": partial(_make_nsga3, "pymoo.algorithms.moo.unsga3:UNSGA3"),
+    "de": partial(_make_real_coded, "pymoo.algorithms.soo.nonconvex.de:DE"),
+    "ga": partial(_make_plain, "pymoo.algorithms.soo.nonconvex.ga:GA"),
+    "nichega": partial(_make_plain, "pymoo.algorithms.soo.nonconvex.ga_niching:NicheGA"),
+    "pso": partial(_make_real_coded, "pymoo.algorithms.soo.nonconvex.pso:PSO"),
 }
+FOR_ONE_OBJECTIVE = ("de", "ga", "nichega", "pso")
+FOR_ANY_NUMBER = (
+    "nsga2",
+    "nsga2-local",
+    "pareto-local-search",
+    "random",
+    "spea2",
+)  # of objectives; all others require two or more
+WITHOUT_LIMITS = ("moead", "parallel-moead")  # pymoo's MOEA/D supports no constraints
 
 
 def algorithm(
-    name: str, problem: ArchitectureProblem, population: int | None = None, **options: Any
+    name: str,
+    problem: ArchitectureProblem,
+    population: int | None = None,
+    *,
+    pop_size: int | None = None,
+    **options: Any,
 ) -> Algorithm:
     """Make a pymoo algorithm by name, with the operators of the problem as defaults.
 
@@ -169,6 +281,7 @@ def algorithm(
         population: population size; by default, the population size in the problem's settings. The
             population of MOEA/D and C-TAEA has one candidate per reference direction, see
             :func:`reference_directions`, and can be smaller with three or more objectives.
+        pop_size: pymoo's name of ``population``, which may be used instead.
         options: further arguments of the algorithm's constructor. "pnsga3" also accepts the
             arguments ``second``, ``cut`` and ``size`` of :class:`PNSGA3Survival`; by default, the
             problem sets them.
@@ -178,13 +291,44 @@ def algorithm(
 
     Raises:
         ValueError: if the name is unknown, or the algorithm cannot be used with the problem.
+        TypeError: if ``population`` and ``pop_size`` are different numbers.
     """
     if name not in ALGORITHMS:
         raise ValueError(f"Unknown algorithm {name!r}; choose from {sorted(ALGORITHMS)}.")
+    _check_problem(name, problem)
+    if None not in (population, pop_size) and population != pop_size:
+        raise TypeError(
+            f"population={population} and pop_size={pop_size} differ: pass one of the two."
+        )
     from ..run.progress import SearchOutput
 
     options = {"output": SearchOutput()} | problem.operators() | options
-    return ALGORITHMS[name](problem, population or problem.settings.population, **options)
+    n = population or pop_size or problem.settings.population
+    return ALGORITHMS[name](problem, n, **options)
+
+
+def algorithms_for(problem: ArchitectureProblem) -> list[str]:
+    """Return the names of the algorithms that support the objectives and limits of a problem."""
+    one = problem.n_obj == 1
+    supported = [
+        name for name in ALGORITHMS if name in FOR_ANY_NUMBER or (name in FOR_ONE_OBJECTIVE) == one
+    ]
+    unsuitable = WITHOUT_LIMITS if problem.limits else ()
+    return sorted(name for name in supported if name not in unsuitable)
+
+
+def _check_problem(name: str, problem: ArchitectureProblem) -> None:
+    """Raise a ``ValueError`` if an algorithm does not support the objectives or the limits."""
+    supported = algorithms_for(problem)
+    if name in supported:
+        return
+    if problem.limits and name in WITHOUT_LIMITS:
+        reason = f"it ignores limits, and limits={list(map(str, problem.limits))}"
+    elif name in FOR_ONE_OBJECTIVE:
+        reason = f"it minimizes one objective, and objectives={list(problem.objectives)}"
+    else:
+        reason = f"it requires two or more objectives, and objectives={list(problem.objectives)}"
+    raise ValueError(f"{name} cannot search this problem: {reason}. Choose from {supported}.")
 
 
 def nsga2_by_rank(problem: ArchitectureProblem) -> Algorithm:

@@ -94,7 +94,7 @@ def parse_options(
 
     Args:
         args: parsed arguments: ``set``, and ``data``, ``root``, ``population``, ``generations``,
-            ``device`` and ``objectives`` if the command has them.
+            ``device``, ``objectives`` and ``limits`` if the command has them.
         classes: stage name -> its Settings class.
 
     Returns:
@@ -108,8 +108,9 @@ def parse_options(
     names = "data", "root", "population", "generations", "device"
     flags = [(name, getattr(args, name, None)) for name in names]
     pairs = [(key, text) for key, text in flags if text is not None]
-    if getattr(args, "objectives", None):
-        pairs.append(("objectives", ",".join(args.objectives)))
+    for key in ("objectives", "limits"):
+        if getattr(args, key, None):
+            pairs.append((key, ",".join(getattr(args, key))))
     for key, text in [*pairs, *key_value_pairs(args.set, "--set")]:
         stage, dot, field = key.rpartition(".")
         if dot and stage not in classes:

@@ -58,7 +58,9 @@ def _run_stage(planned: PlannedStage) -> None:
 
         search = result.result
         console.print()
-        console.print(to_console(front_table(result.stage, search.rows, search.picked)))
+        console.print(
+            to_console(front_table(result.stage, search.rows, search.picked, search.rule))
+        )
     for line in (*result.lines, _last_line(result)):
         log.on_log(line)
 

@@ -24,6 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="algorithm: nsga2, moead, random, ... (default: the algorithm of the paper)",
     )
     add("--objectives", metavar="NAME", nargs="+", help="columns to minimize")
+    add(
+        "--limits",
+        metavar="LIMIT",
+        nargs="+",
+        help="bounds of columns, such as 'params <= 50000'; other candidates are infeasible",
+    )
     add("--population", metavar="N", help="number of candidates that survive each generation")
     add("--generations", metavar="N", help="number of generations")
     add("--stage", metavar="NAME", help="run only this stage of a task with several stages")

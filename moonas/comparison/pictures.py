@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -29,29 +28,29 @@ def algorithm_colors(comparison: Comparison) -> dict[str, str]:
 def plot_convergence(comparison: Comparison, problem: str) -> Figure:
     """Plot median and quartiles of the hypervolume over evaluations, one line per algorithm.
 
-    If the true front is known, the gap to its hypervolume is plotted on a logarithmic axis.
+    If the true front is known, the missing share of its hypervolume is plotted on a logarithmic
+    axis.
 
     Args:
         comparison: the comparison.
         problem: label of the problem.
     """
     figure, axes = create_figure()
-    true, colors = comparison.true_hypervolume(problem), algorithm_colors(comparison)
+    known, colors = comparison.plan.tasks[problem].tabular, algorithm_colors(comparison)
     for name, runs in comparison.successful_runs(problem).items():
         counts = np.unique(np.concatenate([run.evaluations for run in runs]))
         counts = counts[
             counts >= max(run.evaluations[0] for run in runs)
         ]  # all runs have a value there
         curves = np.array([_hypervolumes_after(run, counts) for run in runs])
-        if not math.isnan(true):
-            curves = np.maximum(true - curves, 1e-6)
+        if known:
+            curves = np.maximum(1 - curves, 1e-6)
         low, median, high = np.percentile(curves, [25, 50, 75], axis=0)
         axes.plot(counts, median, color=colors[name], label=name)
         axes.fill_between(counts, low, high, color=colors[name], alpha=0.13, lw=0)
-    known = not math.isnan(true)
     axes.set(
         xlabel="evaluations",
-        ylabel="gap to the true hypervolume" if known else "hypervolume",
+        ylabel="missing share of the true hypervolume" if known else "hypervolume",
         yscale="log" if known else "linear",
     )
     apply_style(axes)

@@ -160,6 +160,8 @@ def _make_task(
         raise ValueError(f"{budget_unit}={budget} is invalid: expected at least 1.")
     recorded = {k: v for k, v in to_json(settings).items() if k not in free_names(settings)}
     about = {"problem": name, budget_unit: budget} | recorded | problem.inputs
+    if tabular:  # earlier versions had another box
+        about |= {"hypervolume box": problem.hypervolume_box().tolist()}
     if problem.nonstationary:
         about |= {"picks": picks} | {f"training {k}": v for k, v in training.items()}
     return Task(name, options, budget, problem.nonstationary, tabular, training, picks, about)

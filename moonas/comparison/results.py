@@ -55,11 +55,6 @@ class Comparison:
             for a, runs in self.successful_runs(problem).items()
         }
 
-    def true_hypervolume(self, problem: str) -> float:
-        """Return the hypervolume of the problem's true front; NaN if it is unknown."""
-        known = self.plan.tasks[problem].tabular
-        return float(self.problems[problem].true_hypervolume()) if known else math.nan
-
     @cached_property
     def results(self) -> list[dict[str, Any]]:
         """One row per problem and algorithm; if a run failed, the row contains only counts.
@@ -68,7 +63,7 @@ class Comparison:
 
         - q1, median and q3: quartiles of the hypervolume over seeds;
         - mean_rank: mean rank of the hypervolume over seeds, 1 is best;
-        - log10_gap: log10 of the true hypervolume minus the median;
+        - log10_gap: log10 of the share of the true hypervolume that the median lacks;
         - igd_plus and evaluations_to_99: medians over seeds; evaluations_to_99 is infinite if at
           least half of the runs never reach 99 % of the true hypervolume;
         - reached_99: number of runs that reach 99 % of the true hypervolume;
@@ -79,7 +74,7 @@ class Comparison:
 
     def _results_of(self, problem: str) -> Iterator[dict[str, Any]]:
         task, succeeded = self.plan.tasks[problem], self.successful_runs(problem)
-        values, true = self.hypervolumes(problem), self.true_hypervolume(problem)
+        values = self.hypervolumes(problem)
         ranks = {}
         if values:
             mean = statistics.ranks(np.column_stack(list(values.values()))).mean(axis=0)
@@ -100,7 +95,7 @@ class Comparison:
                 if task.tabular:
                     needed = np.array([run.evaluations_to_99 for run in runs], float)
                     row |= {
-                        "log10_gap": _log_gap(quartiles[1], true),
+                        "log10_gap": _log_gap(quartiles[1]),
                         "igd_plus": float(np.median([run.igd_plus for run in runs])),
                         "reached_99": int(np.isfinite(needed).sum()),
                         "evaluations_to_99": float(np.median(np.nan_to_num(needed, nan=np.inf))),
@@ -190,7 +185,7 @@ class Comparison:
                 yield row | dict(zip(names, point, strict=True))
 
 
-def _log_gap(value: float, true: float) -> float:
-    """Return log10 of the gap between a hypervolume and the true hypervolume; -inf for no gap."""
-    gap = max(true - value, 0.0)
+def _log_gap(share: float) -> float:
+    """Return log10 of the share of the true hypervolume that is missing; -inf for none."""
+    gap = max(1 - share, 0.0)
     return math.log10(gap) if gap > 0 else -math.inf

@@ -10,7 +10,7 @@ networks of each front are therefore trained from scratch, and their new scores 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ import numpy as np
 from pymoo.algorithms.moo.rvea import RVEA
 from pymoo.optimize import minimize
 
-from ..pareto import front_indices, hypervolume
+from ..pareto import front_indices
 from ..planning import load_training, make_algorithm
 from ..registry import training_settings_class
 from ..run.callbacks import RunCallback
@@ -64,7 +64,8 @@ class Run:
         picks: (p, n_obj) objectives of the picked networks as evaluated in the search; empty if
             objectives are fixed.
         retrained: (p, n_obj) objectives of the picked networks after training from scratch.
-        hypervolume: hypervolume of ``best`` or ``retrained``; algorithms are compared by it.
+        hypervolume: hypervolume of ``best`` or ``retrained``; algorithms are compared by it. Where
+            the true front is known, it and all other hypervolumes are shares of the true one.
         igd_plus: IGD+ of ``best`` with respect to the true front, with objectives scaled by the
             problem's bounds; NaN if the true front is unknown.
         evaluations_to_99: number of evaluations until the archive reaches 99 % of the true
@@ -116,13 +117,12 @@ class _Recorder(RunCallback):
 
     def on_scores(self, candidates: Candidates, columns: dict[str, np.ndarray]) -> None:
         """Record the objectives of candidates."""
-        F = np.column_stack([columns[name] for name in self.problem.objectives])
-        self.evaluated.append(np.asarray(F, float))
+        self.evaluated.append(self.problem.feasible_values(columns))
 
     def on_generation(self, algorithm: Algorithm) -> None:
         """Record the front of the population."""
         pop = algorithm.pop
-        F = pop[pop.get("feas")].get("F")
+        F = pop[pop.get("feas")].get("F").reshape(-1, self.problem.n_obj)
         self.generations.append((algorithm.evaluator.n_eval, F[front_indices(F)]))
 
 
@@ -161,21 +161,23 @@ def run_algorithm(
     counts = [min(n, evaluations) for n, _ in within]
     if counts[-1] < len(evaluated):  # the budget ends within a generation
         counts, within = [*counts, len(evaluated)], [*within, within[-1]]
-    bounds = problem.objective_bounds()
-    archive = np.array([hypervolume(evaluated[:n], bounds) for n in counts])
+    archive = np.array([problem.hypervolume(evaluated[:n]) for n in counts])
+    feasible = evaluated[np.isfinite(evaluated).all(axis=1)]
     results: dict[str, Any] = {
         "evaluations": np.array(counts),
-        "population": np.array([hypervolume(F, bounds) for _, F in within]),
+        "population": np.array([problem.hypervolume(F) for _, F in within]),
         "archive": archive,
         "front": within[-1][1],
-        "best": evaluated[front_indices(evaluated)],
+        "best": feasible[front_indices(feasible)],
         "hypervolume": float(archive[-1]),
     }
     if isinstance(problem, TabularProblem):
-        target = TARGET_SHARE * problem.true_hypervolume()
-        results["igd_plus"] = igd_plus(results["best"], problem.true_front()[1], bounds)
-        if archive[-1] >= target:
-            results["evaluations_to_99"] = float(evaluations_to_reach(evaluated, bounds, target))
+        true, box = problem.true_front()[1], problem.hypervolume_box()
+        if len(feasible):
+            results["igd_plus"] = igd_plus(results["best"], true, box)
+        if archive[-1] >= TARGET_SHARE:
+            reached = evaluations_to_reach(evaluated, problem.hypervolume, TARGET_SHARE)
+            results["evaluations_to_99"] = float(reached)
     return results
 
 
@@ -190,18 +192,21 @@ def _termination(algorithm: Algorithm, evaluations: int) -> tuple[str, int]:
     return "n_eval", evaluations
 
 
-def evaluations_to_reach(F: np.ndarray, bounds: ArrayLike, target: float) -> int:
+def evaluations_to_reach(
+    F: np.ndarray, hypervolume: Callable[[np.ndarray], float], target: float
+) -> int:
     """Find, by bisection, the smallest number of evaluations that reaches a hypervolume.
 
     Args:
         F: (n, n_obj) objectives in the order of evaluation; all n together reach the target.
-        bounds: (2, n_obj) bounds of :func:`moonas.pareto.hypervolume`.
+        hypervolume: function from objectives to their hypervolume, such as
+            ``problem.hypervolume``.
         target: hypervolume to reach.
     """
     low, high = 1, len(F)
     while low < high:
         middle = (low + high) // 2
-        if hypervolume(F[:middle], bounds) >= target:
+        if hypervolume(F[:middle]) >= target:
             high = middle
         else:
             low = middle + 1
@@ -249,7 +254,7 @@ def run_nonstationary(
     problem.callbacks.append(recorder)
     journal = problem.journal
     assert journal is not None
-    folder, bounds = journal.folder, problem.objective_bounds()
+    folder, worst = journal.folder, problem.objective_bounds()[1]
     try:
         result = search(
             problem,
@@ -278,14 +283,14 @@ def run_nonstationary(
         picks.append([row.objectives[name] for name in problem.objectives])
         scores.append([columns[name] for name in problem.objectives])
     retrained = np.array(scores, float)
-    retrained = np.where(np.isfinite(retrained), retrained, bounds[1])  # worst values if diverged
+    retrained = np.where(np.isfinite(retrained), retrained, worst)  # if the training diverged
     records = read_run(folder)[1]
     return {
         "evaluations": np.array([n for n, _ in recorder.generations]),
-        "population": np.array([hypervolume(F, bounds) for _, F in recorder.generations]),
+        "population": np.array([problem.hypervolume(F) for _, F in recorder.generations]),
         "front": recorder.generations[-1][1],
         "picks": np.array(picks, float),
         "retrained": retrained,
-        "hypervolume": hypervolume(retrained, bounds),
+        "hypervolume": problem.hypervolume(retrained),
         "training_steps": sum(r["result"].get("steps", 0) for r in records if r["kind"] == "train"),
     }

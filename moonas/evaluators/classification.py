@@ -20,30 +20,30 @@ from ..problem import Column
 from .settings import COSTS, QUALITIES, TrainingSettings
 
 
-def quality_columns(objectives: Sequence[str], info: DataInfo) -> list[Column]:
+def quality_columns(used: Sequence[str], info: DataInfo) -> list[Column]:
     """Return the columns that measure the quality of classifiers on a data set.
 
     For images with several labels, the column is ``auroc_error``. Otherwise the columns are
-    ``error`` and, if it is an objective, ``robustness_error``. All values are in percent, in
-    [0, 100]; lower is better.
+    ``error`` and, if it is used, ``robustness_error``. All values are in percent, in [0, 100];
+    lower is better.
 
     Args:
-        objectives: names of all objectives; names of other columns are ignored.
+        used: names of the objectives and the limited columns; names of other columns are ignored.
         info: description of the data set.
 
     Raises:
-        ValueError: an objective is not defined for this data set.
+        ValueError: a column is not defined for this data set.
     """
     names = ["auroc_error"] if info.multi_label else ["error"]
-    if "robustness_error" in objectives and not info.multi_label:
+    if "robustness_error" in used and not info.multi_label:
         names.append("robustness_error")
-    for name in objectives:
+    for name in used:
         if name in QUALITIES and name not in names:
             expected = "one label" if info.multi_label else "several labels"
             actual = "several labels" if info.multi_label else "one label"
             raise ValueError(
-                f"Objective {name!r} is invalid for {info.name}: expected {expected} per image, "
-                f"got {actual}. Choose from {[*names, *COSTS]} (objectives=, --objectives)."
+                f"The column {name!r} is invalid for {info.name}: expected {expected} per image, "
+                f"got {actual}. Choose objectives and limits from {[*names, *COSTS]}."
             )
     return [Column(name, "%", worst=100.0, bounds=(0, 100)) for name in names]
 
@@ -59,8 +59,7 @@ class Classification:
         settings: settings of the training.
         info: description of the data set.
         device: device on which the images are stored.
-        objectives: names of the objectives, which determine the metrics; see
-            :func:`quality_columns`.
+        used: names of the columns that determine the metrics; see :func:`quality_columns`.
         final: whether to train on the whole training set and to validate on the test set.
 
     Attributes:
@@ -80,11 +79,11 @@ class Classification:
         settings: TrainingSettings,
         info: DataInfo,
         device: torch.device,
-        objectives: Sequence[str] = (),
+        used: Sequence[str] = (),
         final: bool = False,
     ) -> None:
         self.settings, self.info, self.device, self.final = settings, info, device, final
-        self.names = [column.name for column in quality_columns(objectives, info)]
+        self.names = [column.name for column in quality_columns(used, info)]
         self.augment: Callable[[Tensor, torch.Generator], Tensor] | None = None
         if info.padding or info.flip:
             self.augment = partial(shift_and_flip, padding=info.padding, flip=info.flip)

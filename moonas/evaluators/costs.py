@@ -71,7 +71,7 @@ class NetworkCosts:
             Column("params", "parameters", bounds=(0, int(params))),
             Column("macs", "multiply-adds", bounds=(0, int(macs))),
         ]
-        if "latency_ms" in self.settings.objectives:
+        if "latency_ms" in self.settings.used_columns:
             bounds = (0, self.settings.latency_bound)
             columns.append(Column("latency_ms", "ms", bounds=bounds, measured=True))
         return columns

@@ -9,6 +9,21 @@ ABOVE_CHANCE = 1.2  # accuracy of a training that has learned something, relativ
 LARGEST_MARGIN = 5.0  # percentage points above chance that suffice if there are few classes
 
 
+def error_of_a_guess(info: DataInfo) -> tuple[float, float]:
+    """Return the error of a random guess, and the error below which a network has learned.
+
+    Args:
+        info: description of the data set.
+
+    Returns:
+        Two errors in %, of a random guess and slightly below it.
+    """
+    if info.multi_label:
+        return 50.0, 50.0 - 2.0
+    accuracy = 100 / info.n_classes
+    return 100 - accuracy, 100 - min(ABOVE_CHANCE * accuracy, accuracy + LARGEST_MARGIN)
+
+
 def classifier_measures(
     info: DataInfo,
     quality: str,
@@ -30,12 +45,7 @@ def classifier_measures(
         grows: whether the problem has the column ``growth``.
         title: title of the validation error.
     """
-    if info.multi_label:
-        error, limit = 50.0, 50.0 - 2.0
-    else:
-        accuracy = 100 / info.n_classes
-        error = 100 - accuracy
-        limit = 100 - min(ABOVE_CHANCE * accuracy, accuracy + LARGEST_MARGIN)
+    error, limit = error_of_a_guess(info)
     measures = [
         # no limit: the loss of a supernet exceeds that of a random guess at first, although its
         # error is already lower

@@ -57,7 +57,7 @@ class ScratchEvaluator(Evaluator):
         self.settings, self.costs, self.on_epoch = settings, costs, on_epoch
         self.epochs, self.build = epochs, build
         self.device = resolve_device(settings.device)
-        self.images = Classification(settings, info, self.device, settings.objectives, final)
+        self.images = Classification(settings, info, self.device, settings.used_columns, final)
         self.seed = 0
 
     def begin(self, seed: int) -> None:

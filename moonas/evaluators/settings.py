@@ -41,7 +41,7 @@ class ClassifierSettings(SearchSettings, TrainingSettings):
     """Settings of a search for classifiers."""
 
     objectives: tuple[str, ...] = setting(
-        ("error", "params"), f"columns to minimize, at least two of {', '.join(OBJECTIVES)}"
+        ("error", "params"), f"columns to minimize, one or more of {', '.join(OBJECTIVES)}"
     )
     latency_batch: int = setting(1, "batch size for measuring latency", least=1)
     latency_bound: float = setting(

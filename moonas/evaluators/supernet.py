@@ -67,7 +67,7 @@ class SupernetEvaluator(Evaluator):
         self.settings, self.costs, self.make_net = settings, costs, make_net
         self.n_choices, self.decode, self.on_progress = n_choices, decode, on_progress
         self.device = resolve_device(settings.device)
-        self.images = Classification(settings, info, self.device, settings.objectives)
+        self.images = Classification(settings, info, self.device, settings.used_columns)
         self._warm_up_report: dict[str, Any] | None = None  # report of warm_up()
 
     def begin(self, seed: int) -> None:

@@ -31,7 +31,9 @@ def fgsm_signs(
     with torch.inference_mode(False), torch.enable_grad():
         x = images.detach().clone().requires_grad_()
         loss = F.cross_entropy(predict(x), labels, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, x)
+        if not loss.requires_grad:  # the network is a constant, such as without any operation
+            return torch.zeros_like(images)
+        (gradient,) = torch.autograd.grad(loss, x, materialize_grads=True)
     return gradient.sign()
 
 

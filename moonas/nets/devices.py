@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -86,7 +86,7 @@ def deterministic_gradients(device: torch.device) -> Iterator[None]:
     if device.type != "cuda" or torch.are_deterministic_algorithms_enabled():
         yield
         return
-    settings = torch.utils.deterministic
+    settings: Any = torch.utils.deterministic
     before = settings.fill_uninitialized_memory
     settings.fill_uninitialized_memory = False  # a check that takes time
     torch.use_deterministic_algorithms(True, warn_only=True)

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..files import write_atomically
 from ..metrics.rank_correlation import rank_correlation
+from ..pareto import VIOLATION
 
 if TYPE_CHECKING:
     from ..pareto import Row
@@ -64,6 +65,7 @@ def write_front_csv(
     """
     names = list(problem.objectives)
     names += [c.name for c in problem.columns if c.name not in names]
+    names += [VIOLATION] if problem.limits else []
     previous = read_front_csv(path.parent) if path.exists() else []
     trained = {row.x: row.trained for row in previous}
     file_rows = [

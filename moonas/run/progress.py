@@ -10,11 +10,13 @@ import numpy as np
 from pymoo.util.display.column import Column
 from pymoo.util.display.output import Output
 
-from ..pareto import hypervolume
+from ..pareto import archive_of
 from .numbers import format_duration, short_number
 
 if TYPE_CHECKING:
     from pymoo.core.algorithm import Algorithm
+
+    from ..problem import ArchitectureProblem
 
 
 def _format_value(value: float, unit: str) -> str:
@@ -24,13 +26,14 @@ def _format_value(value: float, unit: str) -> str:
 class SearchOutput(Output):
     """Output for pymoo: best objective value, range of sizes, hypervolume and remaining time.
 
-    The column "best" shows the lowest value of the first objective. The column "range" shows the
-    lowest and highest value of the second objective or, if there is only one objective, of
-    ``problem.secondary_column``. Two columns appear for some algorithms only: "2nd sort" shows the
-    criterion of the second sort of pNSGA-III (growth or size), and "by model" shows the fraction of
-    offspring that a surrogate model proposed. The training measures of the problem follow, such as
-    losses. The remaining time is estimated from the generations
-    that were computed; replayed generations are ignored.
+    The column "best" shows the lowest value of the first objective in the population, "hypervolume"
+    that of all evaluated candidates or, if objectives change, of the population. The column "range"
+    shows the lowest and highest value of the second plotted column. Three columns appear for some
+    algorithms only: "2nd sort" shows the criterion of the second sort of pNSGA-III (growth or
+    size); "by model" shows the share of offspring that a surrogate model proposed, and "neighbors"
+    the share that are neighbors of the best candidates. The training measures of the problem
+    follow, such as losses. The remaining time is estimated from the generations that were computed;
+    replayed generations are ignored.
     """
 
     def __init__(self) -> None:
@@ -41,7 +44,7 @@ class SearchOutput(Output):
         self.range = Column("range", width=19)
         self.hypervolume = Column("hypervolume", width=11)
         self.second_sort = Column("2nd sort", width=8)
-        self.by_model = Column("by model", width=8)
+        self.by_source = Column("by model", width=9)
         self.measures: dict[str, Column] = {}
         self.failed = Column("failed", width=6)
         self.time_left = Column("time left", width=9)
@@ -59,7 +62,8 @@ class SearchOutput(Output):
         if hasattr(getattr(algorithm, "survival", None), "rule"):
             self.columns.append(self.second_sort)
         if hasattr(getattr(algorithm, "mating", None), "shares"):
-            self.columns.append(self.by_model)
+            self.by_source.name = algorithm.mating.shown_as
+            self.columns.append(self.by_source)
         for measure in problem.training_measures:
             column = Column(measure.title, width=max(7, len(measure.title)))
             self.measures[measure.name] = column
@@ -75,17 +79,30 @@ class SearchOutput(Output):
         largest = _format_value(sizes.max(), second.unit)
         self.best.set(_format_value(F[:, 0].min(), first.unit))
         self.range.set(f"{smallest} - {largest}")
-        self.hypervolume.set(f"{hypervolume(F, problem.objective_bounds()):.4f}")
+        self.hypervolume.set(f"{problem.hypervolume(self._evaluated(algorithm)):.4f}")
         if self.second_sort in self.columns:
             self.second_sort.set(algorithm.survival.rule)
-        if self.by_model in self.columns:
-            self.by_model.set(f"{100 * algorithm.mating.shares[1]:.0f} %")
+        if self.by_source in self.columns:
+            self.by_source.set(f"{100 * algorithm.mating.shares[1]:.0f} %")
         values = problem.session.monitor.values
         for measure in problem.training_measures:
             value = values.get(measure.name, math.nan)  # earlier versions did not record each one
             self.measures[measure.name].set(measure.text(value))
         self.failed.set(int(np.sum(algorithm.pop.get("failed").astype(bool))))
         self.time_left.set(self._time_left(algorithm))
+
+    def _evaluated(self, algorithm: Algorithm) -> np.ndarray:
+        """Return the objectives of all evaluated candidates, or of the population if they change.
+
+        Infeasible and failed candidates have infinite objectives.
+        """
+        archive = archive_of(algorithm)
+        problem: ArchitectureProblem = algorithm.problem
+        if archive is not None:
+            return problem.feasible_values(archive.columns)
+        names = [*(column.name for column in problem.columns), "failed"]
+        pop = algorithm.pop
+        return problem.feasible_values({k: pop.get(k) for k in names if k in pop[0].data})
 
     def _time_left(self, algorithm: Algorithm) -> str:
         journal, progress = algorithm.problem.journal, algorithm.termination.perc

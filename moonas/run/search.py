@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pymoo.optimize import minimize
 
-from ..pareto import Row, front
+from ..errors import TrainingWarning
+from ..pareto import CLOSEST, Front, Row, front, pick_least_violation
 from . import front_file
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ class SearchResult:
         rows: rows of the front.
         picked: index of the row of the front that ``problem.pick`` selects; None if the front is
             empty.
+        rule: description of the picked row, such as "the knee of the front".
         afterwards: lines to print, which ``problem.after_search`` returned for the selected row.
         folder: run folder.
         computed: whether this search computed a call; False if the journal contained all results.
@@ -35,6 +38,7 @@ class SearchResult:
     result: Result
     rows: list[Row]
     picked: int | None
+    rule: str
     afterwards: list[str]
     folder: Path
     computed: bool
@@ -75,9 +79,27 @@ def search(
         verbose=verbose,
         callback=after_generation,
     )
+    if result.algorithm.termination.force_termination:
+        problem.log(
+            f"The search ends in generation {result.algorithm.n_gen - 1} of {generations}, because "
+            "it found no further architecture that has not been evaluated."
+        )
     rows = front(result)
-    picked = problem.pick(rows)
+    picked, rule = pick_from(problem, rows)
+    warning = None if picked is None else problem.pick_warning(rows[picked])
+    if warning is not None:
+        warnings.warn(warning, TrainingWarning, stacklevel=2)
     front_file.write_front_csv(problem, rows, journal.folder / front_file.FRONT_FILE, picked)
     afterwards = [] if picked is None else problem.after_search(rows[picked])
     computed = journal.n_calls > n_calls_before
-    return SearchResult(result, rows, picked, afterwards, journal.folder, computed)
+    return SearchResult(result, rows, picked, rule, afterwards, journal.folder, computed)
+
+
+def pick_from(problem: ArchitectureProblem, rows: Front) -> tuple[int | None, str]:
+    """Return the index of the row that a search picks from its front, and a description of it.
+
+    If no candidate is feasible, the row that exceeds the limits least is picked.
+    """
+    if rows.feasible:
+        return problem.pick(rows), problem.pick_rule(rows)
+    return pick_least_violation(rows), CLOSEST

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..errors import SearchFailed
 from . import parallel
+from .archive import ARCHIVE_KEY, Archive
 from .callbacks import Callbacks
 from .candidates import Candidates
 from .monitor import TrainingMonitor
@@ -85,6 +86,7 @@ class SearchSession(Session):
     Attributes:
         token: token of the run to which the weights belong; ``OUTSIDE_RUN`` if the weights were
             initialized for an evaluation outside any run; None if there are no weights.
+        archive: everything that this run has evaluated; None if objectives change during a run.
         monitor: latest values of the problem's training measures in this run.
         generation: index of the last generation in which the shared weights were trained.
     """
@@ -94,6 +96,7 @@ class SearchSession(Session):
         self._problem = weakref.ref(problem)  # a strong reference would keep the journal locked
         self.token: str | None = None
         self.generation: int | None = None
+        self.archive: Archive | None = None
         self.monitor = TrainingMonitor((), self.callbacks)
         self._evaluator: Evaluator | None = None
         self._cached_scores, self._cached_measurements = _Cache(), _Cache()
@@ -138,6 +141,8 @@ class SearchSession(Session):
             decoded = [self._decoded_rows.get(x.tobytes()) or self._decode(x) for x in X]
         else:
             decoded = [self._decode(x) for x in X]
+        if not decoded:
+            return Candidates(X, (), X)
         architectures, rows = zip(*decoded, strict=True)
         return Candidates(X, architectures, np.array(rows))
 
@@ -204,6 +209,9 @@ class SearchSession(Session):
         if seed is None:
             seed = np.random.default_rng().integers(2**31)
         self._cached_scores, self._cached_measurements = _Cache(), _Cache()
+        self.archive = algorithm.data[ARCHIVE_KEY] = (
+            None if self.problem.nonstationary else Archive()
+        )
         self.monitor = TrainingMonitor(self.problem.training_measures, self.callbacks)
         self._begin_evaluator(int(seed))
         if self.evaluator.trains:
@@ -252,6 +260,8 @@ class SearchSession(Session):
         self._cached_measurements.add(keys, {name: columns[name] for name in measured})
         if not self.problem.nonstationary:
             self._cached_scores.add(keys, {k: v for k, v in columns.items() if k not in measured})
+        if self.archive is not None:
+            self.archive.add(candidates.X, columns)
         if kind == "score":
             self.monitor.update_from_columns(columns)
         self.callbacks.on_scores(candidates, columns)

@@ -38,7 +38,7 @@ from ..run.front_file import (
 from ..run.journal import read_run, total_seconds
 from ..run.numbers import plural
 from ..run.stage import EpochTraining
-from ..settings import names_of, recorded_options, select, with_former_values
+from ..settings import SearchSettings, names_of, recorded_options, select, with_former_values
 from .settings import Settings
 from .sgd import (
     Recipe,
@@ -94,7 +94,10 @@ def build(from_run: str | Path | None = None, **options: Any) -> FullTraining:
     error = quality if rows and quality in rows[0].columns else "error"
     number = find_row(rows, settings.pick, error=error, size="params")
     architecture = problem.architecture_from_json(rows[number].architecture)
-    qualities = () if info.multi_label else set(searched["objectives"]) & {"robustness_error"}
+    of_search = settings_class(name)(**searched)
+    assert isinstance(of_search, SearchSettings)
+    used = of_search.used_columns
+    qualities = () if info.multi_label else set(used) & {"robustness_error"}
     row = None if replaced else (folder, number)
     return FullTraining(settings, info, name, problem, architecture, row, qualities=qualities)
 
@@ -170,7 +173,7 @@ class FullTraining(EpochTraining):
         row: (run folder, index of a row of the front) to which the results are added; None for
             another network, such as a published architecture.
         qualities: names of further quality columns to evaluate on the test set, such as
-            robustness_error if it was an objective of the search.
+            robustness_error if it was an objective or limited in the search.
         published: the published architecture that is trained, if any.
     """
 

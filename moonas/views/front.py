@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from ..files import save_figure
-from ..pareto import Row
+from ..pareto import VIOLATION, Row, is_feasible
 from ..run.numbers import plural, short_number
 from .drawing import ACCENT, INK, QUIET, apply_style, create_figure
 from .page import Point
@@ -111,36 +111,48 @@ def front_table(
     problem: ArchitectureProblem,
     rows: Sequence[Row],
     picked: int | None = None,
-    *,
-    numbered: bool = False,
+    rule: str = "",
 ) -> Table:
-    """Return a front as a table of objectives, sizes and architectures.
+    """Return a front as a table of row numbers, objectives, sizes and architectures.
+
+    Row numbers are those that ``moonas train --pick`` accepts.
 
     Args:
         problem: problem whose columns are shown.
         rows: rows of the front.
         picked: index of the row to mark, or None.
-        numbered: whether each row begins with its number, as on HTML pages.
+        rule: description of the picked row, for the caption.
     """
     columns = table_columns(problem)
-    titles = [*map(column_title, columns)]
+    titles = ["row", *map(column_title, columns)]
     texts = [
-        [*(format_value(c, row.columns[c.name]) for c in columns), str(row.architecture)]
-        for row in rows
+        [str(i), *(format_value(c, row.columns[c.name]) for c in columns)]
+        for i, row in enumerate(rows)
     ]
-    if numbered:
-        titles = ["row", *titles, problem.architecture_title]
-        texts = [[str(i), *text] for i, text in enumerate(texts)]
-    else:
-        titles.append(f"architecture: {problem.architecture_title}")
+    feasible = is_feasible(rows)
+    if not feasible:
+        titles.append("violation")
+        texts = [
+            [*text, f"{row.columns[VIOLATION]:.3g}"] for text, row in zip(texts, rows, strict=True)
+        ]
+    titles.append(f"architecture: {problem.architecture_title}")
+    texts = [[*text, str(row.architecture)] for text, row in zip(texts, rows, strict=True)]
     return Table(
         titles,
         texts,
         marked=() if picked is None else (picked,),
         alignment="r" * (len(titles) - 1) + "l",
-        title=f"Pareto front: {plural(len(rows), 'network')}",
-        caption="" if picked is None else f"* picked: {problem.pick_description}",
+        title=front_title(rows),
+        caption="" if picked is None else f"* picked: {rule}",
     )
+
+
+def front_title(rows: Sequence[Row]) -> str:
+    """Return the title of a front: the number of its networks, or that none is feasible."""
+    n = plural(len(rows), "network")
+    if is_feasible(rows):
+        return f"Pareto front: {n}"
+    return f"No network is within the limits. Closest to them: {n}"
 
 
 def column_title(column: Column) -> str:

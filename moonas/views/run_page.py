@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 
 from .. import registry
 from ..files import save_figure, write_atomically
-from ..pareto import Row, front_from_scores, hypervolume
+from ..pareto import CLOSEST, Row, front_from_scores, is_feasible
 from ..run import front_file
 from ..run.folders import last_run
 from ..run.journal import read_run, read_times
@@ -27,7 +27,7 @@ from ..run.numbers import format_duration, plural
 from ..settings import with_former_values
 from . import page
 from .drawing import ACCENT, QUIET, apply_style, create_figure, draw_graph
-from .front import front_table, label_axes, plot_front
+from .front import front_table, front_title, label_axes, plot_front
 from .tables import Table, to_html
 
 if TYPE_CHECKING:
@@ -138,16 +138,21 @@ def _search_sections(
     if not scores:
         reason = "All candidates failed." if all_scores else "No candidate has been evaluated yet."
         return [page.section("Pareto front", page.paragraph(reason))]
-    rows, picked = _front(problem, folder, scores)
+    rows, picked, rule = _front(problem, folder, scores)
     population = scores[-1].columns if problem.nonstationary else _all_columns(scores)
     figure, points = plot_front(problem, population, rows, picked)
     save_figure(figure, folder / "front.png", dpi=150)
     status = "the search is still running"
     if picked is not None:
-        status = f"the ring marks the picked candidate, {problem.pick_description}"
-    n = plural(len(rows), "candidate")
-    caption = f"Front of {n}; {status}. Hover over a point for its columns and architecture."
-    table = front_table(problem, rows, picked, numbered=True)
+        status = f"the ring marks the picked candidate, {rule}"
+    source = "the last population, under the last weights"
+    if not problem.nonstationary:
+        source = "all candidates that the search has evaluated"
+    caption = (
+        f"{front_title(rows)}, of {source}; {status}. Hover over a point for its columns and "
+        "architecture."
+    )
+    table = front_table(problem, rows, picked)
     return [
         page.section("Pareto front", page.picture(figure, caption, points), to_html(table)),
         _progress(problem, folder, scores),
@@ -162,8 +167,8 @@ def _all_columns(scores: Sequence[ScoredCandidates]) -> dict[str, np.ndarray]:
 
 def _front(
     problem: ArchitectureProblem, folder: Path, scores: Sequence[ScoredCandidates]
-) -> tuple[list[Row], int | None]:
-    """Return the front and the index of its picked row.
+) -> tuple[list[Row], int | None, str]:
+    """Return the front, the index of its picked row, and a description of this row.
 
     The front of a completed search is read from front.csv; while a search is still running, the
     front is computed from the recorded scores.
@@ -171,11 +176,12 @@ def _front(
     if (folder / front_file.FRONT_FILE).exists():
         file_rows = front_file.read_front_csv(folder)
         picked = next((i for i, row in enumerate(file_rows) if row.picked), None)
-        return [_row_from_file(problem, row) for row in file_rows], picked
+        rows = [_row_from_file(problem, row) for row in file_rows]
+        rule = problem.pick_rule(rows) if is_feasible(rows) else CLOSEST
+        return rows, picked, rule
     chosen = scores[-1:] if problem.nonstationary else scores
-    X, columns = np.concatenate([s.X for s in chosen]), _all_columns(chosen)
-    F = np.column_stack([columns[name] for name in problem.objectives])
-    return front_from_scores(problem, X, F, columns), None
+    X = np.concatenate([s.X for s in chosen])
+    return front_from_scores(problem, X, _all_columns(chosen)), None, ""
 
 
 def _row_from_file(problem: ArchitectureProblem, row: front_file.FrontRow) -> Row:
@@ -204,12 +210,11 @@ def _progress(
         figure, f"{subject}, colored by evaluation batch, from the first to the last."
     )
 
-    bounds, values = problem.objective_bounds(), []
-    seen: list[np.ndarray] = []
+    values, seen = [], list[np.ndarray]()
     for s in scores:
-        F = np.column_stack([s.columns[name] for name in problem.objectives])
+        F = problem.feasible_values(s.columns)
         seen = [F] if problem.nonstationary else [*seen, F]
-        values.append(hypervolume(np.concatenate(seen), bounds))
+        values.append(problem.hypervolume(np.concatenate(seen)))
     figure, axes = create_figure()
     evaluations = np.cumsum([s.n for s in scores])
     axes.step(evaluations, values, where="post", color=ACCENT, marker="o", ms=3)

@@ -98,11 +98,13 @@ class CARS(ClassifierProblem):
     def algorithm(self) -> Algorithm:
         """Return the paper's algorithm: pNSGA-III with the mating of section 4.1.
 
-        With ``protection="none"`` it is NSGA-III with the same mating.
+        With ``protection="none"`` it is NSGA-III with the same mating; with a single objective, a
+        genetic algorithm with the same mating.
         """
         s = self.settings
+        name = "nsga3" if s.protection == "none" else "pnsga3"
         return algorithm(
-            "nsga3" if s.protection == "none" else "pnsga3",
+            "ga" if self.n_obj == 1 else name,
             self,
             s.population,
             n_offsprings=max(1, round(s.expand * s.population)),

@@ -394,7 +394,7 @@ class PruningSettings(CycleSettings, SearchSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_objectives(self.objectives, OBJECTIVES, 1)
+        check_objectives(self.objectives, OBJECTIVES)
         if self.operators == "segments":
             possible = self.copy + self.crossover <= 1
             require(possible, self, "crossover", f"at most 1 - copy, with copy={self.copy:g}")

@@ -17,7 +17,7 @@ class Settings(TabularSettings):
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"table": {}}
 
     objectives: tuple[str, ...] = setting(
-        ("error", "params"), f"columns to minimize, two or more of {', '.join(OBJECTIVES)}"
+        ("error", "params"), f"columns to minimize, one or more of {', '.join(OBJECTIVES)}"
     )
     query: str = setting(
         "mean",

@@ -46,18 +46,18 @@ def quality_columns(settings: ImageQualitySettings, info: DataInfo) -> list[Colu
 
     Raises:
         ValueError: the feature network is unknown, cannot be loaded or does not fit the data set;
-            or it has no logits, and ``inverse_is`` is an objective.
+            or it has no logits, and ``inverse_is`` is used.
     """
     unit, has_logits = describe_features(settings.features, info)
     ceiling = max_fid(settings.features)
     fid = Column("fid", unit, worst=ceiling, bounds=(0, ceiling))
     if has_logits:
         return [fid, Column("inverse_is", unit, worst=1.0, bounds=(0, 1))]
-    if "inverse_is" in getattr(settings, "objectives", ()):
+    if "inverse_is" in getattr(settings, "used_columns", ()):
         raise ValueError(
-            f"features={settings.features!r} is invalid with the objective inverse_is: the network "
+            f"features={settings.features!r} is invalid with the column inverse_is: the network "
             "returns no logits, without which there is no Inception Score. Choose other "
-            "objectives, such as fid and params."
+            "objectives and limits, such as fid and params."
         )
     return [fid]
 

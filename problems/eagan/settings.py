@@ -162,7 +162,7 @@ class GanSearchSettings(SearchSettings, GanSettings):
 
     objectives: tuple[str, ...] = setting(
         ("fid", "inverse_is"),
-        f"columns to minimize, two or more of {', '.join(GAN_OBJECTIVES)}",
+        f"columns to minimize, one or more of {', '.join(GAN_OBJECTIVES)}",
     )
     population: int = setting(
         8,

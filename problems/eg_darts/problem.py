@@ -18,7 +18,7 @@ from moonas.nets.cells import staged_layout
 from moonas.nets.counting import CellCosts
 from moonas.nets.parts import Part, network_parts
 from moonas.operators import MixedCrossover, MixedMutation, MixedSampling, SameArchitecture
-from moonas.pareto import Front, Row, pick
+from moonas.pareto import Front, Row
 from moonas.run.candidates import Candidates
 from moonas.run.numbers import plural
 from moonas.spaces.genotype import Edge
@@ -103,8 +103,8 @@ class EGDarts(ClassifierProblem):
         """Return NSGA-II with tournaments by rank, then by crowding distance (algorithm 1)."""
         return nsga2_by_rank(self)
 
-    def pick(self, rows: Sequence[Row]) -> int | None:
-        """Return the index of the knee (algorithm 2); None if the front is empty.
+    def ends_of_the_line(self, rows: Sequence[Row]) -> np.ndarray | None:
+        """Return the objectives among which the end points of the knee are (algorithm 2).
 
         Table III of the paper contains dominated networks, such as the largest one on CIFAR-100.
         Its bold rows follow if the line passes through the smallest and the largest network of the
@@ -112,8 +112,8 @@ class EGDarts(ClassifierProblem):
         :class:`~moonas.pareto.Front`; the knee itself is always on the front.
         """
         if isinstance(rows, Front) and self.settings.knee_of == "population":
-            return pick(rows, population=rows.population)
-        return pick(rows)
+            return rows.population
+        return None
 
     def final_training(self) -> dict[str, Any] | None:
         """Return the number of epochs of the training of the picked network, if it has any."""

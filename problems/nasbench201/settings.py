@@ -32,7 +32,7 @@ class Settings(TabularSettings):
     )
     objectives: tuple[str, ...] = setting(
         ("error", "params"),
-        "columns to minimize, two or more of error, params, macs and the table's latency_* columns",
+        "columns to minimize, one or more of error, params, macs and the table's latency_* columns",
     )
     population: int = setting(50, "number of candidates that survive each generation", least=1)
     generations: int = setting(20, "number of generations", least=1)

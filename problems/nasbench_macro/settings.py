@@ -18,7 +18,7 @@ class Settings(TabularSettings):
 
     data: str = setting("cifar10", "data set of the table, which is always cifar10")
     objectives: tuple[str, ...] = setting(
-        ("error", "macs"), f"columns to minimize, two or more of {', '.join(OBJECTIVES)}"
+        ("error", "macs"), f"columns to minimize, one or more of {', '.join(OBJECTIVES)}"
     )
     query: str = setting(
         "mean",

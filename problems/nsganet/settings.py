@@ -56,7 +56,7 @@ class Settings(ProxySettings, SupernetSettings, FixedWeightSettings):
     }
 
     objectives: tuple[str, ...] = setting(
-        ("error", "macs"), f"columns to minimize, two or more of {', '.join(OBJECTIVES)}"
+        ("error", "macs"), f"columns to minimize, one or more of {', '.join(OBJECTIVES)}"
     )
     evaluator: str = setting(
         "proxy",

@@ -32,7 +32,7 @@ class Settings(ProxySettings):
 
     objectives: tuple[str, ...] = setting(
         ("error", "robustness_error"),
-        f"columns to minimize, two or more of {', '.join(OBJECTIVES)}",
+        f"columns to minimize, one or more of {', '.join(OBJECTIVES)}",
     )
     population: int = setting(20, "number of architectures that survive each generation", least=1)
     generations: int = setting(10, "number of generations", least=1)

@@ -8,8 +8,10 @@ from pymoo.core.population import Population
 from pymoo.optimize import minimize
 
 import moonas
+from moonas.algorithms.named import ALGORITHMS, FOR_ONE_OBJECTIVE
 
 DEVICE = os.environ.get("MOONAS_DEVICE", "cpu")
+MULTI_OBJECTIVE = sorted(set(ALGORITHMS) - set(FOR_ONE_OBJECTIVE))
 RUN = dict(device=DEVICE, threads=1)
 SEARCH = RUN | dict(population=6, generations=3, workers=1)
 IMAGES = dict(image_size=8, batch=128, score_batch=720)

@@ -51,11 +51,15 @@ def test_a_front_from_scores_has_every_column_of_its_rows():
     toy = Toy()
     X = np.array([[0] * 6, [1] * 6, [0] * 6, [2] * 6])
     F = np.array([[3.0, 4.0], [9.0, 1.0], [3.0, 4.0], [9.0, 9.0]])
-    rows = front_from_scores(toy, X, F, {"error": F[:, 0], "more": np.arange(4)})
+    columns = {"error": F[:, 0], "params": F[:, 1], "more": np.arange(4)}
+    rows = front_from_scores(toy, X, columns)
     assert [row.x.tolist() for row in rows] == [[1] * 6, [0] * 6]
     assert [row.architecture for row in rows] == [toy.decode(X[1]), toy.decode(X[0])]
     assert [list(row.objectives.values()) for row in rows] == [[9.0, 1.0], [3.0, 4.0]]
-    assert [row.columns for row in rows] == [{"error": 9.0, "more": 1}, {"error": 3.0, "more": 0}]
+    assert [row.columns for row in rows] == [
+        {"error": 9.0, "params": 1.0, "more": 1},
+        {"error": 3.0, "params": 4.0, "more": 0},
+    ]
 
 
 def test_the_hypervolume_of_two_points_is_the_area_that_they_dominate():

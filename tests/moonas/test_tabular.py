@@ -16,8 +16,8 @@ COLUMNS = {"error": [50, np.nan, 30, 30, 70], "params": [1, 0, 2, 2, 5]}
 class SmallTableProblem(TabularProblem):
     """A space of six architectures: one is not in the table, and one has no error there."""
 
-    def __init__(self):
-        settings = TabularSettings(objectives=("error", "params"))
+    def __init__(self, limits=()):
+        settings = TabularSettings(objectives=("error", "params"), limits=limits)
         columns = [
             Column("error", "%", worst=100.0, bounds=(0, 100)),
             Column("params", "parameters", bounds=(0, 10)),
@@ -52,9 +52,37 @@ def test_the_true_front_excludes_dominated_incomplete_and_repeated_rows():
     assert F.tolist() == [[30, 2], [50, 1]]
 
 
-def test_the_true_hypervolume_is_the_hypervolume_of_the_true_front():
-    # corners (30, 2), (50, 1) of a 100 x 10 rectangle: 70 * 8 + 50 * 1 = 610 of 1000
-    assert SmallTableProblem().true_hypervolume() == pytest.approx(0.61)
+def test_hypervolumes_are_shares_of_the_true_one_in_a_box_around_the_true_front():
+    problem = SmallTableProblem()
+    # the ideal point is (30, 1), the nadir point (50, 2), and a tenth more is (52, 2.1)
+    assert np.allclose(problem.hypervolume_box(), [[30, 1], [52, 2.1]])
+    # 22 * 0.1 + 2 * 1 = 4.2 of 22 * 1.1 = 24.2
+    assert problem.true_hypervolume() == pytest.approx(4.2 / 24.2)
+    _, F = problem.true_front()
+    assert problem.hypervolume(F) == pytest.approx(1)
+    assert problem.hypervolume(F[:1]) == pytest.approx(2.2 / 4.2)
+    assert problem.hypervolume(F + np.array([1, 0])) == pytest.approx((21 * 0.1 + 1 * 1) / 4.2)
+    nothing = [[np.inf, np.inf], [52.0, 1.0]]
+    assert problem.hypervolume(np.array(nothing)) == 0
+    assert problem.hypervolume(np.vstack([F, nothing])) == pytest.approx(1)
+
+
+def test_the_box_has_an_extent_if_the_true_front_is_a_single_point():
+    problem = SmallTableProblem(limits=("params <= 1",))
+    _, F = problem.true_front()
+    assert F.tolist() == [[50, 1]]
+    assert np.allclose(problem.hypervolume_box(), [[50, 1], [60, 2]])  # of ranges 100 and 10
+    assert problem.hypervolume(F) == pytest.approx(1)
+
+
+def test_the_true_front_is_within_the_limits():
+    X, F = SmallTableProblem(limits=("error <= 40",)).true_front()
+    assert (X.tolist(), F.tolist()) == ([[1, 0]], [[30, 2]])
+    impossible = SmallTableProblem(limits=("error <= 4",))
+    with pytest.raises(ValueError, match=r"\['error <= 4'\] is invalid: no architecture"):
+        impossible.true_front()
+    assert np.array_equal(impossible.hypervolume_box(), impossible.objective_bounds())
+    assert impossible.hypervolume(np.full((3, 2), np.inf)) == 0
 
 
 def test_an_architecture_without_an_error_gets_the_worst_error():

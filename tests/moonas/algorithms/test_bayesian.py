@@ -7,13 +7,8 @@ from pymoo.optimize import minimize
 from toy import Toy
 
 from moonas import algorithm
-from moonas.algorithms.bayesian import (
-    SOURCE_KEY,
-    BayesianMating,
-    BlockNetwork,
-    softmax_shares,
-    survival_rates,
-)
+from moonas.algorithms.bayesian import BayesianMating, BlockNetwork
+from moonas.algorithms.sources import SOURCE_KEY, softmax_shares, survival_rates
 
 NODES = [np.array([0, 1]), np.array([2]), np.array([3])]
 N_CHOICES = np.array([2, 2, 3, 2])
@@ -92,7 +87,7 @@ def test_survival_rates_are_the_fractions_of_offspring_in_the_population():
     for individual, source in zip(Generation.off, ["genetic"] * 3 + ["model"] * 2, strict=True):
         individual.set(SOURCE_KEY, source)
     Generation.pop = Generation.off[[0, 2, 4]]
-    assert survival_rates(Generation).tolist() == [2 / 3, 0.5]
+    assert survival_rates(Generation, ("genetic", "model")).tolist() == [2 / 3, 0.5]
 
 
 def run(name="nsga2", generations=12, **options):
@@ -156,7 +151,7 @@ def run_with_archive(nonstationary):
 
 def test_the_archive_contains_every_evaluated_row_exactly_once():
     toy, search, evaluated, _ = run_with_archive(nonstationary=False)
-    X, F = search.mating.archive
+    X, F = search.mating.archive.get("X", "F")
     rows = [tuple(row) for row in X.tolist()]
     # the last offspring were evaluated after the last mating
     earlier = [row for generation in evaluated[:-1] for row in generation]
@@ -167,7 +162,7 @@ def test_the_archive_contains_every_evaluated_row_exactly_once():
 
 def test_the_archive_contains_only_rows_of_the_last_generation_if_objectives_change():
     _, search, evaluated, populations = run_with_archive(nonstationary=True)
-    rows = [tuple(row) for row in search.mating.archive[0].tolist()]
+    rows = [tuple(row) for row in search.mating.archive.get("X").tolist()]
     assert set(rows) == {*evaluated[-2], *populations[-2]} and len(set(rows)) == len(rows)
 
 
@@ -175,3 +170,14 @@ def test_the_models_of_all_blocks_are_fitted_to_the_same_best_rows():
     result, _ = run(generations=6, start=0.3, n_best=5)
     first, second = result.algorithm.mating.models
     assert len(first.X) == 5 and np.array_equal(first.X, second.X)
+
+
+def test_the_models_are_fitted_to_feasible_rows_if_there_are_limits():
+    toy = Toy(population=12, nonstationary=False, limits=("params <= 9",))
+    search = algorithm("nsga2", toy)
+    search.mating = BayesianMating(search.mating, BLOCKS, start=0.3, n_best=5)
+    result = minimize(toy, search, ("n_gen", 6), seed=1)
+    mating = result.algorithm.mating
+    sizes = 1 + mating.archive.get("X").sum(axis=1)
+    assert (sizes <= 9).sum() >= 5 and (sizes > 9).any()
+    assert all((1 + model.X.sum(axis=1) <= 9).all() for model in mating.models)

@@ -1,4 +1,5 @@
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -261,3 +262,31 @@ def test_children_of_small_changes_are_new_and_close_to_their_parents():
 def test_an_unknown_option_is_rejected(name):
     with pytest.raises(ValueError, match=f"{name}='other' is unknown; choose from"):
         Coevolution(**{name: "other"})
+
+
+class Limited(Separable):
+    """A :class:`Separable` problem whose rows are feasible with at most three ones."""
+
+    def __init__(self):
+        Problem.__init__(self, n_var=9, n_obj=1, n_ieq_constr=1, xl=0, xu=1, vtype=int)
+        self.coupling, self.evaluated = 0.0, []
+
+    def column(self, name):
+        return SimpleNamespace(bounds=(0.0, 30.0))
+
+    def _evaluate(self, X, out, *args, **kwargs):
+        super()._evaluate(X, out, *args, **kwargs)
+        out["G"] = (X.sum(axis=1, keepdims=True) - 3) / 3
+
+
+@pytest.mark.parametrize("options", [{}, NEW])
+def test_coevolution_with_limits_returns_feasible_pairs(options):
+    result, algorithm = run(Limited(), **options)
+    assert algorithm.best.sum() <= 3  # the optimum without limits has four ones
+    rows = np.array(list(itertools.product((0, 1), repeat=9)))
+    feasible = rows[rows.sum(axis=1) <= 3]
+    costs = np.add(*Limited().costs(feasible))
+    assert np.add(*Limited().costs(algorithm.best[None])) <= np.sort(costs)[2]
+    assert result.G is not None and (result.G <= 0).all()
+    if options:
+        assert (algorithm.best_pairs.get("X").sum(axis=1) <= 3).all()

@@ -201,6 +201,7 @@ def named_survival(*objectives, **options):
     problem = SimpleNamespace(
         n_obj=len(objectives),
         objectives=objectives,
+        limits=(),
         column=COLUMNS.__getitem__,
         growth_of=None,
         pnsga3_options={},

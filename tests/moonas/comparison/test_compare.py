@@ -4,15 +4,16 @@ import csv
 import json
 import math
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.core.sampling import Sampling
+from searches import MULTI_OBJECTIVE
 from toy import Toy
 
 import moonas
-from moonas.algorithms import ALGORITHMS
 from moonas.algorithms.random_search import UniqueSampling
 from moonas.cli import main
 from moonas.comparison import compare, make_plan, run_algorithm, statistics
@@ -68,6 +69,14 @@ def read_rows(path):
         return list(csv.DictReader(file))
 
 
+def share_of_the_true_front(problem, F):
+    """Return a hypervolume in the box from ideal to nadir point plus a tenth, as a share."""
+    _, true = problem.true_front()
+    ideal, nadir = true.min(axis=0), true.max(axis=0)
+    box = ideal, nadir + (nadir - ideal) / 10
+    return hypervolume(F, box) / hypervolume(true, box)
+
+
 def test_evaluations_beyond_the_budget_do_not_count():
     problem = load_table()
     evaluated = []
@@ -77,14 +86,12 @@ def test_evaluations_beyond_the_budget_do_not_count():
     X = np.concatenate(evaluated)
     assert len(X) == 40
     F = evaluate(X[:35])
-    bounds = problem.objective_bounds()
     assert results["evaluations"].tolist() == [10, 20, 30, 35]
     for n, share in zip((10, 20, 30, 35), results["archive"], strict=True):
-        assert share == pytest.approx(hypervolume(F[:n], bounds))
+        assert share == pytest.approx(share_of_the_true_front(problem, F[:n]))
     assert results["population"][3] == results["population"][2]
     assert np.allclose(results["best"], np.unique(F[nondominated(F)], axis=0))
-    true = 0.99 * problem.true_hypervolume()
-    first = [n for n in range(1, 36) if hypervolume(F[:n], bounds) >= true]
+    first = [n for n in range(1, 36) if share_of_the_true_front(problem, F[:n]) >= 0.99]
     expected = first[0] if first else math.nan
     assert results.get("evaluations_to_99", math.nan) == pytest.approx(expected, nan_ok=True)
 
@@ -96,8 +103,8 @@ def test_evaluations_to_99_is_the_first_evaluation_that_reaches_99_percent():
     evaluate = repeated.evaluate
     repeated.evaluate = lambda X, *a, **k: F.append(evaluate(np.array(X))) or evaluate(X, *a, **k)
     run_algorithm(repeated, "nsga2", 1, 100)
-    F, bounds = np.concatenate(F)[:100], problem.objective_bounds()
-    shares = [hypervolume(F[:n], bounds) / problem.true_hypervolume() for n in range(1, 101)]
+    F = np.concatenate(F)[:100]
+    shares = [share_of_the_true_front(problem, F[:n]) for n in range(1, 101)]
     first = 1 + int(np.argmax(np.array(shares) >= 0.99))
     assert shares[first - 1] >= 0.99 and results["evaluations_to_99"] == first
 
@@ -105,7 +112,8 @@ def test_evaluations_to_99_is_the_first_evaluation_that_reaches_99_percent():
 def test_a_hypervolume_equal_to_the_target_reaches_it():
     F, bounds = np.array([[3.0, 3.0], [2.0, 2.0], [1.0, 1.0]]), [[0, 0], [4, 4]]
     shares = [1 / 16, 4 / 16, 9 / 16]
-    assert [evaluations_to_reach(F, bounds, share) for share in shares] == [1, 2, 3]
+    reached = partial(hypervolume, bounds=bounds)
+    assert [evaluations_to_reach(F, reached, share) for share in shares] == [1, 2, 3]
 
 
 def test_run_algorithm_rejects_a_problem_whose_objectives_change():
@@ -128,7 +136,7 @@ def test_the_results_equal_statistics_of_repeated_runs(tabular_comparison):
     for i, row in enumerate(results):
         assert float(row["median"]) == np.median(values[row["algorithm"]])
         assert float(row["mean_rank"]) == ranks[i]
-        gap = problem.true_hypervolume() - float(row["median"])
+        gap = 1 - float(row["median"])
         assert float(row["log10_gap"]) == pytest.approx(math.log10(gap))
     (pair,) = read_rows(out / "pairs.csv")
     assert float(pair["a12"]) == statistics.a12(values["nsga2"], values["mine"])
@@ -212,7 +220,7 @@ def test_igd_plus_of_the_true_front_is_zero():
     assert igd_plus(np.array([[25.0, 30.0]]), true, bounds) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("name", sorted(ALGORITHMS))
+@pytest.mark.parametrize("name", MULTI_OBJECTIVE)
 def test_every_algorithm_uses_its_entire_budget(name):
     problem = moonas.load_problem("digits-table")
     results = run_algorithm(problem, name, 1, 130)

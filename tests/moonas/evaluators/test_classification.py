@@ -88,5 +88,7 @@ def test_an_objective_that_is_undefined_for_the_data_set_raises_an_error(
     assert [c.name for c in quality_columns(("params",), several)] == ["auroc_error"]
     with pytest.raises(ValueError, match="'auroc_error' is invalid .* expected several labels"):
         quality_columns(("auroc_error",), single)
-    with pytest.raises(ValueError, match=r"expected one label .*Choose from \['auroc_error'"):
+    with pytest.raises(
+        ValueError, match=r"expected one label .*Choose objectives and limits from \['auroc_error'"
+    ):
         quality_columns(("robustness_error",), several)

@@ -39,6 +39,13 @@ def test_fgsm_signs_of_a_linear_model_are_the_signs_of_residuals_times_weights()
     assert torch.equal(fgsm_signs(linear_model(weight), images, labels), expected)
 
 
+def test_images_on_which_a_network_does_not_depend_are_not_changed():
+    _, images, labels, weight = linear_problem()
+    constant = weight.sum(1).expand(N, CLASSES)
+    for model in (lambda x: constant, lambda x: constant.clone().requires_grad_()):
+        assert torch.equal(fgsm_signs(model, images, labels), torch.zeros_like(images))
+
+
 def test_counts_of_correct_predictions_equal_the_result_of_a_loop_over_images():
     pixels, images, labels, weight = linear_problem()
     counts, finite = count_correct_under_attack(linear_model(weight), images, labels, 16, MEAN, STD)

@@ -60,6 +60,7 @@ class Spheres(Problem):
 
     genes = GENES
     objectives = ("a", "b")
+    limits = ()
 
     def objective_bounds(self):
         return np.array([[0.0, 0.0], [1000.0, 1000.0]])

@@ -182,10 +182,8 @@ def test_the_hypervolume_figure_shows_the_hypervolume_over_evaluations(run):
     so_far = [
         calls[i : i + 1] if problem.nonstationary else calls[: i + 1] for i in range(len(calls))
     ]
-    values = [
-        dominated_fraction(list(itertools.chain(*group)), problem.objective_bounds())
-        for group in so_far
-    ]
+    box = problem.hypervolume_box()
+    values = [dominated_fraction(list(itertools.chain(*group)), box) for group in so_far]
     evaluations = np.cumsum([len(call) for call in calls])
     x, y = marker_positions(figure_of(run.text, "<figcaption>Hypervolume of"), f"fill: {ACCENT}").T
     assert len(x) == len(calls) >= 3

@@ -131,25 +131,22 @@ def test_rows_and_alignments_of_invalid_length_are_rejected():
             Table(["a", "b"], [], alignment=alignment)
 
 
-def test_tables_of_a_front_on_pages_add_row_numbers_to_the_console_table():
+def test_the_table_of_a_front_has_row_numbers_objectives_sizes_and_architectures():
     toy = Toy()
     toy.architecture_title = "in words"
     values = [{"error": 12.345, "params": 1234}, {"error": 5.0, "params": 99999}]
     rows = [Row(None, f"[net] {i}", v, v) for i, v in enumerate(values)]
-    table = front_table(toy, rows, 1)
-    assert table.titles == ["error (%)", "params", f"architecture: {toy.architecture_title}"]
-    assert table.rows == [["12.35", "1,234", "[net] 0"], ["5.00", "99,999", "[net] 1"]]
+    table = front_table(toy, rows, 1, "the knee of the front")
+    assert table.titles == ["row", "error (%)", "params", "architecture: in words"]
+    assert table.rows == [["0", "12.35", "1,234", "[net] 0"], ["1", "5.00", "99,999", "[net] 1"]]
     assert console_lines(table) == [
         "Pareto front: 2 networks",
-        "┏━━━┳━━━━━━━━━━━┳━━━━━━━━┳━━━━━━━━━━━━━━━━━━━━━━━━┓",
-        "┃   ┃ error (%) ┃ params ┃ architecture: in words ┃",
-        "┡━━━╇━━━━━━━━━━━╇━━━━━━━━╇━━━━━━━━━━━━━━━━━━━━━━━━┩",
-        "│   │     12.35 │  1,234 │ [net] 0                │",
-        "│ * │      5.00 │ 99,999 │ [net] 1                │",
-        "└───┴───────────┴────────┴────────────────────────┘",
+        "┏━━━┳━━━━━┳━━━━━━━━━━━┳━━━━━━━━┳━━━━━━━━━━━━━━━━━━━━━━━━┓",
+        "┃   ┃ row ┃ error (%) ┃ params ┃ architecture: in words ┃",
+        "┡━━━╇━━━━━╇━━━━━━━━━━━╇━━━━━━━━╇━━━━━━━━━━━━━━━━━━━━━━━━┩",
+        "│   │   0 │     12.35 │  1,234 │ [net] 0                │",
+        "│ * │   1 │      5.00 │ 99,999 │ [net] 1                │",
+        "└───┴─────┴───────────┴────────┴────────────────────────┘",
         "* picked: the knee of the front",
     ]
-    page = front_table(toy, rows, 1, numbered=True)
-    assert page.titles == ["row", *table.titles[:2], toy.architecture_title]
-    assert page.rows == [[str(i), *row] for i, row in enumerate(table.rows)]
     assert front_table(toy, rows[:1]).title == "Pareto front: 1 network"

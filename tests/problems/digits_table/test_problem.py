@@ -13,10 +13,10 @@ from moonas.problems.digits_table.networks import (
     stack_weights,
 )
 from moonas.problems.digits_table.problem import FILE, read
+from searches import MULTI_OBJECTIVE
 from torch.nn import functional as F
 
 import moonas
-from moonas.algorithms.named import ALGORITHMS
 from moonas.comparison import run_algorithm
 from moonas.nets.counting import count_macs, count_params
 from moonas.nets.randomness import generator, initial_weights
@@ -170,7 +170,7 @@ def test_the_true_front_contains_exactly_the_networks_that_no_network_dominates(
     assert np.array_equal(problem.evaluate(X), front)
 
 
-@pytest.mark.parametrize("name", sorted(set(ALGORITHMS) - {"moead", "parallel-moead"}))
+@pytest.mark.parametrize("name", sorted(set(MULTI_OBJECTIVE) - {"moead", "parallel-moead"}))
 def test_a_run_evaluates_no_network_twice_and_depends_only_on_the_seed(name):
     problem, rows = moonas.load_problem("digits-table"), []
     evaluate = problem.evaluate
@@ -182,7 +182,7 @@ def test_a_run_evaluates_no_network_twice_and_depends_only_on_the_seed(name):
     assert np.array_equal(first["best"], again["best"])
 
 
-@pytest.mark.parametrize("name", sorted(ALGORITHMS))
+@pytest.mark.parametrize("name", MULTI_OBJECTIVE)
 def test_270_evaluations_reach_99_percent_of_the_true_hypervolume(name):
     problem = moonas.load_problem("digits-table")
     result = run_algorithm(problem, name, 1, 270)

@@ -13,10 +13,9 @@ from moonas.problems.eg_darts.cells import find_cells
 from moonas.problems.eg_darts.space import Architecture
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.core.population import Population
-from searches import TINY, front_rows, rows, run, words
+from searches import MULTI_OBJECTIVE, TINY, front_rows, rows, run, words
 
 import moonas
-from moonas.algorithms import ALGORITHMS
 from moonas.cli import main
 from moonas.files.tensors import fingerprint
 from moonas.nets.counting import count_macs, count_params
@@ -116,8 +115,8 @@ def test_the_pick_is_the_row_in_bold_in_table_iii(load, name):
     X, F = numbers[:, :6], numbers[:, [7, 6]]
     bounds = dict(first_width=(8, 60), stage_cells=(1, 6), widening=(1.0, 3.0))
     problem = load(**bounds)
-    result = SimpleNamespace(problem=problem, pop=Population.new("X", X, "F", F))
-    front = moonas.front(result)
+    population = Population.new("X", X, "F", F, "error", F[:, 0], "params", F[:, 1])
+    front = moonas.front(SimpleNamespace(problem=problem, pop=population))
     assert len(front) == {"cifar10": 9, "cifar100": 7}[name]  # the others are dominated
     assert np.array_equal(front[problem.pick(front)].x, X[bold])
     of_the_front = load(knee_of="front", **bounds)
@@ -134,7 +133,9 @@ def test_a_network_that_failed_is_no_end_point_of_the_knee(load):
     failed = np.array([False] * 4 + [True])
 
     def picked(rows):
-        population = Population.new("X", X[rows], "F", F[rows], "failed", failed[rows])
+        columns = dict(error=F[rows, 0], params=F[rows, 1], failed=failed[rows])
+        named = [part for pair in columns.items() for part in pair]
+        population = Population.new("X", X[rows], "F", F[rows], *named)
         return problem.pick(moonas.front(SimpleNamespace(problem=problem, pop=population)))
 
     assert picked([0, 1, 2, 3]) == picked([0, 1, 2, 3, 4]) == 1
@@ -163,7 +164,7 @@ def test_vectors_of_the_same_network_have_equal_scores_and_are_duplicates(load):
     assert len(result.pop) == 1
 
 
-@pytest.mark.parametrize("name", sorted(ALGORITHMS))
+@pytest.mark.parametrize("name", MULTI_OBJECTIVE)
 def test_every_algorithm_can_search(load, name):
     problem = load(population=4)
     scored = []

@@ -17,7 +17,7 @@ from searches import TINY, rows, run
 from torch.nn import functional as F
 
 import moonas
-from moonas.algorithms.bayesian import SOURCE_KEY
+from moonas.algorithms.sources import SOURCE_KEY
 from moonas.data import load, split
 from moonas.evaluators import NetworkCosts
 from moonas.nets.counting import CellCosts, count_macs, count_params
@@ -203,7 +203,7 @@ def test_while_weights_train_the_bayesian_network_is_fitted_to_current_objective
 
     def check(algorithm):
         if evaluated:
-            X, F = algorithm.mating.archive  # the data that the model was fitted to
+            X, F = algorithm.mating.archive.get("X", "F")  # the data that the model was fitted to
             fitted = {tuple(x): f.tolist() for x, f in zip(X.tolist(), F, strict=True)}
             assert fitted == evaluated[-1] and len(X) == len(fitted)
             sizes.append(len(X))
@@ -294,7 +294,8 @@ def test_proxies_learn_to_classify_images_with_several_labels(chest, one_cell_se
 
 def test_an_objective_that_does_not_suit_the_labels_raises_an_error(chest, small_settings):
     with pytest.raises(
-        ValueError, match="'error' is invalid .* expected one label .*Choose from .'auroc_error'"
+        ValueError,
+        match="'error' is invalid .* expected one label .*limits from .'auroc_error'",
     ):
         moonas.load_problem("nsganet", **small_settings | chest)
     with pytest.raises(ValueError, match="'auroc_error' is invalid .* expected several labels"):

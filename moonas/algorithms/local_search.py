@@ -1,0 +1,462 @@
+"""Pareto local search: evaluate the neighbors of the best architectures found so far.
+
+Local search is among the best methods on benchmarks of neural architecture search (White et al.,
+*Exploring the loss landscape in neural architecture search*, UAI 2021). For several objectives, it
+explores the neighbors of all non-dominated candidates (Paquete, Chiarandini and Stützle, *Pareto
+local optimum sets in the biobjective traveling salesman problem*, 2004). A neighbor differs in one
+gene. Of the neighbors that have not been evaluated, a linear model of all evaluated candidates
+chooses the most promising ones, since sizes of networks are sums over their parts, and errors
+almost so.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pymoo.core.algorithm import Algorithm
+from pymoo.core.duplicate import NoDuplicateElimination
+from pymoo.core.infill import InfillCriterion
+from pymoo.core.initialization import Initialization
+from pymoo.core.population import Population
+from pymoo.core.repair import NoRepair, Repair
+from pymoo.core.sampling import Sampling
+from pymoo.operators.mutation.pm import mut_pm
+
+from ..pareto import nondominated
+from .sources import set_source, softmax_shares, survival_rates
+
+if TYPE_CHECKING:
+    from ..problem import ArchitectureProblem
+    from ..spaces.genes import Genes
+
+ORDERS = ("model", "random")
+SOURCES = ("genetic", "neighbor")
+FEW_CHOICES = 20  # integers with more values have a linear and a quadratic term in the model
+STEPS = 4  # neighbors per real gene
+ETA = 20.0  # distribution index of the steps of real genes
+MOST_NEIGHBORS = 400  # that the model compares in one iteration
+RIDGE = 1.0  # penalty of the model's weights
+ATTEMPTS = 50  # samplings in search of rows that have not been evaluated
+
+
+def neighbors(x: np.ndarray, genes: Genes, rng: np.random.Generator) -> np.ndarray:
+    """Return the neighbors of a row in random order; each differs from the row in one gene.
+
+    An integer or a bit takes every other value; a real number takes four polynomial steps.
+
+    Args:
+        x: (n_var,) row.
+        genes: kinds and bounds of the genes.
+        rng: ``numpy.random.Generator``.
+
+    Returns:
+        (n, n_var) rows.
+    """
+    changes: list[tuple[int, float]] = []
+    for j, (low, high) in enumerate(zip(genes.low, genes.high, strict=True)):
+        if genes.real[j]:
+            changes += [(j, value) for value in _steps(x[j], low, high, rng)]
+        else:
+            changes += [(j, v) for v in range(int(low), int(high) + 1) if v != x[j]]
+    rows = np.tile(x, (len(changes), 1))
+    order = rng.permutation(len(changes))
+    for row, i in zip(rows, order, strict=True):
+        j, value = changes[i]
+        row[j] = value
+    return rows
+
+
+def _steps(value: float, low: float, high: float, rng: np.random.Generator) -> np.ndarray:
+    """Return the results of polynomial mutations of a real number."""
+    if high <= low:
+        return np.empty(0)
+    X, bounds = np.full((STEPS, 1), value), (np.array([low]), np.array([high]))
+    certain = np.ones(STEPS)
+    steps: np.ndarray = mut_pm(
+        X, *bounds, np.full(STEPS, ETA), certain, at_least_once=True, random_state=rng
+    )
+    return steps[:, 0]
+
+
+def features(X: np.ndarray, genes: Genes) -> np.ndarray:
+    """Return the inputs of the linear model.
+
+    Args:
+        X: (n, n_var) rows.
+        genes: kinds and bounds of the genes.
+
+    Returns:
+        (n, k) floats: an indicator for each value of an integer with few values, two Legendre
+        polynomials for any other gene, and a constant.
+    """
+    parts = [np.ones((len(X), 1))]
+    for j, (low, high) in enumerate(zip(genes.low, genes.high, strict=True)):
+        values = X[:, j].astype(float)
+        if not genes.real[j] and high - low < FEW_CHOICES:
+            parts.append((values[:, None] == np.arange(low, high + 1)).astype(float))
+        else:
+            scaled = 2 * (values - low) / (high - low or 1) - 1
+            parts.append(np.column_stack([scaled, 1.5 * scaled**2 - 0.5]))
+    return np.hstack(parts)
+
+
+def predict(X: np.ndarray, Y: np.ndarray, candidates: np.ndarray, genes: Genes) -> np.ndarray:
+    """Predict values of candidates by ridge regression.
+
+    Args:
+        X: (n, n_var) evaluated rows.
+        Y: (n, m) their values, which are standardized first.
+        candidates: (k, n_var) rows.
+        genes: kinds and bounds of the genes.
+
+    Returns:
+        (k, m) predicted values.
+    """
+    mean, scale = Y.mean(axis=0), Y.std(axis=0)
+    scale = np.where(scale > 0, scale, 1)
+    inputs = features(X, genes)
+    n, k = inputs.shape
+    if k <= n:
+        matrix = inputs.T @ inputs + RIDGE * np.eye(k)
+        weights = np.linalg.solve(matrix, inputs.T @ ((Y - mean) / scale))
+    else:  # the same weights, from a smaller system of equations
+        matrix = inputs @ inputs.T + RIDGE * np.eye(n)
+        weights = inputs.T @ np.linalg.solve(matrix, (Y - mean) / scale)
+    predicted: np.ndarray = features(candidates, genes) @ weights * scale + mean
+    return predicted
+
+
+def improvements(P: np.ndarray, front: np.ndarray) -> np.ndarray:
+    """Return by how much each of several points would improve a front.
+
+    It is the maximin improvement (Svenson and Santner, 2016): the smallest over the points of the
+    front of the largest improvement in an objective. It is positive if no point of the front weakly
+    dominates the new point.
+
+    Args:
+        P: (n, n_obj) new points.
+        front: (k, n_obj) points of the front.
+
+    Returns:
+        (n,) floats.
+    """
+    smallest: np.ndarray = (front[None] - P[:, None]).max(axis=2).min(axis=1)
+    return smallest
+
+
+class Neighborhood:
+    """The neighbors of the best candidates of a run that have not been evaluated.
+
+    Args:
+        problem: problem that is searched.
+        order: "model" to propose the neighbors that a linear model considers best, or "random".
+        random_share: share of the proposed neighbors that are drawn at random with a model.
+        repair: pymoo repair of neighbors.
+    """
+
+    def __init__(
+        self,
+        problem: ArchitectureProblem,
+        order: str = "model",
+        random_share: float = 0.2,
+        repair: Repair | None = None,
+    ) -> None:
+        if order not in ORDERS:
+            raise ValueError(f"order={order!r} is unknown; choose from {list(ORDERS)}.")
+        self.problem, self.order, self.random_share = problem, order, random_share
+        self.repair = repair or NoRepair()
+        self._seen: set[bytes] = set()
+        self._untried: dict[bytes, list[tuple[bytes, np.ndarray]]] = {}  # by row of a member
+
+    def add(self, X: np.ndarray) -> None:
+        """Note that rows, (n, n_var), have been evaluated."""
+        self._seen.update(self.problem.session.candidates(X).keys)
+
+    def new(self, X: np.ndarray) -> np.ndarray:
+        """Return the rows whose architectures have not been evaluated, without duplicates."""
+        kept, keys = [], set[bytes]()
+        for i, key in enumerate(self.problem.session.candidates(X).keys):
+            if key not in self._seen and key not in keys:
+                keys.add(key)
+                kept.append(i)
+        rows: np.ndarray = X[kept]
+        return rows
+
+    def propose(self, evaluated: Population, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Return up to n rows that are neighbors of the best evaluated candidates.
+
+        Args:
+            evaluated: all candidates with valid objectives and constraints.
+            n: number of rows.
+            rng: ``numpy.random.Generator``.
+
+        Returns:
+            (k, n_var) rows that have not been evaluated, k at most n; fewer if there are no others.
+        """
+        best = best_candidates(evaluated)
+        pool = self._pool(best.get("X").astype(self.problem.genes.dtype), rng)
+        if len(pool) <= n:
+            return pool
+        chosen: np.ndarray = rng.permutation(len(pool))[:n]
+        if self.order == "model":
+            chosen = self._most_promising(evaluated, best, pool, n, rng)
+        rows: np.ndarray = pool[chosen]
+        return rows
+
+    def _pool(self, members: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return untried neighbors of members, (n, n_var), at most ``MOST_NEIGHBORS`` of them."""
+        untried = {}
+        for x in members:
+            name = x.tobytes()
+            pairs = self._untried.get(name)
+            if pairs is None:
+                rows = (
+                    self.repair(
+                        self.problem, Population.new(X=neighbors(x, self.problem.genes, rng))
+                    )
+                    .get("X")
+                    .astype(self.problem.genes.dtype)
+                )
+                pairs = [(b"", row) for row in rows]  # keys are computed when they are needed
+            untried[name] = pairs
+        self._untried = untried
+        pool: dict[bytes, np.ndarray] = {}
+        share = -(-MOST_NEIGHBORS // max(1, len(members)))
+        for name, pairs in untried.items():
+            unknown = [row for key, row in pairs[:share] if not key]
+            keys = iter(self.problem.session.candidates(np.array(unknown)).keys)
+            known = [(key or next(keys), row) for key, row in pairs[:share]]
+            known = [(key, row) for key, row in known if key not in self._seen]
+            untried[name] = known + pairs[share:]
+            pool |= dict(known)
+        dtype, n_var = self.problem.genes.dtype, self.problem.n_var
+        return np.array(list(pool.values()), dtype).reshape(-1, n_var)
+
+    def _most_promising(
+        self,
+        evaluated: Population,
+        best: Population,
+        pool: np.ndarray,
+        n: int,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Return the (n,) indices of the rows of a pool with the largest predicted improvement.
+
+        One row is chosen after another, and the improvement of the next one is relative to the
+        front with the chosen rows. Rows that are predicted to exceed a limit come last.
+        """
+        X, F, G = evaluated.get("X", "F", "G")
+        n_obj = F.shape[1]
+        Y = np.hstack([F, G.reshape(len(X), -1)]).astype(float)
+        finite = np.isfinite(Y).all(axis=1)
+        predicted = predict(X[finite], Y[finite], pool, self.problem.genes)
+        front = best.get("F").astype(float)
+        low, high = front.min(axis=0), front.max(axis=0)
+        extent = np.where(high > low, high - low, np.maximum(F[finite].std(axis=0), 1e-12))
+        P, front = (predicted[:, :n_obj] - low) / extent, (front - low) / extent
+        violation = np.maximum(predicted[:, n_obj:], 0).sum(axis=1)
+        gain = improvements(P, front)
+        available = np.ones(len(pool), dtype=bool)
+        chosen = []
+        for _ in range(n):
+            if rng.random() < self.random_share:
+                i = int(rng.choice(np.flatnonzero(available)))
+            else:
+                order = np.lexsort((-gain, violation))
+                i = int(order[available[order]][0])
+            available[i] = False
+            chosen.append(i)
+            gain = np.minimum(gain, (P[i] - P).max(axis=1))
+        return np.array(chosen)
+
+
+def best_candidates(evaluated: Population) -> Population:
+    """Return the non-dominated feasible candidates, without duplicates of their objectives.
+
+    If no candidate is feasible, those that exceed the limits least are returned.
+    """
+    feasible = evaluated[evaluated.get("feas")]
+    if len(feasible):
+        values, chosen = feasible.get("F"), feasible
+    else:
+        values, chosen = np.maximum(evaluated.get("G"), 0), evaluated
+    _, first = np.unique(values, axis=0, return_index=True)
+    unique = np.sort(first)
+    return chosen[unique[nondominated(values[unique])]]
+
+
+class ParetoLocalSearch(Algorithm):
+    """Evaluates untried neighbors of the non-dominated candidates found so far.
+
+    The population consists of these candidates. If all of their neighbors have been evaluated, the
+    search goes on with samples. No architecture is evaluated twice, and the search ends when none
+    is left. If objectives change while shared weights train, candidates are compared, and the model
+    is fitted, under the current weights.
+
+    Args:
+        pop_size: number of samples that the search starts from.
+        n_offsprings: number of candidates per iteration; by default, half of ``pop_size``.
+        order: "model" to evaluate the neighbors that a linear model considers best, or "random".
+        random_share: share of the neighbors that are drawn at random with a model.
+        sampling: pymoo sampling, or the rows or the population to start from; by default, the
+            sampling of the problem.
+        repair: pymoo repair of samples and neighbors.
+        kwargs: further arguments of pymoo's ``Algorithm``.
+
+    Raises:
+        ValueError: ``order`` is unknown.
+    """
+
+    def __init__(
+        self,
+        pop_size: int = 20,
+        n_offsprings: int | None = None,
+        *,
+        order: str = "model",
+        random_share: float = 0.2,
+        sampling: Sampling | Population | np.ndarray | None = None,
+        repair: Repair | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if order not in ORDERS:
+            raise ValueError(f"order={order!r} is unknown; choose from {list(ORDERS)}.")
+        self.pop_size = pop_size
+        self.n_offsprings = n_offsprings or max(1, pop_size // 2)
+        self.order, self.random_share = order, random_share
+        self.sampling, self.repair = sampling, repair or NoRepair()
+
+    def _setup(self, problem: ArchitectureProblem, **kwargs: Any) -> None:
+        self.neighborhood = Neighborhood(problem, self.order, self.random_share, self.repair)
+        self.evaluated = Population.empty()
+
+    def _initialize_infill(self) -> Population:
+        if self.sampling is None or isinstance(self.sampling, Sampling):
+            return Population.new(X=self._sample(self.pop_size))
+        start = Initialization(
+            self.sampling, repair=self.repair, eliminate_duplicates=NoDuplicateElimination()
+        )
+        population: Population = start.do(
+            self.problem, self.pop_size, algorithm=self, random_state=self.random_state
+        )
+        return population
+
+    def _sample(self, n: int) -> np.ndarray:
+        """Return up to n rows from the sampling that have not been evaluated."""
+        sampling = self.sampling
+        if not isinstance(sampling, Sampling):
+            sampling = self.problem.operators()["sampling"]
+        rows = np.empty((0, self.problem.n_var), self.problem.genes.dtype)
+        for _ in range(ATTEMPTS):
+            options = dict(algorithm=self, random_state=self.random_state)
+            sampled = sampling.do(self.problem, n, **options)
+            sampled = self.repair(self.problem, sampled, random_state=self.random_state)
+            drawn = sampled.get("X").astype(rows.dtype)
+            rows = self.neighborhood.new(np.vstack([rows, drawn]))[:n]
+            if len(rows) == n:
+                break
+        return rows
+
+    def _initialize_advance(self, infills: Population = None, **kwargs: Any) -> None:
+        self._advance(infills)
+
+    def _infill(self) -> Population:
+        n, rng = self.n_offsprings, self.random_state
+        rows = self.neighborhood.propose(self.evaluated, n, rng)
+        if len(rows) < n:
+            rows = np.vstack([rows, self._sample(n)])
+            rows = self.neighborhood.new(rows)[:n]
+        if not len(rows):
+            self.termination.force_termination = True
+        return Population.new(X=rows)
+
+    def _advance(self, infills: Population = None, **kwargs: Any) -> None:
+        self.neighborhood.add(infills.get("X"))
+        known = self.evaluated
+        if self.problem.nonstationary and self.is_initialized:
+            known = self.pop  # all others have outdated objectives
+        self.evaluated = Population.merge(known, infills) if len(known) else infills
+        self.pop: Population = best_candidates(self.evaluated)
+
+
+class NeighborMating(InfillCriterion):
+    """Wraps the mating of a genetic algorithm, and takes some of the offspring from neighbors.
+
+    The share of the offspring that are untried neighbors of the best candidates follows the
+    survival rates of both kinds of offspring, as equation 2 of NSGANetV1 prescribes for its model.
+
+    Args:
+        base: the mating to wrap, which also provides the repair and the duplicate elimination.
+        order: see :class:`ParetoLocalSearch`.
+        random_share: see :class:`ParetoLocalSearch`.
+        first_share: share of neighbors in the first generation.
+
+    Attributes:
+        shares: (2,) shares of the wrapped mating and of neighbors in this generation.
+        shown_as: title of the second share in the table of generations.
+    """
+
+    shown_as = "neighbors"
+
+    def __init__(
+        self,
+        base: InfillCriterion,
+        *,
+        order: str = "model",
+        random_share: float = 0.2,
+        first_share: float = 0.5,
+    ) -> None:
+        super().__init__(repair=base.repair, eliminate_duplicates=base.eliminate_duplicates)
+        if order not in ORDERS:
+            raise ValueError(f"order={order!r} is unknown; choose from {list(ORDERS)}.")
+        self.base, self.order, self.random_share = base, order, random_share
+        self.shares = np.array([1 - first_share, first_share])
+        self.neighborhood: Neighborhood | None = None
+        self.evaluated = Population.empty()
+        self._generation: int | None = None
+
+    @property
+    def crossover(self) -> Any:
+        """The crossover of the wrapped mating, which MOEA/D reads."""
+        return self.base.crossover
+
+    def _do(
+        self,
+        problem: ArchitectureProblem,
+        pop: Population,
+        n_offsprings: int,
+        *args: Any,
+        algorithm: Algorithm = None,
+        random_state: np.random.Generator,
+        **kwargs: Any,
+    ) -> Population:
+        if algorithm.n_iter != self._generation:  # equal if pymoo replaces duplicates
+            self._generation = algorithm.n_iter
+            self._update(problem, algorithm)
+        assert self.neighborhood is not None
+        n_neighbors = int((random_state.random(n_offsprings) < self.shares[1]).sum())
+        parts = [Population.create()]
+        if n_neighbors:
+            X = self.neighborhood.propose(self.evaluated, n_neighbors, random_state)
+            parts.append(set_source(Population.new(X=X), "neighbor"))
+            n_neighbors = len(X)
+        n_genetic = n_offsprings - n_neighbors
+        if n_genetic:
+            options = dict(algorithm=algorithm, random_state=random_state) | kwargs
+            genetic = self.base._do(problem, pop, n_genetic, *args, **options)
+            parts.append(set_source(genetic[:n_genetic], "genetic"))
+        return Population.merge(*parts)
+
+    def _update(self, problem: ArchitectureProblem, algorithm: Algorithm) -> None:
+        """Note what was evaluated since the last generation, and update the shares."""
+        evaluated = algorithm.pop if algorithm.off is None else algorithm.off
+        if self.neighborhood is None:
+            self.neighborhood = Neighborhood(problem, self.order, self.random_share, self.repair)
+        else:
+            self.shares = softmax_shares(survival_rates(algorithm, SOURCES), self.shares)
+        self.neighborhood.add(evaluated.get("X"))
+        known = algorithm.pop if problem.nonstationary else self.evaluated
+        merged = Population.merge(known, evaluated) if len(known) else evaluated
+        _, first = np.unique(merged.get("X"), axis=0, return_index=True)
+        self.evaluated = merged[np.sort(first)]
