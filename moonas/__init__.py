@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from .algorithms.named import algorithm as algorithm
     from .classifier import ClassifierProblem as ClassifierProblem
     from .comparison.compare import compare as compare
+    from .comparison.suites import suite as suite
     from .models.model import load_model as load_model
     from .models.zoo import zoo as zoo
     from .pareto import front as front
@@ -30,6 +31,7 @@ _MODULE_OF = {  # public name -> module to import it from
     "load_training": "moonas.planning",
     "problem_names": "moonas.registry",
     "search": "moonas.task",
+    "suite": "moonas.comparison.suites",
     "train": "moonas.task",
     "zoo": "moonas.models.zoo",
 }

@@ -153,6 +153,10 @@ class Neighborhood:
         order: "model" to propose the neighbors that a linear model considers best, or "random".
         random_share: share of the proposed neighbors that are drawn at random with a model.
         repair: pymoo repair of neighbors.
+
+    Attributes:
+        evaluated: all candidates with valid objectives and constraints.
+        best: the best of them, see :func:`best_candidates`.
     """
 
     def __init__(
@@ -166,12 +170,23 @@ class Neighborhood:
             raise ValueError(f"order={order!r} is unknown; choose from {list(ORDERS)}.")
         self.problem, self.order, self.random_share = problem, order, random_share
         self.repair = repair or NoRepair()
+        self.evaluated = self.best = Population.empty()
+        self._scores = np.empty((0, 0))  # objectives and constraints of evaluated candidates
         self._seen: set[bytes] = set()
         self._untried: dict[bytes, list[tuple[bytes, np.ndarray]]] = {}  # by row of a member
 
-    def add(self, X: np.ndarray) -> None:
-        """Note that rows, (n, n_var), have been evaluated."""
+    def update(self, infills: Population, known: Population) -> None:
+        """Note what has been evaluated.
+
+        Args:
+            infills: candidates that have been evaluated since the last call.
+            known: all candidates with valid objectives and constraints, without duplicates.
+        """
+        X = infills.get("X").astype(self.problem.genes.dtype)
         self._seen.update(self.problem.session.candidates(X).keys)
+        self.evaluated, self.best = known, best_candidates(known)
+        F, G = known.get("F", "G")
+        self._scores = np.hstack([F, G.reshape(len(known), -1)]).astype(float)
 
     def new(self, X: np.ndarray) -> np.ndarray:
         """Return the rows whose architectures have not been evaluated, without duplicates."""
@@ -183,24 +198,22 @@ class Neighborhood:
         rows: np.ndarray = X[kept]
         return rows
 
-    def propose(self, evaluated: Population, n: int, rng: np.random.Generator) -> np.ndarray:
+    def propose(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Return up to n rows that are neighbors of the best evaluated candidates.
 
         Args:
-            evaluated: all candidates with valid objectives and constraints.
             n: number of rows.
             rng: ``numpy.random.Generator``.
 
         Returns:
             (k, n_var) rows that have not been evaluated, k at most n; fewer if there are no others.
         """
-        best = best_candidates(evaluated)
-        pool = self._pool(best.get("X").astype(self.problem.genes.dtype), rng)
+        pool = self._pool(self.best.get("X").astype(self.problem.genes.dtype), rng)
         if len(pool) <= n:
             return pool
         chosen: np.ndarray = rng.permutation(len(pool))[:n]
         if self.order == "model":
-            chosen = self._most_promising(evaluated, best, pool, n, rng)
+            chosen = self._most_promising(pool, n, rng)
         rows: np.ndarray = pool[chosen]
         return rows
 
@@ -233,27 +246,18 @@ class Neighborhood:
         dtype, n_var = self.problem.genes.dtype, self.problem.n_var
         return np.array(list(pool.values()), dtype).reshape(-1, n_var)
 
-    def _most_promising(
-        self,
-        evaluated: Population,
-        best: Population,
-        pool: np.ndarray,
-        n: int,
-        rng: np.random.Generator,
-    ) -> np.ndarray:
+    def _most_promising(self, pool: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
         """Return the (n,) indices of the rows of a pool with the largest predicted improvement.
 
         One row is chosen after another, and the improvement of the next one is relative to the
         front with the chosen rows. Rows that are predicted to exceed a limit come last.
         """
-        X, F, G = evaluated.get("X", "F", "G")
-        n_obj = F.shape[1]
-        Y = np.hstack([F, G.reshape(len(X), -1)]).astype(float)
+        X, Y, n_obj = self.evaluated.get("X"), self._scores, self.problem.n_obj
         finite = np.isfinite(Y).all(axis=1)
         predicted = predict(X[finite], Y[finite], pool, self.problem.genes)
-        front = best.get("F").astype(float)
+        front = self.best.get("F").astype(float)
         low, high = front.min(axis=0), front.max(axis=0)
-        extent = np.where(high > low, high - low, np.maximum(F[finite].std(axis=0), 1e-12))
+        extent = np.where(high > low, high - low, np.maximum(Y[finite, :n_obj].std(axis=0), 1e-12))
         P, front = (predicted[:, :n_obj] - low) / extent, (front - low) / extent
         violation = np.maximum(predicted[:, n_obj:], 0).sum(axis=1)
         gain = improvements(P, front)
@@ -329,7 +333,6 @@ class ParetoLocalSearch(Algorithm):
 
     def _setup(self, problem: ArchitectureProblem, **kwargs: Any) -> None:
         self.neighborhood = Neighborhood(problem, self.order, self.random_share, self.repair)
-        self.evaluated = Population.empty()
 
     def _initialize_infill(self) -> Population:
         if self.sampling is None or isinstance(self.sampling, Sampling):
@@ -363,7 +366,7 @@ class ParetoLocalSearch(Algorithm):
 
     def _infill(self) -> Population:
         n, rng = self.n_offsprings, self.random_state
-        rows = self.neighborhood.propose(self.evaluated, n, rng)
+        rows = self.neighborhood.propose(n, rng)
         if len(rows) < n:
             rows = np.vstack([rows, self._sample(n)])
             rows = self.neighborhood.new(rows)[:n]
@@ -372,12 +375,12 @@ class ParetoLocalSearch(Algorithm):
         return Population.new(X=rows)
 
     def _advance(self, infills: Population = None, **kwargs: Any) -> None:
-        self.neighborhood.add(infills.get("X"))
-        known = self.evaluated
+        known = self.neighborhood.evaluated
         if self.problem.nonstationary and self.is_initialized:
             known = self.pop  # all others have outdated objectives
-        self.evaluated = Population.merge(known, infills) if len(known) else infills
-        self.pop: Population = best_candidates(self.evaluated)
+        known = Population.merge(known, infills) if len(known) else infills
+        self.neighborhood.update(infills, known)
+        self.pop: Population = self.neighborhood.best
 
 
 class NeighborMating(InfillCriterion):
@@ -413,7 +416,6 @@ class NeighborMating(InfillCriterion):
         self.base, self.order, self.random_share = base, order, random_share
         self.shares = np.array([1 - first_share, first_share])
         self.neighborhood: Neighborhood | None = None
-        self.evaluated = Population.empty()
         self._generation: int | None = None
 
     @property
@@ -438,7 +440,7 @@ class NeighborMating(InfillCriterion):
         n_neighbors = int((random_state.random(n_offsprings) < self.shares[1]).sum())
         parts = [Population.create()]
         if n_neighbors:
-            X = self.neighborhood.propose(self.evaluated, n_neighbors, random_state)
+            X = self.neighborhood.propose(n_neighbors, random_state)
             parts.append(set_source(Population.new(X=X), "neighbor"))
             n_neighbors = len(X)
         n_genetic = n_offsprings - n_neighbors
@@ -455,8 +457,7 @@ class NeighborMating(InfillCriterion):
             self.neighborhood = Neighborhood(problem, self.order, self.random_share, self.repair)
         else:
             self.shares = softmax_shares(survival_rates(algorithm, SOURCES), self.shares)
-        self.neighborhood.add(evaluated.get("X"))
-        known = algorithm.pop if problem.nonstationary else self.evaluated
+        known = algorithm.pop if problem.nonstationary else self.neighborhood.evaluated
         merged = Population.merge(known, evaluated) if len(known) else evaluated
         _, first = np.unique(merged.get("X"), axis=0, return_index=True)
-        self.evaluated = merged[np.sort(first)]
+        self.neighborhood.update(evaluated, merged[np.sort(first)])

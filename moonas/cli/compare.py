@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import registry
 from ..settings import parse
 from .bars import progress_bar
 from .options import key_value_pairs, parse_options, positive_int
 from .output import fail, status_of
+
+if TYPE_CHECKING:
+    from ..comparison.suites import Instance
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "an interrupted comparison."
     )
     add = parser.add_argument
-    add("problems", metavar="PROBLEM", nargs="+", help="problems, as named by moonas list")
+    add(
+        "problems",
+        metavar="PROBLEM",
+        nargs="+",
+        help="problems, as named by moonas list, also with objectives (digits-table:error+macs), "
+        "or suites of problems (suite:tables)",
+    )
     add(
         "--algorithms",
         metavar="NAME",
@@ -96,10 +105,10 @@ def run(args: argparse.Namespace) -> int:
 
     console = Console()
     try:
-        options = _problem_options(args)
+        instances = _instances(args)
         with progress_bar(console) as bar:
             comparison = compare(
-                {name: (name, options[name]) for name in args.problems},
+                instances,
                 args.algorithms,
                 out=args.out,
                 seeds=args.seeds,
@@ -122,24 +131,44 @@ def run(args: argparse.Namespace) -> int:
     return int(all(run.failed for run in comparison.runs))
 
 
-def _problem_options(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """Return a dict of options per problem name, including the options of the preset."""
-    unknown = set(args.problems) - set(registry.problem_names())
+def _instances(args: argparse.Namespace) -> dict[str, Instance]:
+    """Return the instances by label, with the options of the preset and the command line."""
+    from ..comparison.suites import SUITES, Instance, named_instance, suite
+
+    instances: dict[str, Instance] = {}
+    for text in args.problems:
+        if text.startswith("suite:"):
+            instances |= suite(text.removeprefix("suite:"))
+        elif ":" in text:
+            instances |= dict([named_instance(text)])
+        else:
+            instances[text] = Instance(text, {})
+    names = list(dict.fromkeys(instance.problem for instance in instances.values()))
+    unknown = set(names) - set(registry.problem_names())
     if unknown:
         raise ValueError(
-            f"Unknown problem {min(unknown)!r}; choose from {registry.problem_names()}."
+            f"Unknown problem {min(unknown)!r}; choose from {registry.problem_names()}, or from "
+            f"the suites {[f'suite:{name}' for name in SUITES]}."
         )
-    classes = {name: registry.settings_class(name) for name in args.problems}
+    classes = {name: registry.settings_class(name) for name in names}
     presets = {name: registry.preset_options(c, args.preset) for name, c in classes.items()}
     parsed = parse_options(args, classes)
-    return {name: presets[name] | parsed[name] for name in args.problems}
+    return {
+        label: Instance(
+            instance.problem,
+            {**presets[instance.problem], **instance.options, **parsed[instance.problem]},
+            instance.budget,
+        )
+        for label, instance in instances.items()
+    }
 
 
 def _training_options(args: argparse.Namespace) -> dict[str, Any]:
     """Parse --training KEY=VALUE with the training settings of every problem that has them."""
     texts = dict(key_value_pairs(args.training, "--training"))
     options: dict[str, Any] = {}
-    for name in args.problems if texts else ():
+    names = {instance.problem for instance in _instances(args).values()}
+    for name in names if texts else ():
         if registry.has_training(name):
             settings = registry.training_settings_class(name)
             options |= {key: parse(settings, key, text) for key, text in texts.items()}

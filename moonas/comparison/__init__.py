@@ -11,9 +11,11 @@ from .plan import Plan, Task, make_plan
 from .proxies import compare_proxies
 from .results import Comparison
 from .runs import Run, run_algorithm
+from .suites import Instance, suite
 
 __all__ = [
     "Comparison",
+    "Instance",
     "Plan",
     "Run",
     "Task",
@@ -21,6 +23,7 @@ __all__ = [
     "compare_proxies",
     "make_plan",
     "run_algorithm",
+    "suite",
 ]
 
 __getattr__ = renamed_names(__name__, play="run_algorithm")

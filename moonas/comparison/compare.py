@@ -54,14 +54,16 @@ def compare(
     same budget, and algorithms given by name use the operators of the problem.
 
     Args:
-        problems: names of problems, or a mapping from labels to names or to (name, options) pairs.
+        problems: names of problems; or a mapping from labels to names, to (name, options) pairs or
+            to instances of a suite (:func:`moonas.suite`).
         algorithms: names of algorithms, or a mapping from labels to names or to functions; a
             function receives the problem and returns a new pymoo algorithm, once per run.
         out: folder of the comparison.
         seeds: number of seeds, or a sequence of seeds; by default 31 if all problems are tabular,
             otherwise 5.
         evaluations: evaluations per run, for problems with fixed objectives; by default the
-            population size times the number of generations in the settings of the problem.
+            population size times the number of generations in the settings of the problem, or the
+            budget of the instance.
         generations: generations per run, for problems whose objectives change while shared weights
             train; by default the number in the settings of the problem.
         picks: number of networks per front to train from scratch, for problems whose objectives

@@ -10,6 +10,7 @@ from ..algorithms.named import ALGORITHMS
 from ..registry import load_problem, training_settings_class
 from ..settings import free_names, names_of, to_json
 from ..tabular import TabularProblem
+from .suites import Instance
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from ..problem import ArchitectureProblem
 
-    ProblemLike: TypeAlias = str | tuple[str, Mapping[str, Any]]
+    ProblemLike: TypeAlias = str | tuple[str, Mapping[str, Any]] | Instance
     AlgorithmLike: TypeAlias = str | Callable[[ArchitectureProblem], Algorithm]
     RunKey: TypeAlias = tuple[str, str, int]  # labels of the problem and the algorithm, seed
 
@@ -110,10 +111,14 @@ def make_plan(
             raise ValueError(f"Unknown algorithm {algorithm!r}; choose from {sorted(ALGORITHMS)}.")
     tasks = {}
     for label, problem in problem_of.items():
-        name = problem if isinstance(problem, str) else problem[0]
-        options = {} if isinstance(problem, str) else dict(problem[1])
+        instance = _as_instance(problem)
         tasks[label] = _make_task(
-            name, options, evaluations, generations, picks, dict(training or {})
+            instance.problem,
+            dict(instance.options),
+            evaluations or instance.budget,
+            generations or instance.budget,
+            picks,
+            dict(training or {}),
         )
     if seeds is None:
         seeds = TABULAR_SEEDS if all(task.tabular for task in tasks.values()) else TRAINING_SEEDS
@@ -121,6 +126,12 @@ def make_plan(
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds={seeds} is invalid: expected at least one seed and no duplicates.")
     return Plan(tasks, algorithm_of, seeds)
+
+
+def _as_instance(problem: ProblemLike) -> Instance:
+    if isinstance(problem, Instance):
+        return problem
+    return Instance(problem, {}) if isinstance(problem, str) else Instance(*problem)
 
 
 def _by_label(items: Mapping[str, Any] | Iterable[str]) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..files import save_figure, write_atomically
 from ..run.numbers import plural
 from ..views import page
@@ -65,10 +67,51 @@ def _format(row: Mapping[str, Any], name: str) -> str:
     if name == "reached_99":
         return f"{value} of {row['runs']}"
     if name == "evaluations_to_99":
-        return "never" if math.isinf(value) else f"{value:.0f}"
+        return _format_count(value)
     if name == "log10_gap" and math.isinf(value):
         return "none"
     return f"{value:.{DECIMALS[name]}f}" if name in DECIMALS else str(value)
+
+
+REFERENCE = "nsga2"  # algorithm that others are compared with in the overview, if it is included
+
+
+def evaluations_table(comparison: Comparison) -> Table | None:
+    """Return the median numbers of evaluations to 99 % of the true hypervolume on all tables.
+
+    The table has a row per problem and a column per algorithm. The last row is the median over the
+    problems of these numbers relative to NSGA-II or, without it, to the first algorithm. The result
+    is None for fewer than two problems whose true fronts are known.
+    """
+    problems = [label for label, task in comparison.plan.tasks.items() if task.tabular]
+    if len(problems) < 2:
+        return None
+    numbers = {
+        (row["problem"], row["algorithm"]): row.get("evaluations_to_99", math.nan)
+        for row in comparison.results
+    }
+    names = list(comparison.plan.algorithms)
+    reference = REFERENCE if REFERENCE in names else names[0]
+    median = np.array([[numbers[problem, name] for name in names] for problem in problems])
+    with np.errstate(invalid="ignore"):
+        ratios = median / median[:, [names.index(reference)]]
+    texts = [
+        [problem, *(_format_count(value) for value in row)]
+        for problem, row in zip(problems, median, strict=True)
+    ]
+    middle = [float(np.median(column)) for column in ratios.T]
+    texts.append([f"median, relative to {reference}", *(_format_ratio(m) for m in middle)])
+    return Table(["evaluations to 99 %", *names], texts)
+
+
+def _format_count(value: float) -> str:
+    if math.isnan(value):
+        return "-"
+    return "never" if math.isinf(value) else f"{value:.0f}"
+
+
+def _format_ratio(value: float) -> str:
+    return f"{value:.2f}" if math.isfinite(value) else "-"
 
 
 def summary(comparison: Comparison, problem: str) -> list[str]:
@@ -156,6 +199,15 @@ def write_report(comparison: Comparison, out: Path) -> None:
     """
     comparison.write(out)
     markdown_text, latex_text, sections = "", "", []
+    overview = evaluations_table(comparison)
+    if overview is not None:
+        text = (
+            "Median number of evaluations until a run reaches 99 % of the hypervolume of the true "
+            f"front; {plural(len(comparison.plan.seeds), 'seed')}."
+        )
+        markdown_text += f"## All tables\n\n{text}\n\n{to_markdown(overview)}\n"
+        latex_text += f"% All tables: {text}\n{to_latex(overview)}\n"
+        sections.append(page.section("All tables", page.paragraph(text), to_html(overview)))
     for problem in comparison.plan.tasks:
         table, lines = results_table(comparison, problem), summary(comparison, problem)
         markdown_text += f"## {problem}\n\n{' '.join(lines)}\n\n{to_markdown(table)}\n"

@@ -112,8 +112,8 @@ def test_proposed_rows_are_new_neighbors_of_the_best_rows():
     evaluated = Population.new(X=X, F=toy.evaluate(X))
     for order in ("model", "random"):
         neighborhood = Neighborhood(toy, order)
-        neighborhood.add(X)
-        rows = neighborhood.propose(evaluated, 8, rng())
+        neighborhood.update(evaluated, evaluated)
+        rows = neighborhood.propose(8, rng())
         assert len(np.unique(rows, axis=0)) == len(rows) == 8
         best = best_candidates(evaluated).get("X")
         distances = (rows[:, None] != best).sum(axis=2)
@@ -128,8 +128,8 @@ def test_the_model_proposes_the_best_neighbors_of_a_sum():
     F = problem.evaluate(X)
     evaluated = Population.new(X=X, F=F)
     neighborhood = Neighborhood(problem, random_share=0.0)
-    neighborhood.add(X)
-    rows = neighborhood.propose(evaluated, 1, rng())
+    neighborhood.update(evaluated, evaluated)
+    rows = neighborhood.propose(1, rng())
     best = best_candidates(evaluated)
     pool = np.unique(
         np.concatenate([neighbors(x, problem.genes, rng()) for x in best.get("X")]), axis=0
