@@ -60,6 +60,22 @@ class Front(list[Row]):
         """Whether the rows are within all limits."""
         return is_feasible(self)
 
+    def to_frame(self) -> Any:
+        """Return a pandas ``DataFrame`` with a row per network: columns and architecture as text.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise ImportError(
+                "to_frame() requires pandas, which is not installed: pip install pandas."
+            ) from None
+        return pandas.DataFrame(
+            [row.columns | {"architecture": str(row.architecture)} for row in self]
+        )
+
 
 def is_feasible(rows: Sequence[Row]) -> bool:
     """Return whether the rows of a front are within all limits; true for an empty front."""
@@ -310,6 +326,53 @@ def _pick(
     low, high = box
     gain = np.clip((high - F[indices]) / np.where(high > low, high - low, 1), 0, 1).prod(axis=1)
     return int(indices[gain.argmax()]), TRADEOFF
+
+
+def spread(F: ArrayLike, k: int) -> list[int]:
+    """Return rows that are spread over the sizes, as CARS's released code reports them.
+
+    The range of sizes is divided into k intervals of equal length, and the row with the lowest
+    first objective of each interval is returned.
+
+    Args:
+        F: (n, 2) objectives to minimize; the second objective is the size.
+        k: number of intervals, at least 1.
+
+    Returns:
+        Indices by size; fewer than k if an interval is empty.
+    """
+    F = np.asarray(F, float)
+    if len(F) == 0:
+        return []
+    low, high = F[:, 1].min(), F[:, 1].max()
+    interval = np.minimum((F[:, 1] - low) / ((high - low) or 1) * k, k - 1).astype(int)
+    order = np.lexsort((F[:, 1], F[:, 0]))
+    return [int(order[interval[order] == i][0]) for i in range(k) if (interval == i).any()]
+
+
+def tradeoffs(F: ArrayLike, k: int) -> list[int]:
+    """Return the rows with the best trade-offs: the greatest gain for the smallest sacrifice.
+
+    Section IV-C of NSGANetV1 selects networks by the ratio of the gain on accuracy over the
+    sacrifice on FLOPs. Here, the trade-off of a row is that of Rachmawati and Srinivasan (2009):
+    the smallest ratio, over all other rows, of what a move to the other row loses to what it gains.
+    Objectives are scaled to [0, 1] first.
+
+    Args:
+        F: (n, m) objectives of non-dominated rows, to minimize.
+        k: number of rows, at least 1.
+
+    Returns:
+        The indices of the k rows with the largest trade-offs, by the last objective.
+    """
+    F = np.asarray(F, float)
+    low, high = F.min(axis=0), F.max(axis=0)
+    scaled = (F - low) / np.where(high > low, high - low, 1)
+    moves = scaled[None] - scaled[:, None]  # [i, j]: from row i to row j
+    lost, gained = np.maximum(moves, 0).sum(axis=2), np.maximum(-moves, 0).sum(axis=2)
+    ratio = np.divide(lost, gained, out=np.full(lost.shape, np.inf), where=gained > 0)
+    best = np.argsort(-ratio.min(axis=1), kind="stable")[:k]
+    return sorted((int(i) for i in best), key=lambda i: F[i, -1])
 
 
 def pick_least_violation(rows: Sequence[Row]) -> int:

@@ -280,6 +280,7 @@ def plan_training(
     if run is None:
         assert architecture is not None  # trained_problem() requires one of the two
         return [_plan_published(name, architecture, out, seed, preset, options)]
+    picks = _row_numbers(run, picks)
     choices: list[dict[str, str]] = [{"pick": row} for row in dict.fromkeys(picks)] or [{}]
     base = Path(run) / "training" if out is None else Path(out)
     plan = []
@@ -291,6 +292,24 @@ def plan_training(
     for planned in plan:
         planned.check_folder()
     return plan
+
+
+def _row_numbers(run: str | Path, picks: Iterable[str]) -> list[str]:
+    """Replace rules that may select several rows of a front by the numbers of these rows."""
+    from .evaluators.settings import QUALITIES
+    from .run.front_file import find_rows, read_front_csv
+
+    numbers: list[str] = []
+    for pick in picks:
+        if ":" not in pick:
+            numbers.append(pick)
+            continue
+        folder = last_run(run)[0]
+        rows = read_front_csv(folder)
+        names = rows[0].columns if rows else {}
+        error = next((name for name in QUALITIES if name in names), "error")
+        numbers += map(str, find_rows(rows, pick, error=error, size="params"))
+    return numbers
 
 
 def _picks(pick: str | int | Iterable[str | int] | None) -> list[str]:

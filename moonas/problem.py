@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from .models.zoo import Published
     from .nets.parts import Part
+    from .operators.start import StartRows
     from .pareto import Row
     from .run.callbacks import Callbacks
     from .run.journal import Journal
@@ -199,6 +200,7 @@ class ArchitectureProblem(Problem, ABC):
         inputs: name -> checksum of each file that scores depend on.
         training_measures: numbers that show whether the training works, which the table of
             generations contains; see :class:`~moonas.run.monitor.TrainingMeasure`.
+        registered_name: name by which :func:`moonas.load_problem` created the problem, if it did.
         info: description of the data set, with attributes ``side`` (in pixels) and ``n_classes``;
             None if the problem uses no images.
         input_shape: (channels, height, width) of a network's input; None if the networks do not
@@ -220,6 +222,7 @@ class ArchitectureProblem(Problem, ABC):
     species_bits: tuple[int, int] | None = None
     inputs: Mapping[str, str] = {}
     training_measures: Sequence[TrainingMeasure] = ()
+    registered_name: str | None = None
     info: Any = None
     input_shape: tuple[int, int, int] | None = None
 
@@ -482,6 +485,49 @@ class ArchitectureProblem(Problem, ABC):
         train RUN`` does, in the same folder. By default, None: a search ends without a training.
         """
         return None
+
+    # Descriptions, and a start from published architectures
+
+    def name(self) -> str:
+        """Return the name of the problem, as :func:`moonas.load_problem` knows it."""
+        return self.registered_name or type(self).__name__
+
+    def __str__(self) -> str:
+        lines = [
+            f"problem {self.name()} on {self.settings.data}",
+            f"variables: {self.n_var}",
+            f"objectives: {', '.join(self.objectives)}",
+        ]
+        if self.limits:
+            lines.append(f"limits: {', '.join(map(str, self.limits))}")
+        if self.nonstationary:
+            lines.append("objectives change while shared weights train")
+        return "\n".join(lines)
+
+    def published_sampling(self, *names: str) -> StartRows:
+        """Return a pymoo sampling that starts with published architectures.
+
+        The first population consists of these architectures, and of further samples if it is
+        larger: ``NSGA2(**problem.operators() | {"sampling": problem.published_sampling()})``.
+
+        Args:
+            names: names of architectures of :meth:`zoo`; by default, all of them.
+
+        Raises:
+            ValueError: a name is unknown, or no architectures of the space are published.
+        """
+        from .operators.start import StartRows
+
+        known = {item.name: item for item in self.zoo()}
+        if not known:
+            raise ValueError(f"No architectures of the space of {self.name()} are published.")
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise ValueError(
+                f"Unknown architecture {unknown[0]!r} of {self.name()}; choose from {list(known)}."
+            )
+        rows = [self.encode(known[name].architecture) for name in names or known]
+        return StartRows(np.stack(rows), self.operators()["sampling"])
 
     # Methods that the library calls
 

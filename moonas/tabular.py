@@ -180,6 +180,14 @@ class TabularProblem(ArchitectureProblem):
         """Return a constant, since scores from a table are equal in every environment."""
         return "a table"
 
+    def _calc_pareto_front(self, *args: Any, **kwargs: Any) -> np.ndarray | None:
+        """Return the objectives of :meth:`true_front`; pymoo's ``pareto_front()`` calls this."""
+        return self._true_front[1] if len(self._true_front[0]) else None
+
+    def _calc_pareto_set(self, *args: Any, **kwargs: Any) -> np.ndarray | None:
+        """Return the rows of :meth:`true_front`; pymoo's ``pareto_set()`` calls this."""
+        return self._true_front[0] if len(self._true_front[0]) else None
+
     def true_front(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the Pareto front of all architectures in the table that are within the limits.
 

@@ -141,8 +141,9 @@ def train(
     Args:
         run: run folder of a search, or of its last stage.
         architecture: name of a published architecture (see :func:`moonas.zoo`), instead of ``run``.
-        pick: one or several rows of the front: "knee", "best-error", "smallest", or indices from 0;
-            by default, the knee.
+        pick: one or several rows of the front: "knee", "best-error", "smallest", "spread:K",
+            "tradeoff:K", "under:COLUMN=NUMBER" (see :func:`moonas.run.front_file.find_rows`), or
+            indices from 0; by default, the knee.
         out: folder of the training; by default, RUN/training, or ``runs/NAME-DATA-seedN`` for a
             published architecture. If several rows are trained, each row has a folder OUT-ROW.
         seed: random seed, 0 or more; by default, the seed of the training in the folder, else 1.

@@ -25,8 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--pick",
         metavar="ROW",
         nargs="+",
-        help="rows of the front to train: knee, best-error, smallest, or row numbers, starting at "
-        "0 (default: knee)",
+        help="rows of the front to train: knee, best-error, smallest, spread:K (K rows over the "
+        "range of sizes), tradeoff:K, under:params=50000, or row numbers, starting at 0 "
+        "(default: knee)",
     )
     add(
         "--architecture",

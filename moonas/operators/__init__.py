@@ -12,6 +12,7 @@ from .mixed import MixedCrossover, MixedMutation, MixedSampling
 from .nodes import NodeCrossover, NodeReset
 from .ordered import PolynomialMutation
 from .segments import BitSampling, SegmentCrossover, SegmentFlip
+from .start import StartRows
 
 __all__ = [
     "BitMutation",
@@ -30,6 +31,7 @@ __all__ = [
     "SameRow",
     "SegmentCrossover",
     "SegmentFlip",
+    "StartRows",
     "UniformBitCrossover",
     "operators_for",
 ]

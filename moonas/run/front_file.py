@@ -14,14 +14,21 @@ import numpy as np
 
 from ..files import write_atomically
 from ..metrics.rank_correlation import rank_correlation
-from ..pareto import VIOLATION
+from ..pareto import VIOLATION, nondominated, spread, tradeoffs
 
 if TYPE_CHECKING:
     from ..pareto import Row
     from ..problem import ArchitectureProblem
 
 FRONT_FILE = "front.csv"
-PICK_RULES = ("knee", "best-error", "smallest")  # rules that select a row of a front
+PICK_RULES = (  # rules that select rows of a front
+    "knee",
+    "best-error",
+    "smallest",
+    "spread:K",
+    "tradeoff:K",
+    "under:COLUMN=NUMBER",
+)
 DESCRIPTION_COLUMN = "description"
 OLD_DESCRIPTION_COLUMN = "in_words"  # name in files of version 0.1 and earlier
 METADATA_COLUMNS = ("picked", "x", "architecture", DESCRIPTION_COLUMN)
@@ -179,33 +186,82 @@ def _parse_row(cells: Mapping[str, str]) -> FrontRow:
 
 
 def find_row(rows: Sequence[FrontRow], pick: str, *, error: str, size: str) -> int:
-    """Return the index of the row of a front that ``pick`` selects.
+    """Return the index of the row of a front that ``pick`` selects; see :func:`find_rows`.
+
+    Raises:
+        ValueError: ``pick`` matches no row or several rows.
+    """
+    found = find_rows(rows, pick, error=error, size=size)
+    if len(found) > 1:
+        raise ValueError(f"pick={pick!r} is invalid: it selects {len(found)} rows, expected one.")
+    return found[0]
+
+
+def find_rows(rows: Sequence[FrontRow], pick: str, *, error: str, size: str) -> list[int]:
+    """Return the indices of the rows of a front that ``pick`` selects, at least one.
+
+    - "knee": the row that the search selected;
+    - "best-error", "smallest": the row with the lowest value in the column ``error`` or ``size``;
+    - "spread:K": at most K rows that are spread over the sizes, see :func:`moonas.pareto.spread`;
+    - "tradeoff:K": the K rows with the best trade-offs, see :func:`moonas.pareto.tradeoffs`;
+    - "under:COLUMN=NUMBER": the row with the lowest ``error`` whose value in the column is at most
+      the number;
+    - the number of a row, starting at 0.
 
     Args:
         rows: rows of the front.
-        pick: "knee" for the row that the search selected, "best-error" for the row with the lowest
-            value in the column ``error``, "smallest" for the row with the lowest value in the
-            column ``size``, or the number of a row as text, starting at 0.
-        error: name of the column that "best-error" minimizes.
-        size: name of the column that "smallest" minimizes.
+        pick: one of these rules.
+        error: name of the column with the error.
+        size: name of the column with the size.
 
     Raises:
         ValueError: no row matches ``pick``.
     """
     if pick.isdecimal() and int(pick) < len(rows):
-        return int(pick)
+        return [int(pick)]
+    rule, _, argument = pick.partition(":")
     picked = [i for i, row in enumerate(rows) if row.picked]
     if pick == "knee" and picked:
-        return picked[0]
-    if pick in PICK_RULES[1:] and rows:
+        return picked[:1]
+    if rows and pick in ("best-error", "smallest"):
         name = error if pick == "best-error" else size
-        return min(range(len(rows)), key=lambda i: rows[i].columns[name])
+        return [min(range(len(rows)), key=lambda i: rows[i].columns[name])]
+    if rows and rule in ("spread", "tradeoff") and argument.isdecimal() and int(argument):
+        F = np.array([[row.columns[error], row.columns[size]] for row in rows])
+        if rule == "spread":
+            return spread(F, int(argument))
+        best = nondominated(F)
+        return [int(best[i]) for i in tradeoffs(F[best], int(argument))]
+    if rows and rule == "under":
+        return [_best_within(rows, pick, argument, error)]
     if not rows:
         raise ValueError(f"pick={pick!r} is invalid: the front has no rows.")
     raise ValueError(
         f"pick={pick!r} is invalid: expected {', '.join(PICK_RULES)}, or the number of a row of "
         f"the front, 0 to {len(rows) - 1}."
     )
+
+
+def _best_within(rows: Sequence[FrontRow], pick: str, argument: str, error: str) -> int:
+    """Return the index of the row with the lowest error among rows below a bound."""
+    name, equals, number = argument.partition("=")
+    try:
+        bound = float(number)
+    except ValueError:
+        bound = np.nan
+    if not equals or np.isnan(bound) or name not in rows[0].columns:
+        raise ValueError(
+            f"pick={pick!r} is invalid: expected under:COLUMN=NUMBER with one of the columns "
+            f"{list(rows[0].columns)}, such as under:params=50000."
+        )
+    within = [i for i, row in enumerate(rows) if row.columns[name] <= bound]
+    if not within:
+        lowest = min(row.columns[name] for row in rows)
+        raise ValueError(
+            f"pick={pick!r} is invalid: no row of the front has {name} of at most {bound:g}; the "
+            f"lowest is {lowest:g}."
+        )
+    return min(within, key=lambda i: rows[i].columns[error])
 
 
 def evenly_spaced_rows(n: int, k: int) -> list[int]:

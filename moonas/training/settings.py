@@ -61,7 +61,9 @@ class Settings(TrainingSettings):
         None, "name of a published architecture, which is trained instead of a row of a front"
     )
     pick: str = setting(  # the names are PICK_RULES of moonas.run.front_file
-        "knee", "row of the front: knee, best-error, smallest, or the number of a row from 0"
+        "knee",
+        "row of the front: knee, best-error, smallest, spread:K, tradeoff:K, under:COLUMN=NUMBER, "
+        "or the number of a row from 0",
     )
     epochs: int = setting(60, "number of epochs", least=1)
     batch: int = setting(64, "batch size for training", least=1)

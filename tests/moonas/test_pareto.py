@@ -13,6 +13,8 @@ from moonas.pareto import (
     knee,
     nondominated,
     pick,
+    spread,
+    tradeoffs,
 )
 
 BOUNDS = [[0, 0], [100, 10]]
@@ -153,3 +155,23 @@ def test_pick_ignores_rows_that_are_dominated_in_the_first_two_objectives():
     rows = rows_of([[0.0, 10.0, 5], [4.0, 4.0, 9], [10.0, 0.0, 5], [12.0, 30.0, 0]])
     assert knee(rows) == 0  # the line ends at the dominated last row
     assert pick(rows) == 1
+
+
+def test_the_spread_has_the_lowest_error_of_each_interval_of_sizes():
+    F = np.array([[9.0, 0], [8, 1], [5, 4], [6, 3.5], [4, 9], [3, 10], [7, 2]])
+    assert spread(F, 2) == [2, 5]  # sizes below and from 5
+    assert spread(F, 5) == [1, 3, 2, 5]  # no size is in [6, 8)
+    assert spread(F, 1) == [5]
+    assert spread(np.empty((0, 2)), 3) == []
+    assert spread([[1.0, 7.0], [2.0, 7.0]], 3) == [0]
+
+
+def test_a_tradeoff_is_the_smallest_ratio_of_loss_to_gain_of_a_move():
+    # scaled: (1, 0), (0.2, 0.1), (0, 1)
+    F = np.array([[11.0, 0.0], [3.0, 10.0], [1.0, 100.0]])
+    # from row 0 to 1: loses 0.1, gains 0.8; from 1 to 0: 8, to 2: 4.5; from 2 to 1: 2 / 9
+    assert tradeoffs(F, 1) == [1]
+    assert tradeoffs(F, 2) == [1, 2]
+    assert tradeoffs(F * [3, 0.1] + 7, 2) == [1, 2]
+    assert tradeoffs(F, 5) == [0, 1, 2]
+    assert tradeoffs([[1.0, 2.0]], 3) == [0]

@@ -12,6 +12,7 @@ from moonas.run.front_file import (
     FrontRow,
     evenly_spaced_rows,
     find_row,
+    find_rows,
     read_front_csv,
     write_front_csv,
 )
@@ -120,6 +121,10 @@ FOUR_ROWS = make_front((9.0, 1, 50), (4.0, 5, 20), (2.0, 9, 90), (4.5, 3, 10), p
         ("best-error", "params", 2),
         ("smallest", "params", 0),
         ("smallest", "macs", 3),
+        ("under:params=8", "params", 1),
+        ("under:params=4.9", "params", 3),
+        ("under:macs=1e9", "params", 2),
+        ("spread:1", "params", 2),
         *((str(i), "params", i) for i in range(4)),
         ("03", "params", 3),
     ],
@@ -128,11 +133,47 @@ def test_a_rule_or_a_number_selects_a_row_of_the_front(pick, size, row):
     assert find_row(FOUR_ROWS, pick, error="error", size=size) == row
 
 
-@pytest.mark.parametrize("pick", ["4", "-1", "1.0", "", "best", "Knee", "nan", "²"])
+@pytest.mark.parametrize(
+    ("pick", "chosen"),
+    [
+        # sizes 1 to 9: below 3.67, below 6.33, above
+        ("spread:3", [3, 1, 2]),
+        ("spread:2", [3, 2]),  # below 5, from 5
+        ("spread:100", [0, 3, 1, 2]),
+        ("tradeoff:1", [3]),
+        ("tradeoff:2", [3, 2]),  # smallest ratios 0.39, 0.29, 0.48, 2.1
+        ("tradeoff:9", [0, 3, 1, 2]),
+        ("knee", [1]),
+    ],
+)
+def test_a_rule_can_select_several_rows_of_the_front(pick, chosen):
+    assert find_rows(FOUR_ROWS, pick, error="error", size="params") == chosen
+    if len(chosen) > 1:
+        with pytest.raises(ValueError, match=f"it selects {len(chosen)} rows, expected one"):
+            find_row(FOUR_ROWS, pick, error="error", size="params")
+
+
+@pytest.mark.parametrize(
+    ("pick", "message"),
+    [
+        ("under:params=0.5", "no row of the front has params of at most 0.5; the lowest is 1"),
+        ("under:speed=1", r"one of the columns \['error', 'params', 'macs'\]"),
+        ("under:params", "expected under:COLUMN=NUMBER"),
+        ("under:params=few", "expected under:COLUMN=NUMBER"),
+    ],
+)
+def test_a_bound_that_selects_no_row_is_explained(pick, message):
+    with pytest.raises(ValueError, match=message):
+        find_row(FOUR_ROWS, pick, error="error", size="params")
+
+
+@pytest.mark.parametrize(
+    "pick", ["4", "-1", "1.0", "", "best", "Knee", "nan", "²", "spread:0", "spread:", "tradeoff:x"]
+)
 def test_a_pick_that_matches_no_row_raises_an_error(pick):
     message = (
-        f"pick={pick!r} is invalid: expected knee, best-error, smallest, or the number of a row of "
-        "the front, 0 to 3"
+        f"pick={pick!r} is invalid: expected knee, best-error, smallest, spread:K, tradeoff:K, "
+        "under:COLUMN=NUMBER, or the number of a row of the front, 0 to 3"
     )
     with pytest.raises(ValueError) as caught:
         find_row(FOUR_ROWS, pick, error="error", size="params")

@@ -1,0 +1,156 @@
+"""What users of pymoo type first: true fronts, names, bounds, loops, starts and tables."""
+
+import sys
+
+import numpy as np
+import pytest
+from pymoo.optimize import minimize
+from pymoo.termination.default import DefaultMultiObjectiveTermination
+from searches import TINY
+from toy import IndependentToy, Toy
+
+import moonas
+from moonas.algorithms import algorithm
+
+
+@pytest.mark.parametrize("objectives", [("error", "params"), ("error", "macs", "latency_ms")])
+def test_tables_know_pymoos_pareto_front_and_set(objectives):
+    problem = moonas.load_problem("digits-table", objectives=objectives)
+    front, rows = problem.pareto_front(), problem.pareto_set()
+    assert np.array_equal(problem.evaluate(rows), front)
+    everything = np.column_stack([problem.table.columns[name] for name in objectives])
+    for point in front:
+        no_worse, better = (everything <= point).all(axis=1), (everything < point).any(axis=1)
+        assert not (no_worse & better).any()
+    assert np.array_equal(problem.ideal_point(), everything.min(axis=0))
+    assert np.array_equal(problem.nadir_point(), front.max(axis=0))
+
+
+def test_the_true_front_of_pymoo_is_unknown_without_a_feasible_architecture():
+    problem = moonas.load_problem("digits-table", limits=("error <= 0.1",))
+    assert problem.pareto_front() is None and problem.pareto_set() is None
+    assert moonas.load_problem("cars", **TINY["cars"]).pareto_front() is None
+
+
+def test_a_problem_has_a_name_a_description_and_bounds():
+    problem = moonas.load_problem("digits-table", limits=("params <= 5000",))
+    assert problem.name() == "digits-table" and Toy().name() == "Toy"
+    assert str(problem).splitlines() == [
+        "problem digits-table on digits",
+        "variables: 6",
+        "objectives: error, params",
+        "limits: params <= 5000",
+    ]
+    assert str(Toy()).splitlines()[-1] == "objectives change while shared weights train"
+    low, high = problem.bounds()
+    assert low.tolist() == [0] * 6 and (high == np.array(problem.n_choices) - 1).all()
+
+
+def test_any_termination_ends_a_search():
+    problem = moonas.load_problem("digits-table")
+    for termination in (
+        ("time", "00:00:01"),
+        ("n_eval", 100),
+        DefaultMultiObjectiveTermination(n_max_gen=9),
+    ):
+        result = minimize(problem, algorithm("nsga2", problem), termination, seed=1)
+        assert moonas.front(result)
+
+
+def test_a_search_starts_from_published_architectures_and_samples():
+    problem = moonas.load_problem("cars", **TINY["cars"])
+    published = problem.published_sampling("CARS_A", "CARS_C")
+    rows = published.do(problem, 5, random_state=np.random.default_rng(0)).get("X")
+    assert rows.shape == (5, problem.n_var) and problem.genes.check(rows) is not None
+    for row, name in zip(rows, ("CARS_A", "CARS_C"), strict=False):
+        assert problem.decode(row) == moonas.zoo(name).architecture
+    assert len(np.unique(rows, axis=0)) == 5
+    one = published.do(problem, 1, random_state=np.random.default_rng(0)).get("X")
+    assert np.array_equal(one, rows[:1])
+    everything = problem.published_sampling()
+    assert len(everything.rows) == len(problem.zoo())
+    with pytest.raises(ValueError, match=r"Unknown architecture 'CARS_Z' of cars; choose from"):
+        problem.published_sampling("CARS_Z")
+    with pytest.raises(ValueError, match="No architectures of the space of Toy are published"):
+        Toy().published_sampling()
+
+
+def test_a_search_starts_from_rows_and_from_a_population():
+    toy = IndependentToy()
+    X = np.repeat(np.arange(4)[:, None], 6, axis=1)
+    result = minimize(toy, algorithm("nsga2", toy, sampling=X), ("n_gen", 2), seed=1)
+    assert len(result.pop) >= 4
+    again = minimize(toy, algorithm("nsga2", toy, sampling=result.pop), ("n_gen", 2), seed=1)
+    assert moonas.front(again)
+
+
+def test_a_history_has_a_front_per_generation():
+    toy = Toy()
+    result = minimize(toy, algorithm("nsga2", toy), ("n_gen", 4), seed=1, save_history=True)
+    assert [entry.n_gen for entry in result.history] == [1, 2, 3, 4]
+    assert all(len(entry.opt) for entry in result.history)
+
+
+def test_a_front_is_a_pandas_table(monkeypatch):
+    pandas = pytest.importorskip("pandas")
+    problem = moonas.load_problem("digits-table")
+    front = moonas.front(minimize(problem, problem.algorithm(), ("n_gen", 3), seed=1))
+    frame = front.to_frame()
+    assert isinstance(frame, pandas.DataFrame) and len(frame) == len(front)
+    assert frame["error"].tolist() == [row.columns["error"] for row in front]
+    assert frame["architecture"][0] == str(front[0].architecture)
+
+
+def test_without_pandas_the_error_says_how_to_install_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    problem = moonas.load_problem("digits-table")
+    front = moonas.front(minimize(problem, problem.algorithm(), ("n_gen", 1), seed=1))
+    with pytest.raises(ImportError, match="pip install pandas"):
+        front.to_frame()
+
+
+@pytest.mark.parametrize("keyword", ["population", "pop_size"])
+def test_the_population_size_has_two_names(keyword):
+    assert algorithm("nsga2", Toy(), **{keyword: 5}).pop_size == 5
+    with pytest.raises(TypeError, match="population=4 and pop_size=5 differ"):
+        algorithm("nsga2", Toy(), 4, pop_size=5)
+    assert algorithm("nsga2", Toy(), 5, pop_size=5).pop_size == 5
+
+
+def test_algorithms_name_the_number_of_objectives_that_they_support():
+    single = Toy(objectives=("error",))
+    with pytest.raises(ValueError, match=r"nsga3 cannot .* two or more objectives.*\['error'\]"):
+        algorithm("nsga3", single)
+    with pytest.raises(ValueError, match=r"ga cannot .* one objective, .*\['error', 'params'\]"):
+        algorithm("ga", Toy())
+
+
+@pytest.mark.parametrize("name", ["de", "ga", "nichega", "nsga2", "pso", "random", "spea2"])
+def test_a_single_objective_is_minimized(name):
+    problem = moonas.load_problem("nasbench-macro", objectives=("params",))
+    result = minimize(problem, algorithm(name, problem, 20), ("n_gen", 30), seed=1)
+    (row, *_) = moonas.front(result)
+    best = problem.table.columns["params"].min()
+    # velocities mean little for labels
+    factor = {"random": 2.0, "pso": 2.5}.get(name, 1.3)
+    assert row.objectives["params"] <= factor * best
+    assert problem.plotted_columns == ("params", "macs")
+
+
+def test_a_search_for_a_single_objective_draws_and_picks(tmp_path):
+    result = moonas.search(
+        "digits-table",
+        objectives=("error",),
+        algorithm="ga",
+        seed=1,
+        out=tmp_path / "run",
+        population=10,
+        generations=4,
+    )
+    assert (tmp_path / "run" / "front.png").exists()
+    assert result.rows[result.picked].objectives["error"] < 20
+
+
+def test_the_cars_algorithm_minimizes_a_single_objective():
+    problem = moonas.load_problem("cars", **TINY["cars"] | dict(objectives=("error",)))
+    assert type(problem.algorithm()).__name__ == "GA"
