@@ -13,7 +13,7 @@ from moonas.registry import entry, settings_class
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PYMOO_EXAMPLE, PYTORCH_EXAMPLE = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+PYMOO_EXAMPLE, TABLE_EXAMPLE, PYTORCH_EXAMPLE = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
 def test_the_pymoo_example_runs_with_settings_for_a_fast_search(tiny, few_digits, capsys):
@@ -23,6 +23,14 @@ def test_the_pymoo_example_runs_with_settings_for_a_fast_search(tiny, few_digits
     exec(code, names)
     assert "'error'" in capsys.readouterr().out
     assert len(names["result"].pop) == 4
+
+
+def test_the_example_with_a_table_finds_almost_the_whole_true_front(capsys):
+    names = {"moonas": moonas}
+    exec(TABLE_EXAMPLE, names)
+    assert names["problem"].hypervolume(names["search"].result().F) > 0.99
+    out = capsys.readouterr().out
+    assert "limits: params <= 1500000" in out and "the knee of the front" in out
 
 
 def test_the_pytorch_example_runs_with_settings_for_a_fast_search(

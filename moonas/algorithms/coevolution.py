@@ -17,6 +17,7 @@ from pymoo.core.population import Population
 from pymoo.core.repair import NoRepair, Repair
 from pymoo.core.sampling import Sampling
 
+from ..operators.ask_and_tell import pass_algorithm_on
 from ..operators.bits import cross_uniformly, mutate_bits
 from ..operators.segments import flip_segments, sample_bits, swap_segments
 from ..pareto import nondominated
@@ -210,6 +211,7 @@ class Coevolution(Algorithm):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        pass_algorithm_on(self)
         for name, value, choices in (
             ("operators", operators, OPERATORS),
             ("replacement", replacement, REPLACEMENTS),

@@ -23,6 +23,7 @@ from pymoo.core.repair import NoRepair, Repair
 from pymoo.core.sampling import Sampling
 from pymoo.operators.mutation.pm import mut_pm
 
+from ..operators.ask_and_tell import pass_algorithm_on
 from ..pareto import nondominated
 from .sources import set_source, softmax_shares, survival_rates
 
@@ -324,6 +325,7 @@ class ParetoLocalSearch(Algorithm):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        pass_algorithm_on(self)
         if order not in ORDERS:
             raise ValueError(f"order={order!r} is unknown; choose from {list(ORDERS)}.")
         self.pop_size = pop_size

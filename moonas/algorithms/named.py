@@ -14,6 +14,7 @@ from pymoo.core.repair import Repair
 from pymoo.operators.selection.tournament import TournamentSelection
 from pymoo.util.ref_dirs import get_reference_directions
 
+from ..operators.ask_and_tell import pass_algorithm_on
 from .decomposition import ScaledDecomposition
 from .local_search import NeighborMating
 from .pnsga3 import PNSGA3Survival
@@ -304,7 +305,9 @@ def algorithm(
 
     options = {"output": SearchOutput()} | problem.operators() | options
     n = population or pop_size or problem.settings.population
-    return ALGORITHMS[name](problem, n, **options)
+    made = ALGORITHMS[name](problem, n, **options)
+    pass_algorithm_on(made)
+    return made
 
 
 def algorithms_for(problem: ArchitectureProblem) -> list[str]:

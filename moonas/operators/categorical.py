@@ -8,6 +8,8 @@ import numpy as np
 from pymoo.core.mutation import Mutation
 from pymoo.core.sampling import Sampling
 
+from .ask_and_tell import pass_algorithm_on
+
 if TYPE_CHECKING:
     from ..problem import ArchitectureProblem
 
@@ -65,6 +67,7 @@ class CategoricalSampling(Sampling):
         random_state: np.random.Generator,
         **kwargs: Any,
     ) -> np.ndarray:
+        pass_algorithm_on(kwargs.get("algorithm"))
         return sample_genes(problem.n_choices, n_samples, random_state)
 
 

@@ -16,6 +16,7 @@ from pymoo.core.sampling import Sampling
 from pymoo.operators.crossover.sbx import cross_sbx
 from pymoo.operators.mutation.pm import mut_pm
 
+from .ask_and_tell import pass_algorithm_on
 from .ordered import mutate_ordered
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class MixedSampling(Sampling):
         random_state: np.random.Generator,
         **kwargs: Any,
     ) -> np.ndarray:
+        pass_algorithm_on(kwargs.get("algorithm"))
         return sample_mixed(problem.genes, n_samples, random_state)
 
 

@@ -9,6 +9,8 @@ from pymoo.core.crossover import Crossover
 from pymoo.core.mutation import Mutation
 from pymoo.core.sampling import Sampling
 
+from .ask_and_tell import pass_algorithm_on
+
 if TYPE_CHECKING:
     from ..problem import ArchitectureProblem
 
@@ -90,6 +92,7 @@ class BitSampling(Sampling):
         random_state: np.random.Generator,
         **kwargs: Any,
     ) -> np.ndarray:
+        pass_algorithm_on(kwargs.get("algorithm"))
         return sample_bits(n_samples, problem.n_var, self.density, random_state)
 
 

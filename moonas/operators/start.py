@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pymoo.core.sampling import Sampling
 
+from .ask_and_tell import pass_algorithm_on
+
 if TYPE_CHECKING:
     from ..problem import ArchitectureProblem
 
@@ -26,6 +28,7 @@ class StartRows(Sampling):
     def _do(
         self, problem: ArchitectureProblem, n_samples: int, *args: Any, **kwargs: Any
     ) -> np.ndarray:
+        pass_algorithm_on(kwargs.get("algorithm"))
         start = self.rows[:n_samples].astype(problem.genes.dtype)
         n = n_samples - len(start)
         if not n:

@@ -98,6 +98,7 @@ class SearchSession(Session):
         self.generation: int | None = None
         self.archive: Archive | None = None
         self.monitor = TrainingMonitor((), self.callbacks)
+        self._said_outside = False
         self._evaluator: Evaluator | None = None
         self._cached_scores, self._cached_measurements = _Cache(), _Cache()
         # rows passed to already_scored()
@@ -301,6 +302,13 @@ class SearchSession(Session):
         Returns:
             Name -> (n,) values of each column; ``failed`` is (n,) bool.
         """
+        if self.in_run and self.problem.nonstationary and not self._said_outside:
+            self._said_outside = True
+            self.callbacks.on_log(
+                "problem.evaluate(X) scores candidates with the current weights. It trains nothing "
+                "and is not recorded; algorithm.evaluator.eval(problem, infills) is part of the "
+                "run."
+            )
         self.prepare_outside_run()
         return self._score_now(candidates)
 

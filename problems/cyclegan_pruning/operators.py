@@ -8,6 +8,7 @@ import numpy as np
 from pymoo.core.repair import Repair
 from pymoo.core.sampling import Sampling
 
+from moonas.operators.ask_and_tell import pass_algorithm_on
 from moonas.operators.segments import sample_bits
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class ImportanceSampling(Sampling):
         **kwargs: Any,
     ) -> np.ndarray:
         rng, n, algorithm = random_state, n_samples, kwargs.get("algorithm")
+        pass_algorithm_on(algorithm)
         importance = problem.importance(algorithm)
         is_initial = algorithm is None or not algorithm.is_initialized
         low, high = self.density / 2, min(1.0, 3 * self.density / 2)

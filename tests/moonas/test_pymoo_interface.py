@@ -4,6 +4,9 @@ import sys
 
 import numpy as np
 import pytest
+from callbacks import CallbackOf
+from pymoo.algorithms.moo.nsga2 import NSGA2
+from pymoo.core.evaluator import Evaluator
 from pymoo.optimize import minimize
 from pymoo.termination.default import DefaultMultiObjectiveTermination
 from searches import TINY
@@ -44,6 +47,65 @@ def test_a_problem_has_a_name_a_description_and_bounds():
     assert str(Toy()).splitlines()[-1] == "objectives change while shared weights train"
     low, high = problem.bounds()
     assert low.tolist() == [0] * 6 and (high == np.array(problem.n_choices) - 1).all()
+
+
+def ask_and_tell(problem, search, generations, seed=1):
+    """Run an algorithm in the object-oriented loop of pymoo's documentation."""
+    search.setup(problem, termination=("n_gen", generations), seed=seed)
+    while search.has_next():
+        infills = search.ask()
+        search.evaluator.eval(problem, infills)
+        search.tell(infills=infills)
+    return search.result()
+
+
+@pytest.mark.parametrize("name", ["nsga2", "pnsga3", "pareto-local-search", "nsga2-local"])
+@pytest.mark.parametrize("kind", [Toy, IndependentToy])
+def test_ask_and_tell_equals_minimize(kind, name):
+    toy = kind()
+    looped = ask_and_tell(toy, algorithm(name, toy), 4)
+    other = kind()
+    expected = minimize(other, algorithm(name, other), ("n_gen", 4), seed=1)
+    for key in ("X", "F", "params"):
+        assert np.array_equal(looped.pop.get(key), expected.pop.get(key))
+    if kind is Toy:  # the warm-up, and a training in each later generation
+        assert toy.evaluator.calls == other.evaluator.calls and len(toy.evaluator.calls) == 4
+    fronts = [[r.x.tolist() for r in moonas.front(result)] for result in (looped, expected)]
+    assert fronts[0] == fronts[1]
+
+
+def test_ask_and_tell_works_with_an_algorithm_of_pymoo():
+    toy = Toy()
+    ask_and_tell(toy, NSGA2(pop_size=8, **toy.operators()), 3)
+    assert len(toy.evaluator.calls) == 3
+
+
+def test_an_evaluator_of_the_user_is_kept():
+    toy, seen = IndependentToy(), []
+
+    class Counting(Evaluator):
+        def _eval(self, problem, pop, evaluate_values_of, **kwargs):
+            seen.append(len(pop))
+            super()._eval(problem, pop, evaluate_values_of, **kwargs)
+
+    search = NSGA2(pop_size=8, evaluator=Counting(), **toy.operators())
+    result = minimize(toy, search, ("n_gen", 3), seed=1)
+    assert type(result.algorithm.evaluator) is Counting and sum(seen) == 24
+
+
+def test_evaluating_rows_within_a_run_says_once_what_it_means():
+    toy, lines = Toy(), []
+    toy.callbacks.append(CallbackOf(on_log=lines.append))
+    X = np.zeros((2, 6), int)
+    toy.evaluate(X)
+    assert not lines  # no run has started
+    minimize(toy, algorithm("nsga2", toy), ("n_gen", 2), seed=1)
+    n_calls = len(toy.evaluator.calls)
+    toy.evaluate(X)
+    toy.evaluate(X)
+    (line,) = lines
+    assert "trains nothing and is not recorded" in line
+    assert len(toy.evaluator.calls) == n_calls
 
 
 def test_any_termination_ends_a_search():
