@@ -124,6 +124,9 @@ class SearchSettings(RunSettings):
     limits: tuple[str, ...] = setting(
         (), "bounds of columns, such as 'params <= 50000'; other candidates are infeasible"
     )
+    start: tuple[str, ...] = setting(
+        (), "names of published architectures that the first population begins with"
+    )
     population: int = setting(16, "number of candidates that survive each generation", least=1)
     generations: int = setting(
         20, "length of the schedules in generations; they are constant afterwards", least=1

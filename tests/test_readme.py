@@ -13,7 +13,9 @@ from moonas.registry import entry, settings_class
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PYMOO_EXAMPLE, TABLE_EXAMPLE, PYTORCH_EXAMPLE = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+PYMOO_EXAMPLE, TABLE_EXAMPLE, PYTORCH_EXAMPLE = re.findall(
+    r"```python\n(.*?)```", README, flags=re.DOTALL
+)
 
 
 def test_the_pymoo_example_runs_with_settings_for_a_fast_search(tiny, few_digits, capsys):

@@ -276,6 +276,8 @@ def algorithm(
 ) -> Algorithm:
     """Make a pymoo algorithm by name, with the operators of the problem as defaults.
 
+    The first population begins with the architectures that the setting ``start`` names, if any.
+
     Args:
         name: a key of ``ALGORITHMS``. "random" is random search with the survival of NSGA-II.
         problem: an :class:`~moonas.problem.ArchitectureProblem`.
@@ -303,7 +305,10 @@ def algorithm(
         )
     from ..run.progress import SearchOutput
 
-    options = {"output": SearchOutput()} | problem.operators() | options
+    operators, start = problem.operators(), getattr(problem.settings, "start", ())
+    if start:
+        operators["sampling"] = problem.published_sampling(*start)
+    options = {"output": SearchOutput()} | operators | options
     n = population or pop_size or problem.settings.population
     made = ALGORITHMS[name](problem, n, **options)
     pass_algorithm_on(made)

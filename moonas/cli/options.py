@@ -94,7 +94,7 @@ def parse_options(
 
     Args:
         args: parsed arguments: ``set``, and ``data``, ``root``, ``population``, ``generations``,
-            ``device``, ``objectives`` and ``limits`` if the command has them.
+            ``device``, ``objectives``, ``limits`` and ``start`` if the command has them.
         classes: stage name -> its Settings class.
 
     Returns:
@@ -108,7 +108,7 @@ def parse_options(
     names = "data", "root", "population", "generations", "device"
     flags = [(name, getattr(args, name, None)) for name in names]
     pairs = [(key, text) for key, text in flags if text is not None]
-    for key in ("objectives", "limits"):
+    for key in ("objectives", "limits", "start"):
         if getattr(args, key, None):
             pairs.append((key, ",".join(getattr(args, key))))
     for key, text in [*pairs, *key_value_pairs(args.set, "--set")]:

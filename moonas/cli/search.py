@@ -30,6 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         help="bounds of columns, such as 'params <= 50000'; other candidates are infeasible",
     )
+    add(
+        "--start",
+        metavar="NAME",
+        nargs="+",
+        help="published architectures that the first population begins with (moonas list --zoo)",
+    )
     add("--population", metavar="N", help="number of candidates that survive each generation")
     add("--generations", metavar="N", help="number of generations")
     add("--stage", metavar="NAME", help="run only this stage of a task with several stages")

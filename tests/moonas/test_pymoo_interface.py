@@ -14,6 +14,8 @@ from toy import IndependentToy, Toy
 
 import moonas
 from moonas.algorithms import algorithm
+from moonas.cli import main
+from moonas.run.journal import read_run
 
 
 @pytest.mark.parametrize("objectives", [("error", "params"), ("error", "macs", "latency_ms")])
@@ -135,6 +137,27 @@ def test_a_search_starts_from_published_architectures_and_samples():
         problem.published_sampling("CARS_Z")
     with pytest.raises(ValueError, match="No architectures of the space of Toy are published"):
         Toy().published_sampling()
+
+
+def test_the_shell_starts_a_search_from_published_architectures(tmp_path, few_digits):
+    options = TINY["cars"] | dict(data=few_digits, batch=50, device="cpu")
+    pairs = [f"{k}={v}" for k, v in options.items() if k not in ("population", "generations")]
+    command = ["search", "cars", "--start", "CARS_B", "CARS_E", "--population", "4"]
+    command += ["--generations", "1", "--out", str(tmp_path / "run"), "--set", *pairs]
+    assert main(command) == 0
+    head, records = read_run(tmp_path / "run")
+    assert head["settings"]["start"] == ["CARS_B", "CARS_E"]
+    problem = moonas.load_problem("cars", **options)
+    (scored,) = (record for record in records if record["kind"] == "score")
+    first = [problem.decode(problem.genes.from_json(x)) for x in scored["request"]["x"]]
+    assert len(first) == 4
+    assert first[:2] == [moonas.zoo(name).architecture for name in ("CARS_B", "CARS_E")]
+
+
+def test_an_unknown_start_is_an_error_before_the_search(tmp_path, capsys):
+    command = ["search", "cars", "--start", "CARS_Z", "--out", str(tmp_path / "run")]
+    assert main(command) == 2
+    assert "Unknown architecture 'CARS_Z' of cars" in capsys.readouterr().err
 
 
 def test_a_search_starts_from_rows_and_from_a_population():
