@@ -187,12 +187,32 @@ def archive_of(algorithm: Algorithm | None) -> Archive | None:
     return archive
 
 
+def scored_columns(problem: ArchitectureProblem, algorithm: Algorithm) -> Mapping[str, np.ndarray]:
+    """Return the columns of everything that a run has evaluated.
+
+    If objectives change during the run, they are those of its population.
+
+    Returns:
+        Name of each column -> its (n,) values; ``failed``, if present, is (n,) bool.
+    """
+    archive = archive_of(algorithm)
+    if archive is not None:
+        return archive.columns
+    return _population_columns(problem, algorithm.pop)
+
+
+def _population_columns(
+    problem: ArchitectureProblem, population: Population
+) -> dict[str, np.ndarray]:
+    names = [*(c.name for c in problem.columns), "failed"]
+    return {name: population.get(name) for name in names if name in population[0].data}
+
+
 def population_front(problem: ArchitectureProblem, population: Population) -> Front:
     """Return the feasible, unique, non-dominated candidates of a population, as :func:`front`."""
     if len(population) == 0:
         return Front([], np.empty((0, problem.n_obj)))
-    names = [*(c.name for c in problem.columns), "failed"]
-    columns = {name: population.get(name) for name in names if name in population[0].data}
+    columns = _population_columns(problem, population)
     return front_from_scores(problem, population.get("X"), columns)
 
 

@@ -335,7 +335,7 @@ def load_stage(
 
         all_options |= options_of_earlier_version(journal, settings, options)
     stage = stage_module(name).build(**all_options)
-    if isinstance(entry(name), ProblemEntry):
+    if hasattr(stage, "registered_name"):  # a problem
         stage.registered_name = name
     if journal is not None:
         attach_journal(stage, name, journal)

@@ -10,13 +10,11 @@ import numpy as np
 from pymoo.util.display.column import Column
 from pymoo.util.display.output import Output
 
-from ..pareto import archive_of
+from ..pareto import scored_columns
 from .numbers import format_duration, short_number
 
 if TYPE_CHECKING:
     from pymoo.core.algorithm import Algorithm
-
-    from ..problem import ArchitectureProblem
 
 
 def _format_value(value: float, unit: str) -> str:
@@ -79,7 +77,8 @@ class SearchOutput(Output):
         largest = _format_value(sizes.max(), second.unit)
         self.best.set(_format_value(F[:, 0].min(), first.unit))
         self.range.set(f"{smallest} - {largest}")
-        self.hypervolume.set(f"{problem.hypervolume(self._evaluated(algorithm)):.4f}")
+        evaluated = problem.feasible_values(scored_columns(problem, algorithm))
+        self.hypervolume.set(f"{problem.hypervolume(evaluated):.4f}")
         if self.second_sort in self.columns:
             self.second_sort.set(algorithm.survival.rule)
         if self.by_source in self.columns:
@@ -90,19 +89,6 @@ class SearchOutput(Output):
             self.measures[measure.name].set(measure.text(value))
         self.failed.set(int(np.sum(algorithm.pop.get("failed").astype(bool))))
         self.time_left.set(self._time_left(algorithm))
-
-    def _evaluated(self, algorithm: Algorithm) -> np.ndarray:
-        """Return the objectives of all evaluated candidates, or of the population if they change.
-
-        Infeasible and failed candidates have infinite objectives.
-        """
-        archive = archive_of(algorithm)
-        problem: ArchitectureProblem = algorithm.problem
-        if archive is not None:
-            return problem.feasible_values(archive.columns)
-        names = [*(column.name for column in problem.columns), "failed"]
-        pop = algorithm.pop
-        return problem.feasible_values({k: pop.get(k) for k in names if k in pop[0].data})
 
     def _time_left(self, algorithm: Algorithm) -> str:
         journal, progress = algorithm.problem.journal, algorithm.termination.perc

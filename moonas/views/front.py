@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from ..files import save_figure
-from ..pareto import VIOLATION, Row, is_feasible
+from ..pareto import VIOLATION, Row, is_feasible, scored_columns
 from ..run.numbers import plural, short_number
 from .drawing import ACCENT, INK, QUIET, apply_style, create_figure
 from .page import Point
@@ -33,24 +33,23 @@ def save_front(problem: ArchitectureProblem, result: SearchResult, folder: Path)
         result: result of the search.
         folder: existing folder.
     """
-    population = {
-        name: result.result.pop.get(name).astype(float) for name in problem.plotted_columns
-    }
-    figure, _ = plot_front(problem, population, result.rows, result.picked)
+    columns = scored_columns(problem, result.result.algorithm)
+    figure, _ = plot_front(problem, columns, result.rows, result.picked)
     save_figure(figure, folder / FILE_NAME, dpi=150)
 
 
 def plot_front(
     problem: ArchitectureProblem,
-    population: Mapping[str, np.ndarray],
+    columns: Mapping[str, np.ndarray],
     rows: Sequence[Row],
     picked: int | None = None,
 ) -> tuple[Figure, list[Point]]:
-    """Plot a front, its picked row and the population over two columns.
+    """Plot a front, its picked row and other candidates over two columns.
 
     Args:
         problem: problem whose ``plotted_columns`` name the columns of the y-axis and of the x-axis.
-        population: column name -> (n,) values of the population.
+        columns: column name -> (n,) values of the population or, if scores do not change during a
+            run, of all evaluated candidates.
         rows: rows of the front.
         picked: index of the picked row, or None.
 
@@ -59,8 +58,22 @@ def plot_front(
     """
     first, second = problem.plotted_columns
     figure, axes = create_figure()
-    label = "population"
-    axes.scatter(population[second], population[first], s=22, color=QUIET, label=label, zorder=2)
+    x, y = columns[second].astype(float), columns[first].astype(float)
+    beyond = (problem.constraint_values(columns) > 0).any(axis=1)
+    label = "population" if problem.nonstationary else "evaluated"
+    axes.scatter(x[~beyond], y[~beyond], s=22, color=QUIET, label=label, zorder=2)
+    if beyond.any():
+        axes.scatter(
+            x[beyond],
+            y[beyond],
+            s=18,
+            facecolors="none",
+            edgecolors=QUIET,
+            linewidths=0.8,
+            label="beyond the limits",
+            zorder=2,
+        )
+    highest = y.max()
     positions = np.array([[row.columns[second], row.columns[first]] for row in rows])
     points = []
     if rows:
@@ -68,7 +81,8 @@ def plot_front(
         if problem.n_obj == 2:
             order = np.argsort(x)
             axes.step(x[order], y[order], where="post", color=ACCENT, lw=1, alpha=0.6, zorder=2)
-        axes.scatter(x, y, s=34, color=ACCENT, label="Pareto front", zorder=3)
+        label = "Pareto front" if is_feasible(rows) else "closest to the limits"
+        axes.scatter(x, y, s=34, color=ACCENT, label=label, zorder=3)
         points = [Point(axes, x[i], y[i], tooltip(problem, row)) for i, row in enumerate(rows)]
         if picked is not None:
             axes.scatter(
@@ -82,7 +96,7 @@ def plot_front(
                 zorder=4,
             )
     label_axes(axes, problem.column(second), problem.column(first))
-    axes.set_ylim(0, 1.08 * population[first].max() or 1)
+    axes.set_ylim(0, 1.08 * highest or 1)
     apply_style(axes)
     return figure, points
 
