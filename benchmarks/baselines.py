@@ -1,10 +1,12 @@
-"""Do moonas's operators search tables as well as other operators, with equal budgets?
+r"""Do moonas's operators search tables as well as other operators, with equal budgets?
 
 Question: genes are labels. With the same budget and population size, does NSGA-II with the
 problem's operators reach as large a hypervolume as NSGA-II with integer SBX and polynomial mutation
 (as in pymoo's documentation), pymoo's MixedVariableGA, Optuna's NSGAIISampler, and NSGA-II as in
-DEAP's example? Random search and SPEA2 with moonas's operators are included as well. With moonas's
-operators, no run evaluates an architecture twice; the other baselines may do so.
+DEAP's example? Random search, SPEA2, Pareto local search and NSGA-II with neighbors are included as
+well. With moonas's operators, no run evaluates an architecture twice; the other baselines may do
+so. How do they compare with samplers that fit a model, Optuna's TPE and Gaussian processes, with
+few evaluations?
 
 Method: every baseline uses the problem's numbers of choices and its population size, and otherwise
 the defaults or the example in the documentation of the library: MixedVariableGA with rank and
@@ -20,7 +22,10 @@ A12 is the probability that a run of NSGA-II with moonas's operators is better t
 baseline; p is the p-value of a two-sided Wilcoxon test over paired seeds, with Holm's correction
 for all baselines of a problem.
 
-Command: python benchmarks/baselines.py --nasbench201 FILE        (2 CPU cores, about 2 minutes)
+Command: python benchmarks/baselines.py --nasbench201 FILE        (2 CPU cores, about 4 minutes)
+         python benchmarks/baselines.py --evaluations 200 --seeds 11 --out baselines-200.json \
+             --baselines "nsga2 (moonas)" "pareto-local-search (moonas)" "nsga2-local (moonas)" \
+             "Optuna TPESampler" "Optuna GPSampler"
 Device: CPU. Optuna and DEAP (pip install optuna deap) and FILE, a table of NAS-Bench-201, are
 optional; without them, the baselines or the problem that require them are skipped.
 Output: baselines.json, next to this file, and a Markdown table per problem.
@@ -31,6 +36,7 @@ import json
 import math
 import platform
 import random
+import warnings
 from bisect import bisect_left
 from datetime import date
 from importlib.metadata import version
@@ -55,7 +61,7 @@ from moonas.run.callbacks import RunCallback
 from moonas.views.tables import Table, to_markdown
 
 HERE = Path(__file__).parent
-PROBLEMS = ("digits-table", "nasbench201")
+PROBLEMS = ("digits-table", "nasbench-macro", "nasbench201")
 REFERENCE = "nsga2 (moonas)"
 TARGET_SHARE = 0.99  # of the true hypervolume
 TOLERANCE = 1e-12  # hypervolumes that differ by less count as equal
@@ -166,8 +172,32 @@ def mixed_variable_ga(recorder, seed):
 
 
 def optuna_nsga2(recorder, seed):
-    """Run Optuna's NSGA-II with one categorical parameter per gene."""
+    """Run Optuna's NSGA-II."""
     import optuna
+
+    size = recorder.population_size
+    _optimize(recorder, optuna.samplers.NSGAIISampler(population_size=size, seed=seed))
+
+
+def optuna_tpe(recorder, seed):
+    """Run Optuna's tree-structured Parzen estimators, which model all genes together."""
+    import optuna
+
+    _optimize(recorder, optuna.samplers.TPESampler(multivariate=True, seed=seed))
+
+
+def optuna_gp(recorder, seed):
+    """Run Optuna's Gaussian processes, which maximize the expected hypervolume improvement."""
+    import optuna
+
+    _optimize(recorder, optuna.samplers.GPSampler(seed=seed))
+
+
+def _optimize(recorder, sampler):
+    """Run a sampler of Optuna with one categorical parameter per gene."""
+    import optuna
+
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
 
     def objective(trial):
         genes = enumerate(recorder.n_choices)
@@ -175,7 +205,6 @@ def optuna_nsga2(recorder, seed):
         return recorder.evaluate([row])[0].tolist()
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler = optuna.samplers.NSGAIISampler(population_size=recorder.population_size, seed=seed)
     directions = ["minimize"] * recorder.problem.n_obj
     study = optuna.create_study(directions=directions, sampler=sampler)
     study.optimize(objective, n_trials=recorder.budget)
@@ -224,15 +253,23 @@ MOONAS_BASELINES = {
     REFERENCE: with_operators_of_moonas("nsga2"),
     "random (moonas)": with_operators_of_moonas("random"),
     "spea2 (moonas)": with_operators_of_moonas("spea2"),
+    "pareto-local-search (moonas)": with_operators_of_moonas("pareto-local-search"),
+    "nsga2-local (moonas)": with_operators_of_moonas("nsga2-local"),
 }
 OTHER_BASELINES = {
     "nsga2, integer SBX and PM": integer_nsga2,
     "MixedVariableGA": mixed_variable_ga,
     "Optuna NSGAIISampler": optuna_nsga2,
+    "Optuna TPESampler": optuna_tpe,
+    "Optuna GPSampler": optuna_gp,
     "DEAP NSGA-II": deap_nsga2,
 }
 BASELINES = MOONAS_BASELINES | OTHER_BASELINES
-OPTIONAL_PACKAGES = {"Optuna NSGAIISampler": "optuna", "DEAP NSGA-II": "deap"}  # by baseline
+SLOW_BASELINES = ("Optuna TPESampler", "Optuna GPSampler")  # seconds to minutes per run
+OPTIONAL_PACKAGES = {  # by baseline
+    **{name: "optuna" for name in OTHER_BASELINES if name.startswith("Optuna")},
+    "DEAP NSGA-II": "deap",
+}
 
 
 def run_baseline(name, options, baseline, seed, evaluations):
@@ -273,14 +310,16 @@ def available_problems(args):
     return options
 
 
-def available_baselines():
-    """Return the labels of the available baselines; print the skipped baselines."""
+def available_baselines(chosen):
+    """Return the labels of the chosen baselines that are available; print the skipped ones."""
     missing = {
-        label: package for label, package in OPTIONAL_PACKAGES.items() if find_spec(package) is None
+        label: package
+        for label, package in OPTIONAL_PACKAGES.items()
+        if label in chosen and find_spec(package) is None
     }
     for label, package in missing.items():
         print(f"Skipped {label} because {package} is not installed (pip install {package}).")
-    return [label for label in BASELINES if label not in missing]
+    return [label for label in BASELINES if label in chosen and label not in missing]
 
 
 def describe(name, options, evaluations):
@@ -438,12 +477,19 @@ def main():
         type=int,
         help="evaluations per run (default: the budget in the settings of the problem)",
     )
+    parser.add_argument(
+        "--baselines",
+        nargs="+",
+        choices=BASELINES,
+        default=[label for label in BASELINES if label not in SLOW_BASELINES],
+        help="baselines to run (default: all but those whose models take long)",
+    )
     parser.add_argument("--jobs", type=int, default=-1, help="number of processes")
     parser.add_argument(
         "--out", type=Path, default=HERE / "baselines.json", help="path of the results"
     )
     args = parser.parse_args()
-    problems, baselines = available_problems(args), available_baselines()
+    problems, baselines = available_problems(args), available_baselines(args.baselines)
     if not problems:
         raise SystemExit("None of the problems can run.")
     descriptions = {name: describe(name, opts, args.evaluations) for name, opts in problems.items()}
