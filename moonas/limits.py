@@ -59,14 +59,14 @@ def parse_limit(text: str) -> Limit:
     """
     match = _PATTERN.fullmatch(text)
     try:
-        assert match is not None
-        bound = float(match["bound"])
-        assert np.isfinite(bound)
-    except (AssertionError, ValueError):
+        bound = float(match["bound"]) if match is not None else np.nan
+    except ValueError:
+        bound = np.nan
+    if match is None or not np.isfinite(bound):
         raise ValueError(
             f"The limit {text!r} is invalid: expected COLUMN <= NUMBER or COLUMN >= NUMBER, such "
             "as 'params <= 50000'."
-        ) from None
+        )
     return Limit(match["column"], match["relation"], bound)
 
 

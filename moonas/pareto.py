@@ -182,9 +182,12 @@ def front(result: Result) -> Front:
 
 
 def archive_of(algorithm: Algorithm | None) -> Archive | None:
-    """Return what the run of an algorithm has evaluated; None if objectives change during it."""
+    """Return what the run of an algorithm has evaluated.
+
+    The result is None if objectives change during the run, or before the first evaluation.
+    """
     archive: Archive | None = getattr(algorithm, "data", {}).get(ARCHIVE_KEY)
-    return archive
+    return archive or None  # an empty archive knows nothing
 
 
 def scored_columns(problem: ArchitectureProblem, algorithm: Algorithm) -> Mapping[str, np.ndarray]:
@@ -386,6 +389,8 @@ def tradeoffs(F: ArrayLike, k: int) -> list[int]:
         The indices of the k rows with the largest trade-offs, by the last objective.
     """
     F = np.asarray(F, float)
+    if len(F) == 0:
+        return []
     low, high = F.min(axis=0), F.max(axis=0)
     scaled = (F - low) / np.where(high > low, high - low, 1)
     moves = scaled[None] - scaled[:, None]  # [i, j]: from row i to row j

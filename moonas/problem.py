@@ -23,7 +23,7 @@ from pymoo.core.problem import Problem
 from .deprecation import RenamedAttribute, rename_class_attributes, renamed_arguments
 from .errors import SearchFailed
 from .limits import check_limits, parse_limits
-from .pareto import hypervolume, pick, pick_rule
+from .pareto import VIOLATION, hypervolume, pick, pick_rule
 from .run.candidates import Candidates
 from .run.monitor import TrainingMeasure
 from .run.session import SearchSession, describe_algorithm
@@ -51,9 +51,10 @@ __all__ = [
     "TrainingMeasure",
     "describe_algorithm",
 ]
-RESERVED = {  # names that pymoo uses for its own attributes of individuals
+RESERVED = {  # names that pymoo uses for its own attributes of individuals, and moonas's own
     *("X", "x", "F", "f", "G", "H", "CV", "cv", "FEAS", "feas", "dF", "dG", "dH", "ddF", "ddG"),
     *("ddH", "data", "config", "evaluated", "rank", "crowding"),
+    *("failed", VIOLATION),  # columns that moonas adds
 }
 ADVICE = "Use this problem's operators: NSGA2(**problem.operators())."
 # units of integer columns; values of other columns have decimals
@@ -251,12 +252,13 @@ class ArchitectureProblem(Problem, ABC):
         check_objectives(settings.objectives, known)
         reserved = [c.name for c in columns if c.name in RESERVED]
         if reserved:
-            raise ValueError(f"Column names {reserved} are reserved by pymoo; choose other names.")
+            raise ValueError(f"Column names {reserved} are reserved; choose other names.")
         self.settings = settings
         self.columns = tuple(columns)
         self.objectives = settings.objectives
         self.limits = parse_limits(settings.limits)
-        check_limits(self.limits, [c.name for c in columns])
+        # the growth of a candidate is unknown before the second generation
+        check_limits(self.limits, [c.name for c in columns if c.name != "growth"])
         self.set_genes(choose_genes(n_choices, genes), nodes, blocks)
         self.session = SearchSession(self)
         super().__init__(

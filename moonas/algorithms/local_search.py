@@ -238,12 +238,15 @@ class Neighborhood:
         pool: dict[bytes, np.ndarray] = {}
         share = -(-MOST_NEIGHBORS // max(1, len(members)))
         for name, pairs in untried.items():
-            unknown = [row for key, row in pairs[:share] if not key]
-            keys = iter(self.problem.session.candidates(np.array(unknown)).keys)
-            known = [(key or next(keys), row) for key, row in pairs[:share]]
-            known = [(key, row) for key, row in known if key not in self._seen]
-            untried[name] = known + pairs[share:]
-            pool |= dict(known)
+            kept: list[tuple[bytes, np.ndarray]] = []
+            while pairs and len(kept) < share:
+                part, pairs = pairs[:share], pairs[share:]
+                unknown = [row for key, row in part if not key]
+                keys = iter(self.problem.session.candidates(np.array(unknown)).keys)
+                known = [(key or next(keys), row) for key, row in part]
+                kept += [(key, row) for key, row in known if key not in self._seen]
+            untried[name] = kept + pairs
+            pool |= dict(kept)
         dtype, n_var = self.problem.genes.dtype, self.problem.n_var
         return np.array(list(pool.values()), dtype).reshape(-1, n_var)
 
@@ -295,9 +298,9 @@ class ParetoLocalSearch(Algorithm):
     """Evaluates untried neighbors of the non-dominated candidates found so far.
 
     The population consists of these candidates. If all of their neighbors have been evaluated, the
-    search goes on with samples. No architecture is evaluated twice, and the search ends when none
-    is left. If objectives change while shared weights train, candidates are compared, and the model
-    is fitted, under the current weights.
+    search goes on with samples. No architecture is evaluated twice, and the search ends when 50
+    attempts have sampled no new one. If objectives change while shared weights train, candidates
+    are compared, and the model is fitted, under the current weights.
 
     Args:
         pop_size: number of samples that the search starts from.

@@ -93,13 +93,15 @@ def evaluations_table(comparison: Comparison) -> Table | None:
     names = list(comparison.plan.algorithms)
     reference = REFERENCE if REFERENCE in names else names[0]
     median = np.array([[numbers[problem, name] for name in names] for problem in problems])
+    own = median[:, [names.index(reference)]]
     with np.errstate(invalid="ignore"):
-        ratios = median / median[:, [names.index(reference)]]
+        ratios = np.where(np.isinf(median) & np.isinf(own), 1.0, median / own)
     texts = [
         [problem, *(_format_count(value) for value in row)]
         for problem, row in zip(problems, median, strict=True)
     ]
-    middle = [float(np.median(column)) for column in ratios.T]
+    known = [column[~np.isnan(column)] for column in ratios.T]  # NaN: a run failed
+    middle = [float(np.median(column)) if len(column) else math.nan for column in known]
     texts.append([f"median, relative to {reference}", *(_format_ratio(m) for m in middle)])
     return Table(["evaluations to 99 %", *names], texts)
 
@@ -111,7 +113,7 @@ def _format_count(value: float) -> str:
 
 
 def _format_ratio(value: float) -> str:
-    return f"{value:.2f}" if math.isfinite(value) else "-"
+    return f"{value:.2f}" if math.isfinite(value) else _format_count(value)
 
 
 def summary(comparison: Comparison, problem: str) -> list[str]:

@@ -67,7 +67,7 @@ class Run:
         hypervolume: hypervolume of ``best`` or ``retrained``; algorithms are compared by it. Where
             the true front is known, it and all other hypervolumes are shares of the true one.
         igd_plus: IGD+ of ``best`` with respect to the true front, with objectives scaled by the
-            problem's bounds; NaN if the true front is unknown.
+            box of hypervolumes; NaN if the true front is unknown.
         evaluations_to_99: number of evaluations until the archive reaches 99 % of the true
             hypervolume; NaN if the archive never reaches it, or if the true front is unknown.
         training_steps: number of training steps of the shared weights; 0 without shared weights.
@@ -271,7 +271,7 @@ def run_nonstationary(
         trainings = [(i, {"pick": str(i)}) for i in evenly_spaced_rows(len(result.rows), n_picks)]
     else:  # only the network that the search picked can be trained
         trainings = [] if result.picked is None else [(result.picked, {})]
-    picks, scores = [], []
+    picks, scores, feasible = [], [], []
     for i, options in trainings:
         row = result.rows[i]
         stage = load_training(folder, journal=folder / f"training-{i}", **options, **training)
@@ -282,6 +282,8 @@ def run_nonstationary(
                 stage.journal.close()
         picks.append([row.objectives[name] for name in problem.objectives])
         scores.append([columns[name] for name in problem.objectives])
+        known = {name: np.array([value], float) for name, value in columns.items()}
+        feasible.append(not (problem.constraint_values(known) > 0).any())
     retrained = np.array(scores, float)
     retrained = np.where(np.isfinite(retrained), retrained, worst)  # if the training diverged
     records = read_run(folder)[1]
@@ -291,6 +293,6 @@ def run_nonstationary(
         "front": recorder.generations[-1][1],
         "picks": np.array(picks, float),
         "retrained": retrained,
-        "hypervolume": problem.hypervolume(retrained),
+        "hypervolume": problem.hypervolume(retrained[np.array(feasible, bool)]),
         "training_steps": sum(r["result"].get("steps", 0) for r in records if r["kind"] == "train"),
     }

@@ -33,7 +33,8 @@ class RunEvaluator(Evaluator):
 
 def pass_algorithm_on(algorithm: Algorithm | None) -> None:
     """Give an algorithm a :class:`RunEvaluator`, unless its user has chosen an evaluator."""
-    if algorithm is not None and type(algorithm.evaluator) is Evaluator:
+    if type(getattr(algorithm, "evaluator", None)) is Evaluator:
+        assert algorithm is not None
         evaluator = RunEvaluator(algorithm)
         evaluator.__dict__.update(vars(algorithm.evaluator))
         algorithm.evaluator = evaluator

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 class StartRows(Sampling):
     """Returns given rows first, and then rows of another sampling.
 
+    After the first population, as in random search, it only returns rows of the other sampling.
+
     Args:
         rows: (k, n_var) valid rows.
         sampling: pymoo sampling of further rows.
@@ -28,8 +30,10 @@ class StartRows(Sampling):
     def _do(
         self, problem: ArchitectureProblem, n_samples: int, *args: Any, **kwargs: Any
     ) -> np.ndarray:
-        pass_algorithm_on(kwargs.get("algorithm"))
-        start = self.rows[:n_samples].astype(problem.genes.dtype)
+        algorithm = kwargs.get("algorithm")
+        pass_algorithm_on(algorithm)
+        started = algorithm is not None and algorithm.is_initialized
+        start = self.rows[: 0 if started else n_samples].astype(problem.genes.dtype)
         n = n_samples - len(start)
         if not n:
             return start

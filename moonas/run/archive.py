@@ -13,7 +13,7 @@ ARCHIVE_KEY = "moonas archive"  # key of the archive in ``algorithm.data``
 class Archive:
     """All rows that a run has evaluated, without duplicates, in the order of evaluation.
 
-    A copy of an algorithm, such as in pymoo's history, shares the archive.
+    A copy, such as that of an algorithm in pymoo's history, keeps what has been evaluated so far.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,9 @@ class Archive:
         self._seen: set[bytes] = set()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Archive:
-        return self
+        copied = Archive()
+        copied._parts, copied._seen = list(self._parts), set(self._seen)  # arrays do not change
+        return copied
 
     def __len__(self) -> int:
         return len(self._seen)
@@ -46,14 +48,17 @@ class Archive:
         if len(self._parts) > 1:
             rows = np.concatenate([X for X, _ in self._parts])
             # results that an earlier version recorded lack the columns that were added since
-            names = [k for k in self._parts[0][1] if all(k in c for _, c in self._parts)]
-            columns = {k: np.concatenate([c[k] for _, c in self._parts]) for k in names}
+            names = dict.fromkeys(name for _, columns in self._parts for name in columns)
+            columns = {
+                name: np.concatenate([c.get(name, np.full(len(X), np.nan)) for X, c in self._parts])
+                for name in names
+            }
             self._parts = [(rows, columns)]
         return self._parts[0]
 
     @property
     def X(self) -> np.ndarray:
-        """(n, n_var) rows."""
+        """(n, n_var) rows; n is at least 1."""
         return self._merge()[0]
 
     @property

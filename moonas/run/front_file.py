@@ -228,10 +228,13 @@ def find_rows(rows: Sequence[FrontRow], pick: str, *, error: str, size: str) -> 
         return [min(range(len(rows)), key=lambda i: rows[i].columns[name])]
     if rows and rule in ("spread", "tradeoff") and argument.isdecimal() and int(argument):
         F = np.array([[row.columns[error], row.columns[size]] for row in rows])
-        if rule == "spread":
-            return spread(F, int(argument))
-        best = nondominated(F)
-        return [int(best[i]) for i in tradeoffs(F[best], int(argument))]
+        complete = np.flatnonzero(np.isfinite(F).all(axis=1))
+        if rule == "tradeoff" and len(complete):
+            complete = complete[nondominated(F[complete])]
+        choose = spread if rule == "spread" else tradeoffs
+        chosen = [int(complete[i]) for i in choose(F[complete], int(argument))]
+        if chosen:
+            return chosen
     if rows and rule == "under":
         return [_best_within(rows, pick, argument, error)]
     if not rows:

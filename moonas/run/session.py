@@ -210,9 +210,7 @@ class SearchSession(Session):
         if seed is None:
             seed = np.random.default_rng().integers(2**31)
         self._cached_scores, self._cached_measurements = _Cache(), _Cache()
-        self.archive = algorithm.data[ARCHIVE_KEY] = (
-            None if self.problem.nonstationary else Archive()
-        )
+        self.archive = algorithm.data[ARCHIVE_KEY] = self._new_archive(algorithm)
         self.monitor = TrainingMonitor(self.problem.training_measures, self.callbacks)
         self._begin_evaluator(int(seed))
         if self.evaluator.trains:
@@ -221,6 +219,20 @@ class SearchSession(Session):
             if candidates is not None and hasattr(self.evaluator, "warm_up_for"):
                 warm_up = partial(self.evaluator.warm_up_for, candidates)
             self._train({"who": "uniform"}, warm_up)
+
+    def _new_archive(self, algorithm: Algorithm) -> Archive | None:
+        """Return an archive with the start population if that was evaluated before the run."""
+        if self.problem.nonstationary:
+            return None
+        archive = Archive()
+        population = algorithm.pop
+        if population is not None and len(population) and "F" in population[0].evaluated:
+            names = [c.name for c in self.problem.columns if c.name in population[0].data]
+            if set(self.problem.settings.used_columns) <= set(names):
+                names += ["failed"] if "failed" in population[0].data else []
+                columns = {name: population.get(name) for name in names}
+                archive.add(population.get("X").astype(self.problem.genes.dtype), columns)
+        return archive
 
     def _begin_evaluator(self, seed: int) -> None:
         self.seed = seed

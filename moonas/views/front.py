@@ -140,7 +140,7 @@ def front_table(
     columns = table_columns(problem)
     titles = ["row", *map(column_title, columns)]
     texts = [
-        [str(i), *(format_value(c, row.columns[c.name]) for c in columns)]
+        [str(i), *(format_value(c, row.columns.get(c.name, np.nan)) for c in columns)]
         for i, row in enumerate(rows)
     ]
     feasible = is_feasible(rows)
@@ -175,7 +175,9 @@ def column_title(column: Column) -> str:
 
 
 def format_value(column: Column, value: float) -> str:
-    """Format a value of a column with a number of digits that suits its unit."""
+    """Format a value of a column with a number of digits that suits its unit; "-" for NaN."""
+    if np.isnan(value):
+        return "-"
     if column.is_size:
         return f"{int(value):,}"
     return f"{value:.2f}" if column.unit in ("%", "ms") else f"{value:.3g}"

@@ -1,4 +1,5 @@
 import csv
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from moonas.algorithms import ALGORITHMS, algorithm, algorithms_for
 from moonas.algorithms.named import FOR_ONE_OBJECTIVE
 from moonas.cli import main
 from moonas.limits import Limit, parse_limit, parse_limits
-from moonas.pareto import VIOLATION, front_from_scores
+from moonas.pareto import VIOLATION, archive_of, front_from_scores
+from moonas.run.archive import ARCHIVE_KEY, Archive
 from moonas.run.front_file import read_front_csv
 from moonas.run.journal import RunMismatch, read_run
 from moonas.run.search import search
@@ -239,11 +241,35 @@ def test_where_weights_train_the_front_is_that_of_the_last_population():
     assert result.algorithm.data["moonas archive"] is None
 
 
-def test_a_history_shares_the_archive():
+def test_an_entry_of_a_history_has_the_archive_of_its_generation():
     toy = IndependentToy(population=4)
     result = minimize(toy, algorithm("nsga2", toy), ("n_gen", 3), seed=1, save_history=True)
-    archives = {id(entry.data["moonas archive"]) for entry in result.history}
-    assert archives == {id(result.algorithm.data["moonas archive"])}
+    assert [len(entry.data["moonas archive"]) for entry in result.history] == [4, 8, 12]
+
+
+def test_a_population_that_was_evaluated_before_the_run_is_part_of_its_front():
+    problem = moonas.load_problem("digits-table")
+    before = minimize(problem, algorithm("nsga2", problem, 16), ("n_gen", 20), seed=1)
+    other = moonas.load_problem("digits-table")
+    start = algorithm("nsga2", other, 16, sampling=before.pop)
+    after = minimize(other, start, ("n_gen", 2), seed=2)
+    front = np.array([list(row.objectives.values()) for row in moonas.front(after)])
+    assert other.hypervolume(front) >= other.hypervolume(after.F)
+    assert other.hypervolume(front) >= problem.hypervolume(before.F)
+
+
+def test_an_archive_fills_columns_that_an_earlier_version_did_not_record():
+    archive = Archive()
+    assert archive_of(SimpleNamespace(data={ARCHIVE_KEY: archive})) is None  # still empty
+    archive.add(np.zeros((1, 6), int), {"error": np.array([3.0])})
+    archive.add(np.ones((2, 6), int), {"error": np.ones(2), "params": np.array([5.0, 6.0])})
+    assert len(archive) == 2  # equal rows are stored once
+    assert np.array_equal(archive.columns["params"], [np.nan, 5.0], equal_nan=True)
+
+
+def test_the_growth_of_a_candidate_cannot_be_limited():
+    with pytest.raises(ValueError, match="unknown column 'growth'"):
+        Toy(limits=("growth >= 0",))
 
 
 def test_a_population_of_pymoo_may_be_infeasible_as_a_whole():

@@ -15,6 +15,7 @@ from toy import IndependentToy, Toy
 import moonas
 from moonas.algorithms import algorithm
 from moonas.cli import main
+from moonas.operators import StartRows
 from moonas.run.journal import read_run
 
 
@@ -137,6 +138,17 @@ def test_a_search_starts_from_published_architectures_and_samples():
         problem.published_sampling("CARS_Z")
     with pytest.raises(ValueError, match="No architectures of the space of Toy are published"):
         Toy().published_sampling()
+
+
+@pytest.mark.parametrize("name", ["random", "pareto-local-search", "ctaea"])
+def test_given_rows_are_part_of_the_first_population_only(name):
+    problem, counts = moonas.load_problem("digits-table"), []
+    start = StartRows(problem.table.X[:8], problem.operators()["sampling"])
+    problem.callbacks.append(CallbackOf(on_scores=lambda c, _: counts.append(len(c))))
+    search = algorithm(name, problem, 8, sampling=start)
+    minimize(problem, search, ("n_gen", 4), seed=1)
+    later = {"random": 8, "pareto-local-search": 4, "ctaea": 8}[name]
+    assert counts == [8, later, later, later]
 
 
 def test_the_shell_starts_a_search_from_published_architectures(tmp_path, few_digits):

@@ -130,5 +130,13 @@ def test_the_overview_contains_medians_and_their_median_ratio():
         ["c", "90", "30", "60"],
         ["median, relative to nsga2", "3.00", "1.00", "1.00"],
     ]
+    needed["c"] = (90, np.nan, np.nan)
+    runs = [
+        Run(problem, algorithm, 1, hypervolume=0.5, igd_plus=0.0, evaluations_to_99=n)
+        for problem, numbers in needed.items()
+        for algorithm, n in zip(plan.algorithms, numbers, strict=True)
+    ]
+    last = evaluations_table(Comparison(plan, runs)).rows[-1]
+    assert last == ["median, relative to nsga2", "2.00", "1.00", "1.00"]  # never / never is 1
     single = make_plan(["digits-table"], ["random"], seeds=1)
     assert evaluations_table(Comparison(single, [])) is None

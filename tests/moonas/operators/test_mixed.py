@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from four_genes import rng, tolerance
@@ -61,6 +63,7 @@ class Spheres(Problem):
     genes = GENES
     objectives = ("a", "b")
     limits = ()
+    settings = SimpleNamespace(start=())
 
     def objective_bounds(self):
         return np.array([[0.0, 0.0], [1000.0, 1000.0]])
