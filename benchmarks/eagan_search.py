@@ -91,8 +91,7 @@ def plot(results, path):
                 axes.plot(rounds, values, color=color, marker=".", label=label)
                 start += len(values)
             values = result[CONTROL][measure][-len(rounds) :]
-            label = f"seed {seed}, {CONTROL}"
-            axes.plot(rounds, values, color=color, marker=".", ms=4, ls=":", label=label)
+            axes.plot(rounds, values, color=color, marker=".", ms=4, ls=":")
         axes.axvline(start / 2 + 0.5, color="#22313f", ls=":", lw=1)
         axes.set_ylabel(title)
         axes.grid(alpha=0.25)
@@ -103,7 +102,8 @@ def plot(results, path):
         axes.annotate("chance", (1, chance), xytext=(0, 3), textcoords="offset points", fontsize=8)
     rows[2].xaxis.set_major_locator(MaxNLocator(integer=True))
     rows[2].set_xlabel("round of stage 1, then of stage 2")
-    figure.legend(*rows[0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
+    rows[0].plot([], [], color="#22313f", marker=".", ms=4, ls=":", label=CONTROL)
+    figure.legend(*rows[0].get_legend_handles_labels(), loc="outside upper center", ncols=6)
     figure.savefig(path, dpi=110)
 
 
