@@ -324,13 +324,14 @@ def test_unknown_or_missing_objectives_are_rejected():
         Toy(objectives=("error", "growth"))
 
 
-def test_column_names_that_pymoo_reserves_are_rejected(monkeypatch):
+@pytest.mark.parametrize("reserved", ["config", "failed", "violation"])
+def test_reserved_column_names_are_rejected(reserved, monkeypatch):
     import toy as module
 
-    names = iter(["config", "params", "growth"])
+    names = iter([reserved, "params", "growth"])
     monkeypatch.setattr(module, "Column", lambda _, *a, **k: Column(next(names), *a, **k))
-    with pytest.raises(ValueError, match=r"\['config'\] are reserved by pymoo"):
-        Toy(objectives=("config", "params"))
+    with pytest.raises(ValueError, match=rf"\['{reserved}'\] are reserved"):
+        Toy(objectives=(reserved, "params"))
 
 
 def test_rows_of_a_front_have_columns_and_architectures():
