@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pymoo.optimize import minimize
 
 from ..errors import TrainingWarning
-from ..pareto import CLOSEST, Front, Row, front, pick_least_violation
+from ..pareto import CLOSEST, Front, Row, front, pick_least_violation, population_front
 from . import front_file
 
 if TYPE_CHECKING:
@@ -84,15 +84,40 @@ def search(
             f"The search ends in generation {result.algorithm.n_gen - 1} of {generations}, because "
             "it found no further architecture that has not been evaluated."
         )
-    rows = front(result)
-    picked, rule = pick_from(problem, rows)
+    computed = journal.n_calls > n_calls_before
+    recorded = None if computed else _recorded_front(problem, result, journal.folder)
+    rows, picked, rule = recorded or _new_front(problem, result)
     warning = None if picked is None else problem.pick_warning(rows[picked])
     if warning is not None:
         warnings.warn(warning, TrainingWarning, stacklevel=2)
     front_file.write_front_csv(problem, rows, journal.folder / front_file.FRONT_FILE, picked)
     afterwards = [] if picked is None else problem.after_search(rows[picked])
-    computed = journal.n_calls > n_calls_before
     return SearchResult(result, rows, picked, rule, afterwards, journal.folder, computed)
+
+
+def _new_front(problem: ArchitectureProblem, result: Result) -> tuple[Front, int | None, str]:
+    """Return the front of a result, the index of its picked row, and a description of it."""
+    rows = front(result)
+    return rows, *pick_from(problem, rows)
+
+
+def _recorded_front(
+    problem: ArchitectureProblem, result: Result, folder: Path
+) -> tuple[Front, int | None, str] | None:
+    """Return the front and the pick that ``front.csv`` of a complete run contains.
+
+    An earlier version may have had another front, that of the last population, or another pick;
+    trainings of its rows must find them again. The result is None without such a file.
+    """
+    if not (folder / front_file.FRONT_FILE).exists():
+        return None
+    file_rows = front_file.read_front_csv(folder)
+    for rows in (front(result), population_front(problem, result.pop)):
+        if [problem.genes.text(row.x) for row in rows] == [row.x for row in file_rows]:
+            picked = next((i for i, row in enumerate(file_rows) if row.picked), None)
+            new, rule = pick_from(problem, rows)
+            return rows, picked, rule if picked == new else "the pick of an earlier version"
+    return None
 
 
 def pick_from(problem: ArchitectureProblem, rows: Front) -> tuple[int | None, str]:

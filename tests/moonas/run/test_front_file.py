@@ -2,11 +2,12 @@ import math
 
 import numpy as np
 import pytest
+from pymoo.optimize import minimize
 from tables201 import write_table
 from toy import Toy
 
 import moonas
-from moonas.pareto import Row
+from moonas.pareto import Row, population_front
 from moonas.run.front_file import (
     FRONT_FILE,
     FrontRow,
@@ -238,3 +239,22 @@ def test_a_damaged_front_csv_raises_an_error_that_names_the_file(tmp_path, damag
     path.write_bytes(damage(path.read_text()).encode(errors="surrogateescape"))
     with pytest.raises(ValueError, match=r"front\.csv is damaged: "):
         read_front_csv(tmp_path)
+
+
+def test_a_complete_run_keeps_the_front_and_the_pick_of_an_earlier_version(tmp_path):
+    def run():
+        options = dict(population=6, generations=6)
+        return moonas.search("digits-table", seed=1, out=tmp_path / "run", **options)
+
+    first = run()
+    path = first.folder / "front.csv"
+    problem = moonas.load_problem("digits-table", population=6)
+    result = minimize(problem, problem.algorithm(), ("n_gen", 6), seed=1)
+    rows = population_front(problem, result.pop)  # the front of earlier versions
+    assert len(rows) < len(first.rows)
+    write_front_csv(problem, rows, path, 0)
+    again = run()
+    assert [row.x.tolist() for row in again.rows] == [row.x.tolist() for row in rows]
+    assert again.picked == 0
+    picked = [row.picked for row in read_front_csv(first.folder)]
+    assert picked == [True, *[False] * (len(rows) - 1)]
