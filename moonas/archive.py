@@ -1,0 +1,67 @@
+"""Archive of everything that a run has evaluated, if scores do not change during the run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+ARCHIVE_KEY = "moonas archive"  # key of the archive in ``algorithm.data``
+
+
+class Archive:
+    """All rows that a run has evaluated, without duplicates, in the order of evaluation.
+
+    A copy, such as that of an algorithm in pymoo's history, keeps what has been evaluated so far.
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
+        self._seen: set[bytes] = set()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Archive:
+        copied = Archive()
+        copied._parts, copied._seen = list(self._parts), set(self._seen)  # arrays do not change
+        return copied
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def add(self, X: np.ndarray, columns: Mapping[str, np.ndarray]) -> None:
+        """Add the rows that are new.
+
+        Args:
+            X: (n, n_var) rows.
+            columns: name of each column -> its (n,) values.
+        """
+        new = []
+        for i, x in enumerate(X):
+            key = x.tobytes()
+            if key not in self._seen:
+                self._seen.add(key)
+                new.append(i)
+        if new:
+            self._parts.append((X[new], {k: np.asarray(v)[new] for k, v in columns.items()}))
+
+    def _merge(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        if len(self._parts) > 1:
+            rows = np.concatenate([X for X, _ in self._parts])
+            # results that an earlier version recorded lack the columns that were added since
+            names = dict.fromkeys(name for _, columns in self._parts for name in columns)
+            columns = {
+                name: np.concatenate([c.get(name, np.full(len(X), np.nan)) for X, c in self._parts])
+                for name in names
+            }
+            self._parts = [(rows, columns)]
+        return self._parts[0]
+
+    @property
+    def X(self) -> np.ndarray:
+        """(n, n_var) rows; n is at least 1."""
+        return self._merge()[0]
+
+    @property
+    def columns(self) -> dict[str, np.ndarray]:
+        """Name of each column -> its (n,) values."""
+        return self._merge()[1]
