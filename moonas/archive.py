@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from pymoo.core.population import Population
+
+    from .problem import ArchitectureProblem
 
 ARCHIVE_KEY = "moonas archive"  # key of the archive in ``algorithm.data``
 
@@ -65,3 +70,11 @@ class Archive:
     def columns(self) -> dict[str, np.ndarray]:
         """Name of each column -> its (n,) values."""
         return self._merge()[1]
+
+
+def population_columns(
+    problem: ArchitectureProblem, population: Population
+) -> dict[str, np.ndarray]:
+    """Return the columns of a population that is not empty, and ``failed``, as far as known."""
+    names = [*(c.name for c in problem.columns), "failed"]
+    return {name: population.get(name) for name in names if name in population[0].data}

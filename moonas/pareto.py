@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from pymoo.indicators.hv import HV
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
-from .run.archive import ARCHIVE_KEY, Archive
+from .archive import ARCHIVE_KEY, Archive, population_columns
 
 if TYPE_CHECKING:
     from pymoo.core.algorithm import Algorithm
@@ -201,21 +201,14 @@ def scored_columns(problem: ArchitectureProblem, algorithm: Algorithm) -> Mappin
     archive = archive_of(algorithm)
     if archive is not None:
         return archive.columns
-    return _population_columns(problem, algorithm.pop)
-
-
-def _population_columns(
-    problem: ArchitectureProblem, population: Population
-) -> dict[str, np.ndarray]:
-    names = [*(c.name for c in problem.columns), "failed"]
-    return {name: population.get(name) for name in names if name in population[0].data}
+    return population_columns(problem, algorithm.pop)
 
 
 def population_front(problem: ArchitectureProblem, population: Population) -> Front:
     """Return the feasible, unique, non-dominated candidates of a population, as :func:`front`."""
     if len(population) == 0:
         return Front([], np.empty((0, problem.n_obj)))
-    columns = _population_columns(problem, population)
+    columns = population_columns(problem, population)
     return front_from_scores(problem, population.get("X"), columns)
 
 
@@ -342,9 +335,9 @@ def _pick(
         return int(F[:, 0].argmin()), LOWEST.format(names[0])
     indices = nondominated(F)
     ends = F[indices] if population is None or len(population) == 0 else population[:, :2]
-    below, order = _below_the_line(F[indices], np.asarray(ends, float))
+    below, _ = _below_the_line(F[indices], np.asarray(ends, float))
     if below.max() > 0:
-        return int(indices[order[below[order].argmax()]]), KNEE
+        return int(indices[knee(F[indices], population=ends)]), KNEE
     box = (F.min(axis=0), F.max(axis=0)) if bounds is None else np.asarray(bounds, float)[:, :2]
     low, high = box
     gain = np.clip((high - F[indices]) / np.where(high > low, high - low, 1), 0, 1).prod(axis=1)

@@ -138,8 +138,7 @@ class SearchSettings(RunSettings):
     @property
     def used_columns(self) -> tuple[str, ...]:
         """Names of the columns that a search needs: the objectives and the limited columns."""
-        limited = (limit.column for limit in parse_limits(self.limits))
-        return tuple(dict.fromkeys((*self.objectives, *limited)))
+        return used_columns(self.objectives, self.limits)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -201,6 +200,12 @@ def require(condition: bool, settings: Any, name: str, expectation: str) -> None
     """
     if not condition:
         raise ValueError(f"{name}={getattr(settings, name)!r} is invalid: expected {expectation}.")
+
+
+def used_columns(objectives: Iterable[str], limits: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of the columns that objectives and limits name, without duplicates."""
+    limited = (limit.column for limit in parse_limits(limits))
+    return tuple(dict.fromkeys((*objectives, *limited)))
 
 
 def check_objectives(chosen: Collection[str], known: Collection[str]) -> None:

@@ -14,7 +14,14 @@ from pymoo.core.infill import InfillCriterion
 from pymoo.core.population import Population
 from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
 
-from .sources import set_source, softmax_shares, survival_rates
+from .sources import (
+    SharedMating,
+    last_evaluated,
+    set_source,
+    softmax_shares,
+    survival_rates,
+    unique_rows,
+)
 
 if TYPE_CHECKING:
     from pymoo.core.algorithm import Algorithm
@@ -97,7 +104,7 @@ class BlockNetwork:
         return probability
 
 
-class BayesianMating(InfillCriterion):
+class BayesianMating(SharedMating):
     """Wraps the mating of a genetic algorithm, and samples some of the offspring from a model.
 
     The model consists of one :class:`BlockNetwork` per block. It is fitted to the best rows
@@ -136,19 +143,13 @@ class BayesianMating(InfillCriterion):
         n_best: int = 100,
         strength: float = 1.0,
     ) -> None:
-        super().__init__(repair=base.repair, eliminate_duplicates=base.eliminate_duplicates)
-        self.base, self.blocks = base, blocks
+        super().__init__(base)
+        self.blocks = blocks
         self.start, self.generations, self.first_share = start, generations, first_share
         self.n_best, self.strength = n_best, strength
         self.shares = np.array([1.0, 0.0])
         self.archive: Population | None = None  # unique rows with their objectives
         self.models: list[BlockNetwork] | None = None
-        self._generation: int | None = None
-
-    @property
-    def crossover(self) -> Any:
-        """The crossover of the wrapped mating, which MOEA/D reads."""
-        return self.base.crossover
 
     def _do(
         self,
@@ -160,25 +161,16 @@ class BayesianMating(InfillCriterion):
         random_state: np.random.Generator,
         **kwargs: Any,
     ) -> Population:
-        if algorithm.n_iter != self._generation:  # equal if pymoo replaces duplicates
-            self._generation = algorithm.n_iter
+        if self.is_new_generation(algorithm):
             self._learn(algorithm, random_state)
         n_model = 0
         if self.models is not None:
-            n_model = int((random_state.random(n_offsprings) < self.shares[1]).sum())
-        n_genetic = n_offsprings - n_model
-        parts = [Population.create()]
-        if n_genetic:
-            genetic = self.base._do(
-                problem,
-                pop,
-                n_genetic,
-                *args,
-                algorithm=algorithm,
-                random_state=random_state,
-                **kwargs,
-            )
-            parts.append(set_source(genetic[:n_genetic], "genetic"))
+            n_model = self.count_others(n_offsprings, random_state)
+        options = dict(algorithm=algorithm, random_state=random_state) | kwargs
+        parts = [
+            Population.create(),
+            self.mate(problem, pop, n_offsprings - n_model, *args, **options),
+        ]
         if n_model:
             assert self.models is not None
             X = sum(model.sample(n_model, random_state) for model in self.models)
@@ -214,13 +206,11 @@ class BayesianMating(InfillCriterion):
         Rows are unique. If objectives change during the run, only the rows that were scored with
         the current weights remain: the population and the last offspring.
         """
-        evaluated = algorithm.off if algorithm.off is not None else algorithm.pop
+        evaluated = last_evaluated(algorithm)
         if algorithm.problem.nonstationary:
-            evaluated = Population.merge(algorithm.pop, evaluated)
-        if self.archive is not None and not algorithm.problem.nonstationary:
-            evaluated = Population.merge(self.archive, evaluated)
-        _, first = np.unique(evaluated.get("X"), axis=0, return_index=True)
-        return _copy_of_scores(evaluated[np.sort(first)])
+            return _copy_of_scores(unique_rows(algorithm.pop, evaluated))
+        known = Population.empty() if self.archive is None else self.archive
+        return _copy_of_scores(unique_rows(known, evaluated))
 
 
 def _copy_of_scores(population: Population) -> Population:

@@ -25,7 +25,14 @@ from pymoo.operators.mutation.pm import mut_pm
 
 from ..operators.ask_and_tell import pass_algorithm_on
 from ..pareto import nondominated
-from .sources import set_source, softmax_shares, survival_rates
+from .sources import (
+    SharedMating,
+    last_evaluated,
+    set_source,
+    softmax_shares,
+    survival_rates,
+    unique_rows,
+)
 
 if TYPE_CHECKING:
     from ..problem import ArchitectureProblem
@@ -146,6 +153,11 @@ def improvements(P: np.ndarray, front: np.ndarray) -> np.ndarray:
     return smallest
 
 
+def _check_order(order: str) -> None:
+    if order not in ORDERS:
+        raise ValueError(f"order={order!r} is unknown; choose from {list(ORDERS)}.")
+
+
 class Neighborhood:
     """The neighbors of the best candidates of a run that have not been evaluated.
 
@@ -167,8 +179,7 @@ class Neighborhood:
         random_share: float = 0.2,
         repair: Repair | None = None,
     ) -> None:
-        if order not in ORDERS:
-            raise ValueError(f"order={order!r} is unknown; choose from {list(ORDERS)}.")
+        _check_order(order)
         self.problem, self.order, self.random_share = problem, order, random_share
         self.repair = repair or NoRepair()
         self.evaluated = self.best = Population.empty()
@@ -329,8 +340,7 @@ class ParetoLocalSearch(Algorithm):
     ) -> None:
         super().__init__(**kwargs)
         pass_algorithm_on(self)
-        if order not in ORDERS:
-            raise ValueError(f"order={order!r} is unknown; choose from {list(ORDERS)}.")
+        _check_order(order)
         self.pop_size = pop_size
         self.n_offsprings = n_offsprings or max(1, pop_size // 2)
         self.order, self.random_share = order, random_share
@@ -388,7 +398,7 @@ class ParetoLocalSearch(Algorithm):
         self.pop: Population = self.neighborhood.best
 
 
-class NeighborMating(InfillCriterion):
+class NeighborMating(SharedMating):
     """Wraps the mating of a genetic algorithm, and takes some of the offspring from neighbors.
 
     The share of the offspring that are untried neighbors of the best candidates follows the
@@ -415,18 +425,11 @@ class NeighborMating(InfillCriterion):
         random_share: float = 0.2,
         first_share: float = 0.5,
     ) -> None:
-        super().__init__(repair=base.repair, eliminate_duplicates=base.eliminate_duplicates)
-        if order not in ORDERS:
-            raise ValueError(f"order={order!r} is unknown; choose from {list(ORDERS)}.")
-        self.base, self.order, self.random_share = base, order, random_share
+        super().__init__(base)
+        _check_order(order)
+        self.order, self.random_share = order, random_share
         self.shares = np.array([1 - first_share, first_share])
         self.neighborhood: Neighborhood | None = None
-        self._generation: int | None = None
-
-    @property
-    def crossover(self) -> Any:
-        """The crossover of the wrapped mating, which MOEA/D reads."""
-        return self.base.crossover
 
     def _do(
         self,
@@ -438,31 +441,25 @@ class NeighborMating(InfillCriterion):
         random_state: np.random.Generator,
         **kwargs: Any,
     ) -> Population:
-        if algorithm.n_iter != self._generation:  # equal if pymoo replaces duplicates
-            self._generation = algorithm.n_iter
+        if self.is_new_generation(algorithm):
             self._update(problem, algorithm)
         assert self.neighborhood is not None
-        n_neighbors = int((random_state.random(n_offsprings) < self.shares[1]).sum())
         parts = [Population.create()]
+        n_neighbors = self.count_others(n_offsprings, random_state)
         if n_neighbors:
             X = self.neighborhood.propose(n_neighbors, random_state)
             parts.append(set_source(Population.new(X=X), "neighbor"))
             n_neighbors = len(X)
-        n_genetic = n_offsprings - n_neighbors
-        if n_genetic:
-            options = dict(algorithm=algorithm, random_state=random_state) | kwargs
-            genetic = self.base._do(problem, pop, n_genetic, *args, **options)
-            parts.append(set_source(genetic[:n_genetic], "genetic"))
+        options = dict(algorithm=algorithm, random_state=random_state) | kwargs
+        parts.append(self.mate(problem, pop, n_offsprings - n_neighbors, *args, **options))
         return Population.merge(*parts)
 
     def _update(self, problem: ArchitectureProblem, algorithm: Algorithm) -> None:
         """Note what was evaluated since the last generation, and update the shares."""
-        evaluated = algorithm.pop if algorithm.off is None else algorithm.off
+        evaluated = last_evaluated(algorithm)
         if self.neighborhood is None:
             self.neighborhood = Neighborhood(problem, self.order, self.random_share, self.repair)
         else:
             self.shares = softmax_shares(survival_rates(algorithm, SOURCES), self.shares)
         known = algorithm.pop if problem.nonstationary else self.neighborhood.evaluated
-        merged = Population.merge(known, evaluated) if len(known) else evaluated
-        _, first = np.unique(merged.get("X"), axis=0, return_index=True)
-        self.neighborhood.update(evaluated, merged[np.sort(first)])
+        self.neighborhood.update(evaluated, unique_rows(known, evaluated))

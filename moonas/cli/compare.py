@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .. import registry
@@ -114,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
                 seeds=args.seeds,
                 evaluations=args.evaluations,
                 generations=args.n_gen,
-                training=_training_options(args),
+                training=_training_options(args, instances),
                 jobs=args.jobs or -1,
                 on_progress=bar.on_progress,
                 **({"picks": args.picks} if args.picks else {}),
@@ -163,11 +164,13 @@ def _instances(args: argparse.Namespace) -> dict[str, Instance]:
     }
 
 
-def _training_options(args: argparse.Namespace) -> dict[str, Any]:
+def _training_options(
+    args: argparse.Namespace, instances: Mapping[str, Instance]
+) -> dict[str, Any]:
     """Parse --training KEY=VALUE with the training settings of every problem that has them."""
     texts = dict(key_value_pairs(args.training, "--training"))
     options: dict[str, Any] = {}
-    names = {instance.problem for instance in _instances(args).values()}
+    names = {instance.problem for instance in instances.values()}
     for name in names if texts else ():
         if registry.has_training(name):
             settings = registry.training_settings_class(name)

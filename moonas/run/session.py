@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..archive import ARCHIVE_KEY, Archive, population_columns
 from ..errors import SearchFailed
 from . import parallel
-from .archive import ARCHIVE_KEY, Archive
 from .callbacks import Callbacks
 from .candidates import Candidates
 from .monitor import TrainingMonitor
@@ -227,10 +227,8 @@ class SearchSession(Session):
         archive = Archive()
         population = algorithm.pop
         if population is not None and len(population) and "F" in population[0].evaluated:
-            names = [c.name for c in self.problem.columns if c.name in population[0].data]
-            if set(self.problem.settings.used_columns) <= set(names):
-                names += ["failed"] if "failed" in population[0].data else []
-                columns = {name: population.get(name) for name in names}
+            columns = population_columns(self.problem, population)
+            if set(self.problem.settings.used_columns) <= set(columns):
                 archive.add(population.get("X").astype(self.problem.genes.dtype), columns)
         return archive
 

@@ -38,7 +38,7 @@ from ..run.front_file import (
 from ..run.journal import read_run, total_seconds
 from ..run.numbers import plural
 from ..run.stage import EpochTraining
-from ..settings import SearchSettings, names_of, recorded_options, select, with_former_values
+from ..settings import names_of, recorded_options, select, used_columns, with_former_values
 from .settings import Settings
 from .sgd import (
     Recipe,
@@ -94,9 +94,7 @@ def build(from_run: str | Path | None = None, **options: Any) -> FullTraining:
     error = quality if rows and quality in rows[0].columns else "error"
     number = find_row(rows, settings.pick, error=error, size="params")
     architecture = problem.architecture_from_json(rows[number].architecture)
-    of_search = settings_class(name)(**searched)
-    assert isinstance(of_search, SearchSettings)
-    used = of_search.used_columns
+    used = used_columns(searched["objectives"], searched.get("limits", ()))
     qualities = () if info.multi_label else set(used) & {"robustness_error"}
     row = None if replaced else (folder, number)
     return FullTraining(settings, info, name, problem, architecture, row, qualities=qualities)

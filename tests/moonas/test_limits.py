@@ -12,10 +12,10 @@ from toy import IndependentToy, Toy, journalled
 import moonas
 from moonas.algorithms import ALGORITHMS, algorithm, algorithms_for
 from moonas.algorithms.named import FOR_ONE_OBJECTIVE
+from moonas.archive import ARCHIVE_KEY, Archive
 from moonas.cli import main
 from moonas.limits import Limit, parse_limit, parse_limits
 from moonas.pareto import VIOLATION, archive_of, front_from_scores
-from moonas.run.archive import ARCHIVE_KEY, Archive
 from moonas.run.front_file import read_front_csv
 from moonas.run.journal import RunMismatch, read_run
 from moonas.run.search import search
