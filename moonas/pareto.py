@@ -114,6 +114,20 @@ def front_indices(
     ]  # the last key of lexsort is the primary key
 
 
+def closest_to_limits(excess: np.ndarray) -> np.ndarray:
+    """Return the indices of the feasible candidates; if there are none, of the closest ones.
+
+    Args:
+        excess: (n, n_limits) by how much each candidate exceeds each limit, not negative.
+
+    Returns:
+        Indices of the candidates that exceed no limit. If there are none, of those that exceed the
+        limits least: no other candidate exceeds every limit by less.
+    """
+    feasible = np.flatnonzero(~excess.any(axis=1))
+    return feasible if len(feasible) else nondominated(excess)
+
+
 def front_from_scores(
     problem: ArchitectureProblem, X: np.ndarray, columns: Mapping[str, np.ndarray]
 ) -> Front:
@@ -142,8 +156,7 @@ def front_from_scores(
     if problem.limits and len(X):
         excess = np.maximum(problem.constraint_values(columns), 0)
         columns = {**columns, VIOLATION: excess.sum(axis=1)}
-        feasible = np.flatnonzero(~excess.any(axis=1))
-        chosen = feasible if len(feasible) else nondominated(excess)
+        chosen = closest_to_limits(excess)
     order = [1, 0] if F.shape[1] > 1 else [0]
     sorted_rows = chosen[front_indices(F[chosen], X=X[chosen], order=order)]
     rows = [

@@ -24,7 +24,7 @@ from pymoo.core.sampling import Sampling
 from pymoo.operators.mutation.pm import mut_pm
 
 from ..operators.ask_and_tell import pass_algorithm_on
-from ..pareto import nondominated
+from ..pareto import closest_to_limits, nondominated
 from .sources import (
     SharedMating,
     last_evaluated,
@@ -295,11 +295,10 @@ def best_candidates(evaluated: Population) -> Population:
 
     If no candidate is feasible, those that exceed the limits least are returned.
     """
-    feasible = evaluated[evaluated.get("feas")]
-    if len(feasible):
-        values, chosen = feasible.get("F"), feasible
-    else:
-        values, chosen = np.maximum(evaluated.get("G"), 0), evaluated
+    excess = np.maximum(evaluated.get("G").reshape(len(evaluated), -1), 0)
+    closest = closest_to_limits(excess)
+    chosen = evaluated[closest]
+    values = excess[closest] if excess[closest].any() else chosen.get("F")
     _, first = np.unique(values, axis=0, return_index=True)
     unique = np.sort(first)
     return chosen[unique[nondominated(values[unique])]]

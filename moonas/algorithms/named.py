@@ -15,6 +15,7 @@ from pymoo.operators.selection.tournament import TournamentSelection
 from pymoo.util.ref_dirs import get_reference_directions
 
 from ..operators.ask_and_tell import pass_algorithm_on
+from ..operators.mixed import round_integers
 from .decomposition import ScaledDecomposition
 from .local_search import NeighborMating
 from .pnsga3 import PNSGA3Survival
@@ -116,9 +117,7 @@ class _ToGenes(Repair):
     """Replaces real numbers by the nearest values of the genes."""
 
     def _do(self, problem: ArchitectureProblem, X: np.ndarray, **kwargs: Any) -> np.ndarray:
-        rows = np.clip(X.astype(float), problem.xl, problem.xu)
-        nearest: np.ndarray = np.where(problem.genes.real, rows, np.round(rows))
-        return nearest.astype(problem.genes.dtype)
+        return round_integers(X.astype(float), problem.genes)
 
 
 def _make_real_coded(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def sample_mixed(genes: Genes, n_samples: int, rng: np.random.Generator) -> np.ndarray:
     """Sample rows uniformly within the bounds: (n_samples, n_var), with the dtype of the genes."""
     low, high = _real_bounds(genes)
-    return _round_integers(rng.uniform(low, high, size=(n_samples, len(low))), genes)
+    return round_integers(rng.uniform(low, high, size=(n_samples, len(low))), genes)
 
 
 def cross_mixed(
@@ -49,7 +49,7 @@ def cross_mixed(
     parents = np.stack([A, B]).astype(float)
     half, index = np.full((len(A), 1), 0.5), np.full((len(A), 1), float(eta))
     children = cross_sbx(parents, low, high, index, half, half, random_state=rng)
-    first, second = _round_integers(children, genes)
+    first, second = round_integers(children, genes)
     return first, second
 
 
@@ -87,10 +87,14 @@ def _real_bounds(genes: Genes) -> tuple[np.ndarray, np.ndarray]:
     return genes.low - margin, genes.high + margin
 
 
-def _round_integers(X: np.ndarray, genes: Genes) -> np.ndarray:
-    """Round the integer genes of rows, (..., n_var), and convert the rows to the genes' dtype."""
+def round_integers(X: np.ndarray, genes: Genes) -> np.ndarray:
+    """Round the integer genes of rows, (..., n_var), and return values within the bounds.
+
+    Halves are rounded up. The result has the dtype of the genes.
+    """
     rounded = np.where(genes.real, X, np.floor(X + 0.5))
-    return np.clip(rounded, genes.low, genes.high).astype(genes.dtype)
+    rows: np.ndarray = np.clip(rounded, genes.low, genes.high).astype(genes.dtype)
+    return rows
 
 
 class MixedSampling(Sampling):

@@ -13,12 +13,18 @@ from moonas.settings import names_of, to_json
 
 # instance -> problem, objectives, limits, budget, and the worst corner of its box
 TABLES = {
-    "tables-01": ("digits-table", ["error", "params"], [], 400, [66.84259, 22560]),
-    "tables-02": ("digits-table", ["error", "macs"], [], 400, [66.84259, 1373352.8]),
+    "tables-01": (
+        *("digits-table", ["error", "params"], ["error <= 10"], 600),
+        [9.601852, 22526.0],
+    ),
+    "tables-02": (
+        *("digits-table", ["error", "macs"], ["error <= 10"], 600),
+        [9.092593, 1372830.4],
+    ),
     "tables-03": ("digits-table", ["error", "latency_ms"], [], 600, [12.55556, 0.8839034]),
     "tables-04": (
-        *("digits-table", ["error", "params", "macs"], [], 600),
-        [66.84259, 34369.6, 1373352.8],
+        *("digits-table", ["error", "params", "macs"], ["error <= 10"], 600),
+        [9.601852, 34335.6, 1372830.4],
     ),
     "tables-05": (
         *("digits-table", ["error", "params", "latency_ms"], [], 600),
@@ -29,8 +35,8 @@ TABLES = {
         [70.41667, 992348, 1.01704],
     ),
     "tables-07": (
-        *("digits-table", ["error", "params"], ["latency_ms <= 0.6"], 400),
-        [66.82407, 34369.6],
+        *("digits-table", ["error", "params"], ["error <= 10", "latency_ms <= 0.6"], 600),
+        [9.583333, 34335.6],
     ),
     "tables-08": ("nasbench-macro", ["error", "macs"], [], 1000, [59.413, 92909670.4]),
     "tables-09": ("nasbench-macro", ["error", "params"], [], 1000, [59.413, 2145277.2]),
