@@ -203,7 +203,8 @@ def plan_search(
         if previous is not None and has_source:
             stage_options = stage_options | {"from_run": str(previous)}
             classes[name](**stage_options)
-            check_run(folder, name, first_build.settings, seed)
+            images = registry.images_of(first_build.settings)
+            check_run(folder, name, first_build.settings, seed, images)
             planned.build = _builder(name, stage_options)
             planned.stage = None  # cannot be created before the previous stage has run
         plan.append(planned)
@@ -347,7 +348,9 @@ def _plan_published(
 
 
 def _plan_of(name: str, training: TrainingStage, folder: Path, seed: int | None) -> PlannedStage:
-    seed = _recorded_seed(folder) if seed is None else seed
+    from .run.journal import recorded_seed
+
+    seed = recorded_seed(folder) if seed is None else seed
     return PlannedStage(
         name,
         f"{name} training",
@@ -482,20 +485,16 @@ def _folder_of(task: str, out: Path, label: str) -> Path:
 
 def _seed_of(task: str, seed: int | None, out: Path | None, labels: Iterable[str]) -> int:
     """Return the given seed, else the seed of the run in ``out``, else the default seed."""
+    from .run.journal import recorded_seed
+
     if seed is not None:
         return seed
     if out is not None:
         for label in labels:
-            recorded = _recorded_seed(_folder_of(task, out, label))
+            recorded = recorded_seed(_folder_of(task, out, label))
             if recorded is not None:
                 return recorded
     return DEFAULT_SEED
-
-
-def _recorded_seed(folder: Path) -> int | None:
-    from .run.journal import read_run
-
-    return read_run(folder)[0]["seed"] if (folder / "run.json").exists() else None
 
 
 def _starting_from_previous(
@@ -543,6 +542,44 @@ def pipeline(names: list[str], options: Mapping[str, Mapping[str, Any]]) -> list
     return names[-1:] if last.needs_no_stage_before else first.pipeline(names)
 
 
+def _images_of_search(run: Path) -> dict[str, str]:
+    """Return the option ``data`` if the images of a search are not where its settings say.
+
+    Settings may contain a path that is relative to another working directory.
+
+    Raises:
+        ValueError: the folder of images no longer exists.
+    """
+    from .run.journal import read_run, recorded_images
+
+    identity = read_run(run)[0]
+    images = recorded_images(identity)
+    if images is None or Path(identity["settings"]["data"]).is_dir():
+        return {}
+    if Path(images.path).is_dir():
+        return {"data": images.path}
+    raise ValueError(
+        f"The search in {run} used the images in {images.path}, but this folder does not exist. "
+        "Name the folder that contains them now: --data FOLDER, data=FOLDER."
+    )
+
+
+def _check_images_unchanged(run: Path, training: TrainingStage) -> None:
+    """Raise a ``ValueError`` if a training would use other images than its search."""
+    from .files.image_folders import describe_differences
+    from .run.journal import read_run, recorded_images
+
+    recorded, images = recorded_images(read_run(run)[0]), registry.images_of(training.settings)
+    if recorded is None or images is None or recorded.content == images.content:
+        return
+    raise ValueError(
+        f"The images in {images.path} are not those that the search in {run} has used: "
+        f"{describe_differences(recorded.content, images.content)}. Restore them, or name the "
+        "images to train on (--data FOLDER, data=FOLDER); the search may then have seen some of "
+        "the images of the final test."
+    )
+
+
 def load_training(
     run: str | Path,
     *,
@@ -566,8 +603,14 @@ def load_training(
         ValueError: the folder contains no run, or the problem has no training from scratch.
     """
     folder, name = last_run(run)
-    options = registry.preset_options(registry.training_settings_class(name), preset) | options
-    training: TrainingStage = registry.training_module(name).build(from_run=str(folder), **options)
+    presets = registry.preset_options(registry.training_settings_class(name), preset)
+    # the images are those of the search, whatever the preset was made for
+    presets = {k: v for k, v in presets.items() if k not in ("data", "image_size")}
+    searched = {} if "data" in options else _images_of_search(folder)
+    build = registry.training_module(name).build
+    training: TrainingStage = build(from_run=str(folder), **presets | searched | options)
+    if "data" not in options:
+        _check_images_unchanged(folder, training)
     if journal is not None:
         registry.attach_journal(training, f"{name} training", journal)
     return training

@@ -20,6 +20,7 @@ from .deprecation import warn
 from .settings import RunSettings
 
 if TYPE_CHECKING:
+    from .files.image_folders import ImageFolder
     from .run.journal import Journal
 
 GROUP = "moonas.problems"  # group of the entry points
@@ -355,9 +356,21 @@ def attach_journal(stage: Any, name: str, folder: str | Path) -> Journal:
     """
     from .run.journal import Journal
 
-    journal = Journal(folder, problem=name, settings=stage.settings, inputs=stage.inputs)
+    settings = stage.settings
+    images = images_of(settings)
+    journal = Journal(folder, problem=name, settings=settings, inputs=stage.inputs, images=images)
     stage.session.journal = journal
     return journal
+
+
+def images_of(settings: RunSettings) -> ImageFolder | None:
+    """Return the folder of images that settings name; None for other data."""
+    if not Path(settings.data).is_dir():
+        return None
+    from .data import DATA_SETS
+    from .files.image_folders import image_folder
+
+    return None if settings.data in DATA_SETS else image_folder(settings.data)
 
 
 def preset_options(settings: type[RunSettings], preset: str | None) -> dict[str, Any]:

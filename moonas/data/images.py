@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..files.image_folders import IMAGE_ENDINGS
 from . import tables
 from .readers import (
-    IMAGE_ENDINGS,
     class_folders,
     has_images,
     read_digits,

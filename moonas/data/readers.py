@@ -17,6 +17,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch.nn import functional as F
 
+from ..files.image_folders import is_image
 from . import tables
 from .splits import split
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 N_TEST_DIGITS = 360  # number of test images of scikit-learn's digits
 CHUNK = 1000  # images that are converted at a time
-IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 
 TrainAndTestTensors = list[torch.Tensor]
 
@@ -113,11 +113,6 @@ def class_folders(folder: Path) -> list[Path]:
 def has_images(folder: Path) -> bool:
     """Return whether a folder or a subfolder of any depth contains an image."""
     return any(is_image(path) for path in folder.rglob("*"))
-
-
-def is_image(path: Path) -> bool:
-    """Return whether a file name has the ending of an image format."""
-    return path.suffix.lower() in IMAGE_ENDINGS
 
 
 def read_folder(folder: Path, side: int) -> tuple[TrainAndTestTensors, tuple[str, ...]]:

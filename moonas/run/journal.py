@@ -19,6 +19,7 @@ and an uninterrupted run have bit-identical results.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -33,6 +34,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import filelock
 
 from ..files import write_json
+from ..files.image_folders import ImageFolder, describe_differences
 from ..settings import (
     RunSettings,
     former_values,
@@ -59,6 +61,9 @@ FORMAT = 1
 UNSAVED = "unsaved"  # key of a training call whose weights were not saved
 IDENTITY_FILE, JOURNAL_FILE, TIMES_FILE = "run.json", "journal.jsonl", "times.jsonl"
 ENVIRONMENT_KEY = "where"  # key of the environment in the versions in run.json
+IMAGES_KEY = "images"  # key of the content of the folder of images in run.json
+PARTIAL_FILE, LOCK_FILE = "unfinished.jsonl", "lock"
+OF_A_RUN = (IDENTITY_FILE, JOURNAL_FILE, TIMES_FILE, PARTIAL_FILE, LOCK_FILE)
 
 
 class RunMismatch(ValueError):
@@ -102,11 +107,15 @@ class Journal:
             run.json lacks it, and its value before (``formerly``, see
             :func:`moonas.settings.setting`) is assumed to be recorded.
         inputs: name -> checksum of each file on which results depend.
+        images: folder of images that ``settings.data`` names; None for other data. A run can be
+            resumed with equal images in another folder.
 
     Raises:
-        RunMismatch: the folder contains a run of another problem or with other settings.
+        RunMismatch: the folder contains a run of another problem, with other settings or with other
+            images. A run without recorded results is replaced.
         DamagedRun: a file in the folder is corrupt.
         RunInUse: another process is writing to the folder.
+        ValueError: the folder contains files but no run.
     """
 
     def __init__(
@@ -116,13 +125,12 @@ class Journal:
         problem: str,
         settings: RunSettings,
         inputs: Mapping[str, str] | None = None,
+        images: ImageFolder | None = None,
     ) -> None:
         self.folder = Path(folder)
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError):
-            raise ValueError(f"{self.folder} is a file; expected a folder.") from None
-        self._lock = filelock.FileLock(self.folder / "lock", is_singleton=True)
+        check_run_folder(self.folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = filelock.FileLock(self.folder / LOCK_FILE, is_singleton=True)
         try:
             self._lock.acquire(timeout=0)
         except filelock.Timeout:
@@ -131,7 +139,7 @@ class Journal:
                 "another folder."
             ) from None
         self._journal_file = self.folder / JOURNAL_FILE
-        self._partial_results_file = self.folder / "unfinished.jsonl"
+        self._partial_results_file = self.folder / PARTIAL_FILE
         self._free_names, self._former_values = (
             free_names(settings),
             former_values_to_json(settings),
@@ -142,6 +150,9 @@ class Journal:
             "settings": to_json(settings),
             "inputs": dict(inputs or {}),
         }
+        self._images = images
+        if images is not None:
+            self._identity[IMAGES_KEY] = dataclasses.asdict(images)
         try:
             self._open()
         except BaseException:
@@ -153,9 +164,10 @@ class Journal:
         self.n_dropped = 0  # number of calls that begin() dropped
 
     def _open(self) -> None:
-        self._recorded_identity = _read_identity_file(self.folder)
+        self._recorded_identity = _recorded_run(self.folder)
         if self._recorded_identity is not None:
             self._check_identity(self._recorded_identity, self._identity)
+            self._note_images()
         self._records = _read_calls(self._journal_file, repair=True)
         self._journal_size = self._journal_file.stat().st_size if self._journal_file.exists() else 0
         if self._records and self._recorded_identity is None:
@@ -164,8 +176,25 @@ class Journal:
             )
         remove_incomplete_line(self.folder / TIMES_FILE)
 
+    def _note_images(self) -> None:
+        """Record where the images are now, and what they are if an earlier version did not."""
+        recorded, images = self._recorded_identity, self._identity.get(IMAGES_KEY)
+        if recorded is None or images is None or recorded.get(IMAGES_KEY) == images:
+            return
+        settings = recorded["settings"] | {"data": self._identity["settings"]["data"]}
+        self._recorded_identity = recorded | {"settings": settings, IMAGES_KEY: images}
+        write_json(self.folder / IDENTITY_FILE, self._recorded_identity)
+
     def close(self) -> None:
-        """Release the lock; other processes can then write to the folder."""
+        """Release the lock; other processes can then write to the folder.
+
+        If nothing has been recorded, the folder is removed, unless it contains other files.
+        """
+        if self._lock.is_locked and not _has_results(self.folder):
+            for name in OF_A_RUN:
+                (self.folder / name).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the folder contains other files
+                self.folder.rmdir()
         self._lock.release()
 
     @property
@@ -370,10 +399,12 @@ class Journal:
         for key, value in identity.items():
             recorded = head.get(key)
             if key == "settings":
+                _require_same_images(self.folder, head, self._images)
                 recorded = self._former_values | head["settings"]
-                names = [n for n in value | recorded if n not in self._free_names]
+                free = self._free_names | _free_if_equal(head, self._images)
+                names = [n for n in value | recorded if n not in free]
                 _require_equal(self.folder, recorded, value, names)
-            else:
+            elif key != IMAGES_KEY:
                 _require_equal(self.folder, {key: recorded}, {key: value}, [key])
 
     def _check_call(self, number: int, record: Record, kind: str, request: dict[str, Any]) -> None:
@@ -443,7 +474,7 @@ def options_of_earlier_version(
         Name -> value, for the settings whose recorded value is the former one (``formerly``, see
         :func:`moonas.settings.setting`) and not the default; empty if the folder contains no run.
     """
-    identity = _read_identity_file(Path(folder))
+    identity = _recorded_run(Path(folder))
     if identity is None:
         return {}
     options, values, in_json = {}, former_values(settings), former_values_to_json(settings)
@@ -500,7 +531,51 @@ def read_times(folder: str | Path) -> list[dict[str, Any]]:
     return times
 
 
-def check_run(folder: str | Path, problem: str, settings: RunSettings, seed: int | None) -> None:
+def check_run_folder(folder: str | Path) -> None:
+    """Check that a folder is free for a run, or contains a run.
+
+    Raises:
+        ValueError: the path is a file, or the folder contains files but no run.
+    """
+    folder = Path(folder)
+    if any(parent.is_file() for parent in (folder, *folder.parents)):
+        raise ValueError(f"{folder} is a file; expected a folder.")
+    if not folder.is_dir() or (folder / IDENTITY_FILE).exists():
+        return
+    foreign = sorted(path.name for path in folder.iterdir() if path.name not in OF_A_RUN)
+    if foreign and not (folder / JOURNAL_FILE).exists():
+        raise ValueError(
+            f"{folder} contains files that do not belong to a run, such as {foreign[0]!r}. Choose "
+            "an empty or a new folder (--out, journal=)."
+        )
+
+
+def recorded_seed(folder: str | Path) -> int | None:
+    """Return the seed of the run in a folder; None if it contains no recorded results."""
+    identity = _recorded_run(Path(folder))
+    return None if identity is None else identity["seed"]
+
+
+def _recorded_run(folder: Path) -> dict[str, Any] | None:
+    """Return the identity of the run in a folder; None if nothing has been recorded.
+
+    A run that failed before its first result must not prevent the corrected run.
+    """
+    return _read_identity_file(folder) if _has_results(folder) else None
+
+
+def _has_results(folder: Path) -> bool:
+    files = (folder / JOURNAL_FILE, folder / PARTIAL_FILE)
+    return any(path.exists() and path.stat().st_size for path in files)
+
+
+def check_run(
+    folder: str | Path,
+    problem: str,
+    settings: RunSettings,
+    seed: int | None,
+    images: ImageFolder | None = None,
+) -> None:
     """Check, without changing a folder, that a run can be started or resumed in it.
 
     Settings that are None are not compared, because the run may set them when it starts.
@@ -510,17 +585,48 @@ def check_run(folder: str | Path, problem: str, settings: RunSettings, seed: int
         ValueError: the path is a file, or a file in the folder is corrupt.
     """
     folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder} is a file; expected a folder.")
-    head = _read_identity_file(folder)
+    check_run_folder(folder)
+    head = _recorded_run(folder)
     if head is None:
         return
     identity = {"problem": problem, "seed": seed} | to_json(settings)
     recorded = former_values_to_json(settings) | head["settings"]
     recorded |= {"problem": head["problem"], "seed": head["seed"]}
-    free = free_names(settings)
+    free = free_names(settings) | _free_if_equal(head, images)
     names = [n for n, value in identity.items() if value is not None and n not in free]
+    _require_same_images(folder, head, images)
     _require_equal(folder, recorded, identity, names)
+
+
+def recorded_images(identity: Mapping[str, Any]) -> ImageFolder | None:
+    """Return the folder of images that a run has used; None for other data.
+
+    Args:
+        identity: content of run.json; runs of earlier versions have not recorded their images.
+    """
+    recorded = identity.get(IMAGES_KEY)
+    return None if recorded is None else ImageFolder(recorded["path"], recorded["content"])
+
+
+def _free_if_equal(identity: Mapping[str, Any], images: ImageFolder | None) -> set[str]:
+    """Return the settings that may differ if the images are those that the run has recorded."""
+    recorded = recorded_images(identity)
+    equal = recorded is not None and images is not None and recorded.content == images.content
+    return {"data"} if equal else set()
+
+
+def _require_same_images(
+    folder: Path, identity: Mapping[str, Any], images: ImageFolder | None
+) -> None:
+    """Raise :class:`RunMismatch` if a run has recorded other images."""
+    recorded = recorded_images(identity)
+    if recorded is None or images is None or recorded.content == images.content:
+        return
+    raise RunMismatch(
+        f"The images in {images.path} are not those that the run in {folder} has used: "
+        f"{describe_differences(recorded.content, images.content)}. Restore them, or use another "
+        "folder for this run (--out, journal=)."
+    )
 
 
 def _require_equal(

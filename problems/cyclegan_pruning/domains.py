@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from moonas.data.readers import is_image, open_image, read_image
+from moonas.data.readers import open_image, read_image
 from moonas.data.splits import split
+from moonas.files.image_folders import is_image
 from moonas.run.numbers import plural
 
 from .folders import domain_folders, maps_folder

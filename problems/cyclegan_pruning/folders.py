@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from moonas.files.image_folders import is_image
+
 LARGEST_SIDE = 256  # default side length of larger images, in pixels
 SMALLEST_SIDE = 8
 N_MEASURED = 50  # images per domain whose size is read
@@ -91,8 +93,6 @@ def typical_side(folder: str | Path) -> int:
         folder: see :func:`find_layout`; the folder need not exist.
     """
     from PIL import Image
-
-    from moonas.data.readers import is_image
 
     sides: list[int] = []
     try:

@@ -12,5 +12,6 @@ def test_last_run_returns_the_run_of_the_last_repetition_of_a_stage(tmp_path):
     for n, name in zip((1, 2, 3), folder_names(stages), strict=True):
         journal = Journal(tmp_path / name, problem=stages[n - 1], settings=RunSettings())
         journal.begin(1, "algorithm")
+        journal.call("score", {}, dict)
         journal.close()
         assert last_run(tmp_path) == (tmp_path / name, stages[n - 1])

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,14 +11,31 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from searches import run
 from toy import Toy, ToySettings, journalled
 
 from moonas import algorithm, registry
+from moonas.files.image_folders import image_folder
 from moonas.files.tensors import fingerprint, read_tensors
-from moonas.run.journal import DamagedRun, Journal, RunMismatch, check_run, read_run
+from moonas.run.journal import (
+    DamagedRun,
+    Journal,
+    RunMismatch,
+    check_run,
+    read_run,
+    recorded_images,
+)
 from moonas.run.records import encode_record
 from moonas.settings import RunSettings, setting
+
+
+def record_a_call(folder, problem="other", settings=None, **more):
+    """Record one call of a run in a folder, and close the journal."""
+    journal = Journal(folder, problem=problem, settings=settings or RunSettings(), **more)
+    journal.begin(1, "algorithm")
+    journal.call("score", {}, dict)
+    journal.close()
 
 
 def open_in_another_process(folder):
@@ -329,7 +347,7 @@ def test_resuming_with_a_different_number_of_threads_issues_a_warning(tmp_path):
 
 
 def test_the_lock_is_released_if_opening_the_journal_raises_an_error(tmp_path):
-    Journal(tmp_path, problem="other", settings=RunSettings()).begin(1, "algorithm")
+    record_a_call(tmp_path)
     with pytest.raises(RunMismatch) as mismatch:  # the traceback keeps the journal alive
         journalled(tmp_path, population=12)
     assert open_in_another_process(tmp_path).returncode == 0, mismatch
@@ -375,7 +393,7 @@ def test_partial_results_of_another_call_are_ignored(tmp_path):
 
 def test_a_changed_checksum_of_an_input_file_raises_an_error(tmp_path):
     toy = Toy()
-    Journal(tmp_path, problem="toy", settings=toy.settings, inputs={"table": "1"}).begin(1, "x")
+    record_a_call(tmp_path, "toy", toy.settings, inputs={"table": "1"})
     with pytest.raises(RunMismatch, match="inputs"):
         Journal(tmp_path, problem="toy", settings=toy.settings, inputs={"table": "2"})
 
@@ -514,3 +532,122 @@ def test_a_journal_knows_the_size_of_its_last_checkpoint(tmp_path):
     (path,) = tmp_path.glob("weights-*.pt")
     assert journal.checkpoint.size == path.stat().st_size and journal.checkpoint.seconds > 0
     journal.close()
+
+
+def write_images(folder, shade, n):
+    """Write n gray images of 8x8 pixels into a folder, which is created."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(n):
+        Image.fromarray(np.full((8, 8, 3), shade + i, np.uint8)).save(folder / f"{i}.png")
+
+
+@pytest.fixture
+def pets(tmp_path):
+    """A folder with images of two classes."""
+    for name, shade in (("cat", 40), ("dog", 200)):
+        write_images(tmp_path / "pets" / name, shade, 6)
+    return tmp_path / "pets"
+
+
+def resume_with(folder, images):
+    """Open the journal of a run in a folder with other images."""
+    settings = ToySettings(data=str(images))
+    return Journal(folder, problem="toy", settings=settings, images=image_folder(images))
+
+
+def test_a_run_goes_on_with_the_same_images_in_another_folder(pets, tmp_path):
+    run_folder = tmp_path / "run"
+    settings = ToySettings(data=str(pets))
+    record_a_call(run_folder, "toy", settings, images=image_folder(pets))
+    moved = pets.rename(tmp_path / "moved")
+    for path in moved.rglob("*.png"):
+        os.utime(path, (0, 0))  # a copy has other times
+    settings = ToySettings(data=str(moved))
+    check_run(run_folder, "toy", settings, 1, image_folder(moved))
+    journal = resume_with(run_folder, moved)
+    assert journal.n_calls == 1
+    # what starts from this run finds the images
+    assert read_run(run_folder)[0]["settings"]["data"] == str(moved)
+    assert recorded_images(read_run(run_folder)[0]).path == str(moved)
+
+
+def rename_class(pets):
+    (pets / "cat").rename(pets / "zcat")
+
+
+def remove_class(pets):
+    shutil.rmtree(pets / "dog")
+
+
+def change_pixels(pets):
+    write_images(pets / "dog", 100, 6)
+
+
+CHANGES = {
+    rename_class: "'cat' is now named 'zcat'",
+    remove_class: r"'dog' \(6 images\) is missing",
+    change_pixels: "files in 'dog' changed",
+    lambda pets: write_images(pets / "dog", 200, 9): "'dog' contains 9 images instead of 6",
+    lambda pets: write_images(pets / "owl", 90, 1): r"'owl' \(1 image\) is new",
+    lambda pets: (pets / "labels.csv").write_text("image,cat\n"): "'labels.csv' is new",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=CHANGES.values())
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_run_does_not_go_on_with_other_images(pets, tmp_path, change, moved):
+    settings = ToySettings(data=str(pets))
+    record_a_call(tmp_path / "run", "toy", settings, images=image_folder(pets))
+    recorded = (tmp_path / "run" / "run.json").read_bytes()
+    images = shutil.copytree(pets, tmp_path / "copy") if moved else pets
+    change(images)
+    message = CHANGES[change]
+    with pytest.raises(RunMismatch, match=message):
+        resume_with(tmp_path / "run", images)
+    with pytest.raises(RunMismatch, match=message):
+        settings = ToySettings(data=str(images))
+        check_run(tmp_path / "run", "toy", settings, 1, image_folder(images))
+    assert (tmp_path / "run" / "run.json").read_bytes() == recorded
+
+
+def test_a_run_of_an_earlier_version_records_its_images_when_it_goes_on(pets, tmp_path):
+    record_a_call(tmp_path / "run", "toy", ToySettings(data=str(pets)))
+    resume_with(tmp_path / "run", pets).close()
+    change_pixels(pets)
+    with pytest.raises(RunMismatch, match="files in 'dog' changed"):
+        resume_with(tmp_path / "run", pets)
+
+
+def test_a_run_without_results_is_replaced(tmp_path):
+    journal = Journal(tmp_path / "run", problem="other", settings=RunSettings())
+    journal.begin(1, "algorithm")
+    killed = shutil.copytree(tmp_path / "run", tmp_path / "killed")
+    journal.close()
+    assert not (tmp_path / "run").exists()
+    assert sorted(path.name for path in killed.iterdir()) == ["lock", "run.json"]
+    check_run(killed, "toy", ToySettings(), 2)
+    run(journalled(killed), seed=2, generations=1)
+    assert read_run(killed)[0]["seed"] == 2
+    with pytest.raises(RunMismatch, match="problem='toy', but this run has problem='other'"):
+        Journal(killed, problem="other", settings=RunSettings())
+
+
+def test_partial_results_are_not_replaced(tmp_path):
+    journal = Journal(tmp_path, problem="toy", settings=ToySettings())
+    journal.begin(1, "algorithm")
+    journal.save_partial([1, 2], {"error": np.array([3.0])})
+    journal.close()
+    with pytest.raises(RunMismatch, match="problem='toy', but this run has problem='other'"):
+        Journal(tmp_path, problem="other", settings=RunSettings())
+
+
+def test_a_run_is_not_written_into_a_folder_of_other_files(tmp_path):
+    (tmp_path / "thesis.tex").write_text("important")
+    message = "contains files that do not belong to a run, such as 'thesis.tex'"
+    with pytest.raises(ValueError, match=message):
+        Journal(tmp_path, problem="toy", settings=ToySettings())
+    with pytest.raises(ValueError, match=message):
+        check_run(tmp_path, "toy", ToySettings(), 1)
+    with pytest.raises(ValueError, match="thesis.tex/run is a file; expected a folder"):
+        Journal(tmp_path / "thesis.tex" / "run", problem="toy", settings=ToySettings())
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]

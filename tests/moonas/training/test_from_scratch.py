@@ -190,6 +190,7 @@ def test_data_and_device_settings_are_taken_from_the_search_and_other_settings_a
 def test_training_from_an_unfinished_search_raises_an_error(options, tmp_path, capsys):
     problem = moonas.load_problem("cars", journal=tmp_path / "run", **options)
     problem.session.begin(1, "algorithm", problem.environment())
+    problem.journal.call("train", {}, dict)
     problem.journal.close()
     message = f"{tmp_path / 'run'} contains no front.csv: the search has not ended"
     with pytest.raises(ValueError, match=message):

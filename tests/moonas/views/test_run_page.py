@@ -283,17 +283,17 @@ def test_a_candidate_that_is_evaluated_twice_has_one_point_in_the_report(table, 
 
 
 def start_stage(folder, name, **options):
-    """Start a stage without any work; return its run folder."""
+    """Start a stage without any work; return it, since closing its journal would remove its run."""
     stage = moonas.load_stage(name, journal=folder, **options)
     stage.journal.begin(1, "some algorithm", stage.environment())
-    stage.journal.close()
-    return folder
+    return stage
 
 
 def test_the_report_of_a_task_is_about_its_last_started_stage(tmp_path, tiny_of):
+    stages = []
     for name in ("eg-darts-cells", "eg-darts"):
         options = {"cells": "PDARTS"} if name == "eg-darts" else {}
-        start_stage(tmp_path / name, name, device="cpu", **options)
+        stages.append(start_stage(tmp_path / name, name, device="cpu", **options))
         path = show(tmp_path)
         assert path == tmp_path / name / "report.html"
         assert ParsedPage(path.read_text()).words("h1") == [name]
