@@ -75,6 +75,10 @@ class Archive:
 def population_columns(
     problem: ArchitectureProblem, population: Population
 ) -> dict[str, np.ndarray]:
-    """Return the columns of a population that is not empty, and ``failed``, as far as known."""
+    """Return the columns of a population that is not empty, and ``failed``, as far as known.
+
+    Objectives are always known.
+    """
     names = [*(c.name for c in problem.columns), "failed"]
-    return {name: population.get(name) for name in names if name in population[0].data}
+    objectives = dict(zip(problem.objectives, population.get("F").T, strict=True))
+    return objectives | {k: population.get(k) for k in names if k in population[0].data}

@@ -9,6 +9,10 @@ class SearchFailed(RuntimeError):
     """A run cannot continue: the evaluation of every candidate failed, or training diverged."""
 
 
+class UnknownSetting(ValueError, TypeError):
+    """A setting does not exist; a ``TypeError``, too, as for any unknown keyword argument."""
+
+
 class TrainingWarning(UserWarning):
     """A training has learned nothing so far, so scores that depend on it are not meaningful."""
 

@@ -12,6 +12,7 @@ from pymoo.indicators.hv import HV
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
 from .archive import ARCHIVE_KEY, Archive, population_columns
+from .wrapping import architecture_problem
 
 if TYPE_CHECKING:
     from pymoo.core.algorithm import Algorithm
@@ -180,14 +181,19 @@ def front(result: Result) -> Front:
     population, as evaluated with the last weights.
 
     Args:
-        result: result of ``pymoo.optimize.minimize`` on a problem of moonas.
+        result: result of ``pymoo.optimize.minimize`` on a problem of moonas, or on a pymoo problem
+            that wraps one and has the same objectives.
 
     Returns:
         A list of :class:`Row`, sorted by the second objective. If no candidate is feasible, its
         rows exceed the limits least, and ``feasible`` of the list is False.
     """
-    problem = result.problem
-    last = population_front(problem, result.pop)
+    problem = architecture_problem(result.problem)
+    population = result.pop
+    if problem is not result.problem:  # its constraints are known to the wrapping problem alone
+        feasible = population.get("feas").reshape(-1)
+        population = population[feasible] if feasible.any() else population
+    last = population_front(problem, population)
     archive = archive_of(getattr(result, "algorithm", None))
     if archive is None:
         return last

@@ -17,7 +17,7 @@ from .run.callbacks import RunCallback
 from .run.folders import folder_names, last_run
 from .run.numbers import plural
 from .run.stage import TrainingStage
-from .settings import RunSettings, names_of
+from .settings import RunSettings, check_names, names_of, unknown_setting
 
 if TYPE_CHECKING:
     from pymoo.core.algorithm import Algorithm
@@ -443,8 +443,7 @@ def stages_with(option: str, classes: Mapping[str, type[RunSettings]]) -> list[s
     """
     names = [name for name, settings in classes.items() if option in names_of(settings)]
     if not names:
-        known = set().union(*map(names_of, classes.values()))
-        raise ValueError(f"Unknown setting {option!r}; choose from {sorted(known)}.")
+        raise unknown_setting(option, set().union(*map(names_of, classes.values())))
     return names
 
 
@@ -603,7 +602,9 @@ def load_training(
         ValueError: the folder contains no run, or the problem has no training from scratch.
     """
     folder, name = last_run(run)
-    presets = registry.preset_options(registry.training_settings_class(name), preset)
+    settings = registry.training_settings_class(name)
+    check_names(settings, options)
+    presets = registry.preset_options(settings, preset)
     # the images are those of the search, whatever the preset was made for
     presets = {k: v for k, v in presets.items() if k not in ("data", "image_size")}
     searched = {} if "data" in options else _images_of_search(folder)

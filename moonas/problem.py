@@ -328,6 +328,15 @@ class ArchitectureProblem(Problem, ABC):
         return self.session.callbacks
 
     @property
+    def vars(self) -> Any:
+        """Not supported: pymoo's ``vars`` name the variables of ``MixedVariableGA``."""
+        raise AttributeError(
+            "The genes of this problem have no names, so MixedVariableGA and pymoo's Optuna cannot "
+            "search it. Use a genetic algorithm with the operators of this problem, which support "
+            "integers and real numbers: NSGA2(**problem.operators())."
+        )
+
+    @property
     def counts_fixed_weights(self) -> bool:
         """Whether ``macs`` include weights that are not trained: the setting ``count_fixed``."""
         return getattr(self.settings, "count_fixed", False)

@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from .deprecation import warn
-from .settings import RunSettings
+from .settings import RunSettings, check_names
 
 if TYPE_CHECKING:
     from .files.image_folders import ImageFolder
@@ -304,7 +304,7 @@ def load_problem(
 
     Raises:
         ValueError: the problem or preset is unknown, or the value of an option is invalid.
-        TypeError: an option is unknown.
+        UnknownSetting: an option is unknown.
     """
     if not isinstance(entry(name), ProblemEntry):
         raise ValueError(
@@ -327,9 +327,10 @@ def load_stage(
 
     Raises:
         ValueError: the stage or preset is unknown, or the value of an option is invalid.
-        TypeError: an option is unknown.
+        UnknownSetting: an option is unknown.
     """
     settings = settings_class(name)
+    check_names(settings, options)
     all_options = preset_options(settings, preset) | options
     if journal is not None:
         from .run.journal import options_of_earlier_version

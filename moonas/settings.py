@@ -4,6 +4,7 @@ A field is a keyword argument in Python and an option on the command line.
 """
 
 import dataclasses
+import difflib
 import os
 import types
 import typing
@@ -13,6 +14,7 @@ from functools import cache
 from operator import ge, gt, le
 from typing import Any, ClassVar, TypeVar
 
+from .errors import UnknownSetting
 from .limits import parse_limits
 
 T = TypeVar("T")
@@ -24,6 +26,9 @@ KINDS = {  # type of a field -> valid values, for messages
     bool: "true or false",
 }
 LISTS = {str: "a list of names", int: "a list of whole numbers", float: "a list of numbers"}
+
+# arguments of pymoo's problems, and of other libraries, for parallel evaluation
+FOR_PARALLEL_PYMOO = ("elementwise", "elementwise_runner", "elementwise_evaluation", "n_jobs")
 
 RANGES = {"least": (ge, "at least"), "most": (le, "at most"), "above": (gt, "more than")}
 
@@ -315,9 +320,7 @@ def parse(settings_class: type[RunSettings], name: str, text: str) -> Any:
     Raises:
         ValueError: the field is unknown, or the text cannot be converted to the type of the field.
     """
-    known = names_of(settings_class)
-    if name not in known:
-        raise ValueError(f"Unknown setting {name!r}; choose from {sorted(known)}.")
+    check_names(settings_class, [name])
     kind = types_of(settings_class)[name]
     union = typing.get_origin(kind) in (typing.Union, types.UnionType)
     options = typing.get_args(kind) if union else (kind,)
@@ -340,6 +343,31 @@ def parse(settings_class: type[RunSettings], name: str, text: str) -> Any:
         return kind(text)
     except ValueError:
         raise ValueError(f"{name}={text} is invalid: expected {KINDS[kind]}.") from None
+
+
+def check_names(settings_class: type[Any], names: Iterable[str]) -> None:
+    """Raise :class:`~moonas.errors.UnknownSetting` if a class has no field of one of the names."""
+    known = names_of(settings_class)
+    for name in names:
+        if name not in known:
+            raise unknown_setting(name, known)
+
+
+def unknown_setting(name: str, known: Iterable[str]) -> UnknownSetting:
+    """Return the error for a setting that does not exist.
+
+    Args:
+        name: name of the setting.
+        known: names of the existing settings.
+    """
+    if name in FOR_PARALLEL_PYMOO:
+        return UnknownSetting(
+            f"Unknown setting {name!r}: problems evaluate whole populations. Set workers=N for "
+            "parallel processes, or use joblib: with joblib.parallel_config(n_jobs=N): ..."
+        )
+    similar = difflib.get_close_matches(name, known, n=1)
+    question = f"did you mean {similar[0]!r}? Choose" if similar else "choose"
+    return UnknownSetting(f"Unknown setting {name!r}; {question} from {sorted(known)}.")
 
 
 def names_of(settings_class: type[Any]) -> list[str]:

@@ -46,14 +46,6 @@ class WeightSharingProblem(ArchitectureProblem):
 
     offspring_train = RenamedAttribute("offspring_train", "train_on_offspring")
 
-    def evaluate(
-        self, X: np.ndarray, *args: Any, algorithm: Algorithm | None = None, **kwargs: Any
-    ) -> Any:
-        """Evaluate X as :meth:`.ArchitectureProblem.evaluate`, and train once per generation."""
-        if algorithm is not None and not algorithm.is_initialized:
-            self.session.generation = 1
-        return super().evaluate(X, *args, algorithm=algorithm, **kwargs)
-
     def score_generation(
         self, candidates: Candidates, algorithm: Algorithm
     ) -> dict[str, np.ndarray]:
@@ -63,10 +55,10 @@ class WeightSharingProblem(ArchitectureProblem):
             if self.nonstationary and self.train_before_first_scores:
                 session.train(candidates)
             return session.score(candidates)
-        if session.generation == algorithm.n_iter:
+        if session.run.generation == algorithm.n_iter:
             return session.score(candidates)
         columns = self._next_generation(candidates, algorithm)
-        session.generation = algorithm.n_iter
+        session.run.generation = algorithm.n_iter
         return columns
 
     def _next_generation(

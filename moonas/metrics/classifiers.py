@@ -26,6 +26,7 @@ from ..data.augment import shift_and_flip
 from ..data.images import DATA_SETS, FOLDER_SIDE
 from ..files import cached
 from ..files.tensors import tensor_bytes
+from ..nets.convolution import StridedConv2d
 from ..nets.devices import repeatable, to_device
 from ..nets.randomness import generator, initial_weights
 from ..training.sgd import Recipe, make_optimizer, train_epochs
@@ -123,7 +124,7 @@ class ResidualBlock(nn.Module):
         self.shortcut: nn.Module = nn.Identity()
         if stride > 1:
             self.shortcut = nn.Sequential(
-                nn.Conv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out)
+                StridedConv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out)
             )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .convolution import StridedConv2d
+
 MakeNorm = Callable[[int], nn.Module]  # number of channels -> normalization layer
 
 _CONVOLUTION = re.compile(r"(sep_conv|dil_conv|lbc)_(\d)x\2")
@@ -68,7 +70,8 @@ def _convolve(conv: nn.Conv2d, x: Tensor, channels: Sequence[slice] | None) -> T
         out: Tensor = conv(x)
         return out
     weight = select_input_channels(conv.weight, channels)
-    return F.conv2d(x, weight, None, conv.stride, conv.padding)
+    selected: Tensor = conv._conv_forward(x, weight, None)
+    return selected
 
 
 class ReluConvNorm(nn.Sequential):
@@ -113,8 +116,8 @@ class FactorizedReduce(nn.Module):
 
     def __init__(self, c_in: int, c_out: int, norm: MakeNorm) -> None:
         super().__init__()
-        self.even = nn.Conv2d(c_in, c_out // 2, 1, 2, bias=False)
-        self.odd = nn.Conv2d(c_in, c_out - c_out // 2, 1, 2, bias=False)
+        self.even = StridedConv2d(c_in, c_out // 2, 1, 2, bias=False)
+        self.odd = StridedConv2d(c_in, c_out - c_out // 2, 1, 2, bias=False)
         self.norm = norm(c_out)
 
     def forward(self, x: Tensor, channels: Sequence[slice] | None = None) -> Tensor:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pymoo.core.crossover import Crossover
 
+from ..wrapping import architecture_problem
+
 if TYPE_CHECKING:
     from ..problem import ArchitectureProblem
 
@@ -65,4 +67,4 @@ class BlockCrossover(Crossover):
         random_state: np.random.Generator,
         **kwargs: Any,
     ) -> np.ndarray:
-        return cross_blocks(X[0], X[1], problem.blocks, random_state)[None]
+        return cross_blocks(X[0], X[1], architecture_problem(problem).blocks, random_state)[None]

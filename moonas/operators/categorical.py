@@ -8,6 +8,7 @@ import numpy as np
 from pymoo.core.mutation import Mutation
 from pymoo.core.sampling import Sampling
 
+from ..wrapping import architecture_problem
 from .ask_and_tell import pass_algorithm_on
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class CategoricalSampling(Sampling):
         **kwargs: Any,
     ) -> np.ndarray:
         pass_algorithm_on(kwargs.get("algorithm"))
-        return sample_genes(problem.n_choices, n_samples, random_state)
+        return sample_genes(architecture_problem(problem).n_choices, n_samples, random_state)
 
 
 class ResetGenes(Mutation):
@@ -91,5 +92,6 @@ class ResetGenes(Mutation):
         random_state: np.random.Generator,
         **kwargs: Any,
     ) -> np.ndarray:
-        n_free = np.count_nonzero(problem.n_choices > 1)
-        return reset_genes(X, problem.n_choices, min(1.0, self.n_genes / n_free), random_state)
+        n_choices = architecture_problem(problem).n_choices
+        n_free = np.count_nonzero(n_choices > 1)
+        return reset_genes(X, n_choices, min(1.0, self.n_genes / n_free), random_state)

@@ -60,14 +60,18 @@ class EvaluatedRow(SameRow):
     def __init__(self, problem: ArchitectureProblem) -> None:
         super().__init__()
         self.problem = problem
-        self.previous_run: str | None = ""  # session token at the first call; "" before
+        self.before: Any = self  # run of the session at the first call; this object before
+        self.run: Any = None  # run in which this object is used
 
     def _do(self, pop: Population, other: Population | None, is_duplicate: np.ndarray) -> Any:
-        if self.previous_run == "":
-            self.previous_run = self.problem.session.token
+        session = self.problem.session
+        if self.before is self:
+            self.before = session.run
+        if self.run is None and session.run is not self.before:
+            self.run = session.run
         is_duplicate = super()._do(pop, other, is_duplicate)
-        if other is None and self.problem.session.token != self.previous_run:
-            is_duplicate |= self.problem.session.already_scored(pop.get("X"))
+        if other is None and self.run is not None:
+            is_duplicate |= session.already_scored(pop.get("X"), self.run)
         return is_duplicate
 
 

@@ -16,6 +16,7 @@ from pymoo.core.sampling import Sampling
 from pymoo.operators.crossover.sbx import cross_sbx
 from pymoo.operators.mutation.pm import mut_pm
 
+from ..wrapping import architecture_problem
 from .ask_and_tell import pass_algorithm_on
 from .ordered import mutate_ordered
 
@@ -109,7 +110,7 @@ class MixedSampling(Sampling):
         **kwargs: Any,
     ) -> np.ndarray:
         pass_algorithm_on(kwargs.get("algorithm"))
-        return sample_mixed(problem.genes, n_samples, random_state)
+        return sample_mixed(architecture_problem(problem).genes, n_samples, random_state)
 
 
 class MixedCrossover(Crossover):
@@ -132,7 +133,8 @@ class MixedCrossover(Crossover):
         random_state: np.random.Generator,
         **kwargs: Any,
     ) -> np.ndarray:
-        return np.stack(cross_mixed(X[0], X[1], problem.genes, self.index, random_state))
+        genes = architecture_problem(problem).genes
+        return np.stack(cross_mixed(X[0], X[1], genes, self.index, random_state))
 
 
 class MixedMutation(Mutation):
@@ -155,4 +157,5 @@ class MixedMutation(Mutation):
         random_state: np.random.Generator,
         **kwargs: Any,
     ) -> np.ndarray:
-        return mutate_mixed(X, problem.genes, self.prob_gene, self.index, random_state)
+        genes = architecture_problem(problem).genes
+        return mutate_mixed(X, genes, self.prob_gene, self.index, random_state)

@@ -9,6 +9,7 @@ import numpy as np
 from pymoo.core.crossover import Crossover
 from pymoo.core.mutation import Mutation
 
+from ..wrapping import architecture_problem
 from .categorical import sample_genes
 
 if TYPE_CHECKING:
@@ -104,7 +105,8 @@ class NodeCrossover(Crossover):
         random_state: np.random.Generator,
         **kwargs: Any,
     ) -> np.ndarray:
-        return np.stack(cross_nodes(X[0], X[1], problem.nodes, self.prob_node, random_state))
+        nodes = architecture_problem(problem).nodes
+        return np.stack(cross_nodes(X[0], X[1], nodes, self.prob_node, random_state))
 
 
 class NodeReset(Mutation):
@@ -127,4 +129,5 @@ class NodeReset(Mutation):
         random_state: np.random.Generator,
         **kwargs: Any,
     ) -> np.ndarray:
-        return reset_nodes(X, problem.nodes, problem.n_choices, self.prob_node, random_state)
+        known = architecture_problem(problem)
+        return reset_nodes(X, known.nodes, known.n_choices, self.prob_node, random_state)

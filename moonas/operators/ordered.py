@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pymoo.core.mutation import Mutation
 
+from ..wrapping import architecture_problem
+
 if TYPE_CHECKING:
     from ..problem import ArchitectureProblem
 
@@ -91,6 +93,7 @@ class PolynomialMutation(Mutation):
         random_state: np.random.Generator,
         **kwargs: Any,
     ) -> np.ndarray:
-        n_free = np.count_nonzero(problem.n_choices > 1)
+        n_choices = architecture_problem(problem).n_choices
+        n_free = np.count_nonzero(n_choices > 1)
         prob = min(1.0, self.n_genes / n_free)
-        return mutate_ordered(X, problem.n_choices, prob, self.eta, random_state)
+        return mutate_ordered(X, n_choices, prob, self.eta, random_state)

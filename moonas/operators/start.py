@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pymoo.core.sampling import Sampling
 
+from ..wrapping import architecture_problem
 from .ask_and_tell import pass_algorithm_on
 
 if TYPE_CHECKING:
@@ -33,7 +34,9 @@ class StartRows(Sampling):
         algorithm = kwargs.get("algorithm")
         pass_algorithm_on(algorithm)
         started = algorithm is not None and algorithm.is_initialized
-        start = self.rows[: 0 if started else n_samples].astype(problem.genes.dtype)
+        start = self.rows[: 0 if started else n_samples].astype(
+            architecture_problem(problem).genes.dtype
+        )
         n = n_samples - len(start)
         if not n:
             return start

@@ -158,6 +158,7 @@ class Journal:
         except BaseException:
             self.close()
             raise
+        self._running_since = time.monotonic()
         self._next_call: int | None = None  # number of the next call; None before the run begins
         self._weights_to_load: int | None = None  # number of the call that saved the weights
         self.checkpoint: Checkpoint | None = None  # last weights that this object saved
@@ -257,6 +258,7 @@ class Journal:
             )
         self._drop_unsaved_calls()
         self._next_call, self._weights_to_load = 0, None
+        self._running_since = time.monotonic()
 
     def _drop_unsaved_calls(self) -> None:
         saved = [number for number, record in enumerate(self._records) if "weights" in record]
@@ -304,6 +306,8 @@ class Journal:
             record = self._records[number]
             self._check_call(number, record, kind, request)
             self._next_call = number + 1
+            if not self.replaying:
+                self._running_since = time.monotonic() - self._recorded_seconds()
             if "weights" in record:
                 self._weights_to_load = number
             return decode_result(record["result"])
@@ -334,11 +338,31 @@ class Journal:
             "at": started_at.isoformat(timespec="milliseconds"),
             "seconds": round(computed - begun, 6),
             "journal_seconds": round(time.perf_counter() - computed, 6),
+            "elapsed": round(self.elapsed_seconds, 6),
         }
         with open(self.folder / TIMES_FILE, "a", encoding="utf-8") as file:
             file.write(json.dumps(times) + "\n")
         self._next_call = number + 1
         return decode_result(record["result"])
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """How long the run has taken so far, in all processes, without the time between them."""
+        return time.monotonic() - self._running_since
+
+    def _recorded_seconds(self) -> float:
+        """Return the duration of the recorded run, up to the end of its last generation."""
+        try:
+            times = read_times(self.folder)
+        except DamagedRun:
+            return 0.0
+        busy = [call["seconds"] + call["journal_seconds"] for call in times]
+        if not times or "elapsed" not in times[-1]:  # recorded by an earlier version
+            return float(sum(busy))
+        elapsed = [call.get("elapsed", 0.0) for call in times]
+        # what follows the last call of a generation takes no longer than the longest such pause
+        pauses = (b - a - s for a, b, s in zip(elapsed, elapsed[1:], busy[1:], strict=False))
+        return float(elapsed[-1] + max(pauses, default=0.0))
 
     def save_partial(self, x: Any, result: dict[str, Any]) -> None:
         """Save the result of one candidate until the current call is complete.
@@ -515,7 +539,8 @@ def read_times(folder: str | Path) -> list[dict[str, Any]]:
 
     Returns:
         One dict per call, with the keys ``call`` (its number), ``kind``, ``at`` (its start in ISO
-        8601 format), ``seconds`` (its duration) and ``journal_seconds`` (time to record it).
+        8601 format), ``seconds`` (its duration), ``journal_seconds`` (time to record it) and, in
+        new runs, ``elapsed`` (duration of the run until then, without interruptions).
 
     Raises:
         DamagedRun: the file is corrupt.

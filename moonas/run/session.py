@@ -7,6 +7,8 @@ algorithm passes rows X to ``problem.evaluate``, the session decodes these rows 
 
 from __future__ import annotations
 
+import threading
+import time
 import uuid
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 Columns = dict[str, np.ndarray]
 OUTSIDE_RUN = "outside any run"
-RUN_TOKEN_KEY = "moonas run"  # key of the run's token in ``algorithm.data``
+RUN_KEY = "moonas run"  # key of the run in ``algorithm.data``
 
 
 class Session:
@@ -76,31 +78,31 @@ class Session:
 class SearchSession(Session):
     """The session of a problem, which evaluates candidates and trains shared weights.
 
-    The weights of the evaluator belong to one run at most. A token in the data of the algorithm
-    identifies this run. Values that cannot change during a run are computed
-    once per architecture and cached.
+    Shared weights belong to one run at most. The data of an algorithm contain its :class:`Run`.
+    Without shared weights and without a journal, several algorithms can search the problem in turn.
+    Calls from several threads wait for each other.
 
     Args:
         problem: problem to which the session belongs.
 
     Attributes:
-        token: token of the run to which the weights belong; ``OUTSIDE_RUN`` if the weights were
-            initialized for an evaluation outside any run; None if there are no weights.
+        token: token of the current run; ``OUTSIDE_RUN`` after an evaluation outside any run; None
+            before the first evaluation, or if a run was interrupted.
         archive: everything that this run has evaluated; None if objectives change during a run.
         monitor: latest values of the problem's training measures in this run.
-        generation: index of the last generation in which the shared weights were trained.
+        run: the current run, or the last one.
     """
 
     def __init__(self, problem: ArchitectureProblem) -> None:
         super().__init__()
         self._problem = weakref.ref(problem)  # a strong reference would keep the journal locked
         self.token: str | None = None
-        self.generation: int | None = None
         self.archive: Archive | None = None
         self.monitor = TrainingMonitor((), self.callbacks)
+        self._lock = threading.RLock()
         self._said_outside = False
         self._evaluator: Evaluator | None = None
-        self._cached_scores, self._cached_measurements = _Cache(), _Cache()
+        self.run = Run(None)
         # rows passed to already_scored()
         self._decoded_rows: dict[bytes, tuple[Any, np.ndarray]] = {}
 
@@ -152,11 +154,12 @@ class SearchSession(Session):
         architecture = problem.decode(x)
         return architecture, problem.encode(architecture)
 
-    def already_scored(self, X: np.ndarray) -> np.ndarray:
-        """Check for each row whether its architecture has already been evaluated in this run.
+    def already_scored(self, X: np.ndarray, run: Run) -> np.ndarray:
+        """Check for each row whether its architecture has already been evaluated in a run.
 
         Args:
             X: (n, n_var) valid rows.
+            run: a run of this problem.
 
         Returns:
             (n,) bool; all False if the objectives change during the run.
@@ -164,7 +167,7 @@ class SearchSession(Session):
         for x in X:
             if x.tobytes() not in self._decoded_rows:
                 self._decoded_rows[x.tobytes()] = self._decode(x)
-        return np.array([key in self._cached_scores for key in self.candidates(X).keys])
+        return np.array([key in run.scores for key in self.candidates(X).keys])
 
     @contextmanager
     def run_of(self, algorithm: Algorithm, candidates: Candidates | None = None) -> Iterator[None]:
@@ -179,37 +182,72 @@ class SearchSession(Session):
                 the run begins before the first population is known.
 
         Raises:
-            ValueError: the weights were trained in a run other than the algorithm's.
+            ValueError: the problem is in use by the run of another algorithm.
         """
-        token = algorithm.data.get(RUN_TOKEN_KEY)
-        if token is None and algorithm.is_initialized and self.problem.nonstationary:
-            raise ValueError(
-                "The initial population was evaluated with different weights. Pass only its rows "
-                'to the algorithm: sampling=population.get("X").'
-            )
-        if token is not None and token != self.token:
+        with self._lock:
+            run = algorithm.data.get(RUN_KEY)
+            if run is None and algorithm.is_initialized and self.problem.nonstationary:
+                raise ValueError(
+                    "The initial population was evaluated with different weights. Pass only its "
+                    'rows to the algorithm: sampling=population.get("X").'
+                )
+            if run is not None and run.token != self.token:
+                self._return_to(run, algorithm)
+            try:
+                if run is None:
+                    self._begin_run(algorithm, candidates)
+                replays = self.journal is not None and (run is None or self.journal.replaying)
+                yield
+                if replays:
+                    self._correct_start_time(algorithm)
+                self._decoded_rows.clear()
+            except BaseException:
+                self.token = None
+                raise
+
+    def _return_to(self, run: Run, algorithm: Algorithm) -> None:
+        """Continue the run of an algorithm after another one, or after it was loaded from a file.
+
+        Raises:
+            ValueError: the problem has shared weights, which only one run can train, or a journal,
+                which records one run.
+        """
+        if self.evaluator.trains:
             raise ValueError(
                 "The weights of this problem do not belong to the run of this algorithm: another "
                 "run of this problem has started since then, this run was interrupted, or the "
                 "algorithm was loaded from a file. Call minimize again; with "
                 "load_problem(..., journal=FOLDER), this resumes the run."
             )
-        try:
-            if token is None:
-                self._begin_run(algorithm, candidates)
-            yield
-            self._decoded_rows.clear()
-        except BaseException:
-            self.token = None
-            raise
+        if self.journal is not None:
+            raise ValueError(
+                f"The run of this algorithm was interrupted, or the journal in "
+                f"{self.journal.folder} has recorded another run since. Call minimize again with "
+                "the same arguments to resume the run; use a problem of its own for each algorithm."
+            )
+        assert run.seed is not None, "only the run outside any algorithm has no seed"
+        if self.seed != run.seed:
+            self._begin_evaluator(run.seed)
+        self.token, self.run = run.token, run
+        self.archive = algorithm.data.get(ARCHIVE_KEY)
+        self.monitor = TrainingMonitor(self.problem.training_measures, self.callbacks)
+
+    def _correct_start_time(self, algorithm: Algorithm) -> None:
+        """Make time limits of pymoo count the recorded time of a run that is replayed.
+
+        While calls are replayed, no time limit ends the run, as it did not end there before.
+        """
+        assert self.journal is not None
+        seconds = 0.0 if self.journal.replaying else self.journal.elapsed_seconds
+        algorithm.start_time = time.time() - seconds
 
     def _begin_run(self, algorithm: Algorithm, candidates: Candidates | None) -> None:
-        self.token = algorithm.data[RUN_TOKEN_KEY] = uuid.uuid4().hex
         seed = algorithm.seed
         self.begin(seed, describe_algorithm(algorithm), self.problem.environment())
         if seed is None:
             seed = np.random.default_rng().integers(2**31)
-        self._cached_scores, self._cached_measurements = _Cache(), _Cache()
+        self.run = algorithm.data[RUN_KEY] = Run(int(seed))
+        self.token = self.run.token
         self.archive = algorithm.data[ARCHIVE_KEY] = self._new_archive(algorithm)
         self.monitor = TrainingMonitor(self.problem.training_measures, self.callbacks)
         self._begin_evaluator(int(seed))
@@ -268,9 +306,9 @@ class SearchSession(Session):
             )
         measured = {column.name for column in self.problem.columns if column.measured}
         keys = candidates.keys
-        self._cached_measurements.add(keys, {name: columns[name] for name in measured})
+        self.run.measurements.add(keys, {name: columns[name] for name in measured})
         if not self.problem.nonstationary:
-            self._cached_scores.add(keys, {k: v for k, v in columns.items() if k not in measured})
+            self.run.scores.add(keys, {k: v for k, v in columns.items() if k not in measured})
         if self.archive is not None:
             self.archive.add(candidates.X, columns)
         if kind == "score":
@@ -319,8 +357,9 @@ class SearchSession(Session):
                 "and is not recorded; algorithm.evaluator.eval(problem, infills) is part of the "
                 "run."
             )
-        self.prepare_outside_run()
-        return self._score_now(candidates)
+        with self._lock:
+            self.prepare_outside_run()
+            return self._score_now(candidates)
 
     def prepare_outside_run(self) -> None:
         """Give the evaluator the weights for an evaluation that is not recorded.
@@ -359,14 +398,39 @@ class SearchSession(Session):
         if self.problem.nonstationary or not self.in_run:
             columns = score(candidates)
         else:
-            columns = self._cached_scores.columns(candidates, score)
+            columns = self.run.scores.columns(candidates, score)
         if any(column.measured for column in self.problem.columns):
-            columns = columns | self._cached_measurements.columns(candidates, measure)
+            columns = columns | self.run.measurements.columns(candidates, measure)
         return columns
 
     def _rows_to_json(self, X: np.ndarray) -> list[Any]:
         """Convert rows of genes to a JSON value, to be recorded in the journal."""
         return [self.problem.genes.to_json(x) for x in X]
+
+
+class Run:
+    """State of the run of one algorithm, which is kept in the data of the algorithm.
+
+    Values that cannot change during a run are computed once per architecture.
+
+    Args:
+        seed: seed of the run; None outside any run.
+
+    Attributes:
+        token: unique text.
+        scores: columns of architectures if objectives do not change during a run.
+        measurements: measured columns of architectures.
+        generation: index of the last generation in which the shared weights were trained.
+    """
+
+    def __init__(self, seed: int | None) -> None:
+        self.seed = seed
+        self.token = uuid.uuid4().hex
+        self.generation = 1
+        self.scores, self.measurements = _Cache(), _Cache()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Run:
+        return self  # pymoo copies the data of an algorithm into its history
 
 
 class _Cache:

@@ -11,6 +11,7 @@ from pymoo.core.problem import Problem
 
 from moonas.operators.categorical import sample_genes
 from moonas.operators.nodes import cross_nodes, reset_nodes
+from moonas.wrapping import architecture_problem
 
 
 class CARSMating(InfillCriterion):
@@ -47,11 +48,11 @@ class CARSMating(InfillCriterion):
         random_state: np.random.Generator,
         **kwargs: Any,
     ) -> Population:
-        rng, n = random_state, n_offsprings
+        rng, n, known = random_state, n_offsprings, architecture_problem(problem)
         parents = pop.get("X")[rng.integers(len(pop), size=(2, n))]
-        crossed, _ = cross_nodes(parents[0], parents[1], problem.nodes, self.prob_node, rng)
-        mutated = reset_nodes(parents[0], problem.nodes, problem.n_choices, self.prob_node, rng)
-        sampled = sample_genes(problem.n_choices, n, rng)
+        crossed, _ = cross_nodes(parents[0], parents[1], known.nodes, self.prob_node, rng)
+        mutated = reset_nodes(parents[0], known.nodes, known.n_choices, self.prob_node, rng)
+        sampled = sample_genes(known.n_choices, n, rng)
         u = rng.random((n, 1))
         X = np.where(u < self.crossover + self.mutation, mutated, sampled)
         X = np.where(u < self.crossover, crossed, X)

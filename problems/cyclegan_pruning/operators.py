@@ -10,6 +10,7 @@ from pymoo.core.sampling import Sampling
 
 from moonas.operators.ask_and_tell import pass_algorithm_on
 from moonas.operators.segments import sample_bits
+from moonas.wrapping import architecture_problem
 
 if TYPE_CHECKING:
     from .problem import CycleGANPruning
@@ -29,7 +30,7 @@ class KeepOne(Repair):
         **kwargs: Any,
     ) -> np.ndarray:
         X = X.astype(bool)
-        for part in problem.space.slices:
+        for part in architecture_problem(problem).space.slices:
             for i in np.flatnonzero(~X[:, part].any(axis=1)):
                 X[i, part.start + random_state.integers(part.stop - part.start)] = True
         return X
@@ -70,6 +71,7 @@ class ImportanceSampling(Sampling):
         **kwargs: Any,
     ) -> np.ndarray:
         rng, n, algorithm = random_state, n_samples, kwargs.get("algorithm")
+        problem = architecture_problem(problem)
         pass_algorithm_on(algorithm)
         importance = problem.importance(algorithm)
         is_initial = algorithm is None or not algorithm.is_initialized

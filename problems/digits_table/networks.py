@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from moonas.nets.convolution import StridedConv2d
 from moonas.nets.parts import Part, layer_part
 
 from .space import Architecture
@@ -62,7 +63,7 @@ class _Residual(nn.Module):
 
 
 def _conv(c_in: int, c_out: int, kernel: int, stride: int, groups: int, copies: int) -> nn.Conv2d:
-    return nn.Conv2d(
+    return StridedConv2d(
         copies * c_in, copies * c_out, kernel, stride, kernel // 2, groups=groups, bias=False
     )
 

@@ -12,6 +12,7 @@ from pymoo.core.sampling import Sampling
 from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
 
 from moonas.operators.categorical import sample_different_choices
+from moonas.wrapping import architecture_problem
 
 
 def choose_one_gene(allowed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -103,14 +104,15 @@ class EdgeMutation(Mutation):
         random_state: np.random.Generator,
         **kwargs: Any,
     ) -> np.ndarray:
-        return mutate_edge(X, problem.n_choices, random_state)
+        return mutate_edge(X, architecture_problem(problem).n_choices, random_state)
 
 
 class CanonicalRepair(Repair):
     """Replace each row by the canonical row of the same architecture."""
 
     def _do(self, problem: Any, X: np.ndarray, *args: Any, **kwargs: Any) -> np.ndarray:
-        return np.array([problem.encode(problem.decode(x)) for x in X])
+        known = architecture_problem(problem)
+        return np.array([known.encode(known.decode(x)) for x in X])
 
 
 class DoubleSampling(Sampling):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from moonas.nets.convolution import StridedConv2d
 from moonas.nets.parts import Part, layer_part
 
 from .space import OPERATIONS, STAGES
@@ -22,7 +23,7 @@ def _convolution(
 ) -> list[nn.Module]:
     """Return a convolution, batch normalization and, optionally, a ReLU."""
     layers = [
-        nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, groups=groups, bias=False),
+        StridedConv2d(c_in, c_out, kernel, stride, kernel // 2, groups=groups, bias=False),
         nn.BatchNorm2d(c_out),
     ]
     return [*layers, nn.ReLU()] if relu else layers

@@ -7,7 +7,10 @@ import pytest
 from callbacks import CallbackOf
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.core.evaluator import Evaluator
+from pymoo.core.mixed import MixedVariableGA
+from pymoo.core.problem import Problem
 from pymoo.optimize import minimize
+from pymoo.problems.multi.zdt import ZDT1
 from pymoo.termination.default import DefaultMultiObjectiveTermination
 from searches import TINY
 from toy import IndependentToy, Toy
@@ -251,3 +254,57 @@ def test_a_search_for_a_single_objective_draws_and_picks(tmp_path):
 def test_the_cars_algorithm_minimizes_a_single_objective():
     problem = moonas.load_problem("cars", **TINY["cars"] | dict(objectives=("error",)))
     assert type(problem.algorithm()).__name__ == "GA"
+
+
+class AtMost(Problem):
+    """A pymoo problem that adds a constraint to a problem of moonas."""
+
+    def __init__(self, inner, limit):
+        super().__init__(inner.n_var, inner.n_obj, 1, xl=inner.xl, xu=inner.xu, vtype=int)
+        self.inner, self.limit = inner, limit
+
+    def _evaluate(self, X, out, *args, **kwargs):
+        found = self.inner.evaluate(X, return_as_dictionary=True)
+        out["F"], out["G"] = found["F"], (found["params"] - float(self.limit))[:, None]
+
+
+@pytest.mark.parametrize("name", ["digits-table", "eg-darts", "nsganet-macro", "cyclegan-pruning"])
+def test_the_operators_work_on_a_problem_that_wraps_one_of_moonas(name, tiny_of):
+    inner = moonas.load_problem(name, **tiny_of(name))
+    operators, wrapper = inner.operators(), AtMost(inner, 4000)
+    rng = np.random.default_rng(1)
+    population = operators["sampling"].do(wrapper, 6, random_state=rng)
+    children = operators["crossover"].do(wrapper, population, np.array([[0, 1]]), random_state=rng)
+    inner.check_rows(operators["mutation"].do(wrapper, children, random_state=rng).get("X"))
+
+
+def test_the_front_of_a_problem_that_wraps_one_of_moonas_is_feasible():
+    inner = moonas.load_problem("digits-table")
+    search = NSGA2(pop_size=12, **inner.operators())
+    result = minimize(AtMost(inner, 4000), search, ("n_gen", 5), seed=1)
+    rows = moonas.front(result)
+    assert sorted(tuple(row.objectives.values()) for row in rows) == sorted(map(tuple, result.F))
+    assert max(row.objectives["params"] for row in rows) <= 4000
+    assert rows[0].architecture == inner.decode(rows[0].x)
+    with pytest.raises(TypeError, match="ZDT1 is no problem of moonas and wraps none"):
+        search.mating.crossover.do(ZDT1(), result.pop, np.array([[0, 1]]))
+
+
+def test_searching_with_named_variables_says_what_to_use_instead():
+    problem = moonas.load_problem("eg-darts", cells="PDARTS")
+    with pytest.raises(AttributeError, match=r"MixedVariableGA .* NSGA2\(\*\*problem.operators"):
+        minimize(problem, MixedVariableGA(pop_size=4), ("n_gen", 1), seed=1)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("populations", "Unknown setting 'populations'; did you mean 'population'[?] Choose from"),
+        ("n_jobs", "Set workers=N for parallel processes, or use joblib"),
+        ("elementwise_runner", "problems evaluate whole populations"),
+    ],
+)
+def test_an_unknown_option_is_an_error_with_advice(option, message):
+    for error in (TypeError, ValueError):
+        with pytest.raises(error, match=message):
+            moonas.load_problem("cars", **{option: 2})
