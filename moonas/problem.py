@@ -670,7 +670,8 @@ class ArchitectureProblem(Problem, ABC):
         """Check the evaluator's columns and flag the candidates whose evaluation failed.
 
         Args:
-            columns: name of each column -> its n values.
+            columns: name of each column -> its n values. If ``failed`` is among them, it flags
+                candidates that could not be evaluated at all.
             n: number of candidates.
 
         Returns:
@@ -681,7 +682,7 @@ class ArchitectureProblem(Problem, ABC):
             ValueError: the shape of a column is not (n,).
         """
         arrays = {c.name: np.asarray(columns[c.name]) for c in self.columns if c.name in columns}
-        failed = np.zeros(n, dtype=bool)
+        failed = np.asarray(columns.get("failed", np.zeros(n)), dtype=bool)
         for name, values in arrays.items():
             if values.shape != (n,):
                 raise ValueError(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+DEFINING = ("genes", "n_choices", "nodes", "blocks", "space")  # attributes that operators read
+
 
 def architecture_problem(problem: Any) -> Any:
     """Return the problem of moonas that a problem is or wraps.
@@ -15,7 +17,9 @@ def architecture_problem(problem: Any) -> Any:
     Raises:
         TypeError: it is neither.
     """
-    for value in (problem, *vars(problem).values()):
+    if any(hasattr(problem, name) for name in DEFINING):
+        return problem
+    for value in vars(problem).values():
         if hasattr(value, "genes") and hasattr(value, "objectives"):
             return value
     raise TypeError(

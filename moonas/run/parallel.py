@@ -10,13 +10,21 @@ candidates, nor on the distribution of the candidates over the workers.
 
 from __future__ import annotations
 
+import gc
+import math
+import sys
 import threading
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union
 
 import joblib
 import numpy as np
 
+from ..errors import reason
 from .candidates import Candidates
 
 if TYPE_CHECKING:
@@ -24,8 +32,30 @@ if TYPE_CHECKING:
     from .callbacks import Progress
     from .journal import Journal
 
+FAILURE_KEY = "failure"  # key of the reason in the partial result of a failed candidate
+
 # State of a worker: problem, hash of the problem, seed, and fingerprint of the loaded weights.
 _worker = threading.local()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a candidate could not be evaluated.
+
+    Args:
+        reason: type and message of the exception, and where it was raised, on one line.
+        error: the exception; None if it was raised in another process.
+    """
+
+    reason: str
+    error: BaseException | None = field(default=None, compare=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Failure, (self.reason,)  # not every exception can be sent to another process
+
+
+OnFailure = Callable[[int, Failure], None]
+Outcome = Union[dict[str, np.ndarray], Failure]  # noqa: UP007 (evaluated at run time)
 
 
 def score(
@@ -35,6 +65,7 @@ def score(
     seed: int,
     journal: Journal | None = None,
     on_progress: Progress,
+    on_failure: OnFailure | None = None,
 ) -> dict[str, np.ndarray]:
     """Evaluate candidates, in parallel if joblib or the settings configure several workers.
 
@@ -46,6 +77,9 @@ def score(
     If the evaluator does not score candidates independently, the candidates are split into one part
     per joblib worker.
 
+    If the evaluation of a candidate raises an exception, or if its process dies, it is evaluated
+    once more, alone. If that fails as well, the candidate gets the worst scores.
+
     Args:
         problem: problem whose evaluator is used.
         candidates: n candidates.
@@ -53,9 +87,11 @@ def score(
         journal: journal that stores partial results; None outside a run.
         on_progress: function that is called with (phase, number of evaluated candidates, n,
             "candidates").
+        on_failure: function that is called with (index of a candidate, its :class:`Failure`); by
+            default, exceptions are raised.
 
     Returns:
-        Name -> (n,) values of each column.
+        Name -> (n,) values of each column; ``failed`` is true for candidates that failed.
     """
     evaluator = problem.evaluator
     jobs = joblib.effective_n_jobs(joblib.Parallel().n_jobs)
@@ -64,54 +100,179 @@ def score(
     if jobs == 1 and not nested and evaluator.independent and on_cpu:
         jobs = problem.settings.workers
     jobs = min(jobs, len(candidates))
-    if not evaluator.independent:
-        if jobs == 1:
-            return evaluator.score(candidates)
-        parts = [candidates[i] for i in np.array_split(np.arange(len(candidates)), jobs)]
-        return _concatenate(_distribute(problem, seed, parts, jobs))
-    return _concatenate(_score_each(problem, candidates, jobs, seed, journal, on_progress))
+    work = _Work(problem, seed, jobs, catches=on_failure is not None)
+    if evaluator.independent:
+        outcomes = _score_each(work, candidates, journal, on_progress)
+    else:
+        outcomes = _score_together(work, candidates)
+    for i, outcome in enumerate(outcomes):
+        if isinstance(outcome, Failure):
+            assert on_failure is not None
+            on_failure(i, outcome)
+    return _concatenate([_columns_of(problem, outcome) for outcome in outcomes])
 
 
-def _concatenate(parts: Iterable[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    parts = list(parts)
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+@dataclass(frozen=True)
+class _Work:
+    """How candidates are evaluated.
+
+    Args:
+        problem: problem whose evaluator is used.
+        seed: seed of the run.
+        jobs: number of workers; 1 for an evaluation in this process.
+        catches: whether exceptions of an evaluator become a :class:`Failure`.
+    """
+
+    problem: ArchitectureProblem
+    seed: int
+    jobs: int
+    catches: bool
+
+    def outcomes(self, parts: list[Candidates]) -> Iterator[Outcome]:
+        """Yield the outcome of each part, in order."""
+        if self.jobs == 1:
+            for part in parts:
+                yield _score_here(self.problem.evaluator, part, self.catches)
+            return
+        while parts:
+            n = 0
+            try:
+                for outcome in _distribute(self, parts):
+                    n += 1
+                    yield outcome
+                return
+            except BrokenExecutor:  # a worker died while it evaluated one of the next parts
+                if not self.catches:
+                    raise
+                suspects, parts = parts[n : n + 2 * self.jobs], parts[n + 2 * self.jobs :]
+                for part in suspects:
+                    yield self.outcome_alone(part)
+
+    def outcome_alone(self, part: Candidates) -> Outcome:
+        """Evaluate a part while no other part is evaluated."""
+        _free_memory()
+        if self.jobs == 1:
+            return _score_here(self.problem.evaluator, part, self.catches)
+        try:
+            (outcome,) = _distribute(self, [part])
+            return outcome
+        except BrokenExecutor:
+            return Failure(
+                "The process that evaluated it died; this happens if memory is exhausted."
+            )
+
+
+def _score_here(evaluator: Evaluator, part: Candidates, catches: bool) -> Outcome:
+    try:
+        return evaluator.score(part)
+    except Exception as error:
+        if not catches:
+            raise
+        return Failure(f"{type(error).__name__}: {reason(error)}{_location(error)}", error)
+
+
+def _location(error: Exception) -> str:
+    """Return the file and the line where an exception was raised, in parentheses."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+
+
+def _free_memory() -> None:
+    """Free memory that a failed evaluation may still occupy."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _columns_of(problem: ArchitectureProblem, outcome: Outcome) -> dict[str, np.ndarray]:
+    """Return the columns of an outcome; those of a failed candidate are the worst ones."""
+    if not isinstance(outcome, Failure):
+        return outcome
+    columns = {
+        column.name: np.array([math.nan if column.bounds is None else column.bounds[1]])
+        for column in problem.columns
+        if column.worst is None and not column.measured
+    }
+    columns |= {c.name: np.array([c.worst]) for c in problem.columns if c.worst is not None}
+    return columns | {"failed": np.array([True])}
+
+
+def _concatenate(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Concatenate columns; values that a part lacks are NaN."""
+    complete = [part for part in parts if "failed" not in part]
+    if len(complete) == len(parts):
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    names = complete[0] if complete else parts[0]
+    lengths = [
+        len(part["failed"]) if "failed" in part else len(part[next(iter(names))]) for part in parts
+    ]
+    columns = {
+        name: np.concatenate(
+            [part.get(name, np.full(n, math.nan)) for part, n in zip(parts, lengths, strict=True)]
+        )
+        for name in names
+    }
+    failed = [part.get("failed", np.zeros(n, bool)) for part, n in zip(parts, lengths, strict=True)]
+    return columns | {"failed": np.concatenate(failed)}
+
+
+def _score_together(work: _Work, candidates: Candidates) -> list[Outcome]:
+    """Evaluate all candidates in one call for each worker; if one of these fails, one by one."""
+    parts = [candidates[i] for i in np.array_split(np.arange(len(candidates)), work.jobs)]
+    outcomes: list[Outcome] = []
+    for part, outcome in zip(parts, work.outcomes(parts), strict=True):
+        if isinstance(outcome, Failure):
+            outcomes += [work.outcome_alone(part[i : i + 1]) for i in range(len(part))]
+        else:
+            outcomes.append(outcome)
+    return outcomes
 
 
 def _score_each(
-    problem: ArchitectureProblem,
+    work: _Work,
     candidates: Candidates,
-    jobs: int,
-    seed: int,
     journal: Journal | None,
     on_progress: Progress,
-) -> list[dict[str, np.ndarray]]:
+) -> list[Outcome]:
     """Evaluate one candidate per task; partial results of an interrupted call are reused."""
     partial = {} if journal is None else journal.partial_results()
-    rows = [problem.genes.to_json(x) for x in candidates.X]
-    results = {i: partial[tuple(row)] for i, row in enumerate(rows) if tuple(row) in partial}
+    rows = [work.problem.genes.to_json(x) for x in candidates.X]
+    known = {i: partial[tuple(row)] for i, row in enumerate(rows) if tuple(row) in partial}
+    results = {i: _decode_outcome(result) for i, result in known.items()}
     missing = [i for i in range(len(rows)) if i not in results]
-    parts = [candidates[i : i + 1] for i in missing]
-    evaluator, total = problem.evaluator, len(candidates)
-    scored: Iterable[dict[str, np.ndarray]]
-    if jobs == 1:
-        scored = (evaluator.score(part) for part in parts)
-    else:
-        scored = _distribute(problem, seed, parts, jobs)
-    done = total - len(missing)
-    on_progress(evaluator.phase, done, total, "candidates")
-    for i, result in zip(missing, scored, strict=True):
-        results[i] = result
-        done += 1
+    evaluator, total = work.problem.evaluator, len(candidates)
+
+    def add(i: int, outcome: Outcome) -> None:
+        results[i] = outcome
         if journal is not None:
-            journal.save_partial(rows[i], result)
-        on_progress(evaluator.phase, done, total, "candidates")
+            journal.save_partial(rows[i], _encode_outcome(outcome))
+        on_progress(evaluator.phase, len(results), total, "candidates")
+
+    on_progress(evaluator.phase, len(results), total, "candidates")
+    failed = []
+    outcomes = work.outcomes([candidates[i : i + 1] for i in missing])
+    for i, outcome in zip(missing, outcomes, strict=True):
+        if isinstance(outcome, Failure):
+            failed.append(i)
+        else:
+            add(i, outcome)
+    for i in failed:
+        add(i, work.outcome_alone(candidates[i : i + 1]))
     return [results[i] for i in range(total)]
 
 
-def _distribute(
-    problem: ArchitectureProblem, seed: int, parts: list[Candidates], jobs: int
-) -> Iterator[dict[str, np.ndarray]]:
-    """Evaluate parts on ``jobs`` workers, and yield the columns of each part in order."""
+def _encode_outcome(outcome: Outcome) -> dict[str, Any]:
+    return {FAILURE_KEY: outcome.reason} if isinstance(outcome, Failure) else outcome
+
+
+def _decode_outcome(result: dict[str, Any]) -> Outcome:
+    return Failure(result[FAILURE_KEY]) if FAILURE_KEY in result else result
+
+
+def _distribute(work: _Work, parts: list[Candidates]) -> Iterator[Outcome]:
+    """Evaluate parts on several workers, and yield the outcome of each part in order."""
+    problem = work.problem
     state: dict[str, Any] | None = None
     weights_hash = None
     if problem.evaluator.trains:
@@ -122,12 +283,14 @@ def _distribute(
         # joblib memory-maps large arrays once for all worker processes
         state = {name: t.numpy() for name, t in state.items()}
     try:
-        pool = joblib.Parallel(jobs, return_as="generator")
+        pool = joblib.Parallel(work.jobs, return_as="generator")
     except ValueError:  # the backend does not support generators
-        pool = joblib.Parallel(jobs)
+        pool = joblib.Parallel(work.jobs)
     problem_hash = joblib.hash(problem)
     results = pool(
-        joblib.delayed(_score_part)(problem, problem_hash, seed, state, weights_hash, part)
+        joblib.delayed(_score_part)(
+            problem, problem_hash, work.seed, state, weights_hash, part, work.catches
+        )
         for part in parts
     )
     return iter(results)
@@ -140,11 +303,12 @@ def _score_part(
     state: dict[str, Any] | None,
     weights_hash: str | None,
     part: Candidates,
-) -> dict[str, np.ndarray]:
+    catches: bool,
+) -> Outcome:
     evaluator = problem.evaluator if problem.session.has_evaluator else None
     if evaluator is None:  # the problem is a copy in another process
         evaluator = _worker_evaluator(problem, problem_hash, seed, state, weights_hash)
-    return evaluator.score(part)
+    return _score_here(evaluator, part, catches)
 
 
 def _worker_evaluator(

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 Columns = dict[str, np.ndarray]
 OUTSIDE_RUN = "outside any run"
 RUN_KEY = "moonas run"  # key of the run in ``algorithm.data``
+FAILURES_KEY = "failures"  # key in the result of a call: index of a candidate -> reason
 
 
 class Session:
@@ -298,12 +299,18 @@ class SearchSession(Session):
             SearchFailed: there are at least two candidates, and all candidates failed.
         """
         request = {"x": self._rows_to_json(candidates.X)}
-        columns = self._call(kind, request, lambda: self._score_now(candidates))
+
+        def compute() -> dict[str, Any]:
+            new: dict[bytes, str] = {}
+            columns = self._score_now(candidates, new)
+            failures = {str(i): new[k] for i, k in enumerate(candidates.keys) if k in new}
+            return columns | {FAILURES_KEY: failures} if failures else columns
+
+        columns = self._call(kind, request, compute)
+        failures = columns.pop(FAILURES_KEY, {})
         if kind == "score" and len(candidates) > 1 and columns["failed"].all():
-            raise SearchFailed(
-                f"All {len(candidates)} candidates of a population failed: their scores are not "
-                "finite. A lower learning_rate or a smaller clip may help."
-            )
+            self._raise_search_failed(candidates, failures)
+        self.run.failures |= {candidates.keys[int(i)]: text for i, text in failures.items()}
         measured = {column.name for column in self.problem.columns if column.measured}
         keys = candidates.keys
         self.run.measurements.add(keys, {name: columns[name] for name in measured})
@@ -315,6 +322,18 @@ class SearchSession(Session):
             self.monitor.update_from_columns(columns)
         self.callbacks.on_scores(candidates, columns)
         return columns
+
+    def _raise_search_failed(self, candidates: Candidates, failures: dict[str, str]) -> None:
+        n = len(candidates)
+        if failures:
+            raise SearchFailed(
+                f"All {n} candidates of a population failed. The first reason: "
+                f"{next(iter(failures.values()))}"
+            ) from self.run.last_error
+        raise SearchFailed(
+            f"All {n} candidates of a population failed: their scores are not finite. A lower "
+            "learning_rate or a smaller clip may help."
+        )
 
     def train(self, candidates: Candidates) -> dict[str, Any]:
         """Train the shared weights for one generation; the journal records the call.
@@ -376,24 +395,52 @@ class SearchSession(Session):
         if journal is not None and use_recorded:
             journal.restore(self.evaluator)
 
-    def _score_now(self, candidates: Candidates) -> Columns:
-        """Return the columns of candidates; columns that are not cached are computed."""
+    def _score_now(
+        self, candidates: Candidates, failures: dict[bytes, str] | None = None
+    ) -> Columns:
+        """Return the columns of candidates; columns that are not cached are computed.
+
+        Args:
+            candidates: n candidates.
+            failures: dict to which the key of each candidate that cannot be evaluated is added,
+                with the reason; by default, exceptions are raised.
+        """
 
         def score(part: Candidates) -> Columns:
             problem = self.problem
             assert self.seed is not None, "begin() of the evaluator sets the seed before scoring"
+
+            def on_failure(i: int, failure: parallel.Failure) -> None:
+                assert failures is not None
+                failures[part.keys[i]] = failure.reason
+                self.run.last_error = failure.error
+                self.callbacks.on_log(f"Failed: {part.architectures[i]}. {failure.reason}")
+
             columns = parallel.score(
                 problem,
                 part,
                 seed=self.seed,
                 journal=self.journal if self.in_run else None,
                 on_progress=self.callbacks.on_progress,
+                on_failure=None if failures is None else on_failure,
             )
             return problem.checked(columns, len(part))
 
         def measure(part: Candidates) -> Columns:
-            columns = self.problem.checked(self.evaluator.measure(part), len(part))
-            return {name: values for name, values in columns.items() if name != "failed"}
+            known = np.array([key not in (failures or {}) for key in part.keys])
+            columns = {
+                column.name: np.full(
+                    len(part), np.nan if column.bounds is None else column.bounds[1]
+                )
+                for column in self.problem.columns
+                if column.measured
+            }
+            if known.any():  # a candidate that failed cannot be measured
+                measured = self.evaluator.measure(part[np.flatnonzero(known)])
+                for name, values in self.problem.checked(measured, int(known.sum())).items():
+                    if name != "failed":
+                        columns[name][known] = values
+            return columns
 
         if self.problem.nonstationary or not self.in_run:
             columns = score(candidates)
@@ -421,13 +468,20 @@ class Run:
         scores: columns of architectures if objectives do not change during a run.
         measurements: measured columns of architectures.
         generation: index of the last generation in which the shared weights were trained.
+        failures: key of each architecture that could not be evaluated -> reason.
+        last_error: the last exception of an evaluation, if it was raised in this process.
     """
 
     def __init__(self, seed: int | None) -> None:
         self.seed = seed
         self.token = uuid.uuid4().hex
         self.generation = 1
+        self.failures: dict[bytes, str] = {}
+        self.last_error: BaseException | None = None
         self.scores, self.measurements = _Cache(), _Cache()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"last_error": None}  # not every exception can be pickled
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Run:
         return self  # pymoo copies the data of an algorithm into its history

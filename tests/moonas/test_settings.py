@@ -52,7 +52,7 @@ def test_text_is_converted_to_the_type_of_the_field(name, text, value):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("rates", "1", "Unknown setting 'rates'; choose from .*'rate'"),
+        ("rates", "1", "Unknown setting 'rates'; did you mean 'rate'[?] Choose from"),
         ("population", "many", "population=many is invalid: expected a whole number"),
         ("rate", "fast", "rate=fast is invalid: expected a number"),
         ("download", "maybe", "download=maybe is invalid: expected true or false"),
@@ -217,4 +217,6 @@ def test_options_that_the_user_does_not_choose_are_those_of_the_earlier_version(
     identity = dict.fromkeys(("problem", "inputs", "seed", "algorithm", "versions"))
     identity |= {"format": 1, "settings": recorded}
     (tmp_path / "run.json").write_text(json.dumps(identity))
+    assert options_of_earlier_version(tmp_path, ChangedSettings, chosen) == {}  # no results yet
+    (tmp_path / "journal.jsonl").write_text("a recorded call")
     assert options_of_earlier_version(tmp_path, ChangedSettings, chosen) == options

@@ -160,7 +160,7 @@ def test_an_algorithm_is_a_name_or_a_function_of_the_problem(work_folder, table_
     ("task", "options", "message"),
     [
         ("carz", {}, r"Unknown task 'carz'; choose from \['cars'"),
-        ("cars", dict(epoch=1), "Unknown setting 'epoch'; choose from"),
+        ("cars", dict(epoch=1), "Unknown setting 'epoch'; did you mean 'epochs'[?] Choose from"),
         ("cars", dict(population=0), "population=0 is invalid"),
         ("cars", dict(preset="big"), "Unknown preset 'big'"),
         ("cars", dict(seed=-1), "seed=-1 is invalid: expected a whole number, 0 or more"),

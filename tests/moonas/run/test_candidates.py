@@ -44,9 +44,9 @@ def test_a_search_decodes_each_row_once_per_generation(count_calls):
     calls, generations = count_calls(problem), [set()]
     already_scored, evaluate = problem.session.already_scored, problem.evaluate
 
-    def spy_already_scored(X):  # duplicate elimination calls it, and may reject rows
+    def spy_already_scored(X, run):  # duplicate elimination calls it, and may reject rows
         generations[-1].update(x.tobytes() for x in X)
-        return already_scored(X)
+        return already_scored(X, run)
 
     def spy_evaluate(X, *args, **kwargs):
         generations[-1].update(x.tobytes() for x in X)

@@ -1,11 +1,19 @@
+import os
+import re
+import signal
+
 import joblib
 import numpy as np
 import pytest
+import torch
+from callbacks import CallbackOf
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from searches import run
-from toy import IndependentToy, journalled
+from toy import IndependentEvaluator, IndependentToy, Toy, journalled
 
-from moonas.run.journal import DamagedRun, read_run
+import moonas
+from moonas.errors import SearchFailed
+from moonas.run.journal import DamagedRun, Journal, read_run
 
 
 @pytest.mark.parametrize("backend", ["settings", "loky", "threading"])
@@ -93,3 +101,154 @@ def test_an_evaluation_outside_a_run_uses_the_seed_of_the_recorded_run(tmp_path)
     other_seed = run(IndependentToy(), seed=8, generations=1)
     F = reopened.evaluate(other_seed.pop.get("X"))
     assert not np.array_equal(F[:, 0], other_seed.pop.get("F")[:, 0])
+
+
+class FaultyEvaluator(IndependentEvaluator):
+    """Raises an exception, or ends its process, whenever it evaluates a large candidate."""
+
+    fault = "error"
+    times = None  # number of faults; None for any number
+
+    def score(self, candidates):
+        if candidates.rows.sum() >= 12 and self.times != 0:
+            self.times = None if self.times is None else self.times - 1
+            if self.fault == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return super().score(candidates)
+
+
+class FaultyToy(IndependentToy):
+    """A toy with a :class:`FaultyEvaluator`."""
+
+    def make_evaluator(self):
+        return FaultyEvaluator()
+
+
+class KillingToy(FaultyToy):
+    """A toy whose large candidates end the process that evaluates them."""
+
+    def make_evaluator(self):
+        evaluator = FaultyEvaluator()
+        evaluator.fault = "kill"
+        return evaluator
+
+
+def failed_rows(result):
+    """Return the rows that failed, and check the scores of all candidates of a population."""
+    population, failed = result.pop, result.pop.get("failed").astype(bool)
+    assert np.array_equal(failed, population.get("X").sum(axis=1) >= 12)
+    assert set(population.get("error")[failed]) == {100.0}  # the worst error
+    assert set(population.get("params")[failed]) == {25}  # the upper bound
+    return population.get("X")[failed]
+
+
+def check_others(result, expected):
+    """Check that candidates that did not fail have the scores of a run without faults."""
+    scores = [
+        {tuple(i.X): i.F.tolist() for i in r.pop if i.X.sum() < 12} for r in (result, expected)
+    ]
+    assert scores[0] == scores[1]
+
+
+def test_a_candidate_that_raises_an_exception_has_failed_and_the_search_goes_on(tmp_path):
+    lines, toy = [], journalled(tmp_path, FaultyToy, population=24)
+    toy.callbacks.append(CallbackOf(on_log=lines.append))
+    result = run(toy, generations=1)
+    rows = failed_rows(result)
+    assert 0 < len(rows) < 24
+    check_others(result, run(IndependentToy(population=24), generations=1))
+    assert sum("CUDA out of memory" in line for line in lines) == len(rows)
+    reason = r"Failed: \(.*\). OutOfMemoryError: CUDA out of memory. Tried .* \(test_parallel.py, "
+    assert re.match(reason, lines[-1])
+    (record,) = read_run(tmp_path)[1]
+    assert len(record["result"]["failures"]) == len(rows)
+    assert not {tuple(row.x) for row in moonas.front(result)} & set(map(tuple, rows))
+    toy.journal.close()  # a resumed run does not evaluate them again
+    resumed = journalled(tmp_path, FaultyToy, population=24)
+    assert np.array_equal(run(resumed, generations=1).pop.get("F"), result.pop.get("F"))
+
+
+def test_a_fault_that_does_not_occur_again_changes_nothing():
+    toy, lines = FaultyToy(population=24), []
+    toy.evaluator.times = 2
+    toy.callbacks.append(CallbackOf(on_log=lines.append))
+    result, expected = run(toy, generations=1), run(IndependentToy(population=24), generations=1)
+    assert toy.evaluator.times == 0 and not lines
+    assert np.array_equal(result.pop.get("F"), expected.pop.get("F"))
+
+
+def test_a_candidate_whose_process_dies_has_failed_and_the_search_goes_on(tmp_path):
+    toy = journalled(tmp_path, KillingToy, population=12, workers=2)
+    result = run(toy, generations=1)
+    rows = failed_rows(result)
+    assert 0 < len(rows) < 12
+    check_others(result, run(IndependentToy(population=12), generations=1))
+    (record,) = read_run(tmp_path)[1]
+    assert set(record["result"]["failures"].values()) == {
+        "The process that evaluated it died; this happens if memory is exhausted."
+    }
+
+
+def test_partial_results_contain_the_reason_of_a_failure(tmp_path):
+    toy, save = journalled(tmp_path, FaultyToy, population=24), Journal.save_partial
+    failures = []
+
+    def interrupt_after_a_failure(x, result):
+        save(toy.journal, x, result)
+        if "failure" in result:
+            failures.append(x)
+            raise KeyboardInterrupt
+
+    toy.journal.save_partial = interrupt_after_a_failure
+    with pytest.raises(KeyboardInterrupt):
+        run(toy, generations=1)
+    toy.journal.close()
+    toy = journalled(tmp_path, FaultyToy, population=24)
+    result = run(toy, generations=1)
+    assert tuple(failures[0]) not in toy.evaluator.scored
+    rows = failed_rows(result)
+    assert len(read_run(tmp_path)[1][0]["result"]["failures"]) == len(rows) > 1
+
+
+@pytest.mark.parametrize("kind", [IndependentToy, Toy])
+def test_a_search_whose_candidates_all_fail_ends_with_the_reason(kind):
+    toy = kind()
+
+    def score(candidates):
+        raise RuntimeError("the input has 3 channels")
+
+    toy.evaluator.score = score
+    with pytest.raises(SearchFailed) as failed:
+        run(toy)
+    assert str(failed.value).startswith(
+        "All 8 candidates of a population failed. The first reason: RuntimeError: the input has 3 "
+        "channels (test_parallel.py, line "
+    )
+    assert isinstance(failed.value.__cause__, RuntimeError)
+    with pytest.raises(RuntimeError, match="the input has 3 channels"):  # outside a run
+        toy.evaluate(np.zeros((1, 6), int))
+
+
+def test_candidates_that_are_scored_together_fail_one_by_one(tmp_path):
+    def faulty(toy):
+        score = toy.evaluator.score
+
+        def score_all_but_the_large(candidates):
+            if (candidates.rows.sum(axis=1) >= 12).any():
+                raise IndexError("too large")
+            return score(candidates)
+
+        toy.evaluator.score = score_all_but_the_large
+        return toy
+
+    result = run(faulty(journalled(tmp_path)), generations=3)
+    expected = run(faulty(Toy()), generations=3)
+    assert np.array_equal(result.pop.get("F"), expected.pop.get("F"))
+    records = [r for r in read_run(tmp_path)[1] if r["kind"] == "score"]
+    assert any("failures" in record["result"] for record in records)
+    for record in records:
+        failed = [sum(x) >= 12 for x in record["request"]["x"]]
+        assert record["result"]["failed"] == failed
+        assert len(record["result"].get("failures", {})) == sum(failed)
+        assert [e == 100 for e in record["result"]["error"]] == failed
