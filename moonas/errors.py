@@ -17,6 +17,6 @@ class TrainingWarning(UserWarning):
     """A training has learned nothing so far, so scores that depend on it are not meaningful."""
 
 
-def reason(error: BaseException) -> str:
-    """Return the message of an exception on one line, shortened to 600 characters."""
-    return textwrap.shorten(str(error) or repr(error), REASON_LENGTH, placeholder=" ...")
+def reason(error: BaseException, length: int = REASON_LENGTH) -> str:
+    """Return the message of an exception on one line, shortened to ``length`` characters."""
+    return textwrap.shorten(str(error) or repr(error), length, placeholder=" ...")

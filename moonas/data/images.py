@@ -15,15 +15,13 @@ import torch
 
 from ..files.image_folders import IMAGE_ENDINGS
 from . import tables
+from .image_files import class_folders, has_images, resize_images
 from .readers import (
-    class_folders,
-    has_images,
     read_digits,
     read_folder,
     read_multi_label_folder,
     read_torchvision,
     read_unlabeled_folder,
-    resize_images,
 )
 
 FOLDER_SIDE = 32  # default side length in pixels of images from a folder
@@ -77,6 +75,8 @@ class ImageData:
         std: (1, channels, 1, 1) standard deviation of the training images' pixels.
         groups: (n,) ints that identify, for example, patients; a split must not separate training
             images of the same group. None if there are no groups.
+        is_validation: (n,) bool, True for the training images that validate candidates of a search;
+            None if the search chooses them at random.
     """
 
     info: DataInfo
@@ -88,6 +88,7 @@ class ImageData:
     mean: torch.Tensor
     std: torch.Tensor
     groups: np.ndarray | None = None
+    is_validation: np.ndarray | None = None
 
 
 DATA_SETS = {
@@ -187,9 +188,9 @@ def load(
     Args:
         name: a key of ``DATA_SETS``, or the path of a folder. The folder contains either a
             subfolder of images per class (a fifth of each class becomes the test set), or
-            ``train/`` and ``test/`` with such subfolders, or images and a CSV file, see
-            :mod:`moonas.data.tables`. Without labels, it contains images, possibly in subfolders
-            (a fifth becomes the test set), or ``train/`` and ``test/`` with images.
+            ``train/``, ``test/`` and optionally ``val/`` with such subfolders, or images and a CSV
+            file, see :mod:`moonas.data.tables`. Without labels, it contains images, possibly in
+            subfolders (a fifth becomes the test set), or ``train/`` and ``test/`` with images.
         root: folder with torchvision's files; by default, ``data`` in the working directory.
         download: whether torchvision downloads a missing data set.
         image_size: side length in pixels to which images are resized; by default, the data set's
@@ -201,7 +202,7 @@ def load(
             they are required.
     """
     info = describe(name, image_size, labels_required=labels_required)
-    groups = None
+    groups = is_validation = None
     if name == "digits":
         parts, classes = read_digits()
     elif info.source:
@@ -211,7 +212,7 @@ def load(
     elif info.multi_label:
         parts, classes, groups = read_multi_label_folder(Path(name), info.side)
     else:
-        parts, classes = read_folder(Path(name), info.side)
+        parts, classes, is_validation = read_folder(Path(name), info.side)
     images, labels, test_images, test_labels = parts
     images, test_images = resize_images(images, info.side), resize_images(test_images, info.side)
     mean = images.mean((0, 2, 3), keepdim=True)
@@ -228,4 +229,5 @@ def load(
         mean,
         std,
         groups,
+        is_validation,
     )

@@ -7,26 +7,22 @@ images without labels have the shape (n, 0).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from sklearn.datasets import load_digits
-from torch.nn import functional as F
 
-from ..files.image_folders import is_image
 from . import tables
+from .image_files import class_folders, has_images, images_in, read_images, resize_images
 from .splits import split
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from .images import DataInfo
 
 N_TEST_DIGITS = 360  # number of test images of scikit-learn's digits
+VALIDATION_FOLDERS = ("val", "valid", "validation")
 CHUNK = 1000  # images that are converted at a time
 
 TrainAndTestTensors = list[torch.Tensor]
@@ -103,59 +99,81 @@ def _to_pixels(images: torch.Tensor, side: int) -> torch.Tensor:
     return pixels
 
 
-def class_folders(folder: Path) -> list[Path]:
-    """Return the subfolders that contain images, one per class, sorted by name."""
-    return sorted(
-        p for p in folder.iterdir() if p.is_dir() and any(is_image(f) for f in p.iterdir())
-    )
-
-
-def has_images(folder: Path) -> bool:
-    """Return whether a folder or a subfolder of any depth contains an image."""
-    return any(is_image(path) for path in folder.rglob("*"))
-
-
-def read_folder(folder: Path, side: int) -> tuple[TrainAndTestTensors, tuple[str, ...]]:
-    """Read a folder with a subfolder of images per class; return the tensors and class names.
+def read_folder(
+    folder: Path, side: int
+) -> tuple[TrainAndTestTensors, tuple[str, ...], np.ndarray | None]:
+    """Read a folder with a subfolder of images per class.
 
     Args:
-        folder: folder that contains a subfolder per class, or train/ and test/ with such
-            subfolders. Without train/, a fifth of each class becomes the test set.
+        folder: folder that contains a subfolder per class; or train/ and test/ with such
+            subfolders, and optionally val/ (also valid/ or validation/). Without test/, val/ is the
+            test set. Without train/, a fifth of each class becomes the test set.
         side: side length in pixels to which images are resized.
 
+    Returns:
+        The tensors, the class names, and a mask of the training images that are in val/ and
+        validate candidates of a search, (n,) bool; None if the search chooses them.
+
     Raises:
-        ValueError: if train/ exists but test/ is missing, train/ and test/ have different classes,
-            or a class has too few images.
+        ValueError: if train/ exists but neither test/ nor val/, these folders have different
+            classes, or a class has too few images.
     """
-    if (folder / "train").is_dir():
-        if not (folder / "test").is_dir():
-            raise ValueError(f"{folder} contains train/ but no test/.")
-        classes = [p.name for p in class_folders(folder / "train")]
-        test_classes = [p.name for p in class_folders(folder / "test")]
-        if classes != test_classes:
-            raise ValueError(
-                f"train/ and test/ in {folder} have different classes: only one of them contains "
-                f"{sorted(set(classes) ^ set(test_classes))}."
-            )
-        parts = [*_read_classes(folder / "train", side), *_read_classes(folder / "test", side)]
-        return parts, tuple(classes)
-    images, labels = _read_classes(folder, side)
-    fewest = int(torch.bincount(labels).min())
-    if fewest < 5:
-        raise ValueError(f"{folder} has a class with {fewest} images; at least 5 are required.")
-    train, test = split(labels, len(labels) - len(labels) // 5)
-    parts = [images[train], labels[train], images[test], labels[test]]
-    return parts, tuple(p.name for p in class_folders(folder))
+    if not (folder / "train").is_dir():
+        paths, labels = _paths_of_classes(folder)
+        fewest = int(torch.bincount(labels).min())
+        if fewest < 5:
+            raise ValueError(f"{folder} has a class with {fewest} images; at least 5 are required.")
+        train, test = split(labels, len(labels) - len(labels) // 5)
+        parts = []
+        for rows in (train, test):
+            parts += [read_images([paths[i] for i in rows], side), labels[rows]]
+        return parts, tuple(p.name for p in class_folders(folder)), None
+    validation, test_folder = validation_folder(folder), folder / "test"
+    if not test_folder.is_dir():
+        if validation is None:
+            raise ValueError(f"{folder} contains train/ but no test/ and no val/.")
+        test_folder, validation = validation, None
+    classes = tuple(p.name for p in class_folders(folder / "train"))
+    train_paths, train_labels = _paths_of_classes(folder / "train")
+    is_validation = None
+    if validation is not None:
+        _require_classes(folder, classes, validation)
+        more_paths, more_labels = _paths_of_classes(validation)
+        is_validation = np.arange(len(train_paths) + len(more_paths)) >= len(train_paths)
+        train_paths, train_labels = train_paths + more_paths, torch.cat([train_labels, more_labels])
+    _require_classes(folder, classes, test_folder)
+    test_paths, test_labels = _paths_of_classes(test_folder)
+    parts = [read_images(train_paths, side), train_labels]
+    return [*parts, read_images(test_paths, side), test_labels], classes, is_validation
 
 
-def _read_classes(folder: Path, side: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return images (n, 3, side, side) and labels (n,) of a folder with a subfolder per class."""
-    images, labels = [], []
+def validation_folder(folder: Path) -> Path | None:
+    """Return the subfolder with validation images, or None if there is none."""
+    for name in VALIDATION_FOLDERS:
+        if (folder / name).is_dir():
+            return folder / name
+    return None
+
+
+def _require_classes(folder: Path, classes: tuple[str, ...], part: Path) -> None:
+    """Raise a ``ValueError`` if a part of a folder has other classes than train/."""
+    actual = tuple(p.name for p in class_folders(part))
+    if actual != classes:
+        raise ValueError(
+            f"train/ and {part.name}/ in {folder} have different classes: only one of them "
+            f"contains {sorted(set(classes) ^ set(actual))}."
+        )
+
+
+def _paths_of_classes(folder: Path) -> tuple[list[Path], torch.Tensor]:
+    """Return the n images of a folder with a subfolder per class, and their labels, (n,)."""
+    paths: list[Path] = []
+    labels: list[int] = []
     for label, class_folder in enumerate(class_folders(folder)):
-        for path in sorted(p for p in class_folder.iterdir() if is_image(p)):
-            images.append(read_image(path, side))
-            labels.append(label)
-    return torch.cat(images), torch.tensor(labels)
+        images = images_in(class_folder)
+        paths += images
+        labels += [label] * len(images)
+    return paths, torch.tensor(labels)
 
 
 def read_unlabeled_folder(folder: Path, side: int) -> TrainAndTestTensors:
@@ -171,24 +189,16 @@ def read_unlabeled_folder(folder: Path, side: int) -> TrainAndTestTensors:
     """
     train, test = folder / "train", folder / "test"
     if train.is_dir() and test.is_dir() and has_images(train) and has_images(test):
-        parts = [_read_all(sorted(part.rglob("*")), side) for part in (train, test)]
+        paths = [images_in(train), images_in(test)]
     else:
-        images = _read_all(sorted(folder.rglob("*")), side)
-        if len(images) < 10:
-            raise ValueError(f"{folder} contains {len(images)} images; at least 10 are required.")
-        rows = split(torch.empty(len(images), 0), len(images) - len(images) // 5)
-        parts = [images[part] for part in rows]
+        found = images_in(folder)
+        if len(found) < 10:
+            raise ValueError(f"{folder} contains {len(found)} images; at least 10 are required.")
+        rows = split(torch.empty(len(found), 0), len(found) - len(found) // 5)
+        paths = [[found[i] for i in part] for part in rows]
+    parts = [read_images(part, side) for part in paths]
     labels = [torch.empty(len(images), 0) for images in parts]
     return [parts[0], labels[0], parts[1], labels[1]]
-
-
-def _read_all(paths: Sequence[Path], side: int) -> torch.Tensor:
-    """Return the images (n, 3, side, side) among some files, in their order."""
-    paths = [path for path in paths if is_image(path)]
-    images = torch.empty(len(paths), 3, side, side)
-    for i, path in enumerate(paths):
-        images[i] = read_image(path, side)[0]
-    return images
 
 
 def read_multi_label_folder(
@@ -211,7 +221,7 @@ def read_multi_label_folder(
     if path is None:
         raise ValueError(f"{folder} contains no CSV file of labels.")
     table = tables.read_table(path)
-    images = torch.cat([read_image(p, side) for p in tables.find_images(table, folder)])
+    paths = tables.find_images(table, folder)
     labels, groups = torch.from_numpy(table.labels), table.patients
     is_test = tables.read_test_list(table, folder)
     if is_test is None:
@@ -224,35 +234,7 @@ def read_multi_label_folder(
         train, test = split(labels, len(labels) - len(labels) // 5, groups)
     else:
         train, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
-    parts = [images[train], labels[train], images[test], labels[test]]
+    parts = []
+    for rows in (train, test):
+        parts += [read_images([paths[i] for i in rows], side), labels[rows]]
     return parts, table.classes, None if groups is None else groups[train]
-
-
-@contextmanager
-def open_image(path: Path) -> Iterator[Image.Image]:
-    """Open an image file in a context; errors are raised as a ``ValueError`` with the path."""
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            yield image
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{path} cannot be read as an image: {error}") from None
-
-
-def read_image(path: Path, side: int) -> torch.Tensor:
-    """Read an image file, and resize the image to (1, 3, side, side), pixels in [0, 1].
-
-    Raises:
-        ValueError: if the file cannot be read as an image.
-    """
-    with open_image(path) as image:
-        pixels = np.array(image.convert("RGB"))
-    return resize_images(torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255, side)
-
-
-def resize_images(images: torch.Tensor, side: int) -> torch.Tensor:
-    """Resize images (n, c, h, w) to (n, c, side, side) by antialiased bilinear interpolation."""
-    if images.shape[2:] == (side, side):
-        return images
-    return F.interpolate(images, (side, side), mode="bilinear", antialias=True)

@@ -98,12 +98,18 @@ class Classification:
         if self.final:
             train, validation = (data.images, data.labels), (data.test_images, data.test_labels)
         else:
-            n_train = max(1, round(s.train_share * len(data.labels)))
-            rows = split(data.labels, n_train, data.groups)
+            rows = self._split(data)
             train, validation = ((data.images[r], data.labels[r]) for r in rows)
         self.data = data
         self.train, self.validation = self._on_device(*train), self._on_device(*validation)
         self._is_loaded = True
+
+    def _split(self, data: ImageData) -> tuple[np.ndarray, np.ndarray]:
+        """Return the indices of the images for training and for validation in a search."""
+        if data.is_validation is not None:
+            return np.flatnonzero(~data.is_validation), np.flatnonzero(data.is_validation)
+        n_train = max(1, round(self.settings.train_share * len(data.labels)))
+        return split(data.labels, n_train, data.groups)
 
     def _on_device(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         images = images.to(self.device, memory_format=torch.channels_last)

@@ -15,7 +15,11 @@ from typing import Any
 
 from .atomic import sha256
 
-IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
+IMAGE_ENDINGS = (
+    *(".png", ".jpg", ".jpeg", ".jfif", ".gif", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp"),
+)
+# first bytes of files that are images although their names have no ending
+SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*")
 LABEL_LISTS = ("*.csv", "test_list.txt")  # files that assign labels or a split
 READ_BYTES = 2**30  # of larger folders, about this many bytes are read
 DEEPEST = 3  # levels of subfolders that have an entry of their own
@@ -41,8 +45,19 @@ _known: dict[str, tuple[bytes, Content]] = {}  # real path -> state of its files
 
 
 def is_image(path: Path) -> bool:
-    """Return whether a file name has the ending of an image format."""
-    return path.suffix.lower() in IMAGE_ENDINGS
+    """Return whether a file is an image by its name or, without an ending, by its first bytes.
+
+    Hidden files are no images, such as ._1.jpg in an archive that was made on a Mac.
+    """
+    if path.name.startswith("."):
+        return False
+    if path.suffix:
+        return path.suffix.lower() in IMAGE_ENDINGS
+    try:
+        with open(path, "rb") as file:
+            return file.read(8).startswith(SIGNATURES)
+    except OSError:
+        return False
 
 
 def image_folder(folder: str | Path) -> ImageFolder:
@@ -114,7 +129,7 @@ def _image_files(folder: Path) -> Iterator[Path]:
         visited.add(real)
         for name in names:
             path = Path(root, name)
-            if not name.startswith(".") and is_image(path) and path.is_file():
+            if is_image(path) and path.is_file():
                 yield path
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from moonas.data.readers import open_image, read_image
+from moonas.data.image_files import open_image, read_images
 from moonas.data.splits import split
 from moonas.files.image_folders import is_image
 from moonas.run.numbers import plural
@@ -93,22 +93,15 @@ def _read_domain(
         raise ValueError(f"{test_folder} contains no images.")
     maps = maps_folder(folder, domain)
     return Domain(
-        _read_images([paths[i] for i in train_rows], side + margin),
-        _read_images([paths[i] for i in validation_rows], side + margin),
-        _read_images(test, side),
+        read_images([paths[i] for i in train_rows], side + margin, torch.uint8),
+        read_images([paths[i] for i in validation_rows], side + margin, torch.uint8),
+        read_images(test, side, torch.uint8),
         test_maps=_read_maps(maps, test, side) if maps.is_dir() else None,
     )
 
 
 def _image_paths(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if is_image(path))
-
-
-def _read_images(paths: Sequence[Path], side: int) -> torch.Tensor:
-    images = torch.empty(len(paths), 3, side, side, dtype=torch.uint8)
-    for i, path in enumerate(paths):
-        images[i] = (255 * read_image(path, side)[0]).round().clamp(0, 255)
-    return images
 
 
 def _read_maps(folder: Path, images: Sequence[Path], side: int) -> torch.Tensor:

@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
+import moonas
 from moonas.data import cutout, describe, load, shift_and_flip, split
 from moonas.nets.randomness import generator
 
@@ -274,3 +275,34 @@ def test_stl10_without_labels_consists_of_the_training_and_the_unlabeled_images(
         torch.testing.assert_close(tensor * data.std + data.mean, expected, atol=1e-5, rtol=0)
     labeled = load("stl10", root=tmp_path)
     assert labeled.images.shape == (3, 3, 96, 96) and labeled.labels.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "validation"])
+def test_a_validation_folder_is_the_test_set_if_there_is_no_other(tmp_path, name):
+    write_images(tmp_path / "train", ["cat", "dog"], 6)
+    write_images(tmp_path / name, ["cat", "dog"], 2)
+    data = load(str(tmp_path), image_size=8)
+    assert (len(data.images), len(data.test_images), data.is_validation) == (12, 4, None)
+
+
+def test_a_validation_folder_beside_a_test_folder_validates_candidates(tmp_path):
+    for name, n in (("train", 6), ("val", 3), ("test", 2)):
+        write_images(tmp_path / name, ["cat", "dog"], n)
+    data = load(str(tmp_path), image_size=8)
+    assert data.is_validation.tolist() == [False] * 12 + [True] * 6
+    assert data.labels.tolist() == [0] * 6 + [1] * 6 + [0] * 3 + [1] * 3
+    assert len(data.test_images) == 4
+    problem = moonas.load_problem("cars", data=str(tmp_path), image_size=8, device="cpu")
+    images = problem.evaluator.images
+    images.load()
+    assert torch.equal(images.train[0], data.images[:12])
+    assert torch.equal(images.validation[0], data.images[12:])
+
+
+def test_different_classes_in_a_validation_folder_are_rejected(tmp_path):
+    for name in ("train", "val", "test"):
+        write_images(tmp_path / name, ["cat", "dog"], 2)
+    (tmp_path / "val" / "cat").rename(tmp_path / "val" / "katze")
+    message = r"train/ and val/ .* only one of them contains \['cat', 'katze'\]"
+    with pytest.raises(ValueError, match=message):
+        load(str(tmp_path), image_size=8)

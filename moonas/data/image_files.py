@@ -1,0 +1,159 @@
+"""Find and read image files."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from ..errors import reason
+from ..files.image_folders import is_image
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+MOST_LISTED = 10  # damaged files that a message lists
+REASON_LENGTH = 80  # characters for each of them
+IGNORED = (".txt", ".md", ".csv", ".json", ".xml", ".yaml", ".html", ".db", ".ini")  # no warning
+
+
+def images_in(folder: Path) -> list[Path]:
+    """Return the image files of a folder and its subfolders, sorted; hidden ones are left out.
+
+    A warning names other files that look like images of an unknown format.
+    """
+    images: list[Path] = []
+    others: list[Path] = []
+    for path in sorted(_files_in(folder)):
+        (images if is_image(path) else others).append(path)
+    others = [path for path in others if path.suffix.lower() not in IGNORED]
+    if others and images:
+        counts = Counter(path.suffix or "without an ending" for path in others)
+        kinds = ", ".join(f"{n} {ending}" for ending, n in counts.most_common(3))
+        warnings.warn(
+            f"{folder}: ignored files that are not known as images ({kinds}), such as "
+            f"{others[0].name}.",
+            stacklevel=2,
+        )
+    return images
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    for path in folder.iterdir():
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            yield from _files_in(path)
+        else:
+            yield path
+
+
+def class_folders(folder: Path) -> list[Path]:
+    """Return the subfolders that contain images at any depth, one per class, sorted by name.
+
+    Hidden folders, such as .ipynb_checkpoints, are no classes.
+    """
+    subfolders = (path for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(path for path in subfolders if path.is_dir() and has_images(path))
+
+
+def has_images(folder: Path) -> bool:
+    """Return whether a folder or a subfolder of any depth contains an image."""
+    return any(is_image(path) for path in _files_in(folder))
+
+
+def read_images(
+    paths: Sequence[Path], side: int, dtype: torch.dtype = torch.float32
+) -> torch.Tensor:
+    """Read image files, and resize the images to (n, 3, side, side).
+
+    Args:
+        paths: paths of n files.
+        side: side length of the images in pixels.
+        dtype: float32 for pixels in [0, 1], or uint8 for pixels from 0 to 255.
+
+    Raises:
+        ValueError: files cannot be read as images; the message lists them.
+    """
+    images = torch.empty(len(paths), 3, side, side, dtype=dtype)
+    damaged = []
+    for i, path in enumerate(paths):
+        try:
+            pixels = read_image(path, side)[0]
+            images[i] = pixels if dtype.is_floating_point else (255 * pixels).round().clamp(0, 255)
+        except ValueError as error:
+            damaged.append(error)
+    if len(damaged) == 1:
+        raise damaged[0]
+    if damaged:
+        rest = len(damaged) - MOST_LISTED
+        listed = "; ".join(reason(error, REASON_LENGTH + 80) for error in damaged[:MOST_LISTED])
+        more = f"; and {rest} more" if rest > 0 else ""
+        raise ValueError(f"{len(damaged)} of {len(paths)} images cannot be read: {listed}{more}")
+    return images
+
+
+def read_image(path: Path, side: int) -> torch.Tensor:
+    """Read an image file, and resize the image to (1, 3, side, side), pixels in [0, 1].
+
+    The image is turned as its Exif orientation says. Gray values of 16 bits are divided by 65,535.
+
+    Raises:
+        ValueError: if the file cannot be read as an image.
+    """
+    from PIL import ImageOps
+
+    with open_image(path) as image:
+        turned = ImageOps.exif_transpose(image)
+        pixels = _gray_pixels(turned)
+        if pixels is None:
+            pixels = np.array(turned.convert("RGB"), dtype=np.float32) / 255
+    return resize_images(torch.from_numpy(pixels).permute(2, 0, 1)[None], side)
+
+
+def _gray_pixels(image: Image.Image) -> np.ndarray | None:
+    """Return the pixels of an image with more than 8 bits of gray, (h, w, 3) in [0, 1].
+
+    Pillow would clip them to 255. The result is None for other images.
+
+    Raises:
+        ValueError: the range of the gray values is unknown.
+    """
+    if image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
+        return None
+    gray = np.asarray(image).astype(np.float32)
+    low, high = float(gray.min()), float(gray.max())
+    largest = 1.0 if image.mode == "F" else 65535.0
+    if low < 0 or high > largest:
+        raise ValueError(
+            f"its gray values are from {low:g} to {high:g}, expected 0 to {largest:g}; convert it "
+            "to 8 or 16 bits"
+        )
+    return np.repeat(gray[:, :, None] / largest, 3, axis=2)
+
+
+@contextmanager
+def open_image(path: Path) -> Iterator[Image.Image]:
+    """Open an image file in a context; errors are raised as a ``ValueError`` with the path."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            yield image
+    except Exception as error:  # Pillow raises many kinds of exceptions for damaged files
+        text = reason(error, REASON_LENGTH).replace(f" {str(path)!r}", "")
+        raise ValueError(f"{path} cannot be read as an image: {text}") from None
+
+
+def resize_images(images: torch.Tensor, side: int) -> torch.Tensor:
+    """Resize images (n, c, h, w) to (n, c, side, side) by antialiased bilinear interpolation."""
+    if images.shape[2:] == (side, side):
+        return images
+    return F.interpolate(images, (side, side), mode="bilinear", antialias=True)
