@@ -19,7 +19,7 @@ from .image_files import class_folders, has_images, resize_images
 from .readers import (
     read_digits,
     read_folder,
-    read_multi_label_folder,
+    read_listed_folder,
     read_torchvision,
     read_unlabeled_folder,
 )
@@ -41,6 +41,7 @@ class DataInfo:
         source: name of a class in ``torchvision.datasets``; empty for other data sets.
         multi_label: whether an image can have any number of labels.
         labeled: whether images have labels; if not, ``n_classes`` is 0.
+        labels_in_table: whether a CSV file contains the labels.
     """
 
     name: str
@@ -52,6 +53,7 @@ class DataInfo:
     source: str = ""
     multi_label: bool = False
     labeled: bool = True
+    labels_in_table: bool = False
 
 
 @dataclass(frozen=True)
@@ -136,9 +138,9 @@ def checksums(info: DataInfo) -> dict[str, str]:
     A resumed run compares checksums to detect changed labels. Images have no checksums.
 
     Returns:
-        File name -> SHA-256 in hexadecimal digits; empty unless images can have several labels.
+        File name -> SHA-256 in hexadecimal digits; empty unless a CSV file contains the labels.
     """
-    if not info.multi_label:
+    if not info.labels_in_table:
         return {}
     folder = Path(info.name)
     files = [tables.find_table(folder), folder / "test_list.txt"]
@@ -171,8 +173,9 @@ def _describe_folder(folder: Path, labels_required: bool) -> DataInfo:
             "train/ and test/ with such subfolders, or images and a CSV file of their labels; got "
             f"{len(classes)} such subfolders and no CSV file.{hint}"
         )
-    n_labels = len(tables.read_table(table).classes)
-    return DataInfo(str(folder), n_labels, 3, FOLDER_SIDE, 4, True, multi_label=True)
+    content = tables.read_table(table)
+    info = DataInfo(str(folder), len(content.classes), 3, FOLDER_SIDE, 4, True)
+    return replace(info, multi_label=content.multi_label, labels_in_table=True)
 
 
 def load(
@@ -209,8 +212,8 @@ def load(
         parts, classes = read_torchvision(info, root or "data", download)
     elif not info.labeled:
         parts, classes = read_unlabeled_folder(Path(name), info.side), ()
-    elif info.multi_label:
-        parts, classes, groups = read_multi_label_folder(Path(name), info.side)
+    elif info.labels_in_table:
+        parts, classes, groups = read_listed_folder(Path(name), info.side)
     else:
         parts, classes, is_validation = read_folder(Path(name), info.side)
     images, labels, test_images, test_labels = parts

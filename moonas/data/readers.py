@@ -201,7 +201,7 @@ def read_unlabeled_folder(folder: Path, side: int) -> TrainAndTestTensors:
     return [parts[0], labels[0], parts[1], labels[1]]
 
 
-def read_multi_label_folder(
+def read_listed_folder(
     folder: Path, side: int
 ) -> tuple[TrainAndTestTensors, tuple[str, ...], np.ndarray | None]:
     """Read images with a CSV file of labels, see :mod:`moonas.data.tables`.
@@ -227,6 +227,9 @@ def read_multi_label_folder(
     if is_test is None:
         if len(labels) < 10:
             raise ValueError(f"{path} lists {len(labels)} images; at least 10 are required.")
+        fewest = 5 if table.multi_label else int(np.bincount(table.labels).min())
+        if fewest < 5:
+            raise ValueError(f"{path} has a class with {fewest} images; at least 5 are required.")
         if groups is not None and len(np.unique(groups)) < 5:
             raise ValueError(
                 f"{path} lists {len(np.unique(groups))} patients; at least 5 are required."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,7 +65,7 @@ class NASBench201(TabularProblem):
             self.table = self.read_table()
             self.inputs = {"table": sha256(settings.table)}
             for name, values in self.table.columns.items():
-                if name.startswith(LATENCY_PREFIX):
+                if name.startswith(LATENCY_PREFIX) and np.isfinite(values).any():
                     top = float(np.nanmax(values))
                     columns.append(Column(name, "ms", worst=top, bounds=(0, top), in_table=False))
         super().__init__(settings, columns=columns, n_choices=space.N_CHOICES)
@@ -83,7 +84,17 @@ class NASBench201(TabularProblem):
                 f"with the 15,625 cells and the columns {list(self.source_columns.values())}."
             )
         table = read_table(path, self.source_columns)
-        error = 100 - table.columns["error"]
+        accuracy = table.columns["error"]
+        if not np.isfinite(accuracy).any():
+            raise ValueError(f"{path}: the column {self.source_columns['error']!r} has no numbers.")
+        if np.nanmax(accuracy) <= 1:
+            warnings.warn(
+                f"{path}: the accuracies in {self.source_columns['error']!r} are at most "
+                f"{np.nanmax(accuracy):.4g}, so they are read as shares and not as percentages.",
+                stacklevel=2,
+            )
+            accuracy = 100 * accuracy
+        error = 100 - accuracy
         return Table(table.X, table.n_choices, table.columns | {"error": error})
 
     def network(self, architecture: space.Architecture, **shape: Any) -> CellNetwork201:

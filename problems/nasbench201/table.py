@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from moonas.errors import reason
+from moonas.files.reading import read_csv, read_npz
 from moonas.tabular import Table
 
 from . import space
@@ -48,25 +49,21 @@ def read_table(path: str | Path, source_columns: Mapping[str, str]) -> Table:
     for name, source in source_columns.items():
         values = np.asarray(columns[source], float)
         selected[name] = values * 1e6 if source.lower().startswith(MILLION_PREFIXES) else values
-    return Table(X, space.N_CHOICES, selected)
+    try:
+        return Table(X, space.N_CHOICES, selected)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def _read(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Return the rows, (n, 6), and all numeric columns of a table, (n,) each."""
-    if not path.is_file():
-        raise ValueError(f"table={str(path)!r} does not exist.")
     return _read_csv(path) if path.suffix.lower() == ".csv" else _read_npz(path)
 
 
 def _read_npz(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (ValueError, OSError, EOFError) as error:
-        raise ValueError(f"{path} is not a table: {error}") from None
+    arrays = read_npz(path)
     if "ops" in arrays and "op_names" in arrays:
-        indices = [_operation_index(path, name) for name in arrays["op_names"].tolist()]
-        X = np.array(indices)[arrays["ops"]]
+        X = _rows_of_indices(path, arrays["ops"], arrays["op_names"])
     else:
         X = _parse_cells(path, arrays)
     n = len(X)
@@ -83,9 +80,8 @@ def _read_npz(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
 
 
 def _read_csv(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        header, *rows = [row for row in csv.reader(file) if row] or [[]]
-    texts = {name.strip(): [row[i] for row in rows] for i, name in enumerate(header)}
+    table = read_csv(path)
+    texts = {name: table.column(name) for name in table.header}
     ops = [f"op_{i}" for i in range(len(space.EDGES))]
     if all(name in texts for name in ops):
         X = np.array([[_operation_index(path, op) for op in texts[name]] for name in ops]).T
@@ -104,11 +100,32 @@ def _parse_cells(path: Path, columns: Mapping[str, Any]) -> np.ndarray:
     """Return the rows, (n, 6), of the cells in the column ``architecture`` or ``arch_str``."""
     for name in ("architecture", "arch_str"):
         if name in columns:
-            return np.array([space.encode(space.parse(text)) for text in columns[name]])
+            try:
+                return np.array([space.encode(space.parse(text)) for text in columns[name]])
+            except (ValueError, TypeError) as error:
+                raise ValueError(f"{path}: {reason(error, 200)}") from None
     raise ValueError(
         f"{path} lacks a column of cells: expected 'architecture' or 'arch_str' "
         "(|op~0|+|op~0|op~1|+...), 'ops' with 'op_names' (npz), or 'op_0' to 'op_5' (CSV)."
     )
+
+
+def _rows_of_indices(path: Path, ops: np.ndarray, names: np.ndarray) -> np.ndarray:
+    """Return the rows, (n, 6), of operations that are given as indices into their names."""
+    indices = np.array([_operation_index(path, name) for name in np.ravel(names).tolist()])
+    n_edges = len(space.EDGES)
+    if ops.ndim != 2 or ops.shape[1] != n_edges or ops.dtype.kind not in "iu":
+        raise ValueError(
+            f"{path}: 'ops' is invalid: expected integers of shape (n, {n_edges}), got "
+            f"{ops.dtype} of shape {ops.shape}."
+        )
+    if len(ops) and not 0 <= ops.min() <= ops.max() < len(indices):
+        raise ValueError(
+            f"{path}: 'ops' is invalid: expected indices from 0 to {len(indices) - 1}, got "
+            f"{ops.min()} to {ops.max()}."
+        )
+    rows: np.ndarray = indices[ops]
+    return rows
 
 
 def _operation_index(path: Path, name: str) -> int:

@@ -1,4 +1,4 @@
-"""Multi-label images: a folder of images and a CSV file of their labels."""
+"""A folder of images and a CSV file of their labels."""
 
 import numpy as np
 import pytest
@@ -116,12 +116,17 @@ def test_ambiguous_file_names_are_rejected_but_paths_are_accepted(tmp_path):
         ("", "lists no images"),
         ("file,Mass\n", "lists no images"),
         ("file\n0.png\n", "contains no labels"),
+        ("0.png,1\n", "has no header: its first line names the image '0.png'"),
+        ("file,label\n0.png,\n", "line 2 is invalid: expected a class, got none"),
+        ("file,label\n0.png,cat\n", "contains the single class 'cat'"),
+        ("file,labels\n0.png,golden retriever\n", "is ambiguous: .* Separate the names .* by [|]"),
+        ("file,Mass\n0.png,-1\n1.png,0\n2.png,1\n", "line 2, column 'Mass' is .* got '-1'"),
         (CHESTXRAY_HEADER + "0.png,No Finding,1\n", "contains no labels"),
         ("file,Mass\n0.png,1\n0.png,0\n", "lists '0.png' more than once"),
-        ("file,Mass\n0.png\n", "row 2 is invalid: expected 2 values, got 1"),
+        ("file,Mass\n0.png\n", "line 2 is invalid: expected 2 values, got 1"),
         (
             "file,Mass,Age\n0.png,1,58\n",
-            "row 2, column 'Age' is invalid: expected 0 or 1, got '58'",
+            "line 2, column 'Age' is invalid: expected 0 or 1, got '58'",
         ),
     ],
 )
@@ -158,4 +163,55 @@ def test_several_csv_files_without_labels_csv_are_rejected(tmp_path):
 
 def test_the_error_about_an_empty_folder_mentions_csv_files(tmp_path):
     with pytest.raises(ValueError, match="or images and a CSV file of their labels"):
+        describe(str(tmp_path))
+
+
+CAT_OR_DOG = ["cat" if i % 3 else "dog" for i in range(20)]
+
+
+@pytest.mark.parametrize("header", ["file,label", "id,breed", "file;Class", "file\tcategory"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_images_with_one_class_each_are_classified(tmp_path, header, encoding):
+    separator = next(s for s in ",;\t" if s in header)
+    rows = "".join(f"{i}.png{separator}{CAT_OR_DOG[i]}\n" for i in range(20))
+    write_images_and_csv(tmp_path, "")
+    (tmp_path / "labels.csv").write_text(f"{header}\n{rows}", encoding=encoding)
+    info = describe(str(tmp_path))
+    assert (info.multi_label, info.n_classes) == (False, 2)
+    data = load(str(tmp_path), image_size=6)
+    assert data.classes == ("cat", "dog")
+    for images, labels in ((data.images, data.labels), (data.test_images, data.test_labels)):
+        expected = [data.classes.index(CAT_OR_DOG[i]) for i in image_numbers(images, data)]
+        assert labels.tolist() == expected
+    assert checksums(info).keys() == {"labels.csv"}
+
+
+def test_classes_that_are_numbers_are_sorted_by_number(tmp_path):
+    rows = "".join(f"{i}.png,{(2, 10)[i % 2]}\n" for i in range(20))
+    write_images_and_csv(tmp_path, "file,label\n" + rows)
+    assert load(str(tmp_path), image_size=6).classes == ("2", "10")
+
+
+def test_a_class_with_few_images_in_a_csv_file_is_rejected(tmp_path):
+    rows = "".join(f"{i}.png,{'cat' if i > 3 else 'dog'}\n" for i in range(20))
+    write_images_and_csv(tmp_path, "file,label\n" + rows)
+    with pytest.raises(ValueError, match="has a class with 4 images; at least 5"):
+        load(str(tmp_path), image_size=6)
+
+
+@pytest.mark.parametrize("separator", ["|", ",", ";", " "])
+def test_the_names_of_several_labels_have_a_separator(tmp_path, separator):
+    both = f'"cat{separator}dog"'
+    rows = "".join(f"{i}.png,{('cat', 'dog', both)[i % 3]}\n" for i in range(20))
+    write_images_and_csv(tmp_path, "file,labels\n" + rows)
+    data = load(str(tmp_path), image_size=6)
+    assert data.info.multi_label and data.classes == ("cat", "dog")
+    expected = torch.tensor([[1, 0], [0, 1], [1, 1]]).float()
+    assert torch.equal(data.labels, expected[[i % 3 for i in image_numbers(data.images, data)]])
+
+
+def test_a_csv_file_in_another_encoding_is_rejected_with_advice(tmp_path):
+    write_images_and_csv(tmp_path, "")
+    (tmp_path / "labels.csv").write_bytes("file,label\n0.png,é\n".encode("cp1252"))
+    with pytest.raises(ValueError, match="labels.csv is not UTF-8 text: line 2 .* 0xe9. Save the"):
         describe(str(tmp_path))

@@ -160,7 +160,7 @@ def test_a_cell_without_a_score_fails_and_is_not_on_the_true_front(table, tmp_pa
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (dict(table="nowhere.csv"), "'nowhere.csv' does not exist"),
+        (dict(table="nowhere.csv"), "nowhere.csv does not exist"),
         (dict(accuracy="top1"), r"lacks the columns \['top1'\]; it has \['cifar10_test_200ep'"),
         (dict(objectives=("error", "latency_phone")), "Unknown objective 'latency_phone'"),
         (dict(mutated_genes=7.0), "at most 6"),
@@ -195,7 +195,7 @@ def test_a_file_that_is_not_a_table_raises_an_error(text, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         load_problem(path, **names)
     (tmp_path / "table.npz").write_text("not an archive")
-    with pytest.raises(ValueError, match=r"table.npz is not a table"):
+    with pytest.raises(ValueError, match=r"table.npz cannot be read as an .npz file"):
         load_problem(tmp_path / "table.npz")
 
 
@@ -220,3 +220,35 @@ def test_the_problem_builds_a_plain_pytorch_module(table):
     )
     assert isinstance(net, nn.Module)
     assert net(torch.rand(2, 1, 8, 8)).shape == (2, 3)
+
+
+def test_accuracies_that_are_shares_are_noticed(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(f"architecture,acc,p\n{CELL_TEXT},0.94,1\n")
+    names = dict(accuracy="acc", params_column="p", macs_column="p")
+    with pytest.warns(
+        UserWarning, match=r"table.csv: the accuracies in 'acc' are at most 0.94, so"
+    ):
+        problem = load_problem(path, **names)
+    assert problem.table.columns["error"].tolist() == pytest.approx([6.0])
+    path.write_text(f"architecture,acc,p\n{CELL_TEXT},,1\n")
+    with pytest.raises(ValueError, match="table.csv: the column 'acc' has no numbers"):
+        load_problem(path, **names)
+
+
+@pytest.mark.parametrize(
+    ("ops", "message"),
+    [
+        (
+            np.zeros((1, 5), int),
+            r"expected integers of shape \(n, 6\), got int64 of shape \(1, 5\)",
+        ),
+        (np.full((1, 6), 9), "expected indices from 0 to 0, got 9 to 9"),
+        (np.zeros((1, 6)), "got float64"),
+    ],
+)
+def test_an_archive_with_invalid_indices_is_rejected(tmp_path, ops, message):
+    path = tmp_path / "table.npz"
+    np.savez(path, ops=ops, op_names=["none"], acc=[90.0], p=[1.0])
+    with pytest.raises(ValueError, match=f"table.npz: 'ops' is invalid: .*{message}"):
+        load_problem(path, accuracy="acc", params_column="p", macs_column="p")
