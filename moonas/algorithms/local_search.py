@@ -5,8 +5,8 @@ Local search is among the best methods on benchmarks of neural architecture sear
 explores the neighbors of all non-dominated candidates (Paquete, Chiarandini and Stützle, *Pareto
 local optimum sets in the biobjective traveling salesman problem*, 2004). A neighbor differs in one
 gene. Of the neighbors that have not been evaluated, a linear model of all evaluated candidates
-chooses the most promising ones, since sizes of networks are sums over their parts, and errors
-almost so.
+chooses the most promising ones, since sizes of networks are sums or products over their parts, and
+errors almost so.
 """
 
 from __future__ import annotations
@@ -121,18 +121,69 @@ def predict(X: np.ndarray, Y: np.ndarray, candidates: np.ndarray, genes: Genes) 
     Returns:
         (k, m) predicted values.
     """
+    Z, mean, scale = _standardize(Y)
+    inputs = features(X, genes)
+    predicted: np.ndarray = features(candidates, genes) @ _ridge(inputs, Z) * scale + mean
+    return predicted
+
+
+def leave_one_out_errors(X: np.ndarray, Y: np.ndarray, genes: Genes) -> np.ndarray:
+    """Return the mean squared error of :func:`predict` for rows that are left out one by one.
+
+    Args:
+        X: (n, n_var) evaluated rows.
+        Y: (n, m) their values.
+        genes: kinds and bounds of the genes.
+
+    Returns:
+        (m,) errors, as shares of the variances of the values.
+    """
+    Z, _, _ = _standardize(Y)
+    inputs = features(X, genes)
+    to_weights = _ridge(inputs, np.eye(len(X)))
+    leverage = np.einsum("ij,ji->i", inputs, to_weights)
+    residuals = (Z - inputs @ (to_weights @ Z)) / (1 - leverage)[:, None]
+    errors: np.ndarray = (residuals**2).mean(axis=0)
+    return errors
+
+
+def _standardize(Y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     mean, scale = Y.mean(axis=0), Y.std(axis=0)
     scale = np.where(scale > 0, scale, 1)
-    inputs = features(X, genes)
+    return (Y - mean) / scale, mean, scale
+
+
+def _ridge(inputs: np.ndarray, Z: np.ndarray) -> np.ndarray:
+    """Return the (k, m) weights of ridge regression from inputs, (n, k), to values, (n, m)."""
     n, k = inputs.shape
     if k <= n:
-        matrix = inputs.T @ inputs + RIDGE * np.eye(k)
-        weights = np.linalg.solve(matrix, inputs.T @ ((Y - mean) / scale))
-    else:  # the same weights, from a smaller system of equations
-        matrix = inputs @ inputs.T + RIDGE * np.eye(n)
-        weights = inputs.T @ np.linalg.solve(matrix, (Y - mean) / scale)
-    predicted: np.ndarray = features(candidates, genes) @ weights * scale + mean
-    return predicted
+        weights: np.ndarray = np.linalg.solve(inputs.T @ inputs + RIDGE * np.eye(k), inputs.T @ Z)
+        return weights
+    # the same weights, from a smaller system of equations
+    weights = inputs.T @ np.linalg.solve(inputs @ inputs.T + RIDGE * np.eye(n), Z)
+    return weights
+
+
+def log_scales(X: np.ndarray, Y: np.ndarray, genes: Genes) -> np.ndarray:
+    """Return which values the model predicts better on a logarithmic scale.
+
+    Sizes may be sums or products over the parts of a network, and differences between the errors
+    of good networks are small beside those of bad ones.
+
+    Args:
+        X: (n, n_var) evaluated rows.
+        Y: (n, m) their values.
+        genes: kinds and bounds of the genes.
+
+    Returns:
+        (m,) bool; False for values that are not positive.
+    """
+    positive = (Y > 0).all(axis=0)
+    logarithms = np.log(np.where(positive, Y, 1.0))
+    errors = leave_one_out_errors(X, np.hstack([Y, logarithms]), genes)
+    m = Y.shape[1]
+    better: np.ndarray = positive & (errors[m:] < errors[:m])
+    return better
 
 
 def improvements(P: np.ndarray, front: np.ndarray) -> np.ndarray:
@@ -267,12 +318,17 @@ class Neighborhood:
         One row is chosen after another, and the improvement of the next one is relative to the
         front with the chosen rows. Rows that are predicted to exceed a limit come last.
         """
-        X, Y, n_obj = self.evaluated.get("X"), self._scores, self.problem.n_obj
-        finite = np.isfinite(Y).all(axis=1)
-        predicted = predict(X[finite], Y[finite], pool, self.problem.genes)
+        genes, n_obj = self.problem.genes, self.problem.n_obj
+        finite = np.isfinite(self._scores).all(axis=1)
+        X, Y = self.evaluated.get("X")[finite], self._scores[finite]
         front = self.best.get("F").astype(float)
+        offsets = np.r_[np.zeros(n_obj), np.ones(Y.shape[1] - n_obj)]  # a constraint is at least -1
+        logarithmic = log_scales(X, Y + offsets, genes)
+        Y = np.log(Y + offsets, where=logarithmic, out=Y.copy())
+        front = np.log(front, where=logarithmic[:n_obj], out=front)
+        predicted = predict(X, Y, pool, genes)
         low, high = front.min(axis=0), front.max(axis=0)
-        extent = np.where(high > low, high - low, np.maximum(Y[finite, :n_obj].std(axis=0), 1e-12))
+        extent = np.where(high > low, high - low, np.maximum(Y[:, :n_obj].std(axis=0), 1e-12))
         P, front = (predicted[:, :n_obj] - low) / extent, (front - low) / extent
         violation = np.maximum(predicted[:, n_obj:], 0).sum(axis=1)
         gain = improvements(P, front)

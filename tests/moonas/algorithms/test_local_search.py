@@ -14,6 +14,8 @@ from moonas.algorithms.local_search import (
     best_candidates,
     features,
     improvements,
+    leave_one_out_errors,
+    log_scales,
     neighbors,
     predict,
 )
@@ -79,6 +81,30 @@ def test_the_model_equals_ridge_regression_for_few_and_for_many_rows():
         weights = np.linalg.lstsq(A, B, rcond=None)[0]
         expected = features(candidates, genes) @ weights * Y.std(axis=0) + Y.mean(axis=0)
         assert np.allclose(predict(X, Y, candidates, genes), expected)
+
+
+@pytest.mark.parametrize("n", [6, 60])  # fewer and more rows than inputs
+def test_leave_one_out_errors_equal_those_of_models_without_one_row(n):
+    rng = np.random.default_rng(2)
+    genes = categorical_genes([4, 4, 4])
+    X, Y = rng.integers(4, size=(n, 3)), rng.normal(size=(n, 2))
+    inputs, Z = features(X, genes), (Y - Y.mean(axis=0)) / Y.std(axis=0)
+    residuals = []
+    for i in range(n):
+        others = np.arange(n) != i
+        A = inputs[others]
+        weights = np.linalg.solve(A.T @ A + np.eye(A.shape[1]), A.T @ Z[others])
+        residuals.append(Z[i] - inputs[i] @ weights)
+    expected = np.square(residuals).mean(axis=0)
+    assert np.allclose(leave_one_out_errors(X, Y, genes), expected)
+
+
+def test_products_are_predicted_on_a_logarithmic_scale_and_sums_are_not():
+    rng = np.random.default_rng(3)
+    X = rng.integers(4, size=(50, 4))
+    values = 1 + rng.random(4) * X
+    Y = np.column_stack([values.sum(axis=1), values.prod(axis=1), -values.prod(axis=1)])
+    assert log_scales(X, Y, categorical_genes([4] * 4)).tolist() == [False, True, False]
 
 
 def test_the_inputs_of_real_genes_are_legendre_polynomials():
