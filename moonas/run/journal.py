@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import filelock
 
+from ..errors import reason
 from ..files import write_json
 from ..files.image_folders import ImageFolder, describe_differences
 from ..settings import (
@@ -550,9 +551,11 @@ def read_times(folder: str | Path) -> list[dict[str, Any]]:
         times = [json.loads(line) for line in complete_lines(path)]
         for call in times:
             datetime.fromisoformat(call["at"])
-            call["kind"], call["seconds"] + call["journal_seconds"]
+            if not isinstance(call["kind"], str):
+                raise TypeError(f"expected text as kind, got {_short(call['kind'])}")
+            float(call["seconds"] + call["journal_seconds"] + call.get("elapsed", 0.0))
     except (ValueError, KeyError, TypeError) as error:
-        raise DamagedRun(f"{path} is damaged: {error}") from None
+        raise DamagedRun(f"{path} is damaged: {reason(error, 200)}") from None
     return times
 
 
@@ -662,9 +665,16 @@ def _require_equal(
         old, new = recorded.get(name), current.get(name)
         if old != new:
             raise RunMismatch(
-                f"{folder} contains a run with {name}={old!r}, but this run has {name}={new!r}. "
-                "Use another folder for this run (--out, journal=), or use the recorded value."
+                f"{folder} contains a run with {name}={_short(old)}, but this run has "
+                f"{name}={_short(new)}. Use another folder for this run (--out, journal=), or use "
+                "the recorded value."
             )
+
+
+def _short(value: Any) -> str:
+    """Return ``repr(value)``, shortened to 100 characters."""
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."
 
 
 def _read_identity_file(folder: Path) -> dict[str, Any] | None:
@@ -673,9 +683,8 @@ def _read_identity_file(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         head = json.loads(path.read_text(encoding="utf-8"))
-        keys = {"format", "problem", "settings", "inputs", "seed", "algorithm", "versions"}
-        valid = isinstance(head, dict) and keys <= set(head)
-    except ValueError:
+        valid = _is_identity(head)
+    except (ValueError, RecursionError):
         valid = False
     if not valid:
         raise DamagedRun(f"{path} is damaged: it is not a run.json that moonas wrote.")
@@ -684,6 +693,22 @@ def _read_identity_file(folder: Path) -> dict[str, Any] | None:
             f"{path} has format {head['format']}; this version of moonas reads format {FORMAT}."
         )
     return dict(head)
+
+
+def _is_identity(head: Any) -> bool:
+    """Return whether the content of run.json has the structure that a journal writes."""
+    types = {"problem": str, "settings": dict, "inputs": dict, "algorithm": str, "versions": dict}
+    if not isinstance(head, dict) or not {"format", "seed", *types} <= set(head):
+        return False
+    if not all(isinstance(head[name], kind) for name, kind in types.items()):
+        return False
+    images = head.get(IMAGES_KEY)
+    if images is not None:
+        valid = isinstance(images, dict) and isinstance(images.get("path"), str)
+        content = images.get("content") if valid else None
+        if not isinstance(content, dict) or not all(isinstance(e, dict) for e in content.values()):
+            return False
+    return isinstance(head["seed"], int)
 
 
 def _read_calls(path: Path, repair: bool = False) -> list[Record]:

@@ -24,6 +24,7 @@ from moonas.run.journal import (
     RunMismatch,
     check_run,
     read_run,
+    read_times,
     recorded_images,
 )
 from moonas.run.records import encode_record
@@ -651,3 +652,42 @@ def test_a_run_is_not_written_into_a_folder_of_other_files(tmp_path):
     with pytest.raises(ValueError, match="thesis.tex/run is a file; expected a folder"):
         Journal(tmp_path / "thesis.tex" / "run", problem="toy", settings=ToySettings())
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        dict(versions=None),
+        dict(settings=[]),
+        dict(seed="1"),
+        dict(problem=3),
+        dict(images={"path": 3, "content": {}}),
+        dict(images={"path": "x", "content": {"cat": 3}}),
+    ],
+)
+def test_a_run_json_with_a_value_of_another_type_is_damaged(tmp_path, change):
+    run(journalled(tmp_path), generations=1)
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(DamagedRun, match="run.json is damaged: it is not a run.json that moonas"):
+        journalled(tmp_path)
+
+
+def test_the_kind_of_a_call_in_times_jsonl_is_text(tmp_path):
+    run(journalled(tmp_path), generations=1)
+    path = tmp_path / "times.jsonl"
+    first, *rest = path.read_text().splitlines()
+    path.write_text("\n".join([json.dumps(json.loads(first) | {"kind": [1]}), *rest]) + "\n")
+    with pytest.raises(DamagedRun, match="times.jsonl is damaged: expected text as kind, got .1."):
+        read_times(tmp_path)
+
+
+def test_long_values_are_shortened_in_messages(tmp_path):
+    run(journalled(tmp_path), generations=1)
+    path = tmp_path / "run.json"
+    head = json.loads(path.read_text())
+    head["settings"]["population"] = "8" * 100_000
+    path.write_text(json.dumps(head))
+    with pytest.raises(RunMismatch, match="population='888.*[.]{3}, but this run") as error:
+        journalled(tmp_path)
+    assert len(str(error.value)) < 500 + len(str(tmp_path))
