@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from ..files.image_folders import IMAGE_ENDINGS
+from ..nets.devices import repeatable
 from . import tables
 from .image_files import class_folders, has_images, resize_images
 from .readers import (
@@ -206,22 +207,23 @@ def load(
     """
     info = describe(name, image_size, labels_required=labels_required)
     groups = is_validation = None
-    if name == "digits":
-        parts, classes = read_digits()
-    elif info.source:
-        parts, classes = read_torchvision(info, root or "data", download)
-    elif not info.labeled:
-        parts, classes = read_unlabeled_folder(Path(name), info.side), ()
-    elif info.labels_in_table:
-        parts, classes, groups = read_listed_folder(Path(name), info.side)
-    else:
-        parts, classes, is_validation = read_folder(Path(name), info.side)
-    images, labels, test_images, test_labels = parts
-    images, test_images = resize_images(images, info.side), resize_images(test_images, info.side)
-    mean = images.mean((0, 2, 3), keepdim=True)
-    std = images.std((0, 2, 3), keepdim=True).clamp_min(1e-6)
-    for part in (images, test_images):  # in place, because a copy may not fit into memory
-        part.sub_(mean).div_(std)
+    with repeatable(1):  # the number of threads must not affect the last bits
+        if name == "digits":
+            parts, classes = read_digits()
+        elif info.source:
+            parts, classes = read_torchvision(info, root or "data", download)
+        elif not info.labeled:
+            parts, classes = read_unlabeled_folder(Path(name), info.side), ()
+        elif info.labels_in_table:
+            parts, classes, groups = read_listed_folder(Path(name), info.side)
+        else:
+            parts, classes, is_validation = read_folder(Path(name), info.side)
+        images, labels, test_images, test_labels = parts
+        images, test_images = (resize_images(x, info.side) for x in (images, test_images))
+        mean = images.mean((0, 2, 3), keepdim=True)
+        std = images.std((0, 2, 3), keepdim=True).clamp_min(1e-6)
+        for part in (images, test_images):  # in place, because a copy may not fit into memory
+            part.sub_(mean).div_(std)
     return ImageData(
         info,
         classes,

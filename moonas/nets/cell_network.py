@@ -164,21 +164,17 @@ class CellNetwork(nn.Module):
 def _auxiliary_head(c_in: int, side: int, n_classes: int, image_size: int) -> nn.Sequential:
     """Build the auxiliary classifier of DARTS for (b, c_in, side, side) inputs.
 
-    As in DARTS, the ImageNet variant has no normalization after the 2x2 convolution.
+    As in DARTS, the ImageNet variant has no normalization after the 2x2 convolution. DARTS pools
+    5x5 pixels, for feature maps of 8x8 (CIFAR-10) or 7x7 pixels (ImageNet); smaller ones are pooled
+    to the 2x2 pixels that the convolution requires.
     """
     imagenet = image_size >= IMAGENET_SIDE
     stride = 2 if imagenet else 3
     pooled = (side - 5) // stride + 1
-    if pooled < 2:
-        raise ValueError(
-            "auxiliary=True is invalid: expected feature maps of at least "
-            f"{5 + stride}x{5 + stride} pixels after the last reduction cell, got {side}x{side} "
-            f"for images of {image_size}x{image_size} pixels. Use larger images or "
-            "auxiliary=False."
-        )
+    pool = nn.AvgPool2d(5, stride, count_include_pad=False)
     layers = [
         nn.ReLU(),
-        nn.AvgPool2d(5, stride, count_include_pad=False),
+        pool if pooled > 1 else nn.AdaptiveAvgPool2d(2),
         nn.Conv2d(c_in, 128, 1, bias=False),
         nn.BatchNorm2d(128),
         nn.ReLU(),

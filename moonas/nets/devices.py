@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -49,6 +51,20 @@ def to_device(net: Network, device: torch.device | str) -> Network:
     return moved
 
 
+_is_forked = False
+
+
+def _note_fork() -> None:
+    """Use one thread in a forked process; see :func:`repeatable`."""
+    global _is_forked
+    _is_forked = True
+    torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_note_fork)
+
+
 @contextmanager
 def repeatable(threads: int) -> Iterator[None]:
     """Compute deterministically in this context: equal inputs produce bit-identical results.
@@ -58,9 +74,19 @@ def repeatable(threads: int) -> Iterator[None]:
     restored on exit. The cuDNN flags apply to the whole process, so they are restored when the last
     Python thread leaves the context.
 
+    A process that was forked from another Python process uses one thread, because PyTorch's threads
+    do not exist there, and waiting for them would never end.
+
     Args:
         threads: number of PyTorch threads.
     """
+    if _is_forked and threads > 1:
+        warnings.warn(
+            f"This process was forked, so PyTorch uses 1 thread instead of {threads}. Start "
+            'processes with multiprocessing.get_context("spawn") to use more.',
+            stacklevel=3,
+        )
+        threads = 1
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     _deterministic_cudnn.enter()

@@ -1,6 +1,8 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 
 import joblib
 import numpy as np
@@ -252,3 +254,37 @@ def test_candidates_that_are_scored_together_fail_one_by_one(tmp_path):
         assert record["result"]["failed"] == failed
         assert len(record["result"].get("failures", {})) == sum(failed)
         assert [e == 100 for e in record["result"]["error"]] == failed
+
+
+FORKING = """
+import multiprocessing, sys
+import torch
+import moonas
+from pymoo.optimize import minimize
+
+def search(threads):
+    options = dict(population=2, generations=1, warmup_epochs=0, channels=2, layers=2, workers=1)
+    problem = moonas.load_problem("cars", device="cpu", threads=threads, **options)
+    return minimize(problem, problem.algorithm(), ("n_gen", 1), seed=1).F.tolist()
+
+if __name__ == "__main__":
+    torch.set_num_threads(2)
+    search(1)
+    child = multiprocessing.get_context("fork").Process(target=search, args=(int(sys.argv[1]),))
+    child.start()
+    child.join(60)
+    alive = child.is_alive()
+    child.kill()
+    sys.exit("hangs" if alive else child.exitcode)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked here")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_search_in_a_forked_process_ends(threads, tmp_path):
+    (tmp_path / "search.py").write_text(FORKING)
+    command = [sys.executable, tmp_path / "search.py", str(threads)]
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert ("This process was forked, so PyTorch uses 1 thread" in done.stderr) == (threads == 2)

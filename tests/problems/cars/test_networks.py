@@ -152,9 +152,15 @@ def test_the_auxiliary_head_is_used_in_training_mode_only():
     assert network.eval()(images).shape == (2, 10)
 
 
-def test_an_auxiliary_head_for_images_of_8x8_pixels_raises_an_error():
-    with pytest.raises(ValueError, match="got 2x2 for images of 8x8 pixels"):
-        cars.network(zoo.architectures()["CARS_A"], image_size=8, auxiliary=True)
+@pytest.mark.parametrize("side", [8, 28, 32, 64, 96, 128, 160, 224])
+def test_the_auxiliary_head_fits_images_of_any_size(side):
+    architecture = zoo.architectures()["CARS_A"]
+    shape = dict(channels=2, layers=3, image_size=side, auxiliary=True)
+    network = cars.network(architecture, **shape)
+    _, auxiliary = network(torch.randn(2, 3, side, side))
+    assert auxiliary.shape == (2, 10)
+    pooling = type(network.auxiliary[1]).__name__
+    assert pooling == ("AvgPool2d" if side in (32, 224) else "AdaptiveAvgPool2d")
 
 
 def test_zero_layers_raise_an_error():
