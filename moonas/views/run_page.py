@@ -5,7 +5,7 @@ The report of a run that is still in progress shows the results recorded so far.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,6 +24,7 @@ from ..run import front_file
 from ..run.folders import last_run
 from ..run.journal import read_run, read_times
 from ..run.numbers import format_duration, plural
+from ..run.session import FAILURES_KEY
 from ..settings import with_former_values
 from . import page
 from .drawing import ACCENT, QUIET, apply_style, create_figure, draw_graph
@@ -43,6 +44,7 @@ PHASES = {  # kind of a recorded call -> name of its phase in the report
 }
 ORDER_COLORS = LinearSegmentedColormap.from_list("order", [QUIET, ACCENT])  # of batches
 MAX_IMAGES = 12  # maximum number of additional images in a report
+MAX_REASONS = 5  # maximum number of reasons of failed candidates in a report
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ def _search_sections(
     scores = [s for s in all_scores if len(s.X)]
     if not scores:
         reason = "All candidates failed." if all_scores else "No candidate has been evaluated yet."
-        return [page.section("Pareto front", page.paragraph(reason))]
+        return [page.section("Pareto front", page.paragraph(reason)), _failures(records)]
     rows, picked, rule = _front(problem, folder, scores)
     population = scores[-1].columns if problem.nonstationary else _all_columns(scores)
     figure, points = plot_front(problem, population, rows, picked)
@@ -156,9 +158,26 @@ def _search_sections(
     return [
         page.section("Pareto front", page.picture(figure, caption, points), to_html(table)),
         _progress(problem, folder, scores),
+        _failures(records),
         _graphs(problem, folder, rows, picked),
         _images(folder),
     ]
+
+
+def _failures(records: Sequence[Mapping[str, Any]]) -> str:
+    """Return a section on candidates that could not be evaluated; empty if there are none."""
+    reasons = Counter(
+        reason for r in records for reason in r["result"].get(FAILURES_KEY, {}).values()
+    )
+    if not reasons:
+        return ""
+    lines = [f"{n} times: {text}" for text, n in reasons.most_common(MAX_REASONS)]
+    rest = len(reasons) - MAX_REASONS
+    lines += [f"{rest} more reasons are in journal.jsonl."] if rest > 0 else []
+    lead = (
+        f"{plural(reasons.total(), 'evaluation')} failed; these candidates have the worst scores."
+    )
+    return page.section("Failed candidates", *map(page.paragraph, [lead, *lines]))
 
 
 def _all_columns(scores: Sequence[ScoredCandidates]) -> dict[str, np.ndarray]:

@@ -425,3 +425,23 @@ def test_read_scores_merges_calls_under_the_same_weights():
     first, second = read_scores(Toy(), records)
     assert first.columns["error"].tolist() == [5.0, 4.0] and first.n == 3
     assert second.columns["params"].tolist() == [2.0] and len(second.X) == 1
+
+
+def test_a_report_counts_failed_candidates_with_their_reasons(tmp_path):
+    problem = moonas.load_problem("digits-table", journal=tmp_path, population=20)
+    score = problem.evaluator.score
+
+    def score_small_networks(candidates):
+        if (candidates.rows[:, 0] == 0).any():
+            raise MemoryError("500 MB are not available")
+        return score(candidates)
+
+    problem.evaluator.score = score_small_networks
+    search(problem, problem.algorithm(), seed=1, generations=1, verbose=False)
+    problem.journal.close()
+    (record,) = read_run(tmp_path)[1]
+    n = len(record["result"]["failures"])
+    assert n == sum(x[0] == 0 for x in record["request"]["x"]) > 1
+    text = show(tmp_path).read_text()
+    assert f"{n} evaluations failed; these candidates have the worst scores." in text
+    assert f"{n} times: MemoryError: 500 MB are not available (test_run_page.py, line " in text
