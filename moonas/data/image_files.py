@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional as F
 
 from ..errors import reason
-from ..files.image_folders import is_image
+from ..files.image_folders import RUN_FILE, is_image
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -46,6 +46,8 @@ def images_in(folder: Path) -> list[Path]:
 
 
 def _files_in(folder: Path) -> Iterator[Path]:
+    if (folder / RUN_FILE).exists():  # pictures of a run are not data
+        return
     for path in folder.iterdir():
         if path.name.startswith("."):
             continue

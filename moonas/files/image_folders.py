@@ -22,6 +22,7 @@ IMAGE_ENDINGS = (
 SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*")
 LABEL_LISTS = ("*.csv", "test_list.txt")  # files that assign labels or a split
 READ_BYTES = 2**30  # of larger folders, about this many bytes are read
+RUN_FILE = "run.json"  # in a folder that contains the results of a run
 DEEPEST = 3  # levels of subfolders that have an entry of their own
 MOST_DIFFERENCES = 4  # that a message lists
 
@@ -68,9 +69,9 @@ def image_folder(folder: str | Path) -> ImageFolder:
 def folder_content(folder: str | Path) -> Content:
     """Return what a folder of images contains.
 
-    Files in hidden folders, and hidden files, are left out. If the files have more than 2**30 bytes
-    together, the pixels of evenly spaced files are part of the content, and of the others only name
-    and size, since reading a large data set takes hours.
+    Files in hidden folders and in run folders, and hidden files, are left out. If the files have
+    more than 2**30 bytes together, the pixels of evenly spaced files are part of the content, and
+    of the others only name and size, since reading a large data set takes hours.
 
     Args:
         folder: path of a folder.
@@ -125,7 +126,10 @@ def _image_files(folder: Path) -> Iterator[Path]:
     visited = set()
     for root, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(root)
-        folders[:] = [] if real in visited else [f for f in folders if not f.startswith(".")]
+        if real in visited or RUN_FILE in names:  # a run folder among the images
+            folders.clear()
+            continue
+        folders[:] = [f for f in folders if not f.startswith(".")]
         visited.add(real)
         for name in names:
             path = Path(root, name)

@@ -21,6 +21,7 @@ from torch import Tensor, fx, nn
 from ..deprecation import renamed_arguments
 from ..files import write_atomically
 from ..files.tensors import first_line, write_state_dict
+from ..nets.convolution import StridedConv2d
 from .model import Classifier, Model
 
 FORMATS = ("onnx", "torch-export", "python")
@@ -248,7 +249,7 @@ def python_source(model: Model, weights: str) -> tuple[str, dict[str, Tensor]]:
     Raises:
         ValueError: if the model uses a module or function that is not part of PyTorch.
     """
-    graph = fx.Tracer().trace(model)
+    graph = _Tracer().trace(model)
     modules = dict(model.named_modules())
     names: dict[str, str] = {}  # path in the model -> attribute in the source code
     init: list[str] = []
@@ -298,9 +299,17 @@ def _attribute_name(target: str, names: dict[str, str]) -> str:
     return name
 
 
+class _Tracer(fx.Tracer):
+    """A tracer for which moonas's convolutions are modules, as those of PyTorch."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Return whether a module is called as a whole."""
+        return isinstance(m, StridedConv2d) or super().is_leaf_module(m, module_qualified_name)
+
+
 def _constructor_source(module: nn.Module) -> str:
     """Return the source code that constructs a PyTorch module, omitting default arguments."""
-    cls = type(module)
+    cls = nn.Conv2d if isinstance(module, StridedConv2d) else type(module)
     if cls.__module__.split(".")[0] != "torch" or not hasattr(nn, cls.__name__):
         raise ValueError(f"A {cls.__name__} cannot be exported: it is not a PyTorch module.")
     arguments = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 SAFE_SIDE = 32  # pixels
@@ -21,7 +21,8 @@ class StridedConv2d(nn.Conv2d):
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         unsafe = (
-            self.kernel_size == (1, 1)
+            not isinstance(input, fx.Proxy)  # a trace follows the plain convolution
+            and self.kernel_size == (1, 1)
             and self.stride != (1, 1)
             and self.padding == (0, 0)
             and input.device.type == "cpu"

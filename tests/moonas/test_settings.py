@@ -214,7 +214,7 @@ def test_options_that_the_user_does_not_choose_are_those_of_the_earlier_version(
     tmp_path, recorded, chosen, options
 ):
     assert options_of_earlier_version(tmp_path, ChangedSettings, chosen) == {}
-    identity = dict.fromkeys(("problem", "inputs", "seed", "algorithm", "versions"))
+    identity = {"problem": "x", "inputs": {}, "seed": 1, "algorithm": "x", "versions": {}}
     identity |= {"format": 1, "settings": recorded}
     (tmp_path / "run.json").write_text(json.dumps(identity))
     assert options_of_earlier_version(tmp_path, ChangedSettings, chosen) == {}  # no results yet

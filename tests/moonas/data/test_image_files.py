@@ -57,6 +57,8 @@ def test_images_are_known_by_their_ending_or_their_first_bytes(pets):
 def test_a_class_may_consist_of_subfolders(pets):
     save(pets / "owl" / "barn" / "0.png", gray(1))
     (pets / "empty").mkdir()
+    save(pets / "run" / "front.png", gray(1))
+    (pets / "run" / "run.json").write_text("{}")
     assert [path.name for path in class_folders(pets)] == ["cat", "dog", "owl"]
 
 

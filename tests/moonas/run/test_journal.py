@@ -691,3 +691,11 @@ def test_long_values_are_shortened_in_messages(tmp_path):
     with pytest.raises(RunMismatch, match="population='888.*[.]{3}, but this run") as error:
         journalled(tmp_path)
     assert len(str(error.value)) < 500 + len(str(tmp_path))
+
+
+def test_a_run_folder_among_the_images_is_not_part_of_them(pets):
+    content = image_folder(pets).content
+    record_a_call(pets / "run", "toy", ToySettings(data=str(pets)), images=image_folder(pets))
+    write_images(pets / "run", 0, 1)
+    assert image_folder(pets).content == content
+    resume_with(pets / "run", pets)

@@ -280,7 +280,7 @@ def test_resuming_a_run_with_changed_labels_raises_an_error(chest, one_cell_sett
     run(moonas.load_problem("nsganet", journal=tmp_path / "run", **options), generations=1)
     path = tmp_path / "labels.csv"
     path.write_text(path.read_text().replace("\n0.png,", "\n0.png,Mass|"))
-    with pytest.raises(RunMismatch, match="inputs"):
+    with pytest.raises(RunMismatch, match="'labels.csv' changed"):
         moonas.load_problem("nsganet", journal=tmp_path / "run", **options)
 
 
