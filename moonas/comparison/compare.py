@@ -162,6 +162,7 @@ def _read(plan: Plan, out: Path, problem: str, algorithm: str, seed: int) -> Run
     except (ValueError, OSError, KeyError, TypeError, EOFError, BadZipFile) as error:
         raise ValueError(f"{path} is damaged: {error} Delete it to repeat the run.") from None
     expected = json.loads(json.dumps(plan.tasks[problem].about))
+    about = plan.tasks[problem].former | about
     if about != expected:
         name = next(k for k in [*expected, *about] if about.get(k) != expected.get(k))
         raise ValueError(

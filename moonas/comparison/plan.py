@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..algorithms.named import ALGORITHMS
 from ..registry import load_problem, training_settings_class
-from ..settings import free_names, names_of, to_json
+from ..settings import former_values_to_json, free_names, names_of, to_json
 from ..tabular import TabularProblem
 from .suites import Instance
 
@@ -41,6 +41,7 @@ class Task:
         picks: number of networks per front to train from scratch, if the objectives change.
         about: JSON-serializable dict of everything that the results of a run depend on. Every run
             is stored with this dict and reused only for an equal dict.
+        former: values in ``about`` of settings that a run of an earlier version lacks.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Task:
     training: dict[str, Any]
     picks: int
     about: dict[str, Any]
+    former: dict[str, Any]
 
     @property
     def unit(self) -> str:
@@ -175,4 +177,6 @@ def _make_task(
         about |= {"hypervolume box": problem.hypervolume_box().tolist()}
     if problem.nonstationary:
         about |= {"picks": picks} | {f"training {k}": v for k, v in training.items()}
-    return Task(name, options, budget, problem.nonstationary, tabular, training, picks, about)
+    former = {k: v for k, v in former_values_to_json(settings).items() if k in recorded}
+    kind = (problem.nonstationary, tabular)
+    return Task(name, options, budget, *kind, training, picks, about, former)

@@ -161,6 +161,19 @@ def test_completed_runs_are_not_repeated(comparison_copy):
     assert all(p.stat().st_mtime_ns == t for p, t in times.items() if p != run)
 
 
+def test_runs_of_an_earlier_version_that_lack_a_setting_are_not_repeated(comparison_copy):
+    paths = sorted(comparison_copy.glob("runs/**/*.npz"))
+    for path in paths:
+        with np.load(path) as file:
+            arrays = dict(file)
+        about = json.loads(str(arrays["about"]))
+        assert about.pop("limits") == []
+        np.savez(path, **arrays | {"about": json.dumps(about)})
+    times = {path: path.stat().st_mtime_ns for path in paths}
+    compare(**comparison_arguments(comparison_copy))
+    assert times == {path: path.stat().st_mtime_ns for path in paths}
+
+
 @pytest.mark.slow
 def test_the_number_of_processes_does_not_change_the_results(tabular_comparison, tmp_path):
     parallel = compare(**comparison_arguments(tmp_path, algorithms=["nsga2"], jobs=2))
