@@ -541,7 +541,7 @@ def pipeline(names: list[str], options: Mapping[str, Mapping[str, Any]]) -> list
     return names[-1:] if last.needs_no_stage_before else first.pipeline(names)
 
 
-def _images_of_search(run: Path) -> dict[str, str]:
+def _images_of_search(run: Path, identity: Mapping[str, Any]) -> dict[str, str]:
     """Return the option ``data`` if the images of a search are not where its settings say.
 
     Settings may contain a path that is relative to another working directory.
@@ -549,9 +549,8 @@ def _images_of_search(run: Path) -> dict[str, str]:
     Raises:
         ValueError: the folder of images no longer exists.
     """
-    from .run.journal import read_run, recorded_images
+    from .run.journal import recorded_images
 
-    identity = read_run(run)[0]
     images = recorded_images(identity)
     if images is None or Path(identity["settings"]["data"]).is_dir():
         return {}
@@ -560,22 +559,6 @@ def _images_of_search(run: Path) -> dict[str, str]:
     raise ValueError(
         f"The search in {run} used the images in {images.path}, but this folder does not exist. "
         "Name the folder that contains them now: --data FOLDER, data=FOLDER."
-    )
-
-
-def _check_images_unchanged(run: Path, training: TrainingStage) -> None:
-    """Raise a ``ValueError`` if a training would use other images than its search."""
-    from .files.image_folders import describe_differences
-    from .run.journal import read_run, recorded_images
-
-    recorded, images = recorded_images(read_run(run)[0]), registry.images_of(training.settings)
-    if recorded is None or images is None or recorded.content == images.content:
-        return
-    raise ValueError(
-        f"The images in {images.path} are not those that the search in {run} has used: "
-        f"{describe_differences(recorded.content, images.content)}. Restore them, or name the "
-        "images to train on (--data FOLDER, data=FOLDER); the search may then have seen some of "
-        "the images of the final test."
     )
 
 
@@ -601,17 +584,24 @@ def load_training(
     Raises:
         ValueError: the folder contains no run, or the problem has no training from scratch.
     """
+    from .run.journal import changed_images, read_identity
+
     folder, name = last_run(run)
     settings = registry.training_settings_class(name)
     check_names(settings, options)
     presets = registry.preset_options(settings, preset)
     # the images are those of the search, whatever the preset was made for
     presets = {k: v for k, v in presets.items() if k not in ("data", "image_size")}
-    searched = {} if "data" in options else _images_of_search(folder)
+    identity = read_identity(folder)
+    searched = {} if "data" in options else _images_of_search(folder, identity)
     build = registry.training_module(name).build
     training: TrainingStage = build(from_run=str(folder), **presets | searched | options)
-    if "data" not in options:
-        _check_images_unchanged(folder, training)
+    changed = changed_images(folder, identity, registry.images_of(training.settings))
+    if changed is not None and "data" not in options:
+        raise ValueError(
+            f"{changed} Restore them, or name the images to train on (--data FOLDER, "
+            "data=FOLDER); the search may then have seen some of the images of the final test."
+        )
     if journal is not None:
         registry.attach_journal(training, f"{name} training", journal)
     return training

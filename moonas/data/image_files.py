@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional as F
 
 from ..errors import reason
-from ..files.image_folders import RUN_FILE, is_image
+from ..files.image_folders import files_in, is_image
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -31,7 +31,7 @@ def images_in(folder: Path) -> list[Path]:
     """
     images: list[Path] = []
     others: list[Path] = []
-    for path in sorted(_files_in(folder)):
+    for path in sorted(files_in(folder)):
         (images if is_image(path) else others).append(path)
     others = [path for path in others if path.suffix.lower() not in IGNORED]
     if others and images:
@@ -45,18 +45,6 @@ def images_in(folder: Path) -> list[Path]:
     return images
 
 
-def _files_in(folder: Path) -> Iterator[Path]:
-    if (folder / RUN_FILE).exists():  # pictures of a run are not data
-        return
-    for path in folder.iterdir():
-        if path.name.startswith("."):
-            continue
-        if path.is_dir():
-            yield from _files_in(path)
-        else:
-            yield path
-
-
 def class_folders(folder: Path) -> list[Path]:
     """Return the subfolders that contain images at any depth, one per class, sorted by name.
 
@@ -68,7 +56,7 @@ def class_folders(folder: Path) -> list[Path]:
 
 def has_images(folder: Path) -> bool:
     """Return whether a folder or a subfolder of any depth contains an image."""
-    return any(is_image(path) for path in _files_in(folder))
+    return any(is_image(path) for path in files_in(folder))
 
 
 def read_images(

@@ -82,7 +82,7 @@ def folder_content(folder: str | Path) -> Content:
         contents. A file of labels has an entry with ``bytes`` and ``digest``.
     """
     folder = Path(folder)
-    files = sorted(_image_files(folder))
+    files = sorted(path for path in files_in(folder) if is_image(path))
     lists = sorted({path for pattern in LABEL_LISTS for path in folder.glob(pattern)})
     state = hashlib.sha256()
     sizes = []
@@ -121,20 +121,25 @@ def _read(folder: Path, files: list[Path], sizes: list[int]) -> Content:
     return content
 
 
-def _image_files(folder: Path) -> Iterator[Path]:
-    """Yield all image files of a folder and its subfolders, which may be links."""
-    visited = set()
-    for root, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(root)
-        if real in visited or RUN_FILE in names:  # a run folder among the images
-            folders.clear()
+def files_in(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
+    """Yield the files of a folder and its subfolders, which may be links.
+
+    Hidden files and folders are left out, and so are run folders, whose pictures are not data.
+
+    Args:
+        folder: path of the folder.
+        above: real paths of the folders that contain it, so that links end in no circle.
+    """
+    real = os.path.realpath(folder)
+    if real in above or (folder / RUN_FILE).exists():
+        return
+    for path in folder.iterdir():
+        if path.name.startswith("."):
             continue
-        folders[:] = [f for f in folders if not f.startswith(".")]
-        visited.add(real)
-        for name in names:
-            path = Path(root, name)
-            if is_image(path) and path.is_file():
-                yield path
+        if path.is_dir():
+            yield from files_in(path, above | {real})
+        elif path.is_file():
+            yield path
 
 
 def describe_differences(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> str:

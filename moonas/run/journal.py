@@ -521,11 +521,15 @@ def read_run(folder: str | Path) -> tuple[dict[str, Any], list[Record]]:
         ValueError: the folder contains no run.
         DamagedRun: a file in the folder is corrupt.
     """
-    folder = Path(folder)
-    identity = _read_identity_file(folder)
+    return read_identity(folder), _read_calls(Path(folder) / JOURNAL_FILE)
+
+
+def read_identity(folder: str | Path) -> dict[str, Any]:
+    """Return the content of run.json, see :func:`read_run`, without reading the journal."""
+    identity = _read_identity_file(Path(folder))
     if identity is None:
         raise ValueError(f"{folder} contains no run: run.json is missing.")
-    return identity, _read_calls(folder / JOURNAL_FILE)
+    return identity
 
 
 def total_seconds(folder: str | Path, kind: str) -> float:
@@ -643,18 +647,34 @@ def _free_if_equal(identity: Mapping[str, Any], images: ImageFolder | None) -> s
     return {"data"} if equal else set()
 
 
+def changed_images(
+    folder: Path, identity: Mapping[str, Any], images: ImageFolder | None
+) -> str | None:
+    """Return a sentence on how images differ from those of a run; None if they do not.
+
+    Args:
+        folder: run folder.
+        identity: content of its run.json.
+        images: folder of images now; None for other data.
+    """
+    recorded = recorded_images(identity)
+    if recorded is None or images is None or recorded.content == images.content:
+        return None
+    return (
+        f"The images in {images.path} are not those that the run in {folder} has used: "
+        f"{describe_differences(recorded.content, images.content)}."
+    )
+
+
 def _require_same_images(
     folder: Path, identity: Mapping[str, Any], images: ImageFolder | None
 ) -> None:
     """Raise :class:`RunMismatch` if a run has recorded other images."""
-    recorded = recorded_images(identity)
-    if recorded is None or images is None or recorded.content == images.content:
-        return
-    raise RunMismatch(
-        f"The images in {images.path} are not those that the run in {folder} has used: "
-        f"{describe_differences(recorded.content, images.content)}. Restore them, or use another "
-        "folder for this run (--out, journal=)."
-    )
+    changed = changed_images(folder, identity, images)
+    if changed is not None:
+        raise RunMismatch(
+            f"{changed} Restore them, or use another folder for this run (--out, journal=)."
+        )
 
 
 def _require_equal(
