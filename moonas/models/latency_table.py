@@ -7,7 +7,6 @@ layers, so this module also compares sums with measured latencies of complete ne
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 
 from ..files import write_json
+from ..files.reading import read_json
 from ..metrics.rank_correlation import rank_correlation
 from ..metrics.timing import measure_latency, time_forward_passes
 from ..nets.devices import repeatable
@@ -209,11 +209,11 @@ def read_latency_table(path: str | Path, keys: Iterable[str]) -> dict[str, float
     Raises:
         ValueError: if the file is missing, is not a latency table, or has no entry for a part.
     """
+    if not Path(path).exists():
+        raise ValueError(f"latency_table={str(path)!r} is invalid: the file is missing.")
     try:
-        parts = json.loads(Path(path).read_text(encoding="utf-8"))["parts"]
+        parts = read_json(path)["parts"]
         table = {str(key): float(value) for key, value in parts.items()}
-    except FileNotFoundError:
-        raise ValueError(f"latency_table={str(path)!r} is invalid: the file is missing.") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ValueError(
             f"{path} is not a latency table: expected JSON of the form "

@@ -204,9 +204,7 @@ def _concatenate(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray
     if len(complete) == len(parts):
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     names = complete[0] if complete else parts[0]
-    lengths = [
-        len(part["failed"]) if "failed" in part else len(part[next(iter(names))]) for part in parts
-    ]
+    lengths = [len(next(iter(part.values()))) for part in parts]
     columns = {
         name: np.concatenate(
             [part.get(name, np.full(n, math.nan)) for part, n in zip(parts, lengths, strict=True)]
