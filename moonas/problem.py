@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .pareto import Row
     from .run.callbacks import Callbacks
     from .run.journal import Journal
+    from .run.loop_checkpoints import CheckpointFolder, LoopCheckpoints
     from .spaces.graph import Graph
 
 __all__ = [
@@ -111,12 +112,20 @@ class Evaluator(Protocol):
         independent: whether each candidate is evaluated independently of the others, so that
             candidates can be distributed over worker processes.
         phase: label of progress bars during an evaluation.
+        checkpoints: during ``warm_up`` and ``train`` of a run with a journal, the
+            :class:`~moonas.run.loop_checkpoints.LoopCheckpoints` with which a training that takes
+            long can save its state; None otherwise.
+        checkpoint_folder: during ``score`` of a run with a journal, the
+            :class:`~moonas.run.loop_checkpoints.CheckpointFolder` for the trainings of candidates;
+            None otherwise.
     """
 
     device: torch.device | str
     trains: bool = False
     independent: bool = False
     phase: str = "training from scratch"
+    checkpoints: LoopCheckpoints | None = None
+    checkpoint_folder: CheckpointFolder | None = None
 
     def begin(self, seed: int) -> None:
         """Prepare a new run with this seed; initialize the shared weights again."""

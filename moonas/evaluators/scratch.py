@@ -92,6 +92,9 @@ class ScratchEvaluator(Evaluator):
             network = self.build(architecture)
         network = to_device(network, self.device)
         recipe = select(Recipe, self.settings, horizon=self.epochs)
+        folder, checkpoints = self.checkpoint_folder, None
+        if folder is not None:
+            checkpoints = folder.checkpoints("candidate", *seed_and_genes)
         with repeatable(self.settings.threads):
             report = train_epochs(
                 network,
@@ -104,6 +107,7 @@ class ScratchEvaluator(Evaluator):
                 on_epoch=self.on_epoch,
                 loss_function=self.images.loss,
                 augment=self.images.augment,
+                checkpoints=checkpoints,
             )
             result = self.images.evaluate(network.eval())
         if not report.steps:

@@ -18,6 +18,7 @@ from ..run.candidates import Candidates
 from ..settings import select
 from ..training.report import require_a_step
 from ..training.sgd import (
+    NetworkTraining,
     Recipe,
     load_training_state,
     make_optimizer,
@@ -179,6 +180,10 @@ class SupernetEvaluator(Evaluator):
                 on_epoch=lambda done: self.on_progress(phase, done, epochs, "epochs"),
                 loss_function=self.images.loss,
                 augment=self.images.augment,
+                checkpoints=self.checkpoints,
+                training=NetworkTraining(
+                    self.net, self.optimizer, {"batches": self.batches, "paths": self.paths}
+                ),
             )
         self.epoch += epochs
         rate = self.settings.learning_rate

@@ -6,6 +6,8 @@ A run folder contains
     journal.jsonl        one line per call: request, result, checksum
     unfinished.jsonl     partial results of the current call, one line per candidate; removed when
                          the call is complete
+    unfinished-*.pt      state of a training within the current call, see :mod:`.loop_checkpoints`;
+                         removed when the call is complete
     times.jsonl          start and duration of each call
     weights-000012.pt    tensors after the last training call that saved them, here call 12
     lock                 lock file of the process that writes the folder
@@ -25,11 +27,11 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import filelock
 
@@ -43,6 +45,7 @@ from ..settings import (
     free_names,
     to_json,
 )
+from .loop_checkpoints import PATTERN, CheckpointFolder, Stateful
 from .records import (
     DamagedRun,
     Record,
@@ -73,16 +76,6 @@ class RunMismatch(ValueError):
 
 class RunInUse(ValueError):
     """Another process is writing to the run folder."""
-
-
-class Stateful(Protocol):
-    """An object whose state training changes; the journal saves and restores the state."""
-
-    def state(self) -> dict[str, Tensor]:
-        """Return all tensors that training changes, by name."""
-
-    def load_state(self, state: dict[str, Tensor]) -> None:
-        """Restore a state that :meth:`state` returned."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +157,7 @@ class Journal:
         self._weights_to_load: int | None = None  # number of the call that saved the weights
         self.checkpoint: Checkpoint | None = None  # last weights that this object saved
         self.n_dropped = 0  # number of calls that begin() dropped
+        self.checkpoint_folder = CheckpointFolder(self.folder, "")  # of the run that has begun
 
     def _open(self) -> None:
         self._recorded_identity = _recorded_run(self.folder)
@@ -192,7 +186,8 @@ class Journal:
 
         If nothing has been recorded, the folder is removed, unless it contains other files.
         """
-        if self._lock.is_locked and not _has_results(self.folder):
+        has_checkpoint = any(self.folder.glob(PATTERN))
+        if self._lock.is_locked and not (_has_results(self.folder) or has_checkpoint):
             for name in OF_A_RUN:
                 (self.folder / name).unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # the folder contains other files
@@ -258,8 +253,20 @@ class Journal:
                 stacklevel=2,
             )
         self._drop_unsaved_calls()
+        self.checkpoint_folder = CheckpointFolder(self.folder, self._run_identity())
         self._next_call, self._weights_to_load = 0, None
         self._running_since = time.monotonic()
+
+    def _run_identity(self) -> str:
+        """Return everything in run.json on which results depend, as text."""
+        head = self._recorded_identity
+        assert head is not None
+        settings = {k: v for k, v in head["settings"].items() if k not in self._free_names}
+        images = (head.get(IMAGES_KEY) or {}).get("content")
+        if images is not None:
+            settings.pop("data", None)  # the folder of the images may have another name now
+        parts = [head["problem"], settings, head["inputs"], images, head["seed"], head["algorithm"]]
+        return json.dumps(parts, sort_keys=True)
 
     def _drop_unsaved_calls(self) -> None:
         saved = [number for number, record in enumerate(self._records) if "weights" in record]
@@ -314,7 +321,8 @@ class Journal:
             return decode_result(record["result"])
         self.restore(stateful)
         begun, started_at = time.perf_counter(), datetime.now(timezone.utc)
-        result = compute()
+        with self._checkpoints(number, kind, request, stateful if saves else None):
+            result = compute()
         computed = time.perf_counter()
         record = {"call": number, "kind": kind, "request": request, "result": encode_result(result)}
         saves_now = saves() if callable(saves) else saves
@@ -329,6 +337,7 @@ class Journal:
             record[UNSAVED] = True
         self._append(record)
         self._partial_results_file.unlink(missing_ok=True)
+        self.checkpoint_folder.remove_all()
         if saves_now:
             for path in self.folder.glob("weights-*.pt"):
                 if path != self._weights_file(number):
@@ -345,6 +354,20 @@ class Journal:
             file.write(json.dumps(times) + "\n")
         self._next_call = number + 1
         return decode_result(record["result"])
+
+    @contextlib.contextmanager
+    def _checkpoints(
+        self, number: int, kind: str, request: dict[str, Any], training: Any
+    ) -> Iterator[None]:
+        """Set the attribute ``checkpoints`` of an object that a call trains, if it has one."""
+        if not hasattr(training, "checkpoints"):
+            yield
+            return
+        training.checkpoints = self.checkpoint_folder.checkpoints(number, kind, request)
+        try:
+            yield
+        finally:
+            training.checkpoints = None
 
     @property
     def elapsed_seconds(self) -> float:

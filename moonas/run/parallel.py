@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ..problem import ArchitectureProblem, Evaluator
     from .callbacks import Progress
     from .journal import Journal
+    from .loop_checkpoints import CheckpointFolder
 
 FAILURE_KEY = "failure"  # key of the reason in the partial result of a failed candidate
 
@@ -100,7 +101,8 @@ def score(
     if jobs == 1 and not nested and evaluator.independent and on_cpu:
         jobs = problem.settings.workers
     jobs = min(jobs, len(candidates))
-    work = _Work(problem, seed, jobs, catches=on_failure is not None)
+    folder = None if journal is None else journal.checkpoint_folder
+    work = _Work(problem, seed, jobs, catches=on_failure is not None, checkpoint_folder=folder)
     if evaluator.independent:
         outcomes = _score_each(work, candidates, journal, on_progress)
     else:
@@ -121,18 +123,20 @@ class _Work:
         seed: seed of the run.
         jobs: number of workers; 1 for an evaluation in this process.
         catches: whether exceptions of an evaluator become a :class:`Failure`.
+        checkpoint_folder: folder for the trainings of candidates; None outside a run.
     """
 
     problem: ArchitectureProblem
     seed: int
     jobs: int
     catches: bool
+    checkpoint_folder: CheckpointFolder | None
 
     def outcomes(self, parts: list[Candidates]) -> Iterator[Outcome]:
         """Yield the outcome of each part, in order."""
         if self.jobs == 1:
             for part in parts:
-                yield _score_here(self.problem.evaluator, part, self.catches)
+                yield self.outcome_here(part)
             return
         while parts:
             n = 0
@@ -148,11 +152,15 @@ class _Work:
                 for part in suspects:
                     yield self.outcome_alone(part)
 
+    def outcome_here(self, part: Candidates) -> Outcome:
+        """Evaluate a part in this process."""
+        return _score_here(self.problem.evaluator, part, self.catches, self.checkpoint_folder)
+
     def outcome_alone(self, part: Candidates) -> Outcome:
         """Evaluate a part while no other part is evaluated."""
         _free_memory()
         if self.jobs == 1:
-            return _score_here(self.problem.evaluator, part, self.catches)
+            return self.outcome_here(part)
         try:
             (outcome,) = _distribute(self, [part])
             return outcome
@@ -162,7 +170,14 @@ class _Work:
             )
 
 
-def _score_here(evaluator: Evaluator, part: Candidates, catches: bool) -> Outcome:
+def _score_here(
+    evaluator: Evaluator,
+    part: Candidates,
+    catches: bool,
+    checkpoint_folder: CheckpointFolder | None,
+) -> Outcome:
+    if hasattr(evaluator, "checkpoint_folder"):
+        evaluator.checkpoint_folder = checkpoint_folder
     try:
         return evaluator.score(part)
     except Exception as error:
@@ -287,7 +302,14 @@ def _distribute(work: _Work, parts: list[Candidates]) -> Iterator[Outcome]:
     problem_hash = joblib.hash(problem)
     results = pool(
         joblib.delayed(_score_part)(
-            problem, problem_hash, work.seed, state, weights_hash, part, work.catches
+            problem,
+            problem_hash,
+            work.seed,
+            state,
+            weights_hash,
+            part,
+            work.catches,
+            work.checkpoint_folder,
         )
         for part in parts
     )
@@ -302,11 +324,12 @@ def _score_part(
     weights_hash: str | None,
     part: Candidates,
     catches: bool,
+    checkpoint_folder: CheckpointFolder | None,
 ) -> Outcome:
     evaluator = problem.evaluator if problem.session.has_evaluator else None
     if evaluator is None:  # the problem is a copy in another process
         evaluator = _worker_evaluator(problem, problem_hash, seed, state, weights_hash)
-    return _score_here(evaluator, part, catches)
+    return _score_here(evaluator, part, catches, checkpoint_folder)
 
 
 def _worker_evaluator(

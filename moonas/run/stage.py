@@ -120,7 +120,11 @@ class TrainingStage(Stage):
 
 
 class Trainer(Protocol):
-    """Trains and evaluates one or more networks; see :class:`EpochTraining`."""
+    """Trains and evaluates one or more networks; see :class:`EpochTraining`.
+
+    A trainer whose epochs may take long has an attribute ``checkpoints``, which is initially None;
+    while ``train`` runs, it is the :class:`.LoopCheckpoints` for the state within the epoch.
+    """
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return all tensors that training changes, by name."""

@@ -41,7 +41,11 @@ from ..run.stage import EpochTraining
 from ..settings import names_of, recorded_options, select, used_columns, with_former_values
 from .settings import Settings
 from .sgd import (
+    LOOP,
+    EpochProgress,
+    NetworkTraining,
     Recipe,
+    checkpoint_step,
     cosine,
     load_training_state,
     make_optimizer,
@@ -53,6 +57,7 @@ if TYPE_CHECKING:
     from ..classifier import ClassifierProblem
     from ..data import ImageData
     from ..data.images import DataInfo
+    from ..run.loop_checkpoints import LoopCheckpoints
 
 SETTINGS_FROM_SEARCH = (
     "data",
@@ -346,6 +351,8 @@ class ClassifierTrainer:
         seed: seed of the run.
     """
 
+    checkpoints: LoopCheckpoints | None = None
+
     def __init__(self, stage: FullTraining, seed: int) -> None:
         self.settings = s = stage.settings
         self.images = Classification(s, stage.info, stage.device, stage.qualities, final=True)
@@ -360,15 +367,15 @@ class ClassifierTrainer:
     def train(self, epoch: int) -> dict[str, Any]:
         """Train for one epoch, and return its loss, steps, skipped steps and learning rate."""
         s = self.settings
-        rng = generator(*self.seeds, "batches", epoch)
+        rngs = {name: generator(*self.seeds, name, epoch) for name in ("batches", "paths")}
+        training = NetworkTraining(self.network, self.optimizer, rngs)
         rate = learning_rate(epoch, s)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         if s.drop_path:
             progress = epoch / max(1, s.epochs - 1)
-            self.network.set_drop_path(
-                progress * s.drop_path, generator(*self.seeds, "paths", epoch)
-            )
+            self.network.set_drop_path(progress * s.drop_path, rngs["paths"])
+        saved = {} if self.checkpoints is None else self.checkpoints.restore(LOOP, training)
         with repeatable(s.threads):
             report = train_epoch(
                 self.network,
@@ -376,9 +383,11 @@ class ClassifierTrainer:
                 lambda: [self._forward],
                 self.optimizer,
                 self.recipe,
-                rng,
+                rngs["batches"],
                 loss_function=self._loss,
                 augment=self._augment,
+                progress=EpochProgress.from_tensors(saved, self.images.train[0].device),
+                after_step=checkpoint_step(self.checkpoints, training, {}),
             )
         return {"loss": report.losses["loss"]} | report.as_dict() | {"learning_rate": rate}
 

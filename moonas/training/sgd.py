@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,10 @@ from torch.nn import functional as F
 
 from .report import TrainingReport
 
+if TYPE_CHECKING:
+    from ..run.loop_checkpoints import LoopCheckpoints, Stateful
+
+LOOP = "epochs"  # name of the training loop in checkpoints
 Forward = Callable[[Tensor], Any]  # images (b, c, h, w) -> network output, such as logits
 
 
@@ -62,6 +66,41 @@ def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.SGD:
     )
 
 
+@dataclass
+class EpochProgress:
+    """What the training loop has computed so far in an epoch.
+
+    Args:
+        order: (n,) indices of the images, in the order of the epoch.
+        losses: losses of the completed steps, 0-dimensional tensors.
+        skipped: number of skipped steps.
+    """
+
+    order: Tensor
+    losses: list[Tensor] = field(default_factory=list)
+    skipped: int = 0
+
+    @property
+    def steps(self) -> int:
+        """Number of completed and skipped steps."""
+        return len(self.losses) + self.skipped
+
+    def as_tensors(self) -> dict[str, Tensor]:
+        """Return the progress as a flat dict of tensors."""
+        losses = torch.stack(self.losses) if self.losses else torch.empty(0)
+        return {"order": self.order, "losses": losses, "skipped": torch.tensor(self.skipped)}
+
+    @classmethod
+    def from_tensors(
+        cls, tensors: Mapping[str, Tensor], device: torch.device
+    ) -> EpochProgress | None:
+        """Invert :meth:`as_tensors`; return None if there are no tensors."""
+        if not tensors:
+            return None
+        losses = list(tensors["losses"].to(device))
+        return cls(tensors["order"].to(device), losses, int(tensors["skipped"]))
+
+
 def train_epoch(
     net: nn.Module,
     data: tuple[Tensor, Tensor],
@@ -73,6 +112,8 @@ def train_epoch(
     loss_function: Callable[[Any, Tensor], Tensor] = F.cross_entropy,
     augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
     before_step: Callable[[Tensor, Tensor], object] | None = None,
+    progress: EpochProgress | None = None,
+    after_step: Callable[[EpochProgress], object] | None = None,
 ) -> TrainingReport:
     """Train for one epoch over shuffled images.
 
@@ -93,6 +134,8 @@ def train_epoch(
         augment: function (images, rng) -> augmented images; or None.
         before_step: function (images, labels) -> None that is called with the batch before each
             step; or None.
+        progress: progress of an epoch that was interrupted; by default, the epoch starts.
+        after_step: function (progress) -> None that is called after each step; or None.
 
     Returns:
         Report with the mean ``loss`` of the completed steps.
@@ -100,10 +143,10 @@ def train_epoch(
     net.train()
     images, labels = data
     size = min(recipe.batch, len(images))
-    order = torch.randperm(len(images), generator=rng).to(images.device)
-    losses: list[Tensor] = []
-    skipped = 0
-    for rows in torch.split(order[: len(order) // size * size], size):
+    if progress is None:
+        progress = EpochProgress(torch.randperm(len(images), generator=rng).to(images.device))
+    batches = torch.split(progress.order[: len(images) // size * size], size)
+    for rows in batches[progress.steps :]:
         x, y = images[rows], labels[rows]
         if augment is not None:
             x = augment(x, rng)
@@ -119,11 +162,14 @@ def train_epoch(
         norm = torch.nn.utils.clip_grad_norm_(net.parameters(), recipe.clip)
         if math.isfinite(norm) and math.isfinite(total):
             optimizer.step()
-            losses.append(total)
+            progress.losses.append(total)
         else:
-            skipped += 1
+            progress.skipped += 1
+        if after_step is not None:
+            after_step(progress)
+    losses = progress.losses
     mean = float(torch.stack(losses).mean()) if losses else math.nan
-    return TrainingReport({"loss": mean}, len(losses), skipped)
+    return TrainingReport({"loss": mean}, len(losses), progress.skipped)
 
 
 def train_epochs(
@@ -137,9 +183,13 @@ def train_epochs(
     *,
     first: int = 0,
     on_epoch: Callable[[int], object] | None = None,
+    checkpoints: LoopCheckpoints | None = None,
+    training: Stateful | None = None,
     **options: Any,
 ) -> TrainingReport:
     """Train for several epochs with the cosine schedule of a recipe.
+
+    With ``checkpoints``, the training saves its state every few minutes, and resumes from it.
 
     Args:
         net: see :func:`train_epoch`.
@@ -152,25 +202,63 @@ def train_epochs(
         first: index of the first of these epochs in the learning rate schedule.
         on_epoch: function (number of completed epochs) -> None that is called before each epoch and
             after the last epoch; or None.
+        checkpoints: checkpoints of the call that this training is a part of; or None.
+        training: object with the complete state of this training, for its checkpoints; by default,
+            the state consists of ``net``, ``optimizer`` and ``rng``.
         options: further keyword arguments of :func:`train_epoch`.
 
     Returns:
         Report with the steps of all epochs and the mean ``loss`` of the last epoch.
     """
     losses: Mapping[str, float] = {"loss": math.nan}
-    steps, skipped = 0, 0
-    for done in range(epochs):
+    start, steps, skipped = 0, 0, 0
+    device = data[0].device
+    training = training or NetworkTraining(net, optimizer, {"batches": rng})
+    saved = {} if checkpoints is None else checkpoints.restore(LOOP, training)
+    if saved:
+        start, steps, skipped = saved.pop("totals").tolist()
+    progress = EpochProgress.from_tensors(saved, device)
+    for done in range(start, epochs):
         if on_epoch is not None:
             on_epoch(done)
         for group in optimizer.param_groups:
             group["lr"] = cosine(
                 first + done, recipe.horizon, recipe.learning_rate, recipe.learning_rate_end
             )
-        report = train_epoch(net, data, sample, optimizer, recipe, rng, **options)
+        totals = torch.tensor([done, steps, skipped])
+        report = train_epoch(
+            net,
+            data,
+            sample,
+            optimizer,
+            recipe,
+            rng,
+            progress=progress,
+            after_step=checkpoint_step(checkpoints, training, {"totals": totals}),
+            **options,
+        )
+        progress = None
         losses, steps, skipped = report.losses, steps + report.steps, skipped + report.skipped
     if on_epoch is not None:
         on_epoch(epochs)
     return TrainingReport(losses, steps, skipped)
+
+
+def checkpoint_step(
+    checkpoints: LoopCheckpoints | None, training: Stateful, values: Mapping[str, Tensor]
+) -> Callable[[EpochProgress], object] | None:
+    """Return a function for ``after_step`` of :func:`train_epoch` that saves checkpoints.
+
+    Args:
+        checkpoints: checkpoints of the current call; or None.
+        training: object with the complete state of the training.
+        values: further tensors to save.
+    """
+    if checkpoints is None:
+        return None
+    return lambda progress: checkpoints.save_if_due(
+        LOOP, training, lambda: {**values, **progress.as_tensors()}
+    )
 
 
 def step_if_finite(
@@ -243,6 +331,35 @@ def load_training_state(
         # Adam keeps its step counter on the CPU
         device = "cpu" if key == "step" else parameter.device
         optimizer.state[parameter][key] = value.to(device).clone()
+
+
+class NetworkTraining:
+    """The state of the training of a network: weights, optimizer and random generators.
+
+    Args:
+        net: the network.
+        optimizer: its optimizer.
+        generators: name -> random generator that the training uses.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        generators: Mapping[str, torch.Generator],
+    ) -> None:
+        self.net, self.optimizer, self.generators = net, optimizer, generators
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the state as a flat dict of tensors."""
+        states = {f"rng.{name}": rng.get_state() for name, rng in self.generators.items()}
+        return training_state(self.net, self.optimizer) | states
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore a state that :meth:`state` returned."""
+        load_training_state(self.net, self.optimizer, state)
+        for name, rng in self.generators.items():
+            rng.set_state(state[f"rng.{name}"])
 
 
 def part_of_state(state: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:

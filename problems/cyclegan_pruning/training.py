@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -24,7 +26,11 @@ from moonas.training.sgd import (
 
 from . import networks
 
+if TYPE_CHECKING:
+    from moonas.run.loop_checkpoints import LoopCheckpoints
+
 LOSSES = ("gan_loss", "cycle_loss", "identity_loss", "d_loss")
+LOOP = "steps"  # name of the training loop in checkpoints
 TARGET = {"a": "b", "b": "a"}  # target domain by source domain
 ADVICE = "Lower learning_rate."  # for errors: no training step had a finite loss
 
@@ -113,7 +119,10 @@ class Training:
     Attributes:
         pools: earlier generated images by source domain.
         batch: batch size, per domain; at most the number of images of the smaller domain.
+        checkpoints: checkpoints of the call that this training is a part of; or None.
     """
+
+    checkpoints: LoopCheckpoints | None = None
 
     def __init__(
         self,
@@ -166,16 +175,24 @@ class Training:
         for optimizer in (self.optimizer, self.d_optimizer):
             for group in optimizer.param_groups:
                 group["lr"] = factor * self.recipe.learning_rate
-        finite, n = [], self.batch
-        orders = {k: self._order(len(images), steps * n) for k, images in self.images.items()}
+        finite, n, first, checkpoints = [], self.batch, 0, self.checkpoints
+        saved = {} if checkpoints is None else checkpoints.restore(LOOP, self)
+        if saved:
+            first, finite = int(saved["step"]), saved["losses"].tolist()
+            orders = {k: saved[f"order.{k}"] for k in self.images}
+        else:
+            orders = {k: self._order(len(images), steps * n) for k, images in self.images.items()}
         with deterministic_gradients(self.images["a"].device):
-            for step in range(steps):
+            for step in range(first, steps):
                 rows = {k: order[step * n : (step + 1) * n] for k, order in orders.items()}
                 losses = self._step(self._batch("a", rows), self._batch("b", rows))
                 if losses is not None:
                     finite.append(losses)
                 if on_step is not None:
                     on_step(step + 1)
+                if checkpoints is not None:
+                    values = partial(_progress_tensors, step + 1, orders, finite)
+                    checkpoints.save_if_due(LOOP, self, values)
         means = np.mean(finite, axis=0) if finite else np.full(len(LOSSES), np.nan)
         by_name = dict(zip(LOSSES, means.tolist(), strict=True))
         return TrainingReport(by_name, len(finite), steps - len(finite))
@@ -270,6 +287,15 @@ class Training:
         pools = part_of_state(state, "pool")
         self.pools = {k: list(pools[k].to(device)) if k in pools else [] for k in "ab"}
         self.rng.set_state(state["rng"].cpu())
+
+
+def _progress_tensors(
+    step: int, orders: Mapping[str, torch.Tensor], losses: Sequence[Sequence[float]]
+) -> dict[str, torch.Tensor]:
+    """Return the progress of :meth:`Training.run` for a checkpoint."""
+    tensors = {f"order.{k}": order for k, order in orders.items()} | {"step": torch.tensor(step)}
+    rows = torch.tensor(losses, dtype=torch.float64)
+    return tensors | {"losses": rows.reshape(-1, len(LOSSES))}
 
 
 def _translate(

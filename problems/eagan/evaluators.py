@@ -34,6 +34,7 @@ from .settings import DiscriminatorSettings, GanSearchSettings
 from .space import Architecture
 from .training import (
     ADVICE,
+    AdversarialTraining,
     RandomStreams,
     Recipe,
     Score,
@@ -171,8 +172,15 @@ class GanEvaluator(Evaluator):
         Raises:
             ValueError: the training has fewer than ``d_steps`` discriminator steps.
         """
+        if self.checkpoints is not None:
+            finished = self.checkpoints.report(phase)
+            if finished is not None:
+                return finished
         images = self.quality.images
         assert images is not None
+        networks = dict(self.trained_networks)
+        if discriminator is not self.D:
+            networks["other d"] = (discriminator, d_optimizer)
         recipe = self.recipe if d_steps is None else replace(self.recipe, d_steps=d_steps)
         require_generator_steps(recipe, epochs, len(images))
         on_progress = self.problem.callbacks.on_progress
@@ -186,9 +194,15 @@ class GanEvaluator(Evaluator):
                 self.streams,
                 epochs,
                 on_epoch=lambda done: on_progress(phase, done, epochs, "epochs"),
+                loop=phase,
+                checkpoints=self.checkpoints,
+                training=AdversarialTraining(networks, self.streams),
             )
         require_a_step(report, advice=ADVICE)
-        return {"epochs": epochs} | report.as_dict()
+        result = {"epochs": epochs} | report.as_dict()
+        if self.checkpoints is not None:
+            self.checkpoints.finish(phase, result)
+        return result
 
     def discriminator_accuracy(self, architectures: Sequence[Any]) -> float:
         """Return how well the discriminators tell real from generated images, in percent.

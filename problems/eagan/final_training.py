@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -52,6 +52,9 @@ from .training import (
     require_generator_steps,
     train_adversarially,
 )
+
+if TYPE_CHECKING:
+    from moonas.run.loop_checkpoints import LoopCheckpoints
 
 N_STATISTICS_LATENTS = 2000  # latent vectors for estimating running statistics
 LAST_MODEL = "last-model.pt"  # generator after the last epoch, if model.pt contains an earlier one
@@ -342,6 +345,8 @@ class GanTrainer:
             CPU; None before the first one.
     """
 
+    checkpoints: LoopCheckpoints | None = None
+
     def __init__(self, training: FinalTraining, seed: int) -> None:
         self.training, self.settings, self.seed = training, training.settings, seed
         s, self.device = self.settings, training.device
@@ -393,6 +398,8 @@ class GanTrainer:
                 1,
                 d_steps_done=epoch * steps,
                 after_generator_step=lambda: self.averaged_model.update_parameters(self.G),
+                checkpoints=self.checkpoints,
+                training=self,
             )
         require_a_step(report, advice=ADVICE)
         if (epoch + 1) * steps // d_steps > epoch * steps // d_steps:  # G should have trained

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,6 +19,9 @@ from moonas.training.report import TrainingReport
 from moonas.training.sgd import load_training_state, step_if_finite, training_state
 
 from .augmentation import diff_augment
+
+if TYPE_CHECKING:
+    from moonas.run.loop_checkpoints import LoopCheckpoints, Stateful
 
 ADVICE = "Lower learning_rate and d_learning_rate, or set clip."
 
@@ -180,6 +185,26 @@ class AdversarialReport(TrainingReport):
         return cls(means, len(d), skipped, len(g))
 
 
+class AdversarialTraining:
+    """The state of networks that train adversarially, for checkpoints.
+
+    Args:
+        networks: networks and their optimizers, by name.
+        streams: random streams.
+    """
+
+    def __init__(self, networks: TrainedNetworks, streams: RandomStreams) -> None:
+        self.networks, self.streams = networks, streams
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the state as a flat dict of tensors."""
+        return adversarial_state(self.networks, self.streams)
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore a state that :meth:`state` returned."""
+        load_adversarial_state(self.networks, self.streams, state)
+
+
 def discriminator_hinge_loss(real: Tensor, fake: Tensor) -> Tensor:
     """Return the hinge loss of a discriminator.
 
@@ -207,6 +232,9 @@ def train_adversarially(
     d_steps_done: int = 0,
     on_epoch: Callable[[int], None] | None = None,
     after_generator_step: Callable[[], None] | None = None,
+    loop: str = "epochs",
+    checkpoints: LoopCheckpoints | None = None,
+    training: Stateful | None = None,
 ) -> AdversarialReport:
     """Train pairs of a generator and a discriminator.
 
@@ -219,6 +247,9 @@ def train_adversarially(
     In each epoch, the discriminator steps use all real images once, in random order, except for the
     last images if they do not fill a batch. A step does not change weights that its networks do not
     use. A step is skipped if its loss or its gradient is not finite.
+
+    With ``checkpoints`` and ``training``, the state is saved every few minutes, after a generator
+    step, and the training resumes from it.
 
     Args:
         images: (n, c, h, w) real images in [-1, 1], on the device of the networks.
@@ -234,6 +265,9 @@ def train_adversarially(
         on_epoch: function that is called with the number of completed epochs, before each epoch and
             after the last.
         after_generator_step: function that is called after each generator step.
+        loop: name of this training in checkpoints.
+        checkpoints: checkpoints of the call that this training is a part of; or None.
+        training: object with the complete state of this training.
 
     Returns:
         The report of the training.
@@ -243,11 +277,22 @@ def train_adversarially(
     d_weights = list(discriminator.parameters())
     size, n_steps = batches_per_epoch(recipe, len(images))
     pairs: Sequence[TrainingPair] = ()
-    for epoch in range(epochs):
+    first_epoch, first_step, saved = 0, 0, {}
+    if checkpoints is not None and training is not None:
+        saved = checkpoints.restore(loop, training)
+    if saved:
+        first_epoch, first_step = saved["position"].tolist()
+        d_losses, g_losses = (_losses_from_tensor(saved[name]) for name in ("d", "g"))
+    for epoch in range(first_epoch, epochs):
         if on_epoch is not None:
             on_epoch(epoch)
-        order = torch.randperm(len(images), generator=streams.batches).to(images.device)
-        for rows in torch.split(order[: n_steps * size], size):
+        if saved:
+            order, saved = saved["order"].to(images.device), {}
+        else:
+            order = torch.randperm(len(images), generator=streams.batches).to(images.device)
+            first_step = 0
+        for step in range(first_step, n_steps):
+            rows = order[step * size : (step + 1) * size]
             pairs = pairs or sample_pairs()
             hinge, penalty = images.new_zeros(()), images.new_zeros(())
             for pair in pairs:
@@ -275,9 +320,32 @@ def train_adversarially(
                 if after_generator_step is not None:
                     after_generator_step()
             pairs = ()
+            if checkpoints is None or training is None:
+                continue
+            values = partial(_progress_tensors, epoch, step + 1, order, d_losses, g_losses)
+            checkpoints.save_if_due(loop, training, values)
     if on_epoch is not None:
         on_epoch(epochs)
     return AdversarialReport.from_losses(d_losses, g_losses)
+
+
+def _progress_tensors(
+    epoch: int,
+    step: int,
+    order: Tensor,
+    d_losses: Sequence[float | None],
+    g_losses: Sequence[float | None],
+) -> dict[str, Tensor]:
+    """Return the progress of :func:`train_adversarially` for a checkpoint."""
+    tensors = {"position": torch.tensor([epoch, step]), "order": order}
+    for name, losses in (("d", d_losses), ("g", g_losses)):
+        values = [math.nan if x is None else x for x in losses]
+        tensors[name] = torch.tensor(values, dtype=torch.float64)
+    return tensors
+
+
+def _losses_from_tensor(losses: Tensor) -> list[float | None]:
+    return [None if math.isnan(x) else x for x in losses.tolist()]
 
 
 def batches_per_epoch(recipe: Recipe, n_images: int) -> tuple[int, int]:

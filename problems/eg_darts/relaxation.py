@@ -34,6 +34,8 @@ from .gradient import enhancement, enhancement_of_changes, first_order, second_o
 from .relaxed_network import RelaxedNetwork
 
 if TYPE_CHECKING:
+    from moonas.run.loop_checkpoints import LoopCheckpoints
+
     from .cell_search import CellSearch
 
 ADAM_BETAS = (0.5, 0.999)  # for architecture parameters (P-DARTS)
@@ -58,7 +60,10 @@ class Relaxation:
         unseen: indices of the validation images that have not been used since the last shuffle.
         steps: complexity, validation loss, Phi, and whether the gradient was red, of each
             architecture step of the current epoch.
+        checkpoints: checkpoints of the call that trains the current epoch; or None.
     """
+
+    checkpoints: LoopCheckpoints | None = None
 
     def __init__(self, search: CellSearch, seed: int) -> None:
         self.settings, self.seed = search.settings, seed
@@ -154,6 +159,8 @@ class Relaxation:
                 loss_function=self.images.loss,
                 augment=self.images.augment,
                 before_step=self._architecture_step if self.epoch >= s.weight_epochs else None,
+                checkpoints=self.checkpoints,
+                training=_EpochTraining(self),
             )
             shares = self.shares().detach()
             self.net.eval()
@@ -290,8 +297,29 @@ class Relaxation:
                 name: tensor.clone() if name == "step" else tensor.to(self.device).clone()
                 for name, tensor in moments.items()
             }
+        self.history.clear()
         self.history.extend((x, y) for x, y in state["trail"].tolist())
         self.unseen = state["unseen"]
+
+
+class _EpochTraining:
+    """The state of a relaxation within an epoch.
+
+    Args:
+        relaxation: the relaxation.
+    """
+
+    def __init__(self, relaxation: Relaxation) -> None:
+        self.relaxation = relaxation
+
+    def state(self) -> dict[str, Tensor]:
+        steps = torch.tensor(self.relaxation.steps, dtype=torch.float64).reshape(-1, 4)
+        return self.relaxation.state() | {"steps": steps}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        self.relaxation.load_state(state)
+        rows = state["steps"].tolist()
+        self.relaxation.steps = [(c, loss, phi, bool(red)) for c, loss, phi, red in rows]
 
 
 def skip_dropout(start: float, epoch: int, weight_epochs: int, epochs: int) -> float:
