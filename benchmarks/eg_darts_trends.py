@@ -36,7 +36,7 @@ from moonas.run.numbers import short_number
 
 HERE = Path(__file__).parent
 POPULATION, GENERATIONS, CHECKPOINTS = 15, 15, (5, 10, 15)
-ROUNDS = 5  # of latency measurements, each the median of 15 passes
+ROUNDS = 5  # of latency measurements, each of 15 passes
 CELLS = {"found": "cells of stage 1", "published": "cells of P-DARTS"}
 COLORS = {"found": "#c8553d", "published": "#22313f"}
 

@@ -17,6 +17,10 @@ class TrainingWarning(UserWarning):
     """A training has learned nothing so far, so scores that depend on it are not meaningful."""
 
 
+class TimingWarning(UserWarning):
+    """Latencies were measured while other work used the device, so they may be too high."""
+
+
 def reason(error: BaseException, length: int = REASON_LENGTH) -> str:
     """Return the message of an exception on one line, shortened to ``length`` characters."""
     return textwrap.shorten(str(error) or repr(error), length, placeholder=" ...")

@@ -214,6 +214,7 @@ def _check_encoding(problem: ArchitectureProblem, X: np.ndarray) -> None:
     assert X.dtype.kind == dtype.kind, f"rows must have type {dtype}, got {X.dtype}"
     problem.check_rows(X)
     known = {part.key for part in problem.operations()}
+    needs_parts = bool(known) and hasattr(problem.settings, "latency_table")
     for x in X:
         architecture = problem.decode(x)
         hash(architecture)
@@ -231,7 +232,12 @@ def _check_encoding(problem: ArchitectureProblem, X: np.ndarray) -> None:
             assert connected <= nodes, (
                 f"edges of {graph.title} connect {connected - nodes}, which are not nodes"
             )
-        for part in problem.parts(architecture):
+        parts = problem.parts(architecture)
+        assert parts or not needs_parts, (
+            "parts() must return the parts of a network, for searches with a latency table, "
+            "because operations() returns parts"
+        )
+        for part in parts:
             assert part.key in known, f"operations() must include the part {part.key}"
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import registry
-from ..settings import names_of
 from .bars import progress_bar
 from .options import add_problem_arguments, nonnegative_int, parse_options, positive_int
 from .output import fail, status_of
@@ -78,6 +78,10 @@ def run(args: argparse.Namespace) -> int:
         settings = registry.settings_class(name)
         options = parse_options(args, {name: settings})[name]
         problem = registry.load_problem(name, preset=args.preset, **options)
+        latency_table.require_parts(problem)  # raises ValueError if there is nothing to measure
+        fault = latency_table.why_unusable(problem)
+        if fault is not None:  # said first, because measuring can take minutes
+            console.print(fault, highlight=False, soft_wrap=True)
         with progress_bar(console) as bar:
             if args.parts is not None:
                 parts = part_files.write_parts(problem, args.parts, on_progress=bar.on_progress)
@@ -98,12 +102,37 @@ def run(args: argparse.Namespace) -> int:
     path = Path(args.out or f"latency-{args.task}.json")
     latency_table.write_latency_table(table, path)
     for line in latency_table.summary(table):
-        console.print(line, highlight=False)
-    usage = ""
-    if "latency_table" in names_of(settings):
-        usage = f" To search with it, add --set latency_table={path}"
-    console.print(f"Latency table written to {path}.{usage}", soft_wrap=True)
+        console.print(line, highlight=False, soft_wrap=True)
+    usage = fault or f"To search with it, run: {_search_command(args, name, problem, path)}"
+    text = f"Latency table written to {path}. {usage}"
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
     return 0
+
+
+def _search_command(
+    args: argparse.Namespace, name: str, problem: ArchitectureProblem, path: Path
+) -> str:
+    """Return a command line that searches with a latency table and the settings of this command.
+
+    Args:
+        args: arguments of this command.
+        name: name of the problem.
+        problem: the problem whose table was measured.
+        path: path of the table.
+    """
+    task = registry.entry(name).task or name
+    flags = [(key, getattr(args, key)) for key in ("data", "root", "preset", "device")]
+    words = ["moonas", "search", task]
+    if len(registry.stages(task)) > 1:  # the other stages have other settings
+        words += ["--stage", name]
+    words += [word for key, value in flags if value for word in (f"--{key}", value)]
+    words += ["--objectives", problem.objectives[0], "latency_ms"]
+    replaced = ("objectives", "latency_table")
+    pairs = [pair for pair in args.set if pair.partition("=")[0].split(".")[-1] not in replaced]
+    words += ["--set", *pairs, f"latency_table={path}"]
+    # The default folder may contain a search with other settings or, before this stage, with cells
+    # that the table does not have.
+    return shlex.join([*words, "--out", str(Path("runs") / path.stem)])
 
 
 def _measure(

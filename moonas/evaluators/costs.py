@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,13 @@ import numpy as np
 from ..data import checksums
 from ..data.images import DataInfo
 from ..deprecation import RenamedAttribute
-from ..metrics.timing import measure_latency
-from ..models.latency_table import read_latency_table
+from ..errors import TimingWarning
+from ..metrics.timing import Measurement, measure
+from ..models.latency_table import has_parts, read_latency_table
 from ..nets.devices import repeatable, resolve_device
 from ..problem import ArchitectureProblem, Column
 from ..run.candidates import Candidates
+from ..run.numbers import plural
 from .settings import ClassifierSettings
 
 
@@ -47,10 +50,11 @@ class NetworkCosts:
     ) -> None:
         self.problem, self.settings = problem, settings
         self.table: dict[str, float] | None = None
+        self._warned = False
         self.inputs: dict[str, str] = checksums(info)
         if settings.latency_table is not None:
             keys = [part.key for part in problem.operations()]
-            if not keys:
+            if not keys or not has_parts(problem):
                 raise ValueError(
                     f"latency_table={settings.latency_table!r} is invalid: networks of "
                     f"{type(problem).__name__} do not consist of parts. Use latency_table=None to "
@@ -82,22 +86,48 @@ class NetworkCosts:
         return {"params": params, "macs": macs}
 
     def measure(self, candidates: Candidates) -> dict[str, np.ndarray]:
-        """Return the column ``latency_ms``, (n,) floats: measured, or from the latency table."""
-        return {"latency_ms": np.array([self._latency(a) for a in candidates])}
+        """Return the column ``latency_ms``, (n,) floats: measured, or from the latency table.
 
-    def _latency(self, architecture: Any) -> float:
-        """Return the latency of a network in milliseconds."""
+        The first time that a quarter or more of the networks were measured on a busy machine, the
+        log says so or, if the problem has no callbacks, a :class:`~moonas.errors.TimingWarning`.
+        """
         if self.table is not None:
-            parts = self.problem.parts(architecture)
-            if not parts:
-                raise ValueError(
-                    f"latency_table={self.settings.latency_table!r} is invalid: "
-                    f"{type(self.problem).__name__}.parts() returned no parts for {architecture}. "
-                    "Use latency_table=None to measure the latency."
-                )
-            return sum(self.table[part.key] for part in parts)
+            return {"latency_ms": np.array([self._sum_of_parts(a) for a in candidates])}
+        measurements = [self._measure(architecture) for architecture in candidates]
+        self._warn_if_busy(sum(m.busy for m in measurements), len(measurements))
+        return {"latency_ms": np.array([m.latency_ms for m in measurements])}
+
+    def _sum_of_parts(self, architecture: Any) -> float:
+        """Return the sum of the latencies of a network's parts in the table, in milliseconds."""
+        assert self.table is not None
+        parts = self.problem.parts(architecture)
+        if not parts:
+            raise ValueError(
+                f"latency_table={self.settings.latency_table!r} is invalid: "
+                f"{type(self.problem).__name__}.parts() returned no parts for {architecture}. "
+                "Use latency_table=None to measure the latency."
+            )
+        return sum(self.table[part.key] for part in parts)
+
+    def _measure(self, architecture: Any) -> Measurement:
+        """Measure the latency of a network."""
         s = self.settings
         network, shape = self.problem.network(architecture), self.problem.input_shape
         assert shape is not None
         with repeatable(s.threads):
-            return measure_latency(network, shape, resolve_device(s.device), s.latency_batch)
+            return measure(network, shape, resolve_device(s.device), s.latency_batch)
+
+    def _warn_if_busy(self, n_busy: int, n: int) -> None:
+        # On an idle machine, a few measurements exceed the limit, too. They cause no warning.
+        if self._warned or not n_busy or 4 * n_busy < n:
+            return
+        self._warned = True
+        text = (
+            f"The latency of {n_busy} of {plural(n, 'network')} was measured while the machine "
+            "seemed busy, so it may be too high. Search on an idle machine, or with a latency "
+            "table (moonas latency)."
+        )
+        if self.problem.callbacks:
+            self.problem.log(f"Warning: {text}")
+        else:
+            warnings.warn(text, TimingWarning, stacklevel=2)

@@ -8,7 +8,7 @@ layers, so this module also compares sums with measured latencies of complete ne
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ import torch
 from ..files import write_json
 from ..files.reading import read_json
 from ..metrics.rank_correlation import rank_correlation
-from ..metrics.timing import measure_latency, time_forward_passes
+from ..metrics.timing import BUSY_SPREAD, measure, summarize_times, time_forward_passes
 from ..nets.devices import repeatable
 from ..run.callbacks import Progress, progress_function
 from ..run.numbers import plural
@@ -49,22 +49,24 @@ def measure_parts(
         told: deprecated; (done, total) -> None.
 
     Returns:
-        The latency table, serializable as JSON: ``parts``, key of a part -> median latency in
-        milliseconds; ``spread``, key of a part -> interquartile range in milliseconds; ``about``, a
-        dict with ``problem``, ``device``, ``threads``, ``batch``, ``repeats`` and ``versions``.
+        The latency table, serializable as JSON: ``parts``, key of a part -> latency in
+        milliseconds, the median of the fastest quarter of the passes; ``spread``, key of a part ->
+        interquartile range of all passes in milliseconds; ``about``, a dict with ``problem``,
+        ``device``, ``threads``, ``batch``, ``repeats`` and ``versions``.
 
     Raises:
         ValueError: if the problem has no parts.
     """
     report_progress = progress_function(on_progress, told)
     parts, settings = require_parts(problem), problem.settings
-    medians, spread = {}, {}
+    latencies, spread = {}, {}
     with repeatable(settings.threads):
         for i, part in enumerate(parts):
             report_progress("measuring parts", i, len(parts), "parts")
             times = time_forward_passes(part.build(), part.shape, problem.device, batch, repeats)
-            low, middle, high = statistics.quantiles(times, n=4)
-            medians[part.key], spread[part.key] = round(middle, 5), round(high - low, 5)
+            measured = summarize_times(times)
+            latencies[part.key] = round(measured.latency_ms, 5)
+            spread[part.key] = round(measured.spread * measured.latency_ms, 5)
     report_progress("measuring parts", len(parts), len(parts), "parts")
     about = {
         "problem": type(problem).__name__,
@@ -74,7 +76,7 @@ def measure_parts(
         "repeats": repeats,
         "versions": installed_versions(),
     }
-    return {"about": about, "parts": medians, "spread": spread}
+    return {"about": about, "parts": latencies, "spread": spread}
 
 
 def require_parts(problem: ArchitectureProblem) -> list[Part]:
@@ -92,6 +94,21 @@ def has_parts(problem: ArchitectureProblem) -> bool:
     """Return whether the networks of a problem consist of parts, as latency tables require."""
     architecture = problem.decode(problem.genes.high.astype(problem.genes.dtype))
     return problem.input_shape is not None and bool(problem.parts(architecture))
+
+
+def why_unusable(problem: ArchitectureProblem) -> str | None:
+    """Return why searches of a problem cannot use a latency table, one sentence; None if they can.
+
+    Its parts can be measured nevertheless.
+    """
+    if not hasattr(problem.settings, "latency_table"):
+        return f"Searches of {problem.name()} do not read latency tables."
+    if not has_parts(problem):
+        return (
+            f"Searches of {problem.name()} cannot use a latency table, because "
+            f"{type(problem).__name__}.parts() returns no parts of a network."
+        )
+    return None
 
 
 def device_name(device: torch.device | str) -> str:
@@ -126,7 +143,8 @@ def compare_with_networks(
 
     Returns:
         A dict: ``sums``, n estimated latencies in milliseconds; ``measured``, n measured latencies
-        in milliseconds; ``rank_correlation`` of both lists, in [-1, 1] or None; ``ratio``, the
+        in milliseconds; ``spread``, n interquartile ranges of the passes in milliseconds;
+        ``rank_correlation`` of the first two lists, in [-1, 1] or None; ``ratio``, the
         median of measured / sum; ``error_percent``, the median relative error of sum * ratio in
         percent.
     """
@@ -134,19 +152,21 @@ def compare_with_networks(
     rng, shape = np.random.default_rng(SEED), problem.input_shape
     assert shape is not None
     rows = problem.operators()["sampling"].do(problem, n, random_state=rng).get("X")
-    sums, measured = np.zeros(len(rows)), np.zeros(len(rows))
+    sums, measured, spread = np.zeros((3, len(rows)))
     with repeatable(problem.settings.threads):
         for i, x in enumerate(rows):
             report_progress("measuring networks", i, n, "networks")
             architecture = problem.decode(x)
             sums[i] = sum(table[part.key] for part in problem.parts(architecture))
             network = problem.network(architecture)
-            measured[i] = measure_latency(network, shape, problem.device, batch, repeats)
+            result = measure(network, shape, problem.device, batch, repeats)
+            measured[i], spread[i] = result.latency_ms, result.spread * result.latency_ms
     report_progress("measuring networks", n, n, "networks")
     ratio = float(np.median(measured / sums))
     return {
         "sums": sums.tolist(),
         "measured": measured.tolist(),
+        "spread": spread.tolist(),
         "rank_correlation": rank_correlation(sums, measured),
         "ratio": ratio,
         "error_percent": float(100 * np.median(np.abs(sums * ratio - measured) / measured)),
@@ -161,25 +181,23 @@ def summary(table: Mapping[str, Any]) -> list[str]:
             be added as ``table["networks"]``.
 
     Returns:
-        Lines of text.
+        Lines of text. If other work used the device during a measurement, the last line says so.
     """
     about, parts = table["about"], table["parts"]
     extremes = f"{min(parts.values()):.3f} to {max(parts.values()):.3f} ms"
     if "spread" not in table:  # times that the user measured
         return [f"{plural(len(parts), 'part')} on {about['device']}: {extremes}."]
-    spread = [table["spread"][key] / parts[key] for key in parts if parts[key] > 0]
+    spread = [table["spread"][key] / parts[key] if parts[key] else 0.0 for key in parts]
     lines = [
         f"Measured {plural(len(parts), 'part')} on {about['device']} with "
         f"{plural(about['threads'], 'thread')} and batch size {about['batch']}: {extremes} "
-        f"(medians of {plural(about['repeats'], 'run')}); the median interquartile range is "
-        f"{100 * statistics.median(spread):.0f} % of the latency."
+        f"(the fastest quarter of {plural(about['repeats'], 'pass', 'passes')}); the median "
+        f"interquartile range is {100 * statistics.median(spread):.0f} % of the latency."
     ]
     comparison = table.get("networks")
     if comparison is None:
-        return [
-            *lines,
-            "Networks of this problem do not consist of parts, so no sums were compared.",
-        ]
+        lines.append("Networks of this problem do not consist of parts, so no sums were compared.")
+        return lines + _busy_lines(spread)
     correlation = comparison["rank_correlation"]
     order = "" if correlation is None else f"rank correlation {correlation:.2f}; "
     lines.append(
@@ -187,7 +205,29 @@ def summary(table: Mapping[str, Any]) -> list[str]:
         f"latency of a network is {comparison['ratio']:.2f} times the sum of its parts (median), "
         f"with a median error of {comparison['error_percent']:.0f} %."
     )
-    return lines
+    pairs = zip(comparison.get("spread", ()), comparison["measured"], strict=False)
+    return lines + _busy_lines(spread, [iqr / latency for iqr, latency in pairs])
+
+
+def _busy_lines(parts: Sequence[float], networks: Sequence[float] = ()) -> list[str]:
+    """Return a line that says how many measurements other work disturbed, if any.
+
+    Args:
+        parts: spread of each part, relative to its latency.
+        networks: spread of each network, relative to its latency.
+    """
+    counted = [
+        (sum(s > BUSY_SPREAD for s in spreads), len(spreads)) for spreads in (parts, networks)
+    ]
+    if not any(n_busy for n_busy, _ in counted):
+        return []
+    nouns = zip(counted, ("part", "network"), strict=True)
+    texts = [f"{n_busy} of {plural(n, noun)}" for (n_busy, n), noun in nouns if n]
+    return [
+        f"The machine seemed busy when {' and '.join(texts)} were measured (interquartile range "
+        f"above {100 * BUSY_SPREAD:.0f} % of the latency), so their latencies may be too high. "
+        "Repeat this on an idle machine."
+    ]
 
 
 def write_latency_table(table: Mapping[str, Any], path: Path) -> None:

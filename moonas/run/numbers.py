@@ -18,11 +18,12 @@ def format_duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
 
 
-def plural(n: int, noun: str) -> str:
+def plural(n: int, noun: str, nouns: str | None = None) -> str:
     """Format a count with its noun, as in "1 epoch" or "2 epochs".
 
     Args:
         n: the count.
-        noun: the noun in the singular, whose plural is formed by appending "s".
+        noun: the noun in the singular.
+        nouns: the noun in the plural; by default, the singular with "s".
     """
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+    return f"{n} {noun}" if n == 1 else f"{n} {nouns or noun + 's'}"

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from ..data import checksums, cutout, describe
 from ..evaluators.classification import Classification, quality_columns
-from ..metrics.timing import measure_latency
+from ..metrics.timing import measure
 from ..models.model import MODEL, write_model
 from ..models.zoo import Published, zoo
 from ..nets.counting import count_macs, count_params
@@ -313,18 +313,21 @@ class FullTraining(EpochTraining):
         network.load_state_dict({k: v for k, v in state.items() if "auxiliary" not in k})
         shape = self.info.channels, self.info.side, self.info.side
         with repeatable(self.settings.threads):
+            measured = measure(network, shape, self.device)
             columns = {
                 **result.columns,
                 "params": count_params(network),
                 "macs": count_macs(network, *shape, count_fixed=self.problem.counts_fixed_weights),
-                "latency_ms": measure_latency(network, shape, self.device),
+                "latency_ms": measured.latency_ms,
                 "seconds": total_seconds(folder, "train"),
             }
         write_model(folder / MODEL, network, self.about(result.data, result.columns))
+        note = ", measured while the machine seemed busy" if measured.busy else ""
         lines = [
             f"Test {self.quality} {score:.2f} % after {plural(self.n_epochs, 'epoch')} on the "
             f"training and validation sets; {columns['params']:,} params, "
-            f"{columns['macs']:,} macs, {columns['latency_ms']:.2f} ms per image on {self.device}."
+            f"{columns['macs']:,} macs, {columns['latency_ms']:.2f} ms per image on "
+            f"{self.device}{note}."
         ]
         if self.row is None:
             return lines

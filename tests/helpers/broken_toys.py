@@ -1,10 +1,13 @@
 """Toy problems, each of which violates one requirement of :func:`moonas.testing.check_problem`."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
-from toy import Toy, ToyEvaluator
+from toy import Toy, ToyEvaluator, ToySettings
 
 from moonas.operators import NodeCrossover, NodeReset
+from moonas.settings import setting
 
 
 class WrongParameterCount(Toy):
@@ -33,6 +36,17 @@ class WrongEncode(Toy):
 
     def encode(self, architecture):
         return np.array(architecture)[::-1].copy()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _SettingsWithLatencyTable(ToySettings):
+    latency_table: str | None = setting(None, "path of a latency table")
+
+
+class NoPartsOfNetworks(Toy):
+    """A toy that lists the parts of its space, but not those of a network."""
+
+    settings_class = _SettingsWithLatencyTable
 
 
 class _EvaluatorWithoutWeights(ToyEvaluator):

@@ -22,6 +22,7 @@ def test_the_toy_problem_satisfies_all_requirements():
         ("IneffectiveCrossover", "the crossover created no new row"),
         ("IneffectiveMutation", "the mutation changed no row"),
         ("WrongEncode", r"decode\(encode\(a\)\) must equal a"),
+        ("NoPartsOfNetworks", r"parts\(\) must return the parts of a network, for searches with"),
         ("StateNotRestored", "resumed run differs .* in call .* entry 'result'"),
         ("GeneratorNotSaved", "resumed run differs .* in call .* entry 'result'"),
     ],

@@ -15,6 +15,7 @@ import moonas
 from moonas.cli import main
 from moonas.data import load, shift_and_flip
 from moonas.files.tensors import fingerprint
+from moonas.metrics.timing import Measurement
 from moonas.nets.counting import count_params
 from moonas.nets.devices import repeatable
 from moonas.nets.randomness import generator, initial_weights
@@ -22,6 +23,7 @@ from moonas.registry import training_module
 from moonas.run.journal import RunMismatch, read_run
 from moonas.run.search import search
 from moonas.testing import check_resume
+from moonas.training import from_scratch
 from moonas.training.sgd import cosine
 
 QUICK_SETTINGS = dict(epochs=2, batch=30)  # 100 images: three steps per epoch
@@ -258,6 +260,18 @@ def test_invalid_settings_exit_with_status_2_and_create_no_folder(
 
 # ten epochs, because the tenth epoch is logged
 DIVERGING_SETTINGS = dict(learning_rate=1e30, clip=1e30, batch=100, epochs=10)
+
+
+@pytest.mark.parametrize(
+    ("spread", "note"), [(0.2, ""), (0.3, ", measured while the machine seemed busy")]
+)
+def test_the_report_says_whether_the_machine_seemed_busy(run, tmp_path, monkeypatch, spread, note):
+    monkeypatch.setattr(from_scratch, "measure", lambda *_: Measurement(1.5, spread))
+    stage = moonas.load_training(run, **QUICK_SETTINGS, journal=tmp_path / "run")
+    result = stage.run(seed=1)
+    stage.row = None
+    (line,) = stage.report(result, tmp_path / "run")
+    assert line.endswith(f"1.50 ms per image on cpu{note}.")
 
 
 @pytest.mark.parametrize("with_journal", [False, True])
