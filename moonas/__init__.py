@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .registry import load_stage as load_stage
     from .registry import problem_names as problem_names
     from .run.callbacks import RunCallback as RunCallback
+    from .run.progress_lines import ShowProgress as ShowProgress
     from .task import search as search
     from .task import train as train
 
@@ -23,6 +24,7 @@ _MODULE_OF = {  # public name -> module to import it from
     "algorithm": "moonas.algorithms.named",
     "ClassifierProblem": "moonas.classifier",
     "RunCallback": "moonas.run.callbacks",
+    "ShowProgress": "moonas.run.progress_lines",
     "compare": "moonas.comparison",
     "front": "moonas.pareto",
     "load_model": "moonas.models.model",

@@ -3,7 +3,7 @@
     options.py    arguments that several commands share, and KEY=VALUE settings
     running.py    runs the stages planned by ``search`` and ``train``
     bars.py       progress bars
-    output.py     the log, error messages and exit statuses
+    output.py     the console, the log, error messages and exit statuses
 
 Every other module implements one command with the functions ``add_arguments(parser)``;
 ``run(args)``, which returns the exit status; and, if the help of the command lists settings,
@@ -13,6 +13,7 @@ Every other module implements one command with the functions ``add_arguments(par
 from __future__ import annotations
 
 import argparse
+import io
 import shutil
 import sys
 import textwrap
@@ -53,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0 (success), 1 (the command failed or was interrupted) or 2 (usage error).
     """
     argv = sys.argv[1:] if argv is None else list(argv)
+    _print_whole_lines()
     try:
         parser = make_parser(argv)
         if not argv:
@@ -65,6 +67,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return fail(1, f"Interrupted.{hint}")
     except OSError as error:
         return fail(1, error)
+
+
+def _print_whole_lines() -> None:
+    """Write each line at once if stdout is a file or a pipe.
+
+    pymoo prints its line of a generation into a buffer, whose content is lost if a job is killed.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
+        sys.stdout.reconfigure(line_buffering=True)
 
 
 def make_parser(argv: Sequence[str]) -> argparse.ArgumentParser:

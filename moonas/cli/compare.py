@@ -10,7 +10,7 @@ from .. import registry
 from ..settings import parse
 from .bars import progress_bar
 from .options import key_value_pairs, parse_options, positive_int
-from .output import fail, status_of
+from .output import fail, make_console, status_of
 
 if TYPE_CHECKING:
     from ..comparison.suites import Instance
@@ -98,13 +98,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command and return its exit status."""
-    from rich.console import Console
-
     from ..comparison import compare
     from ..comparison.report import results_table, summary
     from ..views.tables import to_console
 
-    console = Console()
+    console = make_console()
     try:
         instances = _instances(args)
         with progress_bar(console) as bar:

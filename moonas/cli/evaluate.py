@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .bars import progress_bar
-from .output import fail, status_of
+from .output import fail, make_console, status_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -62,11 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command and return its exit status."""
-    from rich.console import Console
-
     from ..models.model import Generator, Translator, find_model, load_model
 
-    console = Console()
+    console = make_console()
     try:
         models = {
             Path(path).name if len(args.models) == 1 else path: load_model(path)

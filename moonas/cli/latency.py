@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .. import registry
 from .bars import progress_bar
 from .options import add_problem_arguments, nonnegative_int, parse_options, positive_int
-from .output import fail, status_of
+from .output import fail, make_console, status_of
 
 if TYPE_CHECKING:
     from ..problem import ArchitectureProblem
@@ -68,11 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command and return its exit status."""
-    from rich.console import Console
-
     from ..models import latency_table, part_files
 
-    console = Console()
+    console = make_console()
     try:
         name = _problem_name(args.task)
         settings = registry.settings_class(name)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from .. import registry
-from .output import fail
+from .output import fail, make_console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,9 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command and return its exit status."""
-    from rich.console import Console
-
-    console = Console()
+    console = make_console()
     if args.zoo:
         _print_zoo(console)
         return 0

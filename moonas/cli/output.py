@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,23 @@ from ..run.callbacks import RunCallback
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+WIDEST = 200  # columns of a table in a file or a pipe
+
+
+def make_console() -> Console:
+    """Return a console that prints to stdout.
+
+    If that is no terminal, tables are as wide as their rows, up to ``WIDEST`` columns. The
+    environment variable COLUMNS overrides this width.
+    """
+    from rich.console import Console
+
+    console = Console()
+    if console.is_terminal or "COLUMNS" in os.environ:
+        return console
+    return Console(width=WIDEST)
 
 
 class Log(RunCallback):

@@ -16,7 +16,7 @@ from .options import (
     parse_options,
     positive_int,
 )
-from .output import fail, status_of
+from .output import fail, make_console, status_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,12 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command and return its exit status."""
-    from rich.console import Console
-
     from ..comparison.proxies import compare_proxies, proxy_table
     from ..views.tables import to_console
 
-    console = Console()
+    console = make_console()
     try:
         if args.problem not in registry.problem_names():
             raise ValueError(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ..planning import PlannedStage, StageResult
 from .bars import progress_bar
-from .output import Log, fail, status_of
+from .output import Log, fail, make_console, status_of
 
 
 def run_plan(make_plan: Callable[[], list[PlannedStage]]) -> int:
@@ -44,11 +44,9 @@ def run_plan(make_plan: Callable[[], list[PlannedStage]]) -> int:
 
 
 def _run_stage(planned: PlannedStage) -> None:
-    from rich.console import Console
-
     from ..problem import ArchitectureProblem
 
-    console = Console()
+    console = make_console()
     log = Log(console)
     with progress_bar(console) as bar:
         result = planned.run(callbacks=[log, bar], verbose=True)

@@ -3,6 +3,8 @@
 import argparse
 import contextlib
 import io
+import os
+import re
 import shutil
 import signal
 import subprocess
@@ -251,6 +253,37 @@ def test_a_process_locks_its_run_folder_and_exits_on_an_interrupt(
         assert "Interrupted. Run the same command again to resume." in message
     finally:
         process.kill()
+
+
+def test_a_killed_search_has_written_each_line_of_a_generation_without_control_codes(
+    working_directory,
+):
+    """In a buffer, all lines of the killed process would be lost."""
+    arguments = [*TABLE_SEARCH, "--generations", "100", "--population", "4", "--out", "killed"]
+    environment = {
+        key: os.environ[key] for key in os.environ if key not in ("FORCE_COLOR", "PYTHONUNBUFFERED")
+    }
+    journal = working_directory / "killed" / "journal.jsonl"
+    with open("log.txt", "wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "moonas.cli", *arguments], stdout=log, env=environment
+        )
+        try:
+            n_calls, deadline = 0, time.monotonic() + 60
+            while n_calls < 3 and time.monotonic() < deadline:
+                time.sleep(0.002)
+                n_calls = journal.read_bytes().count(b"\n") if journal.exists() else 0
+            assert process.poll() is None  # the search still runs
+        finally:
+            process.kill()
+            process.wait()
+    written = Path("log.txt").read_bytes()
+    assert b"\x1b" not in written and b"\r" not in written
+    rows = [line.split("|") for line in written.decode().splitlines() if line.count("|") > 5]
+    assert rows[0][-1].strip() == "time left" and rows[1][-1].strip() == "-"
+    assert [int(row[0]) for row in rows[1:]] == list(range(1, len(rows)))
+    assert len(rows) - 1 >= n_calls - 2  # all generations before the last call
+    assert all(re.fullmatch(r"\d+:\d\d", row[-1].strip()) for row in rows[2:])
 
 
 def test_the_help_of_train_without_a_run_says_how_to_list_the_settings(capsys):
