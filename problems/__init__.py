@@ -20,7 +20,8 @@ PROBLEMS = {
         "cells of a DARTS supernet, searched while it trains (CARS, CVPR 2020)",
         settings="moonas.problems.cars.settings:Settings",
         cost="2 minutes",
-        **CLASSIFIER_OPTIONS,
+        training="moonas.training.from_scratch",
+        training_settings="moonas.training.settings:CellTrainingSettings",
     ),
     "nsganet": ProblemEntry(
         "moonas.problems.nsganet.problem",

@@ -9,6 +9,7 @@ from ..settings import RunSettings, SearchSettings, check_objectives, require, s
 QUALITIES = ("error", "robustness_error", "auroc_error")
 COSTS = ("params", "macs", "latency_ms")
 OBJECTIVES = (*QUALITIES, *COSTS)
+STEMS = ("auto", "small", "large", "from64")  # those of moonas.nets.cells
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,20 @@ class FixedWeightSettings(ClassifierSettings):
         False,
         "whether macs include the multiply-adds of the fixed weights of local binary convolutions",
         formerly=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StemSettings(RunSettings):
+    """Setting of a search whose networks are stacks of cells."""
+
+    stem: str = setting(
+        "auto",
+        "first layers of each network; small: those for CIFAR; large: those for ImageNet, which "
+        "divide the side of an image by 8; auto: large from 128 pixels on; from64: large from 64 "
+        "pixels on, as in earlier versions",
+        STEMS,
+        formerly="from64",
     )
 
 

@@ -32,27 +32,27 @@ class Published:
     counts: dict[str, tuple[int, int]]
     shapes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def shape_for(self, image_size: int) -> tuple[str, dict[str, Any]]:
+    def shape_for(self, image_size: int, stem: str = "auto") -> tuple[str, dict[str, Any]]:
         """Return the published network for images of a given size.
 
         Args:
-            image_size: side length of the images in pixels. From 64 pixels on, networks of cells
-                have the stem for ImageNet.
+            image_size: side length of the images in pixels.
+            stem: stem of networks of cells, as in :class:`~moonas.nets.cells.CellNetworkShape`.
 
         Returns:
-            (description, shape): description of the first network whose images are on the same side
-            of 64 pixels, or else of the first network; and its shape without ``image_size`` and
-            ``n_classes``. Both are empty if there are no shapes.
+            (description, shape): description of the first network whose published stem is as large
+            as the stem for these images, or else of the first network; and its shape without
+            ``image_size`` and ``n_classes``. Both are empty if there are no shapes.
         """
-        from ..nets.cells import IMAGENET_SIDE
+        from ..nets.cells import has_large_stem
 
         if not self.shapes:
             return "", {}
-        is_large = image_size >= IMAGENET_SIDE
+        is_large = has_large_stem(stem, image_size)
         fitting = [
             title
             for title, shape in self.shapes.items()
-            if (shape["image_size"] >= IMAGENET_SIDE) == is_large
+            if has_large_stem("auto", shape["image_size"]) == is_large
         ]
         title = (fitting or list(self.shapes))[0]
         ignored = ("image_size", "n_classes")

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from .cells import (
-    IMAGENET_SIDE,
     CellNetworkShape,
     CellShape,
     Concat,
@@ -116,11 +115,11 @@ class CellNetwork(nn.Module):
     ) -> None:
         super().__init__()
         network_shape = CellNetworkShape(**shape)
-        layout, image_size = network_shape.cells, network_shape.image_size
+        layout, large = network_shape.cells, network_shape.large_stem
         cells = tuple((edges, concat(edges)) for edges in (normal, reduction))
         n_out = len(cells[0][1]), len(cells[1][1])
         shapes = network_shape.cell_shapes(n_out)
-        self.stem = Stem(network_shape.in_channels, layout.stem, image_size)
+        self.stem = Stem(network_shape.in_channels, layout.stem, large)
         self.cells = nn.ModuleList(
             _Cell(s, *cells[int(s.reduction)], last_norm, squeeze) for s in shapes
         )
@@ -131,7 +130,7 @@ class CellNetwork(nn.Module):
             self.auxiliary_layer = layout.last_reduction
             side = shapes[self.auxiliary_layer].side_out
             self.auxiliary = _auxiliary_head(
-                widths[self.auxiliary_layer], side, network_shape.n_classes, image_size
+                widths[self.auxiliary_layer], side, network_shape.n_classes, large
             )
 
     def set_drop_path(self, rate: float, rng: torch.Generator) -> None:
@@ -161,15 +160,15 @@ class CellNetwork(nn.Module):
         return logits if auxiliary is None else (logits, auxiliary)
 
 
-def _auxiliary_head(c_in: int, side: int, n_classes: int, image_size: int) -> nn.Sequential:
+def _auxiliary_head(c_in: int, side: int, n_classes: int, large_stem: bool) -> nn.Sequential:
     """Build the auxiliary classifier of DARTS for (b, c_in, side, side) inputs.
 
-    As in DARTS, the ImageNet variant has no normalization after the 2x2 convolution. DARTS pools
+    As in DARTS, the variant for ImageNet, that is for networks with the large stem, has no
+    normalization after the 2x2 convolution. DARTS pools
     5x5 pixels, for feature maps of 8x8 (CIFAR-10) or 7x7 pixels (ImageNet); smaller ones are pooled
     to the 2x2 pixels that the convolution requires.
     """
-    imagenet = image_size >= IMAGENET_SIDE
-    stride = 2 if imagenet else 3
+    stride = 2 if large_stem else 3
     pooled = (side - 5) // stride + 1
     pool = nn.AvgPool2d(5, stride, count_include_pad=False)
     layers = [
@@ -179,7 +178,7 @@ def _auxiliary_head(c_in: int, side: int, n_classes: int, image_size: int) -> nn
         nn.BatchNorm2d(128),
         nn.ReLU(),
         nn.Conv2d(128, 768, 2, bias=False),
-        nn.Identity() if imagenet else nn.BatchNorm2d(768),
+        nn.Identity() if large_stem else nn.BatchNorm2d(768),
         nn.ReLU(),
         nn.AdaptiveAvgPool2d(1) if pooled > 2 else nn.Identity(),
         nn.Flatten(),

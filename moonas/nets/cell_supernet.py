@@ -111,7 +111,7 @@ class CellSupernet(nn.Module):
         network_shape = CellNetworkShape(**shape)
         shapes = network_shape.cell_shapes((n_nodes, n_nodes))
         self.stem = Stem(
-            network_shape.in_channels, network_shape.cells.stem, network_shape.image_size
+            network_shape.in_channels, network_shape.cells.stem, network_shape.large_stem
         )
         use_batch_statistics(self.stem)
         self.cells = nn.ModuleList(_Cell(s, operations, n_nodes) for s in shapes)

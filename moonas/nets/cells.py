@@ -6,6 +6,7 @@ use the same stack, so the shapes of their cells are always equal.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -19,8 +20,22 @@ from .operations import FactorizedReduce, MakeNorm, ReluConvNorm
 Edges = Sequence[tuple[str, int]]
 Concat = Callable[[Edges], tuple[int, ...]]  # edges of a cell -> states that form its output
 
-STEM_MULTIPLIER = 3  # channels of the CIFAR stem per channel of ``Layout.stem``
-IMAGENET_SIDE = 64  # pixels; images of this side or more use the ImageNet stem
+STEM_MULTIPLIER = 3  # channels of the small stem per channel of ``Layout.stem``
+
+# Name of a rule -> images of this side length in pixels or more have the large stem. It divides the
+# side by 8, so cells would compute only 2x2 to 4x4 pixels of images of 64 to 127 pixels. Earlier
+# versions used it for these images (from64).
+STEMS: dict[str, float] = {"auto": 128, "small": math.inf, "large": 0, "from64": 64}
+
+
+def has_large_stem(stem: str, image_size: int) -> bool:
+    """Return whether a network has the stem for ImageNet, as opposed to the stem for CIFAR.
+
+    Args:
+        stem: a name in ``STEMS``: auto, small, large or from64.
+        image_size: side length of an image in pixels.
+    """
+    return image_size >= STEMS[stem]
 
 
 @dataclass(frozen=True)
@@ -84,7 +99,7 @@ class Layout:
     """The sequence of cells in a network and their numbers of channels.
 
     Args:
-        stem: channels of the ImageNet stem; the CIFAR stem has three times as many.
+        stem: channels of the large stem; the small stem has three times as many.
         cells: (channels of each node, whether the cell is a reduction cell), one tuple per cell.
     """
 
@@ -139,14 +154,17 @@ class CellNetworkShape:
         layers: number of cells; the cells at one and two thirds of the depth are reduction cells.
         n_classes: number of classes.
         in_channels: channels of an image.
-        image_size: side length of an image in pixels; below 64 the network has the CIFAR stem,
-            otherwise the ImageNet stem.
+        image_size: side length of an image in pixels.
+        stem: ``small`` for the stem of DARTS for CIFAR, ``large`` for its stem for ImageNet, which
+            divides the side length by 8; ``auto`` for the large stem from 128 pixels on;
+            ``from64`` for the large stem from 64 pixels on.
         increment: difference between the channels of a cell and of the previous cell; None doubles
             the channels at each reduction cell instead.
         layout: a :class:`Layout`, which replaces ``channels``, ``layers`` and ``increment``.
 
     Raises:
-        ValueError: if ``channels``, ``layers`` or ``n_classes`` is less than 1.
+        ValueError: if ``channels``, ``layers`` or ``n_classes`` is less than 1, or ``stem`` is
+            unknown.
     """
 
     channels: int = 36
@@ -154,6 +172,7 @@ class CellNetworkShape:
     n_classes: int = 10
     in_channels: int = 3
     image_size: int = 32
+    stem: str = "auto"
     increment: int | None = None
     layout: Layout | None = None
 
@@ -162,6 +181,13 @@ class CellNetworkShape:
             value = getattr(self, name)
             if value < 1:
                 raise ValueError(f"{name}={value} is invalid: expected at least 1.")
+        if self.stem not in STEMS:
+            raise ValueError(f"stem={self.stem!r} is unknown; choose from {list(STEMS)}.")
+
+    @property
+    def large_stem(self) -> bool:
+        """Whether the network has the large stem; see :func:`has_large_stem`."""
+        return has_large_stem(self.stem, self.image_size)
 
     @property
     def cells(self) -> Layout:
@@ -174,24 +200,25 @@ class CellNetworkShape:
         Args:
             n_out: numbers of nodes that a normal cell and a reduction cell concatenate.
         """
-        return cell_shapes(self.cells, self.image_size, n_out)
+        return cell_shapes(self.cells, self.image_size, n_out, self.stem)
 
 
 def cell_shapes(
-    layout: Layout, image_size: int, n_out: tuple[int, int] = (4, 4)
+    layout: Layout, image_size: int, n_out: tuple[int, int] = (4, 4), stem: str = "auto"
 ) -> list[CellShape]:
     """Return the shapes of the cells of a network in order.
 
     Args:
         layout: types and numbers of channels of the cells.
-        image_size: side length of an image in pixels; if it is 64 or more, the first cell has
-            1/4 of the side length in state 0 and 1/8 in state 1.
+        image_size: side length of an image in pixels. With the large stem, the first cell has 1/4
+            of it in state 0 and 1/8 in state 1.
         n_out: numbers of nodes that a normal cell and a reduction cell concatenate.
+        stem: see :class:`CellNetworkShape`.
     """
     side = image_size
     c_prev_prev = c_prev = STEM_MULTIPLIER * layout.stem
     prev_reduction = False
-    if image_size >= IMAGENET_SIDE:
+    if has_large_stem(stem, image_size):
         side = -(-image_size // 8)
         c_prev_prev = c_prev = layout.stem
         prev_reduction = True
@@ -210,14 +237,14 @@ class Stem(nn.Module):
     Args:
         in_channels: channels of an image.
         channels: see :attr:`Layout.stem`.
-        image_size: side length of an image in pixels. Below 64, both inputs are the output of one
-            convolution; otherwise, they have 1/4 and 1/8 of the side length.
+        large: whether the inputs have 1/4 and 1/8 of the side length of an image; otherwise, both
+            are the output of one convolution.
     """
 
-    def __init__(self, in_channels: int, channels: int, image_size: int) -> None:
+    def __init__(self, in_channels: int, channels: int, large: bool) -> None:
         super().__init__()
         self.second: nn.Module | None
-        if image_size < IMAGENET_SIDE:
+        if not large:
             out = STEM_MULTIPLIER * channels
             self.first = nn.Sequential(
                 nn.Conv2d(in_channels, out, 3, 1, 1, bias=False), nn.BatchNorm2d(out)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .cells import IMAGENET_SIDE, STEM_MULTIPLIER, CellNetworkShape, CellShape
+from .cells import STEM_MULTIPLIER, CellNetworkShape, CellShape
 from .operations import FixedConvolution, operation_cost
 
 
@@ -113,9 +113,7 @@ class CellCosts:
         **shape: Any,
     ) -> None:
         network_shape = CellNetworkShape(**shape)
-        stem = _stem_cost(
-            network_shape.in_channels, network_shape.cells.stem, network_shape.image_size
-        )
+        stem = _stem_cost(network_shape)
         self.fixed = np.zeros((n_nodes + 1, n_nodes + 1, 2), dtype=np.int64)
         for n_normal, n_reduction in np.ndindex(n_nodes + 1, n_nodes + 1):
             n_out = n_normal, n_reduction
@@ -189,9 +187,10 @@ def _classifier_cost(last: CellShape, n_out: tuple[int, int], n_classes: int) ->
     return np.array([weights + n_classes, weights])
 
 
-def _stem_cost(in_channels: int, channels: int, image_size: int) -> np.ndarray:
+def _stem_cost(shape: CellNetworkShape) -> np.ndarray:
     """Return (2,) parameters and MACs of :class:`~moonas.nets.cells.Stem`."""
-    if image_size < IMAGENET_SIDE:
+    in_channels, channels, image_size = shape.in_channels, shape.cells.stem, shape.image_size
+    if not shape.large_stem:
         out = STEM_MULTIPLIER * channels
         weights = 9 * in_channels * out
         return np.array([weights + 2 * out, weights * image_size**2])

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from .cells import CellNetworkShape, CellShape, Concat, Edges, Stem, all_nodes
+from .cells import CellNetworkShape, CellShape, Concat, Edges, Stem, all_nodes, has_large_stem
 from .operations import FactorizedReduce, ReluConvNorm, affine_batch_norm, build_operation
 
 
@@ -130,7 +130,10 @@ def _fixed_parts(
     """Return the parts that do not depend on the operations, and the shapes of the cells."""
     cells, stem = shape.cell_shapes(n_out), (shape.in_channels, shape.cells.stem)
     side = shape.image_size
-    parts = [layer_part("stem", *stem, 1, side, partial(Stem, *stem, side))]
+    # tables of earlier versions name the stem that from64 selects just "stem"
+    size = "large_" if shape.large_stem else "small_"
+    name = f"{'' if shape.large_stem == has_large_stem('from64', side) else size}stem"
+    parts = [layer_part(name, *stem, 1, side, partial(Stem, *stem, shape.large_stem))]
     for cell in cells:
         older, newer = (cell.c_prev_prev, cell.channels), (cell.c_prev, cell.channels)
         if cell.prev_reduction:

@@ -144,7 +144,8 @@ def build_network(about: Mapping[str, Any]) -> nn.Module:
     Args:
         about: header of the model file; see :meth:`FullTraining.about`.
     """
-    problem = _load_problem(about["problem"], about["searched"])
+    searched = with_former_values(settings_class(about["problem"]), about["searched"])
+    problem = _load_problem(about["problem"], _network_settings(searched))
     architecture = problem.architecture_from_json(about["architecture"])
     return problem.network(architecture, **about["shape"])
 
@@ -216,9 +217,16 @@ class FullTraining(EpochTraining):
             image_size=self.info.side,
         )
         if self.published is not None and self.settings.published_shape:
-            shape |= self.published.shape_for(self.info.side)[1]
+            shape |= self.published.shape_for(self.info.side, self._stem)[1]
         chosen = {name: getattr(self.settings, name) for name in self.settings.NETWORK}
         return shape | {key: value for key, value in chosen.items() if value is not None}
+
+    @property
+    def _stem(self) -> str:
+        """The stem of a network of cells; it matters to published shapes."""
+        of_training: str | None = getattr(self.settings, "stem", None)
+        of_search: str = getattr(self.problem.settings, "stem", "auto")
+        return of_training or of_search
 
     def network(self, auxiliary: bool = False) -> nn.Module:
         """Return the untrained network.
@@ -254,7 +262,7 @@ class FullTraining(EpochTraining):
         with torch.device("meta"):
             text = f"Network: {self.architecture}; {count_params(self.network()):,} parameters"
         if self.published is not None:
-            title, _ = self.published.shape_for(self.info.side)
+            title, _ = self.published.shape_for(self.info.side, self._stem)
             params = self.published.counts.get(title, (None,))[0]
             if params is not None:
                 text += f" (published network for {title}: {params:,})"

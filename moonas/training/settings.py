@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..evaluators.settings import TrainingSettings
+from ..evaluators.settings import STEMS, TrainingSettings
 from ..settings import require, setting
 
 
@@ -122,3 +122,22 @@ class Settings(TrainingSettings):
         to the row. By default, there are none.
         """
         return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellTrainingSettings(Settings):
+    """Settings for training a network of cells from scratch."""
+
+    NETWORK: ClassVar[tuple[str, ...]] = (*Settings.NETWORK, "stem")
+
+    stem: str | None = setting(
+        None,
+        "first layers of the network: auto, small, large or from64, as in a search; none: same as "
+        "in the search, or auto for a published architecture",
+        formerly="from64",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        known = self.stem is None or self.stem in STEMS
+        require(known, self, "stem", f"none, {', '.join(STEMS[:-1])} or {STEMS[-1]}")

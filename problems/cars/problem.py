@@ -59,15 +59,15 @@ class CARS(ClassifierProblem):
     @property
     def trained_shape(self) -> dict[str, Any]:
         """Keyword arguments of the supernet."""
-        return self.image_shape | dict(channels=self.settings.channels, layers=self.settings.layers)
+        s = self.settings
+        return self.image_shape | dict(channels=s.channels, layers=s.layers, stem=s.stem)
 
     @cached_property
     def shape(self) -> dict[str, Any]:
         """Keyword arguments of the target network, which params, macs and latency refer to."""
         s = self.settings
-        return self.target_image_shape | dict(
-            channels=s.target_channels or s.channels, layers=s.target_layers or s.layers
-        )
+        target = dict(channels=s.target_channels or s.channels, layers=s.target_layers or s.layers)
+        return self.trained_shape | self.target_image_shape | target
 
     @cached_property
     def costs(self) -> CellCosts:

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from moonas.evaluators.settings import COSTS, SupernetSettings
+from moonas.evaluators.settings import COSTS, StemSettings, SupernetSettings
 from moonas.settings import require, setting
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(SupernetSettings):
+class Settings(SupernetSettings, StemSettings):
     """Settings of a CARS search; the defaults suit a short search on digits."""
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {

@@ -94,6 +94,7 @@ class CellSearch(TrainingStage):
             n_classes=self.info.n_classes,
             in_channels=self.info.channels,
             image_size=self.info.side,
+            stem=settings.stem,
         )
         if settings.widths:
             self.shape["layout"] = staged_layout(settings.widths, settings.depths)

@@ -83,7 +83,7 @@ class EGDarts(ClassifierProblem):
     def _shape(self, architecture: Architecture) -> dict[str, Any]:
         """Return the keyword arguments that build the network of an architecture."""
         layout = staged_layout(architecture.widths, architecture.depths)
-        return self.image_shape | dict(layout=layout)
+        return self.image_shape | dict(layout=layout, stem=self.settings.stem)
 
     def parts(self, architecture: Any) -> list[Part]:
         """Return the parts of a network; their latencies add up to the latency of the network."""

@@ -89,7 +89,7 @@ class RelaxedNetwork(nn.Module):
         candidates: candidates of each edge, (2, 14, k) ints; see
             :mod:`moonas.problems.eg_darts.cell_space`.
         shape: keyword arguments of :class:`~moonas.nets.cells.CellNetworkShape`: channels, layers,
-            n_classes, in_channels and image_size.
+            n_classes, in_channels, image_size and stem.
 
     Attributes:
         skip_dropout: probability with which dropout sets an element of the output of an identity to
@@ -102,7 +102,7 @@ class RelaxedNetwork(nn.Module):
         super().__init__()
         network = CellNetworkShape(**shape)
         shapes = network.cell_shapes((N_NODES, N_NODES))
-        self.stem = Stem(network.in_channels, network.cells.stem, network.image_size)
+        self.stem = Stem(network.in_channels, network.cells.stem, network.large_stem)
         use_batch_statistics(self.stem)
         self.cells = nn.ModuleList(MixedCell(s, candidates[int(s.reduction)]) for s in shapes)
         self.classifier = nn.Linear(N_NODES * shapes[-1].channels, network.n_classes)

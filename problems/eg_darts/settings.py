@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from moonas.evaluators.settings import FixedWeightSettings, ProxySettings
+from moonas.evaluators.settings import FixedWeightSettings, ProxySettings, StemSettings
 from moonas.evaluators.settings import TrainingSettings as ClassificationSettings
 from moonas.settings import require, setting
-from moonas.training.settings import Settings as ClassifierTrainingSettings
-from moonas.training.settings import presets_without
+from moonas.training.settings import CellTrainingSettings, presets_without
 
 from .cell_space import OPERATIONS
 from .cells import DEFAULT_CELLS, without_folder
@@ -17,7 +16,7 @@ from .space import N_LEVELS
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellSettings(ClassificationSettings):
+class CellSettings(ClassificationSettings, StemSettings):
     """Settings of the search for cells. The defaults are for digits and two CPU cores."""
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
@@ -148,7 +147,7 @@ class CellSettings(ClassificationSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkSettings(ProxySettings, FixedWeightSettings):
+class NetworkSettings(ProxySettings, FixedWeightSettings, StemSettings):
     """Settings of the search for depth and width. The defaults are for digits and two CPU cores."""
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
@@ -234,10 +233,10 @@ class NetworkSettings(ProxySettings, FixedWeightSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingSettings(ClassifierTrainingSettings):
+class TrainingSettings(CellTrainingSettings):
     """Settings for training a searched network from scratch; the search determines its shape."""
 
-    NETWORK: ClassVar[tuple[str, ...]] = ()
+    NETWORK: ClassVar[tuple[str, ...]] = ("stem",)
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = presets_without("channels", "layers")
     # The batch size and the weight decay are those of Table I. The paper follows the training of
     # P-DARTS, whose path dropout rate is 0.3.

@@ -54,7 +54,8 @@ class NSGANet(ClassifierProblem):
     def trained_shape(self) -> dict[str, Any]:
         """Keyword arguments of each proxy network, or of the supernet."""
         s = self.settings
-        return self.image_shape | dict(channels=s.channels, layers=s.layers, increment=s.increment)
+        size = dict(channels=s.channels, layers=s.layers, increment=s.increment)
+        return self.image_shape | size | dict(stem=s.stem)
 
     @cached_property
     def shape(self) -> dict[str, Any]:

@@ -7,10 +7,11 @@ from moonas.evaluators.settings import (
     OBJECTIVES,
     FixedWeightSettings,
     ProxySettings,
+    StemSettings,
     SupernetSettings,
 )
 from moonas.settings import setting
-from moonas.training.settings import Settings as ClassifierTrainingSettings
+from moonas.training.settings import CellTrainingSettings
 
 # Default distribution index of the polynomial mutation. The paper does not print it; the value is
 # that of the authors' release of NSGA-Net.
@@ -18,7 +19,7 @@ MUTATION_ETA = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(ProxySettings, SupernetSettings, FixedWeightSettings):
+class Settings(ProxySettings, SupernetSettings, FixedWeightSettings, StemSettings):
     """Settings of a search for blocks; the defaults suit a short search on digits."""
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
@@ -107,14 +108,14 @@ class Settings(ProxySettings, SupernetSettings, FixedWeightSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingSettings(ClassifierTrainingSettings):
+class TrainingSettings(CellTrainingSettings):
     """Settings for training a network of blocks from scratch."""
 
-    NETWORK: ClassVar[tuple[str, ...]] = ("channels", "layers", "increment", "squeeze")
-    PRESETS: ClassVar[dict[str, dict[str, Any]]] = ClassifierTrainingSettings.PRESETS | {
+    NETWORK: ClassVar[tuple[str, ...]] = (*CellTrainingSettings.NETWORK, "increment", "squeeze")
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = CellTrainingSettings.PRESETS | {
         # Section IV-B: 36 channels, 20 cells, each wider than the previous one. Table I prints the
         # weight decay; the learning rate, clipping and path dropout are those of DARTS.
-        "paper": ClassifierTrainingSettings.PRESETS["paper"] | dict(weight_decay=5e-4, increment=6),
+        "paper": CellTrainingSettings.PRESETS["paper"] | dict(weight_decay=5e-4, increment=6),
     }
 
     increment: int | None = setting(

@@ -1,8 +1,16 @@
 import pytest
 import torch
 
+from moonas.evaluators import settings
+from moonas.nets import cells
 from moonas.nets.cell_network import CellNetwork
-from moonas.nets.cells import CellNetworkShape, cell_shapes, even_layout, staged_layout
+from moonas.nets.cells import (
+    CellNetworkShape,
+    cell_shapes,
+    even_layout,
+    has_large_stem,
+    staged_layout,
+)
 
 
 def test_reduction_cells_are_at_one_and_two_thirds_of_the_depth():
@@ -18,6 +26,35 @@ def test_reduction_cells_halve_the_side_and_double_the_channels():
     imagenet = cell_shapes(even_layout(48, 14), 224)
     assert imagenet[0].side == 28 and imagenet[0].prev_reduction
     assert imagenet[-1].side_out == 7
+
+
+def test_the_stem_depends_on_the_rule_and_the_size_of_the_images():
+    sides = [8, 32, 63, 64, 127, 128, 224]
+    large = {name: [side for side in sides if has_large_stem(name, side)] for name in cells.STEMS}
+    assert large == {"auto": [128, 224], "small": [], "large": sides, "from64": [64, 127, 128, 224]}
+    assert tuple(cells.STEMS) == settings.STEMS
+    with pytest.raises(ValueError, match=r"stem='huge' is unknown; choose from \['auto', 'small'"):
+        CellNetworkShape(stem="huge")
+
+
+@pytest.mark.parametrize(
+    ("side", "stem", "first", "last"),
+    [
+        *[(64, "auto", 64, 16), (64, "large", 8, 2), (64, "from64", 8, 2)],
+        *[(96, "auto", 96, 24), (96, "from64", 12, 3), (224, "auto", 28, 7), (32, "auto", 32, 8)],
+        *[(32, "large", 4, 1), (224, "small", 224, 56)],
+    ],
+)
+def test_the_large_stem_divides_the_side_of_the_cells_by_8(side, stem, first, last):
+    shapes = CellNetworkShape(layers=3, image_size=side, stem=stem).cell_shapes()
+    assert (shapes[0].side, shapes[-1].side_out) == (first, last)
+    cell = [("skip_connect", 0), ("max_pool_3x3", 1)] * 4
+    network = CellNetwork(cell, cell, channels=2, layers=3, image_size=side, stem=stem)
+    sizes = []
+    for module in network.cells:
+        module.register_forward_hook(lambda module, inputs, out: sizes.append(out.shape[-1]))
+    network(torch.zeros(2, 3, side, side))
+    assert sizes[-1] == last and (network.stem.second is None) == (first == side)
 
 
 def test_all_stages_except_the_first_start_with_a_reduction_cell():

@@ -228,12 +228,41 @@ def test_every_number_of_a_published_shape_is_a_setting(few_digits):
     assert "channels" not in searched.shape and params_of(searched) < 100_000
 
 
-def test_images_of_64_pixels_and_more_have_the_published_shape_for_imagenet(few_digits):
-    stage = build(architecture="CARS_A", data=few_digits, image_size=64)
-    assert (stage.shape["channels"], stage.shape["layers"]) == (48, 14)
-    # there is no such network of NASNet_A
-    stage = build(architecture="NASNet_A", data=few_digits, image_size=64)
+@pytest.mark.parametrize(
+    ("side", "stem", "shape", "large"),
+    [
+        *[(127, {}, (36, 20), False), (128, {}, (48, 14), True)],
+        *[(64, {"stem": "from64"}, (48, 14), True), (32, {"stem": "large"}, (48, 14), True)],
+        *[(224, {"stem": "small"}, (36, 20), False), (63, {"stem": "from64"}, (36, 20), False)],
+    ],
+)
+def test_a_network_with_the_large_stem_has_the_published_shape_for_imagenet(
+    side, stem, shape, large, few_digits
+):
+    stage = build(architecture="CARS_A", data=few_digits, image_size=side, **stem)
+    assert (stage.shape["channels"], stage.shape["layers"]) == shape
+    with torch.device("meta"):
+        assert (stage.network().stem.second is not None) == large
+
+
+def test_a_network_that_is_not_published_for_imagenet_has_its_shape_for_cifar(few_digits):
+    stage = build(architecture="NASNet_A", data=few_digits, image_size=128)
     assert (stage.shape["channels"], stage.shape["layers"]) == (36, 20)
+
+
+def test_a_training_of_an_earlier_version_keeps_the_large_stem_from_64_pixels_on(
+    few_digits, tmp_path
+):
+    options = dict(architecture="CARS_A", data=str(few_digits), image_size=64, out=tmp_path / "run")
+    options |= dict(epochs=1, batch=50, device="cpu", channels=2, layers=1)
+    (first,) = moonas.train(**options, stem="from64")
+    path = tmp_path / "run" / "run.json"
+    head = json.loads(path.read_text())
+    assert head["settings"].pop("stem") == "from64"
+    path.write_text(json.dumps(head))
+    (again,) = moonas.train(**options)
+    assert first.computed and not again.computed
+    assert moonas.load_model(tmp_path / "run" / "model.pt").network.stem.second is not None
 
 
 def test_the_log_compares_the_number_of_parameters_with_the_published_number(few_digits):
@@ -268,6 +297,8 @@ def test_settings_that_do_not_apply_to_a_problem_are_rejected_by_name():
         training_settings_class("nsganet-macro")(layers=20)
     with pytest.raises(ValueError, match="channels=36 is invalid: expected none"):
         training_settings_class("eg-darts")(channels=36)
+    with pytest.raises(ValueError, match="stem='big' is invalid: expected none, auto, small,"):
+        training_settings_class("cars")(stem="big")
 
 
 def test_the_network_of_the_paper_preset_has_the_published_size():

@@ -87,13 +87,16 @@ def test_macs_increase_from_cars_a_to_cars_i_and_are_at_most_7_percent_below_the
         dict(channels=3, layers=5, n_classes=10, in_channels=3, image_size=13),
         dict(channels=4, layers=4, n_classes=5, in_channels=3, image_size=70, last_norm=True),
         dict(channels=4, layers=1, n_classes=5, in_channels=2, image_size=9),
+        dict(channels=4, layers=3, image_size=70, stem="small"),
+        dict(channels=4, layers=3, image_size=70, stem="from64"),
+        dict(channels=4, layers=3, image_size=12, stem="large"),
     ],
 )
 def test_closed_form_counts_equal_those_of_built_networks(shape):
     rng = np.random.default_rng(0)
     X = rng.integers(0, space.N_CHOICES, size=(6, space.N_VAR))
     counts = CellCosts(space.OPERATIONS, **shape).count(*space.edges(X))
-    image = (shape["in_channels"], shape["image_size"], shape["image_size"])
+    image = (shape.get("in_channels", 3), shape["image_size"], shape["image_size"])
     for x, (params, macs) in zip(X, counts, strict=True):
         network = cars.network(space.decode(x), **shape)
         assert count_params(network) == params
@@ -105,9 +108,11 @@ def test_the_supernet_has_as_many_parameters_as_the_supernet_of_darts():
     assert count_params(supernet) == 1_930_618
 
 
-@pytest.mark.parametrize("side", [8, 11, 64])
-def test_the_supernet_and_a_network_with_copied_weights_compute_the_same_logits(side, device):
-    shape = dict(channels=4, layers=4, n_classes=10, in_channels=2, image_size=side)
+@pytest.mark.parametrize(
+    ("side", "stem"), [(8, "auto"), (11, "auto"), (64, "from64"), (24, "large")]
+)
+def test_the_supernet_and_a_network_with_copied_weights_compute_the_same_logits(side, stem, device):
+    shape = dict(channels=4, layers=4, n_classes=10, in_channels=2, image_size=side, stem=stem)
     rng = np.random.default_rng(3)
     with initial_weights(0, "test"):
         supernet = Supernet(**shape).to(device)
@@ -153,14 +158,16 @@ def test_the_auxiliary_head_is_used_in_training_mode_only():
 
 
 @pytest.mark.parametrize("side", [8, 28, 32, 64, 96, 128, 160, 224])
-def test_the_auxiliary_head_fits_images_of_any_size(side):
+@pytest.mark.parametrize("stem", ["auto", "from64"])
+def test_the_auxiliary_head_fits_images_of_any_size(side, stem):
     architecture = zoo.architectures()["CARS_A"]
-    shape = dict(channels=2, layers=3, image_size=side, auxiliary=True)
+    shape = dict(channels=2, layers=3, image_size=side, stem=stem, auxiliary=True)
     network = cars.network(architecture, **shape)
     _, auxiliary = network(torch.randn(2, 3, side, side))
     assert auxiliary.shape == (2, 10)
     pooling = type(network.auxiliary[1]).__name__
-    assert pooling == ("AvgPool2d" if side in (32, 224) else "AdaptiveAvgPool2d")
+    large_maps = (32, 64, 96, 224) if stem == "auto" else (32, 224)
+    assert pooling == ("AvgPool2d" if side in large_maps else "AdaptiveAvgPool2d")
 
 
 def test_zero_layers_raise_an_error():
