@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command and return its exit status."""
-    from ..models.export import FILE_ENDINGS, export
+    from ..models.export import FILE_ENDINGS, export_file
     from ..models.model import find_model, load_model
 
     try:
@@ -35,12 +35,17 @@ def run(args: argparse.Namespace) -> int:
         source, ending = find_model(args.model), FILE_ENDINGS.get(args.format, "")
         stem = source.stem.replace("model", "network") if ending == ".py" else source.stem
         path = Path(args.out or source.with_name(f"{stem.replace('-', '_')}{ending}"))
-        difference = export(model, path, args.format)
+        exported = export_file(model, path, args.format)
     except ValueError as error:
         return fail(status_of(error), error)
     weights = ", with its weights in a file next to it" if args.format == "python" else ""
     print(
         f"Network written to {path}{weights}. Its outputs differ from the outputs of the model "
-        f"by at most {difference:.1g}."
+        f"by at most {exported.difference:.1g}."
     )
+    if exported.sizes is not None:
+        print(f"It accepts images of {exported.sizes}.")
+    elif exported.reason:
+        _, height, width = model.input_shape
+        print(f"It accepts images of {height}x{width} pixels only: {exported.reason}.")
     return 0

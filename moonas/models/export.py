@@ -1,7 +1,8 @@
 """Export of trained models to ONNX, to ``torch.export`` programs, or to a readable Python file.
 
 Each exported file is run after it is written, and removed if its outputs differ from the outputs of
-the model. Exported files support any batch size, and describe their inputs and outputs.
+the model. Exported files support any batch size, and images of any height and width if the network
+and the format allow it. They describe their inputs and outputs.
 """
 
 from __future__ import annotations
@@ -12,22 +13,77 @@ import json
 import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.export import Dim
 
 from ..deprecation import renamed_arguments
 from ..files import write_atomically
 from ..files.tensors import first_line, write_state_dict
 from ..nets.convolution import StridedConv2d
+from ..run.numbers import plural
 from .model import Classifier, Model
 
 FORMATS = ("onnx", "torch-export", "python")
 TOLERANCE = 1e-4  # maximum absolute difference between outputs of an exported file and the model
 BATCH_SIZES = (1, 3, 8)  # of the inputs for comparing outputs
 FILE_ENDINGS = {"onnx": ".onnx", "torch-export": ".pt2", "python": ".py"}
+MULTIPLES = (1, 2, 4, 8, 16, 32)  # sides of images may have to be multiples of one of them
+
+Run = Callable[[Tensor], Tensor]  # the model, or an exported file
+
+
+@dataclass(frozen=True)
+class ImageSizes:
+    """The heights and widths of images that a network accepts, independently of each other.
+
+    Args:
+        multiple: number that divides every side length.
+        least: smallest side length in pixels, a multiple of ``multiple``.
+    """
+
+    multiple: int
+    least: int
+
+    def __str__(self) -> str:
+        least = f"at least {plural(self.least, 'pixel')}"
+        if self.multiple == 1:
+            return f"any height and width of {least}"
+        return f"any height and width that are multiples of {self.multiple}, {least}"
+
+    def samples(self, height: int, width: int) -> list[tuple[int, int]]:
+        """Return sizes at which a network is tried: small and large ones, most of them not square.
+
+        Args:
+            height: height of the images that the network was trained with.
+            width: their width.
+        """
+        k, least = self.multiple, self.least
+        return [
+            *((least, least), (least, width), (least + k, least + 2 * k)),
+            *((height + k, width + 3 * k), (height + 2 * k, width + k)),
+            *((2 * height, width), (height, 2 * width)),
+        ]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An exported file that has been verified.
+
+    Args:
+        difference: the largest absolute difference between the outputs of the file and the model.
+        sizes: sizes of images that the file accepts, or None if it accepts one size only.
+        reason: why the file accepts one size only; empty if the input is not an image, or if
+            ``sizes`` is not None.
+    """
+
+    difference: float
+    sizes: ImageSizes | None
+    reason: str = ""
 
 
 @renamed_arguments(form="format")
@@ -42,11 +98,21 @@ def export(model: Model, path: str | Path, format: str) -> float:
 
     Returns:
         The largest absolute difference between the outputs of the file and the model, for several
-        batch sizes.
+        batch sizes and, where the file accepts them, several sizes of images.
 
     Raises:
         ValueError: if the format is unknown, a required package is not installed, the model cannot
             be exported, or the outputs differ by more than ``TOLERANCE``.
+    """
+    return export_file(model, path, format).difference
+
+
+def export_file(model: Model, path: str | Path, format: str) -> Exported:
+    """Write a model to a file as :func:`export` does, and return which images the file accepts.
+
+    Whether the file accepts images of any height and width is found by trying: the model runs on
+    images of other sizes, and the outputs of the file are compared with its outputs. If the model,
+    the format or the file does not allow other sizes, the file accepts one size.
     """
     if format not in FORMATS:
         raise ValueError(f"Unknown format {format!r}; choose from {list(FORMATS)}.")
@@ -54,9 +120,24 @@ def export(model: Model, path: str | Path, format: str) -> float:
     path.parent.mkdir(parents=True, exist_ok=True)
     model = model.cpu().eval()
     write = {"onnx": _write_onnx, "torch-export": _write_torch_export, "python": _write_python}
+    accepted, reason = accepted_sizes(model), ""
+    sizes = None
     try:
-        difference = _largest_difference(model, write[format](model, path))
-    except Exception as error:  # tracers and runtimes raise many types of exceptions
+        if accepted is not None:
+            try:
+                run, sizes = write[format](model, path, accepted)
+                if sizes is None:
+                    reason = "with other sizes, the outputs of the file differ from the model"
+            except OSError:
+                raise
+            except Exception as error:  # tracers and runtimes raise many types of exceptions
+                reason = f"the export with other sizes failed: {first_line(error)}"
+        elif len(model.input_shape) > 1:
+            reason = "the network does not accept other sizes"
+        if sizes is None:
+            run, _ = write[format](model, path, None)
+        difference = _largest_difference(model, run, sizes)
+    except Exception as error:
         path.unlink(missing_ok=True)
         if isinstance(error, ValueError | OSError):
             raise
@@ -69,30 +150,90 @@ def export(model: Model, path: str | Path, format: str) -> float:
             f"The outputs of the exported {format} file differ from the model by {difference:.2g}, "
             f"more than {TOLERANCE:g}. The file was removed."
         )
-    return difference
+    return Exported(difference, sizes, reason)
 
 
 @torch.inference_mode()
-def _largest_difference(model: Model, run: Callable[[Tensor], Tensor]) -> float:
+def accepted_sizes(model: Model, run: Run | None = None) -> ImageSizes | None:
+    """Find the sizes of images that a model accepts, by running it on images of several sizes.
+
+    A size is accepted if the outputs have the shape that they have for images of the training size;
+    images in the output have the size of the input.
+
+    Args:
+        model: the model, on the CPU and in evaluation mode.
+        run: an exported file; if given, its outputs must equal those of the model as well.
+
+    Returns:
+        The smallest possible multiple and, for it, the smallest power of two times the multiple
+        that is accepted; None if the input is not an image or no other size is accepted.
+    """
+    if len(model.input_shape) != 3:
+        return None
+    _, height, width = model.input_shape
+    trained_shape = model(model.example(1)).shape
+    tried: dict[tuple[int, int], bool] = {}
+
+    def accepts(size: tuple[int, int]) -> bool:
+        if size not in tried:
+            expected = list(trained_shape)
+            if expected[2:] == [height, width]:
+                expected[2:] = size
+            try:
+                x = model.example(1, size)
+                tried[size] = list(model(x).shape) == expected and (
+                    run is None or _difference(model, run, x) <= TOLERANCE
+                )
+            except Exception:  # networks and runtimes raise many types of exceptions
+                tried[size] = False
+        return tried[size]
+
+    for k in MULTIPLES:
+        if height % k or width % k:
+            break
+        for least in (k * 2**i for i in range(min(height, width).bit_length())):
+            # The largest sizes come first: if they are not accepted, no other ``least`` helps.
+            samples = ImageSizes(k, least).samples(height, width)[::-1]
+            if not all(map(accepts, samples[:4])) or least > min(height, width):
+                break
+            if all(map(accepts, samples)):
+                return ImageSizes(k, least)
+    return None
+
+
+def _difference(model: Model, run: Run, x: Tensor) -> float:
     """Return the largest absolute difference between outputs of ``run`` and the model.
 
     The difference is NaN if only one of two outputs is NaN.
     """
-    differences, inputs = [], model.example(max(BATCH_SIZES))
-    for n in BATCH_SIZES:
-        expected, actual = model(inputs[:n]), run(inputs[:n])
-        if actual.shape != expected.shape:
-            raise ValueError(
-                f"The shape of the exported output is invalid: expected {tuple(expected.shape)}, "
-                f"got {tuple(actual.shape)}."
-            )
-        equal = (expected == actual) | (expected.isnan() & actual.isnan())
-        differences.append(torch.where(equal, 0.0, (expected - actual).abs()).max())
-    return float(torch.stack(differences).max())
+    expected, actual = model(x), run(x)
+    if actual.shape != expected.shape:
+        raise ValueError(
+            f"The shape of the exported output is invalid: expected {tuple(expected.shape)}, "
+            f"got {tuple(actual.shape)}."
+        )
+    equal = (expected == actual) | (expected.isnan() & actual.isnan())
+    return float(torch.where(equal, 0.0, (expected - actual).abs()).max())
 
 
-def describe_model(model: Model) -> dict[str, str]:
+@torch.inference_mode()
+def _largest_difference(model: Model, run: Run, sizes: ImageSizes | None) -> float:
+    """Return the largest difference between outputs of ``run`` and the model for several inputs."""
+    example = model.example(max(BATCH_SIZES))
+    inputs = [example[:n] for n in BATCH_SIZES]
+    if sizes is not None:
+        _, height, width = model.input_shape
+        inputs += [model.example(2, size) for size in sizes.samples(height, width)]
+    differences = torch.tensor([_difference(model, run, x) for x in inputs])
+    return float(differences.max())  # NaN if one is NaN
+
+
+def describe_model(model: Model, sizes: ImageSizes | None = None) -> dict[str, str]:
     """Return the description of a model for exported files.
+
+    Args:
+        model: the model.
+        sizes: sizes of images that the exported file accepts, or None if it accepts one size.
 
     Returns:
         Key -> text. Values of other types are written as JSON.
@@ -101,15 +242,49 @@ def describe_model(model: Model) -> dict[str, str]:
     about = {key: model.about[key] for key in keys if key in model.about}
     is_latent = len(model.input_shape) == 1
     values = "standard normal latent vectors" if is_latent else "pixels in [0, 1]"
-    about["input"] = f"(batch, {', '.join(map(str, model.input_shape))}), {values}"
+    shape = [*model.input_shape] if sizes is None else [model.input_shape[0], "height", "width"]
+    about["input"] = f"(batch, {', '.join(map(str, shape))}), {values}"
+    if sizes is not None:
+        about["input"] += f"; {sizes}"
     return {key: v if isinstance(v, str) else json.dumps(v) for key, v in about.items()}
 
 
-def _write_onnx(model: Model, path: Path) -> Callable[[Tensor], Tensor]:
-    """Write an ONNX file, and return a function that runs the file."""
+def _tracing_inputs(
+    model: Model, sizes: ImageSizes | None
+) -> tuple[Tensor, tuple[dict[int, Any], ...]]:
+    """Return an input for tracing a model, and which of its axes have any length.
+
+    Args:
+        model: the model.
+        sizes: sizes of images that the traced program accepts, or None for one size.
+    """
+    axes: dict[int, Any] = {0: Dim("batch", min=1)}
+    if sizes is None:
+        return model.example(2), (axes,)
+    for axis, name in ((2, "height"), (3, "width")):
+        if sizes.multiple == 1:
+            # A named dimension would fail at conditions that hold for all sizes, but cannot be
+            # proved, such as those of two strided convolutions whose outputs are added.
+            axes[axis] = Dim.AUTO
+        else:
+            k = sizes.multiple
+            axes[axis] = k * Dim(name, min=sizes.least // k)
+    _, height, width = model.input_shape
+    return model.example(2, (height, 2 * width)), (axes,)  # traces may merge equal side lengths
+
+
+def _write_onnx(
+    model: Model, path: Path, accepted: ImageSizes | None
+) -> tuple[Run, ImageSizes | None]:
+    """Write an ONNX file; return a function that runs it, and the sizes of images it accepts."""
     require_onnx()
-    run = write_onnx(model, model.example(2), path, describe_model(model), any_batch=True)
-    return lambda x: run(x)[0]
+    example, axes = _tracing_inputs(model, accepted)
+    with torch.no_grad():
+        proto = _onnx_program(model, example, axes)
+    run = _onnx_function(proto.SerializeToString())
+    sizes = accepted and accepted_sizes(model, lambda x: run(x)[0])
+    run = _save_onnx(proto, path, describe_model(model, sizes))
+    return lambda x: run(x)[0], sizes
 
 
 def require_onnx() -> None:
@@ -118,46 +293,86 @@ def require_onnx() -> None:
 
 
 def write_onnx(
-    module: nn.Module,
-    example: Tensor,
-    path: Path,
-    about: Mapping[str, str],
-    *,
-    any_batch: bool = False,
-    n_outputs: int = 1,
+    module: nn.Module, example: Tensor, path: Path, about: Mapping[str, str], *, n_outputs: int = 1
 ) -> Callable[[Tensor], tuple[Tensor, ...]]:
-    """Write a module with one input as an ONNX file.
+    """Write a module with one input as an ONNX file that accepts the shape of the example only.
 
     Args:
         module: the module, on the CPU and in evaluation mode.
         example: (b, ...) an input.
         path: path of the file.
         about: metadata of the file, key -> text.
-        any_batch: whether the file accepts any batch size; otherwise, only that of ``example``.
         n_outputs: number of outputs of the module.
 
     Returns:
         A function that runs the file and returns its outputs.
     """
-    import onnx
-    import onnxruntime
+    return _save_onnx(_onnx_program(module, example, n_outputs=n_outputs), path, about)
 
+
+def _onnx_program(
+    module: nn.Module,
+    example: Tensor,
+    axes: tuple[dict[int, Any], ...] | None = None,
+    *,
+    n_outputs: int = 1,
+) -> Any:
+    """Return a module as an ONNX ``ModelProto``.
+
+    Args:
+        module: the module, on the CPU and in evaluation mode.
+        example: (b, ...) an input.
+        axes: axes of the input that have any length, for ``torch.export``.
+        n_outputs: number of outputs of the module.
+    """
     program = torch.onnx.export(
         module,
         (example,),
         dynamo=True,
         input_names=["input"],
         output_names=["output", *(f"output_{i}" for i in range(1, n_outputs))],
-        dynamic_shapes=({0: torch.export.Dim("batch")},) if any_batch else None,
+        dynamic_shapes=axes,
         verbose=False,
     )
     assert program is not None
     proto = program.model_proto
+    _name_axes(proto.graph)
+    return proto
+
+
+def _name_axes(graph: Any) -> None:
+    """Rename the height and width of the input, which are numbered symbols, in an ONNX graph."""
+    axes = graph.input[0].type.tensor_type.shape.dim
+    symbols = {}
+    for i, name in ((2, "height"), (3, "width")):
+        if len(axes) == 4 and axes[i].dim_param.isidentifier():
+            symbols[axes[i].dim_param] = name
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for axis in value.type.tensor_type.shape.dim:
+            if axis.dim_param:
+                axis.dim_param = re.sub(
+                    r"\w+", lambda match: symbols.get(match[0], match[0]), axis.dim_param
+                )
+
+
+def _save_onnx(
+    proto: Any, path: Path, about: Mapping[str, str]
+) -> Callable[[Tensor], tuple[Tensor, ...]]:
+    """Write an ONNX file with metadata, and return a function that runs the file."""
+    import onnx
+
     for key, value in about.items():
         proto.metadata_props.add(key=key, value=value)
     onnx.checker.check_model(proto)
     write_atomically(path, proto.SerializeToString())
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return _onnx_function(str(path))
+
+
+def _onnx_function(file: str | bytes) -> Callable[[Tensor], tuple[Tensor, ...]]:
+    """Return a function that runs an ONNX file, given by its path or content."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     return lambda x: tuple(map(torch.from_numpy, session.run(None, {"input": x.numpy()})))
 
 
@@ -171,29 +386,41 @@ def _require_packages(*packages: str) -> None:
         )
 
 
-def _write_torch_export(model: Model, path: Path) -> Callable[[Tensor], Tensor]:
-    """Write a ``torch.export`` program, and return a function that runs the program."""
-    shapes = ({0: torch.export.Dim("batch", min=1)},)
-    program = torch.export.export(model, (model.example(2),), dynamic_shapes=shapes)
-    about = {"about.json": json.dumps(describe_model(model))}
+def _write_torch_export(
+    model: Model, path: Path, accepted: ImageSizes | None
+) -> tuple[Run, ImageSizes | None]:
+    """Write a ``torch.export`` program; see :func:`_write_onnx` for the result."""
+    example, axes = _tracing_inputs(model, accepted)
+    with torch.no_grad():
+        program = torch.export.export(model, (example,), dynamic_shapes=axes)
+    sizes = accepted and accepted_sizes(model, program.module())
     part = path.with_suffix(".part.pt2")
+    about = {"about.json": json.dumps(describe_model(model, sizes))}
     torch.export.save(program, part, extra_files=about)
     part.replace(path)
-    module: Callable[[Tensor], Tensor] = torch.export.load(path).module()
-    return module
+    return torch.export.load(path).module(), sizes
 
 
-def _write_python(model: Model, path: Path) -> Callable[[Tensor], Tensor]:
-    """Write a Python file and a file of weights, and return a function that runs the network."""
+def _write_python(
+    model: Model, path: Path, accepted: ImageSizes | None
+) -> tuple[Run, ImageSizes | None]:
+    """Write a Python file and a file of weights; see :func:`_write_onnx` for the result."""
     weights = path.with_suffix(".pt")
     source, state = python_source(model, weights.name)
     write_state_dict(weights, state)
+    sizes = accepted and accepted_sizes(model, _load_source(path, source))
+    source, _ = python_source(model, weights.name, sizes)
+    return _load_source(path, source), sizes
+
+
+def _load_source(path: Path, source: str) -> Run:
+    """Write source code to a file, and return the network that the file loads."""
     write_atomically(path, source.encode())
     spec = importlib.util.spec_from_file_location("exported", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    network: Callable[[Tensor], Tensor] = module.load()
+    network: Run = module.load()
     return network
 
 
@@ -234,7 +461,9 @@ def load(path=Path(__file__).with_name("{weights}")):
 '''
 
 
-def python_source(model: Model, weights: str) -> tuple[str, dict[str, Tensor]]:
+def python_source(
+    model: Model, weights: str, sizes: ImageSizes | None = None
+) -> tuple[str, dict[str, Tensor]]:
     """Return the source code of a Python file that runs a model and imports only PyTorch.
 
     The modules of moonas are traced, so the source code consists of PyTorch modules and functions.
@@ -242,6 +471,7 @@ def python_source(model: Model, weights: str) -> tuple[str, dict[str, Tensor]]:
     Args:
         model: the model.
         weights: name of the file that will contain the weights.
+        sizes: sizes of images that the network accepts, or None if it accepts one size.
 
     Returns:
         (source code, state dict of the network that the source code defines).
@@ -268,7 +498,10 @@ def python_source(model: Model, weights: str) -> tuple[str, dict[str, Tensor]]:
             init.append(f'self.register_buffer("{names[node.target]}", torch.zeros({shape}))')
             state[names[node.target]] = value
     body, argument = _forward_body(graph, names)
-    about = "\n".join(f"{key}: {value}" for key, value in describe_model(model).items())
+    if sizes is not None and sizes.multiple > 1:
+        body = _size_check(sizes, argument) + body
+    description = describe_model(model, sizes)
+    about = "\n".join(f"{key}: {value}" for key, value in description.items())
     classes = [f"CLASSES = {tuple(model.classes)!r}"] if isinstance(model, Classifier) else []
     source = SOURCE_TEMPLATE.format(
         title=f"A {model.about['kind']} trained with moonas.",
@@ -276,12 +509,20 @@ def python_source(model: Model, weights: str) -> tuple[str, dict[str, Tensor]]:
         stem=Path(weights).stem,
         weights=weights,
         constants="\n".join([f"INPUT_SHAPE = {model.input_shape!r}", *classes, ""]),
-        doc=describe_model(model)["input"],
+        doc=description["input"],
         init="\n".join(f"        {line}" for line in init),
         argument=argument,
         body="\n".join(f"        {line}" for line in body),
     )
     return source, {key: value.detach().clone() for key, value in state.items()}
+
+
+def _size_check(sizes: ImageSizes, argument: str) -> list[str]:
+    """Return lines of ``forward`` that raise an error for images of a size that is not accepted."""
+    return [
+        f"if any(side % {sizes.multiple} for side in {argument}.shape[2:]):",
+        f'    raise ValueError(f"Expected {sizes}; got {{tuple({argument}.shape[2:])}}.")',
+    ]
 
 
 def _docstring_text(text: str) -> str:

@@ -37,11 +37,17 @@ class Model(nn.Module):
         """Shape of one input: (channels, side, side) of an image, or (n,) of a latent vector."""
         return tuple(self.about["input_shape"])
 
-    def example(self, n: int = 2) -> Tensor:
-        """Return n random inputs, (n, *input_shape); each call returns the same inputs."""
+    def example(self, n: int = 2, size: tuple[int, int] | None = None) -> Tensor:
+        """Return n random inputs, (n, *input_shape); each call returns the same inputs.
+
+        Args:
+            n: number of inputs.
+            size: (height, width) of images, instead of the size in ``input_shape``.
+        """
         rng = torch.Generator().manual_seed(0)
         sample = torch.randn if len(self.input_shape) == 1 else torch.rand
-        return sample(n, *self.input_shape, generator=rng)
+        shape = self.input_shape if size is None else (self.input_shape[0], *size)
+        return sample(n, *shape, generator=rng)
 
 
 class Classifier(Model):

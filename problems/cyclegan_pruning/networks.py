@@ -6,22 +6,24 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import fx, nn
 
 from moonas.nets.parts import Part, layer_part, unique_parts
 
 from .channels import Convolution
 
+MIN_SIDE = 8  # pixels; reflection padding requires two or more after two strided convolutions
+
 
 def generator(
     in_channels: int = 3, out_channels: int = 3, *, width: int = 64, blocks: int = 9
-) -> nn.Sequential:
+) -> Translation:
     """Build a generator: (b, in_channels, h, w) -> (b, out_channels, h, w) in [-1, 1].
 
     The network consists of a 7x7 convolution, two convolutions of stride 2, residual blocks, two
     transposed convolutions and a 7x7 convolution, with reflection padding and with instance
     normalization without parameters. The side lengths of the images must be
-    multiples of 4 and at least 8 pixels.
+    multiples of 4 and at least 8 pixels; other sizes raise a ``ValueError``.
 
     Args:
         in_channels: number of channels of the input images.
@@ -40,7 +42,31 @@ def generator(
         *(nn.ConvTranspose2d(2 * w, w, 3, 2, 1, 1), nn.InstanceNorm2d(w), nn.ReLU()),
         *(nn.ReflectionPad2d(3), nn.Conv2d(w, out_channels, 7), nn.Tanh()),
     ]
-    return _initialize(nn.Sequential(*layers))
+    net = Translation(*layers)
+    _initialize(net)
+    return net
+
+
+class Translation(nn.Sequential):
+    """The layers of a generator, which reject images that they cannot translate."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Translate (b, in_channels, h, w) images; the result has the same height and width.
+
+        Raises:
+            ValueError: a side length is not a multiple of 4, or is less than 8 pixels. The strided
+                convolutions round such a side up, so the result would have another size.
+        """
+        if not isinstance(x, fx.Proxy):  # a trace follows the layers only
+            height, width = x.shape[2:]
+            if height % 4 or width % 4 or min(height, width) < MIN_SIDE:
+                raise ValueError(
+                    f"Images of {height}x{width} pixels cannot be translated: both side lengths "
+                    f"must be multiples of 4 and at least {MIN_SIDE}. Crop, pad or resize them."
+                )
+        for layer in self:
+            x = layer(x)
+        return x
 
 
 class Residual(nn.Module):
