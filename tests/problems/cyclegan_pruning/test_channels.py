@@ -1,4 +1,5 @@
 import copy
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from moonas.problems.cyclegan_pruning.channels import (
 )
 from moonas.problems.cyclegan_pruning.networks import discriminator, generator
 from torch import nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
 
 from moonas.nets.counting import count_macs, count_params
 
@@ -176,17 +179,197 @@ def test_a_discriminator_has_one_group_per_convolution():
     assert [g.size for g in groups] == [3, 4, 8, 16, 32, 1]
 
 
+class Own(nn.Module):
+    """A network of three convolutions, or of those given, with a forward function of one's own."""
+
+    def __init__(self, forward, **layers):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 8, 3, 1, 1), nn.Conv2d(8, 8, 3, 1, 1)
+        self.out = nn.Conv2d(8, 3, 1)
+        for name, layer in layers.items():
+            setattr(self, name, layer)
+        self.run = forward
+
+    def forward(self, x):
+        return self.run(self, x)
+
+
+def normalized(norm, activation=nn.ReLU):
+    layers = [nn.Conv2d(3, 8, 3, 1, 1), norm(8), activation()]
+    layers += [nn.Conv2d(8, 8, 3, 2, 1), norm(8), activation()]
+    return nn.Sequential(*layers, nn.ConvTranspose2d(8, 3, 4, 2, 1))
+
+
+def interpolated(self, x):
+    y = F.avg_pool2d(self.a(x), 2)
+    return self.out(F.interpolate(y, size=x.shape[2:], mode="bilinear"))
+
+
+def padded(self, x):
+    y = F.pad(self.a(x), (1, 2, 3, 4), mode="reflect")
+    return self.out(F.pad(y, pad=[0, x.size(2), 0, 2 * x.shape[-1]]))
+
+
+NETWORKS = {
+    "instance norm": lambda: normalized(nn.InstanceNorm2d),
+    "affine instance norm": lambda: normalized(partial(nn.InstanceNorm2d, affine=True)),
+    "instance norm with statistics": lambda: normalized(
+        partial(nn.InstanceNorm2d, track_running_stats=True)
+    ),
+    "batch norm": lambda: normalized(nn.BatchNorm2d),
+    "batch norm without parameters": lambda: normalized(partial(nn.BatchNorm2d, affine=False)),
+    "PReLU with one slope": lambda: normalized(nn.BatchNorm2d, nn.PReLU),
+    "PReLU with a slope per channel": lambda: normalized(nn.BatchNorm2d, partial(nn.PReLU, 8)),
+    "sigmoid": lambda: normalized(nn.BatchNorm2d, nn.Sigmoid),
+    "torch.relu": lambda: Own(lambda s, x: s.out(torch.relu(s.a(x)))),
+    "F.leaky_relu": lambda: Own(lambda s, x: s.out(F.leaky_relu(s.a(x), 0.2, inplace=True))),
+    "methods": lambda: Own(lambda s, x: s.out(s.b(s.a(x).relu()).tanh().clamp(min=-0.5)).sigmoid()),
+    "F.interpolate": lambda: Own(interpolated),
+    "F.pad": lambda: Own(padded),
+    "upsampling and dropout": lambda: Own(
+        lambda s, x: s.out(s.drop(s.up(s.a(x)))),
+        up=nn.Upsample(scale_factor=2),
+        drop=nn.Dropout2d(),
+    ),
+    "a number": lambda: Own(lambda s, x: 0.5 * s.out((1 - s.a(x)) * 2 + 1.0) / 3),
+    "a stored number": lambda: Own(
+        lambda s, x: s.out(s.a(x) * s.scale), scale=nn.Parameter(torch.tensor(2.0))
+    ),
+    "a gate": lambda: Own(lambda s, x: s.out(s.a(x) * torch.sigmoid(s.b(s.a(x))))),
+    "tensor.add": lambda: Own(lambda s, x: s.out(s.a(x).add(s.b(F.elu(s.a(x)))))),
+    "keywords": lambda: Own(
+        lambda s, x: s.out(input=F.relu(input=s.up(input=s.a(input=x)))),
+        up=nn.ConvTranspose2d(8, 6, 2, 2),
+        out=nn.Conv2d(6, 3, 1),
+    ),
+    "a layer used twice": lambda: Own(lambda s, x: s.out(s.b(s.b(s.a(x))))),
+    "a normalization layer used twice": lambda: Own(
+        lambda s, x: s.out(s.norm(s.b(s.norm(s.a(x)).relu()))), norm=nn.BatchNorm2d(8)
+    ),
+}
+
+
+@torch.no_grad()
+def randomize_all(net):
+    """Sample all parameters and running statistics; variances are positive."""
+    rng = torch.Generator().manual_seed(0)
+    for name, tensor in net.state_dict().items():
+        if tensor.is_floating_point():
+            tensor.copy_(torch.randn(tensor.shape, generator=rng) / 2)
+        if name.endswith("running_var"):
+            tensor.copy_(0.5 + tensor.abs())
+    return net.eval()
+
+
+@torch.no_grad()
+def without_reading(net, groups, masks):
+    """Return a copy of a network whose weights that multiply pruned channels are zero."""
+    copied = copy.deepcopy(net)
+    layers = dict(copied.named_modules())
+    for group, mask in zip([g for g in groups if not g.fixed], masks, strict=True):
+        for name in group.consumers:
+            axis = 0 if isinstance(layers[name], nn.ConvTranspose2d) else 1
+            layers[name].weight.movedim(axis, 0)[torch.tensor(~mask)] = 0
+    return copied
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_pruned_network_equals_the_network_that_does_not_read_the_pruned_channels(name):
+    net = randomize_all(NETWORKS[name]())
+    groups = channel_groups(net, 3)
+    masks = random_masks(groups)
+    assert any(not mask.all() for mask in masks)
+    pruned = prune(net, groups, masks)
+    x = torch.rand(2, 3, 8, 12, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected = without_reading(net, groups, masks)(x)
+        assert torch.allclose(pruned(x), expected, atol=1e-5)
+        assert torch.allclose(zero_pruned_channels(net, groups, masks)(x), expected, atol=1e-5)
+        assert not torch.allclose(net(x), expected, atol=1e-2)
+    costs = ChannelCosts(net, groups, 3, 8, 12)
+    assert costs.count(masks)[1] == count_params(pruned)
+    assert costs.total[1] == count_params(net)
+    if name != "keywords":  # count_macs reads the input of transposed convolutions by position
+        macs = [count_macs(n, 3, 8, 12) for n in (pruned, net)]
+        assert [costs.count(masks)[2], costs.total[2]] == macs
+
+
+def test_layers_that_are_used_twice_tie_the_groups_of_their_inputs_and_outputs():
+    (_, group, _) = channel_groups(NETWORKS["a layer used twice"](), 3)
+    assert (group.producers, group.consumers) == (("a", "b"), ("b", "out"))
+    (_, group, _) = channel_groups(NETWORKS["a normalization layer used twice"](), 3)
+    assert group.producers == ("a", "b") and group.norms == ("norm",)
+
+
+def test_counting_costs_does_not_change_statistics_of_batch_normalization():
+    net = normalized(nn.BatchNorm2d).train()
+    before = copy.deepcopy(net.state_dict())
+    ChannelCosts(net, channel_groups(net, 3), 3, 8, 8)
+    assert net.training and all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm2d, partial(nn.InstanceNorm2d, affine=True)])
+def test_channels_with_affine_normalization_that_are_set_to_zero_remain_zero(norm):
+    net = randomize_all(normalized(norm)).train()
+    groups = channel_groups(net, 3)
+    masks = random_masks(groups)
+    masked = zero_pruned_channels(net, groups, masks)
+    optimizer = torch.optim.SGD(masked.parameters(), lr=0.1, momentum=0.9)
+    for _ in range(3):
+        optimizer.zero_grad()
+        masked(images()).square().mean().backward()
+        optimizer.step()
+    pruned, masked = prune(masked, groups, masks).eval(), masked.eval()
+    layers = dict(masked.named_modules())
+    for group, mask in zip([g for g in groups if not g.fixed], masks, strict=True):
+        for norm_name in group.norms:
+            assert not layers[norm_name].weight[torch.tensor(~mask)].any()
+            assert not layers[norm_name].bias[torch.tensor(~mask)].any()
+    with torch.no_grad():
+        assert torch.allclose(pruned(images()), masked(images()), atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("net", "message"),
     [
-        (nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)), "BatchNorm2d"),
-        (nn.Sequential(nn.Conv2d(3, 3, 1, groups=3)), "groups=3"),
-        (nn.Sequential(nn.Flatten()), "Flatten"),
+        (nn.Sequential(nn.Conv2d(3, 4, 1), nn.GroupNorm(2, 4)), "1: GroupNorm.*Supported are"),
+        (nn.Sequential(nn.Conv2d(3, 3, 1, groups=3)), "0: Conv2d.*groups=3.*Supported are"),
+        (nn.Sequential(nn.Flatten()), "0: Flatten"),
+        (nn.Sequential(nn.Conv2d(3, 4, 1), nn.PixelShuffle(2)), "1: PixelShuffle"),
+        (
+            nn.Sequential(spectral_norm(nn.Conv2d(3, 4, 1))),
+            "0, a ParametrizedConv2d.*spectral normalization",
+        ),
+        (Own(lambda s, x: F.instance_norm(s.a(x))), "instance_norm.*Supported are"),
+        (Own(lambda s, x: torch.cat([s.a(x), s.a(x)], 1)), "cat.*Supported are"),
+        (Own(lambda s, x: s.a(x).mean(1, keepdim=True)), "mean.*Supported are"),
+        (Own(lambda s, x: F.pad(s.a(x), (0, 0, 0, 0, 1, 1))), "pad.*Supported are"),
+        (Own(lambda s, x: s.out(s.a(x) / s.b(s.a(x)))), "truediv.*Supported are"),
+        (Own(lambda s, x: s.out(s.a(x) / x.shape[1])), "getitem.*Supported are"),
+        (Own(lambda s, x: s.a(x) + s.out(s.a(x))), "combines tensors with 8 and 3 channels"),
+        (Own(lambda s, x: s.a(x) if x.sum() > 0 else x), "torch.fx: .*must not depend on values"),
+        (
+            Own(lambda s, x: s.a(x) * s.v, v=nn.Parameter(torch.ones(1, 8, 1, 1))),
+            r"tensor v of shape \(1, 8, 1, 1\).*Supported are",
+        ),
     ],
 )
-def test_a_network_with_an_unsupported_layer_raises_an_error(net, message):
+def test_a_network_with_an_unsupported_operation_raises_an_error_that_names_it(net, message):
     with pytest.raises(ValueError, match=f"cannot be traced.*{message}"):
         channel_groups(net, 3)
+
+
+def test_networks_with_other_inputs_or_outputs_than_one_image_are_rejected():
+    class TwoInputs(nn.Module):
+        def forward(self, x, y):
+            return x + y
+
+    with pytest.raises(ValueError, match="one input; got another, y"):
+        channel_groups(TwoInputs(), 3)
+    with pytest.raises(ValueError, match="one output tensor"):
+        channel_groups(Own(lambda s, x: (s.a(x), x)), 3)
+    with pytest.raises(ValueError, match="a expects 3 channels, and its input has 1"):
+        channel_groups(Own(lambda s, x: s.a(x)), 1)
 
 
 def test_missing_masks_and_masks_of_the_wrong_length_or_without_ones_raise_an_error():
