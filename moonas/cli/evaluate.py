@@ -38,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", metavar="DIR", help="output folder (default: the folder of the first model)")
     classifiers = parser.add_argument_group("classifiers")
     classifiers.add_argument(
-        "--also", metavar="FOLDER", help="folder of a second test set with the same classes"
+        "--also",
+        metavar="FOLDER",
+        help="folder of a second test set with all or some of the classes",
     )
     add = parser.add_argument_group("generators").add_argument
     add(

@@ -7,6 +7,7 @@ images without labels have the shape (n, 0).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -145,6 +146,34 @@ def read_folder(
     test_paths, test_labels = _paths_of_classes(test_folder)
     parts = [read_images(train_paths, side), train_labels]
     return [*parts, read_images(test_paths, side), test_labels], classes, is_validation
+
+
+def read_class_folders(
+    folder: Path, side: int, classes: Sequence[str]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Read all images of a folder with a subfolder per class, without splitting them.
+
+    Args:
+        folder: folder that contains a subfolder per class. Classes may have no subfolder.
+        side: side length in pixels to which images are resized.
+        classes: names of all classes.
+
+    Returns:
+        (n, 3, side, side) images, and their (n,) labels, which are positions in ``classes``.
+
+    Raises:
+        ValueError: if a subfolder with images is not named like a class.
+    """
+    found = class_folders(folder)
+    unknown = sorted({path.name for path in found} - set(classes))
+    if unknown:
+        raise ValueError(
+            f"{folder} is invalid: expected subfolders with the names of the classes "
+            f"{list(classes)}, got {unknown}."
+        )
+    positions = torch.tensor([classes.index(path.name) for path in found])
+    paths, labels = _paths_of_classes(folder)
+    return read_images(paths, side), positions[labels]
 
 
 def validation_folder(folder: Path) -> Path | None:

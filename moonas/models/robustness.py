@@ -15,7 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data import load
+from ..data import DATA_SETS, load
+from ..data.image_files import class_folders
+from ..data.readers import read_class_folders
+from ..data.tables import find_table
 from ..deprecation import renamed_arguments
 from ..files import save_figure, write_json
 from ..metrics.adversarial import ATTACK_STRENGTHS, count_correct_under_attack
@@ -69,7 +72,9 @@ def load_test_images(
     Args:
         name: name of a data set, or a folder of images.
         model: a :class:`~moonas.models.model.Classifier`.
-        include_training_set: whether to return the training images as well.
+        include_training_set: whether to return the training images as well. A folder that has
+            only a subfolder per class is then read without splitting it, so it may lack classes of
+            the model, and a class may have any number of images.
         root: folder with torchvision's data sets.
         download: whether torchvision may download a missing data set.
 
@@ -79,6 +84,9 @@ def load_test_images(
     """
     model = _require_classifier("The model", model)
     channels, side, _ = model.input_shape
+    if include_training_set and channels == 3 and _has_class_folders_only(name):
+        pixels, labels = read_class_folders(Path(name), side, model.classes)
+        return LabeledImages(pixels, labels, model.classes, name)
     data = load(name, root=root, download=download, image_size=side)
     if data.info.channels != channels:
         raise ValueError(
@@ -95,6 +103,17 @@ def load_test_images(
         images = torch.cat([data.images, images])
         labels = torch.cat([data.labels, labels])
     return LabeledImages((images * data.std + data.mean).clamp(0, 1), labels, model.classes, name)
+
+
+def _has_class_folders_only(name: str) -> bool:
+    """Return whether a data set is a folder with a subfolder per class, without any split."""
+    folder = Path(name)
+    if name in DATA_SETS or not folder.is_dir() or (folder / "train").is_dir():
+        return False
+    if (folder / "labels.csv").exists():
+        return False
+    n_classes = len(class_folders(folder))
+    return n_classes >= 2 or (n_classes == 1 and find_table(folder) is None)
 
 
 def _require_classifier(name: str, model: Model) -> Classifier:

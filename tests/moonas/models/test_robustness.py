@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
@@ -181,6 +182,40 @@ def test_a_model_file_of_an_earlier_version_can_be_evaluated(digits):
     with torch.no_grad():
         wrong = (model(images.pixels).argmax(1) != images.labels).sum()
     assert result["error"] == pytest.approx(100 * int(wrong) / 20)
+
+
+@pytest.mark.parametrize("counts", [{"owl": 3, "cat": 2}, {"cat": 1, "dog": 1, "owl": 1}])
+def test_a_second_test_set_may_lack_a_class_or_have_few_images_per_class(counts, tmp_path):
+    """The classifier recognizes classes by gray levels, and one image per class is another's."""
+    levels = {"cat": 0, "dog": 120, "owl": 240}
+    network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 3))
+    network[2].weight.data = torch.tensor([[0.0], [1.0], [2.0]]).expand(3, 3) / 3
+    network[2].bias.data = torch.tensor([0.0, -0.25, -1.0])  # bounds at 0.25 and 0.75
+    about = {"kind": "classifier", "classes": list(levels), "input_shape": [3, 8, 8]}
+    model = Classifier(network, about | {"mean": [0.0] * 3, "std": [1.0] * 3}).eval()
+    for name, n in counts.items():
+        (tmp_path / name).mkdir()
+        for i in range(n):
+            level = levels[name] if i == 0 else 120
+            Image.fromarray(np.full((8, 8), level, np.uint8)).save(tmp_path / name / f"{i}.png")
+    images = robustness.load_test_images(str(tmp_path), model, include_training_set=True)
+    assert images.pixels.shape == (sum(counts.values()), 3, 8, 8)
+    assert images.labels.bincount(minlength=3).tolist() == [counts.get(c, 0) for c in levels]
+    result = robustness.evaluate({"m": model}, images, second_test_set=images, device="cpu")
+    wrong = sum(n - 1 for n in counts.values())
+    expected = 100 * wrong / sum(counts.values())
+    assert result["models"]["m"]["also_error"] == pytest.approx(expected)
+
+
+def test_a_second_test_set_with_an_unknown_class_is_rejected(tmp_path):
+    about = {"classes": ["cat", "dog"], "input_shape": [3, 8, 8], "mean": [0.0], "std": [1.0]}
+    for name in ("cat", "hen"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / name / "0.png")
+    with pytest.raises(ValueError, match=r"classes \['cat', 'dog'\], got \['hen'\]"):
+        robustness.load_test_images(
+            str(tmp_path), Classifier(nn.Identity(), about), include_training_set=True
+        )
 
 
 def test_models_with_unsuitable_channels_classes_or_kinds_are_rejected(few_digits, digits):
