@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits
 
+from ..run.numbers import plural
 from . import tables
 from .image_files import class_folders, has_images, images_in, read_images, resize_images
 from .splits import split
@@ -121,14 +122,13 @@ def read_folder(
     """
     if not (folder / "train").is_dir():
         paths, labels = _paths_of_classes(folder)
-        fewest = int(torch.bincount(labels).min())
-        if fewest < 5:
-            raise ValueError(f"{folder} has a class with {fewest} images; at least 5 are required.")
+        classes = tuple(path.name for path in class_folders(folder))
+        _require_five_images(folder, classes, labels)
         train, test = split(labels, len(labels) - len(labels) // 5)
         parts = []
         for rows in (train, test):
             parts += [read_images([paths[i] for i in rows], side), labels[rows]]
-        return parts, tuple(p.name for p in class_folders(folder)), None
+        return parts, classes, None
     validation, test_folder = validation_folder(folder), folder / "test"
     if not test_folder.is_dir():
         if validation is None:
@@ -184,9 +184,35 @@ def validation_folder(folder: Path) -> Path | None:
     return None
 
 
+def _require_five_images(source: Path, classes: Sequence[str], labels: torch.Tensor) -> None:
+    """Raise a ``ValueError`` if a class has too few images for a training and a test set.
+
+    Args:
+        source: path of the images or of the table of their labels, for the message.
+        classes: names of the classes.
+        labels: (n,) ints, positions in ``classes``.
+    """
+    counts = torch.bincount(labels, minlength=len(classes)).tolist()
+    few = [
+        f"{name!r} has {plural(n, 'image')}"
+        for name, n in zip(classes, counts, strict=True)
+        if n < 5
+    ]
+    if few:
+        more = f" and {plural(len(few) - 5, 'other class', 'other classes')}" if few[5:] else ""
+        raise ValueError(
+            f"{source} has too few images: at least 5 per class are required, but "
+            f"{', '.join(few[:5])}{more}."
+        )
+
+
 def _require_classes(folder: Path, classes: tuple[str, ...], part: Path) -> None:
     """Raise a ``ValueError`` if a part of a folder has other classes than train/."""
     actual = tuple(p.name for p in class_folders(part))
+    if not actual:
+        raise ValueError(
+            f"{part} contains no subfolder with images: expected one per class, as in train/."
+        )
     if actual != classes:
         raise ValueError(
             f"train/ and {part.name}/ in {folder} have different classes: only one of them "
@@ -256,9 +282,8 @@ def read_listed_folder(
     if is_test is None:
         if len(labels) < 10:
             raise ValueError(f"{path} lists {len(labels)} images; at least 10 are required.")
-        fewest = 5 if table.multi_label else int(np.bincount(table.labels).min())
-        if fewest < 5:
-            raise ValueError(f"{path} has a class with {fewest} images; at least 5 are required.")
+        if not table.multi_label:
+            _require_five_images(path, table.classes, labels)
         if groups is not None and len(np.unique(groups)) < 5:
             raise ValueError(
                 f"{path} lists {len(np.unique(groups))} patients; at least 5 are required."

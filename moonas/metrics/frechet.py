@@ -35,10 +35,15 @@ class Moments:
 def check_features(features: ArrayLike) -> np.ndarray:
     """Return features as a float64 array (n, d).
 
+    Args:
+        features: array or tensor of any numeric type, on any device.
+
     Raises:
         ValueError: if the array is not two-dimensional, there are fewer than two feature vectors,
             or a feature is NaN or infinite.
     """
+    if hasattr(features, "detach"):  # a tensor, which may require gradients or be bfloat16
+        features = features.detach().cpu().double().numpy()
     features = np.asarray(features, np.float64)
     if features.ndim != 2:
         raise ValueError(f"features are invalid: expected shape (n, d), got {features.shape}.")
@@ -124,9 +129,15 @@ class FrechetDistance:
             A number >= 0; lower is better.
 
         Raises:
-            ValueError: if the features are invalid, see :func:`check_features`.
+            ValueError: if the features are invalid, see :func:`check_features`, or do not have the
+                length d of the features of the real images.
         """
         features = check_features(features)
+        if features.shape[1] != len(self.real.mean):
+            raise ValueError(
+                f"features are invalid: expected {len(self.real.mean)} per image, as for the real "
+                f"images, got {features.shape[1]}."
+            )
         mean = features.mean(axis=0)
         X = features - mean
         n, d = X.shape

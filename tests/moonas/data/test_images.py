@@ -139,7 +139,9 @@ def test_a_train_folder_without_a_test_folder_is_rejected(tmp_path):
 
 def test_a_class_with_four_images_is_rejected(tmp_path):
     write_images(tmp_path, ["a", "b"], n=4)
-    with pytest.raises(ValueError, match="a class with 4 images; at least 5 are required"):
+    with pytest.raises(
+        ValueError, match="at least 5 per class are required, but '.*' has 4 images"
+    ):
         load(str(tmp_path))
 
 

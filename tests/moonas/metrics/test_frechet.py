@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import scipy.linalg
+import torch
 from pytorch_fid.fid_score import calculate_frechet_distance
 
 from moonas.metrics.frechet import FrechetDistance, moments
@@ -154,3 +155,15 @@ def test_the_error_about_invalid_features_contains_the_reason(features, message)
     for use in (moments, FrechetDistance(moments(sample(30)))):
         with pytest.raises(ValueError, match=message):
             use(features)
+
+
+def test_features_of_another_length_than_the_real_ones_are_rejected():
+    distance = FrechetDistance(moments(np.eye(5, 4)))
+    with pytest.raises(ValueError, match="expected 4 per image, as for the real images, got 3"):
+        distance(np.eye(5, 3))
+
+
+def test_tensors_of_any_type_are_features():
+    features = np.random.default_rng(0).integers(0, 9, (8, 3))
+    tensor = torch.tensor(features, dtype=torch.bfloat16, requires_grad=True)
+    assert np.array_equal(moments(tensor).covariance, moments(features).covariance)
