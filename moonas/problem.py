@@ -27,7 +27,7 @@ from .pareto import VIOLATION, hypervolume, pick, pick_rule
 from .run.candidates import Candidates
 from .run.monitor import TrainingMeasure
 from .run.session import SearchSession, describe_algorithm
-from .settings import SearchSettings, check_objectives
+from .settings import SearchSettings, check_objectives, parse_reference_point
 from .spaces.genes import Genes, categorical_genes
 
 if TYPE_CHECKING:
@@ -279,6 +279,7 @@ class ArchitectureProblem(Problem, ABC):
             vtype=self.genes.dtype.type,
             requires_kwargs=True,
         )
+        self.with_reference_point(self.objective_bounds())  # raises ValueError if it is invalid
 
     def set_genes(
         self,
@@ -580,9 +581,35 @@ class ArchitectureProblem(Problem, ABC):
         """Return the best and the worst corner of the box that hypervolumes refer to, (2, n_obj).
 
         They are the bounds of the objectives; where the true front is known, a subclass returns a
-        smaller box around it.
+        smaller box around it. The setting ``reference_point`` replaces values of the worst corner.
         """
-        return self.objective_bounds()
+        return self.with_reference_point(self.objective_bounds())
+
+    def with_reference_point(self, box: np.ndarray) -> np.ndarray:
+        """Return a box whose worst corner has the values of the setting ``reference_point``.
+
+        Args:
+            box: (2, n_obj) best and worst corner.
+
+        Raises:
+            ValueError: the reference point names another column than the objectives, or is not
+                worse than the best corner.
+        """
+        box = box.copy()
+        for name, value in parse_reference_point(self.settings.reference_point).items():
+            if name not in self.objectives:
+                raise ValueError(
+                    f"reference_point={self.settings.reference_point!r} is invalid: {name!r} is no "
+                    f"objective; choose from {list(self.objectives)}."
+                )
+            i = self.objectives.index(name)
+            if value <= box[0, i]:
+                raise ValueError(
+                    f"reference_point={self.settings.reference_point!r} is invalid: expected a "
+                    f"value of {name} above {box[0, i]:g}, the best one."
+                )
+            box[1, i] = value
+        return box
 
     def hypervolume(self, F: np.ndarray) -> float:
         """Return the share of :meth:`hypervolume_box` that is dominated, in [0, 1].

@@ -5,6 +5,7 @@ A field is a keyword argument in Python and an option on the command line.
 
 import dataclasses
 import difflib
+import math
 import os
 import types
 import typing
@@ -129,6 +130,12 @@ class SearchSettings(RunSettings):
     limits: tuple[str, ...] = setting(
         (), "bounds of columns, such as 'params <= 50000'; other candidates are infeasible"
     )
+    reference_point: tuple[str, ...] = setting(
+        (),
+        "worst corner of the box that hypervolumes refer to, such as 'error=20,params=50000'; "
+        "by default the bounds of the objectives or, where it is known, just beyond the true front",
+        free=True,
+    )
     start: tuple[str, ...] = setting(
         (), "names of published architectures that the first population begins with"
     )
@@ -149,6 +156,7 @@ class SearchSettings(RunSettings):
         super().__post_init__()
         limits = tuple(str(limit) for limit in parse_limits(self.limits))
         object.__setattr__(self, "limits", limits)
+        parse_reference_point(self.reference_point)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,6 +219,34 @@ def used_columns(objectives: Iterable[str], limits: Iterable[str]) -> tuple[str,
     """Return the names of the columns that objectives and limits name, without duplicates."""
     limited = (limit.column for limit in parse_limits(limits))
     return tuple(dict.fromkeys((*objectives, *limited)))
+
+
+def parse_reference_point(texts: Iterable[str]) -> dict[str, float]:
+    """Parse the setting ``reference_point``.
+
+    Args:
+        texts: texts such as "error=20", one per objective at most.
+
+    Returns:
+        Name of an objective -> its value in the worst corner of the box.
+
+    Raises:
+        ValueError: a text is invalid, or two of them name the same objective.
+    """
+    corner: dict[str, float] = {}
+    for text in texts:
+        name, equals, number = (part.strip() for part in text.partition("="))
+        try:
+            value = float(number)
+        except ValueError:
+            value = math.nan
+        if not (equals and math.isfinite(value)) or name in corner:
+            raise ValueError(
+                f"reference_point={tuple(texts)!r} is invalid: expected OBJECTIVE=NUMBER, once for "
+                "each objective whose bound it replaces, such as 'error=20'."
+            )
+        corner[name] = value
+    return corner
 
 
 def check_objectives(chosen: Collection[str], known: Collection[str]) -> None:

@@ -218,18 +218,18 @@ class TabularProblem(ArchitectureProblem):
         The worst corner is the nadir point plus a tenth of the distance between both points. Where
         their values of an objective are equal, it is the value plus a tenth of the range of
         :meth:`objective_bounds`. If no architecture is within the limits, the box lies between
-        these bounds.
+        these bounds. The setting ``reference_point`` replaces values of the worst corner.
 
         Returns:
             (2, n_obj) floats, the best and the worst corner.
         """
         F = self._true_front[1]
         if not len(F):
-            return self.objective_bounds()
+            return super().hypervolume_box()
         ideal, nadir = F.min(axis=0), F.max(axis=0)
         low, high = self.objective_bounds()
         extent = np.where(nadir > ideal, nadir - ideal, high - low)
-        return np.stack([ideal, nadir + MARGIN * extent])
+        return self.with_reference_point(np.stack([ideal, nadir + MARGIN * extent]))
 
     def hypervolume(self, F: np.ndarray) -> float:
         """Return the share of the true front's hypervolume that is dominated, in [0, 1].

@@ -16,8 +16,8 @@ COLUMNS = {"error": [50, np.nan, 30, 30, 70], "params": [1, 0, 2, 2, 5]}
 class SmallTableProblem(TabularProblem):
     """A space of six architectures: one is not in the table, and one has no error there."""
 
-    def __init__(self, limits=()):
-        settings = TabularSettings(objectives=("error", "params"), limits=limits)
+    def __init__(self, **options):
+        settings = TabularSettings(objectives=("error", "params"), **options)
         columns = [
             Column("error", "%", worst=100.0, bounds=(0, 100)),
             Column("params", "parameters", bounds=(0, 10)),
@@ -73,6 +73,31 @@ def test_the_box_has_an_extent_if_the_true_front_is_a_single_point():
     assert F.tolist() == [[50, 1]]
     assert np.allclose(problem.hypervolume_box(), [[50, 1], [60, 2]])  # of ranges 100 and 10
     assert problem.hypervolume(F) == pytest.approx(1)
+
+
+def test_a_reference_point_replaces_values_of_the_worst_corner():
+    problem = SmallTableProblem(reference_point=("params=1.5",))
+    assert np.allclose(problem.hypervolume_box(), [[30, 1], [52, 1.5]])
+    _, F = problem.true_front()
+    assert problem.hypervolume(F) == pytest.approx(1)
+    assert problem.hypervolume(F[:1]) == 0, "it has 2 params"
+    assert problem.true_hypervolume() == pytest.approx(2 * 0.5 / (22 * 0.5))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("error", "expected OBJECTIVE=NUMBER"),
+        ("error=", "expected OBJECTIVE=NUMBER"),
+        ("error=inf", "expected OBJECTIVE=NUMBER"),
+        ("error=5, error=6", "expected OBJECTIVE=NUMBER, once for each objective"),
+        ("latency_ms=5", "'latency_ms' is no objective; choose from"),
+        ("error=0", "expected a value of error above 0, the best one"),
+    ],
+)
+def test_an_invalid_reference_point_is_rejected(text, message):
+    with pytest.raises(ValueError, match=message):
+        SmallTableProblem(reference_point=tuple(text.split(",")))
 
 
 def test_the_true_front_is_within_the_limits():
