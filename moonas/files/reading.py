@@ -67,10 +67,15 @@ class CsvTable:
         return [row[index] for row in self.rows]
 
 
-def read_csv(path: str | Path) -> CsvTable:
+def read_csv(path: str | Path, *, fills_rows: bool = False, advice: str = "") -> CsvTable:
     """Read a CSV file with a header; values are separated by commas, semicolons or tabs.
 
     Empty lines are ignored.
+
+    Args:
+        path: path of the file.
+        fills_rows: whether rows may lack their last values, which are then empty.
+        advice: sentence that the error message about a row with too many values ends with.
 
     Raises:
         ValueError: the file cannot be read as text, or a row has another number of values than the
@@ -90,10 +95,12 @@ def read_csv(path: str | Path) -> CsvTable:
             if not header:
                 header = tuple(name.strip() for name in row)
                 continue
+            if fills_rows:
+                row += [""] * (len(header) - len(row))
             if len(row) != len(header):
                 raise ValueError(
                     f"{path}, line {reader.line_num} is invalid: expected {len(header)} values, "
-                    f"got {len(row)}."
+                    f"got {len(row)}. {advice}".rstrip()
                 )
             rows.append(row)
             lines.append(reader.line_num)

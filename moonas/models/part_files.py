@@ -8,7 +8,6 @@ benchmark program of the device measures them, the user enters the times, and th
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..files import write_csv
+from ..files.reading import read_csv
 from ..nets.parts import Part
 from ..nets.randomness import generator
 from ..run.callbacks import Progress, progress_function
@@ -162,27 +162,13 @@ def _read_rows(path: str | Path) -> list[tuple[int, dict[str, str]]]:
     Raises:
         ValueError: the file cannot be read, lacks a column, or a row has too many values.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} cannot be read: {error}.") from None
-    header = text.partition("\n")[0]
-    delimiter = max(",;\t", key=header.count)
-    reader = csv.reader(text.splitlines(), delimiter=delimiter)
-    columns = [name.strip() for name in next(reader, [])]
-    if "latency_ms" not in columns or not {"part", "file"} & set(columns):
+    advice = "Write times with a decimal point, not with a comma."
+    table = read_csv(path, fills_rows=True, advice=advice)
+    if "latency_ms" not in table.header or not {"part", "file"} & set(table.header):
         raise ValueError(
             f"{path} is not a table of parts: expected the columns part (or file) and latency_ms, "
-            f"as in {PARTS_FILE}; got {', '.join(columns) or 'an empty file'}."
+            f"as in {PARTS_FILE}; got {', '.join(table.header) or 'an empty file'}."
         )
-    rows = []
-    for values in reader:
-        if len(values) > len(columns):
-            raise ValueError(
-                f"{path}, line {reader.line_num} has {len(values)} values for {len(columns)} "
-                "columns. Write times with a decimal point, not with a comma."
-            )
-        padded = [*(value.strip() for value in values), *[""] * len(columns)]
-        if any(padded):
-            rows.append((reader.line_num, dict(zip(columns, padded, strict=False))))
-    return rows
+    stripped = ([value.strip() for value in row] for row in table.rows)
+    rows = zip(table.lines, stripped, strict=True)
+    return [(number, dict(zip(table.header, row, strict=True))) for number, row in rows if any(row)]

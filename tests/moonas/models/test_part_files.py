@@ -135,7 +135,10 @@ def test_the_column_file_is_enough(problem, written, tmp_path):
         ("", "got an empty file"),
         ("part,latency_ms\n\nKEY,abc\n", "line 3: latency_ms='abc' is invalid"),
         ("part,latency_ms\nKEY,-1\n", "line 2: latency_ms='-1' is invalid: expected a positive"),
-        ("part,latency_ms\nKEY,1,5\n", "line 2 has 3 values for 2 columns.*a decimal point"),
+        (
+            "part,latency_ms\nKEY,1,5\n",
+            "line 2 is invalid: .* got 3. .*a decimal point",
+        ),
         ("file,latency_ms\na.tflite,1\n", "10 parts of 10.*The file has others.*'a.tflite'"),
     ],
 )
@@ -147,7 +150,7 @@ def test_invalid_tables_of_times_are_rejected(problem, tmp_path, text, message):
 
 
 def test_a_missing_table_of_times_is_reported(problem, tmp_path):
-    with pytest.raises(ValueError, match="cannot be read"):
+    with pytest.raises(ValueError, match="does not exist"):
         read_times(problem, tmp_path / "nothing.csv")
 
 
@@ -174,4 +177,4 @@ def test_the_command_writes_parts_and_reads_times(
     parts = problem.parts(problem.decode(x))
     assert latency == pytest.approx(sum(table[part.key] for part in parts))
     assert main([*line, "--times", "nothing.csv"]) == 2
-    assert "nothing.csv cannot be read" in capsys.readouterr().err
+    assert "nothing.csv does not exist" in capsys.readouterr().err
