@@ -685,14 +685,16 @@ class ArchitectureProblem(Problem, ABC):
     def checked_evaluator(self) -> Evaluator:
         """Create the evaluator and check that it has every attribute of :class:`Evaluator`.
 
-        Only ``warm_up_for`` may be missing in an evaluator that does not derive from this class.
+        Only ``warm_up_for``, ``checkpoints`` and ``checkpoint_folder`` may be missing in an
+        evaluator that does not derive from this class.
 
         Raises:
             TypeError: the evaluator lacks an attribute or a method.
         """
         evaluator = self.make_evaluator()
         members = dict.fromkeys((*Evaluator.__annotations__, *vars(Evaluator)))
-        optional = ("warm_up_for",)  # a run calls warm_up() if it is missing
+        # without it, a run calls warm_up(); without the others, it saves no state within a call
+        optional = ("warm_up_for", "checkpoints", "checkpoint_folder")
         required = [m for m in members if m[0] != "_" and m not in optional]
         missing = [m for m in required if not hasattr(evaluator, m)]
         if missing:
