@@ -252,6 +252,8 @@ class Journal:
                 "results may differ from the results of an uninterrupted run.",
                 stacklevel=2,
             )
+        if not all("result" in record for record in self._records):  # a second run replays them
+            self._records = _read_calls(self._journal_file)
         self._drop_unsaved_calls()
         self.checkpoint_folder = CheckpointFolder(self.folder, self._run_identity())
         self._next_call, self._weights_to_load = 0, None
@@ -318,7 +320,9 @@ class Journal:
                 self._running_since = time.monotonic() - self._recorded_seconds()
             if "weights" in record:
                 self._weights_to_load = number
-            return decode_result(record["result"])
+            result = decode_result(record["result"])
+            self._records[number] = _without_content(record)
+            return result
         self.restore(stateful)
         begun, started_at = time.perf_counter(), datetime.now(timezone.utc)
         with self._checkpoints(number, kind, request, stateful if saves else None):
@@ -485,7 +489,7 @@ class Journal:
                 file.truncate(self._journal_size)
                 raise
         self._journal_size += len(data)
-        self._records.append(json.loads(data))
+        self._records.append(_without_content(record))
 
     def _weights_file(self, number: int) -> Path:
         return self.folder / f"weights-{number:06d}.pt"
@@ -762,6 +766,11 @@ def _read_calls(path: Path, repair: bool = False) -> list[Record]:
         if record["call"] != number:
             raise DamagedRun(f"{path} is damaged in line {number + 1}: {advice}")
     return records
+
+
+def _without_content(record: Record) -> Record:
+    """Return a record without what grows with the number of candidates; the file contains it."""
+    return {key: value for key, value in record.items() if key not in ("request", "result")}
 
 
 def _versions(environment: str) -> dict[str, str | None]:

@@ -10,7 +10,8 @@ import numpy as np
 from pymoo.util.display.column import Column
 from pymoo.util.display.output import Output
 
-from ..pareto import scored_columns
+from ..archive import population_columns
+from ..pareto import archive_of, front_indices
 from .numbers import format_duration, short_number
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class SearchOutput(Output):
         self.measures: dict[str, Column] = {}
         self.failed = Column("failed", width=6)
         self.time_left = Column("time left", width=9)
+        # non-dominated objectives of the first n_seen rows of the archive
+        self.best_objectives, self.n_seen = np.empty((0, 1)), 0
         # (progress, time in seconds) after the first generation that was computed, not replayed
         self.first_computed: tuple[float, float] | None = None
 
@@ -77,8 +80,7 @@ class SearchOutput(Output):
         largest = _format_value(sizes.max(), second.unit)
         self.best.set(_format_value(F[:, 0].min(), first.unit))
         self.range.set(f"{smallest} - {largest}")
-        evaluated = problem.feasible_values(scored_columns(problem, algorithm))
-        self.hypervolume.set(f"{problem.hypervolume(evaluated):.4f}")
+        self.hypervolume.set(f"{problem.hypervolume(self._best_objectives(algorithm)):.4f}")
         if self.second_sort in self.columns:
             self.second_sort.set(algorithm.survival.rule)
         if self.by_source in self.columns:
@@ -89,6 +91,22 @@ class SearchOutput(Output):
             self.measures[measure.name].set(measure.text(value))
         self.failed.set(int(np.sum(algorithm.pop.get("failed").astype(bool))))
         self.time_left.set(self._time_left(algorithm))
+
+    def _best_objectives(self, algorithm: Algorithm) -> np.ndarray:
+        """Return objectives (n, n_obj) that dominate as much as everything evaluated so far.
+
+        Of what was evaluated up to the last generation, only the front is compared with the rest,
+        so that a generation of a long run takes no longer than one of a short run.
+        """
+        problem, archive = algorithm.problem, archive_of(algorithm)
+        if archive is None:
+            return problem.feasible_values(population_columns(problem, algorithm.pop))
+        if len(archive) > self.n_seen:
+            new = problem.feasible_values(archive.columns_after(self.n_seen))
+            F = np.concatenate([self.best_objectives.reshape(-1, new.shape[1]), new])
+            F = F[np.isfinite(F).all(axis=1)]
+            self.best_objectives, self.n_seen = F[front_indices(F)], len(archive)
+        return self.best_objectives
 
     def _time_left(self, algorithm: Algorithm) -> str:
         journal, progress = algorithm.problem.journal, algorithm.termination.perc

@@ -317,7 +317,7 @@ class SearchSession(Session):
         if not self.problem.nonstationary:
             self.run.scores.add(keys, {k: v for k, v in columns.items() if k not in measured})
         if self.archive is not None:
-            self.archive.add(candidates.X, columns)
+            self.archive.add(candidates.X, columns, keys)
         if kind == "score":
             self.monitor.update_from_columns(columns)
         self.callbacks.on_scores(candidates, columns)
