@@ -56,7 +56,7 @@ HERE = Path(__file__).parent
 N_CHOICES = 4
 # case -> genes, algorithm, population, generations
 CASES = {
-    "distinct": (20, "nsga2", 100, 1000),
+    "distinct": (40, "nsga2", 100, 1000),
     "repeated": (6, "random", 100, 1000),
     "changing": (20, "nsga2", 20, 2000),
 }

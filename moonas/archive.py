@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .run.candidates import row_key
+
 if TYPE_CHECKING:
     from pymoo.core.population import Population
 
@@ -26,10 +28,12 @@ class Archive:
     def __init__(self) -> None:
         self._parts: list[Part] = []
         self._seen: set[bytes] = set()
+        self._dtype: np.dtype | None = None  # of the rows; they are stored as small integers
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Archive:
         copied = Archive()
         copied._parts, copied._seen = list(self._parts), set(self._seen)  # arrays do not change
+        copied._dtype = self._dtype
         return copied
 
     def __len__(self) -> int:
@@ -43,19 +47,21 @@ class Archive:
         Args:
             X: (n, n_var) rows.
             columns: name of each column -> its (n,) values.
-            keys: cache keys of the n candidates, if they are kept elsewhere. A key that equals the
-                bytes of its row is kept once for both.
+            keys: cache keys of the n candidates, if they are kept elsewhere; equal keys then take
+                memory only once.
         """
         new = []
         for i, x in enumerate(X):
-            key = x.tobytes()
+            key = row_key(x)
             if key not in self._seen:
                 if keys and keys[i] == key:
                     key = keys[i]
                 self._seen.add(key)
                 new.append(i)
         if new:
-            self._parts.append((X[new], {k: np.asarray(v)[new] for k, v in columns.items()}))
+            self._dtype = X.dtype if self._dtype is None else np.promote_types(self._dtype, X.dtype)
+            rows = _as_small_integers(X[new])
+            self._parts.append((rows, {k: np.asarray(v)[new] for k, v in columns.items()}))
 
     def _merge(self) -> Part:
         if len(self._parts) > 1:
@@ -82,12 +88,22 @@ class Archive:
     @property
     def X(self) -> np.ndarray:
         """(n, n_var) rows; n is at least 1."""
-        return self._merge()[0]
+        return self._merge()[0].astype(self._dtype)
 
     @property
     def columns(self) -> dict[str, np.ndarray]:
         """Name of each column -> its (n,) values."""
         return self._merge()[1]
+
+
+def _as_small_integers(X: np.ndarray) -> np.ndarray:
+    """Return rows of integers as the smallest type that represents them; other rows as they are."""
+    if X.dtype.kind in "iu" and X.size:
+        for dtype in (np.int8, np.int16, np.int32):
+            limits = np.iinfo(dtype)
+            if limits.min <= X.min() and X.max() <= limits.max:
+                return X.astype(dtype)
+    return X
 
 
 def _concatenate(parts: list[Part]) -> Part:

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+
+
+LONGEST_KEY = 32  # bytes
+
+
+def row_key(row: np.ndarray) -> bytes:
+    """Return a short key of a row, (n_var,): its bytes or, if there are many, their hash.
+
+    A run keeps the key of each architecture that it evaluates, and a row of masks has thousands of
+    genes. That two of 10^9 rows have equal hashes of 256 bits is less likely than 10^-59.
+    """
+    key = row.tobytes()
+    if len(key) <= LONGEST_KEY:
+        return key
+    return hashlib.blake2b(key, digest_size=LONGEST_KEY).digest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +65,7 @@ class Candidates:
             np.vstack([first.rows, second.rows]),
         )
 
-    @property
+    @cached_property  # caches and archives of a run then share the keys
     def keys(self) -> list[bytes]:
         """Cache key of each candidate; candidates with equal architectures have equal keys."""
-        return [row.tobytes() for row in self.rows]
+        return [row_key(row) for row in self.rows]

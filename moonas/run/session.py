@@ -313,7 +313,8 @@ class SearchSession(Session):
         self.run.failures |= {candidates.keys[int(i)]: text for i, text in failures.items()}
         measured = {column.name for column in self.problem.columns if column.measured}
         keys = candidates.keys
-        self.run.measurements.add(keys, {name: columns[name] for name in measured})
+        if measured:
+            self.run.measurements.add(keys, {name: columns[name] for name in measured})
         if not self.problem.nonstationary:
             self.run.scores.add(keys, {k: v for k, v in columns.items() if k not in measured})
         if self.archive is not None:
@@ -488,13 +489,18 @@ class Run:
 
 
 class _Cache:
-    """A cache of column values, one entry per architecture."""
+    """A cache of column values, one entry per architecture.
+
+    Values are kept in arrays, since a Python object per value would take several times as much
+    memory in a run that evaluates many architectures.
+    """
 
     def __init__(self) -> None:
-        self._rows: dict[bytes, dict[str, Any]] = {}  # key of an architecture -> {column: value}
+        # names and types of columns -> the rows with these columns
+        self._tables: dict[tuple[tuple[str, np.dtype], ...], _GrowingTable] = {}
 
     def __contains__(self, key: bytes) -> bool:
-        return key in self._rows
+        return any(key in table.indices for table in self._tables.values())
 
     def add(self, keys: Sequence[bytes], columns: Columns) -> None:
         """Store the columns of architectures.
@@ -503,8 +509,15 @@ class _Cache:
             keys: keys of n architectures.
             columns: name -> (n,) values.
         """
-        for i, key in enumerate(keys):
-            self._rows[key] = {name: values[i] for name, values in columns.items()}
+        arrays = {name: np.asarray(values) for name, values in columns.items()}
+        signature = tuple((name, values.dtype) for name, values in arrays.items())
+        if signature not in self._tables:
+            self._tables[signature] = _GrowingTable(signature)
+        for other, table in self._tables.items():
+            if other != signature:
+                for key in keys:
+                    table.indices.pop(key, None)
+        self._tables[signature].add(keys, arrays)
 
     def columns(self, candidates: Candidates, compute: Callable[[Candidates], Columns]) -> Columns:
         """Return the columns of candidates, from the cache if possible.
@@ -518,13 +531,44 @@ class _Cache:
             Name -> (n,) values.
         """
         keys = candidates.keys
-        new = {key: i for i, key in enumerate(keys) if key not in self._rows}
+        new = {key: i for i, key in enumerate(keys) if key not in self}
         if new:
             self.add(list(new), compute(candidates[list(new.values())]))
-        rows = [self._rows[key] for key in keys]
+        rows = [self._row(key) for key in keys]
         # results that an earlier version recorded lack the columns that were added since
         names = dict.fromkeys(name for row in rows for name in row)
         return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
+
+    def _row(self, key: bytes) -> dict[str, Any]:
+        table = next(table for table in self._tables.values() if key in table.indices)
+        i = table.indices[key]
+        return {name: values[i] for name, values in table.arrays.items()}
+
+
+class _GrowingTable:
+    """Columns of a fixed type; the room for rows is doubled when it is used up.
+
+    Args:
+        signature: name and type of each column.
+    """
+
+    def __init__(self, signature: tuple[tuple[str, np.dtype], ...]) -> None:
+        self.indices: dict[bytes, int] = {}  # key of an architecture -> index of its row
+        self.arrays = {name: np.empty(8, dtype) for name, dtype in signature}
+        self._n = 0  # number of rows, including those that a later row has replaced
+
+    def add(self, keys: Sequence[bytes], columns: Columns) -> None:
+        rows = []
+        for key in keys:
+            row = self.indices.setdefault(key, self._n)
+            self._n += row == self._n
+            rows.append(row)
+        for name, values in self.arrays.items():
+            if self._n > len(values):
+                room = np.empty(max(self._n, 2 * len(values)), values.dtype)
+                room[: len(values)] = values
+                self.arrays[name] = room
+            self.arrays[name][rows] = columns[name]
 
 
 def describe_algorithm(algorithm: Algorithm) -> str:

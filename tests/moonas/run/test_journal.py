@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tracemalloc
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -37,6 +38,27 @@ def record_a_call(folder, problem="other", settings=None, **more):
     journal.begin(1, "algorithm")
     journal.call("score", {}, dict)
     journal.close()
+
+
+def test_a_journal_keeps_no_results_in_memory(tmp_path):
+    def run_calls(journal):
+        journal.begin(1, "algorithm")
+        return [
+            float(journal.call("score", {"x": x}, lambda: {"error": rng.random(2000)})["error"][0])
+            for x in range(50)
+        ]
+
+    rng = np.random.default_rng(0)
+    journal = Journal(tmp_path, problem="other", settings=RunSettings())
+    tracemalloc.start()
+    computed = run_calls(journal)
+    kept, _ = tracemalloc.get_traced_memory()
+    replayed = run_calls(journal)  # a second run reads them again
+    kept_after_replay, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert replayed == computed and len(set(computed)) == 50
+    assert journal.n_calls == 50 and not journal.replaying
+    assert max(kept, kept_after_replay) < 50 * 2000 * 8 / 4  # the results take 50 * 2000 * 8 bytes
 
 
 def open_in_another_process(folder):
