@@ -18,8 +18,9 @@ the time.
 
 Memory is the resident set size after each hundredth of a run. The growth is the largest later value
 relative to the value after the first tenth; bytes per row are the slope of a line through the
-values after the first tenth. The exponent of a time is the slope of its logarithm over that of the
-number of evaluations after the first tenth: 1 if it is linear.
+values after the first tenth. The exponent of the CPU time is the slope of its logarithm over that
+of the number of evaluations after the first tenth: 1 if it is linear. Wall-clock times include
+waits for the disk.
 
 Command: python benchmarks/long_runs.py        (1 CPU core, about 10 minutes)
 Device: CPU.
@@ -157,8 +158,8 @@ def run_case(case, scale, folder):
 
     Returns:
         A dict of lists with a value per point: evaluations, resident bytes, bytes of the journal,
-        and seconds since the start. The journal is open before the start; ``open_seconds`` is the
-        time that took.
+        and seconds and CPU seconds since the start, before which the journal was opened;
+        ``open_seconds`` is the time that took.
     """
     n_genes, name, population, generations = CASES[case]
     generations = max(POINTS, round(scale * generations))
@@ -168,7 +169,7 @@ def run_case(case, scale, folder):
     journal = Journal(folder, problem=f"long runs, {case}", settings=settings)
     opened = time.perf_counter() - begun
     problem.session.journal = journal
-    curves = {"evaluations": [], "memory": [], "journal": [], "seconds": []}
+    curves = {"evaluations": [], "memory": [], "journal": [], "seconds": [], "cpu": []}
     options = {"eliminate_duplicates": SameRow()} if case == "repeated" else {}
 
     class Measure(RunCallback):
@@ -179,9 +180,10 @@ def run_case(case, scale, folder):
             curves["memory"].append(resident_bytes())
             curves["journal"].append((Path(folder) / "journal.jsonl").stat().st_size)
             curves["seconds"].append(time.perf_counter() - begun)
+            curves["cpu"].append(time.process_time() - cpu_begun)
 
     problem.callbacks.append(Measure())
-    begun = time.perf_counter()
+    begun, cpu_begun = time.perf_counter(), time.process_time()
     result = search(
         problem,
         algorithm(name, problem, **options),
@@ -210,16 +212,19 @@ def exponent(x, y):
 
 
 def summary(curves):
-    """Return the growth of memory and the exponents of a run."""
+    """Return the growth of memory and the exponents; a replay does not change the journal."""
     evaluations, memory = curves["evaluations"], np.array(curves["memory"])
     tail = slice(len(memory) // 10 - 1, None)
-    return {
-        "memory growth %": float(100 * (memory[tail].max() / memory[tail][0] - 1)),
-        "memory per evaluation": float(np.polyfit(evaluations[tail], memory[tail], 1)[0]),
+    journal = {
         "journal per evaluation": curves["journal"][-1] / evaluations[-1],
         "journal exponent": exponent(evaluations, curves["journal"]),
+    }
+    return (journal if curves["computed"] else {}) | {
+        "memory growth %": float(100 * (memory[tail].max() / memory[tail][0] - 1)),
+        "memory per evaluation": float(np.polyfit(evaluations[tail], memory[tail], 1)[0]),
         "seconds": curves["total_seconds"],
-        "seconds exponent": exponent(evaluations, curves["seconds"]),
+        "cpu seconds": curves["cpu"][-1],
+        "cpu exponent": exponent(evaluations, curves["cpu"]),
         "seconds to open": curves["open_seconds"],
     }
 
@@ -230,12 +235,12 @@ def plot(results, path):
     axes = figure.subplots(1, 3)
     for ax, key, unit, title in zip(
         axes,
-        ("memory", "journal", "seconds"),
+        ("memory", "journal", "cpu"),
         (1e6, 1e6, 1),
-        ("resident memory (MB)", "journal (MB)", "time (s)"),
+        ("resident memory (MB)", "journal (MB)", "CPU time (s)"),
         strict=True,
     ):
-        for color, (case, runs) in zip(COLORS, results.items(), strict=True):
+        for color, (case, runs) in zip(COLORS, results.items(), strict=False):
             for style, (name, run) in zip(("-", ":"), runs.items(), strict=True):
                 if key == "journal" and name == "replay":
                     continue
@@ -266,10 +271,10 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             for name in ("search", "replay"):
                 curves = in_a_process(case, args.scale, folder)
-                assert curves.pop("computed") == (name == "search")
+                assert curves["computed"] == (name == "search")
                 results[case][name] = summary(curves) | {"curves": curves}
-                numbers = summary(curves).items()
-                print(f"{case}, {name}: ", ", ".join(f"{k} {v:.4g}" for k, v in numbers), flush=True)
+                numbers = [f"{key} {value:.4g}" for key, value in summary(curves).items()]
+                print(f"{case}, {name}:", ", ".join(numbers), flush=True)
     suffix = "" if args.scale == 1 else f"-{args.scale:g}"
     document = {
         "command": " ".join(["python benchmarks/long_runs.py", *sys.argv[1:]]),

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-
 LONGEST_KEY = 32  # bytes
 
 

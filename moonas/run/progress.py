@@ -100,7 +100,8 @@ class SearchOutput(Output):
         """
         problem, archive = algorithm.problem, archive_of(algorithm)
         if archive is None:
-            return problem.feasible_values(population_columns(problem, algorithm.pop))
+            F: np.ndarray = problem.feasible_values(population_columns(problem, algorithm.pop))
+            return F
         if len(archive) > self.n_seen:
             new = problem.feasible_values(archive.columns_after(self.n_seen))
             F = np.concatenate([self.best_objectives.reshape(-1, new.shape[1]), new])

@@ -29,7 +29,7 @@ def test_the_columns_after_some_rows_are_the_end_of_all_columns():
 @pytest.mark.parametrize(
     "parts",
     [
-        [[[0, 127]], [[5, -128]]],
+        [[[0, 127]], [[5, -129]]],
         [[[0, 1]], [[300, -2]]],
         [[[0, 1]], [[2**31, -1]], [[2**63 - 1, -(2**63)]]],
         [[[0.5, 1]], [[2.0, 3]]],
@@ -77,6 +77,8 @@ def test_a_cache_returns_the_last_values_with_the_types_of_their_calls():
     assert cached([31]) == {"params": ("f", [1.5]), "failed": ("b", [False])}
     assert cached([30]) == {"params": ("i", [9]), "failed": ("b", [False])}
     assert cached([31, 30])["params"] == ("f", [1.5, 9.0])
+    add([29], params=[2.5], failed=[False])
+    assert cached([29]) == {"params": ("f", [2.5]), "failed": ("b", [False])}
     assert candidates_of([32]).keys[0] not in cache
 
 
