@@ -1,8 +1,22 @@
 """Exceptions and warnings of moonas, and the messages of exceptions on one line."""
 
+import errno
 import textwrap
 
 REASON_LENGTH = 600  # characters of a message of PyTorch, which can list hundreds of tensors
+# parts of messages about exhausted memory: the loader of libraries, PyTorch, C++ and threads
+MEMORY_MESSAGES = (
+    "failed to map segment",
+    "cannot allocate memory",
+    "can't allocate memory",
+    "not enough memory",
+    "cannot create shared object",
+    "std::bad_alloc",
+    "bad allocation",
+    "can't start new thread",
+)
+# of oneDNN, which says no more if it cannot allocate memory
+ONEDNN_MESSAGES = ("could not create a primitive", "could not execute a primitive")
 
 
 class SearchFailed(RuntimeError):
@@ -24,3 +38,30 @@ class TimingWarning(UserWarning):
 def reason(error: BaseException, length: int = REASON_LENGTH) -> str:
     """Return the message of an exception on one line, shortened to ``length`` characters."""
     return textwrap.shorten(str(error) or repr(error), length, placeholder=" ...")
+
+
+def memory_error(error: BaseException) -> BaseException | None:
+    """Return the exception which shows that the memory of this machine is exhausted, or None.
+
+    It is ``error`` or an exception that led to it; of several, the first that was raised. An
+    exhausted memory of a GPU does not count.
+    """
+    found, seen = None, set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        if _is_memory_error(current):
+            found = current
+        seen.add(id(current))
+        context = None if current.__suppress_context__ else current.__context__
+        current = current.__cause__ or context
+    return found
+
+
+def _is_memory_error(error: BaseException) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return True
+    text = str(error).lower()
+    named = text in ONEDNN_MESSAGES or any(message in text for message in MEMORY_MESSAGES)
+    return named and isinstance(error, ImportError | OSError | RuntimeError)

@@ -22,6 +22,7 @@ from importlib import import_module
 from typing import Any
 
 from .. import __version__
+from ..errors import memory_error, reason
 from .output import fail
 
 COMMANDS = {  # name of a command -> (module, line in the help)
@@ -65,8 +66,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         hint = " Run the same command again to resume." if argv[0] in RESUMABLE else ""
         return fail(1, f"Interrupted.{hint}")
-    except OSError as error:
-        return fail(1, error)
+    except Exception as error:
+        cause = memory_error(error)
+        if cause is not None:
+            text = f"The memory of this machine is exhausted ({reason(cause, 200)})."
+            if argv[0] in RESUMABLE:
+                text += " The recorded results are safe; run the same command again to resume."
+            return fail(1, text)
+        if isinstance(error, OSError):
+            return fail(1, error)
+        raise
 
 
 def _print_whole_lines() -> None:

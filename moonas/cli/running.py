@@ -27,7 +27,7 @@ def run_plan(make_plan: Callable[[], list[PlannedStage]]) -> int:
         return fail(status_of(error), error)
     import torch
 
-    from ..errors import SearchFailed
+    from ..errors import SearchFailed, memory_error
 
     for planned in plan:
         try:
@@ -35,6 +35,8 @@ def run_plan(make_plan: Callable[[], list[PlannedStage]]) -> int:
         except (SearchFailed, ValueError) as error:
             return fail(2 if isinstance(error, RunMismatch) else 1, error)
         except OSError as error:
+            if memory_error(error) is not None:
+                raise
             return fail(
                 1, f"{error}. The recorded results are safe; run the same command again to resume."
             )

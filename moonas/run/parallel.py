@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Union
 import joblib
 import numpy as np
 
-from ..errors import reason
+from ..errors import memory_error, reason
 from .candidates import Candidates
 
 if TYPE_CHECKING:
@@ -46,13 +46,16 @@ class Failure:
     Args:
         reason: type and message of the exception, and where it was raised, on one line.
         error: the exception; None if it was raised in another process.
+        lacked_memory: whether the memory of this machine was exhausted.
     """
 
     reason: str
     error: BaseException | None = field(default=None, compare=False)
+    lacked_memory: bool = False
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Failure, (self.reason,)  # not every exception can be sent to another process
+        # not every exception can be sent to another process
+        return Failure, (self.reason, None, self.lacked_memory)
 
 
 OnFailure = Callable[[int, Failure], None]
@@ -79,7 +82,9 @@ def score(
     per joblib worker.
 
     If the evaluation of a candidate raises an exception, or if its process dies, it is evaluated
-    once more, alone. If that fails as well, the candidate gets the worst scores.
+    once more, alone. If that fails as well, the candidate gets the worst scores. If the memory of
+    this machine is exhausted then, an exception ends the run instead, because other programs may
+    occupy the memory, and the run can be resumed when they have ended.
 
     Args:
         problem: problem whose evaluator is used.
@@ -93,6 +98,9 @@ def score(
 
     Returns:
         Name -> (n,) values of each column; ``failed`` is true for candidates that failed.
+
+    Raises:
+        MemoryError: the memory of this machine does not suffice to evaluate a candidate alone.
     """
     evaluator = problem.evaluator
     jobs = joblib.effective_n_jobs(joblib.Parallel().n_jobs)
@@ -157,17 +165,24 @@ class _Work:
         return _score_here(self.problem.evaluator, part, self.catches, self.checkpoint_folder)
 
     def outcome_alone(self, part: Candidates) -> Outcome:
-        """Evaluate a part while no other part is evaluated."""
+        """Evaluate a part while no other part is evaluated.
+
+        Raises:
+            MemoryError: the memory of this machine is exhausted.
+        """
         _free_memory()
-        if self.jobs == 1:
-            return self.outcome_here(part)
         try:
-            (outcome,) = _distribute(self, [part])
-            return outcome
+            if self.jobs == 1:
+                outcome = self.outcome_here(part)
+            else:
+                (outcome,) = _distribute(self, [part])
         except BrokenExecutor:
             return Failure(
                 "The process that evaluated it died; this happens if memory is exhausted."
             )
+        if isinstance(outcome, Failure) and outcome.lacked_memory:
+            raise MemoryError(outcome.reason) from outcome.error
+        return outcome
 
 
 def _score_here(
@@ -183,7 +198,8 @@ def _score_here(
     except Exception as error:
         if not catches:
             raise
-        return Failure(f"{type(error).__name__}: {reason(error)}{_location(error)}", error)
+        text = f"{type(error).__name__}: {reason(error)}{_location(error)}"
+        return Failure(text, error, memory_error(error) is not None)
 
 
 def _location(error: Exception) -> str:
