@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import suppress
 
@@ -43,24 +42,20 @@ def start(arguments, folder, limit=None, size=None):
         if limit is not None:
             resource.setrlimit(limit, (size, resource.getrlimit(limit)[1]))
 
-    # not a pipe, which workers that outlive the process for some minutes would keep open
-    errors = tempfile.TemporaryFile("w+")
-    process = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, "-m", "moonas.cli", *arguments, "--out", str(folder)],
         stdout=subprocess.DEVNULL,
-        stderr=errors,
+        stderr=subprocess.PIPE,
         preexec_fn=restrict,
     )
-    process.errors = errors
-    return process
 
 
 def wait(process, timeout=300):
     """Wait for the end of a process; return what it wrote to stderr."""
     process.wait(timeout)
-    with process.errors as errors:
-        errors.seek(0)
-        return errors.read()
+    os.set_blocking(process.stderr.fileno(), False)  # workers that outlive it keep the pipe open
+    with process.stderr as errors:
+        return (errors.read() or b"").decode()
 
 
 def end(process):
@@ -116,7 +111,7 @@ def test_a_search_whose_files_cannot_grow_goes_on_with_the_same_result(tmp_path)
     sizes = {path.name: path.stat().st_size for path in (tmp_path / "undisturbed").iterdir()}
     weights = next(name for name in sizes if name.startswith("weights-"))
     last_bytes = [sizes[name] - 1 for name in (weights, "journal.jsonl", "front.csv", "front.png")]
-    for size in [0, 100, *last_bytes]:
+    for size in [100, *last_bytes]:
         folder = tmp_path / str(size)
         line = end(start(SEARCHES["cars"], folder, resource.RLIMIT_FSIZE, size))
         assert line == "" or "File too large" in line
@@ -141,7 +136,7 @@ def small_disk(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("free", [0, 4, 12, 40])  # kB; a file takes multiples of 4 kB
+@pytest.mark.parametrize("free", [0, 4, 12, 24])  # kB; a file takes multiples of 4 kB
 def test_a_search_on_a_full_disk_goes_on_when_there_is_space(free, tmp_path, small_disk):
     expected = complete(SEARCHES["digits-table"], tmp_path / "undisturbed")
     filler = small_disk / "filler"
@@ -156,7 +151,7 @@ def children(process):
     """Return the ids of the worker processes that a process has started."""
     found = []
     for line in subprocess.run(
-        ["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True
+        ["ps", "-eww", "-o", "pid,ppid,args"], capture_output=True, text=True, check=True
     ).stdout.splitlines():
         pid, parent, arguments = line.split(None, 2)
         if parent == str(process.pid) and "LokyProcess" in arguments:
@@ -200,8 +195,8 @@ def test_a_search_that_ends_within_a_training_goes_on(arguments, started, sent, 
     for worker in workers:
         with suppress(ProcessLookupError):
             os.kill(worker, signal.SIGKILL)
-    n_calls = (folder / "journal.jsonl").read_bytes().count(b"\n") if folder.exists() else 0
-    assert n_calls == 0 or started != "run.json"  # within the warm-up, which is the first call
+    if started == "run.json":  # within the warm-up, which is the first call
+        assert not (folder / "journal.jsonl").exists()
     if sent == signal.SIGINT:
         assert errors == "moonas: Interrupted. Run the same command again to resume.\n"
     assert complete(arguments, folder) == expected

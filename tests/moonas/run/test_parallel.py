@@ -3,6 +3,7 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -254,6 +255,56 @@ def test_candidates_that_are_scored_together_fail_one_by_one(tmp_path):
         assert record["result"]["failed"] == failed
         assert len(record["result"].get("failures", {})) == sum(failed)
         assert [e == 100 for e in record["result"]["error"]] == failed
+
+
+class HungryEvaluator(IndependentEvaluator):
+    """Lacks memory of the machine when it evaluates a large candidate, while a file exists."""
+
+    def __init__(self, file):
+        super().__init__()
+        self.file = file
+
+    def score(self, candidates):
+        if candidates.rows.sum() >= 12 and self.file.exists():
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
+        return super().score(candidates)
+
+
+class HungryToy(IndependentToy):
+    """A toy with a :class:`HungryEvaluator`, whose file is named like the settings' fault."""
+
+    def make_evaluator(self):
+        return HungryEvaluator(Path(self.settings.fault))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_run_that_lacks_memory_ends_and_is_resumed_as_if_it_had_not(workers, tmp_path):
+    file = tmp_path / "hungry"
+    options = dict(population=12, workers=workers, fault=str(file))
+    file.touch()
+    toy = journalled(tmp_path / "run", HungryToy, **options)
+    with pytest.raises(MemoryError, match="DefaultCPUAllocator: can't allocate memory"):
+        run(toy)
+    toy.journal.close()
+    file.unlink()
+    resumed = run(journalled(tmp_path / "run", HungryToy, **options))
+    assert not resumed.pop.get("failed").any()
+    expected = run(IndependentToy(population=12))
+    assert np.array_equal(resumed.pop.get("F"), expected.pop.get("F"))
+
+
+def test_a_candidate_that_lacks_memory_once_is_evaluated_again(tmp_path):
+    toy = HungryToy(population=12, fault=str(tmp_path / "hungry"))
+    score, errors = toy.evaluator.score, [MemoryError()]
+
+    def score_without_memory_once(candidates):
+        if errors:
+            raise errors.pop()
+        return score(candidates)
+
+    toy.evaluator.score = score_without_memory_once
+    result, expected = run(toy), run(IndependentToy(population=12))
+    assert not errors and np.array_equal(result.pop.get("F"), expected.pop.get("F"))
 
 
 FORKING = """
