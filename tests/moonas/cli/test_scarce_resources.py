@@ -59,10 +59,16 @@ def wait(process, timeout=300):
 
 
 def end(process):
-    """Wait for a process that succeeds, or writes one line to stderr; return this line."""
+    """Wait for a process that succeeds, or writes one line to stderr; return this line.
+
+    If OpenBLAS or the runtime of C++ lacks memory, it ends the process with a message of its own.
+    """
     errors = wait(process)
     if process.returncode == 0:
         return ""
+    if errors.startswith(("OpenBLAS error: Memory allocation", "terminate called after throwing")):
+        assert len(errors) <= 500 and "alloc" in errors, errors
+        return errors
     assert process.returncode == 1 and len(errors) <= 500 and errors.count("\n") == 1, errors
     return errors
 
@@ -102,7 +108,7 @@ def test_a_search_that_ran_out_of_memory_goes_on_with_the_same_result(name, tmp_
         folder = tmp_path / str(size)
         lines.append(end(start(SEARCHES[name], folder, resource.RLIMIT_AS, size)))
         assert complete(SEARCHES[name], folder) == expected, lines[-1]
-    assert sum("memory" in line.lower() for line in lines) >= 3, lines
+    assert sum("memory of this machine" in line for line in lines) >= 3, lines
 
 
 @pytest.mark.slow
