@@ -83,8 +83,9 @@ def score(
 
     If the evaluation of a candidate raises an exception, or if its process dies, it is evaluated
     once more, alone. If that fails as well, the candidate gets the worst scores. If the memory of
-    this machine is exhausted then, an exception ends the run instead, because other programs may
-    occupy the memory, and the run can be resumed when they have ended.
+    this machine does not suffice for any of several candidates, an exception ends the run before
+    anything is recorded: other programs may occupy the memory, and the run can be resumed when
+    they have ended.
 
     Args:
         problem: problem whose evaluator is used.
@@ -100,7 +101,8 @@ def score(
         Name -> (n,) values of each column; ``failed`` is true for candidates that failed.
 
     Raises:
-        MemoryError: the memory of this machine does not suffice to evaluate a candidate alone.
+        MemoryError: there are at least two candidates, and the memory of this machine suffices for
+            none of them.
     """
     evaluator = problem.evaluator
     jobs = joblib.effective_n_jobs(joblib.Parallel().n_jobs)
@@ -115,6 +117,9 @@ def score(
         outcomes = _score_each(work, candidates, journal, on_progress)
     else:
         outcomes = _score_together(work, candidates)
+    first = outcomes[0] if outcomes else None
+    if len(outcomes) > 1 and isinstance(first, Failure) and all(map(_lacked_memory, outcomes)):
+        raise MemoryError(first.reason) from first.error
     for i, outcome in enumerate(outcomes):
         if isinstance(outcome, Failure):
             assert on_failure is not None
@@ -165,24 +170,17 @@ class _Work:
         return _score_here(self.problem.evaluator, part, self.catches, self.checkpoint_folder)
 
     def outcome_alone(self, part: Candidates) -> Outcome:
-        """Evaluate a part while no other part is evaluated.
-
-        Raises:
-            MemoryError: the memory of this machine is exhausted.
-        """
+        """Evaluate a part while no other part is evaluated."""
         _free_memory()
+        if self.jobs == 1:
+            return self.outcome_here(part)
         try:
-            if self.jobs == 1:
-                outcome = self.outcome_here(part)
-            else:
-                (outcome,) = _distribute(self, [part])
+            (outcome,) = _distribute(self, [part])
+            return outcome
         except BrokenExecutor:
             return Failure(
                 "The process that evaluated it died; this happens if memory is exhausted."
             )
-        if isinstance(outcome, Failure) and outcome.lacked_memory:
-            raise MemoryError(outcome.reason) from outcome.error
-        return outcome
 
 
 def _score_here(
@@ -200,6 +198,10 @@ def _score_here(
             raise
         text = f"{type(error).__name__}: {reason(error)}{_location(error)}"
         return Failure(text, error, memory_error(error) is not None)
+
+
+def _lacked_memory(outcome: Outcome) -> bool:
+    return isinstance(outcome, Failure) and outcome.lacked_memory
 
 
 def _location(error: Exception) -> str:
@@ -274,7 +276,8 @@ def _score_each(
 
     def add(i: int, outcome: Outcome) -> None:
         results[i] = outcome
-        if journal is not None:
+        # a candidate that lacked memory is evaluated again if the run is interrupted
+        if journal is not None and not _lacked_memory(outcome):
             journal.save_partial(rows[i], _encode_outcome(outcome))
         on_progress(evaluator.phase, len(results), total, "candidates")
 

@@ -258,14 +258,14 @@ def test_candidates_that_are_scored_together_fail_one_by_one(tmp_path):
 
 
 class HungryEvaluator(IndependentEvaluator):
-    """Lacks memory of the machine when it evaluates a large candidate, while a file exists."""
+    """Lacks memory for candidates of a size that a file contains, and larger ones."""
 
     def __init__(self, file):
         super().__init__()
         self.file = file
 
     def score(self, candidates):
-        if candidates.rows.sum() >= 12 and self.file.exists():
+        if self.file.exists() and candidates.rows.sum() >= int(self.file.read_text()):
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
         return super().score(candidates)
 
@@ -281,7 +281,7 @@ class HungryToy(IndependentToy):
 def test_a_run_that_lacks_memory_ends_and_is_resumed_as_if_it_had_not(workers, tmp_path):
     file = tmp_path / "hungry"
     options = dict(population=12, workers=workers, fault=str(file))
-    file.touch()
+    file.write_text("0")
     toy = journalled(tmp_path / "run", HungryToy, **options)
     with pytest.raises(MemoryError, match="DefaultCPUAllocator: can't allocate memory"):
         run(toy)
@@ -291,6 +291,18 @@ def test_a_run_that_lacks_memory_ends_and_is_resumed_as_if_it_had_not(workers, t
     assert not resumed.pop.get("failed").any()
     expected = run(IndependentToy(population=12))
     assert np.array_equal(resumed.pop.get("F"), expected.pop.get("F"))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_candidates_that_need_more_memory_than_there_is_fail(workers, tmp_path):
+    file = tmp_path / "hungry"
+    file.write_text("12")
+    toy = HungryToy(population=12, workers=workers, fault=str(file))
+    result = run(toy)
+    rows = result.algorithm.data["moonas archive"]
+    failed = rows.columns["failed"].astype(bool)
+    assert np.array_equal(failed, rows.X.sum(axis=1) >= 12) and failed.any()
+    assert all("can't allocate memory" in reason for reason in toy.session.run.failures.values())
 
 
 def test_a_candidate_that_lacks_memory_once_is_evaluated_again(tmp_path):
