@@ -28,6 +28,7 @@ from pathlib import Path
 import numpy as np
 from joblib import Parallel, delayed
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from moonas.problems.cyclegan_pruning.operators import KeepOne, filters_of_size
 from moonas.problems.cyclegan_pruning.problem import CycleGANPruning
 from moonas.problems.cyclegan_pruning.settings import PruningSettings
@@ -205,9 +206,12 @@ def plot(table, path):
             axes.scatter(values, [i] * len(values), s=22, color=color, alpha=0.8)
         axes.set(xlabel="fitness of the returned pair (eq. 8)", title=title, xscale="log")
         axes.set_yticks(range(len(methods)), methods)
-        axes.invert_yaxis()
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.grid(alpha=0.25, which="both")
         axes.spines[["top", "right"]].set_visible(False)
+    panels[0].invert_yaxis()  # of all panels, since they share it
     figure.savefig(path, dpi=110)
 
 
