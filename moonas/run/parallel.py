@@ -169,9 +169,15 @@ class _Work:
         """Evaluate a part in this process."""
         return _score_here(self.problem.evaluator, part, self.catches, self.checkpoint_folder)
 
-    def outcome_alone(self, part: Candidates) -> Outcome:
-        """Evaluate a part while no other part is evaluated."""
-        _free_memory()
+    def outcome_alone(self, part: Candidates, failure: Failure | None = None) -> Outcome:
+        """Evaluate a part while no other part is evaluated.
+
+        Args:
+            part: candidates to evaluate.
+            failure: how the first evaluation failed; None if its process died.
+        """
+        if failure is None or "memory" in failure.reason.lower():
+            _free_memory()  # this can take a second, so not for every failure
         if self.jobs == 1:
             return self.outcome_here(part)
         try:
@@ -254,7 +260,7 @@ def _score_together(work: _Work, candidates: Candidates) -> list[Outcome]:
     outcomes: list[Outcome] = []
     for part, outcome in zip(parts, work.outcomes(parts), strict=True):
         if isinstance(outcome, Failure):
-            outcomes += [work.outcome_alone(part[i : i + 1]) for i in range(len(part))]
+            outcomes += [work.outcome_alone(part[i : i + 1], outcome) for i in range(len(part))]
         else:
             outcomes.append(outcome)
     return outcomes
@@ -282,15 +288,15 @@ def _score_each(
         on_progress(evaluator.phase, len(results), total, "candidates")
 
     on_progress(evaluator.phase, len(results), total, "candidates")
-    failed = []
+    failed: dict[int, Failure] = {}
     outcomes = work.outcomes([candidates[i : i + 1] for i in missing])
     for i, outcome in zip(missing, outcomes, strict=True):
         if isinstance(outcome, Failure):
-            failed.append(i)
+            failed[i] = outcome
         else:
             add(i, outcome)
-    for i in failed:
-        add(i, work.outcome_alone(candidates[i : i + 1]))
+    for i, failure in failed.items():
+        add(i, work.outcome_alone(candidates[i : i + 1], failure))
     return [results[i] for i in range(total)]
 
 

@@ -140,7 +140,13 @@ STAGES = {  # name -> settings, and the numbers of checkpoints after which the r
 }
 
 
-@pytest.mark.parametrize("name", STAGES)
+SLOW = {"eg-darts-cells", "eagan-discriminator", "cyclegan-pretraining"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in STAGES],
+)
 def test_a_training_resumes_within_a_call(name, tmp_path, interrupt, few_digits):
     options, numbers = STAGES[name]
     if name != "cyclegan-pretraining":
