@@ -139,9 +139,16 @@ def test_a_train_folder_without_a_test_folder_is_rejected(tmp_path):
 
 def test_a_class_with_four_images_is_rejected(tmp_path):
     write_images(tmp_path, ["a", "b"], n=4)
-    with pytest.raises(
-        ValueError, match="at least 5 per class are required, but '.*' has 4 images"
-    ):
+    write_images(tmp_path, ["c"], n=5)
+    few = "at least 5 per class are required, but 'a' has 4 images, 'b' has 4 images[.]"
+    with pytest.raises(ValueError, match=few):
+        load(str(tmp_path))
+
+
+def test_a_test_folder_without_subfolders_of_classes_is_rejected(tmp_path):
+    write_images(tmp_path / "train", ["a", "b"])
+    write_images(tmp_path, ["test"])
+    with pytest.raises(ValueError, match="test contains no subfolder with images: expected one"):
         load(str(tmp_path))
 
 
