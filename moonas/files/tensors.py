@@ -121,6 +121,12 @@ def read_tensors(
     return about, tensors
 
 
+def part_of_state(state: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    """Return NAME -> tensor for the keys ``PART.NAME`` of a flat dict, where PART is ``part``."""
+    start = f"{part}."
+    return {key[len(start) :]: t for key, t in state.items() if key.startswith(start)}
+
+
 def unreadable_file_error(path: str | Path, content: str, error: BaseException) -> ValueError:
     """Return an exception for a file that does not contain the expected content.
 

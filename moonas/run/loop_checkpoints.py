@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_CHECKPOINTS = 240.0  # so that, with a long step, at most five minutes are lost
 PATTERN = "unfinished-*.pt"  # names of the files
-_TRAINING, _LOOP = "training.", "loop."  # prefixes of the names of tensors in a file
+_TRAINING, _LOOP = "training", "loop"  # parts of the tensors in a file
 
 
 class Stateful(Protocol):
@@ -122,9 +122,11 @@ class LoopCheckpoints:
         """
         if loop != self._loop:
             return {}
+        from ..files.tensors import part_of_state
+
         self._loop, tensors, self._tensors = None, self._tensors, {}
-        training.load_state(_without_prefix(tensors, _TRAINING))
-        return _without_prefix(tensors, _LOOP)
+        training.load_state(part_of_state(tensors, _TRAINING))
+        return part_of_state(tensors, _LOOP)
 
     def save_if_due(
         self, loop: str, training: Stateful, values: Callable[[], Mapping[str, Tensor]]
@@ -143,22 +145,10 @@ class LoopCheckpoints:
         from ..files.tensors import write_tensors
 
         about = {"identity": self._identity, "loop": loop, "reports": self._reports}
-        tensors = {_TRAINING + name: tensor for name, tensor in training.state().items()}
-        tensors |= {_LOOP + name: tensor for name, tensor in values().items()}
+        parts = ((_TRAINING, training.state()), (_LOOP, values()))
+        tensors = {f"{part}.{name}": t for part, state in parts for name, t in state.items()}
         try:
             write_tensors(self._path, tensors, about)
         except OSError as error:
             warnings.warn(f"The checkpoint {self._path} was not written: {error}.", stacklevel=3)
         self._saved_at = time.monotonic()
-
-    def remove(self) -> None:
-        """Remove the file, when the training is complete."""
-        self._path.unlink(missing_ok=True)
-
-
-def _without_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {
-        name.removeprefix(prefix): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(prefix)
-    }

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..files.tensors import part_of_state
 from .report import TrainingReport
 
 if TYPE_CHECKING:
@@ -360,9 +361,3 @@ class NetworkTraining:
         load_training_state(self.net, self.optimizer, state)
         for name, rng in self.generators.items():
             rng.set_state(state[f"rng.{name}"])
-
-
-def part_of_state(state: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
-    """Return NAME -> tensor for the keys ``PART.NAME`` of a flat dict, where PART is ``part``."""
-    start = f"{part}."
-    return {key[len(start) :]: t for key, t in state.items() if key.startswith(start)}

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from moonas.files.tensors import part_of_state
 from moonas.nets.devices import deterministic_gradients, repeatable, resolve_device
 from moonas.nets.randomness import generator as seeded_generator
 from moonas.problem import Evaluator
 from moonas.settings import select
 from moonas.training.report import TrainingReport, require_a_step
-from moonas.training.sgd import part_of_state
 
 from .data import load_data
 from .domains import Domain, center_crop

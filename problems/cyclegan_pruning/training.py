@@ -13,16 +13,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from moonas.data import crop_and_flip
+from moonas.files.tensors import part_of_state
 from moonas.nets.devices import deterministic_gradients
 from moonas.nets.randomness import generator as seeded_generator
 from moonas.nets.randomness import initial_weights
 from moonas.training.report import TrainingReport
-from moonas.training.sgd import (
-    load_training_state,
-    part_of_state,
-    step_if_finite,
-    training_state,
-)
+from moonas.training.sgd import load_training_state, step_if_finite, training_state
 
 from . import networks
 

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from moonas.evaluators.supernet import random_architectures
+from moonas.files.tensors import part_of_state
 from moonas.nets.devices import map_in_threads, repeatable, resolve_device, to_device
 from moonas.nets.randomness import generator as random_generator
 from moonas.nets.randomness import initial_weights
@@ -25,7 +26,7 @@ from moonas.problem import Evaluator
 from moonas.run.candidates import Candidates
 from moonas.settings import select
 from moonas.training.report import require_a_step
-from moonas.training.sgd import load_training_state, part_of_state, training_state
+from moonas.training.sgd import load_training_state, training_state
 
 from .discriminator_net import SuperDiscriminator
 from .generation import Generate, ImageQuality

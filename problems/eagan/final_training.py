@@ -20,6 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from moonas.data import checksums
 from moonas.errors import SearchFailed
+from moonas.files.tensors import part_of_state
 from moonas.metrics.image_quality import MEASURES
 from moonas.models.model import MODEL, write_model
 from moonas.nets.devices import repeatable, resolve_device, to_device
@@ -29,7 +30,6 @@ from moonas.run.journal import read_run
 from moonas.run.stage import EpochTraining
 from moonas.settings import recorded_options, select
 from moonas.training.report import require_a_step
-from moonas.training.sgd import part_of_state
 
 from . import zoo
 from .curves import save_curves

@@ -13,10 +13,10 @@ from torch.optim import Optimizer
 
 from moonas.data.images import DataInfo
 from moonas.files import write_json
-from moonas.files.tensors import read_tensors, unreadable_file_error, write_tensors
+from moonas.files.tensors import part_of_state, read_tensors, unreadable_file_error, write_tensors
 from moonas.models.model import MODEL, find_model, read_model
 from moonas.run.stage import read_stage_result
-from moonas.training.sgd import part_of_state, training_state
+from moonas.training.sgd import training_state
 
 from . import zoo
 from .discriminator_net import Discriminator, SimpleDiscriminator

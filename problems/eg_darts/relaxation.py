@@ -15,6 +15,7 @@ from torch import Tensor
 
 from moonas.errors import SearchFailed
 from moonas.evaluators.classification import Classification
+from moonas.files.tensors import part_of_state
 from moonas.nets.counting import CellCosts
 from moonas.nets.devices import repeatable, to_device
 from moonas.nets.randomness import generator, initial_weights
@@ -24,7 +25,6 @@ from moonas.training.sgd import (
     Recipe,
     load_training_state,
     make_optimizer,
-    part_of_state,
     train_epochs,
     training_state,
 )

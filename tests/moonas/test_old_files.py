@@ -12,11 +12,10 @@ from torch import nn
 
 import moonas
 from moonas.cli import main
-from moonas.files.tensors import fingerprint, read_tensors, write_tensors
+from moonas.files.tensors import fingerprint, part_of_state, read_tensors, write_tensors
 from moonas.models.export import export
 from moonas.run.front_file import read_front_csv
 from moonas.run.journal import read_run
-from moonas.training.sgd import part_of_state
 
 OLD = Path(__file__).parents[1] / "data" / "old"
 SEARCH_COMMAND = ["search", "cars", "--seed", "1", "--population", "4", "--generations", "3"]
