@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from typing import Any
 
 import numpy as np
@@ -127,7 +126,4 @@ class NetworkCosts:
             "seemed busy, so it may be too high. Search on an idle machine, or with a latency "
             "table (moonas latency)."
         )
-        if self.problem.callbacks:
-            self.problem.log(f"Warning: {text}")
-        else:
-            warnings.warn(text, TimingWarning, stacklevel=2)
+        self.problem.callbacks.warn(text, TimingWarning)

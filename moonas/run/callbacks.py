@@ -9,6 +9,7 @@ problem.callbacks.append(Log())
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +89,18 @@ class Callbacks(list[RunCallback]):
         """See :meth:`RunCallback.on_log`."""
         for callback in self:
             callback.on_log(text)
+
+    def warn(self, text: str, category: type[Warning]) -> None:
+        """Log a warning or, if there are no callbacks, issue a Python warning.
+
+        Args:
+            text: the warning, one line.
+            category: category of the Python warning.
+        """
+        if self:
+            self.on_log(f"Warning: {text}")
+        else:
+            warnings.warn(text, category, stacklevel=3)
 
     def on_training(self, report: dict[str, Any]) -> None:
         """See :meth:`RunCallback.on_training`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -102,13 +101,8 @@ class TrainingMonitor:
             self._failing.add(measure.name)
             relation = "not above" if measure.direction == "max" else "not below"
             limit = measure.text(measure.limit or 0.0)
-            self._warn(
+            text = (
                 f"{measure.title} is {measure.text(value)}, {relation} {limit}. "
                 f"{measure.advice}".strip()
             )
-
-    def _warn(self, text: str) -> None:
-        if self._callbacks:
-            self._callbacks.on_log(f"Warning: {text}")
-        else:
-            warnings.warn(text, TrainingWarning, stacklevel=2)
+            self._callbacks.warn(text, TrainingWarning)
