@@ -142,16 +142,20 @@ def test_pruning_does_not_change_the_original_network():
     assert all(torch.equal(before[k], v) for k, v in net.state_dict().items())
 
 
+def train_for_three_steps(network):
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
+    for _ in range(3):
+        optimizer.zero_grad()
+        network(images()).square().mean().backward()
+        optimizer.step()
+
+
 def test_filters_that_are_set_to_zero_remain_zero_during_training():
     net = randomized(generator(width=4, blocks=2))
     groups = channel_groups(net, 3)
     masks = random_masks(groups)
     masked = zero_pruned_channels(net, groups, masks)
-    optimizer = torch.optim.SGD(masked.parameters(), lr=0.1, momentum=0.9)
-    for _ in range(3):
-        optimizer.zero_grad()
-        masked(images()).square().mean().backward()
-        optimizer.step()
+    train_for_three_steps(masked)
     layers = dict(masked.named_modules())
     prunable = [g for g in groups if not g.fixed]
     for group, mask in zip(prunable, masks, strict=True):
@@ -314,11 +318,7 @@ def test_channels_with_affine_normalization_that_are_set_to_zero_remain_zero(nor
     groups = channel_groups(net, 3)
     masks = random_masks(groups)
     masked = zero_pruned_channels(net, groups, masks)
-    optimizer = torch.optim.SGD(masked.parameters(), lr=0.1, momentum=0.9)
-    for _ in range(3):
-        optimizer.zero_grad()
-        masked(images()).square().mean().backward()
-        optimizer.step()
+    train_for_three_steps(masked)
     pruned, masked = prune(masked, groups, masks).eval(), masked.eval()
     layers = dict(masked.named_modules())
     for group, mask in zip([g for g in groups if not g.fixed], masks, strict=True):
