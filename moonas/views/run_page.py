@@ -171,7 +171,7 @@ def _failures(records: Sequence[Mapping[str, Any]]) -> str:
     )
     if not reasons:
         return ""
-    lines = [f"{n} times: {text}" for text, n in reasons.most_common(MAX_REASONS)]
+    lines = [f"{plural(n, 'time')}: {text}" for text, n in reasons.most_common(MAX_REASONS)]
     rest = len(reasons) - MAX_REASONS
     lines += [f"{rest} more reasons are in journal.jsonl."] if rest > 0 else []
     lead = (
