@@ -47,6 +47,8 @@ def start(arguments, folder, limit=None, size=None):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         preexec_fn=restrict,
+        # with more threads, OpenBLAS needs more memory, and ends the process if it gets none
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
     )
 
 
