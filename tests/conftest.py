@@ -15,6 +15,12 @@ if DEVICE != "cpu":
     torch.backends.cuda.matmul.allow_tf32 = False
 
 
+@pytest.fixture(autouse=True)
+def seeded_torch():
+    """Seed the global generator of torch, so that no test depends on those that ran before it."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory):
     """Cache folder of moonas that all processes of a test session share."""
