@@ -11,7 +11,7 @@ which is trained from scratch for 15 epochs on the training set of stage 1, with
 Its error is the mean over these seeds on the validation set of stage 1.
 
 Command: python benchmarks/enhanced_gradient.py        (2 CPU cores, about an hour)
-         python benchmarks/enhanced_gradient.py --data FOLDER --set image_size=16 \
+         python benchmarks/enhanced_gradient.py --data FOLDER --images 200 --set image_size=16 \
              --out benchmarks/enhanced_gradient-NAME
 Device: CPU, one process with one thread for each job.
 Output: OUT.json and OUT.png. Searches and trainings are stored in --runs; an interrupted run
@@ -21,6 +21,7 @@ resumes and repeats none that is complete.
 import argparse
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,21 @@ VARIANTS = {
     "last step": dict(judged_step="last"),
 }
 COLORS = {"random": "#9db4c0", "plain": "#22313f", "trial step": "#c8553d", "last step": "#e09f3e"}
-N_RANDOM, EPOCHS = 20, 15  # pairs of random cells; epochs of a training
+N_RANDOM = 20  # pairs of random cells
+
+
+def first_images(folder, n, out):
+    """Copy the first n training images and all test images of each class; return the new folder."""
+    new, unfinished = out / folder.name, out / "unfinished"
+    if not new.exists():
+        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.copytree(folder / "test", unfinished / "test")
+        for class_folder in sorted((folder / "train").iterdir()):
+            (unfinished / "train" / class_folder.name).mkdir(parents=True)
+            for path in sorted(class_folder.iterdir())[:n]:
+                shutil.copy(path, unfinished / "train" / class_folder.name)
+        unfinished.rename(new)
+    return new
 
 
 def search(seed, variant, args):
@@ -68,7 +83,7 @@ def search(seed, variant, args):
 
 def train(cells, seed, args):
     """Train a network with given cells from scratch; return its validation error (%) and params."""
-    identity = json.dumps([cells.text, seed, EPOCHS, args.options], sort_keys=True)
+    identity = json.dumps([cells.text, seed, args.epochs, args.options], sort_keys=True)
     name = hashlib.sha256(identity.encode()).hexdigest()[:16]
     path = args.runs / "trainings" / f"{name}.json"
     if path.exists():
@@ -81,7 +96,7 @@ def train(cells, seed, args):
     with repeatable(1):
         with initial_weights(seed, "weights"):
             network = CellNetwork(cells.normal, cells.reduction, channels=8, layers=3, **shape)
-        recipe = select(Recipe, settings, horizon=EPOCHS)
+        recipe = select(Recipe, settings, horizon=args.epochs)
         optimizer, rng = make_optimizer(network, recipe), generator(seed, "batches")
         train_epochs(
             network,
@@ -90,7 +105,7 @@ def train(cells, seed, args):
             optimizer,
             recipe,
             rng,
-            EPOCHS,
+            args.epochs,
             loss_function=images.loss,
             augment=images.augment,
         )
@@ -137,6 +152,9 @@ def main():
     add("--seeds", type=int, default=6, help="number of seeds")
     add("--trainings", type=int, default=8, help="trainings of each pair of cells")
     add("--data", default="digits", help="data set or folder")
+    add("--images", type=int, help="training images of each class of a folder (default: all)")
+    add("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS), metavar="VARIANT")
+    add("--epochs", type=int, default=15, help="epochs of a training")
     add("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of the searches")
     add("--jobs", type=int, default=2, help="searches or trainings that run at the same time")
     add("--runs", type=Path, default=Path("runs/enhanced_gradient"), help="folder of the searches")
@@ -144,18 +162,21 @@ def main():
     args = parser.parse_args()
     pairs = (word.split("=", 1) for word in args.set)
     args.runs /= Path(args.data).name
-    args.options = {"data": args.data} | {k: parse(CellSettings, k, v) for k, v in pairs}
+    data = args.data
+    if args.images:
+        data = str(first_images(Path(data), args.images, args.runs / "images"))
+    args.options = {"data": data} | {k: parse(CellSettings, k, v) for k, v in pairs}
     seeds = range(1, args.seeds + 1)
     rng = np.random.default_rng(0)
     cells = {"random": [cell_space.random_cells(rng) for _ in range(N_RANDOM)]}
     pool = Parallel(args.jobs)
-    keys = [(seed, variant) for seed in seeds for variant in VARIANTS]
+    keys = [(seed, variant) for seed in seeds for variant in args.variants]
     results = pool(delayed(search)(seed, variant, args) for seed, variant in keys)
     reds = {}
-    for variant, options in VARIANTS.items():
+    for variant in args.variants:
         searches = [r for r, (_, v) in zip(results, keys, strict=True) if v == variant]
         cells[variant] = [c for c, _ in searches]
-        if options.get("enhanced", True):  # otherwise, no gradient is judged
+        if VARIANTS[variant].get("enhanced", True):  # otherwise, no gradient is judged
             reds[variant] = [r for _, r in searches]
     trainings = [
         (c, seed) for group in cells.values() for c in group for seed in range(args.trainings)
@@ -181,26 +202,29 @@ def main():
     median = table["random"]["error"][2]
     result = {
         "seeds": args.seeds,
+        "images_per_class": args.images,
+        "epochs": args.epochs,
         "settings": args.options | {"data": Path(args.data).name},
         "torch": torch.__version__,
         "quantiles": table,
         "red_share": reds,
         "better_than_random_median": {
-            name: sum(row["error"] < median for row in groups[name]) for name in VARIANTS
+            name: sum(row["error"] < median for row in groups[name]) for name in args.variants
         },
         "p_against_plain": {
             f"{name}, {column}": p_value(groups[name], groups["plain"], column)
-            for name in ("trial step", "last step")
+            for name in args.variants
+            if name != "plain"
             for column in ("error", "params")
         },
         "cells": groups,
     }
     args.out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
-    plot({name: groups[name] for name in COLORS}, args.out.with_suffix(".png"))
+    plot({name: groups[name] for name in COLORS if name in groups}, args.out.with_suffix(".png"))
     for name, columns in table.items():
         for column, values in columns.items():
             print(f"{name:<10} {column:<7} " + " ".join(f"{v:>10,.2f}" for v in values))
-    for name in VARIANTS:
+    for name in args.variants:
         better = result["better_than_random_median"][name]
         print(f"{name}: better than the random median in {better} of {args.seeds} seeds")
     print("p (Wilcoxon, paired by seed):", result["p_against_plain"])

@@ -59,6 +59,7 @@ def search_train_and_export(folder, search_options, train_options, capsys):
     return errors
 
 
+@pytest.mark.slow
 def test_networks_of_a_front_can_be_trained_evaluated_and_exported(
     tmp_path, tiny_of, few_digits, capsys
 ):

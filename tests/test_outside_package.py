@@ -64,6 +64,7 @@ def site_packages(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_every_command_works_with_the_example_package(site_packages, tmp_path):
     path = os.pathsep.join([str(site_packages), os.environ.get("PYTHONPATH", "")]).rstrip(
         os.pathsep

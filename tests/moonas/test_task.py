@@ -220,6 +220,7 @@ def test_a_plan_does_not_lock_its_folder(work_folder, table_options):
         pass
 
 
+@pytest.mark.slow
 def test_a_training_from_python_equals_a_training_on_the_command_line(
     work_folder, cars_options, device
 ):

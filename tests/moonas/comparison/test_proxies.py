@@ -125,6 +125,7 @@ def test_the_scores_are_those_of_the_problem(compared, options):
     assert compared.proxies[0].errors[:2] == pytest.approx(errors)
 
 
+@pytest.mark.slow
 def test_an_interrupted_comparison_resumes_and_a_complete_one_trains_nothing(
     compared, options, tmp_path, monkeypatch
 ):
@@ -158,6 +159,7 @@ def test_the_errors_are_ranked_whatever_the_order_of_the_objectives(compared, op
     assert problem.columns[0].name == "error" == compared.quality
 
 
+@pytest.mark.slow
 def test_trainings_that_diverge_have_no_error(options, tmp_path):
     result = compare_proxies(
         PROBLEM, {"learning_rate": [1e9]}, out=tmp_path, architectures=3, **options

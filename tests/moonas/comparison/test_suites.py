@@ -100,6 +100,7 @@ def test_a_name_with_objectives_describes_an_instance():
     assert instance == Instance("digits-table", {"objectives": ("error", "latency_ms")})
 
 
+@pytest.mark.slow
 def test_the_shell_compares_suites_and_names_with_objectives(tmp_path, capsys):
     command = ["compare", "suite:tables", "digits-table:error+test_error", "--seeds", "1"]
     command += ["--algorithms", "random", "nsga2", "--evaluations", "60", "--jobs", "1"]

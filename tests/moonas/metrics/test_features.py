@@ -160,6 +160,7 @@ def random_inception():
     return net.eval()
 
 
+@pytest.mark.slow
 def test_inception_returns_the_features_of_pytorch_fid_and_logits_without_bias(tmp_path):
     net, file = random_inception(), tmp_path / "weights.pth"
     torch.save(net.state_dict(), file)

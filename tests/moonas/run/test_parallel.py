@@ -277,7 +277,7 @@ class HungryToy(IndependentToy):
         return HungryEvaluator(Path(self.settings.fault))
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_run_that_lacks_memory_ends_and_is_resumed_as_if_it_had_not(workers, tmp_path):
     file = tmp_path / "hungry"
     options = dict(population=12, workers=workers, fault=str(file))

@@ -282,6 +282,7 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_the_command_line_searches_and_fine_tunes(reduced_digits, tmp_path, capsys):
     out = tmp_path / "run"
     search = ["search", "cyclegan-pruning", "--out", str(out), "--set"]

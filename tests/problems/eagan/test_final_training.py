@@ -267,6 +267,7 @@ def test_the_learning_rates_fall_linearly_in_the_last_epochs(small, monkeypatch)
     assert rates == [[1e-3, 2e-3]] * 3 + [[5e-4, 1e-3]]
 
 
+@pytest.mark.slow
 def test_the_new_options_of_a_training_change_its_result(small, tmp_path):
     base, weights = small | dict(epochs=2, score_every=0), set()
     changes = ({}, {"decay_epochs": 1}, {"r1": 1.0}, {"augment": ("color",)})

@@ -252,7 +252,7 @@ def test_stage_2_scores_a_discriminator_by_the_images_of_its_generator(load_smal
     ("stage", "options"),
     [
         ("eagan-generator", {"coupled": True}),
-        ("eagan-discriminator", {"weight_resetting": False}),
+        pytest.param("eagan-discriminator", {"weight_resetting": False}, marks=pytest.mark.slow),
     ],
 )
 def test_a_resumed_search_equals_an_uninterrupted_search(
@@ -437,6 +437,7 @@ def test_a_search_with_an_excessive_learning_rate_fails_with_advice(load_small_p
         run(problem)
 
 
+@pytest.mark.slow
 def test_other_genetic_algorithms_can_search_both_spaces(load_small_problem):
     problem = load_small_problem("eagan-generator")
     result = run(problem, NSGA2(pop_size=5, **problem.operators()), generations=2)
@@ -488,6 +489,7 @@ def command(tmp_path, monkeypatch, few_digits):
     return ["search", "eagan", *sizes, "--out", "run", "--set", *words(options)]
 
 
+@pytest.mark.slow
 def test_the_commands_search_and_train_write_a_trained_gan(command, tmp_path, capsys):
     command[command.index("--generations") + 1] = "2"
     assert main(command) == 0
@@ -520,6 +522,7 @@ def test_the_commands_search_and_train_write_a_trained_gan(command, tmp_path, ca
     assert "This run is complete" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_with_repeat_the_next_stage_1_uses_the_discriminator_that_stage_2_picked(command, tmp_path):
     assert main([*command, "repeat=2", "initial_discriminator=simple"]) == 0
     folders = {p.name for p in (tmp_path / "run").iterdir()}
@@ -557,6 +560,7 @@ def test_a_resumed_training_equals_an_uninterrupted_training(training, tmp_path)
     assert resumed == uninterrupted
 
 
+@pytest.mark.slow
 def test_a_gan_can_train_at_another_image_size(command, tmp_path):
     assert main([*command, "--stage", "eagan-generator"]) == 0
     larger = ["--set", "image_size=16", "epochs=1", "score_images=60", "--out", "large"]
@@ -694,7 +698,9 @@ def test_measuring_the_accuracy_of_discriminators_changes_no_weights_and_no_stat
     assert all(m.training for m in evaluator.D.modules())
 
 
-@pytest.mark.parametrize("stage", ["eagan-generator", "eagan-discriminator"])
+@pytest.mark.parametrize(
+    "stage", ["eagan-generator", pytest.param("eagan-discriminator", marks=pytest.mark.slow)]
+)
 def test_the_number_of_workers_does_not_change_a_search(stage, load_small_problem):
     results = []
     for workers in (1, 2):

@@ -298,6 +298,7 @@ def test_an_interrupted_final_training_resumes_within_its_epochs(
     assert fingerprint(states[0]) == fingerprint(states[1])
 
 
+@pytest.mark.slow
 def test_cells_can_be_searched_again_at_the_picked_depth_and_width(
     load, copied_run, capsys, few_digits
 ):

@@ -129,7 +129,7 @@ def test_a_genotype_outside_the_space_raises_an_error_with_the_reason(edge, mess
         space.from_genotype([edge, *block[1:]], block)
 
 
-@pytest.mark.parametrize("side", [8, 11, 64])
+@pytest.mark.parametrize("side", [8, 11, pytest.param(64, marks=pytest.mark.slow)])
 def test_the_supernet_and_a_network_with_copied_weights_compute_the_same_logits(side, device):
     """The sampled blocks concatenate different numbers of nodes."""
     shape = dict(channels=4, increment=2, layers=4, n_classes=10, in_channels=2, image_size=side)
