@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import shutil
 import sys
 import textwrap
@@ -54,27 +55,45 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0 (success), 1 (the command failed or was interrupted) or 2 (usage error).
     """
-    argv = sys.argv[1:] if argv is None else list(argv)
+    status, _ = _run(sys.argv[1:] if argv is None else list(argv))
+    return status
+
+
+def run_script() -> int:
+    """Run the command of this process; return its exit status.
+
+    If memory is exhausted, exit handlers of libraries fail as well. What they would print about
+    themselves is discarded, since the error message has been printed.
+    """
+    status, lacks_memory = _run(sys.argv[1:])
+    if lacks_memory:
+        sys.stderr.flush()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    return status
+
+
+def _run(argv: list[str]) -> tuple[int, bool]:
+    """Run one command; return the exit status, and whether memory was exhausted."""
     _print_whole_lines()
     try:
         parser = make_parser(argv)
         if not argv:
             parser.print_help()
-            return 2
+            return 2, False
         args = parser.parse_args(argv)
-        return int(args.run(args))
+        return int(args.run(args)), False
     except KeyboardInterrupt:
         hint = " Run the same command again to resume." if argv[0] in RESUMABLE else ""
-        return fail(1, f"Interrupted.{hint}")
+        return fail(1, f"Interrupted.{hint}"), False
     except Exception as error:
         cause = memory_error(error)
         if cause is not None:
             text = f"The memory of this machine is exhausted ({reason(cause, 200)})."
             if argv[0] in RESUMABLE:
                 text += " The recorded results are safe; run the same command again to resume."
-            return fail(1, text)
+            return fail(1, text), True
         if isinstance(error, OSError):
-            return fail(1, error)
+            return fail(1, error), False
         raise
 
 
