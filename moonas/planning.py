@@ -297,8 +297,9 @@ def plan_training(
 
 def _row_numbers(run: str | Path, picks: Iterable[str]) -> list[str]:
     """Replace rules that may select several rows of a front by the numbers of these rows."""
-    from .evaluators.settings import QUALITIES
+    from .evaluators.settings import picking_column
     from .run.front_file import find_rows, read_front_csv
+    from .run.journal import read_run
 
     numbers: list[str] = []
     for pick in picks:
@@ -307,8 +308,8 @@ def _row_numbers(run: str | Path, picks: Iterable[str]) -> list[str]:
             continue
         folder = last_run(run)[0]
         rows = read_front_csv(folder)
-        names = rows[0].columns if rows else {}
-        error = next((name for name in QUALITIES if name in names), "error")
+        objectives = read_run(folder)[0]["settings"]["objectives"]
+        error = picking_column(objectives, rows[0].columns if rows else ())
         numbers += map(str, find_rows(rows, pick, error=error, size="params"))
     return numbers
 

@@ -13,19 +13,31 @@ from torch.nn import functional as F
 
 from ..data import ImageData, load, shift_and_flip, split
 from ..data.images import DataInfo
-from ..metrics.adversarial import count_correct_under_attack, robustness_error_percent
+from ..metrics.adversarial import (
+    ATTACK_STRENGTHS,
+    count_correct_under_attack,
+    robustness_error_percent,
+)
 from ..metrics.auroc import auroc_error
-from ..metrics.error import count_wrong, error_percent
+from ..metrics.error import (
+    TOP,
+    balanced_error_percent,
+    count_by_class,
+    count_wrong,
+    error_percent,
+)
 from ..problem import Column
 from .settings import COSTS, QUALITIES, TrainingSettings
+
+OPTIONAL = ("robustness_error", "balanced_error", "top5_error")  # columns for one label per image
 
 
 def quality_columns(used: Sequence[str], info: DataInfo) -> list[Column]:
     """Return the columns that measure the quality of classifiers on a data set.
 
     For images with several labels, the column is ``auroc_error``. Otherwise the columns are
-    ``error`` and, if it is used, ``robustness_error``. All values are in percent, in [0, 100];
-    lower is better.
+    ``error`` and, of ``robustness_error``, ``balanced_error`` (the mean error of the classes) and
+    ``top5_error``, those that are used. All values are in percent, in [0, 100]; lower is better.
 
     Args:
         used: names of the objectives and the limited columns; names of other columns are ignored.
@@ -35,8 +47,13 @@ def quality_columns(used: Sequence[str], info: DataInfo) -> list[Column]:
         ValueError: a column is not defined for this data set.
     """
     names = ["auroc_error"] if info.multi_label else ["error"]
-    if "robustness_error" in used and not info.multi_label:
-        names.append("robustness_error")
+    if not info.multi_label:
+        names += [name for name in OPTIONAL if name in used]
+    if "top5_error" in names and info.n_classes <= TOP:
+        raise ValueError(
+            f"The column 'top5_error' is invalid for {info.name}: expected more than {TOP} "
+            f"classes, got {info.n_classes}."
+        )
     for name in used:
         if name in QUALITIES and name not in names:
             expected = "one label" if info.multi_label else "several labels"
@@ -87,6 +104,7 @@ class Classification:
         self.augment: Callable[[Tensor, torch.Generator], Tensor] | None = None
         if info.padding or info.flip:
             self.augment = partial(shift_and_flip, padding=info.padding, flip=info.flip)
+        self._class_weights: Tensor | None = None
         self._is_loaded = False
 
     def load(self) -> None:
@@ -102,6 +120,8 @@ class Classification:
             train, validation = ((data.images[r], data.labels[r]) for r in rows)
         self.data = data
         self.train, self.validation = self._on_device(*train), self._on_device(*validation)
+        if s.class_weights == "balanced":
+            self._class_weights = class_weights(self.train[1], self.info.n_classes)
         self._is_loaded = True
 
     def _split(self, data: ImageData) -> tuple[np.ndarray, np.ndarray]:
@@ -115,17 +135,22 @@ class Classification:
         images = images.to(self.device, memory_format=torch.channels_last)
         return images, labels.to(self.device)
 
-    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def loss(self, logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
         """Return the cross-entropy or, for several labels per image, the mean binary cross-entropy.
+
+        With the setting ``class_weights``, it is weighted by :func:`class_weights`.
 
         Args:
             logits: (b, n_classes) logits.
             labels: (b,) class indices or, for several labels per image, (b, n_classes) zeros and
                 ones.
+            label_smoothing: probability mass of the label that is spread evenly over all classes;
+                it applies to one label per image.
         """
+        weights = self._class_weights
         if self.info.multi_label:
-            return F.binary_cross_entropy_with_logits(logits, labels)
-        return F.cross_entropy(logits, labels)
+            return F.binary_cross_entropy_with_logits(logits, labels, pos_weight=weights)
+        return F.cross_entropy(logits, labels, weights, label_smoothing=label_smoothing)
 
     @torch.inference_mode()
     def evaluate(self, predict: Callable[[Tensor], Tensor]) -> Tensor:
@@ -148,6 +173,10 @@ class Classification:
         else:
             wrong, finite = count_wrong(predict, images, labels, batch)
             counts = (len(labels) - wrong)[None]
+        if "balanced_error" in self.names or "top5_error" in self.names:
+            found = count_by_class(predict, images, labels, batch, self.info.n_classes)
+            by_class = [counts, found.top_correct[None], found.confusion.diagonal()]
+            counts, finite = torch.cat(by_class), finite & found.finite
         return torch.where(finite, counts.double(), math.nan)
 
     def columns(self, results: Sequence[Tensor]) -> dict[str, np.ndarray]:
@@ -163,7 +192,36 @@ class Classification:
         if self.info.multi_label:
             return {"auroc_error": values[:, 0]}
         n = len(self.validation[1])
+        k = self.info.n_classes
         columns = {"error": error_percent(n - values[:, 0], n)}
         if "robustness_error" in self.names:
-            columns["robustness_error"] = robustness_error_percent(values / n, self.info.n_classes)
+            accuracies = values[:, : len(ATTACK_STRENGTHS)] / n
+            columns["robustness_error"] = robustness_error_percent(accuracies, k)
+        if "balanced_error" in self.names:
+            n_of_class = torch.bincount(self.validation[1], minlength=k).cpu().numpy()
+            columns["balanced_error"] = balanced_error_percent(values[:, -k:], n_of_class)
+        if "top5_error" in self.names:
+            columns["top5_error"] = error_percent(n - values[:, -k - 1], n)
         return columns
+
+
+def class_weights(labels: Tensor, n_classes: int) -> Tensor:
+    """Return the weights of classes or labels in a balanced loss, (n_classes,).
+
+    The weight of a class is n / (n_classes * number of its images), so that the mean weight of the
+    images is 1; the weight of a class without images is 0. If images can have several labels, it is
+    the weight of the images that have the label relative to those that do not: their numbers'
+    inverse ratio, or 1 if one of them is zero.
+
+    Args:
+        labels: (n,) classes, or (n, n_classes) zeros and ones.
+        n_classes: number of classes or labels.
+    """
+    if labels.ndim == 1:
+        counts = torch.bincount(labels, minlength=n_classes)
+        weights = len(labels) / (n_classes * counts.clamp_min(1))
+        return torch.where(counts > 0, weights, 0.0).float()
+    with_label = labels.sum(0)
+    without = len(labels) - with_label
+    defined = (with_label > 0) & (without > 0)
+    return torch.where(defined, without / with_label.clamp_min(1), 1.0).float()

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from ..settings import RunSettings, SearchSettings, check_objectives, require, setting
 
-QUALITIES = ("error", "robustness_error", "auroc_error")
+QUALITIES = ("error", "robustness_error", "balanced_error", "top5_error", "auroc_error")
 COSTS = ("params", "macs", "latency_ms")
 OBJECTIVES = (*QUALITIES, *COSTS)
+# columns of quality by which rows of a front are picked, the first that is an objective
+_PICKING = ("error", "balanced_error", "top5_error", "auroc_error")
 STEMS = ("auto", "small", "large", "from64")  # those of moonas.nets.cells
+
+
+def picking_column(objectives: Sequence[str], columns: Container[str]) -> str:
+    """Return the name of the column of quality by which rows of a front are picked.
+
+    Args:
+        objectives: names of the objectives of the search.
+        columns: names of the columns of the front.
+    """
+    for name in (*(name for name in _PICKING if name in objectives), "auroc_error"):
+        if name in columns:
+            return name
+    return "error"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +46,12 @@ class TrainingSettings(RunSettings):
         3e-4, "weight decay of SGD, applied only to weights that the training step uses", least=0
     )
     clip: float = setting(5.0, "maximum norm of the gradient", above=0)
+    class_weights: str = setting(
+        "none",
+        "weights of the classes in the training loss; balanced: inversely proportional to the "
+        "number of their training images",
+        ("none", "balanced"),
+    )
     score_batch: int = setting(360, "batch size for evaluation on the validation set", least=1)
 
     def __post_init__(self) -> None:

@@ -10,6 +10,25 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 
+def auroc_by_label(logits: torch.Tensor, labels: torch.Tensor) -> np.ndarray:
+    """Return the AUROC of each label, (n_labels,) floats in [0, 1].
+
+    It is NaN if all or none of the images have the label, or a logit is NaN or infinite.
+
+    Args:
+        logits: (n, n_labels); a higher logit means that the label is more probable.
+        labels: (n, n_labels) zeros and ones.
+    """
+    scores, truth = logits.double().cpu().numpy(), labels.cpu().numpy()
+    values = np.full(truth.shape[1], math.nan)
+    if not np.isfinite(scores).all():
+        return values
+    for i, frequency in enumerate(truth.mean(axis=0)):
+        if 0 < frequency < 1:
+            values[i] = roc_auc_score(truth[:, i], scores[:, i])
+    return values
+
+
 def auroc_error_percent(logits: torch.Tensor, labels: torch.Tensor) -> float:
     """Return 100 minus the macro-averaged AUROC in percent.
 
@@ -27,17 +46,16 @@ def auroc_error_percent(logits: torch.Tensor, labels: torch.Tensor) -> float:
     Raises:
         ValueError: if the ROC curve of every label is undefined.
     """
-    scores, truth = logits.double().cpu().numpy(), labels.cpu().numpy()
-    if not np.isfinite(scores).all():
+    if not logits.isfinite().all():
         return math.nan
-    frequency = truth.mean(axis=0)
-    defined = np.flatnonzero((frequency > 0) & (frequency < 1))
+    values = auroc_by_label(logits, labels)
+    defined = values[~np.isnan(values)]
     if len(defined) == 0:
         raise ValueError(
             "AUROC is undefined: it requires images with and without a label, but each of the "
-            f"{len(frequency)} labels belongs to all or none of the {len(truth)} images."
+            f"{len(values)} labels belongs to all or none of the {len(labels)} images."
         )
-    return 100 * (1 - float(roc_auc_score(truth[:, defined], scores[:, defined], average="macro")))
+    return 100 * (1 - float(defined.mean()))
 
 
 @torch.no_grad()

@@ -32,6 +32,8 @@ from ..run.callbacks import Progress, progress_function
 from ..run.numbers import plural
 from ..views.drawing import COLORS, apply_style, create_figure
 from ..views.tables import Table
+from . import class_report
+from .class_report import report_by_class
 from .model import Classifier, Model
 
 if TYPE_CHECKING:
@@ -154,10 +156,11 @@ def evaluate(
         The evaluation, serializable as JSON: ``data`` and ``n_images``, name and size of the test
         set; ``also`` and ``also_n_images``, name and size of the second test set, or None;
         ``models``, name -> dict; ``ranking``, see :func:`ranking`, or None. The dict of a model has
-        ``error`` (%) and ``params``. With a second test set, it has ``also_error`` (%) and
-        ``drop``, the difference of the two errors. If each image has one label, it has
-        ``attacked``, strength -> error (%), and ``corrupted``, name of a corruption -> error (%) at
-        each strength.
+        ``error`` (%), ``params`` and ``by_class``, see
+        :func:`~moonas.models.class_report.report_by_class`. With a second test set, it has
+        ``also_error`` (%) and ``drop``, the difference of the two errors. If each image has one
+        label, it has ``attacked``, strength -> error (%), and ``corrupted``, name of a corruption
+        -> error (%) at each strength.
 
     Raises:
         ValueError: if a model is not a classifier.
@@ -172,6 +175,8 @@ def evaluate(
         with repeatable(threads):
             result: dict[str, Any] = {"error": _error(model, images, batch)}
             result["params"] = sum(p.numel() for p in model.parameters())
+            pixels, labels = _move_to_model_device(model, images)
+            result["by_class"] = report_by_class(model, pixels, labels, batch, images.classes)
             if second_test_set is not None:
                 result["also_error"] = _error(model, second_test_set, batch)
                 result["drop"] = result["also_error"] - result["error"]
@@ -291,6 +296,8 @@ def summary(evaluation: Mapping[str, Any]) -> list[str]:
         lines[0] += (
             f" Errors under corruptions are means over {len(CORRUPTION_STRENGTHS)} strengths."
         )
+    for name, result in evaluation["models"].items():
+        lines += [f"{name}: {line}" for line in class_report.lines(result["by_class"])]
     if evaluation["also"]:
         for name, result in evaluation["models"].items():
             lines.append(

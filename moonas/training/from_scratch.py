@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..data import checksums, cutout, describe
-from ..evaluators.classification import Classification, quality_columns
+from ..evaluators.classification import OPTIONAL, Classification, quality_columns
+from ..evaluators.settings import picking_column
 from ..metrics.timing import measure
+from ..models.class_report import report_by_class, write_report
 from ..models.model import MODEL, write_model
 from ..models.zoo import Published, zoo
 from ..nets.counting import count_macs, count_params
@@ -95,12 +96,11 @@ def build(from_run: str | Path | None = None, **options: Any) -> FullTraining:
     replaced = settings.replaced_search_settings()
     problem = _load_problem(name, _network_settings(searched) | replaced)
     rows = read_front_csv(folder)
-    quality = quality_columns((), info)[0].name
-    error = quality if rows and quality in rows[0].columns else "error"
+    error = picking_column(searched["objectives"], rows[0].columns if rows else ())
     number = find_row(rows, settings.pick, error=error, size="params")
     architecture = problem.architecture_from_json(rows[number].architecture)
     used = used_columns(searched["objectives"], searched.get("limits", ()))
-    qualities = () if info.multi_label else set(used) & {"robustness_error"}
+    qualities = () if info.multi_label else set(used) & set(OPTIONAL)
     row = None if replaced else (folder, number)
     return FullTraining(settings, info, name, problem, architecture, row, qualities=qualities)
 
@@ -301,7 +301,7 @@ class FullTraining(EpochTraining):
         }
 
     def report(self, result: TrainingResult, folder: Path) -> list[str]:
-        """Write model.pt, and add the results to the row of the front in front.csv.
+        """Write model.pt and the scores by class, and add the results to the row in front.csv.
 
         Args:
             result: result of :meth:`run`.
@@ -337,6 +337,15 @@ class FullTraining(EpochTraining):
             f"{columns['macs']:,} macs, {columns['latency_ms']:.2f} ms per image on "
             f"{self.device}{note}."
         ]
+        with repeatable(self.settings.threads):
+            by_class = report_by_class(
+                result.network,
+                result.data.test_images.to(self.device),
+                result.data.test_labels.to(self.device),
+                self.settings.score_batch,
+                result.data.classes,
+            )
+        lines += write_report(by_class, folder)
         if self.row is None:
             return lines
         run, number = self.row
@@ -414,11 +423,7 @@ class ClassifierTrainer:
         return self._head_loss(logits, labels) + weight * self._head_loss(auxiliary, labels)
 
     def _head_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        if self.settings.label_smoothing and labels.ndim == 1:
-            smoothing = self.settings.label_smoothing
-            return F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
-        loss: Tensor = self.images.loss(logits.float(), labels)
-        return loss
+        return self.images.loss(logits.float(), labels, self.settings.label_smoothing)
 
     def _augment(self, images: Tensor, rng: torch.Generator) -> Tensor:
         if self.images.augment is not None:

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -8,6 +9,7 @@ from torch.nn import functional as F
 
 from moonas.data import describe, load
 from moonas.evaluators import Classification, TrainingSettings, quality_columns
+from moonas.evaluators.classification import class_weights
 
 CPU = torch.device("cpu")
 
@@ -69,6 +71,64 @@ def test_the_error_is_the_percentage_of_wrong_predictions_or_nan_for_non_finite_
     assert all(np.isnan(values[1]) for values in columns.values())
 
 
+def test_the_balanced_error_is_the_mean_error_of_the_classes(few_digits):
+    names = ("balanced_error", "top5_error", "robustness_error")
+    images = load_classification(few_digits, objectives=names)
+    assert images.names == ["error", "robustness_error", "balanced_error", "top5_error"]
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 10))
+    x, labels = images.validation
+    keep = torch.cat([(labels == i).nonzero().flatten()[: i + 1] for i in range(10)])
+    images.validation = x[keep], labels[keep]  # 1, 2, ... images of the classes
+    columns = images.columns(
+        [images.evaluate(net) for net in (network, lambda x: network(x) * math.nan)]
+    )
+    x, labels = images.validation
+    logits = network(x).detach()
+    wrong = logits.argmax(1) != labels
+    by_class = [float(wrong[labels == i].float().mean()) for i in range(10)]
+    assert columns["balanced_error"][0] == pytest.approx(100 * np.mean(by_class))
+    assert columns["error"][0] == pytest.approx(100 * float(wrong.float().mean()))
+    higher = (logits > logits.gather(1, labels[:, None])).sum(1)
+    assert columns["top5_error"][0] == pytest.approx(100 * float((higher >= 5).float().mean()))
+    assert all(np.isnan(values[1]) for values in columns.values())
+    alone = load_classification(few_digits, objectives=("robustness_error",))
+    alone.validation = images.validation
+    expected = alone.columns([alone.evaluate(network)])["robustness_error"]
+    assert np.array_equal(columns["robustness_error"][:1], expected)
+
+
+def test_a_constant_prediction_is_as_bad_as_guessing_by_the_balanced_error(few_digits):
+    images = load_classification(few_digits, objectives=("balanced_error",))
+    images.validation = images.validation[0], torch.zeros_like(images.validation[1])
+    images.validation[1][:4] = 3
+    result = images.evaluate(lambda x: torch.eye(10)[[0]].repeat(len(x), 1))
+    columns = images.columns([result])
+    assert columns["balanced_error"][0] == 50 and columns["error"][0] < 10
+
+
+def test_balanced_class_weights_weight_classes_by_the_inverse_of_their_frequency():
+    weights = class_weights(torch.tensor([0] * 6 + [1] * 2), 3)
+    assert weights.tolist() == pytest.approx([8 / 18, 8 / 6, 0])
+    several = torch.tensor([[1, 0, 1], [0, 0, 1], [0, 0, 1], [0, 0, 1]])
+    assert class_weights(several, 3).tolist() == [3, 1, 1]
+
+
+def test_balanced_class_weights_apply_to_the_loss(few_digits, patients_folder):
+    images = load_classification(few_digits, class_weights="balanced")
+    logits, labels = torch.randn(6, 10), torch.arange(6)
+    weights = class_weights(images.train[1], 10)
+    terms = F.cross_entropy(logits, labels, reduction="none") * weights[labels]
+    expected = terms.sum() / weights[labels].sum()
+    assert torch.allclose(images.loss(logits, labels), expected)
+    several = load_classification(patients_folder, class_weights="balanced")
+    n = several.info.n_classes
+    logits, labels = torch.randn(6, n), torch.randint(2, (6, n)).float()
+    p, weights = logits.sigmoid(), class_weights(several.train[1], n)
+    expected = -(weights * labels * p.log() + (1 - labels) * (1 - p).log()).mean()
+    assert torch.allclose(several.loss(logits, labels), expected, atol=1e-6)
+
+
 def test_the_loss_for_several_labels_is_the_mean_binary_cross_entropy(few_digits, patients_folder):
     logits = torch.randn(6, 10)
     single = load_classification(few_digits)
@@ -88,6 +148,8 @@ def test_an_objective_that_is_undefined_for_the_data_set_raises_an_error(
     assert [c.name for c in quality_columns(("params",), several)] == ["auroc_error"]
     with pytest.raises(ValueError, match="'auroc_error' is invalid .* expected several labels"):
         quality_columns(("auroc_error",), single)
+    with pytest.raises(ValueError, match="'top5_error' is invalid .* expected more than 5 classes"):
+        quality_columns(("top5_error",), dataclasses.replace(single, n_classes=5))
     with pytest.raises(
         ValueError, match=r"expected one label .*Choose objectives and limits from \['auroc_error'"
     ):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from callbacks import CallbackOf
-from searches import front_rows
+from searches import TINY, front_rows
 from torch.nn import functional as F
 
 import moonas
@@ -270,7 +270,7 @@ def test_the_report_says_whether_the_machine_seemed_busy(run, tmp_path, monkeypa
     stage = moonas.load_training(run, **QUICK_SETTINGS, journal=tmp_path / "run")
     result = stage.run(seed=1)
     stage.row = None
-    (line,) = stage.report(result, tmp_path / "run")
+    line, *_ = stage.report(result, tmp_path / "run")
     assert line.endswith(f"1.50 ms per image on cpu{note}.")
 
 
@@ -280,7 +280,7 @@ def test_the_report_of_a_diverged_training_states_the_divergence(run, tmp_path, 
     stage = moonas.load_training(run, journal=journal, **DIVERGING_SETTINGS)
     result = stage.run(seed=1)
     assert math.isnan(result.columns["error"])
-    (line,) = stage.report(result, tmp_path / "run")
+    line, *_ = stage.report(result, tmp_path / "run")
     assert line.startswith("The training diverged")
 
 
@@ -304,3 +304,19 @@ def test_networks_of_other_problems_can_be_trained(
 def test_a_problem_without_a_training_from_scratch_raises_an_error(tmp_path):
     with pytest.raises(ValueError, match="eg-darts-cells has no training from scratch"):
         training_module("eg-darts-cells")
+
+
+def test_an_objective_for_unequal_classes_decides_the_pick_and_classes_are_reported(
+    few_digits, tmp_path
+):
+    options = TINY["cars"] | dict(data=few_digits, objectives=("balanced_error", "params"))
+    found = moonas.search("cars", out=tmp_path / "run", **options)
+    (trained,) = moonas.train(tmp_path / "run", pick="best-error", **QUICK_SETTINGS)
+    best = min(found.rows, key=lambda row: row.columns["balanced_error"])
+    expected = found.problem.architecture_to_json(best.architecture)
+    recorded = read_run(trained.folder)[0]["inputs"]["architecture"]
+    assert json.loads(recorded) == json.loads(json.dumps(expected))
+    report = json.loads((trained.folder / "classes.json").read_text())
+    assert [row["images"] for row in report["classes"].values()] == [2] * 10
+    assert (trained.folder / "classes.png").exists()
+    assert any("The mean error of the classes is" in line for line in trained.lines)

@@ -1,0 +1,159 @@
+"""Scores of a classifier by class: errors, predictions and the confusion matrix."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..files import save_figure, write_json
+from ..metrics.auroc import auroc_by_label
+from ..metrics.error import TOP, balanced_error_percent, count_by_class, error_percent
+from ..run.numbers import plural
+from ..views.drawing import INK, create_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FILE_NAMES = ("classes.json", "classes.png")
+MOST_LISTED = 10  # classes in a line of text
+MOST_LABELED = 30  # classes whose names are drawn
+MOST_COUNTED = 12  # classes whose numbers of images are drawn
+
+
+@torch.inference_mode()
+def report_by_class(
+    predict: Callable[[Tensor], Tensor],
+    images: Tensor,
+    labels: Tensor,
+    batch: int,
+    classes: Sequence[str],
+) -> dict[str, Any]:
+    """Evaluate a classifier by class.
+
+    Args:
+        predict: images (b, c, h, w) -> logits (b, n_classes).
+        images: (n, c, h, w).
+        labels: (n,) classes, or (n, n_classes) zeros and ones if an image can have several labels.
+        batch: maximum number of images per batch.
+        classes: names of the classes.
+
+    Returns:
+        A dict, serializable as JSON. If each image has one label: ``error`` and ``balanced_error``
+        (%), with more than five classes ``top5_error`` (%), ``confusion``, the matrix of numbers of
+        images by class (rows) and prediction (columns), and ``classes``, name -> ``images``,
+        ``predicted`` (numbers of images) and ``error`` (%, None without images). Otherwise:
+        ``classes``, name -> ``images`` (that have the label) and ``auroc`` (%, None if it is
+        undefined).
+    """
+    if labels.ndim > 1:
+        logits = torch.cat([predict(x) for x in images.tensor_split(-(-len(images) // batch))])
+        aurocs = 100 * auroc_by_label(logits, labels)
+        counts = labels.sum(0).int().tolist()
+        return {
+            "classes": {
+                name: {"images": count, "auroc": None if math.isnan(auroc) else auroc}
+                for name, count, auroc in zip(classes, counts, aurocs.tolist(), strict=True)
+            }
+        }
+    found = count_by_class(predict, images, labels, batch, len(classes))
+    confusion, n = found.confusion.cpu().numpy(), len(labels)
+    correct, counts = confusion.diagonal(), confusion.sum(1)
+    report: dict[str, Any] = {
+        "error": float(error_percent(n - int(correct.sum()), n)),
+        "balanced_error": float(balanced_error_percent(correct, counts)),
+    }
+    if len(classes) > TOP:
+        report["top5_error"] = float(error_percent(n - int(found.top_correct), n))
+    report["classes"] = {
+        name: {
+            "images": int(counts[i]),
+            "predicted": int(confusion[:, i].sum()),
+            "error": float(100 * (1 - correct[i] / counts[i])) if counts[i] else None,
+        }
+        for i, name in enumerate(classes)
+    }
+    return report | {"confusion": confusion.tolist()}
+
+
+def lines(report: Mapping[str, Any]) -> list[str]:
+    """Describe a report by class in one or two lines of text.
+
+    With more than ten classes, the line lists the five worst of them.
+
+    Args:
+        report: result of :func:`report_by_class`.
+    """
+    if "confusion" not in report:
+        return [_listed("AUROC", report["classes"], "auroc", highest_first=False)]
+    text = f"The mean error of the classes is {report['balanced_error']:.2f} %"
+    if "top5_error" in report:
+        text += f", the top-5 error {report['top5_error']:.2f} %"
+    text += ". " + _listed("Errors", report["classes"], "error", highest_first=True)
+    predicted = [name for name, row in report["classes"].items() if row["predicted"]]
+    if len(predicted) == 1:
+        return [text, f"The network predicts {predicted[0]!r} for every image."]
+    return [text]
+
+
+def _listed(
+    title: str, rows: Mapping[str, Mapping[str, Any]], key: str, *, highest_first: bool
+) -> str:
+    """Return a sentence with the values of all classes, or of the five worst of many."""
+    values = {name: row[key] for name, row in rows.items() if row[key] is not None}
+    absent = len(rows) - len(values)
+    names = list(values)
+    if len(names) > MOST_LISTED:
+        names = sorted(names, key=lambda name: values[name], reverse=highest_first)[:5]
+        title = f"{title} of the five worst classes"
+    text = f"{title}: {', '.join(f'{name} {values[name]:.1f} %' for name in names)}"
+    if absent:
+        undefined = "class has" if absent == 1 else "classes have"
+        text += f"; {absent} {undefined} none, for lack of test images"
+    return f"{text}."
+
+
+def write_report(report: Mapping[str, Any], folder: Path) -> list[str]:
+    """Write classes.json and, if each image has one label, classes.png.
+
+    Args:
+        report: result of :func:`report_by_class`.
+        folder: folder for the files.
+
+    Returns:
+        Lines to print, see :func:`lines`.
+    """
+    write_json(folder / FILE_NAMES[0], report)
+    if "confusion" in report:
+        save_figure(plot_confusion(report), folder / FILE_NAMES[1], dpi=150)
+    return lines(report)
+
+
+def plot_confusion(report: Mapping[str, Any]) -> Figure:
+    """Draw the confusion matrix; colors are shares of the images of a class.
+
+    Args:
+        report: result of :func:`report_by_class` for images with one label.
+    """
+    confusion, names = np.array(report["confusion"]), list(report["classes"])
+    n = len(names)
+    shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
+    side = min(9.0, max(4.2, 1.8 + 0.42 * min(n, MOST_LABELED)))
+    figure, axes = create_figure((side + 0.8, side))
+    image = axes.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100)
+    if n <= MOST_COUNTED:
+        for (i, j), count in np.ndenumerate(confusion):
+            color = "white" if shares[i, j] > 0.5 else INK
+            axes.text(j, i, f"{count:,}", ha="center", va="center", fontsize=8, color=color)
+    if n <= MOST_LABELED:
+        axes.set_xticks(range(n), names, rotation=45, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(n), names)
+    axes.set(xlabel="prediction", ylabel="class")
+    axes.set_title(f"Predictions for {plural(int(confusion.sum()), 'test image')}", loc="left")
+    figure.colorbar(image, label="images of the class (%)", shrink=0.8)
+    return figure
