@@ -65,7 +65,7 @@ class ClassifierProblem(WeightSharingProblem):
         more_columns: Sequence[Column] = (),
     ) -> None:
         self.settings = settings
-        self.info = describe(settings.data, settings.image_size)
+        self.info = describe(settings.data, **settings.image_form)
         side = self.target_image_shape["image_size"]
         self.input_shape = (self.info.channels, side, side)
         qualities = quality_columns(settings.used_columns, self.info)

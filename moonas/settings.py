@@ -122,6 +122,44 @@ class RunSettings:
                 require(valid, self, field.name, f"{none}{phrase} {end:g}")
 
 
+def resize_setting() -> Any:
+    """Return the setting ``resize`` of stages that read image files."""
+    return setting(
+        "crop",
+        "how images that are not square are fitted; crop: resize the shorter side and keep the "
+        "center; pad: resize the longer side and add black edges; squash: change the proportions",
+        ("crop", "pad", "squash"),
+        formerly="squash",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSettings(RunSettings):
+    """Settings of stages that read the images of a data set."""
+
+    image_size: int | None = setting(
+        None, "side length of images in pixels; none: side length in the data set", least=1
+    )
+    image_channels: int | None = setting(
+        None, "1 for gray images, 3 for color images; none: as in the data set, 3 for folders"
+    )
+    resize: str = resize_setting()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        known = self.image_channels in (None, 1, 3)
+        require(known, self, "image_channels", "1, 3, or none")
+
+    @property
+    def image_form(self) -> dict[str, Any]:
+        """Arguments of :func:`moonas.data.describe` and :func:`moonas.data.load`."""
+        return {
+            "image_size": self.image_size,
+            "image_channels": self.image_channels,
+            "resize": self.resize,
+        }
+
+
 @dataclass(frozen=True, kw_only=True)
 class SearchSettings(RunSettings):
     """Settings of every problem; a problem adds further fields in a subclass."""

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from ..errors import reason
 from ..files.image_folders import files_in, is_image
+from .form import ImageForm
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -60,23 +60,23 @@ def has_images(folder: Path) -> bool:
 
 
 def read_images(
-    paths: Sequence[Path], side: int, dtype: torch.dtype = torch.float32
+    paths: Sequence[Path], form: ImageForm, dtype: torch.dtype = torch.float32
 ) -> torch.Tensor:
-    """Read image files, and resize the images to (n, 3, side, side).
+    """Read image files, and convert them to a form, (n, channels, side, side).
 
     Args:
         paths: paths of n files.
-        side: side length of the images in pixels.
+        form: size and channels of the images.
         dtype: float32 for pixels in [0, 1], or uint8 for pixels from 0 to 255.
 
     Raises:
         ValueError: files cannot be read as images; the message lists them.
     """
-    images = torch.empty(len(paths), 3, side, side, dtype=dtype)
+    images = torch.empty(len(paths), form.channels, form.side, form.side, dtype=dtype)
     damaged = []
     for i, path in enumerate(paths):
         try:
-            pixels = read_image(path, side)[0]
+            pixels = read_image(path, form)[0]
             images[i] = pixels if dtype.is_floating_point else (255 * pixels).round().clamp(0, 255)
         except ValueError as error:
             damaged.append(error)
@@ -90,8 +90,8 @@ def read_images(
     return images
 
 
-def read_image(path: Path, side: int) -> torch.Tensor:
-    """Read an image file, and resize the image to (1, 3, side, side), pixels in [0, 1].
+def read_image(path: Path, form: ImageForm) -> torch.Tensor:
+    """Read an image file in a form, (1, channels, side, side), pixels in [0, 1].
 
     The image is turned as its Exif orientation says. Gray values of 16 bits are divided by 65,535.
 
@@ -105,7 +105,7 @@ def read_image(path: Path, side: int) -> torch.Tensor:
         pixels = _gray_pixels(turned)
         if pixels is None:
             pixels = np.array(turned.convert("RGB"), dtype=np.float32) / 255
-    return resize_images(torch.from_numpy(pixels).permute(2, 0, 1)[None], side)
+    return form.fit(torch.from_numpy(pixels).permute(2, 0, 1)[None])
 
 
 def _gray_pixels(image: Image.Image) -> np.ndarray | None:
@@ -140,10 +140,3 @@ def open_image(path: Path) -> Iterator[Image.Image]:
     except Exception as error:  # Pillow raises many kinds of exceptions for damaged files
         text = reason(error, REASON_LENGTH).replace(f" {str(path)!r}", "")
         raise ValueError(f"{path} cannot be read as an image: {text}") from None
-
-
-def resize_images(images: torch.Tensor, side: int) -> torch.Tensor:
-    """Resize images (n, c, h, w) to (n, c, side, side) by antialiased bilinear interpolation."""
-    if images.shape[2:] == (side, side):
-        return images
-    return F.interpolate(images, (side, side), mode="bilinear", antialias=True)

@@ -16,7 +16,8 @@ import torch
 from ..files.image_folders import IMAGE_ENDINGS
 from ..nets.devices import repeatable
 from . import tables
-from .image_files import class_folders, has_images, resize_images
+from .form import RESIZE, ImageForm
+from .image_files import class_folders, has_images
 from .readers import (
     read_digits,
     read_folder,
@@ -43,6 +44,8 @@ class DataInfo:
         multi_label: whether an image can have any number of labels.
         labeled: whether images have labels; if not, ``n_classes`` is 0.
         labels_in_table: whether a CSV file contains the labels.
+        resize: how images that are not square are fitted, see
+            :class:`~moonas.data.form.ImageForm`.
     """
 
     name: str
@@ -55,6 +58,12 @@ class DataInfo:
     multi_label: bool = False
     labeled: bool = True
     labels_in_table: bool = False
+    resize: str = "crop"
+
+    @property
+    def form(self) -> ImageForm:
+        """Form of the images."""
+        return ImageForm(self.side, self.channels, self.resize)
 
 
 @dataclass(frozen=True)
@@ -109,18 +118,28 @@ DATA_SETS = {
 }
 
 
-def describe(name: str, image_size: int | None = None, *, labels_required: bool = True) -> DataInfo:
+def describe(
+    name: str,
+    image_size: int | None = None,
+    *,
+    image_channels: int | None = None,
+    resize: str = "crop",
+    labels_required: bool = True,
+) -> DataInfo:
     """Return the properties of a data set or folder, without loading or downloading images.
 
     Args:
         name: a key of ``DATA_SETS``, or the path of a folder.
-        image_size: side length in pixels to which images are resized; by default, the data set's
-            side length.
+        image_size: side length of images in pixels; by default, the data set's side length.
+        image_channels: 1 for gray images, 3 for color images; by default, the channels of the data
+            set's images, and 3 for folders.
+        resize: how images that are not square are fitted, see
+            :class:`~moonas.data.form.ImageForm`.
         labels_required: whether images without labels are rejected.
 
     Raises:
         ValueError: if the data set is unknown, the folder contains no images or no labels although
-            they are required, or the image size is invalid.
+            they are required, or a property of the images is invalid.
     """
     info = DATA_SETS[name] if name in DATA_SETS else _describe_folder(Path(name), labels_required)
     if labels_required and not info.labeled:
@@ -130,7 +149,14 @@ def describe(name: str, image_size: int | None = None, *, labels_required: bool 
         )
     if image_size is not None and image_size < 1:
         raise ValueError(f"image_size={image_size} is invalid: expected at least 1 pixel.")
-    return replace(info, side=image_size) if image_size else info
+    if image_channels not in (None, 1, 3):
+        raise ValueError(
+            f"image_channels={image_channels!r} is invalid: expected 1 (gray) or 3 (color)."
+        )
+    if resize not in RESIZE:
+        raise ValueError(f"resize={resize!r} is unknown; choose from {list(RESIZE)}.")
+    info = replace(info, side=image_size or info.side, resize=resize)
+    return replace(info, channels=image_channels or info.channels)
 
 
 def checksums(info: DataInfo) -> dict[str, str]:
@@ -185,6 +211,8 @@ def load(
     root: str | Path | None = None,
     download: bool = False,
     image_size: int | None = None,
+    image_channels: int | None = None,
+    resize: str = "crop",
     labels_required: bool = True,
 ) -> ImageData:
     """Load a data set.
@@ -197,15 +225,23 @@ def load(
             subfolders (a fifth becomes the test set), or ``train/`` and ``test/`` with images.
         root: folder with torchvision's files; by default, ``data`` in the working directory.
         download: whether torchvision downloads a missing data set.
-        image_size: side length in pixels to which images are resized; by default, the data set's
-            side length (32 for folders).
+        image_size: side length of images in pixels; by default, the data set's side length (32 for
+            folders).
+        image_channels: 1 or 3, see :func:`describe`.
+        resize: how images that are not square are fitted, see :func:`describe`.
         labels_required: whether images without labels are rejected.
 
     Raises:
         ValueError: if the data set is unknown, missing or unreadable, or has no labels although
             they are required.
     """
-    info = describe(name, image_size, labels_required=labels_required)
+    info = describe(
+        name,
+        image_size,
+        image_channels=image_channels,
+        resize=resize,
+        labels_required=labels_required,
+    )
     groups = is_validation = None
     with repeatable(1):  # the number of threads must not affect the last bits
         if name == "digits":
@@ -213,13 +249,13 @@ def load(
         elif info.source:
             parts, classes = read_torchvision(info, root or "data", download)
         elif not info.labeled:
-            parts, classes = read_unlabeled_folder(Path(name), info.side), ()
+            parts, classes = read_unlabeled_folder(Path(name), info.form), ()
         elif info.labels_in_table:
-            parts, classes, groups = read_listed_folder(Path(name), info.side)
+            parts, classes, groups = read_listed_folder(Path(name), info.form)
         else:
-            parts, classes, is_validation = read_folder(Path(name), info.side)
+            parts, classes, is_validation = read_folder(Path(name), info.form)
         images, labels, test_images, test_labels = parts
-        images, test_images = (resize_images(x, info.side) for x in (images, test_images))
+        images, test_images = (info.form.fit(x) for x in (images, test_images))
         mean = images.mean((0, 2, 3), keepdim=True)
         std = images.std((0, 2, 3), keepdim=True).clamp_min(1e-6)
         for part in (images, test_images):  # in place, because a copy may not fit into memory

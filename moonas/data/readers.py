@@ -17,7 +17,8 @@ from sklearn.datasets import load_digits
 
 from ..run.numbers import plural
 from . import tables
-from .image_files import class_folders, has_images, images_in, read_images, resize_images
+from .form import ImageForm
+from .image_files import class_folders, has_images, images_in, read_images
 from .splits import split
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def read_torchvision(
         elif images.shape[-1] == 3:  # CIFAR, (n, h, w, c)
             images = images.permute(0, 3, 1, 2)
         if not info.labeled:
-            parts += [_to_pixels(images, info.side), torch.empty(len(images), 0)]
+            parts += [_to_pixels(images, info.form), torch.empty(len(images), 0)]
             continue
         labels = data.labels if has_split_argument else data.targets
         parts += [images.float() / 255, torch.as_tensor(np.asarray(labels), dtype=torch.int64)]
@@ -89,20 +90,20 @@ def read_torchvision(
     return parts, tuple(map(str, classes))
 
 
-def _to_pixels(images: torch.Tensor, side: int) -> torch.Tensor:
-    """Convert uint8 images (n, c, h, w) to pixels in [0, 1], and resize them to side x side.
+def _to_pixels(images: torch.Tensor, form: ImageForm) -> torch.Tensor:
+    """Convert uint8 images (n, c, h, w) to pixels in [0, 1] in a form.
 
     The images are converted in chunks, because all of them in their original size may not fit into
     memory as float32.
     """
-    pixels = torch.empty(len(images), images.shape[1], side, side)
+    pixels = torch.empty(len(images), form.channels, form.side, form.side)
     for i in range(0, len(images), CHUNK):
-        pixels[i : i + CHUNK] = resize_images(images[i : i + CHUNK].float() / 255, side)
+        pixels[i : i + CHUNK] = form.fit(images[i : i + CHUNK].float() / 255)
     return pixels
 
 
 def read_folder(
-    folder: Path, side: int
+    folder: Path, form: ImageForm
 ) -> tuple[TrainAndTestTensors, tuple[str, ...], np.ndarray | None]:
     """Read a folder with a subfolder of images per class.
 
@@ -110,7 +111,7 @@ def read_folder(
         folder: folder that contains a subfolder per class; or train/ and test/ with such
             subfolders, and optionally val/ (also valid/ or validation/). Without test/, val/ is the
             test set. Without train/, a fifth of each class becomes the test set.
-        side: side length in pixels to which images are resized.
+        form: size and channels of the images.
 
     Returns:
         The tensors, the class names, and a mask of the training images that are in val/ and
@@ -127,7 +128,7 @@ def read_folder(
         train, test = split(labels, len(labels) - len(labels) // 5)
         parts = []
         for rows in (train, test):
-            parts += [read_images([paths[i] for i in rows], side), labels[rows]]
+            parts += [read_images([paths[i] for i in rows], form), labels[rows]]
         return parts, classes, None
     validation, test_folder = validation_folder(folder), folder / "test"
     if not test_folder.is_dir():
@@ -144,22 +145,22 @@ def read_folder(
         train_paths, train_labels = train_paths + more_paths, torch.cat([train_labels, more_labels])
     _require_classes(folder, classes, test_folder)
     test_paths, test_labels = _paths_of_classes(test_folder)
-    parts = [read_images(train_paths, side), train_labels]
-    return [*parts, read_images(test_paths, side), test_labels], classes, is_validation
+    parts = [read_images(train_paths, form), train_labels]
+    return [*parts, read_images(test_paths, form), test_labels], classes, is_validation
 
 
 def read_class_folders(
-    folder: Path, side: int, classes: Sequence[str]
+    folder: Path, form: ImageForm, classes: Sequence[str]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Read all images of a folder with a subfolder per class, without splitting them.
 
     Args:
         folder: folder that contains a subfolder per class. Classes may have no subfolder.
-        side: side length in pixels to which images are resized.
+        form: size and channels of the images.
         classes: names of all classes.
 
     Returns:
-        (n, 3, side, side) images, and their (n,) labels, which are positions in ``classes``.
+        (n, channels, side, side) images, and their (n,) labels, which are positions in ``classes``.
 
     Raises:
         ValueError: if a subfolder with images is not named like a class.
@@ -173,7 +174,7 @@ def read_class_folders(
         )
     positions = torch.tensor([classes.index(path.name) for path in found])
     paths, labels = _paths_of_classes(folder)
-    return read_images(paths, side), positions[labels]
+    return read_images(paths, form), positions[labels]
 
 
 def validation_folder(folder: Path) -> Path | None:
@@ -231,13 +232,13 @@ def _paths_of_classes(folder: Path) -> tuple[list[Path], torch.Tensor]:
     return paths, torch.tensor(labels)
 
 
-def read_unlabeled_folder(folder: Path, side: int) -> TrainAndTestTensors:
+def read_unlabeled_folder(folder: Path, form: ImageForm) -> TrainAndTestTensors:
     """Read all images of a folder and its subfolders, which have no labels.
 
     Args:
         folder: folder that contains the images, or train/ and test/ with the images. Without
             train/ and test/, a fifth of the images becomes the test set.
-        side: side length in pixels to which images are resized.
+        form: size and channels of the images.
 
     Raises:
         ValueError: if there are too few images.
@@ -251,19 +252,19 @@ def read_unlabeled_folder(folder: Path, side: int) -> TrainAndTestTensors:
             raise ValueError(f"{folder} contains {len(found)} images; at least 10 are required.")
         rows = split(torch.empty(len(found), 0), len(found) - len(found) // 5)
         paths = [[found[i] for i in part] for part in rows]
-    parts = [read_images(part, side) for part in paths]
+    parts = [read_images(part, form) for part in paths]
     labels = [torch.empty(len(images), 0) for images in parts]
     return [parts[0], labels[0], parts[1], labels[1]]
 
 
 def read_listed_folder(
-    folder: Path, side: int
+    folder: Path, form: ImageForm
 ) -> tuple[TrainAndTestTensors, tuple[str, ...], np.ndarray | None]:
     """Read images with a CSV file of labels, see :mod:`moonas.data.tables`.
 
     Args:
         folder: folder that contains the images and the CSV file.
-        side: side length in pixels to which images are resized.
+        form: size and channels of the images.
 
     Returns:
         The tensors, the names of the labels, and (n,) ints that identify the patient of each
@@ -293,5 +294,5 @@ def read_listed_folder(
         train, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
     parts = []
     for rows in (train, test):
-        parts += [read_images([paths[i] for i in rows], side), labels[rows]]
+        parts += [read_images([paths[i] for i in rows], form), labels[rows]]
     return parts, table.classes, None if groups is None else groups[train]

@@ -112,7 +112,7 @@ class Classification:
         if self._is_loaded:
             return
         s = self.settings
-        data = load(s.data, root=s.root, download=s.download, image_size=s.image_size)
+        data = load(s.data, root=s.root, download=s.download, **s.image_form)
         if self.final:
             train, validation = (data.images, data.labels), (data.test_images, data.test_labels)
         else:

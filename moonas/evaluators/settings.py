@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
-from ..settings import RunSettings, SearchSettings, check_objectives, require, setting
+from ..settings import (
+    ImageSettings,
+    RunSettings,
+    SearchSettings,
+    check_objectives,
+    require,
+    setting,
+)
 
 QUALITIES = ("error", "robustness_error", "balanced_error", "top5_error", "auroc_error")
 COSTS = ("params", "macs", "latency_ms")
@@ -29,12 +36,9 @@ def picking_column(objectives: Sequence[str], columns: Container[str]) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingSettings(RunSettings):
+class TrainingSettings(ImageSettings):
     """Settings for training classifiers."""
 
-    image_size: int | None = setting(
-        None, "side length of images in pixels; none: side length in the data set", least=1
-    )
     train_share: float = setting(
         0.5, "fraction of the training set to train on; the rest is the validation set", above=0
     )

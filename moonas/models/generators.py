@@ -100,7 +100,8 @@ def evaluate(
         raise ValueError(f"n_images={n_images} is invalid: expected at least 2.")
     torch_device = resolve_device(device)
     shape = _image_shape(generators)
-    images = _load(data, shape, root)
+    first = next(iter(generators.values()))
+    images = _load(data, shape, first.about.get("resize", "squash"), root)
     n_threads = torch.get_num_threads() if threads is None else threads
     report = on_progress or (lambda *args: None)
     extract = feature_network(
@@ -160,15 +161,17 @@ def _image_shape(models: Mapping[str, Generator]) -> tuple[int, int, int]:
     return c, h, w
 
 
-def _load(name: str, shape: Sequence[int], root: str | None) -> ImageData:
-    """Load a data set, resized to the shape of generated images."""
-    data = load(name, root=root, image_size=shape[1], labels_required=False)
-    if data.info.channels != shape[0]:
-        raise ValueError(
-            f"data={name!r} is invalid: the models generate images with {shape[0]} channels, and "
-            f"the images of the data set have {data.info.channels}."
-        )
-    return data
+def _load(name: str, shape: Sequence[int], resize: str, root: str | None) -> ImageData:
+    """Load a data set in the form of generated images."""
+    channels, side, _ = shape
+    return load(
+        name,
+        root=root,
+        image_size=side,
+        image_channels=channels,
+        resize=resize,
+        labels_required=False,
+    )
 
 
 @torch.inference_mode()

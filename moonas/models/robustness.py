@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ..data import DATA_SETS, load
+from ..data.form import ImageForm
 from ..data.image_files import class_folders
 from ..data.readers import read_class_folders
 from ..data.tables import find_table
@@ -29,7 +30,6 @@ from ..metrics.rank_correlation import rank_correlation
 from ..nets.devices import repeatable, resolve_device
 from ..nets.randomness import generator
 from ..run.callbacks import Progress, progress_function
-from ..run.numbers import plural
 from ..views.drawing import COLORS, apply_style, create_figure
 from ..views.tables import Table
 from . import class_report
@@ -86,15 +86,18 @@ def load_test_images(
     """
     model = _require_classifier("The model", model)
     channels, side, _ = model.input_shape
-    if include_training_set and channels == 3 and _has_class_folders_only(name):
-        pixels, labels = read_class_folders(Path(name), side, model.classes)
+    form = ImageForm(side, channels, model.about.get("resize", "squash"))
+    if include_training_set and _has_class_folders_only(name):
+        pixels, labels = read_class_folders(Path(name), form, model.classes)
         return LabeledImages(pixels, labels, model.classes, name)
-    data = load(name, root=root, download=download, image_size=side)
-    if data.info.channels != channels:
-        raise ValueError(
-            f"{name} is invalid: the model expects images with {plural(channels, 'channel')}, got "
-            f"{data.info.channels}."
-        )
+    data = load(
+        name,
+        root=root,
+        download=download,
+        image_size=side,
+        image_channels=channels,
+        resize=form.resize,
+    )
     if tuple(data.classes) != model.classes:
         raise ValueError(
             f"{name} is invalid: the model expects the classes {list(model.classes)}, got "

@@ -67,11 +67,13 @@ SETTINGS_FROM_SEARCH = (
     "device",
     "threads",
     "image_size",
+    "image_channels",
+    "resize",
     "score_batch",
 )
 NOT_NETWORK_SETTINGS = {  # search settings that do not change the networks
     *("root", "download", "device", "from_run", "latency_table", "table", "objectives", "size"),
-    *("data", "image_size"),
+    *("data", "image_size", "image_channels", "resize"),
 }
 
 
@@ -92,7 +94,7 @@ def build(from_run: str | Path | None = None, **options: Any) -> FullTraining:
     searched = with_former_values(settings_class(name), read_run(folder)[0]["settings"])
     cls = _settings_class(name)
     settings = cls(**recorded_options(cls, searched, only=SETTINGS_FROM_SEARCH) | options)
-    info = describe(settings.data, settings.image_size)
+    info = describe(settings.data, **settings.image_form)
     replaced = settings.replaced_search_settings()
     problem = _load_problem(name, _network_settings(searched) | replaced)
     rows = read_front_csv(folder)
@@ -113,7 +115,7 @@ def _published_training(options: Mapping[str, Any]) -> FullTraining:
         )
     item = zoo(options["architecture"])
     settings = _settings_class(item.problem)(**options)
-    info = describe(settings.data, settings.image_size)
+    info = describe(settings.data, **settings.image_form)
     problem = _load_problem(item.problem, {})
     return FullTraining(settings, info, item.problem, problem, item.architecture, published=item)
 
@@ -296,6 +298,7 @@ class FullTraining(EpochTraining):
             "mean": data.mean.flatten().tolist(),
             "std": data.std.flatten().tolist(),
             "data": self.info.name,
+            "resize": self.info.resize,
             "multi_label": self.info.multi_label,
             "scores": scores,
         }

@@ -72,7 +72,11 @@ def load_data(settings: CycleSettings, info: DomainsInfo) -> dict[str, Domain]:
     """
     if settings.data != "digits":
         a, b = load_domains(
-            settings.data, info.side, margin=settings.margin, train_share=settings.train_share
+            settings.data,
+            info.side,
+            resize=settings.resize,
+            margin=settings.margin,
+            train_share=settings.train_share,
         )
         return {"a": a, "b": b}
     data = load("digits")

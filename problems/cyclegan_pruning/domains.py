@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from moonas.data.form import ImageForm
 from moonas.data.image_files import open_image, read_images
 from moonas.data.splits import split
 from moonas.files.image_folders import is_image
@@ -44,7 +45,12 @@ class Domain:
 
 
 def load_domains(
-    folder: str | Path, side: int, *, margin: int = 0, train_share: float = 0.8
+    folder: str | Path,
+    side: int,
+    *,
+    resize: str = "crop",
+    margin: int = 0,
+    train_share: float = 0.8,
 ) -> tuple[Domain, Domain]:
     """Read both domains of a folder.
 
@@ -54,7 +60,9 @@ def load_domains(
 
     Args:
         folder: see :func:`.folders.find_layout`.
-        side: side length to which test images are resized, in pixels.
+        side: side length of test images in pixels.
+        resize: how images that are not square are fitted, see
+            :class:`~moonas.data.form.ImageForm`.
         margin: number of pixels by which the side length of training and validation images exceeds
             ``side``.
         train_share: share of the images for training, of each domain, that form the training set;
@@ -64,7 +72,8 @@ def load_domains(
         ValueError: a folder or a label map is missing, an image cannot be read, or a
             folder contains too few images.
     """
-    a, b = (_read_domain(folder, domain, side, margin, train_share) for domain in "AB")
+    form = ImageForm(side, resize=resize)
+    a, b = (_read_domain(folder, domain, form, margin, train_share) for domain in "AB")
     return a, b
 
 
@@ -75,7 +84,7 @@ def center_crop(images: torch.Tensor, side: int) -> torch.Tensor:
 
 
 def _read_domain(
-    folder: str | Path, domain: str, side: int, margin: int, train_share: float
+    folder: str | Path, domain: str, form: ImageForm, margin: int, train_share: float
 ) -> Domain:
     folders = domain_folders(folder)
     train_folder, test_folder = folders[domain, "train"], folders[domain, "test"]
@@ -91,12 +100,12 @@ def _read_domain(
     test = _image_paths(test_folder)
     if not test:
         raise ValueError(f"{test_folder} contains no images.")
-    maps = maps_folder(folder, domain)
+    maps, larger = maps_folder(folder, domain), replace(form, side=form.side + margin)
     return Domain(
-        read_images([paths[i] for i in train_rows], side + margin, torch.uint8),
-        read_images([paths[i] for i in validation_rows], side + margin, torch.uint8),
-        read_images(test, side, torch.uint8),
-        test_maps=_read_maps(maps, test, side) if maps.is_dir() else None,
+        read_images([paths[i] for i in train_rows], larger, torch.uint8),
+        read_images([paths[i] for i in validation_rows], larger, torch.uint8),
+        read_images(test, form, torch.uint8),
+        test_maps=_read_maps(maps, test, form) if maps.is_dir() else None,
     )
 
 
@@ -104,21 +113,19 @@ def _image_paths(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if is_image(path))
 
 
-def _read_maps(folder: Path, images: Sequence[Path], side: int) -> torch.Tensor:
-    """Read the label maps of images and resize them by nearest-neighbor interpolation."""
-    from PIL import Image
-
+def _read_maps(folder: Path, images: Sequence[Path], form: ImageForm) -> torch.Tensor:
+    """Read the label maps of images, fitted as the images are."""
     maps = []
     for image in images:
         path = folder / f"{image.stem}.png"
         if not path.exists():
             raise ValueError(f"{path} is missing: {image.name} has no label map.")
         with open_image(path) as file:
-            mode = file.mode
-            maps.append(np.array(file.resize((side, side), Image.Resampling.NEAREST)))
+            mode, labels = file.mode, np.array(file)
         if mode not in ("L", "P"):
             raise ValueError(
                 f"{path} is not a label map: expected one 8-bit channel with the class of "
                 f"each pixel; got mode {mode}."
             )
-    return torch.from_numpy(np.stack(maps))
+        maps.append(form.fit_map(torch.from_numpy(labels)[None], IGNORED))
+    return torch.cat(maps)

@@ -13,6 +13,7 @@ from moonas.settings import (
     check_objectives,
     names_of,
     require,
+    resize_setting,
     setting,
 )
 
@@ -127,6 +128,7 @@ class CycleSettings(RunSettings):
         f"the images for folders, at most {LARGEST_SIDE}",
         least=8,
     )
+    resize: str = resize_setting()
     margin: int = setting(
         BY_SIZE,
         "number of pixels by which images of a folder are larger before random cropping",

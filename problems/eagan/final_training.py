@@ -242,6 +242,7 @@ class FinalTraining(EpochTraining):
             "shape": generator_shape(self.settings, self.info),
             "input_shape": [self.settings.latent],
             "data": self.info.name,
+            "resize": self.info.resize,
             "scores": {name: scores[name] for name in ("test_fid", *MEASURES) if name in scores},
             "fid_of": self.feature_network_name,
             "feature_accuracy": scores.get("feature_accuracy"),

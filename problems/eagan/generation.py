@@ -118,9 +118,7 @@ class ImageQuality:
         if self.images is not None:
             return
         s = self.settings
-        data = load(
-            s.data, root=s.root, download=s.download, image_size=s.image_size, labels_required=False
-        )
+        data = load(s.data, root=s.root, download=s.download, labels_required=False, **s.image_form)
         self.classes = data.classes
         self.extract = feature_network(
             s.features if self.network is None else self.network,

@@ -18,7 +18,7 @@ def describe_images(settings: ImageQualitySettings) -> DataInfo:
         ValueError: the data set is unknown or contains no images, or it has no labels although the
             feature network is a classifier of them.
     """
-    info = describe(settings.data, settings.image_size, labels_required=False)
+    info = describe(settings.data, **settings.image_form, labels_required=False)
     if settings.features == "classifier" and not info.labeled:
         raise ValueError(
             f"features='classifier' is invalid: it trains a classifier of the labels, but the "

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from moonas.metrics.feature_spec import parse_features
-from moonas.settings import RunSettings, SearchSettings, check_objectives, require, setting
+from moonas.settings import ImageSettings, SearchSettings, check_objectives, require, setting
 
 from .space import CHANNEL_SCHEDULES, MAX_CELLS, N_CELLS
 from .zoo import DEFAULT_DISCRIMINATOR, DEFAULT_GENERATOR
@@ -49,14 +49,11 @@ _PAPER_TRAINING = _PAPER_GAN | dict(epochs=600, d_steps=5, score_images=50000)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageQualitySettings(RunSettings):
+class ImageQualitySettings(ImageSettings):
     """Settings of FID, Inception Score and other measures of generated images."""
 
     data: str = setting(
         "digits", "name of a data set, or a folder of images with or without labels"
-    )
-    image_size: int | None = setting(
-        None, "side length of the images in pixels; default: as in the data set", least=1
     )
     features: str = setting(
         "classifier",

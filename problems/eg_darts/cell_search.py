@@ -86,7 +86,7 @@ class CellSearch(TrainingStage):
 
     def __init__(self, settings: CellSettings) -> None:
         self.settings = settings
-        self.info = describe(settings.data, settings.image_size)
+        self.info = describe(settings.data, **settings.image_form)
         self.inputs = checksums(self.info)
         self.device = resolve_device(settings.device)
         self.shape: dict[str, Any] = dict(

@@ -7,6 +7,7 @@ import torch
 from PIL import Image, ImageOps
 
 from moonas.data import load
+from moonas.data.form import ImageForm
 from moonas.data.image_files import class_folders, images_in, read_image, read_images
 
 
@@ -65,17 +66,17 @@ def test_a_class_may_consist_of_subfolders(pets):
 @pytest.mark.parametrize("form", ["PNG", "TIFF"])
 def test_gray_values_of_16_bits_are_scaled(tmp_path, form):
     ramp = np.linspace(1000, 65000, 64 * 64).reshape(64, 64).astype(np.uint16)
-    pixels = read_image(save(tmp_path / "x", ramp, format=form), 64)
+    pixels = read_image(save(tmp_path / "x", ramp, format=form), ImageForm(64))
     assert torch.equal(pixels, torch.tensor(ramp.astype(np.float32) / 65535).expand(1, 3, 64, 64))
 
 
 def test_gray_values_that_are_real_numbers_are_kept_or_refused(tmp_path):
     ramp = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
-    pixels = read_image(save(tmp_path / "x.tif", ramp), 8)
+    pixels = read_image(save(tmp_path / "x.tif", ramp), ImageForm(8))
     assert torch.equal(pixels[0, 1], torch.tensor(ramp))
     path = save(tmp_path / "y.tif", 300 * ramp)
     with pytest.raises(ValueError, match="y.tif cannot be .* from 0 to 300, expected 0 to 1; conv"):
-        read_image(path, 8)
+        read_image(path, ImageForm(8))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -85,7 +86,7 @@ def test_images_are_turned_as_a_viewer_shows_them(tmp_path, orientation):
     pixels = np.random.default_rng(0).integers(0, 255, (16, 16, 3), dtype=np.uint8)
     path = save(tmp_path / "x.png", pixels, exif=exif)
     shown = np.asarray(ImageOps.exif_transpose(Image.open(path)), np.float32) / 255
-    assert np.array_equal(read_image(path, 16)[0].permute(1, 2, 0).numpy(), shown)
+    assert np.array_equal(read_image(path, ImageForm(16))[0].permute(1, 2, 0).numpy(), shown)
 
 
 def test_an_error_lists_all_damaged_images(pets):
@@ -96,12 +97,12 @@ def test_an_error_lists_all_damaged_images(pets):
     (pets / "dog" / "4.ppm").write_bytes(b"P6\n4x 4\n255\n" + bytes(48))
     paths = images_in(pets / "cat") + images_in(pets / "dog")
     with pytest.raises(ValueError, match="^4 of 21 images cannot be read: ") as damaged:
-        read_images(paths, 8)
+        read_images(paths, ImageForm(8))
     for name in ("cat/1.png", "cat/2.png", "dog/3.png", "dog/4.ppm"):
         assert str(damaged.value).count(f"{pets / name} cannot be read as an image: ") == 1
     assert "\n" not in str(damaged.value)
     with pytest.raises(ValueError, match=r"^1?.*3.png cannot be read as an image: cannot identify"):
-        read_images([pets / "dog" / "3.png"], 8)
+        read_images([pets / "dog" / "3.png"], ImageForm(8))
 
 
 def test_a_broken_block_of_a_png_is_named(tmp_path):
@@ -113,9 +114,9 @@ def test_a_broken_block_of_a_png_is_named(tmp_path):
     data[at : at + 4] = b"a\x96%\0"
     (tmp_path / "x.png").write_bytes(data)
     with pytest.raises(ValueError, match="x.png cannot be read as an image: "):
-        read_image(tmp_path / "x.png", 8)
+        read_image(tmp_path / "x.png", ImageForm(8))
 
 
 def test_pixels_can_be_read_as_bytes(tmp_path):
     paths = [save(tmp_path / f"{i}.png", gray(i)) for i in (0, 100, 255)]
-    assert read_images(paths, 8, torch.uint8)[:, 0, 0, 0].tolist() == [0, 100, 255]
+    assert read_images(paths, ImageForm(8), torch.uint8)[:, 0, 0, 0].tolist() == [0, 100, 255]

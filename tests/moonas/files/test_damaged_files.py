@@ -17,6 +17,7 @@ from PIL import Image
 from searches import TINY
 
 import moonas
+from moonas.data.form import ImageForm
 from moonas.data.image_files import read_image
 from moonas.data.tables import read_table, read_test_list
 from moonas.files.tensors import read_tensors, write_tensors
@@ -109,8 +110,11 @@ def alone(read):
 
 
 READERS = {
-    **{f"x.{end}": alone(lambda p: read_image(p, 8)) for end in ("png", "jpg", "gif", "tif")},
-    **{f"x.{end}": alone(lambda p: read_image(p, 8)) for end in ("bmp", "ppm", "webp")},
+    **{
+        f"x.{end}": alone(lambda p: read_image(p, ImageForm(8)))
+        for end in ("png", "jpg", "gif", "tif")
+    },
+    **{f"x.{end}": alone(lambda p: read_image(p, ImageForm(8))) for end in ("bmp", "ppm", "webp")},
     "labels.csv": alone(read_table),
     "table.csv": alone(lambda p: read_table_201(p, dict(error="acc", params="params"))),
     "table.npz": alone(lambda p: read_table_201(p, dict(error="acc", params="params"))),
