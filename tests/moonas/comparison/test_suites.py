@@ -65,6 +65,14 @@ def test_the_instances_of_the_suite_of_tables_never_change():  # papers cite the
         assert settings["query"] == ("0" if label == "tables-11" else "mean")
 
 
+def test_the_boxes_of_the_suite_of_frozen_supernets_never_change():
+    corners = {"frozen-01": [20, 48_000], "frozen-02": [30, 850_000], "frozen-03": [80, 120_000]}
+    suite = moonas.suite("frozen")
+    for label, corner in corners.items():
+        problem = moonas.load_problem(suite[label].problem, **suite[label].options)
+        assert problem.hypervolume_box().tolist() == [[0, 0], corner]
+
+
 @pytest.mark.parametrize("name", sorted(SUITES))
 def test_every_instance_of_a_suite_is_a_problem(name):
     for instance in moonas.suite(name).values():
