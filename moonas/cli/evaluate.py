@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ..models.model import Model
 
-CLASSIFIER_OPTIONS = ("also",)
+CLASSIFIER_OPTIONS = ("also", "corrupted")
 GENERATOR_OPTIONS = ("features", "images", "real", "seed", "inception_weights", "real_statistics")
 
 
@@ -40,7 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     classifiers.add_argument(
         "--also",
         metavar="FOLDER",
-        help="folder of a second test set with all or some of the classes",
+        help="folder of a second test set with all or some of the classes, or of the published "
+        "files of CIFAR-10.1 or ImageNet-V2",
+    )
+    classifiers.add_argument(
+        "--corrupted",
+        metavar="FOLDER",
+        help="folder of the published files of CIFAR-10-C, CIFAR-100-C or ImageNet-C",
     )
     add = parser.add_argument_group("generators").add_argument
     add(
@@ -106,20 +112,22 @@ def _evaluate_classifiers(
     args: argparse.Namespace, models: dict[str, Model], data: str, folder: Path, console: Console
 ) -> tuple[str, ...]:
     """Evaluate classifiers, print a table, and return the names of the files written."""
-    from ..models import robustness
+    from ..models import robustness, test_sets
     from ..views.tables import to_console
 
     _require_unset(args, GENERATOR_OPTIONS, "classifiers")
     first = next(iter(models.values()))
-    images = robustness.load_test_images(data, first, root=args.root)
-    second_test_set = args.also and robustness.load_test_images(
+    images = test_sets.load_test_images(data, first, root=args.root)
+    second_test_set = args.also and test_sets.load_test_images(
         args.also, first, include_training_set=True, root=args.root
     )
+    corrupted_set = args.corrupted and test_sets.load_corrupted_set(args.corrupted, first)
     with progress_bar(console) as bar:
         evaluation = robustness.evaluate(
             models,
             images,
             second_test_set=second_test_set or None,
+            corrupted_set=corrupted_set or None,
             device=args.device,
             on_progress=bar.on_progress,
         )

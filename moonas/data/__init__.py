@@ -1,7 +1,7 @@
 """Labeled images as tensors, their splits and augmentation. Imports torch but not pymoo."""
 
 from .augment import crop_and_flip, cutout, shift_and_flip
-from .images import DATA_SETS, ImageData, checksums, describe, load
+from .images import DATA_SETS, ImageData, checksums, describe, load, load_test_set
 from .splits import split
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "cutout",
     "describe",
     "load",
+    "load_test_set",
     "shift_and_flip",
     "split",
 ]

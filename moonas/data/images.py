@@ -17,14 +17,9 @@ from ..files.image_folders import IMAGE_ENDINGS
 from ..nets.devices import repeatable
 from . import tables
 from .form import RESIZE, ImageForm
-from .image_files import class_folders, has_images
-from .readers import (
-    read_digits,
-    read_folder,
-    read_listed_folder,
-    read_torchvision,
-    read_unlabeled_folder,
-)
+from .image_files import class_folders, has_images, read_images
+from .listing import Listing, list_folder, list_table, list_unlabeled_folder
+from .readers import read_digits, read_torchvision
 
 FOLDER_SIDE = 32  # default side length in pixels of images from a folder
 
@@ -242,20 +237,10 @@ def load(
         resize=resize,
         labels_required=labels_required,
     )
-    groups = is_validation = None
     with repeatable(1):  # the number of threads must not affect the last bits
-        if name == "digits":
-            parts, classes = read_digits()
-        elif info.source:
-            parts, classes = read_torchvision(info, root or "data", download)
-        elif not info.labeled:
-            parts, classes = read_unlabeled_folder(Path(name), info.form), ()
-        elif info.labels_in_table:
-            parts, classes, groups = read_listed_folder(Path(name), info.form)
-        else:
-            parts, classes, is_validation = read_folder(Path(name), info.form)
-        images, labels, test_images, test_labels = parts
-        images, test_images = (info.form.fit(x) for x in (images, test_images))
+        files = None if _is_no_folder(info) else list_images(info)
+        images, labels, classes = _read(info, files, True, root, download)
+        test_images, test_labels, _ = _read(info, files, False, root, download)
         mean = images.mean((0, 2, 3), keepdim=True)
         std = images.std((0, 2, 3), keepdim=True).clamp_min(1e-6)
         for part in (images, test_images):  # in place, because a copy may not fit into memory
@@ -269,6 +254,73 @@ def load(
         test_labels,
         mean,
         std,
-        groups,
-        is_validation,
+        None if files is None else files.groups,
+        None if files is None else files.is_validation,
     )
+
+
+def load_test_set(
+    name: str,
+    form: ImageForm,
+    *,
+    root: str | Path | None = None,
+    download: bool = False,
+    include_training_set: bool = False,
+) -> tuple[torch.Tensor, torch.Tensor, tuple[str, ...]]:
+    """Load the test images of a data set, without reading its training images.
+
+    Args:
+        name: a key of ``DATA_SETS``, or the path of a folder, see :func:`load`.
+        form: size and channels of the images.
+        root: folder with torchvision's files, see :func:`load`.
+        download: whether torchvision downloads a missing data set.
+        include_training_set: whether to load the training images as well, before the test images.
+
+    Returns:
+        (n, channels, side, side) images with pixels in [0, 1], their labels as in
+        :class:`ImageData`, and the names of the classes.
+
+    Raises:
+        ValueError: if the data set is unknown, missing or unreadable, or has no labels.
+    """
+    info = describe(name, form.side, image_channels=form.channels, resize=form.resize)
+    with repeatable(1):
+        files = None if _is_no_folder(info) else list_images(info)
+        parts = [True, False] if include_training_set else [False]
+        read = [_read(info, files, train, root, download) for train in parts]
+    images, labels, classes = zip(*read, strict=True)
+    return torch.cat(images), torch.cat(labels), classes[0]
+
+
+def list_images(info: DataInfo) -> Listing:
+    """List the image files of a folder with their labels.
+
+    Args:
+        info: description of the folder.
+
+    Raises:
+        ValueError: if a part of the folder is missing, or has too few images.
+    """
+    folder = Path(info.name)
+    if not info.labeled:
+        return list_unlabeled_folder(folder)
+    return list_table(folder) if info.labels_in_table else list_folder(folder)
+
+
+def _is_no_folder(info: DataInfo) -> bool:
+    return info.name == "digits" or bool(info.source)
+
+
+def _read(
+    info: DataInfo, files: Listing | None, train: bool, root: str | Path | None, download: bool
+) -> tuple[torch.Tensor, torch.Tensor, tuple[str, ...]]:
+    """Return the training or the test images in the form of ``info``, labels, and classes."""
+    if files is not None:
+        paths = files.train_paths if train else files.test_paths
+        labels = files.train_labels if train else files.test_labels
+        return read_images(paths, info.form), labels, files.classes
+    if info.name == "digits":
+        images, labels, classes = read_digits(train)
+    else:
+        images, labels, classes = read_torchvision(info, root or "data", download, train)
+    return info.form.fit(images), labels, classes

@@ -6,8 +6,7 @@ the same images.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data import DATA_SETS, load
-from ..data.form import ImageForm
-from ..data.image_files import class_folders
-from ..data.readers import read_class_folders
-from ..data.tables import find_table
+from ..data.published_sets import (
+    N_STRENGTHS,
+    CorruptedSet,
+)
 from ..deprecation import renamed_arguments
 from ..files import save_figure, write_json
 from ..metrics.adversarial import ATTACK_STRENGTHS, count_correct_under_attack
@@ -35,6 +33,7 @@ from ..views.tables import Table
 from . import class_report
 from .class_report import report_by_class
 from .model import Classifier, Model
+from .test_sets import LabeledImages, require_classifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,96 +43,13 @@ if TYPE_CHECKING:
 FILE_NAMES = ("evaluation.json", "evaluation.png")
 
 
-@dataclass(frozen=True)
-class LabeledImages:
-    """Labeled images of a data set.
-
-    Args:
-        pixels: (n, c, side, side), pixels in [0, 1].
-        labels: (n,) ints, or (n, n_classes) zeros and ones if an image can have several labels.
-        classes: names of the classes.
-        name: name of the data set.
-    """
-
-    pixels: Tensor
-    labels: Tensor
-    classes: tuple[str, ...]
-    name: str
-
-
-def load_test_images(
-    name: str,
-    model: Model,
-    *,
-    include_training_set: bool = False,
-    root: str | None = None,
-    download: bool = False,
-) -> LabeledImages:
-    """Load the test images of a data set, resized to the input size of a model.
-
-    Args:
-        name: name of a data set, or a folder of images.
-        model: a :class:`~moonas.models.model.Classifier`.
-        include_training_set: whether to return the training images as well. A folder that has
-            only a subfolder per class is then read without splitting it, so it may lack classes of
-            the model, and a class may have any number of images.
-        root: folder with torchvision's data sets.
-        download: whether torchvision may download a missing data set.
-
-    Raises:
-        ValueError: if the model is not a classifier, or the model and the data set differ in the
-            number of channels or in the classes.
-    """
-    model = _require_classifier("The model", model)
-    channels, side, _ = model.input_shape
-    form = ImageForm(side, channels, model.about.get("resize", "squash"))
-    if include_training_set and _has_class_folders_only(name):
-        pixels, labels = read_class_folders(Path(name), form, model.classes)
-        return LabeledImages(pixels, labels, model.classes, name)
-    data = load(
-        name,
-        root=root,
-        download=download,
-        image_size=side,
-        image_channels=channels,
-        resize=form.resize,
-    )
-    if tuple(data.classes) != model.classes:
-        raise ValueError(
-            f"{name} is invalid: the model expects the classes {list(model.classes)}, got "
-            f"{list(data.classes)}."
-        )
-    images, labels = data.test_images, data.test_labels
-    if include_training_set:
-        images = torch.cat([data.images, images])
-        labels = torch.cat([data.labels, labels])
-    return LabeledImages((images * data.std + data.mean).clamp(0, 1), labels, model.classes, name)
-
-
-def _has_class_folders_only(name: str) -> bool:
-    """Return whether a data set is a folder with a subfolder per class, without any split."""
-    folder = Path(name)
-    if name in DATA_SETS or not folder.is_dir() or (folder / "train").is_dir():
-        return False
-    if (folder / "labels.csv").exists():
-        return False
-    n_classes = len(class_folders(folder))
-    return n_classes >= 2 or (n_classes == 1 and find_table(folder) is None)
-
-
-def _require_classifier(name: str, model: Model) -> Classifier:
-    """Return the model if it is a classifier; raise ``ValueError`` otherwise."""
-    if not isinstance(model, Classifier):
-        raise ValueError(f"{name} is a {type(model).__name__.lower()}, not a classifier.")
-    return model
-
-
 @renamed_arguments(also="second_test_set")
 def evaluate(
     models: Mapping[str, Model],
     images: LabeledImages,
     *,
     second_test_set: LabeledImages | None = None,
+    corrupted_set: CorruptedSet | None = None,
     device: str = "auto",
     batch: int = 360,
     threads: int = 1,
@@ -149,6 +65,7 @@ def evaluate(
         models: name -> :class:`~moonas.models.model.Classifier`.
         images: the test set.
         second_test_set: another test set with the same classes, whose variants are not used.
+        corrupted_set: result of :func:`load_corrupted_set`, or None.
         device: device name, see :func:`~moonas.nets.devices.resolve_device`.
         batch: maximum number of images per batch.
         threads: number of PyTorch threads on a CPU.
@@ -158,12 +75,14 @@ def evaluate(
     Returns:
         The evaluation, serializable as JSON: ``data`` and ``n_images``, name and size of the test
         set; ``also`` and ``also_n_images``, name and size of the second test set, or None;
+        ``corrupted_set``, name of the set of corrupted images, or None;
         ``models``, name -> dict; ``ranking``, see :func:`ranking`, or None. The dict of a model has
         ``error`` (%), ``params`` and ``by_class``, see
         :func:`~moonas.models.class_report.report_by_class`. With a second test set, it has
         ``also_error`` (%) and ``drop``, the difference of the two errors. If each image has one
         label, it has ``attacked``, strength -> error (%), and ``corrupted``, name of a corruption
-        -> error (%) at each strength.
+        -> error (%) at each strength. With a set of corrupted images, it has ``published``, name of
+        a corruption -> error (%) at each strength.
 
     Raises:
         ValueError: if a model is not a classifier.
@@ -171,10 +90,11 @@ def evaluate(
     report_progress = progress_function(on_progress, told)
     torch_device, evaluations = resolve_device(device), {}
     single_label = images.labels.ndim == 1
-    total = len(models) * (1 + single_label * len(CORRUPTIONS))
+    published = () if corrupted_set is None else tuple(corrupted_set.sources)
+    total = len(models) * (1 + single_label * len(CORRUPTIONS) + len(published))
     done = 0
     for name, any_model in models.items():
-        model = _require_classifier(name, any_model).to(torch_device).eval()
+        model = require_classifier(name, any_model).to(torch_device).eval()
         with repeatable(threads):
             result: dict[str, Any] = {"error": _error(model, images, batch)}
             result["params"] = sum(p.numel() for p in model.parameters())
@@ -194,12 +114,22 @@ def evaluate(
                     result["corrupted"][corruption] = errors
                     done += 1
                     report_progress("evaluating", done, total, "sets of images")
+            if corrupted_set is not None:
+                result["published"] = {}
+                for corruption in published:
+                    result["published"][corruption] = [
+                        _error_of_chunks(model, corrupted_set.chunks(corruption, strength), batch)
+                        for strength in range(1, N_STRENGTHS + 1)
+                    ]
+                    done += 1
+                    report_progress("evaluating", done, total, "sets of images")
         evaluations[name] = result
     return {
         "data": images.name,
         "n_images": len(images.pixels),
         "also": second_test_set.name if second_test_set else None,
         "also_n_images": len(second_test_set.pixels) if second_test_set else None,
+        "corrupted_set": corrupted_set.name if corrupted_set else None,
         "models": evaluations,
         "ranking": ranking(evaluations) if second_test_set else None,
     }
@@ -218,6 +148,19 @@ def _error(model: Classifier, images: LabeledImages, batch: int) -> float:
         return float(auroc_error(model, pixels, labels, batch))
     wrong, finite = count_wrong(model, pixels, labels, batch)
     return float(error_percent(int(wrong), len(labels))) if bool(finite) else 100.0
+
+
+@torch.inference_mode()
+def _error_of_chunks(
+    model: Classifier, chunks: Iterable[tuple[Tensor, Tensor]], batch: int
+) -> float:
+    """Return the error in percent on images with one label, which are read in chunks."""
+    device, n_wrong, n = model.mean.device, 0, 0
+    for pixels, labels in chunks:
+        wrong, finite = count_wrong(model, pixels.to(device), labels.to(device), batch)
+        n_wrong += int(wrong) if bool(finite) else len(labels)
+        n += len(labels)
+    return float(error_percent(n_wrong, n))
 
 
 def _adversarial_errors(model: Classifier, images: LabeledImages, batch: int) -> dict[str, float]:
@@ -282,6 +225,14 @@ def errors_table(evaluation: Mapping[str, Any]) -> Table:
         for strength in map(str, ATTACK_STRENGTHS[1:]):
             errors = (f"{result['attacked'][strength]:.2f}" for result in models.values())
             rows.append([f"FGSM, strength {strength}", *errors])
+    if evaluation["corrupted_set"]:
+        name = evaluation["corrupted_set"]
+        published = [result["published"] for result in models.values()]
+        means = (f"{np.mean(list(of_model.values())):.2f}" for of_model in published)
+        rows.append([f"{name}, mean", *means])
+        for corruption in published[0]:
+            errors = (f"{np.mean(of_model[corruption]):.2f}" for of_model in published)
+            rows.append([f"{name}, {corruption}", *errors])
     return Table(["error (%)", *models], rows)
 
 

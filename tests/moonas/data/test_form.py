@@ -8,7 +8,7 @@ import moonas
 from moonas.data import load
 from moonas.data.form import ImageForm
 from moonas.data.image_files import read_image
-from moonas.models import robustness
+from moonas.models import test_sets
 from moonas.models.model import load_model
 from moonas.run.journal import read_run
 
@@ -98,6 +98,6 @@ def test_a_training_and_its_evaluation_use_the_form_of_the_search(tiny, tmp_path
     assert {key: recorded[key] for key in form} == form
     model = load_model(trained.folder)
     assert tuple(model.input_shape) == (1, 8, 8)
-    images = robustness.load_test_images(str(tmp_path / "data"), model)
+    images = test_sets.load_test_images(str(tmp_path / "data"), model)
     assert images.pixels.shape == (4, 1, 8, 8)
     assert float(images.pixels[:, :, 0].max()) < 1e-6  # black edges

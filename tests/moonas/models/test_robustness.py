@@ -12,9 +12,9 @@ from moonas.cli import main
 from moonas.data import load
 from moonas.metrics.adversarial import ATTACK_STRENGTHS
 from moonas.metrics.corruptions import CORRUPTION_STRENGTHS, CORRUPTIONS, corrupt
-from moonas.models import robustness
+from moonas.models import robustness, test_sets
 from moonas.models.model import Classifier, Generator, load_model
-from moonas.models.robustness import LabeledImages
+from moonas.models.test_sets import LabeledImages
 
 seeded_generator = torch.Generator().manual_seed
 OLD_FILES = Path(__file__).parents[2] / "data" / "old"
@@ -85,7 +85,7 @@ def digits():
     """The test images of digits, and all images of digits."""
     model = linear_classifier(0)
     return [
-        robustness.load_test_images("digits", model, include_training_set=e) for e in (False, True)
+        test_sets.load_test_images("digits", model, include_training_set=e) for e in (False, True)
     ]
 
 
@@ -198,7 +198,7 @@ def test_a_second_test_set_may_lack_a_class_or_have_few_images_per_class(counts,
         for i in range(n):
             level = levels[name] if i == 0 else 120
             Image.fromarray(np.full((8, 8), level, np.uint8)).save(tmp_path / name / f"{i}.png")
-    images = robustness.load_test_images(str(tmp_path), model, include_training_set=True)
+    images = test_sets.load_test_images(str(tmp_path), model, include_training_set=True)
     assert images.pixels.shape == (sum(counts.values()), 3, 8, 8)
     assert images.labels.bincount(minlength=3).tolist() == [counts.get(c, 0) for c in levels]
     result = robustness.evaluate({"m": model}, images, second_test_set=images, device="cpu")
@@ -213,19 +213,19 @@ def test_a_second_test_set_with_an_unknown_class_is_rejected(tmp_path):
         (tmp_path / name).mkdir()
         Image.new("RGB", (8, 8)).save(tmp_path / name / "0.png")
     with pytest.raises(ValueError, match=r"classes \['cat', 'dog'\], got \['hen'\]"):
-        robustness.load_test_images(
+        test_sets.load_test_images(
             str(tmp_path), Classifier(nn.Identity(), about), include_training_set=True
         )
 
 
 def test_models_with_unsuitable_channels_classes_or_kinds_are_rejected(few_digits, digits):
     with pytest.raises(ValueError, match="the model expects the classes"):
-        robustness.load_test_images("digits", linear_classifier(0, classes=9))
+        test_sets.load_test_images("digits", linear_classifier(0, classes=9))
     generator = Generator(nn.Identity(), {"kind": "generator", "input_shape": [3]})
     with pytest.raises(ValueError, match="x is a generator, not a classifier"):
         robustness.evaluate({"x": generator}, digits[0])
     with pytest.raises(ValueError, match="The model is a generator, not a classifier"):
-        robustness.load_test_images("digits", generator)
+        test_sets.load_test_images("digits", generator)
 
 
 def test_the_evaluate_command_exits_with_2_if_a_model_file_is_missing(tmp_path, capsys):
