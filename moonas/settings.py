@@ -144,6 +144,13 @@ class ImageSettings(RunSettings):
         None, "1 for gray images, 3 for color images; none: as in the data set, 3 for folders"
     )
     resize: str = resize_setting()
+    on_bad_image: str = setting(
+        "stop",
+        "what happens if files cannot be read as images; stop: an error lists them; skip: they are "
+        "left out with a warning",
+        ("stop", "skip"),
+        free=True,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -157,6 +164,7 @@ class ImageSettings(RunSettings):
             "image_size": self.image_size,
             "image_channels": self.image_channels,
             "resize": self.resize,
+            "on_bad_image": self.on_bad_image,
         }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,22 +72,41 @@ def read_images(
     Raises:
         ValueError: files cannot be read as images; the message lists them.
     """
+    images, errors = read_images_or_errors(paths, form, dtype)
+    if errors:
+        raise damaged_images_error(errors, len(paths))
+    return images
+
+
+def read_images_or_errors(
+    paths: Sequence[Path], form: ImageForm, dtype: torch.dtype = torch.float32
+) -> tuple[torch.Tensor, dict[int, ValueError]]:
+    """Read image files as :func:`read_images` does, but return errors instead of raising them.
+
+    Returns:
+        The images, (n, channels, side, side); and position of a file that cannot be read -> error.
+        Its image is undefined.
+    """
     images = torch.empty(len(paths), form.channels, form.side, form.side, dtype=dtype)
-    damaged = []
+    errors: dict[int, ValueError] = {}
     for i, path in enumerate(paths):
         try:
             pixels = read_image(path, form)[0]
             images[i] = pixels if dtype.is_floating_point else (255 * pixels).round().clamp(0, 255)
         except ValueError as error:
-            damaged.append(error)
-    if len(damaged) == 1:
-        raise damaged[0]
-    if damaged:
-        rest = len(damaged) - MOST_LISTED
-        listed = "; ".join(reason(error, REASON_LENGTH + 80) for error in damaged[:MOST_LISTED])
-        more = f"; and {rest} more" if rest > 0 else ""
-        raise ValueError(f"{len(damaged)} of {len(paths)} images cannot be read: {listed}{more}")
-    return images
+            errors[i] = error
+    return images, errors
+
+
+def damaged_images_error(errors: Mapping[int, ValueError], n: int) -> ValueError:
+    """Return an error that lists the damaged images among n images, see :func:`read_images`."""
+    if len(errors) == 1:
+        return next(iter(errors.values()))
+    damaged = list(errors.values())
+    rest = len(damaged) - MOST_LISTED
+    listed = "; ".join(reason(error, REASON_LENGTH + 80) for error in damaged[:MOST_LISTED])
+    more = f"; and {rest} more" if rest > 0 else ""
+    return ValueError(f"{len(damaged)} of {n} images cannot be read: {listed}{more}")
 
 
 def read_image(path: Path, form: ImageForm) -> torch.Tensor:

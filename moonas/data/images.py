@@ -7,6 +7,7 @@ that need no labels accept any folder of images.
 from __future__ import annotations
 
 import hashlib
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,10 +18,16 @@ from ..files.image_folders import IMAGE_ENDINGS
 from ..nets.devices import repeatable
 from . import tables
 from .form import RESIZE, ImageForm
-from .image_files import class_folders, has_images, read_images
+from .image_files import (
+    class_folders,
+    damaged_images_error,
+    has_images,
+    read_images_or_errors,
+)
 from .listing import Listing, list_folder, list_table, list_unlabeled_folder
 from .readers import read_digits, read_torchvision
 
+ON_BAD_IMAGE = ("stop", "skip")
 FOLDER_SIDE = 32  # default side length in pixels of images from a folder
 
 
@@ -41,6 +48,8 @@ class DataInfo:
         labels_in_table: whether a CSV file contains the labels.
         resize: how images that are not square are fitted, see
             :class:`~moonas.data.form.ImageForm`.
+        on_bad_image: "stop" raises an error if files cannot be read as images, "skip" leaves them
+            out with a warning.
     """
 
     name: str
@@ -54,6 +63,7 @@ class DataInfo:
     labeled: bool = True
     labels_in_table: bool = False
     resize: str = "crop"
+    on_bad_image: str = "stop"
 
     @property
     def form(self) -> ImageForm:
@@ -119,6 +129,7 @@ def describe(
     *,
     image_channels: int | None = None,
     resize: str = "crop",
+    on_bad_image: str = "stop",
     labels_required: bool = True,
 ) -> DataInfo:
     """Return the properties of a data set or folder, without loading or downloading images.
@@ -130,6 +141,7 @@ def describe(
             set's images, and 3 for folders.
         resize: how images that are not square are fitted, see
             :class:`~moonas.data.form.ImageForm`.
+        on_bad_image: "stop" or "skip", see :class:`DataInfo`.
         labels_required: whether images without labels are rejected.
 
     Raises:
@@ -150,7 +162,11 @@ def describe(
         )
     if resize not in RESIZE:
         raise ValueError(f"resize={resize!r} is unknown; choose from {list(RESIZE)}.")
-    info = replace(info, side=image_size or info.side, resize=resize)
+    if on_bad_image not in ON_BAD_IMAGE:
+        raise ValueError(
+            f"on_bad_image={on_bad_image!r} is unknown; choose from {list(ON_BAD_IMAGE)}."
+        )
+    info = replace(info, side=image_size or info.side, resize=resize, on_bad_image=on_bad_image)
     return replace(info, channels=image_channels or info.channels)
 
 
@@ -208,6 +224,7 @@ def load(
     image_size: int | None = None,
     image_channels: int | None = None,
     resize: str = "crop",
+    on_bad_image: str = "stop",
     labels_required: bool = True,
 ) -> ImageData:
     """Load a data set.
@@ -224,6 +241,7 @@ def load(
             folders).
         image_channels: 1 or 3, see :func:`describe`.
         resize: how images that are not square are fitted, see :func:`describe`.
+        on_bad_image: "stop" or "skip", see :func:`describe`.
         labels_required: whether images without labels are rejected.
 
     Raises:
@@ -235,27 +253,32 @@ def load(
         image_size,
         image_channels=image_channels,
         resize=resize,
+        on_bad_image=on_bad_image,
         labels_required=labels_required,
     )
     with repeatable(1):  # the number of threads must not affect the last bits
         files = None if _is_no_folder(info) else list_images(info)
-        images, labels, classes = _read(info, files, True, root, download)
-        test_images, test_labels, _ = _read(info, files, False, root, download)
-        mean = images.mean((0, 2, 3), keepdim=True)
-        std = images.std((0, 2, 3), keepdim=True).clamp_min(1e-6)
-        for part in (images, test_images):  # in place, because a copy may not fit into memory
-            part.sub_(mean).div_(std)
+        train = _read(info, files, True, root, download)
+        test = _read(info, files, False, root, download)
+        mean = train.images.mean((0, 2, 3), keepdim=True)
+        std = train.images.std((0, 2, 3), keepdim=True).clamp_min(1e-6)
+        for part in (train, test):  # in place, because a copy may not fit into memory
+            part.images.sub_(mean).div_(std)
+
+    def kept(values: np.ndarray | None) -> np.ndarray | None:
+        return values if values is None or train.kept is None else values[train.kept]
+
     return ImageData(
         info,
-        classes,
-        images,
-        labels,
-        test_images,
-        test_labels,
+        train.classes,
+        train.images,
+        train.labels,
+        test.images,
+        test.labels,
         mean,
         std,
-        None if files is None else files.groups,
-        None if files is None else files.is_validation,
+        None if files is None else kept(files.groups),
+        None if files is None else kept(files.is_validation),
     )
 
 
@@ -288,8 +311,8 @@ def load_test_set(
         files = None if _is_no_folder(info) else list_images(info)
         parts = [True, False] if include_training_set else [False]
         read = [_read(info, files, train, root, download) for train in parts]
-    images, labels, classes = zip(*read, strict=True)
-    return torch.cat(images), torch.cat(labels), classes[0]
+    images, labels = (torch.cat([getattr(part, n) for part in read]) for n in ("images", "labels"))
+    return images, labels, read[0].classes
 
 
 def list_images(info: DataInfo) -> Listing:
@@ -311,16 +334,43 @@ def _is_no_folder(info: DataInfo) -> bool:
     return info.name == "digits" or bool(info.source)
 
 
+@dataclass(frozen=True)
+class _Part:
+    """The training or the test images of a data set, with pixels in [0, 1].
+
+    Args:
+        images: (n, channels, side, side).
+        labels: labels of the images.
+        classes: names of the classes.
+        kept: positions of the images among the listed files; None if all files could be read.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    classes: tuple[str, ...]
+    kept: np.ndarray | None = None
+
+
 def _read(
     info: DataInfo, files: Listing | None, train: bool, root: str | Path | None, download: bool
-) -> tuple[torch.Tensor, torch.Tensor, tuple[str, ...]]:
-    """Return the training or the test images in the form of ``info``, labels, and classes."""
+) -> _Part:
+    """Read the training or the test images in the form of ``info``."""
     if files is not None:
         paths = files.train_paths if train else files.test_paths
         labels = files.train_labels if train else files.test_labels
-        return read_images(paths, info.form), labels, files.classes
+        images, errors = read_images_or_errors(paths, info.form)
+        if not errors:
+            return _Part(images, labels, files.classes)
+        damaged = damaged_images_error(errors, len(paths))
+        kept = np.setdiff1d(np.arange(len(paths)), list(errors))
+        if len(kept) == 0:
+            raise damaged
+        if info.on_bad_image == "stop":
+            raise ValueError(f"{damaged}. To leave such files out, set on_bad_image=skip.")
+        warnings.warn(f"Skipped: {damaged}", stacklevel=4)
+        return _Part(images[kept], labels[kept], files.classes, kept)
     if info.name == "digits":
         images, labels, classes = read_digits(train)
     else:
         images, labels, classes = read_torchvision(info, root or "data", download, train)
-    return info.form.fit(images), labels, classes
+    return _Part(info.form.fit(images), labels, classes)

@@ -69,11 +69,12 @@ SETTINGS_FROM_SEARCH = (
     "image_size",
     "image_channels",
     "resize",
+    "on_bad_image",
     "score_batch",
 )
 NOT_NETWORK_SETTINGS = {  # search settings that do not change the networks
     *("root", "download", "device", "from_run", "latency_table", "table", "objectives", "size"),
-    *("data", "image_size", "image_channels", "resize"),
+    *("data", "image_size", "image_channels", "resize", "on_bad_image"),
 }
 
 

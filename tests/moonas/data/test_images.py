@@ -1,4 +1,5 @@
 import gzip
+import shutil
 import struct
 
 import numpy as np
@@ -315,3 +316,40 @@ def test_different_classes_in_a_validation_folder_are_rejected(tmp_path):
     message = r"train/ and val/ .* only one of them contains \['cat', 'katze'\]"
     with pytest.raises(ValueError, match=message):
         load(str(tmp_path), image_size=8)
+
+
+def test_bad_images_stop_the_reading_or_are_skipped(few_digits, tmp_path):
+    folder = tmp_path / "digits"
+    shutil.copytree(few_digits, folder)
+    (folder / "train" / "3" / "2.png").write_bytes(b"")
+    (folder / "train" / "4" / "5.png").write_text("<html>")
+    (folder / "test" / "7" / "0.png").write_bytes(b"")
+    with pytest.raises(ValueError, match="2 of 100 .*3/2.png .*4/5.png .*on_bad_image=skip"):
+        load(str(folder))
+    with pytest.warns(UserWarning, match="Skipped: ") as told:
+        data = load(str(folder), on_bad_image="skip")
+    assert len(told) == 2 and "2 of 100 images cannot be read" in str(told[0].message)
+    whole = load(str(few_digits))
+    counts = torch.bincount(data.labels).tolist()
+    assert counts == [10, 10, 10, 9, 9, 10, 10, 10, 10, 10] and len(data.test_labels) == 19
+    kept = [i for i in range(100) if i not in (32, 45)]
+    pixels, expected = data.images * data.std + data.mean, whole.images * whole.std + whole.mean
+    assert torch.allclose(pixels, expected[kept], atol=1e-6)
+    for path in (folder / "test").rglob("*.png"):
+        path.write_bytes(b"")
+    with (
+        pytest.warns(UserWarning, match="Skipped"),
+        pytest.raises(ValueError, match="20 of 20 images cannot be read"),
+    ):
+        load(str(folder), on_bad_image="skip")
+
+
+def test_skipped_images_leave_the_validation_images_in_their_place(few_digits, tmp_path):
+    shutil.copytree(few_digits / "train", tmp_path / "train")
+    shutil.copytree(few_digits / "test", tmp_path / "val")
+    shutil.copytree(few_digits / "test", tmp_path / "test")
+    (tmp_path / "train" / "0" / "0.png").write_bytes(b"")
+    with pytest.warns(UserWarning, match="Skipped"):
+        data = load(str(tmp_path), on_bad_image="skip")
+    assert data.is_validation.sum() == 20 and len(data.is_validation) == 119
+    assert data.is_validation[-20:].all()
