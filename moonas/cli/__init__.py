@@ -28,6 +28,7 @@ from .output import fail
 
 COMMANDS = {  # name of a command -> (module, line in the help)
     "list": ("listing", "list the problems, describe one, or list published architectures"),
+    "data": ("data", "describe a data set or a folder of images, and draw samples"),
     "search": ("search", "search for architectures, or resume a search"),
     "compare": ("compare", "compare algorithms over several seeds, or resume a comparison"),
     "proxies": (

@@ -257,7 +257,7 @@ def load(
         labels_required=labels_required,
     )
     with repeatable(1):  # the number of threads must not affect the last bits
-        files = None if _is_no_folder(info) else list_images(info)
+        files = list_images(info) if is_folder(info) else None
         train = _read(info, files, True, root, download)
         test = _read(info, files, False, root, download)
         mean = train.images.mean((0, 2, 3), keepdim=True)
@@ -308,7 +308,7 @@ def load_test_set(
     """
     info = describe(name, form.side, image_channels=form.channels, resize=form.resize)
     with repeatable(1):
-        files = None if _is_no_folder(info) else list_images(info)
+        files = list_images(info) if is_folder(info) else None
         parts = [True, False] if include_training_set else [False]
         read = [_read(info, files, train, root, download) for train in parts]
     images, labels = (torch.cat([getattr(part, n) for part in read]) for n in ("images", "labels"))
@@ -330,8 +330,9 @@ def list_images(info: DataInfo) -> Listing:
     return list_table(folder) if info.labels_in_table else list_folder(folder)
 
 
-def _is_no_folder(info: DataInfo) -> bool:
-    return info.name == "digits" or bool(info.source)
+def is_folder(info: DataInfo) -> bool:
+    """Return whether a data set is a folder of image files."""
+    return info.name != "digits" and not info.source
 
 
 @dataclass(frozen=True)
