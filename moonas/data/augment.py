@@ -2,8 +2,133 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import torch
 from torch.nn import functional as F
+
+from .form import to_channels
+
+
+@dataclass(frozen=True, eq=False)
+class Augmentation:
+    """Random changes of training images; a call changes a batch.
+
+    Each image is cropped and rotated, mirrored and shifted, and then changed in color. Each step is
+    left out if its strength is zero. Random numbers come from a generator on the CPU, so they do
+    not depend on the device.
+
+    Args:
+        mean: (1, c, 1, 1) mean by which images are normalized.
+        std: (1, c, 1, 1) standard deviation by which images are normalized.
+        padding: largest shift in pixels.
+        mirror: whether half of the images are flipped horizontally.
+        edges: color of pixels from outside an image: "black", or "mean" of the training images.
+        crop_scale: smallest and largest share of the area that a crop keeps, in (0, 1]; the crop,
+            with an aspect ratio from 3/4 to 4/3, is resized to the whole image (Szegedy et al.,
+            2015). Empty for no crop.
+        rotation: largest angle of a rotation in degrees.
+        jitter: largest relative change of brightness, contrast and saturation, in [0, 1].
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+    padding: int = 0
+    mirror: bool = False
+    edges: str = "mean"
+    crop_scale: tuple[float, ...] = ()
+    rotation: float = 0.0
+    jitter: float = 0.0
+
+    @property
+    def changes_images(self) -> bool:
+        """Whether any step has an effect."""
+        return bool(self.padding or self.mirror or self.crop_scale or self.rotation or self.jitter)
+
+    def __call__(self, images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+        """Return augmented copies of images.
+
+        Args:
+            images: (b, c, h, w), normalized.
+            rng: ``torch.Generator`` on the CPU.
+
+        Returns:
+            (b, c, h, w).
+        """
+        mean, std = self.mean.to(images.device), self.std.to(images.device)
+        edge = -mean / std if self.edges == "black" else torch.zeros_like(mean)
+        if self.crop_scale or self.rotation:
+            x = crop_and_rotate(images - edge, rng, self.crop_scale or (1.0, 1.0), self.rotation)
+            images = x + edge
+        if self.padding or self.mirror:
+            images = shift_and_flip(images - edge, rng, self.padding, self.mirror) + edge
+        if self.jitter:
+            pixels = color_jitter(images * std + mean, rng, self.jitter)
+            images = (pixels - mean) / std
+        return images
+
+
+def crop_and_rotate(
+    images: torch.Tensor,
+    rng: torch.Generator,
+    scale: tuple[float, ...],
+    rotation: float,
+) -> torch.Tensor:
+    """Crop a random rectangle of each image, resize it to the size of the image, and rotate it.
+
+    Pixels from outside an image are zero. The interpolation is bilinear.
+
+    Args:
+        images: (b, c, h, w).
+        rng: ``torch.Generator`` on the CPU.
+        scale: smallest and largest share of the area that a crop keeps. The aspect ratio is from
+            3/4 to 4/3, uniform on a logarithmic scale, unless the whole image is kept.
+        rotation: largest angle in degrees; angles are uniform between its negative and itself.
+
+    Returns:
+        A new tensor, (b, c, h, w).
+    """
+    b, _, h, w = images.shape
+    area, log_ratio, x, y, turn = torch.rand(5, b, generator=rng)
+    area = scale[0] + (scale[1] - scale[0]) * area
+    log_ratio = (2 * log_ratio - 1) * math.log(4 / 3) * (area < 1)
+    width = (area * log_ratio.exp()).sqrt().clamp(max=1)  # as a share of the image
+    height = (area / log_ratio.exp()).sqrt().clamp(max=1)
+    x, y = (2 * x - 1) * (1 - width), (2 * y - 1) * (1 - height)  # center of the crop in [-1, 1]
+    angle = (2 * turn - 1) * math.radians(rotation)
+    cos, sin, aspect = angle.cos(), angle.sin(), h / w
+    row_x = torch.stack([width * cos, -width * sin * aspect, x], 1)
+    row_y = torch.stack([height * sin / aspect, height * cos, y], 1)
+    theta = torch.stack([row_x, row_y], 1).to(images.device)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    sampled: torch.Tensor = F.grid_sample(images, grid.to(images.dtype), align_corners=False)
+    return sampled
+
+
+def color_jitter(pixels: torch.Tensor, rng: torch.Generator, strength: float) -> torch.Tensor:
+    """Change the brightness, the contrast and, of color images, the saturation of each image.
+
+    Brightness blends an image with black, contrast with its mean gray, and saturation with its gray
+    image. The factors are uniform between 1 - strength and 1 + strength.
+
+    Args:
+        pixels: (b, c, h, w) in [0, 1], c = 1 or 3.
+        rng: ``torch.Generator`` on the CPU.
+        strength: in [0, 1].
+
+    Returns:
+        A new tensor, (b, c, h, w) in [0, 1].
+    """
+
+    factors = 1 + strength * (2 * torch.rand(3, len(pixels), 1, 1, 1, generator=rng) - 1)
+    brightness, contrast, saturation = factors.to(pixels.device)
+    pixels = (brightness * pixels).clamp(0, 1)
+    level = to_channels(pixels, 1).mean((1, 2, 3), keepdim=True)
+    pixels = (level + contrast * (pixels - level)).clamp(0, 1)
+    of_image = to_channels(pixels, 1)
+    saturated: torch.Tensor = of_image + saturation * (pixels - of_image)
+    return saturated.clamp(0, 1)
 
 
 def shift_and_flip(

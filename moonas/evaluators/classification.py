@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..data import ImageData, load, shift_and_flip, split
+from ..data import Augmentation, ImageData, load, split
 from ..data.images import DataInfo
 from ..metrics.adversarial import (
     ATTACK_STRENGTHS,
@@ -65,6 +64,21 @@ def quality_columns(used: Sequence[str], info: DataInfo) -> list[Column]:
     return [Column(name, "%", worst=100.0, bounds=(0, 100)) for name in names]
 
 
+def augmentation_for(settings: TrainingSettings, data: ImageData) -> Augmentation:
+    """Return the augmentation of training images that settings select for a data set."""
+    s, info = settings, data.info
+    return Augmentation(
+        data.mean,
+        data.std,
+        padding=info.padding if s.padding is None else s.padding,
+        mirror=info.flip if s.mirror == "auto" else s.mirror == "yes",
+        edges=s.edges,
+        crop_scale=s.crop_scale,
+        rotation=s.rotation,
+        jitter=s.jitter,
+    )
+
+
 class Classification:
     """The training and validation images of a data set, with the loss and the quality metrics.
 
@@ -84,7 +98,8 @@ class Classification:
         train: (images, labels) for training, on the device; available after :meth:`load`.
         validation: (images, labels) for validation, on the device; available after :meth:`load`.
         data: the whole data set, on the CPU; available after :meth:`load`.
-        augment: function (images, rng) -> augmented images; None if the data set is not augmented.
+        augment: function (images, rng) -> augmented images; None if the images are not augmented;
+            available after :meth:`load`.
     """
 
     train: tuple[Tensor, Tensor]
@@ -102,8 +117,6 @@ class Classification:
         self.settings, self.info, self.device, self.final = settings, info, device, final
         self.names = [column.name for column in quality_columns(used, info)]
         self.augment: Callable[[Tensor, torch.Generator], Tensor] | None = None
-        if info.padding or info.flip:
-            self.augment = partial(shift_and_flip, padding=info.padding, flip=info.flip)
         self._class_weights: Tensor | None = None
         self._is_loaded = False
 
@@ -119,6 +132,8 @@ class Classification:
             rows = self._split(data)
             train, validation = ((data.images[r], data.labels[r]) for r in rows)
         self.data = data
+        augmentation = augmentation_for(s, data)
+        self.augment = augmentation if augmentation.changes_images else None
         self.train, self.validation = self._on_device(*train), self._on_device(*validation)
         if s.class_weights == "balanced":
             self._class_weights = class_weights(self.train[1], self.info.n_classes)

@@ -50,6 +50,39 @@ class TrainingSettings(ImageSettings):
         3e-4, "weight decay of SGD, applied only to weights that the training step uses", least=0
     )
     clip: float = setting(5.0, "maximum norm of the gradient", above=0)
+    padding: int | None = setting(
+        None,
+        "largest random shift of training images in pixels; none: as usual for the data set",
+        least=0,
+    )
+    mirror: str = setting(
+        "auto",
+        "whether half of the training images are flipped horizontally; auto: as usual for the data "
+        "set",
+        ("auto", "yes", "no"),
+    )
+    edges: str = setting(
+        "black",
+        "color of pixels from outside of shifted images: black, or the mean of the training images",
+        ("black", "mean"),
+        formerly="mean",
+    )
+    crop_scale: tuple[float, ...] = setting(
+        (),
+        "smallest and largest share of the area that a random crop of a training image keeps, such "
+        "as 0.08,1; none: no random crops",
+        above=0,
+        most=1,
+    )
+    rotation: float = setting(
+        0.0, "largest random rotation of training images in degrees", least=0, most=180
+    )
+    jitter: float = setting(
+        0.0,
+        "largest relative change of the brightness, contrast and saturation of training images",
+        least=0,
+        most=1,
+    )
     class_weights: str = setting(
         "none",
         "weights of the classes in the training loss; balanced: inversely proportional to the "
@@ -61,6 +94,9 @@ class TrainingSettings(ImageSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.train_share < 1, self, "train_share", "less than 1")
+        scale = self.crop_scale
+        in_order = not scale or (len(scale) == 2 and scale[0] <= scale[1])
+        require(in_order, self, "crop_scale", "none, or two numbers in ascending order")
 
 
 @dataclass(frozen=True, kw_only=True)

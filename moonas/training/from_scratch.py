@@ -70,6 +70,7 @@ SETTINGS_FROM_SEARCH = (
     "image_channels",
     "resize",
     "on_bad_image",
+    "mirror",
     "score_batch",
 )
 NOT_NETWORK_SETTINGS = {  # search settings that do not change the networks

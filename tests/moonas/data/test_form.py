@@ -90,7 +90,7 @@ def test_a_training_and_its_evaluation_use_the_form_of_the_search(tiny, tmp_path
         for i in range(10):
             pixels = rng.integers(0, 50, (8, 16, 3), dtype=np.uint8) + np.uint8(level)
             Image.fromarray(pixels).save(tmp_path / "data" / name / f"{i}.png")
-    form = dict(image_size=8, image_channels=1, resize="pad")
+    form = dict(image_size=8, image_channels=1, resize="pad", mirror="no")
     options = tiny | dict(data=str(tmp_path / "data"), out=tmp_path / "run", batch=4) | form
     moonas.search("cars", **options)
     (trained,) = moonas.train(tmp_path / "run", epochs=1, batch=4)
