@@ -38,7 +38,8 @@ SEARCHES["nsganet-macro"] += ["workers=2"]
 def start(arguments, folder, limit=None, size=None):
     """Start a command in a new process, with a limit of a resource in bytes."""
 
-    def restrict():
+    def prepare():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # background jobs of a shell ignore it
         if limit is not None:
             resource.setrlimit(limit, (size, resource.getrlimit(limit)[1]))
 
@@ -46,7 +47,7 @@ def start(arguments, folder, limit=None, size=None):
         [sys.executable, "-m", "moonas.cli", *arguments, "--out", str(folder)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        preexec_fn=restrict,
+        preexec_fn=prepare,
         # with more threads, OpenBLAS needs more memory, and ends the process if it gets none
         env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
     )
