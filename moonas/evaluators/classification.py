@@ -142,9 +142,16 @@ class Classification:
     def _split(self, data: ImageData) -> tuple[np.ndarray, np.ndarray]:
         """Return the indices of the images for training and for validation in a search."""
         if data.is_validation is not None:
-            return np.flatnonzero(~data.is_validation), np.flatnonzero(data.is_validation)
-        n_train = max(1, round(self.settings.train_share * len(data.labels)))
-        return split(data.labels, n_train, data.groups)
+            train, validation = (
+                np.flatnonzero(x) for x in (~data.is_validation, data.is_validation)
+            )
+        else:
+            n_train = max(1, round(self.settings.train_share * len(data.labels)))
+            train, validation = split(data.labels, n_train, data.groups)
+        n = self.settings.validation_images
+        if n is not None:
+            validation = _limit(validation, data.labels, n)
+        return train, validation
 
     def _on_device(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         images = images.to(self.device, memory_format=torch.channels_last)
@@ -218,6 +225,23 @@ class Classification:
         if "top5_error" in self.names:
             columns["top5_error"] = error_percent(n - values[:, -k - 1], n)
         return columns
+
+
+def _limit(rows: np.ndarray, labels: Tensor, n: int) -> np.ndarray:
+    """Return n of the given rows of a data set; the classes keep their shares.
+
+    All rows are returned if fewer than n or hardly more than n are given.
+    """
+    chosen = labels[rows].numpy()
+    n_classes = len(np.unique(chosen)) if chosen.ndim == 1 else 1
+    if n < n_classes:
+        raise ValueError(
+            f"validation_images={n} is invalid: expected at least {n_classes}, one of each class."
+        )
+    if n + n_classes > len(rows):  # the rest would not have an image of each class
+        return rows
+    limited: np.ndarray = rows[split(chosen, n)[0]]
+    return limited
 
 
 def class_weights(labels: Tensor, n_classes: int) -> Tensor:

@@ -42,6 +42,12 @@ class TrainingSettings(ImageSettings):
     train_share: float = setting(
         0.5, "fraction of the training set to train on; the rest is the validation set", above=0
     )
+    validation_images: int | None = setting(
+        None,
+        "largest number of validation images on which a search scores candidates; the classes keep "
+        "their shares; none: all",
+        least=1,
+    )
     batch: int = setting(32, "batch size for training", least=1)
     learning_rate: float = setting(0.1, "initial learning rate, before cosine annealing", above=0)
     learning_rate_end: float = setting(0.001, "final learning rate", least=0)

@@ -42,6 +42,23 @@ def test_train_share_is_the_fraction_of_images_for_training(few_digits):
     assert load_classification(few_digits, train_share=0.7).train[0].equal(images.train[0])
 
 
+def test_validation_images_are_a_stratified_part_of_the_validation_set(few_digits):
+    whole = load_classification(few_digits, train_share=0.5)
+    few = load_classification(few_digits, train_share=0.5, validation_images=20)
+    assert torch.bincount(few.validation[1]).tolist() == [2] * 10
+    assert few.train[0].equal(whole.train[0])
+    known = {image.numpy().tobytes() for image in whole.validation[0]}
+    assert all(image.numpy().tobytes() in known for image in few.validation[0])
+    again = load_classification(few_digits, train_share=0.5, validation_images=20)
+    assert again.validation[0].equal(few.validation[0])
+    more = load_classification(few_digits, train_share=0.5, validation_images=10**6)
+    assert len(more.validation[0]) == 50
+    with pytest.raises(
+        ValueError, match="validation_images=9 is invalid: expected at least 10, on"
+    ):
+        load_classification(few_digits, train_share=0.5, validation_images=9)
+
+
 def test_final_training_uses_the_whole_training_set_and_evaluates_on_the_test_set(few_digits):
     images, data = load_classification(few_digits, final=True), load(str(few_digits), image_size=8)
     assert images.train[0].equal(data.images) and images.train[1].equal(data.labels)
