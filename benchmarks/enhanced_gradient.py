@@ -10,7 +10,7 @@ and use the same batches. Every pair of cells is used in a network with 3 cells 
 which is trained from scratch for 15 epochs on the training set of stage 1, with --trainings seeds.
 Its error is the mean over these seeds on the validation set of stage 1.
 
-Command: python benchmarks/enhanced_gradient.py        (2 CPU cores, about an hour)
+Command: python benchmarks/enhanced_gradient.py        (2 CPU cores, about three hours)
          python benchmarks/enhanced_gradient.py --data FOLDER --images 200 --set image_size=16 \
              --out benchmarks/enhanced_gradient-NAME
 Device: CPU, one process with one thread for each job.
