@@ -189,16 +189,18 @@ class Classification:
         batch = self.settings.score_batch
         if self.info.multi_label:
             return torch.tensor([auroc_error(predict, images, labels, batch)], dtype=torch.float64)
-        if "robustness_error" in self.names:
-            mean, std = self.data.mean.to(self.device), self.data.std.to(self.device)
-            counts, finite = count_correct_under_attack(predict, images, labels, batch, mean, std)
-        else:
-            wrong, finite = count_wrong(predict, images, labels, batch)
-            counts = (len(labels) - wrong)[None]
+        by_class: list[Tensor] = []
         if "balanced_error" in self.names or "top5_error" in self.names:
             found = count_by_class(predict, images, labels, batch, self.info.n_classes)
-            by_class = [counts, found.top_correct[None], found.confusion.diagonal()]
-            counts, finite = torch.cat(by_class), finite & found.finite
+            by_class = [found.top_correct[None], found.confusion.diagonal()]
+            counts, finite = found.confusion.trace()[None], found.finite
+        elif "robustness_error" not in self.names:
+            wrong, finite = count_wrong(predict, images, labels, batch)
+            counts = (len(labels) - wrong)[None]
+        if "robustness_error" in self.names:  # without an attack, its counts are those above
+            mean, std = self.data.mean.to(self.device), self.data.std.to(self.device)
+            counts, finite = count_correct_under_attack(predict, images, labels, batch, mean, std)
+        counts = torch.cat([counts, *by_class])
         return torch.where(finite, counts.double(), math.nan)
 
     def columns(self, results: Sequence[Tensor]) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""A data set in words, as a table, and as a picture of samples."""
+"""Description of a data set: lines of text, a table of its classes, and a figure of samples."""
 
 from __future__ import annotations
 

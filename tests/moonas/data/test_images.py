@@ -326,9 +326,9 @@ def test_bad_images_stop_the_reading_or_are_skipped(few_digits, tmp_path):
     (folder / "test" / "7" / "0.png").write_bytes(b"")
     with pytest.raises(ValueError, match="2 of 100 .*3/2.png .*4/5.png .*on_bad_image=skip"):
         load(str(folder))
-    with pytest.warns(UserWarning, match="Skipped: ") as told:
+    with pytest.warns(UserWarning, match="Skipped: ") as warned:
         data = load(str(folder), on_bad_image="skip")
-    assert len(told) == 2 and "2 of 100 images cannot be read" in str(told[0].message)
+    assert len(warned) == 2 and "2 of 100 images cannot be read" in str(warned[0].message)
     whole = load(str(few_digits))
     counts = torch.bincount(data.labels).tolist()
     assert counts == [10, 10, 10, 9, 9, 10, 10, 10, 10, 10] and len(data.test_labels) == 19
