@@ -122,13 +122,17 @@ class RunSettings:
                 require(valid, self, field.name, f"{none}{phrase} {end:g}")
 
 
+RESIZE = ("crop", "pad", "squash")
+ON_BAD_IMAGE = ("stop", "skip")
+
+
 def resize_setting() -> Any:
     """Return the setting ``resize`` of stages that read image files."""
     return setting(
         "crop",
         "how images that are not square are fitted; crop: resize the shorter side and keep the "
         "center; pad: resize the longer side and add black edges; squash: change the proportions",
-        ("crop", "pad", "squash"),
+        RESIZE,
         formerly="squash",
     )
 
@@ -148,7 +152,7 @@ class ImageSettings(RunSettings):
         "stop",
         "what happens if files cannot be read as images; stop: an error lists them; skip: they are "
         "left out with a warning",
-        ("stop", "skip"),
+        ON_BAD_IMAGE,
         free=True,
     )
 

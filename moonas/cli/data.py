@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..settings import RESIZE
 from .bars import progress_bar
 from .options import positive_int
 from .output import fail, make_console, status_of
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--image-channels", metavar="N", type=int, choices=(1, 3), help="1 for gray, 3 for color")
     add(
         "--resize",
-        choices=("crop", "pad", "squash"),
+        choices=RESIZE,
         default="crop",
         help="how images that are not square are fitted (default: crop)",
     )

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
-RESIZE = ("crop", "pad", "squash")
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue in gray (ITU-R BT.601), as in Pillow
 
 

@@ -16,8 +16,9 @@ import torch
 
 from ..files.image_folders import IMAGE_ENDINGS
 from ..nets.devices import repeatable
+from ..settings import ON_BAD_IMAGE, RESIZE
 from . import tables
-from .form import RESIZE, ImageForm
+from .form import ImageForm
 from .image_files import (
     class_folders,
     damaged_images_error,
@@ -27,7 +28,6 @@ from .image_files import (
 from .listing import Listing, list_folder, list_table, list_unlabeled_folder
 from .readers import read_digits, read_torchvision
 
-ON_BAD_IMAGE = ("stop", "skip")
 FOLDER_SIDE = 32  # default side length in pixels of images from a folder
 
 
