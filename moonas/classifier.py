@@ -199,4 +199,5 @@ class ClassifierProblem(WeightSharingProblem):
             n_choices=self.n_choices,
             decode=self.decode,
             on_progress=self.callbacks.on_progress,
+            on_log=self.callbacks.on_log,
         )

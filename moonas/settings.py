@@ -124,6 +124,7 @@ class RunSettings:
 
 RESIZE = ("crop", "pad", "squash")
 ON_BAD_IMAGE = ("stop", "skip")
+DATA_IN = ("auto", "memory", "stream", "cache")
 
 
 def resize_setting() -> Any:
@@ -134,6 +135,29 @@ def resize_setting() -> Any:
         "center; pad: resize the longer side and add black edges; squash: change the proportions",
         RESIZE,
         formerly="squash",
+    )
+
+
+def data_in_setting() -> Any:
+    """Return the setting ``data_in`` of stages that read image files."""
+    return setting(
+        "auto",
+        "where the images of a folder are kept; memory: as 8-bit pixels; stream: they are decoded "
+        "whenever they are needed; cache: they are decoded once, into a file in the cache folder; "
+        "auto: memory if they take at most a quarter of it, otherwise the cache if it exists, or "
+        "stream; results are the same",
+        DATA_IN,
+        free=True,
+    )
+
+
+def loader_workers_setting() -> Any:
+    """Return the setting ``loader_workers`` of stages that read image files."""
+    return setting(
+        None,
+        "number of processes that decode image files; none: one per CPU, at most 8",
+        least=0,
+        free=True,
     )
 
 
@@ -155,6 +179,8 @@ class ImageSettings(RunSettings):
         ON_BAD_IMAGE,
         free=True,
     )
+    data_in: str = data_in_setting()
+    loader_workers: int | None = loader_workers_setting()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -163,12 +189,24 @@ class ImageSettings(RunSettings):
 
     @property
     def image_form(self) -> dict[str, Any]:
-        """Arguments of :func:`moonas.data.describe` and :func:`moonas.data.load`."""
+        """Arguments of :func:`moonas.data.describe`."""
         return {
             "image_size": self.image_size,
             "image_channels": self.image_channels,
             "resize": self.resize,
             "on_bad_image": self.on_bad_image,
+        }
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """Arguments of :func:`moonas.data.load`."""
+        return {
+            "name": self.data,
+            "root": self.root,
+            "download": self.download,
+            "data_in": self.data_in,
+            "loader_workers": self.loader_workers,
+            **self.image_form,
         }
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch.nn import functional as F
 
+from ..nets.randomness import seeded
 from .form import to_channels
 
 
@@ -30,6 +32,8 @@ class Augmentation:
             2015). Empty for no crop.
         rotation: largest angle of a rotation in degrees.
         jitter: largest relative change of brightness, contrast and saturation, in [0, 1].
+        side: side length of augmented images in pixels; a crop is resized to it, and of larger
+            images a random square is kept. None for the side length of the images.
     """
 
     mean: torch.Tensor
@@ -40,11 +44,12 @@ class Augmentation:
     crop_scale: tuple[float, ...] = ()
     rotation: float = 0.0
     jitter: float = 0.0
+    side: int | None = None
 
-    @property
-    def changes_images(self) -> bool:
-        """Whether any step has an effect."""
-        return bool(self.padding or self.mirror or self.crop_scale or self.rotation or self.jitter)
+    def changes_images(self, side: int) -> bool:
+        """Return whether any step has an effect on images of a side length."""
+        steps = self.padding, self.mirror, self.crop_scale, self.rotation, self.jitter
+        return any(steps) or self.side not in (None, side)
 
     def __call__(self, images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
         """Return augmented copies of images.
@@ -54,15 +59,17 @@ class Augmentation:
             rng: ``torch.Generator`` on the CPU.
 
         Returns:
-            (b, c, h, w).
+            (b, c, side, side).
         """
+        side = self.side or images.shape[-1]
         mean, std = self.mean.to(images.device), self.std.to(images.device)
         edge = -mean / std if self.edges == "black" else torch.zeros_like(mean)
         if self.crop_scale or self.rotation:
-            x = crop_and_rotate(images - edge, rng, self.crop_scale or (1.0, 1.0), self.rotation)
-            images = x + edge
-        if self.padding or self.mirror:
-            images = shift_and_flip(images - edge, rng, self.padding, self.mirror) + edge
+            scale, size = self.crop_scale or (1.0, 1.0), side if self.crop_scale else None
+            images = crop_and_rotate(images - edge, rng, scale, self.rotation, size) + edge
+        if self.padding or self.mirror or images.shape[-1] != side:
+            padded = F.pad(images - edge, [self.padding] * 4)
+            images = crop_and_flip(padded, rng, (side, side), self.mirror) + edge
         if self.jitter:
             pixels = color_jitter(images * std + mean, rng, self.jitter)
             images = (pixels - mean) / std
@@ -74,8 +81,9 @@ def crop_and_rotate(
     rng: torch.Generator,
     scale: tuple[float, ...],
     rotation: float,
+    side: int | None = None,
 ) -> torch.Tensor:
-    """Crop a random rectangle of each image, resize it to the size of the image, and rotate it.
+    """Crop a random rectangle of each image, resize it to a square, and rotate it.
 
     Pixels from outside an image are zero. The interpolation is bilinear.
 
@@ -85,11 +93,12 @@ def crop_and_rotate(
         scale: smallest and largest share of the area that a crop keeps. The aspect ratio is from
             3/4 to 4/3, uniform on a logarithmic scale, unless the whole image is kept.
         rotation: largest angle in degrees; angles are uniform between its negative and itself.
+        side: side length of the result in pixels; None for the size of the images.
 
     Returns:
-        A new tensor, (b, c, h, w).
+        A new tensor, (b, c, side, side).
     """
-    b, _, h, w = images.shape
+    b, c, h, w = images.shape
     area, log_ratio, x, y, turn = torch.rand(5, b, generator=rng)
     area = scale[0] + (scale[1] - scale[0]) * area
     log_ratio = (2 * log_ratio - 1) * math.log(4 / 3) * (area < 1)
@@ -101,7 +110,8 @@ def crop_and_rotate(
     row_x = torch.stack([width * cos, -width * sin * aspect, x], 1)
     row_y = torch.stack([height * sin / aspect, height * cos, y], 1)
     theta = torch.stack([row_x, row_y], 1).to(images.device)
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    size = [b, c, side or h, side or w]
+    grid = F.affine_grid(theta, size, align_corners=False)
     sampled: torch.Tensor = F.grid_sample(images, grid.to(images.dtype), align_corners=False)
     return sampled
 
@@ -203,3 +213,85 @@ def cutout(images: torch.Tensor, rng: torch.Generator, size: int) -> torch.Tenso
         inside.append((position >= center - size // 2) & (position < center + size // 2))
     square = inside[0][:, None, :, None] & inside[1][:, None, None, :]
     return images.masked_fill(square, 0)
+
+
+class AutoAugment:
+    """A random change of an image by a transform of torchvision.
+
+    Args:
+        name: name of a class in ``torchvision.transforms.v2``: RandAugment (Cubuk et al., 2020),
+            with two changes of strength 9, or TrivialAugmentWide (Mueller and Hutter, 2021).
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._transform: Any = None
+
+    def __call__(self, pixels: torch.Tensor, seed: int) -> torch.Tensor:
+        """Change an image.
+
+        Args:
+            pixels: (c, h, w) uint8, from 0 to 255.
+            seed: seed of the change.
+
+        Returns:
+            (c, h, w) uint8.
+        """
+        if self._transform is None:
+            from torchvision.transforms import v2
+
+            self._transform = getattr(v2, self.name)()
+        with seeded(seed):
+            changed: torch.Tensor = self._transform(pixels)
+        return changed
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return AutoAugment, (self.name,)
+
+
+CHANGES = {
+    "none": None,
+    "randaugment": AutoAugment("RandAugment"),
+    "trivialaugment": AutoAugment("TrivialAugmentWide"),
+}
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """Mixes the images of a batch and their labels: mixup or CutMix of torchvision.
+
+    Args:
+        n_classes: number of classes.
+        mixup: parameter of the beta distribution of mixup (Zhang et al., 2018); 0 for no mixup.
+        cutmix: parameter of the beta distribution of CutMix (Yun et al., 2019); 0 for no CutMix. If
+            both are positive, each batch has one of them at random.
+    """
+
+    n_classes: int
+    mixup: float = 0.0
+    cutmix: float = 0.0
+
+    def __call__(
+        self, images: torch.Tensor, labels: torch.Tensor, rng: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mix a batch with itself in another order.
+
+        Args:
+            images: (b, c, h, w).
+            labels: (b,) classes.
+            rng: ``torch.Generator`` on the CPU.
+
+        Returns:
+            Images (b, c, h, w), and probabilities of the classes (b, n_classes).
+        """
+        from torchvision.transforms import v2
+
+        kinds = [
+            kind(alpha=alpha, num_classes=self.n_classes)
+            for kind, alpha in ((v2.MixUp, self.mixup), (v2.CutMix, self.cutmix))
+            if alpha
+        ]
+        seed, choice = torch.randint(2**62, (2,), generator=rng).tolist()
+        with seeded(seed):
+            mixed, probabilities = kinds[choice % len(kinds)](images, labels)
+        return mixed, probabilities

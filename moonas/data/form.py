@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch.nn import functional as F
@@ -20,11 +20,24 @@ class ImageForm:
         channels: 1 for gray images, 3 for color images.
         resize: "crop" resizes the shorter side and keeps the center, "pad" resizes the longer side
             and adds black edges, and "squash" changes the proportions.
+        stored: side length in pixels to which images are fitted; a network sees the center with
+            the side length ``side`` or, in training, random crops. None for ``side``.
     """
 
     side: int
     channels: int = 3
     resize: str = "crop"
+    stored: int | None = None
+
+    @property
+    def stored_side(self) -> int:
+        """Side length in pixels of fitted images before the center is cropped."""
+        return self.stored or self.side
+
+    @property
+    def whole(self) -> ImageForm:
+        """The form of fitted images before the center is cropped."""
+        return replace(self, side=self.stored_side, stored=None)
 
     def fit(self, images: torch.Tensor) -> torch.Tensor:
         """Convert images to this form, resized by antialiased bilinear interpolation.
@@ -35,7 +48,13 @@ class ImageForm:
         Returns:
             (n, channels, side, side).
         """
-        return self._fit_size(to_channels(images, self.channels), _interpolate)
+        whole = self.whole
+        return self.center(whole._fit_size(to_channels(images, self.channels), _interpolate))
+
+    def center(self, images: torch.Tensor) -> torch.Tensor:
+        """Crop images of the stored side length, (n, c, h, w), to the center that is seen."""
+        offset = (images.shape[-1] - self.side) // 2
+        return images[..., offset : offset + self.side, offset : offset + self.side]
 
     def fit_map(self, labels: torch.Tensor, outside: int) -> torch.Tensor:
         """Fit maps of labels as :meth:`fit` fits the images, by nearest-neighbor interpolation.

@@ -59,40 +59,36 @@ def has_images(folder: Path) -> bool:
     return any(is_image(path) for path in files_in(folder))
 
 
-def read_images(
-    paths: Sequence[Path], form: ImageForm, dtype: torch.dtype = torch.float32
-) -> torch.Tensor:
-    """Read image files, and convert them to a form, (n, channels, side, side).
+def read_images(paths: Sequence[Path], form: ImageForm) -> torch.Tensor:
+    """Read image files, and convert them to a form, uint8 (n, channels, side, side).
 
     Args:
         paths: paths of n files.
         form: size and channels of the images.
-        dtype: float32 for pixels in [0, 1], or uint8 for pixels from 0 to 255.
 
     Raises:
         ValueError: files cannot be read as images; the message lists them.
     """
-    images, errors = read_images_or_errors(paths, form, dtype)
+    images, errors = read_images_or_errors(paths, form)
     if errors:
         raise damaged_images_error(errors, len(paths))
     return images
 
 
 def read_images_or_errors(
-    paths: Sequence[Path], form: ImageForm, dtype: torch.dtype = torch.float32
+    paths: Sequence[Path], form: ImageForm
 ) -> tuple[torch.Tensor, dict[int, ValueError]]:
     """Read image files as :func:`read_images` does, but return errors instead of raising them.
 
     Returns:
-        The images, (n, channels, side, side); and position of a file that cannot be read -> error.
-        Its image is undefined.
+        The images, uint8 (n, channels, side, side); and position of a file that cannot be read ->
+        error. Its image is undefined.
     """
-    images = torch.empty(len(paths), form.channels, form.side, form.side, dtype=dtype)
+    images = torch.empty(len(paths), form.channels, form.side, form.side, dtype=torch.uint8)
     errors: dict[int, ValueError] = {}
     for i, path in enumerate(paths):
         try:
-            pixels = read_image(path, form)[0]
-            images[i] = pixels if dtype.is_floating_point else (255 * pixels).round().clamp(0, 255)
+            images[i] = read_image(path, form)[0]
         except ValueError as error:
             errors[i] = error
     return images, errors
@@ -110,7 +106,7 @@ def damaged_images_error(errors: Mapping[int, ValueError], n: int) -> ValueError
 
 
 def read_image(path: Path, form: ImageForm) -> torch.Tensor:
-    """Read an image file in a form, (1, channels, side, side), pixels in [0, 1].
+    """Read an image file in a form, uint8 (1, channels, side, side).
 
     The image is turned as its Exif orientation says. Gray values of 16 bits are divided by 65,535.
 
@@ -121,10 +117,19 @@ def read_image(path: Path, form: ImageForm) -> torch.Tensor:
 
     with open_image(path) as image:
         turned = ImageOps.exif_transpose(image)
-        pixels = _gray_pixels(turned)
-        if pixels is None:
-            pixels = np.array(turned.convert("RGB"), dtype=np.float32) / 255
-    return form.fit(torch.from_numpy(pixels).permute(2, 0, 1)[None])
+        gray = _gray_pixels(turned)
+        pixels = np.array(turned.convert("RGB")) if gray is None else gray
+    tensor = torch.from_numpy(pixels).permute(2, 0, 1)[None]
+    if tensor.dtype == torch.uint8:
+        if form.stored is None and tensor.shape[1:] == (form.channels, form.side, form.side):
+            return tensor  # the conversions would change nothing
+        tensor = tensor.float() / 255
+    return to_bytes(form.fit(tensor))
+
+
+def to_bytes(images: torch.Tensor, levels: int = 255) -> torch.Tensor:
+    """Convert pixels in [0, 1] to uint8 from 0 to ``levels``."""
+    return (images * levels).round_().clamp_(0, levels).to(torch.uint8)
 
 
 def _gray_pixels(image: Image.Image) -> np.ndarray | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,18 +17,17 @@ import torch
 
 from ..files.image_folders import IMAGE_ENDINGS
 from ..nets.devices import repeatable
-from ..settings import ON_BAD_IMAGE, RESIZE
+from ..settings import DATA_IN, ON_BAD_IMAGE, RESIZE
 from . import tables
+from .batches import Images
 from .form import ImageForm
-from .image_files import (
-    class_folders,
-    damaged_images_error,
-    has_images,
-    read_images_or_errors,
-)
+from .holding import Progress, hold, hold_files, mean_and_std, sum_pixels
+from .image_files import class_folders, damaged_images_error, has_images, to_bytes
 from .listing import Listing, list_folder, list_table, list_unlabeled_folder
-from .readers import read_digits, read_torchvision
+from .readers import DIGIT_LEVELS, read_digits, read_torchvision
+from .stores import SKIP_ADVICE, ImageStore, MemoryStore
 
+CHUNK = 1000  # images that are converted at a time
 FOLDER_SIDE = 32  # default side length in pixels of images from a folder
 
 
@@ -50,6 +50,8 @@ class DataInfo:
             :class:`~moonas.data.form.ImageForm`.
         on_bad_image: "stop" raises an error if files cannot be read as images, "skip" leaves them
             out with a warning.
+        stored: side length in pixels to which images are fitted before their center is cropped to
+            ``side``; None for ``side``.
     """
 
     name: str
@@ -64,11 +66,12 @@ class DataInfo:
     labels_in_table: bool = False
     resize: str = "crop"
     on_bad_image: str = "stop"
+    stored: int | None = None
 
     @property
     def form(self) -> ImageForm:
         """Form of the images."""
-        return ImageForm(self.side, self.channels, self.resize)
+        return ImageForm(self.side, self.channels, self.resize, self.stored)
 
 
 @dataclass(frozen=True)
@@ -82,11 +85,12 @@ class ImageData:
     Args:
         info: properties of the data set.
         classes: names of the classes, or of the labels.
-        images: (n, channels, side, side) float32 training images, (pixels - mean) / std, with
-            pixels in [0, 1].
+        images: n training images, whose batches are float32 (b, channels, stored, stored),
+            (pixels - mean) / std with pixels in [0, 1], where ``stored`` is ``info.stored`` or the
+            side length.
         labels: (n,) int64 classes; (n, n_classes) float32 zeros and ones if images can have several
             labels; (n, 0) float32 if they have none.
-        test_images: test images, normalized like the training images.
+        test_images: test images, in the same form.
         test_labels: labels of the test images.
         mean: (1, channels, 1, 1) mean of the training images' pixels.
         std: (1, channels, 1, 1) standard deviation of the training images' pixels.
@@ -94,18 +98,20 @@ class ImageData:
             images of the same group. None if there are no groups.
         is_validation: (n,) bool, True for the training images that validate candidates of a search;
             None if the search chooses them at random.
+        place: where the images of a folder are kept, and why, as a sentence.
     """
 
     info: DataInfo
     classes: tuple[str, ...]
-    images: torch.Tensor
+    images: Images
     labels: torch.Tensor
-    test_images: torch.Tensor
+    test_images: Images
     test_labels: torch.Tensor
     mean: torch.Tensor
     std: torch.Tensor
     groups: np.ndarray | None = None
     is_validation: np.ndarray | None = None
+    place: str = ""
 
 
 DATA_SETS = {
@@ -130,6 +136,7 @@ def describe(
     image_channels: int | None = None,
     resize: str = "crop",
     on_bad_image: str = "stop",
+    stored_size: int | None = None,
     labels_required: bool = True,
 ) -> DataInfo:
     """Return the properties of a data set or folder, without loading or downloading images.
@@ -142,6 +149,8 @@ def describe(
         resize: how images that are not square are fitted, see
             :class:`~moonas.data.form.ImageForm`.
         on_bad_image: "stop" or "skip", see :class:`DataInfo`.
+        stored_size: side length in pixels to which images are fitted before their center is
+            cropped, at least ``image_size``; by default, ``image_size``.
         labels_required: whether images without labels are rejected.
 
     Raises:
@@ -166,8 +175,19 @@ def describe(
         raise ValueError(
             f"on_bad_image={on_bad_image!r} is unknown; choose from {list(ON_BAD_IMAGE)}."
         )
-    info = replace(info, side=image_size or info.side, resize=resize, on_bad_image=on_bad_image)
-    return replace(info, channels=image_channels or info.channels)
+    side = image_size or info.side
+    if stored_size is not None and stored_size < side:
+        raise ValueError(
+            f"stored_size={stored_size} is invalid: expected at least image_size, {side} pixels."
+        )
+    return replace(
+        info,
+        side=side,
+        channels=image_channels or info.channels,
+        resize=resize,
+        on_bad_image=on_bad_image,
+        stored=stored_size if stored_size != side else None,
+    )
 
 
 def checksums(info: DataInfo) -> dict[str, str]:
@@ -225,9 +245,13 @@ def load(
     image_channels: int | None = None,
     resize: str = "crop",
     on_bad_image: str = "stop",
+    stored_size: int | None = None,
     labels_required: bool = True,
+    data_in: str = "auto",
+    loader_workers: int | None = None,
+    on_progress: Progress | None = None,
 ) -> ImageData:
-    """Load a data set.
+    """Load a data set, or prepare the images of a folder for reading.
 
     Args:
         name: a key of ``DATA_SETS``, or the path of a folder. The folder contains either a
@@ -242,7 +266,13 @@ def load(
         image_channels: 1 or 3, see :func:`describe`.
         resize: how images that are not square are fitted, see :func:`describe`.
         on_bad_image: "stop" or "skip", see :func:`describe`.
+        stored_size: side length before the center is cropped, see :func:`describe`.
         labels_required: whether images without labels are rejected.
+        data_in: where the images of a folder are kept, see :func:`moonas.data.holding.hold`. Other
+            data sets are always in memory. The images are the same.
+        loader_workers: number of processes that decode image files; by default one per CPU, at most
+            8.
+        on_progress: called with (phase, done, total, unit) while images are read.
 
     Raises:
         ValueError: if the data set is unknown, missing or unreadable, or has no labels although
@@ -254,32 +284,121 @@ def load(
         image_channels=image_channels,
         resize=resize,
         on_bad_image=on_bad_image,
+        stored_size=stored_size,
         labels_required=labels_required,
     )
+    if data_in not in DATA_IN:
+        raise ValueError(f"data_in={data_in!r} is unknown; choose from {list(DATA_IN)}.")
     with repeatable(1):  # the number of threads must not affect the last bits
-        files = list_images(info) if is_folder(info) else None
-        train = _read(info, files, True, root, download)
-        test = _read(info, files, False, root, download)
-        mean = train.images.mean((0, 2, 3), keepdim=True)
-        std = train.images.std((0, 2, 3), keepdim=True).clamp_min(1e-6)
-        for part in (train, test):  # in place, because a copy may not fit into memory
-            part.images.sub_(mean).div_(std)
+        if is_folder(info):
+            return _load_folder(info, data_in, loader_workers, on_progress)
+        if data_in not in ("auto", "memory"):
+            raise ValueError(
+                f"data_in={data_in} is invalid: expected auto or memory, since only the images of "
+                f"a folder can be read from their files, and {name} is no folder."
+            )
+        train, test = (_read_part(info, part, root, download) for part in (True, False))
+        sums = sum_pixels(
+            train.store.batches(torch.split(torch.arange(len(train.labels)), CHUNK)), info.channels
+        )
+        mean, std = mean_and_std(sums, train.store.pixels[:, 0].numel(), train.store.levels)
+    normalize = Normalization(mean, std)
+    images, test_images = (Images(part.store, normalize) for part in (train, test))
+    classes, labels = train.classes, train.labels
+    return ImageData(info, classes, images, labels, test_images, test.labels, mean, std)
 
-    def kept(values: np.ndarray | None) -> np.ndarray | None:
-        return values if values is None or train.kept is None else values[train.kept]
+
+def _load_folder(
+    info: DataInfo, data_in: str, workers: int | None, on_progress: Progress | None
+) -> ImageData:
+    """Prepare the images of a folder for reading, see :func:`load`."""
+    files = list_images(info)
+    held = hold(
+        info.name,
+        files,
+        info.form,
+        data_in=data_in,
+        workers=workers,
+        skip=info.on_bad_image == "skip",
+        on_progress=on_progress,
+    )
+    n_train = len(files.train_paths)
+    rows = [
+        _readable_rows(info, {i - start: e for i, e in held.errors.items()}, n)
+        for start, n in ((0, n_train), (n_train, len(files.test_paths)))
+    ]
+    train, test = (
+        store if kept is None else store.subset(kept)
+        for store, kept in zip((held.train, held.test), rows, strict=True)
+    )
+    labels, test_labels = (
+        values if kept is None else values[kept]
+        for values, kept in zip((files.train_labels, files.test_labels), rows, strict=True)
+    )
+    mean, std = mean_and_std(held.sums, held.n_measured * info.form.stored_side**2, 255)
+    normalize = Normalization(mean, std)
+
+    def of_training(values: np.ndarray | None) -> np.ndarray | None:
+        return values if values is None or rows[0] is None else values[rows[0].numpy()]
 
     return ImageData(
         info,
-        train.classes,
-        train.images,
-        train.labels,
-        test.images,
-        test.labels,
+        files.classes,
+        Images(train, normalize),
+        labels,
+        Images(test, normalize),
+        test_labels,
         mean,
         std,
-        None if files is None else kept(files.groups),
-        None if files is None else kept(files.is_validation),
+        of_training(files.groups),
+        of_training(files.is_validation),
+        held.reason,
     )
+
+
+def _readable_rows(info: DataInfo, errors: Mapping[int, str], n: int) -> torch.Tensor | None:
+    """Return the positions of the images that can be read, or None if all can.
+
+    Args:
+        info: description of the folder.
+        errors: position -> message about a file that cannot be read; positions outside of
+            0, ..., n - 1 are ignored.
+        n: number of images.
+
+    Raises:
+        ValueError: a file cannot be read and must not be skipped, or none can be read.
+    """
+    found = {i: ValueError(message) for i, message in errors.items() if 0 <= i < n}
+    if not found:
+        return None
+    damaged = damaged_images_error(found, n)
+    if len(found) == n:
+        raise damaged
+    if info.on_bad_image == "stop":
+        raise ValueError(f"{damaged}. {SKIP_ADVICE}")
+    warnings.warn(f"Skipped: {damaged}", stacklevel=5)
+    return torch.from_numpy(np.setdiff1d(np.arange(n), list(found)))
+
+
+class Normalization:
+    """Normalizes pixels in [0, 1]: subtracts a mean and divides by a standard deviation.
+
+    Args:
+        mean: (1, channels, 1, 1).
+        std: (1, channels, 1, 1).
+    """
+
+    def __init__(self, mean: torch.Tensor, std: torch.Tensor) -> None:
+        self._on_device = {mean.device: (mean, std)}
+        self.mean, self.std = mean, std
+
+    def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Normalize pixels (b, channels, h, w)."""
+        device = pixels.device
+        if device not in self._on_device:
+            self._on_device[device] = self.mean.to(device), self.std.to(device)
+        mean, std = self._on_device[device]
+        return pixels.sub(mean).div_(std)
 
 
 def load_test_set(
@@ -289,7 +408,7 @@ def load_test_set(
     root: str | Path | None = None,
     download: bool = False,
     include_training_set: bool = False,
-) -> tuple[torch.Tensor, torch.Tensor, tuple[str, ...]]:
+) -> tuple[Images, torch.Tensor, tuple[str, ...]]:
     """Load the test images of a data set, without reading its training images.
 
     Args:
@@ -300,19 +419,35 @@ def load_test_set(
         include_training_set: whether to load the training images as well, before the test images.
 
     Returns:
-        (n, channels, side, side) images with pixels in [0, 1], their labels as in
-        :class:`ImageData`, and the names of the classes.
+        n images, whose batches are (b, channels, side, side) pixels in [0, 1]; their labels as in
+        :class:`ImageData`; and the names of the classes.
 
     Raises:
         ValueError: if the data set is unknown, missing or unreadable, or has no labels.
     """
-    info = describe(name, form.side, image_channels=form.channels, resize=form.resize)
+    info = describe(
+        name,
+        form.side,
+        image_channels=form.channels,
+        resize=form.resize,
+        stored_size=form.stored,
+    )
     with repeatable(1):
-        files = list_images(info) if is_folder(info) else None
-        parts = [True, False] if include_training_set else [False]
-        read = [_read(info, files, train, root, download) for train in parts]
-    images, labels = (torch.cat([getattr(part, n) for part in read]) for n in ("images", "labels"))
-    return images, labels, read[0].classes
+        if is_folder(info):
+            files = list_images(info)
+            paths, labels = [*files.test_paths], files.test_labels
+            if include_training_set:
+                paths = [*files.train_paths, *paths]
+                labels = torch.cat([files.train_labels, labels])
+            store: ImageStore = hold_files(paths, form)
+            classes = files.classes
+        else:
+            parts = [True, False] if include_training_set else [False]
+            read = [_read_part(info, train, root, download) for train in parts]
+            pixels = torch.cat([part.store.pixels for part in read])
+            store, classes = MemoryStore(pixels, read[0].store.levels), read[0].classes
+            labels = torch.cat([part.labels for part in read])
+    return Images(store, form.center), labels, classes
 
 
 def list_images(info: DataInfo) -> Listing:
@@ -337,41 +472,38 @@ def is_folder(info: DataInfo) -> bool:
 
 @dataclass(frozen=True)
 class _Part:
-    """The training or the test images of a data set, with pixels in [0, 1].
+    """The training or the test images of a data set that is not a folder.
 
     Args:
-        images: (n, channels, side, side).
+        store: the images, in memory.
         labels: labels of the images.
         classes: names of the classes.
-        kept: positions of the images among the listed files; None if all files could be read.
     """
 
-    images: torch.Tensor
+    store: MemoryStore
     labels: torch.Tensor
     classes: tuple[str, ...]
-    kept: np.ndarray | None = None
 
 
-def _read(
-    info: DataInfo, files: Listing | None, train: bool, root: str | Path | None, download: bool
-) -> _Part:
-    """Read the training or the test images in the form of ``info``."""
-    if files is not None:
-        paths = files.train_paths if train else files.test_paths
-        labels = files.train_labels if train else files.test_labels
-        images, errors = read_images_or_errors(paths, info.form)
-        if not errors:
-            return _Part(images, labels, files.classes)
-        damaged = damaged_images_error(errors, len(paths))
-        kept = np.setdiff1d(np.arange(len(paths)), list(errors))
-        if len(kept) == 0:
-            raise damaged
-        if info.on_bad_image == "stop":
-            raise ValueError(f"{damaged}. To leave such files out, set on_bad_image=skip.")
-        warnings.warn(f"Skipped: {damaged}", stacklevel=4)
-        return _Part(images[kept], labels[kept], files.classes, kept)
+def _read_part(info: DataInfo, train: bool, root: str | Path | None, download: bool) -> _Part:
+    """Read the training or the test images of a data set in the form of ``info``."""
     if info.name == "digits":
-        images, labels, classes = read_digits(train)
+        pixels, labels, classes = read_digits(train)
+        levels = DIGIT_LEVELS
     else:
-        images, labels, classes = read_torchvision(info, root or "data", download, train)
-    return _Part(info.form.fit(images), labels, classes)
+        pixels, labels, classes = read_torchvision(info, root or "data", download, train)
+        levels = 255
+    return _Part(_fitted(pixels, levels, info.form.whole), labels, classes)
+
+
+def _fitted(pixels: torch.Tensor, levels: int, form: ImageForm) -> MemoryStore:
+    """Convert uint8 images (n, c, h, w) to a form.
+
+    They are converted in chunks, because all of them may not fit into memory as float32.
+    """
+    if pixels.shape[1:] == (form.channels, form.side, form.side):
+        return MemoryStore(pixels.contiguous(), levels)
+    fitted = torch.empty(len(pixels), form.channels, form.side, form.side, dtype=torch.uint8)
+    for rows in torch.split(torch.arange(len(pixels)), CHUNK):
+        fitted[rows] = to_bytes(form.fit(pixels[rows].float() / levels))
+    return MemoryStore(fitted)

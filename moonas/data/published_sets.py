@@ -19,7 +19,7 @@ import torch
 
 from ..errors import reason
 from .form import ImageForm
-from .image_files import read_images
+from .image_files import read_images, to_bytes
 from .listing import list_class_folders
 
 N_STRENGTHS = 5
@@ -61,7 +61,8 @@ class CorruptedSet:
         if source.is_dir():
             paths, labels = list_class_folders(source / str(strength), self.classes)
             for i in range(0, len(paths), CHUNK):
-                yield read_images(paths[i : i + CHUNK], self.form), labels[i : i + CHUNK]
+                images = read_images(paths[i : i + CHUNK], self.form)
+                yield images.float() / 255, labels[i : i + CHUNK]
             return
         labels = _read_labels(source.parent / LABELS, len(self.classes))
         pixels = _read_pixels(source, len(labels))
@@ -140,13 +141,15 @@ def read_arrays(
         n_classes: number of classes of the models.
 
     Returns:
-        (n, channels, side, side) pixels in [0, 1], and (n,) labels.
+        (n, channels, side, side) uint8 pixels, and (n,) labels.
 
     Raises:
         ValueError: a file is missing or damaged, or a label is no class.
     """
     found = _read_labels(labels, n_classes)
-    return _to_form(_read_pixels(data, len(found)), form), found
+    pixels = _read_pixels(data, len(found))
+    parts = [_to_form(pixels[i : i + CHUNK], form) for i in range(0, len(found), CHUNK)]
+    return torch.cat([to_bytes(part) for part in parts]), found
 
 
 def _to_form(pixels: np.ndarray, form: ImageForm) -> torch.Tensor:

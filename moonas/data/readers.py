@@ -1,6 +1,6 @@
 """Readers of data sets that are not folders of images: digits, and torchvision's data sets.
 
-Images are float32 (n, c, h, w) with pixels in [0, 1]. Labels of images without labels have the
+Images are uint8 (n, c, h, w). Labels of images without labels have the
 shape (n, 0).
 """
 
@@ -13,14 +13,13 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits
 
-from .form import ImageForm
 from .splits import split
 
 if TYPE_CHECKING:
     from .images import DataInfo
 
 N_TEST_DIGITS = 360  # number of test images of scikit-learn's digits
-CHUNK = 1000  # images that are converted at a time
+DIGIT_LEVELS = 16  # gray value of white in scikit-learn's digits; 255 in other data sets
 
 
 def read_digits(train: bool) -> tuple[torch.Tensor, torch.Tensor, tuple[str, ...]]:
@@ -30,7 +29,7 @@ def read_digits(train: bool) -> tuple[torch.Tensor, torch.Tensor, tuple[str, ...
         The images, their labels, and the names of the classes.
     """
     digits = load_digits()
-    images = torch.tensor(digits.images, dtype=torch.float32)[:, None] / 16  # gray values 0 to 16
+    images = torch.tensor(digits.images).to(torch.uint8)[:, None]
     labels = torch.tensor(digits.target, dtype=torch.int64)
     rows = split(labels, len(labels) - N_TEST_DIGITS)[0 if train else 1]
     return images[rows], labels[rows], tuple(map(str, digits.target_names))
@@ -44,8 +43,7 @@ def read_torchvision(
     Without labels, the training images of STL-10 include the 100,000 unlabeled images.
 
     Args:
-        info: a :class:`~moonas.data.images.DataInfo` with a ``source``. Only images without labels
-            are converted to its ``form``; all others have their original size.
+        info: a :class:`~moonas.data.images.DataInfo` with a ``source``.
         root: folder of torchvision's files.
         download: whether torchvision downloads a missing data set.
         train: whether to read the training images.
@@ -76,20 +74,8 @@ def read_torchvision(
     elif images.shape[-1] == 3:  # CIFAR, (n, h, w, c)
         images = images.permute(0, 3, 1, 2)
     if not info.labeled:
-        return _to_pixels(images, info.form), torch.empty(len(images), 0), ()
+        return images, torch.empty(len(images), 0), ()
     labels = data.labels if has_split_argument else data.targets
     classes = getattr(data, "classes", None) or range(info.n_classes)
     label_tensor = torch.as_tensor(np.asarray(labels), dtype=torch.int64)
-    return images.float() / 255, label_tensor, tuple(map(str, classes))
-
-
-def _to_pixels(images: torch.Tensor, form: ImageForm) -> torch.Tensor:
-    """Convert uint8 images (n, c, h, w) to pixels in [0, 1] in a form.
-
-    The images are converted in chunks, because all of them in their original size may not fit into
-    memory as float32.
-    """
-    pixels = torch.empty(len(images), form.channels, form.side, form.side)
-    for i in range(0, len(images), CHUNK):
-        pixels[i : i + CHUNK] = form.fit(images[i : i + CHUNK].float() / 255)
-    return pixels
+    return images, label_tensor, tuple(map(str, classes))

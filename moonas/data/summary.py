@@ -59,8 +59,8 @@ class DataSummary:
 
     @property
     def n_bytes(self) -> int:
-        """Memory in bytes that the images need as float32."""
-        return 4 * sum(self.totals.values()) * self.info.channels * self.info.side**2
+        """Memory in bytes that the images need as 8-bit pixels."""
+        return sum(self.totals.values()) * self.info.channels * self.info.side**2
 
 
 def summarize(
@@ -186,7 +186,7 @@ def _inspect(path: Path, form: ImageForm) -> tuple[torch.Tensor, tuple[int, int]
     with open_image(path) as image:
         size, mode = image.size, image.mode
     kind = "gray with 16 bits" if mode.startswith("I") else KINDS.get(mode, mode)
-    return read_image(path, form), size, kind
+    return read_image(path, form).float() / 255, size, kind
 
 
 def _count(labels: torch.Tensor, n_classes: int) -> np.ndarray:

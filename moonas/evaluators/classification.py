@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..data import Augmentation, ImageData, load, split
+from ..data.augment import CHANGES
+from ..data.batches import Images
+from ..data.holding import Progress, fits_into_memory, in_memory
 from ..data.images import DataInfo
+from ..data.stores import FileStore
 from ..metrics.adversarial import (
     ATTACK_STRENGTHS,
     count_correct_under_attack,
@@ -76,6 +81,7 @@ def augmentation_for(settings: TrainingSettings, data: ImageData) -> Augmentatio
         crop_scale=s.crop_scale,
         rotation=s.rotation,
         jitter=s.jitter,
+        side=info.side,
     )
 
 
@@ -98,12 +104,14 @@ class Classification:
         train: (images, labels) for training, on the device; available after :meth:`load`.
         validation: (images, labels) for validation, on the device; available after :meth:`load`.
         data: the whole data set, on the CPU; available after :meth:`load`.
+        is_streamed: whether validation images are decoded whenever a network is evaluated, so that
+            only one evaluation can take place at a time.
         augment: function (images, rng) -> augmented images; None if the images are not augmented;
             available after :meth:`load`.
     """
 
-    train: tuple[Tensor, Tensor]
-    validation: tuple[Tensor, Tensor]
+    train: tuple[Images, Tensor]
+    validation: tuple[Images, Tensor]
     data: ImageData
 
     def __init__(
@@ -117,23 +125,38 @@ class Classification:
         self.settings, self.info, self.device, self.final = settings, info, device, final
         self.names = [column.name for column in quality_columns(used, info)]
         self.augment: Callable[[Tensor, torch.Generator], Tensor] | None = None
+        self.is_streamed = False
         self._class_weights: Tensor | None = None
         self._is_loaded = False
 
-    def load(self) -> None:
-        """Load the images, unless they are already loaded."""
+    def load(
+        self, on_progress: Progress | None = None, on_log: Callable[[str], object] | None = None
+    ) -> None:
+        """Load the images, unless they are already loaded.
+
+        Args:
+            on_progress: called with (phase, done, total, unit) while image files are read.
+            on_log: called with a sentence that says where the images of a folder are kept.
+        """
         if self._is_loaded:
             return
         s = self.settings
-        data = load(s.data, root=s.root, download=s.download, **s.image_form)
+        data = load(**s.reading, on_progress=on_progress)
+        if on_log is not None and data.place:
+            on_log(data.place)
         if self.final:
             train, validation = (data.images, data.labels), (data.test_images, data.test_labels)
         else:
-            rows = self._split(data)
-            train, validation = ((data.images[r], data.labels[r]) for r in rows)
+            rows = (torch.from_numpy(rows) for rows in self._split(data))
+            train, validation = ((data.images.subset(r), data.labels[r]) for r in rows)
+            validation = self._kept(validation[0], on_log), validation[1]
+        if data.info.stored:
+            validation = validation[0].map(data.info.form.center), validation[1]
+        train = train[0].changed_by(CHANGES[s.auto_augment]), train[1]
         self.data = data
         augmentation = augmentation_for(s, data)
-        self.augment = augmentation if augmentation.changes_images else None
+        stored = data.info.form.stored_side
+        self.augment = augmentation if augmentation.changes_images(stored) else None
         self.train, self.validation = self._on_device(*train), self._on_device(*validation)
         if s.class_weights == "balanced":
             self._class_weights = class_weights(self.train[1], self.info.n_classes)
@@ -153,9 +176,38 @@ class Classification:
             validation = _limit(validation, data.labels, n)
         return train, validation
 
-    def _on_device(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        images = images.to(self.device, memory_format=torch.channels_last)
-        return images, labels.to(self.device)
+    def _kept(self, images: Images, on_log: Callable[[str], object] | None) -> Images:
+        """Return validation images of a search, in memory if possible.
+
+        Every candidate is scored on them, so decoding them each time would take long.
+        """
+        if not isinstance(images.store, FileStore):
+            return images
+        if fits_into_memory(images.store):
+            return images.kept_in(in_memory(images.store))
+        if on_log is not None:
+            on_log(
+                f"The {len(images):,} validation images do not fit into memory, so they are "
+                "decoded for every candidate; validation_images=10000 takes less time."
+            )
+        self.is_streamed = True
+        return images
+
+    def _on_device(self, images: Images, labels: Tensor) -> tuple[Images, Tensor]:
+        return images.to(self.device, channels_last=True), labels.to(self.device)
+
+    @property
+    def n_per_epoch(self) -> int | None:
+        """Number of training images of an epoch; None for all."""
+        subset, n = self.settings.subset, len(self.train[1])
+        if subset is None:
+            return None
+        return max(1, round(subset * n)) if subset <= 1 else min(n, round(subset))
+
+    @property
+    def training_options(self) -> dict[str, Any]:
+        """Keyword arguments of :func:`moonas.training.sgd.train_epoch` for these images."""
+        return {"loss_function": self.loss, "augment": self.augment, "n_images": self.n_per_epoch}
 
     def loss(self, logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
         """Return the cross-entropy or, for several labels per image, the mean binary cross-entropy.

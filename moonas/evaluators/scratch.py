@@ -105,8 +105,7 @@ class ScratchEvaluator(Evaluator):
                 generator(*seed_and_genes, "batches"),
                 self.epochs,
                 on_epoch=self.on_epoch,
-                loss_function=self.images.loss,
-                augment=self.images.augment,
+                **self.images.training_options,
                 checkpoints=checkpoints,
             )
             result = self.images.evaluate(network.eval())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..settings import (
     ImageSettings,
@@ -48,6 +49,18 @@ class TrainingSettings(ImageSettings):
         "their shares; none: all",
         least=1,
     )
+    subset: float | None = setting(
+        None,
+        "training images of an epoch, a share of at most 1 or a number; they are drawn anew for "
+        "each epoch, and the classes keep their shares; none: all",
+        above=0,
+    )
+    stored_size: int | None = setting(
+        None,
+        "side length in pixels to which images are resized before a network sees their center or, "
+        "in training, random crops, such as 256 with image_size=224; none: image_size",
+        least=1,
+    )
     batch: int = setting(32, "batch size for training", least=1)
     learning_rate: float = setting(0.1, "initial learning rate, before cosine annealing", above=0)
     learning_rate_end: float = setting(0.001, "final learning rate", least=0)
@@ -89,6 +102,12 @@ class TrainingSettings(ImageSettings):
         least=0,
         most=1,
     )
+    auto_augment: str = setting(
+        "none",
+        "random changes of training images with torchvision: RandAugment with two changes of "
+        "strength 9, or TrivialAugment with one change of random strength",
+        ("none", "randaugment", "trivialaugment"),
+    )
     class_weights: str = setting(
         "none",
         "weights of the classes in the training loss; balanced: inversely proportional to the "
@@ -103,6 +122,14 @@ class TrainingSettings(ImageSettings):
         scale = self.crop_scale
         in_order = not scale or (len(scale) == 2 and scale[0] <= scale[1])
         require(in_order, self, "crop_scale", "none, or two numbers in ascending order")
+        size, stored = self.image_size, self.stored_size
+        large_enough = size is None or stored is None or stored >= size
+        require(large_enough, self, "stored_size", f"at least image_size={size}")
+
+    @property
+    def image_form(self) -> dict[str, Any]:
+        """Arguments of :func:`moonas.data.describe`."""
+        return {**super().image_form, "stored_size": self.stored_size}
 
 
 @dataclass(frozen=True, kw_only=True)

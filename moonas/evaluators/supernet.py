@@ -46,6 +46,7 @@ class SupernetEvaluator(Evaluator):
         decode: function ((n_var,) ints) -> architecture.
         on_progress: function that is called with (phase, completed epochs, total, "epochs") before
             each epoch and after the last epoch.
+        on_log: function that is called with messages.
 
     Attributes:
         net: the supernet; available after :meth:`begin`.
@@ -64,9 +65,11 @@ class SupernetEvaluator(Evaluator):
         n_choices: np.ndarray,
         decode: Callable[[np.ndarray], Any],
         on_progress: Callable[[str, int, int, str], None],
+        on_log: Callable[[str], object] | None = None,
     ) -> None:
         self.settings, self.costs, self.make_net = settings, costs, make_net
         self.n_choices, self.decode, self.on_progress = n_choices, decode, on_progress
+        self.on_log = on_log
         self.device = resolve_device(settings.device)
         self.images = Classification(settings, info, self.device, settings.used_columns)
         self._warm_up_report: dict[str, Any] | None = None  # report of warm_up()
@@ -79,7 +82,7 @@ class SupernetEvaluator(Evaluator):
         """
         if self._warm_up_report is not None:
             return
-        self.images.load()
+        self.images.load(self.on_progress, self.on_log)
         s = self.settings
         seed = s.supernet_seed if s.weights == "frozen" else seed
         with initial_weights(seed, "weights"):
@@ -140,7 +143,7 @@ class SupernetEvaluator(Evaluator):
         results = map_in_threads(
             lambda a: self.images.evaluate(partial(self.net, architecture=a)),
             candidates.architectures,
-            workers=s.workers,
+            workers=1 if self.images.is_streamed else s.workers,
             threads=s.threads,
             device=self.device,
         )
@@ -178,8 +181,7 @@ class SupernetEvaluator(Evaluator):
                 epochs,
                 first=self.epoch,
                 on_epoch=lambda done: self.on_progress(phase, done, epochs, "epochs"),
-                loss_function=self.images.loss,
-                augment=self.images.augment,
+                **self.images.training_options,
                 checkpoints=self.checkpoints,
                 training=NetworkTraining(
                     self.net, self.optimizer, {"batches": self.batches, "paths": self.paths}

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from ..data.batches import Images
 
 ATTACK_STRENGTHS = (0.0, 0.01, 0.03, 0.05, 0.07, 0.1, 0.15)  # of the attack, for pixels in [0, 1]
 
@@ -39,7 +43,7 @@ def fgsm_signs(
 
 def count_correct_under_attack(
     predict: Callable[[torch.Tensor], torch.Tensor],
-    images: torch.Tensor,
+    images: torch.Tensor | Images,
     labels: torch.Tensor,
     batch: int,
     mean: torch.Tensor,
@@ -53,7 +57,7 @@ def count_correct_under_attack(
 
     Args:
         predict: images (b, c, h, w) -> logits (b, n_classes), differentiable.
-        images: (n, c, h, w), normalized as (pixels - mean) / std, not shuffled; the sizes of
+        images: n images (c, h, w), normalized as (pixels - mean) / std, not shuffled; the sizes of
             batches differ by at most one.
         labels: (n,) ints.
         batch: maximum number of images per batch.

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
+
+if TYPE_CHECKING:
+    from ..data.batches import Images
 
 
 def auroc_by_label(logits: torch.Tensor, labels: torch.Tensor) -> np.ndarray:
@@ -61,7 +65,7 @@ def auroc_error_percent(logits: torch.Tensor, labels: torch.Tensor) -> float:
 @torch.no_grad()
 def auroc_error(
     predict: Callable[[torch.Tensor], torch.Tensor],
-    images: torch.Tensor,
+    images: torch.Tensor | Images,
     labels: torch.Tensor,
     batch: int,
 ) -> float:
@@ -69,7 +73,7 @@ def auroc_error(
 
     Args:
         predict: images (b, c, h, w) -> logits (b, n_labels).
-        images: (n, c, h, w), not shuffled; the sizes of batches differ by at most one.
+        images: n images (c, h, w), not shuffled; the sizes of batches differ by at most one.
         labels: (n, n_labels) zeros and ones.
         batch: maximum number of images per batch.
     """

@@ -16,13 +16,14 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..data.augment import shift_and_flip
+from ..data.batches import Images, move, take
 from ..data.images import DATA_SETS, FOLDER_SIDE
 from ..files import cached
 from ..files.tensors import tensor_bytes
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int, int, str], None]  # (phase, done, total, unit) -> None
 PHASE = "training the feature network"
+DIGESTED_AT_ONCE = 1000  # images
 
 SMALL_SIDE = 16  # larger images have a residual network
 CLASSIFIER_WIDTHS = (
@@ -193,13 +195,13 @@ def classifier(
 
 
 def classifier_from_pixels(
-    pixels: Tensor,
+    pixels: Tensor | Images,
     labels: Tensor,
     n_classes: int,
     name: str,
     device: torch.device | str,
     *,
-    test: tuple[Tensor, Tensor] | None = None,
+    test: tuple[Tensor | Images, Tensor] | None = None,
     flip: bool = False,
     residual: bool | None = None,
     on_progress: Progress | None = None,
@@ -210,7 +212,7 @@ def classifier_from_pixels(
     deterministic on a given machine.
 
     Args:
-        pixels: (n, c, h, w) in [0, 1], on the CPU.
+        pixels: n images, whose batches are (b, c, h, w) pixels in [0, 1], on the CPU.
         labels: (n,) ints.
         n_classes: number of classes.
         name: description of the classifier.
@@ -237,8 +239,7 @@ def classifier_from_pixels(
         net = Classifier(pixels.shape[1], n_classes)
         train = partial(_train_classifier, pixels, labels, n_classes, report)
     digest = hashlib.sha256(recipe.encode())
-    for tensor in (pixels, labels):
-        digest.update(tensor_bytes(tensor))
+    _update(digest, pixels, labels)
     stored = cached(f"classifier-{digest.hexdigest()[:32]}.pt", train)
     net.load_state_dict(torch.load(io.BytesIO(stored), weights_only=True))
     extract = Extractor(name, weights_digest(net), frozen(net, device), device)
@@ -247,11 +248,17 @@ def classifier_from_pixels(
     return replace(extract, accuracy=_accuracy(extract, *test), n_test=len(test[0]))
 
 
-def _accuracy(extract: Extractor, pixels: Tensor, labels: Tensor) -> float:
+def _update(digest: Any, pixels: Tensor | Images, labels: Tensor) -> None:
+    """Add the bytes of images and labels to a digest of hashlib."""
+    for part in pixels.split(DIGESTED_AT_ONCE):
+        digest.update(tensor_bytes(part))
+    digest.update(tensor_bytes(labels))
+
+
+def _accuracy(extract: Extractor, pixels: Tensor | Images, labels: Tensor) -> float:
     """Return the accuracy (%) of a classifier on test images; it is cached."""
     key = hashlib.sha256(extract.fingerprint.encode())
-    for tensor in (pixels, labels):
-        key.update(tensor_bytes(tensor))
+    _update(key, pixels, labels)
 
     def measure() -> bytes:
         predicted = extract(pixels)[1].argmax(axis=1)
@@ -277,7 +284,9 @@ def classifier_name(info: DataInfo) -> str:
     return f"{Path(info.name).name} {size}{kind}"
 
 
-def _train_classifier(pixels: Tensor, labels: Tensor, n_classes: int, report: Progress) -> bytes:
+def _train_classifier(
+    pixels: Tensor | Images, labels: Tensor, n_classes: int, report: Progress
+) -> bytes:
     """Train the network of three convolutions and return its serialized state dict."""
     with initial_weights("classifier"):
         net = Classifier(pixels.shape[1], n_classes)
@@ -305,7 +314,7 @@ def cycle_lengths(n: int) -> list[int]:
 
 
 def _train_residual(
-    pixels: Tensor,
+    pixels: Tensor | Images,
     labels: Tensor,
     n_classes: int,
     flip: bool,
@@ -324,9 +333,9 @@ def _train_residual(
     rng = generator("residual classifier", "batches")
     order = torch.randperm(len(pixels), generator=rng)
     n_held_out = round(HELD_OUT_SHARE * len(pixels))
-    held_out = pixels[order[:n_held_out]], labels[order[:n_held_out]]
+    held_out = take(pixels, order[:n_held_out]), labels[order[:n_held_out]]
     rows = order[n_held_out:]
-    images = pixels[rows].to(device).contiguous(memory_format=torch.channels_last)
+    images = move(take(pixels, rows), device)
     batch = min(recipe.batch, max(SMALLEST_BATCH, len(rows) // FEWEST_STEPS))
     padding = max(pixels.shape[2:]) // 8
     with initial_weights("residual classifier"):

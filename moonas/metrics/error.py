@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
+
+if TYPE_CHECKING:
+    from ..data.batches import Images
 
 Numbers = TypeVar("Numbers", float, np.ndarray)
 TOP = 5  # an image is correct by top-5 error if its class is among those of the highest logits
@@ -16,7 +19,7 @@ TOP = 5  # an image is correct by top-5 error if its class is among those of the
 @torch.no_grad()
 def count_wrong(
     predict: Callable[[torch.Tensor], torch.Tensor],
-    images: torch.Tensor,
+    images: torch.Tensor | Images,
     labels: torch.Tensor,
     batch: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -27,7 +30,7 @@ def count_wrong(
 
     Args:
         predict: images (b, c, h, w) -> logits (b, n_classes).
-        images: (n, c, h, w).
+        images: n images (c, h, w).
         labels: (n,) ints.
         batch: maximum number of images per batch.
 
@@ -74,7 +77,7 @@ class ClassCounts:
 @torch.no_grad()
 def count_by_class(
     predict: Callable[[torch.Tensor], torch.Tensor],
-    images: torch.Tensor,
+    images: torch.Tensor | Images,
     labels: torch.Tensor,
     batch: int,
     n_classes: int,
@@ -83,7 +86,7 @@ def count_by_class(
 
     Args:
         predict: images (b, c, h, w) -> logits (b, n_classes).
-        images: (n, c, h, w).
+        images: n images (c, h, w).
         labels: (n,) ints.
         batch: maximum number of images per batch.
         n_classes: number of classes.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import nn
 from ..files.tensors import tensor_bytes
 
 if TYPE_CHECKING:
+    from ..data.batches import Images
     from ..data.images import ImageData
 
 
@@ -41,11 +42,13 @@ class Extractor:
     n_test: int = 0
 
     @torch.inference_mode()
-    def __call__(self, images: torch.Tensor, batch: int = 250) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(
+        self, images: torch.Tensor | Images, batch: int = 250
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Extract features and log probabilities.
 
         Args:
-            images: (n, c, h, w), pixels in [0, 1].
+            images: n images, whose batches are (b, c, h, w) pixels in [0, 1].
             batch: number of images per forward pass; it affects rounding errors only.
 
         Returns:
@@ -53,7 +56,7 @@ class Extractor:
             network has no logits.
         """
         features, logs = [], []
-        for part in torch.split(images, batch):
+        for part in images.split(batch):
             outputs = self.net(part if self.device is None else part.to(self.device))
             part_features, logits = (
                 outputs if isinstance(outputs, list | tuple) else (outputs, None)
@@ -94,6 +97,27 @@ def weights_digest(net: nn.Module, description: str = "") -> str:
     return digest.hexdigest()
 
 
-def denormalize(data: ImageData, images: torch.Tensor) -> torch.Tensor:
+@overload
+def denormalize(data: ImageData, images: torch.Tensor) -> torch.Tensor: ...
+@overload
+def denormalize(data: ImageData, images: Images) -> Images: ...
+def denormalize(data: ImageData, images: torch.Tensor | Images) -> torch.Tensor | Images:
     """Convert normalized images of a data set, (n, c, h, w), to pixels in [0, 1]."""
-    return (images * data.std.to(images.device) + data.mean.to(images.device)).clamp(0, 1)
+    function = Denormalization(data.mean, data.std)
+    return function(images) if isinstance(images, torch.Tensor) else images.map(function)
+
+
+class Denormalization:
+    """Inverts a normalization, and clamps the pixels to [0, 1].
+
+    Args:
+        mean: (1, channels, 1, 1) mean.
+        std: (1, channels, 1, 1) standard deviation.
+    """
+
+    def __init__(self, mean: torch.Tensor, std: torch.Tensor) -> None:
+        self.mean, self.std = mean, std
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Convert normalized images (b, channels, h, w) to pixels."""
+        return (images * self.std.to(images.device) + self.mean.to(images.device)).clamp(0, 1)

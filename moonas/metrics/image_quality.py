@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..data.batches import Images, take
 from ..files import cached
 from ..files.tensors import tensor_bytes
 from ..nets.devices import repeatable
@@ -21,6 +22,7 @@ from .kernel import kernel_distance
 from .neighbors import density_coverage, precision_recall
 
 MEASURES = ("fid", "is_mean", "is_std", "kid", "precision", "recall", "density", "coverage")
+DIGESTED_AT_ONCE = 1000  # images
 MAX_IMAGES = 10_000  # of each kind in KID and nearest neighbors, whose time is quadratic
 K_PRECISION, K_DENSITY = 3, 5  # neighbors in the papers
 
@@ -30,8 +32,8 @@ class RealImages:
 
     Args:
         extract: extractor of the feature network.
-        pixels: (n, c, h, w) real images, pixels in [0, 1], n >= 2. With ``statistics``, only the
-            number of features is determined from them.
+        pixels: n >= 2 real images, whose batches are (b, c, h, w) pixels in [0, 1]. With
+            ``statistics``, only the number of features is determined from them.
         device: device that computes the features.
         statistics: file with mean and covariance of the features of real images, see
             :func:`.frechet.read_statistics`. FID is relative to these statistics, and measures that
@@ -44,7 +46,7 @@ class RealImages:
     def __init__(
         self,
         extract: Extractor,
-        pixels: torch.Tensor,
+        pixels: torch.Tensor | Images,
         device: torch.device,
         statistics: str | Path | None = None,
     ) -> None:
@@ -62,7 +64,8 @@ class RealImages:
     def _moments(self) -> Moments:
         """Return mean and covariance of the features of the real images, cached on disk."""
         key = hashlib.sha256(self.extract.fingerprint.encode())
-        key.update(tensor_bytes(self.pixels))
+        for part in self.pixels.split(DIGESTED_AT_ONCE):
+            key.update(tensor_bytes(part))
         key.update(self.device.type.encode())  # rounding errors depend on the device
 
         def compute() -> bytes:
@@ -90,7 +93,7 @@ class RealImages:
     def features(self) -> np.ndarray:
         """Features of at most 10,000 real images in random order, (n, d), kept in memory."""
         order = torch.randperm(len(self.pixels), generator=generator("real images", "order"))
-        return self.extract(self.pixels[order[:MAX_IMAGES]].to(self.device))[0]
+        return self.extract(take(self.pixels, order[:MAX_IMAGES]).to(self.device))[0]
 
     def measure(
         self, features: np.ndarray, log_probabilities: np.ndarray, is_splits: int = 1

@@ -20,6 +20,8 @@ from ..views.drawing import INK, create_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from ..data.batches import Images
+
 FILE_NAMES = ("classes.json", "classes.png")
 MOST_LISTED = 10  # classes in a line of text
 MOST_LABELED = 30  # classes whose names are drawn
@@ -29,7 +31,7 @@ MOST_COUNTED = 12  # classes whose numbers of images are drawn
 @torch.inference_mode()
 def report_by_class(
     predict: Callable[[Tensor], Tensor],
-    images: Tensor,
+    images: Tensor | Images,
     labels: Tensor,
     batch: int,
     classes: Sequence[str],
@@ -38,7 +40,7 @@ def report_by_class(
 
     Args:
         predict: images (b, c, h, w) -> logits (b, n_classes).
-        images: (n, c, h, w).
+        images: n images (c, h, w).
         labels: (n,) classes, or (n, n_classes) zeros and ones if an image can have several labels.
         batch: maximum number of images per batch.
         classes: names of the classes.

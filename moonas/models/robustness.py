@@ -14,10 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data.published_sets import (
-    N_STRENGTHS,
-    CorruptedSet,
-)
+from ..data.batches import Images, read_batches
+from ..data.published_sets import N_STRENGTHS, CorruptedSet
 from ..deprecation import renamed_arguments
 from ..files import save_figure, write_json
 from ..metrics.adversarial import ATTACK_STRENGTHS, count_correct_under_attack
@@ -41,6 +39,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FILE_NAMES = ("evaluation.json", "evaluation.png")
+CHUNK = 1000  # images that are corrupted at a time
 
 
 @renamed_arguments(also="second_test_set")
@@ -135,7 +134,9 @@ def evaluate(
     }
 
 
-def _move_to_model_device(model: Classifier, images: LabeledImages) -> tuple[Tensor, Tensor]:
+def _move_to_model_device(
+    model: Classifier, images: LabeledImages
+) -> tuple[Tensor | Images, Tensor]:
     """Move images to the device of a model, and return their pixels and labels."""
     return images.pixels.to(model.mean.device), images.labels.to(model.mean.device)
 
@@ -179,11 +180,15 @@ def _corruption_errors(
 ) -> list[float]:
     """Return the errors in percent at all strengths of a corruption."""
     errors = []
+    rows = torch.split(torch.arange(len(images.labels)), CHUNK)
     for strength in CORRUPTION_STRENGTHS:
         rng = generator(0, "corruption", corruption, strength)  # equal for all models
-        pixels = corrupt(images.pixels, corruption, strength, rng)
-        corrupted = LabeledImages(pixels, images.labels, images.classes, images.name)
-        errors.append(_error(model, corrupted, batch))
+        chunks = zip(read_batches(images.pixels, rows), rows, strict=True)
+        corrupted = (
+            (corrupt(pixels, corruption, strength, rng), images.labels[of_chunk])
+            for pixels, of_chunk in chunks
+        )
+        errors.append(_error_of_chunks(model, corrupted, batch))
     return errors
 
 

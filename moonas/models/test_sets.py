@@ -8,10 +8,13 @@ from pathlib import Path
 from torch import Tensor
 
 from ..data import DATA_SETS, load_test_set
+from ..data.batches import Images
 from ..data.form import ImageForm
-from ..data.image_files import class_folders, read_images
+from ..data.holding import hold_files
+from ..data.image_files import class_folders
 from ..data.listing import list_class_folders
 from ..data.published_sets import CorruptedSet, find_arrays, find_corrupted_set, read_arrays
+from ..data.stores import MemoryStore
 from ..data.tables import find_table
 from .model import Classifier, Model
 
@@ -21,13 +24,13 @@ class LabeledImages:
     """Labeled images of a data set.
 
     Args:
-        pixels: (n, c, side, side), pixels in [0, 1].
+        pixels: n images, whose batches are (b, c, side, side) pixels in [0, 1], or a tensor.
         labels: (n,) ints, or (n, n_classes) zeros and ones if an image can have several labels.
         classes: names of the classes.
         name: name of the data set.
     """
 
-    pixels: Tensor
+    pixels: Tensor | Images
     labels: Tensor
     classes: tuple[str, ...]
     name: str
@@ -61,11 +64,12 @@ def load_test_images(
     form = _form_of(model)
     arrays = None if name in DATA_SETS else find_arrays(name)
     if arrays is not None:
-        pixels, labels = read_arrays(*arrays, form, len(model.classes))
-        return LabeledImages(pixels, labels, model.classes, name)
+        array, labels = read_arrays(*arrays, form, len(model.classes))
+        return LabeledImages(Images(MemoryStore(array)), labels, model.classes, name)
     if include_training_set and _has_class_folders_only(name):
         paths, labels = list_class_folders(Path(name), model.classes)
-        return LabeledImages(read_images(paths, form), labels, model.classes, name)
+        images = Images(hold_files(paths, form), form.center)
+        return LabeledImages(images, labels, model.classes, name)
     pixels, labels, classes = load_test_set(
         name, form, root=root, download=download, include_training_set=include_training_set
     )
@@ -94,7 +98,8 @@ def load_corrupted_set(folder: str | Path, model: Model) -> CorruptedSet:
 def _form_of(model: Model) -> ImageForm:
     """Return the form of the images that a classifier was trained on."""
     channels, side, _ = model.input_shape
-    return ImageForm(side, channels, model.about.get("resize", "squash"))
+    about = model.about
+    return ImageForm(side, channels, about.get("resize", "squash"), about.get("stored_size"))
 
 
 def _has_class_folders_only(name: str) -> bool:

@@ -44,13 +44,22 @@ def generator(
 def initial_weights(seed: int | str, *purpose: object) -> Iterator[None]:
     """Seed the initial weights of modules built in this context by :func:`derived_seed`.
 
-    The state of PyTorch's global CPU generator is restored on exit. Because all threads share that
-    generator, threads wait until no other thread is in this context.
+    The state of PyTorch's global CPU generator is restored on exit, see :func:`seeded`.
+    """
+    with seeded(derived_seed(seed, *purpose)):
+        yield
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed PyTorch's global CPU generator in this context, and restore its state on exit.
+
+    Because all threads share that generator, threads wait until no other thread is in this context.
     """
     with _global_rng_lock:
         before = torch.get_rng_state()
         # torch.manual_seed would also seed the GPU generators.
-        torch.default_generator.manual_seed(derived_seed(seed, *purpose))
+        torch.default_generator.manual_seed(seed)
         try:
             yield
         finally:

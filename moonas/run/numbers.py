@@ -27,3 +27,12 @@ def plural(n: int, noun: str, nouns: str | None = None) -> str:
         nouns: the noun in the plural; by default, the singular with "s".
     """
     return f"{n} {noun}" if n == 1 else f"{n} {nouns or noun + 's'}"
+
+
+def memory_text(n_bytes: float) -> str:
+    """Format a number of bytes, such as "1.5 MB"."""
+    for unit in ("B", "kB", "MB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.3g} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.3g} GB"

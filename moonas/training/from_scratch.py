@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data import checksums, cutout, describe
+from ..data.augment import Mixing
 from ..evaluators.classification import OPTIONAL, Classification, quality_columns
 from ..evaluators.settings import picking_column
 from ..metrics.timing import measure
@@ -69,13 +70,17 @@ SETTINGS_FROM_SEARCH = (
     "image_size",
     "image_channels",
     "resize",
+    "stored_size",
     "on_bad_image",
+    "data_in",
+    "loader_workers",
     "mirror",
     "score_batch",
 )
 NOT_NETWORK_SETTINGS = {  # search settings that do not change the networks
     *("root", "download", "device", "from_run", "latency_table", "table", "objectives", "size"),
-    *("data", "image_size", "image_channels", "resize", "on_bad_image"),
+    *("data", "image_size", "image_channels", "resize", "stored_size", "on_bad_image"),
+    *("data_in", "loader_workers", "subset"),
 }
 
 
@@ -208,6 +213,12 @@ class FullTraining(EpochTraining):
         self.architecture_json = problem.architecture_to_json(architecture)
         self.inputs = checksums(info) | {"architecture": json.dumps(self.architecture_json)}
         self.device = resolve_device(settings.device)
+        mixes = settings.mixup > 0 or settings.cutmix > 0
+        if mixes and info.multi_label:
+            raise ValueError(
+                f"mixup={settings.mixup:g} and cutmix={settings.cutmix:g} are invalid for "
+                f"{info.name}: expected 0, since its images can have several labels."
+            )
         with torch.device("meta"):
             # raises ValueError if the network does not support a setting
             self.network(auxiliary=bool(settings.auxiliary))
@@ -301,6 +312,7 @@ class FullTraining(EpochTraining):
             "std": data.std.flatten().tolist(),
             "data": self.info.name,
             "resize": self.info.resize,
+            "stored_size": self.info.stored,
             "multi_label": self.info.multi_label,
             "scores": scores,
         }
@@ -345,7 +357,7 @@ class FullTraining(EpochTraining):
         with repeatable(self.settings.threads):
             by_class = report_by_class(
                 result.network,
-                result.data.test_images.to(self.device),
+                result.data.test_images.map(result.data.info.form.center).to(self.device),
                 result.data.test_labels.to(self.device),
                 self.settings.score_batch,
                 result.data.classes,
@@ -381,7 +393,10 @@ class ClassifierTrainer:
     def __init__(self, stage: FullTraining, seed: int) -> None:
         self.settings = s = stage.settings
         self.images = Classification(s, stage.info, stage.device, stage.qualities, final=True)
-        self.images.load()
+        self.images.load(stage.report_progress, stage.log)
+        self.mix: Mixing | None = None
+        if s.mixup or s.cutmix:
+            self.mix = Mixing(stage.info.n_classes, s.mixup, s.cutmix)
         self.seeds = (seed, *stage.problem.encode(stage.architecture).tolist())
         with initial_weights(*self.seeds, "weights"):
             network = stage.network(auxiliary=bool(s.auxiliary))
@@ -409,8 +424,10 @@ class ClassifierTrainer:
                 self.optimizer,
                 self.recipe,
                 rngs["batches"],
+                n_images=self.images.n_per_epoch,
                 loss_function=self._loss,
                 augment=self._augment,
+                mix=self.mix,
                 progress=EpochProgress.from_tensors(saved, self.images.train[0].device),
                 after_step=checkpoint_step(self.checkpoints, training, {}),
             )

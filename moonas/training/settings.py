@@ -100,6 +100,17 @@ class Settings(TrainingSettings):
     cutout: int = setting(
         0, "side length in pixels of the square that cutout sets to zero in each image", least=0
     )
+    mixup: float = setting(
+        0.0,
+        "parameter of the beta distribution by which mixup mixes two images; 0: no mixup",
+        least=0,
+    )
+    cutmix: float = setting(
+        0.0,
+        "parameter of the beta distribution by which CutMix pastes a part of another image; 0: no "
+        "CutMix; with mixup as well, each batch has one of them",
+        least=0,
+    )
     label_smoothing: float = setting(
         0.0, "probability mass of the label that is spread evenly over all classes", least=0, most=1
     )

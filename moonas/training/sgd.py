@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..data.batches import Images, read_batches
 from ..files.tensors import part_of_state
 from .report import TrainingReport
 
@@ -75,11 +76,14 @@ class EpochProgress:
         order: (n,) indices of the images, in the order of the epoch.
         losses: losses of the completed steps, 0-dimensional tensors.
         skipped: number of skipped steps.
+        key: number that determines the random changes of images, see
+            :meth:`moonas.data.batches.Images.batches`; None without such changes.
     """
 
     order: Tensor
     losses: list[Tensor] = field(default_factory=list)
     skipped: int = 0
+    key: int | None = None
 
     @property
     def steps(self) -> int:
@@ -89,7 +93,8 @@ class EpochProgress:
     def as_tensors(self) -> dict[str, Tensor]:
         """Return the progress as a flat dict of tensors."""
         losses = torch.stack(self.losses) if self.losses else torch.empty(0)
-        return {"order": self.order, "losses": losses, "skipped": torch.tensor(self.skipped)}
+        tensors = {"order": self.order, "losses": losses, "skipped": torch.tensor(self.skipped)}
+        return tensors if self.key is None else tensors | {"key": torch.tensor(self.key)}
 
     @classmethod
     def from_tensors(
@@ -99,19 +104,22 @@ class EpochProgress:
         if not tensors:
             return None
         losses = list(tensors["losses"].to(device))
-        return cls(tensors["order"].to(device), losses, int(tensors["skipped"]))
+        key = int(tensors["key"]) if "key" in tensors else None
+        return cls(tensors["order"].to(device), losses, int(tensors["skipped"]), key)
 
 
 def train_epoch(
     net: nn.Module,
-    data: tuple[Tensor, Tensor],
+    data: tuple[Tensor | Images, Tensor],
     sample: Callable[[], Sequence[Forward]],
     optimizer: torch.optim.Optimizer,
     recipe: Recipe,
     rng: torch.Generator,
     *,
+    n_images: int | None = None,
     loss_function: Callable[[Any, Tensor], Tensor] = F.cross_entropy,
     augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+    mix: Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]] | None = None,
     before_step: Callable[[Tensor, Tensor], object] | None = None,
     progress: EpochProgress | None = None,
     after_step: Callable[[EpochProgress], object] | None = None,
@@ -125,14 +133,18 @@ def train_epoch(
 
     Args:
         net: module whose parameters are trained.
-        data: (images (n, c, h, w), labels (n, ...)), on the device of ``net``.
+        data: n images, whose batches are (b, c, h, w), and labels (n, ...), on the device of
+            ``net``.
         sample: function () -> forward functions of the networks to train in a step;
             ``lambda: [net]`` for a stand-alone network.
         optimizer: optimizer of the parameters of ``net``.
         recipe: hyperparameters.
         rng: ``torch.Generator`` on the CPU, for shuffling and augmentation.
+        n_images: number of images of the epoch, which are drawn at random so that the classes keep
+            their shares; None for all images.
         loss_function: function (network output, labels) -> 0-dimensional loss.
         augment: function (images, rng) -> augmented images; or None.
+        mix: function (images, labels, rng) -> images and labels, such as mixup; or None.
         before_step: function (images, labels) -> None that is called with the batch before each
             step; or None.
         progress: progress of an epoch that was interrupted; by default, the epoch starts.
@@ -143,14 +155,17 @@ def train_epoch(
     """
     net.train()
     images, labels = data
-    size = min(recipe.batch, len(images))
     if progress is None:
-        progress = EpochProgress(torch.randperm(len(images), generator=rng).to(images.device))
-    batches = torch.split(progress.order[: len(images) // size * size], size)
-    for rows in batches[progress.steps :]:
-        x, y = images[rows], labels[rows]
+        progress = _start_epoch(images, labels, n_images, rng)
+    n = len(progress.order)
+    size = min(recipe.batch, n)
+    batches = torch.split(progress.order[: n // size * size], size)[progress.steps :]
+    for rows, x in zip(batches, read_batches(images, batches, progress.key), strict=True):
+        y = labels[rows]
         if augment is not None:
             x = augment(x, rng)
+        if mix is not None:
+            x, y = mix(x, y, rng)
         if before_step is not None:
             before_step(x, y)
         optimizer.zero_grad(set_to_none=True)
@@ -173,9 +188,45 @@ def train_epoch(
     return TrainingReport({"loss": mean}, len(losses), progress.skipped)
 
 
+def _start_epoch(
+    images: Tensor | Images, labels: Tensor, n_images: int | None, rng: torch.Generator
+) -> EpochProgress:
+    """Draw the order of the images of an epoch and, if they change at random, a key."""
+    if n_images is None or n_images >= len(images):
+        order = torch.randperm(len(images), generator=rng)
+    else:
+        order = stratified_sample(labels.cpu(), n_images, rng)
+    key = None
+    if isinstance(images, Images) and images.change is not None:
+        key = int(torch.randint(2**62, (), generator=rng))
+    return EpochProgress(order.to(labels.device), key=key)
+
+
+def stratified_sample(labels: Tensor, n: int, rng: torch.Generator) -> Tensor:
+    """Draw images at random, in random order, so that the classes keep their shares.
+
+    Args:
+        labels: (m,) classes; other labels have no classes, so images are drawn uniformly.
+        n: number of images, at most m.
+        rng: ``torch.Generator`` on the CPU.
+
+    Returns:
+        (n,) positions. The number of images of a class is its exact share of n, rounded up or down.
+    """
+    order = torch.randperm(len(labels), generator=rng)
+    if labels.ndim > 1:
+        return order[:n]
+    shuffled = labels[order]
+    by_class = order[shuffled.sort(stable=True).indices]  # classes in turn, shuffled within
+    # every (m / n)-th image, from a random start: a systematic sample
+    start = torch.rand((), generator=rng, dtype=torch.float64)
+    positions = ((torch.arange(n) + start) * (len(labels) / n)).long().clamp_max(len(labels) - 1)
+    return by_class[positions][torch.randperm(n, generator=rng)]
+
+
 def train_epochs(
     net: nn.Module,
-    data: tuple[Tensor, Tensor],
+    data: tuple[Tensor | Images, Tensor],
     sample: Callable[[], Sequence[Forward]],
     optimizer: torch.optim.Optimizer,
     recipe: Recipe,
@@ -213,7 +264,7 @@ def train_epochs(
     """
     losses: Mapping[str, float] = {"loss": math.nan}
     start, steps, skipped = 0, 0, 0
-    device = data[0].device
+    device = data[1].device
     training = training or NetworkTraining(net, optimizer, {"batches": rng})
     saved = {} if checkpoints is None else checkpoints.restore(LOOP, training)
     if saved:

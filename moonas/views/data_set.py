@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..data.summary import MOST_CLASSES, N_SAMPLES, DataSummary
-from ..run.numbers import format_duration, plural
+from ..run.numbers import format_duration, memory_text, plural
 from .drawing import INK
 from .tables import Table
 
@@ -101,15 +101,6 @@ def _sizes_line(sizes: Counter[tuple[int, int]]) -> str:
         f"Sizes in the files, width x height: {min(widths)} to {max(widths)} x {min(heights)} to "
         f"{max(heights)}, most often {width}x{height} ({n:,})."
     )
-
-
-def memory_text(n_bytes: float) -> str:
-    """Format a number of bytes, such as "1.5 MB"."""
-    for unit in ("B", "kB", "MB"):
-        if n_bytes < 1000:
-            return f"{n_bytes:.3g} {unit}"
-        n_bytes /= 1000
-    return f"{n_bytes:.3g} GB"
 
 
 def plot_samples(summary: DataSummary) -> Figure:

@@ -83,7 +83,9 @@ def load_data(settings: CycleSettings, info: DomainsInfo) -> dict[str, Domain]:
     rows_a, rows_b = split(data.labels, len(data.labels) // 2)
 
     def domain(rows: np.ndarray, render: Callable[[torch.Tensor, int], torch.Tensor]) -> Domain:
-        rendered = _to_bytes(render(denormalize(data, data.images), TEXTURE_SEEDS["search"]))
+        rendered = _to_bytes(
+            render(denormalize(data, data.images.tensor()), TEXTURE_SEEDS["search"])
+        )
         n_train = round(settings.train_share * len(rows))
         enough = MIN_IMAGES <= n_train <= len(rows) - MIN_IMAGES
         require(
@@ -97,7 +99,7 @@ def load_data(settings: CycleSettings, info: DomainsInfo) -> dict[str, Domain]:
         return Domain(
             rendered[rows[train]],
             rendered[rows[validation]],
-            _to_bytes(render(denormalize(data, data.test_images), TEXTURE_SEEDS["test"])),
+            _to_bytes(render(denormalize(data, data.test_images.tensor()), TEXTURE_SEEDS["test"])),
             rendered,
             data.labels,
             data.test_labels,

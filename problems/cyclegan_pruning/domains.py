@@ -102,9 +102,9 @@ def _read_domain(
         raise ValueError(f"{test_folder} contains no images.")
     maps, larger = maps_folder(folder, domain), replace(form, side=form.side + margin)
     return Domain(
-        read_images([paths[i] for i in train_rows], larger, torch.uint8),
-        read_images([paths[i] for i in validation_rows], larger, torch.uint8),
-        read_images(test, form, torch.uint8),
+        read_images([paths[i] for i in train_rows], larger),
+        read_images([paths[i] for i in validation_rows], larger),
+        read_images(test, form),
         test_maps=_read_maps(maps, test, form) if maps.is_dir() else None,
     )
 

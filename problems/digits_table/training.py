@@ -34,10 +34,11 @@ def load_splits() -> dict[str, Split]:
     """Load the images and labels of the splits ``train``, ``validation`` and ``test``."""
     data = load("digits")
     train, validation = split(data.labels, N_TRAIN)
+    images = data.images.tensor()
     return {
-        "train": (data.images[train], data.labels[train]),
-        "validation": (data.images[validation], data.labels[validation]),
-        "test": (data.test_images, data.test_labels),
+        "train": (images[train], data.labels[train]),
+        "validation": (images[validation], data.labels[validation]),
+        "test": (data.test_images.tensor(), data.test_labels),
     }
 
 

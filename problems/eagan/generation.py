@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from moonas.data import load
+from moonas.data.batches import Images
 from moonas.data.images import DataInfo
 from moonas.metrics.features import Extractor, denormalize, describe_features, feature_network
 from moonas.metrics.frechet import FrechetDistance
@@ -78,7 +79,8 @@ class ImageQuality:
             (b, c, h, w), pixels in [0, 1], to features, or to features and logits.
 
     Attributes:
-        images: (n, c, h, w) training images in [-1, 1], on the device; None before :meth:`load`.
+        images: training images, whose batches are (b, c, h, w) in [-1, 1], on the device; None
+            before :meth:`load`.
         held_out: up to 500 test images in [-1, 1], on the device; None before :meth:`load`.
             Discriminators never train on them.
         classes: names of the classes; empty before :meth:`load`.
@@ -104,7 +106,7 @@ class ImageQuality:
             use_test_set,
         )
         self.network = network
-        self.images: torch.Tensor | None = None
+        self.images: Images | None = None
         self.held_out: torch.Tensor | None = None
         self.classes: tuple[str, ...] = ()
 
@@ -118,7 +120,10 @@ class ImageQuality:
         if self.images is not None:
             return
         s = self.settings
-        data = load(s.data, root=s.root, download=s.download, labels_required=False, **s.image_form)
+        report = None if callbacks is None else callbacks.on_progress
+        data = load(**s.reading, labels_required=False, on_progress=report)
+        if callbacks is not None and data.place:
+            callbacks.on_log(data.place)
         self.classes = data.classes
         self.extract = feature_network(
             s.features if self.network is None else self.network,
@@ -126,7 +131,7 @@ class ImageQuality:
             self.device,
             data=data,
             inception_weights=s.inception_weights,
-            on_progress=None if callbacks is None else callbacks.on_progress,
+            on_progress=report,
         )
         if callbacks is not None:
             callbacks.on_log(self.extract.describe())
@@ -135,10 +140,10 @@ class ImageQuality:
             raise ValueError(f"FID requires at least 2 real images; {s.data} contains {len(real)}.")
         self.real = RealImages(self.extract, real, self.device, s.real_statistics)
         order = torch.randperm(len(data.test_images), generator=seeded_generator(0, "held out"))
-        test_images = data.test_images[order[:N_HELD_OUT]]
-        self.held_out = (2 * denormalize(data, test_images) - 1).to(self.device)
-        images = (2 * denormalize(data, data.images) - 1).to(self.device)
-        self.images = images.contiguous(memory_format=torch.channels_last)
+        held_out = denormalize(data, data.test_images[order[:N_HELD_OUT]])
+        self.held_out = (2 * held_out - 1).to(self.device)
+        images = denormalize(data, data.images).map(_from_minus_one)
+        self.images = images.to(self.device, channels_last=True)
 
     @property
     def distance(self) -> FrechetDistance:
@@ -250,3 +255,8 @@ class ImageQuality:
                 "network or the file of real statistics have changed since then; start a new run "
                 "in another folder."
             )
+
+
+def _from_minus_one(pixels: torch.Tensor) -> torch.Tensor:
+    """Convert pixels in [0, 1] to [-1, 1]."""
+    return 2 * pixels - 1

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from moonas.data import shift_and_flip
+from moonas.data.batches import Images, read_batches
 from moonas.nets.randomness import generator
 from moonas.training.report import TrainingReport
 from moonas.training.sgd import load_training_state, step_if_finite, training_state
@@ -221,7 +222,7 @@ def generator_hinge_loss(fake: Tensor) -> Tensor:
 
 
 def train_adversarially(
-    images: Tensor,
+    images: Tensor | Images,
     sample_pairs: Callable[[], Sequence[TrainingPair]],
     discriminator: nn.Module,
     d_optimizer: torch.optim.Optimizer,
@@ -252,7 +253,8 @@ def train_adversarially(
     step, and the training resumes from it.
 
     Args:
-        images: (n, c, h, w) real images in [-1, 1], on the device of the networks.
+        images: n real images, whose batches are (b, c, h, w) in [-1, 1], on the device of the
+            networks.
         sample_pairs: function that returns a list of :class:`TrainingPair`, which train for
             ``d_steps`` discriminator steps and one generator step.
         discriminator: discriminator or supernet that contains the weights of all discriminators.
@@ -291,14 +293,14 @@ def train_adversarially(
         else:
             order = torch.randperm(len(images), generator=streams.batches).to(images.device)
             first_step = 0
-        for step in range(first_step, n_steps):
-            rows = order[step * size : (step + 1) * size]
+        batches = torch.split(order[first_step * size : n_steps * size], size)
+        for step, batch in enumerate(read_batches(images, batches), first_step):
             pairs = pairs or sample_pairs()
-            hinge, penalty = images.new_zeros(()), images.new_zeros(())
+            hinge, penalty = batch.new_zeros(()), batch.new_zeros(())
             for pair in pairs:
                 with torch.no_grad():
-                    fake = pair.generate(_sample_latents(size, recipe, streams, images))
-                real = augment_images(images[rows], recipe, streams)
+                    fake = pair.generate(_sample_latents(size, recipe, streams, batch))
+                real = augment_images(batch, recipe, streams)
                 fake = augment_images(fake, recipe, streams)
                 real.requires_grad_(recipe.r1 > 0)
                 scores = score_real_and_fake(pair.score, real, fake, discriminator)
@@ -313,7 +315,7 @@ def train_adversarially(
             for pair in pairs:
                 if pair.optimizer is None:
                     continue
-                latents = _sample_latents(recipe.generator_batch, recipe, streams, images)
+                latents = _sample_latents(recipe.generator_batch, recipe, streams, batch)
                 fake = pair.generate(latents)
                 loss = generator_hinge_loss(pair.score(augment_images(fake, recipe, streams)))
                 g_losses.append(step_if_finite(loss, pair.optimizer, pair.weights, recipe.clip))

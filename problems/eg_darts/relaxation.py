@@ -70,7 +70,7 @@ class Relaxation:
         self.shape_of = search.network_shape
         self.device = search.device
         self.images = Classification(search.settings, search.info, search.device)
-        self.images.load()
+        self.images.load(search.report_progress, search.log)
 
     def start(self, period: int, candidates: np.ndarray) -> None:
         """Start a period with new weights and architecture parameters.
@@ -156,8 +156,7 @@ class Relaxation:
                 self.rngs["batches"],
                 1,
                 first=self.epoch,
-                loss_function=self.images.loss,
-                augment=self.images.augment,
+                **self.images.training_options,
                 before_step=self._architecture_step if self.epoch >= s.weight_epochs else None,
                 checkpoints=self.checkpoints,
                 training=_EpochTraining(self),

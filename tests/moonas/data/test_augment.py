@@ -34,7 +34,7 @@ def test_shifted_images_have_black_or_mean_edges():
 
 def test_without_any_step_images_do_not_change():
     augment = Augmentation(MEAN[None], STD[None])
-    assert not augment.changes_images
+    assert not augment.changes_images(8)
     images = pixels()
     assert augment(images, generator(0)) is images
 
@@ -106,14 +106,14 @@ def test_settings_select_the_augmentation(few_digits):
 
     usual = select()
     assert (usual.padding, usual.mirror, usual.edges) == (4, True, "black")
-    assert not select(padding=0, mirror="no").changes_images
+    assert not select(padding=0, mirror="no").changes_images(8)
     chosen = select(padding=1, mirror="no", crop_scale=(0.2, 1), rotation=15, jitter=0.4)
     assert (chosen.crop_scale, chosen.rotation, chosen.jitter) == ((0.2, 1.0), 15.0, 0.4)
     images = data.images[:8]
     one, same, other = (chosen(images, generator(seed)) for seed in (0, 0, 1))
     assert torch.equal(one, same) and not torch.allclose(one, other)
     assert one.shape == images.shape and one.isfinite().all()
-    assert not augmentation_for(TrainingSettings(), load("digits")).changes_images
+    assert not augmentation_for(TrainingSettings(), load("digits")).changes_images(8)
     for scale in ((0.5,), (1.0, 0.2)):
         with pytest.raises(ValueError, match="crop_scale=.* two numbers in ascending order"):
             TrainingSettings(crop_scale=scale)

@@ -28,19 +28,19 @@ def test_digits_are_split_into_1437_training_and_360_test_images_stratified_by_c
 
 def test_every_digit_is_in_either_the_training_or_the_test_set(digits):
     originals = load_digits().images[:, None].astype(np.float32)
-    images = torch.cat([digits.images, digits.test_images])
+    images = torch.cat([digits.images.tensor(), digits.test_images.tensor()])
     # undo the normalization from two known values: the darkest and the brightest pixel
     low, high = images.min(), images.max()
     pixels = ((images - low) / (high - low) * 16).round().numpy()
     assert {x.tobytes() for x in pixels} == {x.tobytes() for x in originals}
-    train = {x.tobytes() for x in digits.images.numpy()}
-    assert not any(x.tobytes() in train for x in digits.test_images.numpy())
+    train = {x.tobytes() for x in digits.images.tensor().numpy()}
+    assert not any(x.tobytes() in train for x in digits.test_images.tensor().numpy())
 
 
 def test_images_are_normalized_with_mean_and_standard_deviation_of_the_training_images(digits):
-    assert abs(float(digits.images.mean())) < 1e-5
-    assert abs(float(digits.images.std()) - 1) < 1e-5
-    for images in (digits.images, digits.test_images):
+    assert abs(float(digits.images.tensor().mean())) < 1e-5
+    assert abs(float(digits.images.tensor().std()) - 1) < 1e-5
+    for images in (digits.images.tensor(), digits.test_images.tensor()):
         pixels = images * digits.std + digits.mean
         assert abs(float(pixels.min())) < 1e-6 and abs(float(pixels.max()) - 1) < 1e-6
 
@@ -114,7 +114,7 @@ def test_a_folder_with_a_subfolder_per_class_is_read_and_split(tmp_path):
     assert data.images.shape == (16, 3, 8, 8) and data.test_images.shape == (4, 3, 8, 8)
     assert torch.bincount(data.test_labels).tolist() == [2, 2]
     # the second class is brighter
-    assert (data.images.mean((1, 2, 3)) > 0).long().equal(data.labels)
+    assert (data.images.tensor().mean((1, 2, 3)) > 0).long().equal(data.labels)
 
 
 def test_a_folder_with_train_and_test_subfolders_is_not_split_again(tmp_path):
@@ -217,10 +217,10 @@ def test_a_flat_folder_of_images_can_be_loaded_if_no_labels_are_required(tmp_pat
     assert data.images.shape == (16, 3, 8, 8) and data.test_images.shape == (4, 3, 8, 8)
     assert data.labels.shape == (16, 0) and data.test_labels.shape == (4, 0)
     assert data.classes == ()
-    both = gray_values(data, data.images) + gray_values(data, data.test_images)
+    both = gray_values(data, data.images.tensor()) + gray_values(data, data.test_images.tensor())
     assert sorted(both) == values
     again = load(str(tmp_path), image_size=8, labels_required=False)
-    assert torch.equal(data.images, again.images)  # the same split
+    assert torch.equal(data.images.tensor(), again.images.tensor())  # the same split
 
 
 def test_a_single_subfolder_and_train_and_test_folders_are_read_without_labels(tmp_path):
@@ -230,8 +230,8 @@ def test_a_single_subfolder_and_train_and_test_folders_are_read_without_labels(t
     train = write_flat_folder(tmp_path / "two" / "train", 6)
     test = write_flat_folder(tmp_path / "two" / "test" / "deeper", 3)
     data = load(str(tmp_path / "two"), labels_required=False)
-    assert gray_values(data, data.images) == train.tolist()
-    assert gray_values(data, data.test_images) == test.tolist()
+    assert gray_values(data, data.images.tensor()) == train.tolist()
+    assert gray_values(data, data.test_images.tensor()) == test.tolist()
 
 
 def test_a_folder_with_a_subfolder_per_class_keeps_its_labels(tmp_path):
@@ -274,15 +274,19 @@ def test_stl10_without_labels_consists_of_the_training_and_the_unlabeled_images(
             np.arange(1, n + 1, dtype=np.uint8).tofile(folder / f"{name}_y.bin")
     (folder / "class_names.txt").write_text("\n".join(f"class {i}" for i in range(10)))
     monkeypatch.setattr(datasets.STL10, "_check_integrity", lambda self: True)
-    monkeypatch.setattr("moonas.data.readers.CHUNK", 3)  # the last chunk is smaller
+    monkeypatch.setattr("moonas.data.images.CHUNK", 3)  # the last chunk is smaller
     data = load("stl10-unlabeled", root=tmp_path, image_size=48, labels_required=False)
     assert data.images.shape == (8, 3, 48, 48) and data.labels.shape == (8, 0)
-    for tensor, parts in ((data.images, ("train", "unlabeled")), (data.test_images, ("test",))):
+    for tensor, parts in (
+        (data.images.tensor(), ("train", "unlabeled")),
+        (data.test_images.tensor(), ("test",)),
+    ):
         original = torch.from_numpy(np.concatenate([images[part] for part in parts])).float() / 255
         expected = torch.nn.functional.interpolate(
             original, (48, 48), mode="bilinear", antialias=True
         )
-        torch.testing.assert_close(tensor * data.std + data.mean, expected, atol=1e-5, rtol=0)
+        pixels = tensor * data.std + data.mean  # of 8 bits, hence rounded
+        torch.testing.assert_close(pixels, expected, atol=0.501 / 255, rtol=0)
     labeled = load("stl10", root=tmp_path)
     assert labeled.images.shape == (3, 3, 96, 96) and labeled.labels.tolist() == [0, 1, 2]
 
@@ -305,8 +309,8 @@ def test_a_validation_folder_beside_a_test_folder_validates_candidates(tmp_path)
     problem = moonas.load_problem("cars", data=str(tmp_path), image_size=8, device="cpu")
     images = problem.evaluator.images
     images.load()
-    assert torch.equal(images.train[0], data.images[:12])
-    assert torch.equal(images.validation[0], data.images[12:])
+    assert torch.equal(images.train[0].tensor(), data.images[:12])
+    assert torch.equal(images.validation[0].tensor(), data.images[12:])
 
 
 def test_different_classes_in_a_validation_folder_are_rejected(tmp_path):
@@ -333,7 +337,10 @@ def test_bad_images_stop_the_reading_or_are_skipped(few_digits, tmp_path):
     counts = torch.bincount(data.labels).tolist()
     assert counts == [10, 10, 10, 9, 9, 10, 10, 10, 10, 10] and len(data.test_labels) == 19
     kept = [i for i in range(100) if i not in (32, 45)]
-    pixels, expected = data.images * data.std + data.mean, whole.images * whole.std + whole.mean
+    pixels, expected = (
+        data.images.tensor() * data.std + data.mean,
+        whole.images.tensor() * whole.std + whole.mean,
+    )
     assert torch.allclose(pixels, expected[kept], atol=1e-6)
     for path in (folder / "test").rglob("*.png"):
         path.write_bytes(b"")

@@ -95,7 +95,7 @@ def test_the_last_version_of_a_test_set_of_arrays_is_read(tmp_path):
         np.save(tmp_path / f"cifar10.1_{version}_data.npy", colors(labels))
         np.save(tmp_path / f"cifar10.1_{version}_labels.npy", np.array(labels, np.int32))
     pixels, labels = read_arrays(*find_arrays(tmp_path), FORM, 3)
-    assert labels.tolist() == [2, 1] == pixels.mean((2, 3)).argmax(1).tolist()
+    assert labels.tolist() == [2, 1] == pixels.float().mean((2, 3)).argmax(1).tolist()
     data, names = find_arrays(tmp_path / "cifar10.1_v4_data.npy")
     assert (data.name, names.name) == ("cifar10.1_v4_data.npy", "cifar10.1_v4_labels.npy")
     images = test_sets.load_test_images(str(tmp_path), classifier(), include_training_set=True)
@@ -108,7 +108,9 @@ def test_folders_may_be_named_by_the_number_of_the_class(tmp_path):
         (tmp_path / str(i)).mkdir()
         Image.fromarray(colors([i], 8)[0]).save(tmp_path / str(i) / "x.png")
     images = test_sets.load_test_images(str(tmp_path), classifier(), include_training_set=True)
-    assert images.labels.tolist() == [0, 2] == images.pixels.mean((2, 3)).argmax(1).tolist()
+    assert (
+        images.labels.tolist() == [0, 2] == images.pixels.tensor().mean((2, 3)).argmax(1).tolist()
+    )
     (tmp_path / "3").mkdir()
     Image.fromarray(colors([0], 8)[0]).save(tmp_path / "3" / "x.png")
     with pytest.raises(ValueError, match=r"names of the classes \['a', 'b', 'c'\], got \['0'"):

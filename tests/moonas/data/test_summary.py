@@ -7,7 +7,8 @@ from PIL import Image
 
 from moonas.cli import main
 from moonas.data.summary import summarize
-from moonas.views.data_set import counts_table, lines, memory_text, plot_samples
+from moonas.run.numbers import memory_text
+from moonas.views.data_set import counts_table, lines, plot_samples
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def test_a_summary_counts_classes_sizes_and_kinds_of_pixels(photographs):
     assert summary.kinds == {"color": 11, "gray": 60}
     (error,) = summary.errors
     assert error.startswith(f"{photographs}/cat/03.png cannot be read as an image")
-    assert summary.n_bytes == 71 * 3 * 8 * 8 * 4
+    assert summary.n_bytes == 71 * 3 * 8 * 8
     assert [tuple(x.shape) for x in summary.samples.values()] == [(6, 3, 8, 8)] * 2
     assert progress[-1] == ("reading", 72, 72, "images")
     text = "\n".join(lines(summary))

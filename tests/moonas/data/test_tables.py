@@ -34,9 +34,15 @@ def test_labels_are_read_from_a_column_of_label_names_as_in_chestxray14(tmp_path
     data = load(str(tmp_path), image_size=6)
     assert data.classes == ("Cardiomegaly", "Effusion")
     expected = torch.tensor([[1, 0], [1, 1], [0, 0], [0, 1]]).float()
-    for images, labels in ((data.images, data.labels), (data.test_images, data.test_labels)):
+    for images, labels in (
+        (data.images.tensor(), data.labels),
+        (data.test_images.tensor(), data.test_labels),
+    ):
         assert torch.equal(labels, expected[[i % 4 for i in image_numbers(images, data)]])
-    train, test = image_numbers(data.images, data), image_numbers(data.test_images, data)
+    train, test = (
+        image_numbers(data.images.tensor(), data),
+        image_numbers(data.test_images.tensor(), data),
+    )
     assert sorted(train + test) == list(range(20)) and len(test) == 4
     assert not {i // 2 for i in train} & {
         i // 2 for i in test
@@ -51,7 +57,7 @@ def test_labels_are_read_from_one_column_per_label_and_images_from_subfolders(tm
     write_images_and_csv(tmp_path, text, subfolders=("a/images", "b/images"))
     data = load(str(tmp_path), image_size=6)
     assert data.classes == ("Mass", "Nodule") and data.groups is None
-    numbers = np.array(image_numbers(data.images, data))
+    numbers = np.array(image_numbers(data.images.tensor(), data))
     assert torch.equal(data.labels[:, 0], torch.tensor(numbers % 2).float())
     assert torch.equal(data.labels[:, 1], torch.tensor(numbers > 9).float())
 
@@ -60,7 +66,7 @@ def test_test_list_txt_determines_the_test_images(tmp_path):
     write_images_and_csv(tmp_path, "file,Mass\n" + "".join(f"{i}.png,{i % 2}\n" for i in range(20)))
     (tmp_path / "test_list.txt").write_text("3.png\n 17.png \n8 .png\n")
     data = load(str(tmp_path), image_size=6)
-    assert image_numbers(data.test_images, data) == [3, 17]
+    assert image_numbers(data.test_images.tensor(), data) == [3, 17]
     assert len(data.images) == 18
 
 
@@ -101,9 +107,9 @@ def test_ambiguous_file_names_are_rejected_but_paths_are_accepted(tmp_path):
     rows = "".join(f"{name},{i % 2}\n" for i, name in enumerate(paths))
     (tmp_path / "labels.csv").write_text("file,Mass\n" + rows)
     data = load(str(tmp_path), image_size=6)
-    assert sorted(image_numbers(data.images, data) + image_numbers(data.test_images, data)) == list(
-        range(20)
-    )
+    assert sorted(
+        image_numbers(data.images.tensor(), data) + image_numbers(data.test_images.tensor(), data)
+    ) == list(range(20))
     # the file name of a missing path is not searched in other folders
     (tmp_path / "labels.csv").write_text("file,Mass\n" + rows.replace("a/2.png", "b/2.png"))
     with pytest.raises(ValueError, match=r"the first missing one is 'b/2.png'"):
@@ -180,7 +186,10 @@ def test_images_with_one_class_each_are_classified(tmp_path, header, encoding):
     assert (info.multi_label, info.n_classes) == (False, 2)
     data = load(str(tmp_path), image_size=6)
     assert data.classes == ("cat", "dog")
-    for images, labels in ((data.images, data.labels), (data.test_images, data.test_labels)):
+    for images, labels in (
+        (data.images.tensor(), data.labels),
+        (data.test_images.tensor(), data.test_labels),
+    ):
         expected = [data.classes.index(CAT_OR_DOG[i]) for i in image_numbers(images, data)]
         assert labels.tolist() == expected
     assert checksums(info).keys() == {"labels.csv"}
@@ -207,7 +216,9 @@ def test_the_names_of_several_labels_have_a_separator(tmp_path, separator):
     data = load(str(tmp_path), image_size=6)
     assert data.info.multi_label and data.classes == ("cat", "dog")
     expected = torch.tensor([[1, 0], [0, 1], [1, 1]]).float()
-    assert torch.equal(data.labels, expected[[i % 3 for i in image_numbers(data.images, data)]])
+    assert torch.equal(
+        data.labels, expected[[i % 3 for i in image_numbers(data.images.tensor(), data)]]
+    )
 
 
 def test_a_csv_file_in_another_encoding_is_rejected_with_advice(tmp_path):

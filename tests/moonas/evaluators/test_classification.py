@@ -39,18 +39,19 @@ def test_train_share_is_the_fraction_of_images_for_training(few_digits):
     images = load_classification(few_digits, train_share=0.7)
     assert (len(images.train[0]), len(images.validation[0])) == (70, 30)
     assert torch.bincount(images.validation[1]).tolist() == [3] * 10
-    assert load_classification(few_digits, train_share=0.7).train[0].equal(images.train[0])
+    again = load_classification(few_digits, train_share=0.7)
+    assert again.train[0].tensor().equal(images.train[0].tensor())
 
 
 def test_validation_images_are_a_stratified_part_of_the_validation_set(few_digits):
     whole = load_classification(few_digits, train_share=0.5)
     few = load_classification(few_digits, train_share=0.5, validation_images=20)
     assert torch.bincount(few.validation[1]).tolist() == [2] * 10
-    assert few.train[0].equal(whole.train[0])
-    known = {image.numpy().tobytes() for image in whole.validation[0]}
-    assert all(image.numpy().tobytes() in known for image in few.validation[0])
+    assert few.train[0].tensor().equal(whole.train[0].tensor())
+    known = {image.numpy().tobytes() for image in whole.validation[0].tensor()}
+    assert all(image.numpy().tobytes() in known for image in few.validation[0].tensor())
     again = load_classification(few_digits, train_share=0.5, validation_images=20)
-    assert again.validation[0].equal(few.validation[0])
+    assert again.validation[0].tensor().equal(few.validation[0].tensor())
     more = load_classification(few_digits, train_share=0.5, validation_images=10**6)
     assert len(more.validation[0]) == 50
     with pytest.raises(
@@ -61,14 +62,16 @@ def test_validation_images_are_a_stratified_part_of_the_validation_set(few_digit
 
 def test_final_training_uses_the_whole_training_set_and_evaluates_on_the_test_set(few_digits):
     images, data = load_classification(few_digits, final=True), load(str(few_digits), image_size=8)
-    assert images.train[0].equal(data.images) and images.train[1].equal(data.labels)
-    assert images.validation[0].equal(data.test_images)
+    assert images.train[0].tensor().equal(data.images.tensor()) and images.train[1].equal(
+        data.labels
+    )
+    assert images.validation[0].tensor().equal(data.test_images.tensor())
 
 
 def test_all_images_of_a_patient_are_in_the_same_part_of_the_split(patients_folder):
     images = load_classification(patients_folder, train_share=0.5)
     gray_levels = [
-        {round(float(image.mean()), 4) for image in part[0]}
+        {round(float(image.mean()), 4) for image in part[0].tensor()}
         for part in (images.train, images.validation)
     ]
     assert gray_levels[0] and gray_levels[1] and not gray_levels[0] & gray_levels[1]
@@ -79,7 +82,7 @@ def test_the_error_is_the_percentage_of_wrong_predictions_or_nan_for_non_finite_
     assert images.names == ["error", "robustness_error"]
     torch.manual_seed(0)
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 10))
-    x, labels = images.validation
+    x, labels = images.validation[0].tensor(), images.validation[1]
     results = [images.evaluate(network), images.evaluate(lambda x: network(x) * math.nan)]
     columns = images.columns(results)
     wrong = int((network(x).argmax(1) != labels).sum())

@@ -36,7 +36,9 @@ def logits_after_training(evaluator, monkeypatch, seed):
     monkeypatch.setattr(
         evaluator.images,
         "evaluate",
-        lambda network: logits.append(network(evaluator.images.validation[0])) or torch.zeros(1),
+        lambda network: (
+            logits.append(network(evaluator.images.validation[0].tensor())) or torch.zeros(1)
+        ),
     )
     trained_errors(evaluator, ROWS[:1], seed)
     return logits[0]

@@ -54,21 +54,21 @@ def empty_cache(tmp_path, monkeypatch):
 
 
 def test_the_digits_classifier_is_at_least_94_percent_accurate_on_test_images(digits, extract):
-    features, logs = extract(denormalize(digits, digits.test_images))
+    features, logs = extract(denormalize(digits, digits.test_images.tensor()))
     assert (logs.argmax(axis=1) == digits.test_labels.numpy()).mean() >= 0.94
     assert features.shape == (360, CLASSIFIER_WIDTHS[-1]) and logs.shape == (360, 10)
     assert extract.name == "digits classifier"
 
 
 def test_features_are_finite_doubles_and_probabilities_sum_to_one(digits, extract):
-    features, logs = extract(denormalize(digits, digits.test_images))
+    features, logs = extract(denormalize(digits, digits.test_images.tensor()))
     assert features.dtype == logs.dtype == np.float64
     assert np.isfinite(features).all() and (features.std(axis=0) > 0).any()
     np.testing.assert_allclose(np.exp(logs).sum(axis=1), 1)
 
 
 def test_features_of_an_image_do_not_depend_on_other_images_or_the_batch_size(digits, extract):
-    pixels = denormalize(digits, digits.test_images)
+    pixels = denormalize(digits, digits.test_images.tensor())
     features, logs = extract(pixels)
     for batch in (1, 7, 50):
         some_features, some_logs = extract(pixels[:50], batch)
@@ -77,9 +77,9 @@ def test_features_of_an_image_do_not_depend_on_other_images_or_the_batch_size(di
 
 
 def test_denormalized_images_are_pixels_between_0_and_1(digits):
-    pixels = denormalize(digits, digits.images)
+    pixels = denormalize(digits, digits.images.tensor())
     assert pixels.min() == 0 and pixels.max() == 1
-    torch.testing.assert_close((pixels - digits.mean) / digits.std, digits.images)
+    torch.testing.assert_close((pixels - digits.mean) / digits.std, digits.images.tensor())
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +211,7 @@ def test_the_weights_of_torchvisions_inception_are_rejected_with_the_reason(tmp_
 
 
 def test_the_accuracy_of_the_classifier_is_measured_and_cached(digits, extract):
-    logs = extract(denormalize(digits, digits.test_images))[1]
+    logs = extract(denormalize(digits, digits.test_images.tensor()))[1]
     expected = 100 * (logs.argmax(axis=1) == digits.test_labels.numpy()).mean()
     assert extract.accuracy == pytest.approx(expected) and extract.n_test == 360
     assert f"digits classifier, {expected:.1f} % accurate on 360 test" in extract.describe()
@@ -223,8 +223,8 @@ def larger_digits(digits, n, side=24):
     def resized(images, n):
         return F.interpolate(denormalize(digits, images)[:n], (side, side), mode="bilinear")
 
-    train = resized(digits.images, n), digits.labels[:n]
-    return train, (resized(digits.test_images, 50), digits.test_labels[:50])
+    train = resized(digits.images.tensor(), n), digits.labels[:n]
+    return train, (resized(digits.test_images.tensor(), 50), digits.test_labels[:50])
 
 
 def test_larger_images_have_a_residual_network_that_reports_progress(

@@ -44,7 +44,7 @@ def evaluation():
 
 def test_the_fid_of_a_model_is_that_of_its_images_relative_to_the_training_set(evaluation):
     data = load("digits")
-    real = denormalize(data, data.images).flatten(1)
+    real = denormalize(data, data.images.tensor()).flatten(1)
     latents = torch.randn(N, 5, generator=generator(0, "evaluation"))
     with torch.inference_mode():
         images = flat_generator(0)(latents).flatten(1)
@@ -74,7 +74,7 @@ def test_an_evaluation_is_repeatable_written_and_shown_in_a_table(evaluation, tm
 
 def test_statistics_of_real_images_replace_the_data_set(tmp_path):
     data = load("digits")
-    X = denormalize(data, data.images).flatten(1).double().numpy()
+    X = denormalize(data, data.images.tensor()).flatten(1).double().numpy()
     file = tmp_path / "real.npz"
 
     def fid(**options):

@@ -77,7 +77,9 @@ def linear_classifier(seed, side=8, classes=10):
 
 
 def first_images(images, n):
-    return LabeledImages(images.pixels[:n], images.labels[:n], images.classes, images.name)
+    return LabeledImages(
+        images.pixels.subset(torch.arange(n)), images.labels[:n], images.classes, images.name
+    )
 
 
 @pytest.fixture(scope="module")
@@ -101,11 +103,14 @@ def evaluated(digits):
 def test_load_test_images_returns_the_pixels_of_the_test_set(digits):
     images, all_images = digits
     data = load("digits")
-    assert torch.allclose(images.pixels, data.test_images * data.std + data.mean, atol=1e-6)
+    assert torch.allclose(
+        images.pixels.tensor(), data.test_images.tensor() * data.std + data.mean, atol=1e-6
+    )
     assert torch.equal(images.labels, data.test_labels)
     assert torch.equal(all_images.labels, torch.cat([data.labels, data.test_labels]))
     assert len(all_images.pixels) == 1797
-    assert all_images.pixels.min() >= 0 and all_images.pixels.max() <= 1
+    pixels = all_images.pixels.tensor()
+    assert pixels.min() >= 0 and pixels.max() <= 1
 
 
 def test_errors_equal_the_counted_fractions_of_wrong_predictions(evaluated):
@@ -114,8 +119,8 @@ def test_errors_equal_the_counted_fractions_of_wrong_predictions(evaluated):
     for name, model in models.items():
         result = evaluation["models"][name]
         with torch.no_grad():
-            wrong = (model(images.pixels).argmax(1) != images.labels).sum()
-            wrong_of_all = (model(all_images.pixels).argmax(1) != all_images.labels).sum()
+            wrong = (model(images.pixels.tensor()).argmax(1) != images.labels).sum()
+            wrong_of_all = (model(all_images.pixels.tensor()).argmax(1) != all_images.labels).sum()
         assert result["error"] == pytest.approx(100 * int(wrong) / 60)
         assert result["drop"] == pytest.approx(100 * int(wrong_of_all) / 90 - result["error"])
         assert result["attacked"]["0.0"] == result["error"]
@@ -127,9 +132,9 @@ def test_errors_equal_the_counted_fractions_of_wrong_predictions(evaluated):
 def test_the_attack_moves_each_pixel_in_the_direction_that_increases_the_loss(evaluated):
     models, images, _, evaluation = evaluated
     model = models["0"]
-    x = images.pixels.clone().requires_grad_()
+    x = images.pixels.tensor().requires_grad_()
     F.cross_entropy(model(x), images.labels).backward()
-    adversarial = (images.pixels + 0.05 * x.grad.sign()).clamp(0, 1)
+    adversarial = (images.pixels.tensor() + 0.05 * x.grad.sign()).clamp(0, 1)
     with torch.no_grad():
         wrong = (model(adversarial).argmax(1) != images.labels).sum()
     error = evaluation["models"]["0"]["attacked"]["0.05"]
@@ -180,7 +185,7 @@ def test_a_model_file_of_an_earlier_version_can_be_evaluated(digits):
     model, images = load_model(OLD_FILES / "model.pt"), first_images(digits[0], 20)
     result = robustness.evaluate({"old": model}, images, device="cpu")["models"]["old"]
     with torch.no_grad():
-        wrong = (model(images.pixels).argmax(1) != images.labels).sum()
+        wrong = (model(images.pixels.tensor()).argmax(1) != images.labels).sum()
     assert result["error"] == pytest.approx(100 * int(wrong) / 20)
 
 

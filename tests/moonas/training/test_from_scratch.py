@@ -86,7 +86,8 @@ def test_a_training_reports_its_progress_before_each_epoch_and_at_the_end(run):
     reports, stage = [], moonas.load_training(run, **QUICK_SETTINGS)
     stage.callbacks.append(CallbackOf(on_progress=lambda *args: reports.append(args[1:])))
     stage.run(seed=1)
-    assert reports == [(done, 2, "epochs") for done in range(3)]
+    epochs = [report for report in reports if report[-1] == "epochs"]
+    assert epochs == [(done, 2, "epochs") for done in range(3)]
 
 
 def test_a_training_equals_a_plain_pytorch_loop_over_training_and_validation_images(
@@ -105,7 +106,7 @@ def test_a_training_equals_a_plain_pytorch_loop_over_training_and_validation_ima
         net = problem.network(architecture, n_classes=10, in_channels=3)
     net = net.to(stage.device, memory_format=torch.channels_last).train()
     assert count_params(net) == float(row["params"])
-    images = data.images.to(stage.device, memory_format=torch.channels_last)
+    images = data.images.tensor().to(stage.device, memory_format=torch.channels_last)
     labels = data.labels.to(stage.device)
     black = (-data.mean / data.std).to(stage.device)
     optimizer = torch.optim.SGD(net.parameters(), 1.0, s.momentum, weight_decay=s.weight_decay)
@@ -135,7 +136,7 @@ def test_the_error_is_computed_on_the_test_set_and_does_not_depend_on_the_batch_
 ):
     result = train_network(run, pick="best-error", epochs=12, padding=1, score_batch=7)
     data = load_images(few_digits)
-    images = data.test_images.to(next(result.network.parameters()).device)
+    images = data.test_images.tensor().to(next(result.network.parameters()).device)
     with torch.no_grad():
         n_wrong = (result.network(images).argmax(1).cpu() != data.test_labels).sum().item()
     assert 0 < n_wrong < 18  # the error is better than chance

@@ -272,7 +272,7 @@ def test_the_log_compares_the_number_of_parameters_with_the_published_number(few
     assert re.fullmatch(
         r"Network: .*; [\d,]+ parameters \(published network for CIFAR-10, 36 channels, 20 cells: "
         r"2,432,206\)\.",
-        log[0],
+        log[-1],
     )
 
 

@@ -36,9 +36,13 @@ def test_half_of_the_training_images_are_the_validation_set_and_no_test_image_is
     # stratified: the counts of each class differ by at most one
     counts = [torch.bincount(labels.cpu()) for _, labels in (train, validation)]
     assert (counts[0] - counts[1]).abs().max() <= 1
-    seen = {x.tobytes() for part in (train, validation) for x in part[0].cpu().contiguous().numpy()}
+    seen = {
+        x.tobytes()
+        for part in (train, validation)
+        for x in part[0].tensor().cpu().contiguous().numpy()
+    }
     assert len(seen) == 1437
-    assert not any(x.tobytes() in seen for x in load("digits").test_images.numpy())
+    assert not any(x.tobytes() in seen for x in load("digits").test_images.tensor().numpy())
 
 
 def sampled_architectures(evaluator, monkeypatch, train):

@@ -55,9 +55,9 @@ def reduced_digits():
     rows, test_rows = first_rows(digits.labels, 20), first_rows(digits.test_labels, 4)
     reduced = replace(
         digits,
-        images=digits.images[rows],
+        images=digits.images.subset(rows),
         labels=digits.labels[rows],
-        test_images=digits.test_images[test_rows],
+        test_images=digits.test_images.subset(test_rows),
         test_labels=digits.test_labels[test_rows],
     )
     with pytest.MonkeyPatch.context() as patch:

@@ -50,18 +50,18 @@ def noise_images(n=N_IMAGES):
 def images_of_test_set():
     """Return the images of the test set, with pixels in [-1, 1]."""
     data = load("digits")
-    return 2 * denormalize(data, data.test_images) - 1
+    return 2 * denormalize(data, data.test_images.tensor()) - 1
 
 
 def test_images_are_the_whole_training_set_scaled_to_minus_1_to_1(quality):
-    images, data = quality.images.cpu(), load("digits")
+    images, data = quality.images.tensor().cpu(), load("digits")
     assert images.shape == (1437, 1, 8, 8) and quality.classes == data.classes
     assert images.min() == -1 and images.max() == 1
-    torch.testing.assert_close(((images + 1) / 2 - data.mean) / data.std, data.images)
+    torch.testing.assert_close(((images + 1) / 2 - data.mean) / data.std, data.images.tensor())
 
 
 def test_the_training_images_have_an_fid_of_0(quality):
-    scores = evaluate(quality, quality.images)
+    scores = evaluate(quality, quality.images.tensor())
     assert 0 <= scores["fid"] < 1e-3
     counts = torch.bincount(load("digits").labels) / 1437
     np.testing.assert_allclose(scores["shares"], counts, atol=0.01)
@@ -78,13 +78,13 @@ def test_fid_increases_with_the_share_of_noise(quality):
 
 
 def test_fid_increases_with_the_number_of_missing_classes(quality):
-    images, labels = quality.images.cpu(), load("digits").labels
+    images, labels = quality.images.tensor().cpu(), load("digits").labels
     fids = [evaluate(quality, images[labels < k])["fid"] for k in (9, 5, 2, 1)]
     assert fids == sorted(fids) and fids[-1] > 10
 
 
 def test_fid_equals_the_frechet_distance_of_the_extracted_features(quality):
-    features, _ = quality.extract((quality.images + 1) / 2)
+    features, _ = quality.extract((quality.images.tensor() + 1) / 2)
     generated, _ = quality.extract((noise_images().to(quality.device) + 1) / 2)
     expected = min(FrechetDistance(moments(features))(generated), MAX_FIDS["classifier"])
     assert evaluate(quality, noise_images())["fid"] == pytest.approx(expected, rel=1e-3)
@@ -134,7 +134,7 @@ def test_scores_do_not_depend_on_the_batch_size(settings, quality):
 
 def test_the_inception_score_is_the_mean_over_the_splits(settings, quality):
     # the digits 0, 1 and some of the digits 2, in this order
-    images_by_class = quality.images.cpu()[load("digits").labels.argsort()][:N_IMAGES]
+    images_by_class = quality.images.tensor().cpu()[load("digits").labels.argsort()][:N_IMAGES]
     one_split = evaluate(quality, images_by_class)["inverse_is"]
     three_splits = evaluate(load_quality(replace(settings, is_splits=3)), images_by_class)[
         "inverse_is"
@@ -149,7 +149,7 @@ def test_fid_relative_to_the_test_set_leaves_the_training_images_unchanged(setti
         < 1e-3
         < evaluate(quality, images_of_test_set())["fid"]
     )
-    assert torch.equal(test_quality.images, quality.images)
+    assert torch.equal(test_quality.images.tensor(), quality.images.tensor())
 
 
 def test_a_second_call_of_load_does_nothing(quality):

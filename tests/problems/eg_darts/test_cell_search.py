@@ -197,7 +197,7 @@ def test_all_losses_of_a_second_order_step_use_the_same_dropout_mask(load):
     net, (images, labels) = relaxation.net, relaxation.images.train
     net.skip_dropout = 0.5
     before = net.rng.get_state()
-    net(relaxation.images.validation[0][:240], relaxation.shares())
+    net(relaxation.images.validation[0].tensor()[:240], relaxation.shares())
     after_one_pass = net.rng.get_state()
     assert not torch.equal(before, after_one_pass)
     net.rng.set_state(before)

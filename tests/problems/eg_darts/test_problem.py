@@ -186,10 +186,12 @@ def test_the_final_test_uses_images_that_the_search_does_not_use(load):
     final.begin(1)
     search_images, final_images = problem.evaluator.images, final.images
     assert len(final_images.train[1]) == 1437 and len(final_images.validation[1]) == 360
-    training_set = {image.numpy().tobytes() for image in final_images.train[0].cpu()}
+    training_set = {image.numpy().tobytes() for image in final_images.train[0].tensor().cpu()}
     for images, _ in (search_images.train, search_images.validation):
-        assert {image.numpy().tobytes() for image in images.cpu()} <= training_set
-    assert not {i.numpy().tobytes() for i in final_images.validation[0].cpu()} & training_set
+        assert {image.numpy().tobytes() for image in images.tensor().cpu()} <= training_set
+    assert (
+        not {i.numpy().tobytes() for i in final_images.validation[0].tensor().cpu()} & training_set
+    )
 
 
 @pytest.fixture

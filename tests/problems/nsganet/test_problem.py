@@ -46,9 +46,13 @@ def test_a_fifth_of_the_training_images_are_the_validation_set_and_no_test_image
     problem.evaluator.begin(1)
     train, validation = problem.evaluator.images.train, problem.evaluator.images.validation
     assert len(train[0]) == 1150 and len(validation[0]) == 287
-    seen = {x.tobytes() for part in (train, validation) for x in part[0].cpu().contiguous().numpy()}
+    seen = {
+        x.tobytes()
+        for part in (train, validation)
+        for x in part[0].tensor().cpu().contiguous().numpy()
+    }
     assert len(seen) == 1437
-    assert not any(x.tobytes() in seen for x in load("digits").test_images.numpy())
+    assert not any(x.tobytes() in seen for x in load("digits").test_images.tensor().numpy())
 
 
 def test_the_error_of_a_proxy_equals_the_error_after_a_plain_training_loop(small_settings):
@@ -66,7 +70,7 @@ def test_the_error_of_a_proxy_equals_the_error_after_a_plain_training_loop(small
         network = nsganet.network(
             space.decode(x), channels=2, increment=1, layers=1, in_channels=1, image_size=8
         ).to(memory_format=layout)
-    images = data.images.to(memory_format=layout)
+    images = data.images.tensor().to(memory_format=layout)
     optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9, weight_decay=5e-4)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
     order = generator(seed, *x.tolist(), "batches")
