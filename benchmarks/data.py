@@ -5,13 +5,14 @@ ImageFolder and PyTorch's DataLoader, and how much faster are they read from the
 memory does reading take? Do a search and a training have the same results with each of them?
 
 Method: images of a folder such as CIFAR-10 are enlarged to 224 pixels and saved as JPEG files of
-quality 90. An epoch of shuffled batches of 64 float32 images, normalized, is read in a process of
-its own for each way; the best of --repeats epochs counts, and ways take turns. The memory of a
-process and its workers is measured every 50 ms as the proportional set size, which divides shared
-pages among the processes; pages of the cache file that the system can drop are not counted
-("anonymous and shared memory"). The peak in memory is that of loading the folder at its own size,
-relative to the process before. Then a CARS search and a training of CARS_A at 224 pixels take a few
-steps on --train-images images, streamed and through the cache.
+quality 90. Each way reads epochs of shuffled batches of 64 normalized float32 images in a process
+of its own; ways take turns, and the best of --repeats epochs counts. The processes of torchvision
+convert and normalize images; with moonas the main process does, with as many threads as there are
+processes. The memory of a process and its workers is measured every 50 ms: their proportional set
+size, which divides shared pages among them, without pages of files, which the system can drop. The
+peak in memory is that of loading the folder at its own size, minus what the process took before.
+Then a CARS search and a training of CARS_A at 224 pixels take a few steps on --train-images images,
+streamed and through the cache.
 
 Command: python benchmarks/data.py --data FOLDER        (2 CPU cores, about 25 minutes)
 Device: CPU, on Linux.
@@ -120,7 +121,7 @@ def moonas_epoch(folder, workers, place):
 
 def read_epoch(way, folder, workers):
     """Read an epoch; return images per second from the first batch on, and the peak of memory."""
-    torch.set_num_threads(1)
+    torch.set_num_threads(1 if way == "torchvision" else workers)
     with PeakMemory() as memory:
         batches = torchvision_epoch if way == "torchvision" else moonas_epoch
         more = () if way == "torchvision" else (way,)
@@ -177,6 +178,7 @@ def in_process(function, *args):
 
 
 def _send_result(connection, function, *args):
+    multiprocessing.set_start_method("fork", force=True)  # of workers, the default on Linux
     connection.send(function(*args))
 
 

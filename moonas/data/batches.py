@@ -22,7 +22,7 @@ class Images:
     Args:
         store: where the 8-bit pixels are kept.
         convert: (b, c, h, w) float32 pixels in [0, 1] -> (b, c', h', w') float32, such as a
-            normalization; None to keep the pixels.
+            normalization, which may change its argument; None to keep the pixels.
         device: device of the batches.
         channels_last: whether batches are in PyTorch's channels-last memory format.
         change: random change of training images before the conversion, see
@@ -128,10 +128,11 @@ class Images:
         return Images(**{name: getattr(self, name) for name in names} | arguments)
 
     def _converted(self, pixels: Tensor, levels: int) -> Tensor:
-        images = pixels.to(self.device, non_blocking=True).float().div_(levels)
+        layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        pixels = pixels.to(self.device, non_blocking=True).contiguous(memory_format=layout)
+        images = pixels.float().div_(levels)
         if self.convert is not None:
             images = self.convert(images)
-        layout = torch.channels_last if self.channels_last else torch.contiguous_format
         return images.contiguous(memory_format=layout)
 
 
