@@ -33,6 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how images that are not square are fitted (default: crop)",
     )
     add(
+        "--cache",
+        action="store_true",
+        help="also decode all images into a file in the cache folder, which searches and trainings "
+        "then read (data_in=auto or cache)",
+    )
+    add(
         "--out",
         metavar="FILE",
         type=Path,
@@ -43,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command and return its exit status."""
+    from ..data.images import build_cache
     from ..data.summary import summarize
     from ..files import save_figure
     from ..views.data_set import counts_table, lines, plot_samples
@@ -65,6 +72,16 @@ def run(args: argparse.Namespace) -> int:
             console.print(to_console(table, compact=True))
         for line in lines(summary):
             console.print(line, highlight=False, soft_wrap=True, markup=False)
+        if args.cache:
+            with progress_bar(console) as bar:
+                place = build_cache(
+                    args.data,
+                    image_size=args.image_size,
+                    image_channels=args.image_channels,
+                    resize=args.resize,
+                    on_progress=bar.on_progress,
+                )
+            console.print(f"Cache written to {place}.", soft_wrap=True)
         args.out.parent.mkdir(parents=True, exist_ok=True)
         save_figure(plot_samples(summary), args.out, dpi=150)
     except ValueError as error:

@@ -92,7 +92,7 @@ def hold(
         default_workers() if workers is None else workers,
     )
     cache = DiskCache(folder, form, (n_train + n_test, *shape))
-    place, reason = _choose(data_in, n_train + n_test, n_bytes, cache)
+    place, reason = choose_place(data_in, n_train + n_test, n_bytes, cache)
     report = on_progress or (lambda *args: None)
     measured = measured_rows(n_train)
     pixels: ImageStore
@@ -154,8 +154,18 @@ def in_memory(store: FileStore) -> MemoryStore:
     return MemoryStore(pixels)
 
 
-def _choose(data_in: str, n: int, n_bytes: int, cache: DiskCache) -> tuple[str, str]:
-    """Return where images are kept, and why."""
+def choose_place(data_in: str, n: int, n_bytes: int, cache: DiskCache) -> tuple[str, str]:
+    """Return where images are kept, and why.
+
+    Args:
+        data_in: see :func:`hold`.
+        n: number of images.
+        n_bytes: their size as 8-bit pixels.
+        cache: the cache of these images, which may not exist.
+
+    Returns:
+        "memory", "stream" or "cache"; and a sentence for the log.
+    """
     limit, size = int(MEMORY_SHARE * machine_memory()), memory_text(n_bytes)
     place = data_in
     if data_in == "auto":

@@ -25,7 +25,7 @@ from .holding import Progress, hold, hold_files, mean_and_std, sum_pixels
 from .image_files import class_folders, damaged_images_error, has_images, to_bytes
 from .listing import Listing, list_folder, list_table, list_unlabeled_folder
 from .readers import DIGIT_LEVELS, read_digits, read_torchvision
-from .stores import SKIP_ADVICE, ImageStore, MemoryStore
+from .stores import SKIP_ADVICE, CacheStore, ImageStore, MemoryStore
 
 CHUNK = 1000  # images that are converted at a time
 FOLDER_SIDE = 32  # default side length in pixels of images from a folder
@@ -399,6 +399,37 @@ class Normalization:
             self._on_device[device] = self.mean.to(device), self.std.to(device)
         mean, std = self._on_device[device]
         return pixels.sub_(mean).div_(std)  # in place, since a new tensor takes as long as this
+
+
+def build_cache(
+    folder: str,
+    *,
+    image_size: int | None = None,
+    image_channels: int | None = None,
+    resize: str = "crop",
+    on_progress: Progress | None = None,
+) -> Path:
+    """Decode the images of a folder into the cache, unless they are in it; return its file.
+
+    Files that cannot be read are left out.
+
+    Args:
+        folder: path of the folder.
+        image_size: see :func:`load`, as the next two.
+        image_channels: see there.
+        resize: see there.
+        on_progress: called with (phase, done, total, unit) while images are read.
+
+    Raises:
+        ValueError: the data set is no folder, or the disk is too small.
+    """
+    form = dict(image_size=image_size, image_channels=image_channels, resize=resize)
+    info = describe(folder, **form, labels_required=False)  # type: ignore[arg-type]
+    if not is_folder(info):
+        raise ValueError(f"{folder} is always in memory: only a folder of images can be cached.")
+    held = hold(info.name, list_images(info), info.form, data_in="cache", on_progress=on_progress)
+    assert isinstance(held.train, CacheStore)
+    return held.train.path
 
 
 def load_test_set(

@@ -13,6 +13,7 @@ import torch
 
 from ..errors import reason
 from .form import ImageForm
+from .holding import DiskCache, choose_place
 from .image_files import REASON_LENGTH, open_image, read_image
 from .images import DataInfo, describe, is_folder, list_images, load
 
@@ -45,6 +46,8 @@ class DataSummary:
         seconds: time for reading all images.
         samples: class -> (k, channels, side, side) training images, pixels in [0, 1], as a network
             sees them; one entry with an empty name if there are no labels.
+        place: where a search would keep the images, see :func:`.holding.choose_place`; empty for
+            data sets that are not folders.
     """
 
     info: DataInfo
@@ -56,6 +59,7 @@ class DataSummary:
     errors: tuple[str, ...]
     seconds: float
     samples: dict[str, torch.Tensor]
+    place: str = ""
 
     @property
     def n_bytes(self) -> int:
@@ -178,7 +182,15 @@ def _summarize_folder(
         tuple(errors),
         time.perf_counter() - start,
         samples,
+        _place_of(info, total),
     )
+
+
+def _place_of(info: DataInfo, n: int) -> str:
+    """Return where a search would keep the images of a folder, as a sentence."""
+    shape = n, info.channels, info.form.stored_side, info.form.stored_side
+    cache = DiskCache(info.name, info.form, shape)
+    return choose_place("auto", n, int(np.prod(shape)), cache)[1]
 
 
 def _inspect(path: Path, form: ImageForm) -> tuple[torch.Tensor, tuple[int, int], str]:

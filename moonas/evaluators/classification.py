@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -98,12 +99,15 @@ class Classification:
         device: device on which the images are stored.
         used: names of the columns that determine the metrics; see :func:`quality_columns`.
         final: whether to train on the whole training set and to validate on the test set.
+        holds_out: with ``final``, whether to hold out the images on which a search would validate.
 
     Attributes:
         names: names of the quality columns; the first column is always present.
         train: (images, labels) for training, on the device; available after :meth:`load`.
         validation: (images, labels) for validation, on the device; available after :meth:`load`.
         data: the whole data set, on the CPU; available after :meth:`load`.
+        held_out: these images and metrics, with the held-out images for validation; None unless
+            ``holds_out``.
         is_streamed: whether validation images are decoded whenever a network is evaluated, so that
             only one evaluation can take place at a time.
         augment: function (images, rng) -> augmented images; None if the images are not augmented;
@@ -121,8 +125,11 @@ class Classification:
         device: torch.device,
         used: Sequence[str] = (),
         final: bool = False,
+        holds_out: bool = False,
     ) -> None:
         self.settings, self.info, self.device, self.final = settings, info, device, final
+        self.holds_out = holds_out
+        self.held_out: Classification | None = None
         self.names = [column.name for column in quality_columns(used, info)]
         self.augment: Callable[[Tensor, torch.Generator], Tensor] | None = None
         self.is_streamed = False
@@ -144,22 +151,25 @@ class Classification:
         data = load(**s.reading, on_progress=on_progress)
         if on_log is not None and data.place:
             on_log(data.place)
-        if self.final:
-            train, validation = (data.images, data.labels), (data.test_images, data.test_labels)
+        self.data = data
+        test = data.test_images, data.test_labels
+        if self.final and not self.holds_out:
+            train, held_out = (data.images, data.labels), test
         else:
             rows = (torch.from_numpy(rows) for rows in self._split(data))
-            train, validation = ((data.images.subset(r), data.labels[r]) for r in rows)
-            validation = self._kept(validation[0], on_log), validation[1]
-        if data.info.stored:
-            validation = validation[0].map(data.info.form.center), validation[1]
-        train = train[0].changed_by(CHANGES[s.auto_augment]), train[1]
-        self.data = data
+            train, held_out = ((data.images.subset(r), data.labels[r]) for r in rows)
+            held_out = self._kept(held_out[0], on_log), held_out[1]
         augmentation = augmentation_for(s, data)
         stored = data.info.form.stored_side
         self.augment = augmentation if augmentation.changes_images(stored) else None
-        self.train, self.validation = self._on_device(*train), self._on_device(*validation)
+        change = CHANGES[s.auto_augment]
+        self.train = self._on_device(train[0].changed_by(change), train[1])
+        self.validation = self._as_seen(*(test if self.final else held_out))
         if s.class_weights == "balanced":
             self._class_weights = class_weights(self.train[1], self.info.n_classes)
+        if self.holds_out:
+            self.held_out = copy(self)
+            self.held_out.validation = self._as_seen(*held_out)
         self._is_loaded = True
 
     def _split(self, data: ImageData) -> tuple[np.ndarray, np.ndarray]:
@@ -192,6 +202,12 @@ class Classification:
             )
         self.is_streamed = True
         return images
+
+    def _as_seen(self, images: Images, labels: Tensor) -> tuple[Images, Tensor]:
+        """Return images as a network sees them that is not trained on them, on the device."""
+        if self.data.info.stored:
+            images = images.map(self.data.info.form.center)
+        return self._on_device(images, labels)
 
     def _on_device(self, images: Images, labels: Tensor) -> tuple[Images, Tensor]:
         return images.to(self.device, channels_last=True), labels.to(self.device)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import roc_auc_score, roc_curve
 
 if TYPE_CHECKING:
     from ..data.batches import Images
@@ -31,6 +31,25 @@ def auroc_by_label(logits: torch.Tensor, labels: torch.Tensor) -> np.ndarray:
         if 0 < frequency < 1:
             values[i] = roc_auc_score(truth[:, i], scores[:, i])
     return values
+
+
+def roc_by_label(logits: torch.Tensor, labels: torch.Tensor) -> np.ndarray:
+    """Return the ROC curve of each label, (n_labels, 101) true positive rates in [0, 1].
+
+    They belong to the false positive rates 0, 0.01, ..., 1, between which curves are linear. Curves
+    are NaN where :func:`auroc_by_label` is.
+
+    Args:
+        logits: (n, n_labels); a higher logit means that the label is more probable.
+        labels: (n, n_labels) zeros and ones.
+    """
+    defined = ~np.isnan(auroc_by_label(logits, labels))
+    scores, truth = logits.double().cpu().numpy(), labels.cpu().numpy()
+    curves = np.full((len(defined), 101), math.nan)
+    for i in np.flatnonzero(defined):
+        false_positive, true_positive, _ = roc_curve(truth[:, i], scores[:, i])
+        curves[i] = np.interp(np.linspace(0, 1, 101), false_positive, true_positive)
+    return curves
 
 
 def auroc_error_percent(logits: torch.Tensor, labels: torch.Tensor) -> float:

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from ..files import save_figure, write_json
-from ..metrics.auroc import auroc_by_label
+from ..metrics.auroc import auroc_by_label, roc_by_label
 from ..metrics.error import TOP, balanced_error_percent, count_by_class, error_percent
 from ..run.numbers import plural
-from ..views.drawing import INK, create_figure
+from ..views.drawing import COLORS, INK, create_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..data.batches import Images
 
 FILE_NAMES = ("classes.json", "classes.png")
+LINE_STYLES = ("-", "--", ":")
 MOST_LISTED = 10  # classes in a line of text
 MOST_LABELED = 30  # classes whose names are drawn
 MOST_COUNTED = 12  # classes whose numbers of images are drawn
@@ -50,17 +51,23 @@ def report_by_class(
         (%), with more than five classes ``top5_error`` (%), ``confusion``, the matrix of numbers of
         images by class (rows) and prediction (columns), and ``classes``, name -> ``images``,
         ``predicted`` (numbers of images) and ``error`` (%, None without images). Otherwise:
-        ``classes``, name -> ``images`` (that have the label) and ``auroc`` (%, None if it is
-        undefined).
+        ``classes``, name -> ``images`` (that have the label), ``auroc`` (%) and ``roc``, the true
+        positive rates (%) at the false positive rates 0, 1, ..., 100 %; the last two are None if
+        they are undefined.
     """
     if labels.ndim > 1:
         logits = torch.cat([predict(x) for x in images.tensor_split(-(-len(images) // batch))])
         aurocs = 100 * auroc_by_label(logits, labels)
+        curves = 100 * roc_by_label(logits, labels)
         counts = labels.sum(0).int().tolist()
         return {
             "classes": {
-                name: {"images": count, "auroc": None if math.isnan(auroc) else auroc}
-                for name, count, auroc in zip(classes, counts, aurocs.tolist(), strict=True)
+                name: {
+                    "images": counts[i],
+                    "auroc": None if math.isnan(aurocs[i]) else float(aurocs[i]),
+                    "roc": None if math.isnan(aurocs[i]) else curves[i].round(3).tolist(),
+                }
+                for i, name in enumerate(classes)
             }
         }
     found = count_by_class(predict, images, labels, batch, len(classes))
@@ -121,7 +128,7 @@ def _listed(
 
 
 def write_report(report: Mapping[str, Any], folder: Path) -> list[str]:
-    """Write classes.json and, if each image has one label, classes.png.
+    """Write classes.json, and draw the confusion matrix or the ROC curves into classes.png.
 
     Args:
         report: result of :func:`report_by_class`.
@@ -133,7 +140,33 @@ def write_report(report: Mapping[str, Any], folder: Path) -> list[str]:
     write_json(folder / FILE_NAMES[0], report)
     if "confusion" in report:
         save_figure(plot_confusion(report), folder / FILE_NAMES[1], dpi=150)
+    elif any(row["roc"] for row in report["classes"].values()):
+        save_figure(plot_roc(report), folder / FILE_NAMES[1], dpi=150)
     return lines(report)
+
+
+def plot_roc(report: Mapping[str, Any]) -> Figure:
+    """Draw the ROC curve of each label (figure 13b of NSGANetV1), the best one first.
+
+    Args:
+        report: result of :func:`report_by_class` for images with several labels; at least one label
+            has a curve.
+    """
+    rows = {name: row for name, row in report["classes"].items() if row["roc"]}
+    names = sorted(rows, key=lambda name: rows[name]["auroc"], reverse=True)
+    figure, axes = create_figure((7.6, max(4.8, 0.6 + 0.26 * len(names))))
+    for i, name in enumerate(names):
+        style = LINE_STYLES[i // len(COLORS) % len(LINE_STYLES)]
+        label = f"{name} ({rows[name]['auroc']:.1f} %)"
+        axes.plot(rows[name]["roc"], color=COLORS[i % len(COLORS)], ls=style, lw=1.4, label=label)
+    axes.plot([0, 100], [0, 100], color="#9aa5ad", lw=0.8, ls=":", label="chance")
+    axes.set(xlim=(0, 100), ylim=(0, 101), aspect="equal")
+    axes.set(xlabel="false positive rate (%)", ylabel="true positive rate (%)")
+    axes.set_title("ROC curves on the test set", loc="left")
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside right upper", title="label (AUROC)", frameon=False, fontsize=9)
+    return figure
 
 
 def plot_confusion(report: Mapping[str, Any]) -> Figure:

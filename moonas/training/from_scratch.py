@@ -41,6 +41,7 @@ from ..run.journal import read_run, total_seconds
 from ..run.numbers import plural
 from ..run.stage import EpochTraining
 from ..settings import names_of, recorded_options, select, used_columns, with_former_values
+from .plateau import Plateau
 from .settings import Settings
 from .sgd import (
     LOOP,
@@ -285,8 +286,12 @@ class FullTraining(EpochTraining):
         return trainer
 
     def line(self, epoch: int, metrics: dict[str, Any]) -> str:
-        """Format the loss of an epoch as a line for the log."""
-        return f"  epoch {epoch + 1:>3}: loss {metrics['loss']:.4f}"
+        """Format the loss of an epoch and its score on held-out images as a line for the log."""
+        text = f"  epoch {epoch + 1:>3}: loss {metrics['loss']:.4f}"
+        score = metrics.get(f"held_out_{self.quality}")
+        if score is not None:
+            text += f", held-out {self.quality} {score:.2f} %, rate {metrics['learning_rate']:g}"
+        return text
 
     def result(self, trainer: ClassifierTrainer, scores: dict[str, Any]) -> TrainingResult:
         """Return the trained network and its scores on the test set."""
@@ -347,10 +352,13 @@ class FullTraining(EpochTraining):
                 "seconds": total_seconds(folder, "train"),
             }
         write_model(folder / MODEL, network, self.about(result.data, result.columns))
+        trained_on = "training and validation sets"
+        if self.settings.schedule == "plateau":
+            trained_on = "training set"
         note = ", measured while the machine seemed busy" if measured.busy else ""
         lines = [
             f"Test {self.quality} {score:.2f} % after {plural(self.n_epochs, 'epoch')} on the "
-            f"training and validation sets; {columns['params']:,} params, "
+            f"{trained_on}; {columns['params']:,} params, "
             f"{columns['macs']:,} macs, {columns['latency_ms']:.2f} ms per image on "
             f"{self.device}{note}."
         ]
@@ -392,7 +400,15 @@ class ClassifierTrainer:
 
     def __init__(self, stage: FullTraining, seed: int) -> None:
         self.settings = s = stage.settings
-        self.images = Classification(s, stage.info, stage.device, stage.qualities, final=True)
+        self.plateau = Plateau(s.learning_rate) if s.schedule == "plateau" else None
+        self.images = Classification(
+            s,
+            stage.info,
+            stage.device,
+            stage.qualities,
+            final=True,
+            holds_out=self.plateau is not None,
+        )
         self.images.load(stage.report_progress, stage.log)
         self.mix: Mixing | None = None
         if s.mixup or s.cutmix:
@@ -410,6 +426,8 @@ class ClassifierTrainer:
         rngs = {name: generator(*self.seeds, name, epoch) for name in ("batches", "paths")}
         training = NetworkTraining(self.network, self.optimizer, rngs)
         rate = learning_rate(epoch, s)
+        if self.plateau is not None and epoch >= s.warmup_epochs:
+            rate = self.plateau.rate
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         if s.drop_path:
@@ -431,7 +449,13 @@ class ClassifierTrainer:
                 progress=EpochProgress.from_tensors(saved, self.images.train[0].device),
                 after_step=checkpoint_step(self.checkpoints, training, {}),
             )
-        return {"loss": report.losses["loss"]} | report.as_dict() | {"learning_rate": rate}
+        metrics = {"loss": report.losses["loss"]} | report.as_dict() | {"learning_rate": rate}
+        if self.plateau is not None:
+            assert self.images.held_out is not None
+            score = self._scores(self.images.held_out)[self.images.names[0]]
+            self.plateau.step(score)
+            metrics |= {f"held_out_{self.images.names[0]}": score}
+        return metrics
 
     def _forward(self, images: Tensor) -> Any:
         with autocast(self.settings.precision, images.device):
@@ -454,21 +478,30 @@ class ClassifierTrainer:
 
     def evaluate(self) -> dict[str, float]:
         """Return name -> value of each quality column on the test set."""
+        return self._scores(self.images)
+
+    def _scores(self, images: Classification) -> dict[str, float]:
+        """Return name -> value of each quality column on images for validation."""
         with repeatable(self.settings.threads):
-            counts = self.images.evaluate(self.network.eval())
-        return {name: float(v[0]) for name, v in self.images.columns([counts]).items()}
+            counts = images.evaluate(self.network.eval())
+        return {name: float(v[0]) for name, v in images.columns([counts]).items()}
 
     def state(self) -> dict[str, Tensor]:
         """Return all state that training changes, as a flat dict of tensors."""
-        return training_state(self.network, self.optimizer)
+        state = training_state(self.network, self.optimizer)
+        return state if self.plateau is None else state | self.plateau.state()
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Restore a state that :meth:`state` returned."""
         load_training_state(self.network, self.optimizer, state)
+        if self.plateau is not None:
+            self.plateau.load_state(state)
 
 
 def learning_rate(epoch: int, settings: Settings) -> float:
     """Return the learning rate of an epoch: linear warm-up, then cosine or linear annealing.
+
+    With schedule=plateau, it is the learning rate before the first plateau.
 
     Args:
         epoch: index of the epoch, starting at 0.
@@ -478,6 +511,8 @@ def learning_rate(epoch: int, settings: Settings) -> float:
     if epoch < s.warmup_epochs:
         return s.learning_rate * (epoch + 1) / s.warmup_epochs
     done, horizon = epoch - s.warmup_epochs, max(1, s.epochs - s.warmup_epochs)
+    if s.schedule == "plateau":
+        return s.learning_rate
     if s.schedule == "cosine":
         return cosine(done, horizon, s.learning_rate, s.learning_rate_end)
     return s.learning_rate + (s.learning_rate_end - s.learning_rate) * done / horizon

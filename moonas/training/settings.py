@@ -41,8 +41,15 @@ class Settings(TrainingSettings):
             cutout=16,
             score_batch=500,
         ),
-        # CARS, section 4.4; the weight of the auxiliary loss is from DARTS.
+        # CARS, section 4.4; the weight of the auxiliary loss and the augmentation are from DARTS,
+        # whose hue also changes.
         "paper-imagenet": dict(
+            image_size=224,
+            stored_size=256,
+            crop_scale=(0.08, 1.0),
+            padding=0,
+            mirror="yes",
+            jitter=0.4,
             epochs=250,
             batch=640,
             learning_rate=0.5,
@@ -68,7 +75,19 @@ class Settings(TrainingSettings):
     epochs: int = setting(60, "number of epochs", least=1)
     batch: int = setting(64, "batch size for training", least=1)
     learning_rate_end: float = setting(0.0, "learning rate of the last epoch", least=0)
-    schedule: str = setting("cosine", "learning rate schedule after warm-up", ("cosine", "linear"))
+    schedule: str = setting(
+        "cosine",
+        "learning rate schedule after warm-up; plateau: a tenth, whenever the score on held-out "
+        "images has not improved for three epochs",
+        ("cosine", "linear", "plateau"),
+    )
+    train_share: float = setting(
+        0.9,
+        "with schedule=plateau, fraction of the training set to train on; the rest is held out, or "
+        "the images in val/ of a folder are",
+        above=0,
+        formerly=0.5,
+    )
     warmup_epochs: int = setting(0, "epochs of linear learning rate warm-up", least=0)
     published_shape: bool = setting(
         True,

@@ -69,9 +69,11 @@ def lines(summary: DataSummary) -> list[str]:
     if summary.kinds and set(summary.kinds) <= {"gray", "black and white", "gray with 16 bits"}:
         text.append("All images are gray: image_channels=1 needs a third of the memory.")
     text.append(
-        f"In memory, the images need {memory_text(summary.n_bytes)}. Reading them took "
-        f"{format_duration(summary.seconds)}."
+        f"As 8-bit pixels, the images need {memory_text(summary.n_bytes)}. Reading them took "
+        f"{format_duration(summary.seconds)} with one process."
     )
+    if summary.place:
+        text.append(f"With data_in=auto, {summary.place}")
     largest = max(int(c.max()) for c in summary.counts.values()) if summary.classes else 0
     smallest = int(summary.counts["train"].min()) if summary.classes else 0
     if summary.classes and not info.multi_label and largest >= UNBALANCED * max(smallest, 1):

@@ -116,6 +116,24 @@ class TrainingSettings(CellTrainingSettings):
         # Section IV-B: 36 channels, 20 cells, each wider than the previous one. Table I prints the
         # weight decay; the learning rate, clipping and path dropout are those of DARTS.
         "paper": CellTrainingSettings.PRESETS["paper"] | dict(weight_decay=5e-4, increment=6),
+        # Section VI, on ChestX-ray14: the learning rate falls when the AUROC stops improving. The
+        # paper says no more; rotation, size and the number of epochs are usual for X-rays.
+        "xrays": dict(
+            image_size=224,
+            stored_size=256,
+            image_channels=1,
+            epochs=100,
+            batch=64,
+            learning_rate=0.025,
+            schedule="plateau",
+            padding=0,
+            crop_scale=(0.7, 1.0),
+            rotation=10.0,
+            mirror="yes",
+            channels=32,
+            layers=14,
+            score_batch=100,
+        ),
     }
 
     increment: int | None = setting(

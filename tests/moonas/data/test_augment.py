@@ -6,7 +6,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as TF
 
 from moonas.data import Augmentation, load
-from moonas.data.augment import color_jitter, crop_and_rotate, shift_and_flip
+from moonas.data.augment import CHANGES, Mixing, color_jitter, crop_and_rotate, shift_and_flip
 from moonas.evaluators import TrainingSettings
 from moonas.evaluators.classification import augmentation_for
 from moonas.nets.randomness import generator
@@ -125,3 +125,64 @@ def test_the_colors_of_normalized_images_stay_in_the_range_of_pixels():
     shown = augment(images, generator(0)) * STD + MEAN
     assert shown.min() >= -1e-5 and shown.max() <= 1 + 1e-5
     assert math.isfinite(float(shown.sum()))
+
+
+def test_larger_images_are_cropped_to_the_side_length_that_a_network_sees():
+    images = pixels(side=8)
+    augment = Augmentation(MEAN[None], STD[None], side=6)
+    assert augment.changes_images(8) and not augment.changes_images(6)
+    cropped = augment(images, generator(0))
+    windows = images.unfold(2, 6, 1).unfold(3, 6, 1)  # (b, c, y, x, 6, 6)
+    for image, of_image in zip(cropped, windows, strict=True):
+        same = (image[:, None, None] == of_image).all(-1).all(-1).all(0)
+        assert same.sum() == 1
+    zoomed = Augmentation(MEAN[None], STD[None], side=6, crop_scale=(0.1, 1.0))(
+        images, generator(0)
+    )
+    assert zoomed.shape == (len(images), 3, 6, 6)
+    whole = Augmentation(MEAN[None], STD[None], side=4, crop_scale=(1.0, 1.0))(images, generator(0))
+    halved = torch.nn.functional.avg_pool2d(images, 2)  # the bilinear interpolation of this scale
+    assert torch.allclose(whole, halved, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["mixup", "cutmix"])
+def test_mixing_joins_two_images_and_their_labels(kind):
+    images, labels = pixels(), torch.arange(6)
+    mixing, owned = Mixing(6, **{kind: 0.8}), []
+    for seed in range(5):
+        mixed, shares = mixing(images, labels, generator(seed))
+        again, _ = mixing(images, labels, generator(seed))
+        assert torch.equal(mixed, again) and torch.allclose(shares.sum(1), torch.ones(6))
+        others = images.roll(1, 0)
+        for i in range(6):
+            own = float(shares[i, i])
+            assert float(shares[i, i - 1]) == pytest.approx(1 - own, abs=1e-6)
+            if kind == "mixup":
+                assert torch.allclose(mixed[i], own * images[i] + (1 - own) * others[i], atol=1e-5)
+            else:
+                kept = (mixed[i] == images[i]).all(0)
+                assert torch.equal(mixed[i][:, ~kept], others[i][:, ~kept])
+                assert float(kept.float().mean()) == pytest.approx(own, abs=1e-5)
+        owned.append(own)
+    assert min(owned) < 0.9 and len(set(owned)) > 2
+
+
+def test_mixup_and_cutmix_take_turns_at_random():
+    images, labels = pixels(), torch.arange(6)
+    mixing, rng = Mixing(6, mixup=1.0, cutmix=1.0), generator(0)
+    kinds = {bool((mixing(images, labels, rng)[0] == images).any()) for _ in range(20)}
+    assert kinds == {True, False}
+
+
+@pytest.mark.parametrize("name", ["randaugment", "trivialaugment"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_automatic_change_is_determined_by_its_seed(name, channels):
+    change = CHANGES[name]
+    image = (255 * pixels(channels=channels)[0]).to(torch.uint8)
+    changed = [change(image, seed) for seed in range(20)]
+    assert all(torch.equal(c, change(image, seed)) for seed, c in enumerate(changed))
+    assert all(c.shape == image.shape and c.dtype == torch.uint8 for c in changed)
+    assert sum(not torch.equal(c, image) for c in changed) >= 10
+    torch.manual_seed(5)
+    expected = v2.RandAugment()(image) if name == "randaugment" else v2.TrivialAugmentWide()(image)
+    assert torch.equal(change(image, 5), expected)

@@ -17,6 +17,7 @@ from moonas.data import holding, load
 from moonas.data.augment import AutoAugment
 from moonas.data.batches import Images, read_batches
 from moonas.data.form import ImageForm
+from moonas.data.images import build_cache
 from moonas.data.stores import FileStore, MemoryStore, changed
 from moonas.registry import attach_journal
 from moonas.training.from_scratch import build
@@ -206,6 +207,20 @@ def test_the_cache_is_found_by_the_content_of_the_folder(photos, tmp_path, cache
     assert len(list(cache_dir.glob("images-*.bin"))) == 3
     assert torch.equal(changed_data.images[8:9], changed_data.images[9:10])
     assert not list(cache_dir.glob("*.part"))
+
+
+def test_the_cache_that_the_command_builds_is_used_by_any_training_with_these_pixels(
+    photos, cache_dir, monkeypatch
+):
+    path = build_cache(str(photos), image_size=20)
+    assert path.exists()
+    monkeypatch.setattr(holding, "machine_memory", lambda: 1000)
+    for options in (dict(image_size=20), dict(image_size=16, stored_size=20)):
+        data = load(str(photos), **options)
+        assert "cache on disk" in data.place and data.images.store.path == path
+    assert "from their files" in load(str(photos), image_size=16).place
+    with pytest.raises(ValueError, match="digits is always in memory: only a folder"):
+        build_cache("digits")
 
 
 def test_an_incomplete_cache_is_built_again(photos, cache_dir):

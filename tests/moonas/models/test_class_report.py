@@ -6,6 +6,7 @@ import pytest
 import torch
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
+from moonas.metrics.auroc import roc_by_label
 from moonas.models.class_report import lines, plot_confusion, report_by_class, write_report
 
 
@@ -78,6 +79,18 @@ def test_several_labels_have_an_auroc_each():
     assert report["classes"]["a"]["images"] == truth[:, 0].sum()
     (line,) = lines(report)
     assert line.startswith(f"AUROC: a {expected[0]:.1f} %") and "1 class has none" in line
+
+
+def test_a_roc_curve_joins_the_rates_of_all_thresholds():
+    logits = torch.tensor([[4.0], [3.0], [2.0], [1.0]])
+    labels = torch.tensor([[1.0], [0.0], [1.0], [0.0]])
+    (curve,) = roc_by_label(logits, labels)  # (0, 0.5), (0.5, 0.5), (0.5, 1), (1, 1)
+    assert curve[0] == 0.5 and curve[49] == 0.5 and curve[51:].tolist() == [1.0] * 50
+    chance = torch.zeros(4, 1)
+    assert np.allclose(roc_by_label(chance, labels)[0], np.linspace(0, 1, 101))
+    random = roc_by_label(torch.randn(500, 1), (torch.rand(500, 1) < 0.5).float())
+    assert abs(random.mean() - 0.5) < 0.1
+    assert np.isnan(roc_by_label(logits, torch.ones(4, 1))).all()
 
 
 def test_logits_that_are_not_finite_have_no_auroc():

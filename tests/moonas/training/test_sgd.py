@@ -12,6 +12,7 @@ from moonas.training.sgd import (
     load_training_state,
     make_optimizer,
     step_if_finite,
+    stratified_sample,
     train_epoch,
     training_state,
 )
@@ -191,3 +192,40 @@ def test_a_step_is_skipped_if_the_loss_or_the_gradient_is_not_finite(loss_of, sk
     value = step_if_finite(loss_of(weight), torch.optim.SGD([weight], 0.1), [weight])
     assert (value is None) == skipped
     assert torch.equal(weight.detach(), torch.full((3,), 0.0 if skipped else -0.1))
+
+
+def test_a_stratified_sample_keeps_the_shares_of_the_classes():
+    labels = torch.tensor([0] * 50 + [1] * 30 + [2] * 20)[torch.randperm(100)]
+    rng = torch.Generator().manual_seed(0)
+    samples = [stratified_sample(labels, 10, rng) for _ in range(200)]
+    for rows in samples:
+        assert len(set(rows.tolist())) == 10
+        assert labels[rows].bincount().tolist() == [5, 3, 2]
+    counts = torch.bincount(torch.cat(samples), minlength=100)
+    assert counts.min() >= 5 and counts.max() <= 40  # 20 are expected
+    positions = torch.stack([labels[rows] for rows in samples]).float().mean(0)
+    assert (positions - 0.7).abs().max() < 0.25  # in random order
+    rare = stratified_sample(torch.tensor([0] * 97 + [1] * 3), 10, rng)
+    assert len(rare) == 10
+    several = stratified_sample(torch.zeros(100, 4), 7, rng)
+    assert len(set(several.tolist())) == 7
+
+
+def test_an_epoch_can_use_a_part_of_the_images():
+    images, labels, seen = torch.arange(20.0)[:, None], torch.arange(20) % 2, []
+    net = torch.nn.Linear(1, 2)
+    optimizer, rng = make_optimizer(net, RECIPE), torch.Generator().manual_seed(0)
+    for _ in range(5):
+        train_epoch(
+            net,
+            (images, labels),
+            lambda: [net],
+            optimizer,
+            RECIPE,
+            rng,
+            n_images=6,  # of which 4 fill a batch
+            before_step=lambda x, y: seen.append((x, y)),
+        )
+    assert [len(x) for x, _ in seen] == [4] * 5
+    assert all(int(y.sum()) in (1, 2, 3) for _, y in seen)
+    assert len({tuple(x.flatten().tolist()) for x, _ in seen}) == 5
