@@ -8,7 +8,8 @@ Method: images of a folder such as CIFAR-10 are enlarged to 224 pixels and saved
 quality 90. Each way reads epochs of shuffled batches of 64 normalized float32 images in a process
 of its own; ways take turns, and the best of --repeats epochs counts. The processes of torchvision
 convert and normalize images; with moonas the main process does, with as many threads as there are
-processes. The memory of a process and its workers is measured every 50 ms: their proportional set
+processes, or a GPU. So the 8-bit pixels that a GPU would receive are also read from the cache. The
+memory of a process and its workers is measured every 50 ms: their proportional set
 size, which divides shared pages among them, without pages of files, which the system can drop. The
 peak in memory is that of loading the folder at its own size, minus what the process took before.
 Then a CARS search and a training of CARS_A at 224 pixels take a few steps on --train-images images,
@@ -113,10 +114,11 @@ def torchvision_epoch(folder, workers):
     yield from (x for x, _ in DataLoader(data, BATCH, shuffle=True, num_workers=workers))
 
 
-def moonas_epoch(folder, workers, place):
+def moonas_epoch(folder, workers, place, as_bytes):
     """Read an epoch with moonas."""
     data = load(str(folder), image_size=SIDE, data_in=place, loader_workers=workers)
-    yield from data.images.batches(torch.randperm(len(data.images)).split(BATCH))
+    images = data.images.store if as_bytes else data.images
+    yield from images.batches(torch.randperm(len(images)).split(BATCH))
 
 
 def read_epoch(way, folder, workers):
@@ -124,7 +126,7 @@ def read_epoch(way, folder, workers):
     torch.set_num_threads(1 if way == "torchvision" else workers)
     with PeakMemory() as memory:
         batches = torchvision_epoch if way == "torchvision" else moonas_epoch
-        more = () if way == "torchvision" else (way,)
+        more = () if way == "torchvision" else (way.split(",")[0], way.endswith("8 bits"))
         epoch = batches(folder, workers, *more)
         n = 0
         next(epoch)  # loads the folder and starts the processes
@@ -135,11 +137,11 @@ def read_epoch(way, folder, workers):
     return n / seconds, memory.peak
 
 
-def load_in_memory(folder, side):
+def load_in_memory(folder, side, workers):
     """Load a folder into memory; return the growth of memory at its peak, and the bytes held."""
     torch.set_num_threads(1)
     with PeakMemory() as memory:
-        data = load(str(folder), image_size=side, data_in="memory")
+        data = load(str(folder), image_size=side, data_in="memory", loader_workers=workers)
     held = data.images.store.pixels
     return memory.peak - memory.before, held.numel() * held.element_size()
 
@@ -197,7 +199,7 @@ def main():
     args.work.mkdir(parents=True, exist_ok=True)
     os.environ["MOONAS_CACHE"] = str(args.work.absolute() / "cache")
     folder = enlarge(args.data, args.work / f"enlarged-{args.images}", args.images)
-    ways = ("torchvision", "stream", "cache")
+    ways = ("torchvision", "stream", "cache", "cache, 8 bits")
     measured = {way: [] for way in ways}
     for repeat in range(args.repeats + 1):
         for way in ways:
@@ -209,8 +211,13 @@ def main():
             )
     rates = {way: max(rate for rate, _ in results) for way, results in measured.items()}
     peaks = {way: max(peak for _, peak in results) for way, results in measured.items()}
-    growth, held = in_process(load_in_memory, args.data, 32)
-    print(f"in memory: {held / 1e6:.1f} MB held, peak {growth / held:.2f} times that", flush=True)
+    in_memory = {}
+    for workers in (0, args.workers):
+        growth, held = in_process(load_in_memory, args.data, 32, workers)
+        in_memory[workers] = {"held_bytes": held, "peak_growth_bytes": growth}
+        print(
+            f"in memory, {workers} processes: {held / 1e6:.0f} MB, peak {growth / held:.2f} of it"
+        )
     few = enlarge(args.data, args.work / f"enlarged-{args.train_images}", args.train_images)
     trained = {
         place: in_process(search_and_train, few, place, args.work) for place in ("stream", "cache")
@@ -227,7 +234,10 @@ def main():
         "images_per_second": rates,
         "peak_bytes": peaks,
         "relative_rate": {way: rates[way] / rates["torchvision"] for way in ways[1:]},
-        "in_memory": {"held_bytes": held, "peak_growth_bytes": growth, "ratio": growth / held},
+        "in_memory": {
+            workers: result | {"ratio": result["peak_growth_bytes"] / result["held_bytes"]}
+            for workers, result in in_memory.items()
+        },
         "search_and_training": {
             "images": args.train_images,
             "peak_bytes": {place: r["peak"] for place, r in trained.items()},

@@ -76,15 +76,22 @@ def read_images(paths: Sequence[Path], form: ImageForm) -> torch.Tensor:
 
 
 def read_images_or_errors(
-    paths: Sequence[Path], form: ImageForm
+    paths: Sequence[Path], form: ImageForm, *, shared: bool = False
 ) -> tuple[torch.Tensor, dict[int, ValueError]]:
     """Read image files as :func:`read_images` does, but return errors instead of raising them.
+
+    Args:
+        paths: paths of n files.
+        form: size and channels of the images.
+        shared: whether the images are in memory that processes share.
 
     Returns:
         The images, uint8 (n, channels, side, side); and position of a file that cannot be read ->
         error. Its image is undefined.
     """
     images = torch.empty(len(paths), form.channels, form.side, form.side, dtype=torch.uint8)
+    if shared:
+        images.share_memory_()  # type: ignore[no-untyped-call]  # torch lacks the type
     errors: dict[int, ValueError] = {}
     for i, path in enumerate(paths):
         try:

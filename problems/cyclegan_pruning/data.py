@@ -77,6 +77,8 @@ def load_data(settings: CycleSettings, info: DomainsInfo) -> dict[str, Domain]:
             resize=settings.resize,
             margin=settings.margin,
             train_share=settings.train_share,
+            data_in=settings.data_in,
+            loader_workers=settings.loader_workers,
         )
         return {"a": a, "b": b}
     data = load("digits")

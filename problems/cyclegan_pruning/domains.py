@@ -10,8 +10,10 @@ import numpy as np
 import torch
 
 from moonas.data.form import ImageForm
+from moonas.data.holding import fits_into_memory, in_memory
 from moonas.data.image_files import open_image, read_images
 from moonas.data.splits import split
+from moonas.data.stores import FileStore, ImageStore, MemoryStore, default_workers
 from moonas.files.image_folders import is_image
 from moonas.run.numbers import plural
 
@@ -25,7 +27,8 @@ class Domain:
     """Images of one domain, uint8 (n, 3, side, side).
 
     Args:
-        train: training set. The side length includes a margin for random crops.
+        train: training set, or a store from which it is read. The side length includes a margin for
+            random crops.
         validation: validation set, on which candidates are evaluated, with the same margin.
         test: test set, without a margin. The search does not use it.
         labeled: images for training a classifier of this domain; None if there are no labels.
@@ -33,15 +36,25 @@ class Domain:
         test_labels: int64 (n,) labels of ``test``, which a correct translation preserves, or None.
         test_maps: uint8 (n, side, side) class of each pixel in a correct translation of ``test``
             (``IGNORED`` for pixels without a class), or None.
+        validation_files: files of ``validation``, in order; empty if there are none.
     """
 
-    train: torch.Tensor
+    train: torch.Tensor | FileStore
     validation: torch.Tensor
     test: torch.Tensor
     labeled: torch.Tensor | None = None
     labels: torch.Tensor | None = None
     test_labels: torch.Tensor | None = None
     test_maps: torch.Tensor | None = None
+    validation_files: tuple[Path, ...] = ()
+
+    @property
+    def known(self) -> torch.Tensor | FileStore:
+        """The training and the validation set, with the margin."""
+        if isinstance(self.train, torch.Tensor):
+            return torch.cat([self.train, self.validation])
+        train = self.train
+        return FileStore([*train.paths, *self.validation_files], train.form, train.workers)
 
 
 def load_domains(
@@ -51,6 +64,8 @@ def load_domains(
     resize: str = "crop",
     margin: int = 0,
     train_share: float = 0.8,
+    data_in: str = "auto",
+    loader_workers: int | None = None,
 ) -> tuple[Domain, Domain]:
     """Read both domains of a folder.
 
@@ -67,14 +82,32 @@ def load_domains(
             ``side``.
         train_share: share of the images for training, of each domain, that form the training set;
             the rest form the validation set.
+        data_in: "memory", "stream" to read training images from their files whenever they are
+            needed, or "auto" to do so if those of a domain take more than a quarter of the memory.
+        loader_workers: number of processes that decode image files of a domain; by default one per
+            CPU, at most 8.
 
     Raises:
         ValueError: a folder or a label map is missing, an image cannot be read, or a
             folder contains too few images.
     """
     form = ImageForm(side, resize=resize)
-    a, b = (_read_domain(folder, domain, form, margin, train_share) for domain in "AB")
-    return a, b
+    workers = default_workers() if loader_workers is None else loader_workers
+    a, b = (_read_domain(folder, d, form, margin, train_share, workers) for d in "AB")
+    if data_in == "stream" or (data_in == "auto" and not all(map(_fits, (a, b)))):
+        return a, b
+    return _in_memory(a), _in_memory(b)
+
+
+def _fits(domain: Domain) -> bool:
+    assert isinstance(domain.train, FileStore)
+    return fits_into_memory(domain.train)
+
+
+def _in_memory(domain: Domain) -> Domain:
+    """Return a domain with its training images in memory."""
+    assert isinstance(domain.train, FileStore)
+    return replace(domain, train=in_memory(domain.train).pixels)
 
 
 def center_crop(images: torch.Tensor, side: int) -> torch.Tensor:
@@ -83,8 +116,21 @@ def center_crop(images: torch.Tensor, side: int) -> torch.Tensor:
     return images[..., offset : offset + side, offset : offset + side]
 
 
+def join(a: torch.Tensor | FileStore, b: torch.Tensor | FileStore) -> ImageStore:
+    """Return a store of two sets of images, both in memory or both in files."""
+    if isinstance(a, FileStore) and isinstance(b, FileStore):
+        return FileStore([*a.paths, *b.paths], a.form, a.workers)
+    assert isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor)
+    return MemoryStore(torch.cat([a, b]))
+
+
 def _read_domain(
-    folder: str | Path, domain: str, form: ImageForm, margin: int, train_share: float
+    folder: str | Path,
+    domain: str,
+    form: ImageForm,
+    margin: int,
+    train_share: float,
+    workers: int,
 ) -> Domain:
     folders = domain_folders(folder)
     train_folder, test_folder = folders[domain, "train"], folders[domain, "test"]
@@ -101,11 +147,14 @@ def _read_domain(
     if not test:
         raise ValueError(f"{test_folder} contains no images.")
     maps, larger = maps_folder(folder, domain), replace(form, side=form.side + margin)
+    train = FileStore([paths[i] for i in train_rows], larger, workers)
+    validation_paths = tuple(paths[i] for i in validation_rows)
     return Domain(
-        read_images([paths[i] for i in train_rows], larger),
-        read_images([paths[i] for i in validation_rows], larger),
+        train,
+        read_images(validation_paths, larger),
         read_images(test, form),
         test_maps=_read_maps(maps, test, form) if maps.is_dir() else None,
+        validation_files=validation_paths,
     )
 
 

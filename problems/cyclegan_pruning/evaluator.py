@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from moonas.data.stores import ImageStore
 from moonas.files.tensors import part_of_state
 from moonas.nets.devices import deterministic_gradients, repeatable, resolve_device
 from moonas.nets.randomness import generator as seeded_generator
@@ -31,6 +32,7 @@ from .training import (
     Training,
     learning_rate_factor,
     new_gan,
+    read_bytes,
     scale_pixels,
 )
 
@@ -58,7 +60,7 @@ class PruningEvaluator(Evaluator):
     Attributes:
         original: CycleGAN to compress; None until it has been read or trained.
         data: images of both domains, "a" and "b"; None until :meth:`load` reads them.
-        train_images: training set of each domain, on the device.
+        train_images: training set of each domain, on the device, or the store of its files.
         validation: validation set of each domain, on the device.
         tuning_images: images of each domain for fine-tuning candidates, on the device.
     """
@@ -82,7 +84,7 @@ class PruningEvaluator(Evaluator):
         )
         self.original: CycleGAN | None = None
         self.data: dict[str, Domain] | None = None
-        self.train_images: dict[str, torch.Tensor] = {}
+        self.train_images: dict[str, torch.Tensor | ImageStore] = {}
         self.validation: dict[str, torch.Tensor] = {}
         self.tuning_images: dict[str, torch.Tensor] = {}
         self.original_outputs: dict[str, list[torch.Tensor]] = {}
@@ -106,7 +108,7 @@ class PruningEvaluator(Evaluator):
             n = max(1, round(self.settings.tune_share * len(images)))
             rng = seeded_generator(seed, "subset", k)
             chosen = torch.randperm(len(images), generator=rng)[:n]
-            self.tuning_images[k] = images[chosen.sort().values.to(self.device)]
+            (self.tuning_images[k],) = read_bytes(images, [chosen.sort().values], self.device)
 
     def warm_up(self) -> dict[str, Any]:
         """Read the CycleGAN to compress, or train one.

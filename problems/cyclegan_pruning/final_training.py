@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from moonas.data.stores import ImageStore
 from moonas.files import sha256
 from moonas.run.journal import read_run
 from moonas.settings import recorded_options
@@ -98,9 +99,9 @@ class FineTuning(CycleStage):
         groups = filter_groups(self.original.generators["a"], self.encoding)
         return compress(self.original, self.architecture, groups).to(self.device)
 
-    def training_images(self, domain: Domain) -> torch.Tensor:
-        """Return the training and validation images of a domain in one tensor."""
-        return torch.cat([domain.train, domain.validation])
+    def training_images(self, domain: Domain) -> torch.Tensor | ImageStore:
+        """Return the training and validation images of a domain."""
+        return domain.known
 
     def held_out_images(self, domain: Domain) -> torch.Tensor:
         """Return the test images."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from moonas.data.stores import ImageStore
 from moonas.nets.devices import repeatable, resolve_device
 from moonas.run.stage import EpochTraining
 from moonas.settings import select
@@ -82,7 +83,7 @@ class CycleStage(EpochTraining):
         """Return the CycleGAN, on the device, with the weights from which the training starts."""
         raise NotImplementedError
 
-    def training_images(self, domain: Domain) -> torch.Tensor:
+    def training_images(self, domain: Domain) -> torch.Tensor | ImageStore:
         """Return the images of a domain on which the CycleGAN is trained."""
         raise NotImplementedError
 
@@ -206,7 +207,7 @@ class Pretraining(CycleStage):
         """Return an untrained CycleGAN."""
         return new_gan(seed, self.device, **self.settings.network_shape)
 
-    def training_images(self, domain: Domain) -> torch.Tensor:
+    def training_images(self, domain: Domain) -> torch.Tensor | ImageStore:
         """Return the training images; the validation images are reserved for the search."""
         return domain.train
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
 from torch import nn
 
+from moonas.data.batches import Images
+from moonas.data.stores import FileStore
 from moonas.metrics.features import Extractor, classifier_from_pixels, feature_network
 from moonas.metrics.frechet import FrechetDistance, moments
 from moonas.metrics.kernel import kernel_distance
@@ -17,7 +19,7 @@ from moonas.nets.from_function import network_from_function
 from moonas.run.callbacks import Callbacks
 
 from .data import DomainsInfo
-from .domains import IGNORED, Domain, center_crop
+from .domains import IGNORED, Domain, center_crop, join
 from .masks import IMAGE_CHANNELS
 from .segmentation import count_pixels, segmentation_scores
 from .settings import CycleSettings
@@ -139,21 +141,22 @@ class Quality:
     def _domain_classifier(self) -> Extractor:
         """Return a classifier of the two domains, trained on all images but the test set."""
 
-        def labeled(parts: Mapping[str, list[torch.Tensor]]) -> tuple[torch.Tensor, torch.Tensor]:
-            """Return pixels in [0, 1], (n, 3, side, side), and their domains, 0 for A, 1 for B."""
-            side = self.info.side
-            images = [torch.cat([center_crop(x, side) for x in parts[k]]) for k in "ab"]
-            labels = [torch.full((len(part),), i) for i, part in enumerate(images)]
-            return torch.cat(images).float() / 255, torch.cat(labels)
+        def labeled(
+            a: torch.Tensor | FileStore, b: torch.Tensor | FileStore
+        ) -> tuple[Images, torch.Tensor]:
+            """Return images with pixels in [0, 1], and their domains, 0 for A, 1 for B."""
+            labels = torch.tensor([0] * len(a) + [1] * len(b))
+            store = join(a, b)
+            return Images(store, partial(center_crop, side=self.info.side)), labels
 
-        pixels, labels = labeled({k: [d.train, d.validation] for k, d in self.data.items()})
+        pixels, labels = labeled(self.data["a"].known, self.data["b"].known)
         return classifier_from_pixels(
             pixels,
             labels,
             2,
             f"classifier of the domains of {self.info.name}",
             self.device,
-            test=labeled({k: [d.test] for k, d in self.data.items()}),
+            test=labeled(self.data["a"].test, self.data["b"].test),
             flip=self.settings.flip,
             on_progress=None if self.callbacks is None else self.callbacks.on_progress,
         )

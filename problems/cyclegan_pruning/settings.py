@@ -11,6 +11,7 @@ from moonas.settings import (
     RunSettings,
     SearchSettings,
     check_objectives,
+    loader_workers_setting,
     names_of,
     require,
     resize_setting,
@@ -129,6 +130,15 @@ class CycleSettings(RunSettings):
         least=8,
     )
     resize: str = resize_setting()
+    data_in: str = setting(
+        "auto",
+        "where the training images of a folder are kept; memory: as 8-bit pixels; stream: they are "
+        "decoded whenever they are needed; auto: memory if those of a domain take at most a "
+        "quarter of it, otherwise stream; results are the same",
+        ("auto", "memory", "stream"),
+        free=True,
+    )
+    loader_workers: int | None = loader_workers_setting()
     margin: int = setting(
         BY_SIZE,
         "number of pixels by which images of a folder are larger before random cropping",

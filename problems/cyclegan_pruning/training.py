@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from moonas.data import crop_and_flip
+from moonas.data.stores import ImageStore
 from moonas.files.tensors import part_of_state
 from moonas.nets.devices import deterministic_gradients
 from moonas.nets.randomness import generator as seeded_generator
@@ -101,12 +102,29 @@ def scale_pixels(images: torch.Tensor) -> torch.Tensor:
     return images.float() / 127.5 - 1
 
 
+def read_bytes(
+    images: torch.Tensor | ImageStore, rows: Sequence[torch.Tensor], device: torch.device
+) -> Iterator[torch.Tensor]:
+    """Return batches of uint8 images on a device.
+
+    Args:
+        images: (n, c, h, w), or a store from which they are read in advance.
+        rows: positions of the images of each batch, (b,) ints.
+        device: device of the batches.
+    """
+    if isinstance(images, torch.Tensor):
+        yield from (images[batch.to(images.device)].to(device) for batch in rows)
+    else:
+        yield from (pixels.to(device) for pixels in images.batches(rows))
+
+
 class Training:
     """Trains a CycleGAN.
 
     Args:
         gan: CycleGAN on the device, which is trained in place.
-        images: uint8 (n, 3, s, s) training images by domain, "a" and "b", on the device.
+        images: uint8 (n, 3, s, s) training images by domain, "a" and "b", on the device, or stores
+            from which they are read.
         side: side length of training samples in pixels; larger images are cropped at random.
         recipe: hyperparameters.
         seed: seed of the run.
@@ -123,7 +141,7 @@ class Training:
     def __init__(
         self,
         gan: CycleGAN,
-        images: Mapping[str, torch.Tensor],
+        images: Mapping[str, torch.Tensor | ImageStore],
         side: int,
         recipe: Recipe,
         seed: int,
@@ -178,10 +196,13 @@ class Training:
             orders = {k: saved[f"order.{k}"] for k in self.images}
         else:
             orders = {k: self._order(len(images), steps * n) for k, images in self.images.items()}
-        with deterministic_gradients(self.images["a"].device):
-            for step in range(first, steps):
-                rows = {k: order[step * n : (step + 1) * n] for k, order in orders.items()}
-                losses = self._step(self._batch("a", rows), self._batch("b", rows))
+        device = next(self.gan.parameters()).device
+        a, b = (
+            read_bytes(self.images[k], torch.split(orders[k][first * n :], n), device) for k in "ab"
+        )
+        with deterministic_gradients(device):
+            for step, of_a, of_b in zip(range(first, steps), a, b, strict=True):
+                losses = self._step(self._changed(of_a), self._changed(of_b))
                 if losses is not None:
                     finite.append(losses)
                 if on_step is not None:
@@ -198,15 +219,8 @@ class Training:
         permutations = [torch.randperm(n, generator=self.rng) for _ in range(-(-length // n))]
         return torch.cat(permutations or [torch.empty(0, dtype=torch.int64)])[:length]
 
-    def _batch(self, domain: str, rows: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Return a batch of images of a domain in [-1, 1], cropped and mirrored at random.
-
-        Args:
-            domain: "a" or "b".
-            rows: indices of the images by domain.
-        """
-        images = self.images[domain]
-        images = images[rows[domain].to(images.device)]
+    def _changed(self, images: torch.Tensor) -> torch.Tensor:
+        """Return a batch of uint8 images in [-1, 1], cropped and mirrored at random."""
         if self.recipe.flip or images.shape[-1] > self.side:
             size = (self.side, self.side)
             images = crop_and_flip(images, self.rng, size, self.recipe.flip)

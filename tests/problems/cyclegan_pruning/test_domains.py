@@ -8,11 +8,14 @@ import torch
 from moonas.problems.cyclegan_pruning.domains import (
     IGNORED,
     center_crop,
+    join,
     load_domains,
 )
 from moonas.problems.cyclegan_pruning.folders import domain_folders
 from PIL import Image
 
+from moonas.data import holding
+from moonas.data.stores import FileStore
 from moonas.run.numbers import plural
 
 PARTS = [(domain, part) for domain in "AB" for part in ("train", "test")]
@@ -255,3 +258,25 @@ def test_the_error_for_an_unreadable_label_map_contains_the_file_name(tmp_path):
     (tmp_path / "A" / "test_labels" / "2.png").write_bytes(b"no image")
     with pytest.raises(ValueError, match="2.png cannot be read as an image"):
         load_domains(tmp_path, 8)
+
+
+def test_streamed_domains_have_the_images_of_those_in_memory(tmp_path):
+    write_images(tmp_path)
+    memory = load_domains(str(tmp_path), 6, margin=2, data_in="memory")
+    stream = load_domains(str(tmp_path), 6, margin=2, data_in="stream", loader_workers=0)
+    for a, b in zip(memory, stream, strict=True):
+        everything = torch.arange(len(a.known))
+        assert isinstance(a.train, torch.Tensor) and isinstance(b.train, FileStore)
+        assert torch.equal(a.train, b.train.read(torch.arange(len(b.train))))
+        assert torch.equal(a.known, b.known.read(everything))
+        assert torch.equal(a.known, torch.cat([a.train, a.validation]))
+    rows = torch.tensor([12, 0, 5])
+    joined = [join(a.known, b.known).read(rows) for a, b in (memory, stream)]
+    assert torch.equal(*joined) and shades(joined[0])[0] >= FIRST_SHADE["B", "train"]
+
+
+def test_domains_are_streamed_if_they_take_more_than_a_quarter_of_the_memory(tmp_path, monkeypatch):
+    write_images(tmp_path)
+    for memory, kind in ((4 * 8 * 192, torch.Tensor), (4 * 8 * 192 - 4, FileStore)):
+        monkeypatch.setattr(holding, "machine_memory", lambda memory=memory: memory)
+        assert all(isinstance(d.train, kind) for d in load_domains(str(tmp_path), 8))

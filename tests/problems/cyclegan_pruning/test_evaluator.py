@@ -8,9 +8,10 @@ from moonas.problems.cyclegan_pruning.data import load_data
 from moonas.problems.cyclegan_pruning.masks import compress
 from moonas.problems.cyclegan_pruning.training import TARGET, scale_pixels
 from moonas.problems.cyclegan_pruning.weights_file import read_gan
-from searches import rows
+from searches import rows, run
 from torch import nn
 
+import moonas
 from moonas.nets.counting import count_macs, count_params
 
 
@@ -161,3 +162,17 @@ def test_validation_images_with_a_margin_are_cropped_to_the_center(make_problem,
     assert evaluator.validation["a"].shape == (3, 3, 8, 8)
     uncropped = evaluator.load()["a"].validation
     assert torch.equal(evaluator.validation["a"], uncropped[..., 1:9, 1:9])
+
+
+def test_searches_and_trainings_do_not_depend_on_where_images_are_kept(domains, tiny_of, tmp_path):
+    fronts, translators = [], []
+    for place in ("memory", "stream"):
+        options = dict(data=str(domains), data_in=place, loader_workers=1)
+        problem = moonas.load_problem("cyclegan-pruning", **tiny_of("cyclegan-pruning") | options)
+        fronts.append(run(problem, generations=1).pop.get("F").tolist())
+        stage = moonas.load_stage(
+            "cyclegan-pretraining", **tiny_of("cyclegan-pretraining") | options
+        )
+        translators.append(stage.run(seed=1).gan.state_dict())
+    assert fronts[0] == fronts[1]
+    assert all(torch.equal(translators[0][k], translators[1][k]) for k in translators[0])

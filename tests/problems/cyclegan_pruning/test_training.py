@@ -71,7 +71,8 @@ def test_a_training_step_equals_a_step_with_every_loss_term_written_out(identity
     run.gan.double()
     reference = copy.deepcopy(run.gan)
     a, b = (scale_pixels(run.images[k]).double() for k in "ab")
-    run._batch = lambda domain, rows: {"a": a, "b": b}[domain]
+    batches = iter([a, b])
+    run._changed = lambda images: next(batches)
     before = copy.deepcopy(run.gan.state_dict())
     report = run.run(1)
     reference_step(reference, a, b, 1e-3, 10.0, identity)
@@ -86,15 +87,17 @@ def test_a_training_step_equals_a_step_with_every_loss_term_written_out(identity
 
 def test_an_epoch_uses_the_larger_domain_once_and_repeats_the_smaller_domain():
     run = new_training(n=(12, 5))
-    seen = {"a": [], "b": []}
-    batch = run._batch
+    known = {k: [image.numpy().tobytes() for image in run.images[k].cpu()] for k in "ab"}
+    seen, changed = [], run._changed
 
-    def record_rows(domain, rows):
-        seen[domain] += rows[domain].tolist()
-        return batch(domain, rows)
+    def record_rows(images):
+        domain = "ab"[len(seen) % 2]
+        seen.append([known[domain].index(image.numpy().tobytes()) for image in images.cpu()])
+        return changed(images)
 
-    run._batch = record_rows
+    run._changed = record_rows
     assert run.epoch().steps == 4
+    seen = {"a": np.ravel(seen[::2]).tolist(), "b": np.ravel(seen[1::2]).tolist()}
     assert sorted(seen["a"]) == list(range(12))
     assert sorted(seen["b"][:5]) == sorted(seen["b"][5:10]) == list(range(5))
 
@@ -136,12 +139,12 @@ def test_a_resumed_training_equals_an_uninterrupted_training(changes):
 
 def test_images_with_a_margin_are_cropped_and_flipped_at_random():
     run = new_training(side=10, flip=True)
-    rows = {"a": torch.zeros(200, dtype=torch.int64)}
     image_with_margin = scale_pixels(run.images["a"][0])
     crops = [image_with_margin[..., y : y + 8, x : x + 8] for y in range(3) for x in range(3)]
     crops += [crop.flip(-1) for crop in crops]
     seen = set()
-    for sample in run._batch("a", rows):  # each sample is cropped independently
+    same = run.images["a"][:1].repeat(200, 1, 1, 1)
+    for sample in run._changed(same):  # each sample is cropped independently
         (crop_index,) = [i for i, crop in enumerate(crops) if torch.equal(sample, crop)]
         seen.add(crop_index)
     assert len(seen) == len(crops)
@@ -187,8 +190,8 @@ def test_training_with_zeroed_filters_equals_training_the_pruned_network(encodin
     assert all(mask.any() for mask in zeroed.values())
     runs = [new_training(seed=3, gan=net, n=(6, 6)) for net in (pruned, masked)]
     for run in runs:
-        batch = run._batch
-        run._batch = lambda domain, rows, batch=batch: batch(domain, rows).double()
+        changed = run._changed
+        run._changed = lambda images, changed=changed: changed(images).double()
         run.run(4)
     for name, p in masked.generators.named_parameters():
         if name in zeroed:
