@@ -5,6 +5,7 @@ All stores return the same 8-bit pixels for the same images, so results do not d
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 from abc import ABC, abstractmethod
@@ -22,6 +23,7 @@ from .form import ImageForm
 from .image_files import damaged_images_error, read_images_or_errors
 
 MAX_WORKERS = 8  # processes that decode images by default
+GPU_SHARE = 0.25  # of a GPU's memory that images may take
 PREFETCHED = 2  # batches that each of them decodes in advance
 SKIP_ADVICE = "To leave such files out, set on_bad_image=skip."
 
@@ -141,8 +143,13 @@ class MemoryStore(ImageStore):
         return MemoryStore(self.pixels, self.levels, rows if self.rows is None else self.rows[rows])
 
     def to(self, device: torch.device) -> MemoryStore:
-        """Return the store on a device; a copy to a GPU has only the images of this store."""
-        if self.pixels.device.type == device.type:
+        """Return the store on a device.
+
+        A copy on a GPU has only the images of this store. If they take more than a quarter of the
+        GPU's memory, they stay where they are, and each batch is copied.
+        """
+        n_bytes = len(self) * self.pixels[0].numel() if len(self) else 0
+        if self.pixels.device.type == device.type or n_bytes > largest_on(device):
             return self
         pixels = self.pixels if self.rows is None else self.pixels[self.rows]
         return MemoryStore(pixels.to(device), self.levels)
@@ -284,6 +291,13 @@ class CacheStore(ImageStore):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return CacheStore, (self.path, self.n, self.shape, self.rows)
+
+
+def largest_on(device: torch.device) -> float:
+    """Return the size in bytes up to which images are kept on a device."""
+    if device.type != "cuda":
+        return math.inf
+    return GPU_SHARE * torch.cuda.get_device_properties(device).total_memory
 
 
 def default_workers() -> int:

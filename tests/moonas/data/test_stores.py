@@ -13,7 +13,7 @@ from callbacks import CallbackOf
 from PIL import Image
 
 import moonas
-from moonas.data import holding, load
+from moonas.data import holding, load, stores
 from moonas.data.augment import AutoAugment
 from moonas.data.batches import Images, read_batches
 from moonas.data.form import ImageForm
@@ -145,6 +145,17 @@ def test_the_place_is_chosen_by_the_size_of_the_images(photos, monkeypatch, cach
     assert torch.equal(large.images.tensor(), small.images.tensor())
     load(str(photos), image_size=16, data_in="cache")
     assert "cache on disk" in load(str(photos), image_size=16).place
+
+
+def test_images_stay_on_the_host_if_they_take_too_much_of_a_gpu(monkeypatch):
+    store = MemoryStore(torch.zeros(4, 1, 2, 2, dtype=torch.uint8))
+    meta = torch.device("meta")  # in place of a GPU
+    for limit, device in ((16, "meta"), (15, "cpu")):
+        monkeypatch.setattr(stores, "largest_on", lambda device, limit=limit: limit)
+        assert store.to(meta).pixels.device.type == device
+    half = store.subset(torch.tensor([0, 2]))
+    monkeypatch.setattr(stores, "largest_on", lambda device: 8)
+    assert half.to(meta).pixels.shape == (2, 1, 2, 2)
 
 
 def test_only_folders_can_be_streamed():
