@@ -92,8 +92,9 @@ def _run(argv: list[str]) -> tuple[int, bool]:
             text = f"The memory of this machine is exhausted ({reason(cause, 200)})."
             if argv[0] in RESUMABLE:
                 text += (
-                    " The recorded results are safe; run the same command again to resume. It needs "
-                    "less memory with --set workers=1, and data_in=stream for a folder of images."
+                    " The recorded results are safe; run the same command again to resume. It "
+                    "needs less memory with --set workers=1, and data_in=stream for a folder of "
+                    "images."
                 )
             return fail(1, text), True
         if isinstance(error, OSError):
