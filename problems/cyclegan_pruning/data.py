@@ -31,11 +31,13 @@ class DomainsInfo:
         side: side length of the images in pixels.
         n_classes: number of classes of the images; a correct translation preserves the class. None
             if the images have no labels.
+        channels: number of channels of the images, 1 or 3.
     """
 
     name: str
     side: int
     n_classes: int | None = None
+    channels: int = 3
 
 
 def describe(settings: CycleSettings) -> DomainsInfo:
@@ -44,12 +46,17 @@ def describe(settings: CycleSettings) -> DomainsInfo:
     Raises:
         ValueError: ``data`` is neither ``digits`` nor a folder of two domains.
     """
+    channels = settings.image_channels
+    if channels not in (1, 3):
+        raise ValueError(f"image_channels={channels} is invalid: expected 1 (gray) or 3 (color).")
     if settings.data == "digits":
+        expected = "3, since the digits of domain B are in color"
+        require(channels == 3, settings, "image_channels", expected)
         return DomainsInfo("digits", settings.side, 10)
     if not Path(settings.data).is_dir():
         raise ValueError(f"data={settings.data!r} is invalid: expected digits or a folder.")
     domain_folders(settings.data)
-    return DomainsInfo(Path(settings.data).name, settings.side)
+    return DomainsInfo(Path(settings.data).name, settings.side, channels=channels)
 
 
 def load_data(settings: CycleSettings, info: DomainsInfo) -> dict[str, Domain]:
@@ -74,6 +81,7 @@ def load_data(settings: CycleSettings, info: DomainsInfo) -> dict[str, Domain]:
         a, b = load_domains(
             settings.data,
             info.side,
+            image_channels=settings.image_channels,
             resize=settings.resize,
             margin=settings.margin,
             train_share=settings.train_share,

@@ -24,7 +24,7 @@ IGNORED = 255  # class in a label map that excludes a pixel from segmentation sc
 
 @dataclass(frozen=True)
 class Domain:
-    """Images of one domain, uint8 (n, 3, side, side).
+    """Images of one domain, uint8 (n, channels, side, side).
 
     Args:
         train: training set, or a store from which it is read. The side length includes a margin for
@@ -61,6 +61,7 @@ def load_domains(
     folder: str | Path,
     side: int,
     *,
+    image_channels: int = 3,
     resize: str = "crop",
     margin: int = 0,
     train_share: float = 0.8,
@@ -76,6 +77,7 @@ def load_domains(
     Args:
         folder: see :func:`.folders.find_layout`.
         side: side length of test images in pixels.
+        image_channels: 1 for gray images, 3 for color images.
         resize: how images that are not square are fitted, see
             :class:`~moonas.data.form.ImageForm`.
         margin: number of pixels by which the side length of training and validation images exceeds
@@ -91,7 +93,7 @@ def load_domains(
         ValueError: a folder or a label map is missing, an image cannot be read, or a
             folder contains too few images.
     """
-    form = ImageForm(side, resize=resize)
+    form = ImageForm(side, image_channels, resize)
     workers = default_workers() if loader_workers is None else loader_workers
     a, b = (_read_domain(folder, d, form, margin, train_share, workers) for d in "AB")
     if data_in == "stream" or (data_in == "auto" and not all(map(_fits, (a, b)))):

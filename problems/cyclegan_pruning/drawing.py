@@ -21,7 +21,7 @@ from moonas.run.numbers import short_number
 from moonas.views.drawing import ACCENT, INK
 
 from .channels import Group
-from .masks import IMAGE_CHANNELS
+from .networks import image_channels
 from .quality import Generators, Quality
 from .space import Architecture
 from .training import TARGET, CycleGAN
@@ -75,6 +75,7 @@ def draw_translations(
     grid = figure.subplots(len(image_rows), 1)
     for axes, (name, images) in zip(grid, image_rows, strict=True):
         pixels = torch.cat([_add_border(image) for image in images.cpu()], dim=-1)
+        pixels = pixels.expand(3, -1, -1)  # gray images as well
         axes.imshow(pixels.permute(1, 2, 0).clamp(0, 1).numpy(), interpolation="nearest")
         axes.set_ylabel(name, rotation=0, ha="right", va="center", color=INK)
         axes.set(xticks=[], yticks=[])
@@ -159,10 +160,13 @@ def _show_row(axes: Axes, pixels: np.ndarray, name: str, aspect: str = "equal") 
 
 
 def _first_weights(generator: nn.Module, group: Group) -> torch.Tensor:
-    """Return the weights of the first convolution, (filters, 3, h, w), on the CPU."""
+    """Return the weights of the first convolution, (filters, 3, h, w), on the CPU.
+
+    Those of a generator of gray images are repeated for red, green and blue.
+    """
     layer = generator.get_submodule(group.producers[0])
     assert isinstance(layer, nn.Conv2d)
-    return layer.weight.detach().cpu().float()
+    return layer.weight.detach().cpu().float().expand(-1, 3, -1, -1)
 
 
 def _filter_mosaic(
@@ -226,13 +230,14 @@ def measure_sizes(generators: Generators, side: int, threads: int) -> dict[str, 
     """
     sizes = {}
     for k, generator in generators.items():
+        channels = image_channels(generator)
         with repeatable(threads):
-            ms = measure_latency(copy.deepcopy(generator), (IMAGE_CHANNELS, side, side), "cpu")
+            ms = measure_latency(copy.deepcopy(generator), (channels, side, side), "cpu")
         params = count_params(generator)
         sizes[k] = {
             "params": params,
             "memory_mb": 4 * params / MIB,
-            "macs": count_macs(generator, IMAGE_CHANNELS, side, side),
+            "macs": count_macs(generator, channels, side, side),
             "cpu_ms": ms,
         }
     return sizes

@@ -9,10 +9,9 @@ import numpy as np
 from torch import nn
 
 from .channels import Convolution, Group, channel_axis, channel_groups, merge_residual_groups, prune
+from .networks import image_channels
 from .space import Architecture
 from .training import CycleGAN
-
-IMAGE_CHANNELS = 3  # red, green and blue
 
 
 def filter_groups(generator: nn.Module, encoding: str) -> list[Group]:
@@ -24,7 +23,7 @@ def filter_groups(generator: nn.Module, encoding: str) -> list[Group]:
             "released", where the filters inside residual blocks also share the mask of the residual
             additions.
     """
-    groups = channel_groups(generator, IMAGE_CHANNELS)
+    groups = channel_groups(generator, image_channels(generator))
     return merge_residual_groups(groups) if encoding == "released" else groups
 
 

@@ -148,6 +148,11 @@ def _initialize(net: nn.Sequential) -> nn.Sequential:
     return net
 
 
+def image_channels(net: nn.Module) -> int:
+    """Return the number of channels of the images that a generator translates."""
+    return next(layer.in_channels for layer in net.modules() if isinstance(layer, Convolution))
+
+
 def convolutions(net: nn.Module, side: int) -> list[Part]:
     """Return the distinct convolutions of a generator, in the order in which they first run.
 
@@ -162,7 +167,7 @@ def convolutions(net: nn.Module, side: int) -> list[Part]:
         parts.append(_convolution_part(layer, inputs[0].shape[-1]))
 
     hooks = [m.register_forward_hook(record) for m in net.modules() if isinstance(m, Convolution)]
-    net(torch.zeros(1, 3, side, side, device="meta"))
+    net(torch.zeros(1, image_channels(net), side, side, device="meta"))
     for hook in hooks:
         hook.remove()
     return unique_parts(parts)

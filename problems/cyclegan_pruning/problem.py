@@ -40,7 +40,7 @@ from .comparison import (
 from .data import describe
 from .drawing import draw_filters
 from .evaluator import PruningEvaluator
-from .masks import IMAGE_CHANNELS, compress, filter_groups
+from .masks import compress, filter_groups
 from .operators import ImportanceSampling, KeepOne
 from .quality import Quality, check_quality
 from .settings import PruningSettings
@@ -125,10 +125,11 @@ class CycleGANPruning(ArchitectureProblem):
             self.inputs = {"weights": weights_checksum(settings.weights)}
         check_quality(settings, self.info)
         self.n_patches = networks.n_patches(settings.d_width, settings.d_layers, self.info.side)
+        c = self.info.channels
         with torch.device("meta"):
-            net = networks.generator(width=settings.width, blocks=settings.blocks)
+            net = networks.generator(c, c, width=settings.width, blocks=settings.blocks)
         self.groups = filter_groups(net, settings.encoding)
-        shape = (IMAGE_CHANNELS, self.info.side, self.info.side)
+        shape = (self.info.channels, self.info.side, self.info.side)
         self.costs = ChannelCosts(net, self.groups, *shape)
         self.space = Space([group.size for group in self.groups if not group.fixed])
         self.species_bits = (self.space.n_bits, self.space.n_bits)
@@ -176,14 +177,14 @@ class CycleGANPruning(ArchitectureProblem):
         s = self.settings
         if s.norm == "mean":
             return 1 + s.cycle_weight
-        n_pixels = IMAGE_CHANNELS * self.info.side**2
+        n_pixels = self.info.channels * self.info.side**2
         n_compared = self.n_patches if s.loss == "discriminator" else n_pixels
         return float(n_compared + s.cycle_weight * n_pixels)
 
     @property
     def max_cycle(self) -> float:
         """Largest value of L_cyc: an error of 2 for each pixel, since pixels are in [-1, 1]."""
-        n_pixels = IMAGE_CHANNELS * self.info.side**2
+        n_pixels = self.info.channels * self.info.side**2
         return 4.0 if self.settings.norm == "mean" else 4.0 * n_pixels
 
     @property
@@ -342,8 +343,9 @@ class CycleGANPruning(ArchitectureProblem):
 
     def operations(self) -> list[Part]:
         """Return the distinct convolutions of a generator before pruning."""
+        s, c = self.settings, self.info.channels
         with torch.device("meta"):
-            net = networks.generator(width=self.settings.width, blocks=self.settings.blocks)
+            net = networks.generator(c, c, width=s.width, blocks=s.blocks)
         return networks.convolutions(net, self.info.side)
 
     def after_search(self, row: Row) -> list[str]:

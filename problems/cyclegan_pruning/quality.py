@@ -20,7 +20,6 @@ from moonas.run.callbacks import Callbacks
 
 from .data import DomainsInfo
 from .domains import IGNORED, Domain, center_crop, join
-from .masks import IMAGE_CHANNELS
 from .segmentation import count_pixels, segmentation_scores
 from .settings import CycleSettings
 from .training import TARGET, scale_pixels
@@ -36,7 +35,7 @@ def check_quality(settings: CycleSettings, info: DomainsInfo) -> None:
     if settings.features != "classifier":
         feature_network(
             settings.features,
-            (IMAGE_CHANNELS, info.side, info.side),
+            (info.channels, info.side, info.side),
             "cpu",
             inception_weights=settings.inception_weights,
         )
@@ -132,7 +131,7 @@ class Quality:
             features = "inception" if s.features == "classifier" else s.features
             extract = feature_network(
                 features,
-                (IMAGE_CHANNELS, side, side),
+                (self.info.channels, side, side),
                 self.device,
                 inception_weights=s.inception_weights,
             )

@@ -130,6 +130,7 @@ class CycleSettings(RunSettings):
         least=8,
     )
     resize: str = resize_setting()
+    image_channels: int = setting(3, "1 for gray images, 3 for color images")
     data_in: str = setting(
         "auto",
         "where the training images of a folder are kept; memory: as 8-bit pixels; stream: they are "
@@ -213,7 +214,10 @@ class CycleSettings(RunSettings):
     @property
     def network_shape(self) -> dict[str, int]:
         """Arguments of :class:`~moonas.problems.cyclegan_pruning.training.CycleGAN`."""
-        return {name: getattr(self, name) for name in ("width", "blocks", "d_width", "d_layers")}
+        names = ["width", "blocks", "d_width", "d_layers"]
+        if self.image_channels != 3:  # files of earlier versions lack it
+            names.append("image_channels")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, kw_only=True)

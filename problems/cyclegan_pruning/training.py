@@ -68,19 +68,25 @@ class CycleGAN(nn.Module):
         blocks: number of residual blocks per generator.
         d_width: number of filters of the first convolution of a discriminator.
         d_layers: number of convolutions of stride 2 per discriminator.
+        image_channels: number of channels of the images of both domains.
 
     Attributes:
-        shape: the arguments as a dict.
+        shape: the arguments as a dict, without ``image_channels`` if it is 3.
     """
 
-    def __init__(self, *, width: int, blocks: int, d_width: int, d_layers: int) -> None:
+    def __init__(
+        self, *, width: int, blocks: int, d_width: int, d_layers: int, image_channels: int = 3
+    ) -> None:
         super().__init__()
         self.shape = dict(width=width, blocks=blocks, d_width=d_width, d_layers=d_layers)
+        if image_channels != 3:
+            self.shape["image_channels"] = image_channels
+        c = image_channels
         self.generators = nn.ModuleDict(
-            {k: networks.generator(width=width, blocks=blocks) for k in "ab"}
+            {k: networks.generator(c, c, width=width, blocks=blocks) for k in "ab"}
         )
         self.discriminators = nn.ModuleDict(
-            {k: networks.discriminator(width=d_width, layers=d_layers) for k in "ab"}
+            {k: networks.discriminator(c, width=d_width, layers=d_layers) for k in "ab"}
         )
 
 

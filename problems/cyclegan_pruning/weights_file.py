@@ -140,7 +140,7 @@ def write_models(folder: str | Path, gan: CycleGAN, about: dict[str, Any]) -> No
             "problem": "cyclegan-pruning",
             "from_domain": domain,
             "description": str(architecture),
-            "input_shape": [3, side, side],
+            "input_shape": [shape.get("image_channels", 3), side, side],
             "discriminator": {"width": shape["d_width"], "layers": shape["d_layers"]},
         }
         write_model(
@@ -250,6 +250,7 @@ def read_original(path: str | Path, settings: CycleSettings, info: DomainsInfo) 
     if saved.architecture is not None:
         raise ValueError(f"The generators in {path} are already compressed.")
     expected, actual = settings.network_shape, saved.about["shape"]
+    expected, actual = ({"image_channels": 3} | shape for shape in (expected, actual))
     names = [name for name in expected if expected[name] != actual[name]]
     if names:
         expected_text, actual_text = (
@@ -296,6 +297,9 @@ def read_released(files: Sequence[Path]) -> SavedGAN:
         d_width=len(tensors[discriminator[0]]),
         d_layers=len(discriminator) - 2,
     )
+    channels = tensors[generator[0]].shape[1]
+    if channels != 3:
+        shape["image_channels"] = channels
     about = {"shape": shape, "side": None, "data": None, "encoding": None, "masks": None}
     return _build(files[0], about, tensors)
 
