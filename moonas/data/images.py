@@ -21,11 +21,12 @@ from ..settings import DATA_IN, ON_BAD_IMAGE, RESIZE
 from . import tables
 from .batches import Images
 from .form import ImageForm
-from .holding import Progress, hold, hold_files, mean_and_std, sum_pixels
+from .holding import hold, hold_files
 from .image_files import class_folders, damaged_images_error, has_images, to_bytes
 from .listing import Listing, list_folder, list_table, list_unlabeled_folder
+from .pixel_statistics import mean_and_std, sum_pixels
 from .readers import DIGIT_LEVELS, read_digits, read_torchvision
-from .stores import SKIP_ADVICE, CacheStore, ImageStore, MemoryStore
+from .stores import SKIP_ADVICE, CacheStore, ImageStore, MemoryStore, Progress
 
 CHUNK = 1000  # images that are converted at a time
 FOLDER_SIDE = 32  # default side length in pixels of images from a folder

@@ -25,8 +25,10 @@ from .image_files import damaged_images_error, read_images_or_errors
 MAX_WORKERS = 8  # processes that decode images by default
 GPU_SHARE = 0.25  # of a GPU's memory that images may take
 PREFETCHED = 2  # batches that each of them decodes in advance
+READ_AT_ONCE = 64  # images that a process decodes at a time if all are read
 SKIP_ADVICE = "To leave such files out, set on_bad_image=skip."
 
+Progress = Callable[[str, int, int, str], None]  # (phase, done, total, unit)
 # (c, h, w) uint8 pixels from 0 to 255, seed -> changed pixels of the same shape
 Change = Callable[[Tensor, int], Tensor]
 
@@ -197,6 +199,26 @@ class FileStore(ImageStore):
             read; its pixels are undefined.
         """
         return self._decode(rows)
+
+    def decode_into(self, out: Tensor, report: Progress) -> dict[int, str]:
+        """Decode all images.
+
+        Args:
+            out: (n, c, h, w) uint8, to which the pixels are written.
+            report: called with (phase, done, total, unit).
+
+        Returns:
+            Position -> message about each file that cannot be read.
+        """
+        errors: dict[int, str] = {}
+        batches = torch.split(torch.arange(len(self)), READ_AT_ONCE)
+        for rows, (pixels, failed) in zip(batches, self.batches_and_errors(batches), strict=True):
+            first, after = int(rows[0]), int(rows[-1]) + 1
+            report("reading images", first, len(self), "images")
+            out[first:after] = pixels
+            errors |= {first + i: str(error) for i, error in failed.items()}
+        report("reading images", len(self), len(self), "images")
+        return errors
 
     def _decode(
         self, rows: Sequence[Tensor], change: Change | None = None, key: int = 0

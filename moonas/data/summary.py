@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from ..errors import reason
+from .disk_cache import DiskCache
 from .form import ImageForm
-from .holding import DiskCache, choose_place
+from .holding import choose_place
 from .image_files import REASON_LENGTH, open_image, read_image
 from .images import DataInfo, describe, is_folder, list_images, load
 

@@ -15,9 +15,9 @@ from torch.nn import functional as F
 from ..data import Augmentation, ImageData, load, split
 from ..data.augment import CHANGES
 from ..data.batches import Images
-from ..data.holding import Progress, fits_into_memory, in_memory
+from ..data.holding import fits_into_memory, in_memory
 from ..data.images import DataInfo
-from ..data.stores import FileStore
+from ..data.stores import FileStore, Progress
 from ..metrics.adversarial import (
     ATTACK_STRENGTHS,
     count_correct_under_attack,

@@ -13,7 +13,7 @@ from callbacks import CallbackOf
 from PIL import Image
 
 import moonas
-from moonas.data import holding, load, stores
+from moonas.data import disk_cache, holding, load, pixel_statistics, stores
 from moonas.data.augment import AutoAugment
 from moonas.data.batches import Images, read_batches
 from moonas.data.form import ImageForm
@@ -75,10 +75,10 @@ def test_mean_and_standard_deviation_are_exact(photos):
 def test_of_many_images_evenly_spaced_ones_determine_mean_and_deviation(
     photos, monkeypatch, cache_dir
 ):
-    monkeypatch.setattr(holding, "MOST_MEASURED", 20)
-    monkeypatch.setattr(holding, "N_MEASURED", 6)
-    assert holding.measured_rows(20).tolist() == list(range(20))
-    assert holding.measured_rows(24).tolist() == [0, 4, 8, 12, 16, 20]
+    monkeypatch.setattr(pixel_statistics, "MOST_MEASURED", 20)
+    monkeypatch.setattr(pixel_statistics, "N_MEASURED", 6)
+    assert pixel_statistics.measured_rows(20).tolist() == list(range(20))
+    assert pixel_statistics.measured_rows(24).tolist() == [0, 4, 8, 12, 16, 20]
     kept = [load(str(photos), image_size=16, data_in=place) for place in PLACES]
     pixels = kept[0].images.store.read(torch.arange(0, 24, 4)).double() / 255
     for data in kept:
@@ -246,7 +246,7 @@ def test_an_incomplete_cache_is_built_again(photos, cache_dir):
 
 def test_a_disk_without_space_for_the_cache_is_an_error(photos, cache_dir, monkeypatch):
     usage = type("Usage", (), {"free": 1000})
-    monkeypatch.setattr(holding.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(disk_cache.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(ValueError, match="needs 27.6 kB, but only 1 kB are free in .*MOONAS_CACHE"):
         load(str(photos), image_size=16, data_in="cache")
     assert not list(cache_dir.glob("*.bin"))
