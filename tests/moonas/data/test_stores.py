@@ -265,10 +265,10 @@ def test_processes_build_the_cache_at_the_same_time(photos, cache_dir):
     command = [sys.executable, "-c", program, str(photos)]
     processes = [
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ)
-        for _ in range(3)
+        for _ in range(2)
     ]
     printed = {process.communicate()[0].strip() for process in processes}
-    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert [process.returncode for process in processes] == [0, 0]
     expected = float(load(str(photos), image_size=16).images.tensor().abs().sum())
     assert [float(text) for text in printed] == pytest.approx([expected])
     assert not list(cache_dir.glob("*.part"))
@@ -279,7 +279,13 @@ def calls(folder):
     return [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("name", ["cars", "nsganet", "eg-darts", "eagan-generator"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("cars", "eagan-generator"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("nsganet", "eg-darts")),
+    ],
+)
 def test_a_search_does_not_depend_on_where_images_are_kept(
     name, few_digits, tiny_of, tmp_path, cache_dir
 ):
@@ -311,6 +317,7 @@ def test_validation_images_that_do_not_fit_into_memory_are_decoded_for_every_can
     assert any("50 validation images do not fit into memory" in line for line in log)
 
 
+@pytest.mark.slow
 def test_cells_do_not_depend_on_where_images_are_kept(few_digits, tiny_of, cache_dir):
     options = tiny_of("eg-darts-cells") | dict(data=str(few_digits), loader_workers=0)
     results = [
