@@ -23,6 +23,10 @@ class SearchFailed(RuntimeError):
     """A run cannot continue: the evaluation of every candidate failed, or training diverged."""
 
 
+class UnreadableImages(ValueError):
+    """Image files cannot be read, so no candidate can be evaluated."""
+
+
 class UnknownSetting(ValueError, TypeError):
     """A setting does not exist; a ``TypeError``, too, as for any unknown keyword argument."""
 

@@ -591,8 +591,10 @@ def load_training(
     settings = registry.training_settings_class(name)
     check_names(settings, options)
     presets = registry.preset_options(settings, preset)
-    # the images are those of the search, whatever the preset was made for
-    presets = {k: v for k, v in presets.items() if k not in ("data", "image_size")}
+    # the images are those of the search, whatever the preset was made for; their size as well,
+    # unless the preset says how they are resized and cropped
+    replaced = {"data"} if "stored_size" in presets else {"data", "image_size"}
+    presets = {k: v for k, v in presets.items() if k not in replaced}
     identity = read_identity(folder)
     searched = {} if "data" in options else _images_of_search(folder, identity)
     build = registry.training_module(name).build

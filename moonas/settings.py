@@ -155,7 +155,8 @@ def loader_workers_setting() -> Any:
     """Return the setting ``loader_workers`` of stages that read image files."""
     return setting(
         None,
-        "number of processes that decode image files; none: one per CPU, at most 8",
+        "number of processes that decode image files; 0: the main process does; none: one per CPU, "
+        "at most 8, or 0 on macOS and Windows",
         least=0,
         free=True,
     )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 import torch
 from torch import Tensor
 
@@ -46,7 +49,9 @@ class DiskCache:
     def key(self) -> str:
         """Digest of the content of the folder and the form of the images."""
         if self._key is None:
-            identity = [CACHE_FORMAT, str(self.form), self.shape, folder_content(self.folder)]
+            version = PIL.__version__  # decoders differ
+            content = folder_content(self.folder)
+            identity = [CACHE_FORMAT, version, str(self.form), self.shape, content]
             text = json.dumps(identity, sort_keys=True)
             self._key = hashlib.sha256(text.encode()).hexdigest()[:32]
         return self._key
@@ -64,14 +69,15 @@ class DiskCache:
     @property
     def n_bytes(self) -> int:
         """Size in bytes of the file of pixels."""
-        return int(np.prod(self.shape))
+        return math.prod(self.shape)
 
     def exists(self) -> bool:
-        """Return whether the cache is complete."""
+        """Return whether the cache is complete, and this user can read it."""
         try:
-            return self.errors.exists() and self.pixels.stat().st_size == self.n_bytes
+            complete = self.errors.exists() and self.pixels.stat().st_size == self.n_bytes
         except OSError:
             return False
+        return complete and all(os.access(path, os.R_OK) for path in (self.errors, self.pixels))
 
     def open(self) -> CacheStore:
         """Return the store of all images."""
@@ -87,9 +93,12 @@ class DiskCache:
             ValueError: the disk is too small, or the cache folder cannot be written.
         """
         if self.exists():
-            return _keys_to_int(json.loads(self.errors.read_text()))
+            errors = _keys_to_int(json.loads(self.errors.read_text()))
+            if not errors or _still_damaged(store, errors):
+                return errors
         folder = cache_folder()
         advice = "Set MOONAS_CACHE to a folder on another disk, or data_in=stream."
+        unfinished = folder / f"images-{uuid.uuid4().hex}.part"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             free = shutil.disk_usage(folder).free
@@ -98,20 +107,23 @@ class DiskCache:
                     f"The cache of decoded images needs {memory_text(self.n_bytes)}, but only "
                     f"{memory_text(free)} are free in {folder}. {advice}"
                 )
-            handle, name = tempfile.mkstemp(prefix="images-", suffix=".part", dir=folder)
+            errors = self._decode(store, unfinished, report)
+            os.replace(unfinished, self.pixels)
+            write_atomically(self.errors, json.dumps(errors).encode())
         except OSError as error:
             raise ValueError(
                 f"The cache of decoded images cannot be written: {error}. {advice}"
             ) from None
-        os.close(handle)
-        try:
-            content = np.memmap(name, np.uint8, "w+", shape=self.shape)
-            errors = store.decode_into(torch.from_numpy(content), report)
-            content.flush()
-            os.replace(name, self.pixels)
         finally:
-            Path(name).unlink(missing_ok=True)
-        write_atomically(self.errors, json.dumps(errors).encode())
+            with suppress(OSError):
+                unfinished.unlink(missing_ok=True)
+        return errors
+
+    def _decode(self, store: FileStore, path: Path, report: Progress) -> dict[int, str]:
+        """Decode all images into a file, which is closed afterwards; return errors."""
+        content = np.memmap(path, np.uint8, "w+", shape=self.shape)
+        errors = store.decode_into(torch.from_numpy(content), report)
+        content.flush()
         return errors
 
     def scan(
@@ -148,12 +160,28 @@ class DiskCache:
             sums = sum_pixels(batches(), self.shape[1])
             return json.dumps({"errors": errors, "sums": sums.tolist()}).encode()
 
-        found = json.loads(cached(f"scan-{self.key}-{len(rows)}.json", compute))
-        return _keys_to_int(found["errors"]), torch.tensor(found["sums"])
+        name = f"scan-{self.key}-{len(rows)}.json"
+        found = json.loads(cached(name, compute))
+        errors = _keys_to_int(found["errors"])
+        if errors and not _still_damaged(store, errors):
+            (cache_folder() / name).unlink(missing_ok=True)
+            found = json.loads(cached(name, compute))
+            errors = _keys_to_int(found["errors"])
+        return errors, torch.tensor(found["sums"])
 
 
 def _keys_to_int(errors: dict[str, Any]) -> dict[int, str]:
     return {int(position): message for position, message in errors.items()}
+
+
+def _still_damaged(store: FileStore, errors: dict[int, str]) -> bool:
+    """Return whether no file with a recorded error can be read by now.
+
+    The cause may have been another one than the file, such as a lack of memory.
+    """
+    rows = torch.tensor(list(errors))
+    ((_, found),) = store.batches_and_errors([rows])
+    return len(found) == len(errors)
 
 
 def without(rows: Tensor, errors: dict[int, str]) -> Tensor:

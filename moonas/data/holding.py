@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import UnreadableImages
 from ..run.numbers import memory_text
 from .disk_cache import DiskCache, without
 from .form import ImageForm
@@ -73,7 +74,7 @@ def hold(
     """
     n_train, n_test = len(files.train_paths), len(files.test_paths)
     shape = form.channels, form.stored_side, form.stored_side
-    n_bytes = (n_train + n_test) * int(np.prod(shape))
+    n_bytes = (n_train + n_test) * math.prod(shape)
     store = FileStore(
         [*files.train_paths, *files.test_paths],
         form,
@@ -126,19 +127,24 @@ def hold_files(paths: Sequence[Path], form: ImageForm) -> ImageStore:
 
 def fits_into_memory(store: ImageStore) -> bool:
     """Return whether the images of a store take at most a quarter of the memory."""
-    return len(store) * int(np.prod(store.shape)) <= MEMORY_SHARE * machine_memory()
+    return len(store) * math.prod(store.shape) <= MEMORY_SHARE * machine_memory()
 
 
-def in_memory(store: FileStore) -> MemoryStore:
+def in_memory(store: FileStore, advice: str = "") -> MemoryStore:
     """Decode the images of a store into memory.
 
+    Args:
+        store: the images.
+        advice: last sentence of an error message.
+
     Raises:
-        ValueError: files cannot be read as images; the message lists them.
+        UnreadableImages: files cannot be read as images; the message lists them.
     """
     pixels = torch.empty(len(store), *store.shape, dtype=torch.uint8)
     errors = store.decode_into(pixels, lambda *args: None)
     if errors:
-        raise damaged_images_error({i: ValueError(e) for i, e in errors.items()}, len(store))
+        error = damaged_images_error({i: ValueError(e) for i, e in errors.items()}, len(store))
+        raise UnreadableImages(f"{error}. {advice}" if advice else str(error))
     return MemoryStore(pixels)
 
 

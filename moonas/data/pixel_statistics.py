@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,7 +19,7 @@ def measured_rows(n: int) -> Tensor:
     """
     if n <= MOST_MEASURED:
         return torch.arange(n)
-    return torch.from_numpy(np.arange(N_MEASURED) * n // N_MEASURED)
+    return torch.arange(N_MEASURED) * n // N_MEASURED
 
 
 def sum_pixels(batches: Iterable[Tensor], channels: int) -> Tensor:

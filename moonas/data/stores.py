@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
+from ..errors import UnreadableImages, reason
 from ..nets.randomness import derived_seed
 from .form import ImageForm
 from .image_files import damaged_images_error, read_images_or_errors
@@ -223,6 +224,7 @@ class FileStore(ImageStore):
     def _decode(
         self, rows: Sequence[Tensor], change: Change | None = None, key: int = 0
     ) -> Iterator[tuple[Tensor, dict[int, ValueError]]]:
+        rows = [batch.cpu() for batch in rows]  # workers must not use a GPU
         decoder = _Decoder(self.paths, self.form, change, key)
         workers = min(self.workers, len(rows))
         if workers <= 0 or multiprocessing.current_process().daemon:  # these have no children
@@ -273,7 +275,7 @@ def _checked(decoded: tuple[Tensor, dict[int, ValueError]]) -> Tensor:
     """Return the pixels of a batch, or raise an error that lists the unreadable files."""
     pixels, errors = decoded
     if errors:
-        raise ValueError(f"{damaged_images_error(errors, len(pixels))}. {SKIP_ADVICE}")
+        raise UnreadableImages(f"{damaged_images_error(errors, len(pixels))}. {SKIP_ADVICE}")
     return pixels
 
 
@@ -292,7 +294,10 @@ class CacheStore(ImageStore):
     ) -> None:
         super().__init__(shape)
         self.path, self.n, self.rows = path, n, rows
-        self._pixels = np.memmap(path, np.uint8, "r", shape=(n, *shape))
+        try:
+            self._pixels = np.memmap(path, np.uint8, "r", shape=(n, *shape))
+        except (OSError, ValueError) as error:
+            raise ValueError(f"The cache {path} cannot be read: {reason(error)}") from None
 
     def __len__(self) -> int:
         return self.n if self.rows is None else len(self.rows)
@@ -323,6 +328,13 @@ def largest_on(device: torch.device) -> float:
 
 
 def default_workers() -> int:
-    """Return the default number of processes that decode images."""
+    """Return the default number of processes that decode images.
+
+    Where processes are not forked, as on macOS and Windows, it is 0, since each would import the
+    main script again, which must then guard its code by ``if __name__ == "__main__"``.
+    """
+    start_method = multiprocessing.get_start_method(allow_none=True)
+    if (start_method or multiprocessing.get_all_start_methods()[0]) != "fork":
+        return 0
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return min(MAX_WORKERS, cpus or 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -191,7 +192,7 @@ def _place_of(info: DataInfo, n: int) -> str:
     """Return where a search would keep the images of a folder, as a sentence."""
     shape = n, info.channels, info.form.stored_side, info.form.stored_side
     cache = DiskCache(info.name, info.form, shape)
-    return choose_place("auto", n, int(np.prod(shape)), cache)[1]
+    return choose_place("auto", n, math.prod(shape), cache)[1]
 
 
 def _inspect(path: Path, form: ImageForm) -> tuple[torch.Tensor, tuple[int, int], str]:

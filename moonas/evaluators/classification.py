@@ -17,7 +17,7 @@ from ..data.augment import CHANGES
 from ..data.batches import Images
 from ..data.holding import fits_into_memory, in_memory
 from ..data.images import DataInfo
-from ..data.stores import FileStore, Progress
+from ..data.stores import SKIP_ADVICE, FileStore, Progress
 from ..metrics.adversarial import (
     ATTACK_STRENGTHS,
     count_correct_under_attack,
@@ -194,7 +194,7 @@ class Classification:
         if not isinstance(images.store, FileStore):
             return images
         if fits_into_memory(images.store):
-            return images.kept_in(in_memory(images.store))
+            return images.kept_in(in_memory(images.store, SKIP_ADVICE))
         if on_log is not None:
             on_log(
                 f"The {len(images):,} validation images do not fit into memory, so they are "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,16 @@ from contextlib import contextmanager
 import torch
 
 _global_rng_lock = threading.RLock()
+
+
+def _renew_lock() -> None:
+    """Replace the lock in a forked process: the thread that may hold it does not exist there."""
+    global _global_rng_lock
+    _global_rng_lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def derived_seed(seed: int | str, *purpose: object) -> int:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Union
 import joblib
 import numpy as np
 
-from ..errors import memory_error, reason
+from ..errors import UnreadableImages, memory_error, reason
 from .candidates import Candidates
 
 if TYPE_CHECKING:
@@ -199,6 +199,8 @@ def _score_here(
         evaluator.checkpoint_folder = checkpoint_folder
     try:
         return evaluator.score(part)
+    except UnreadableImages:  # no fault of the candidate
+        raise
     except Exception as error:
         if not catches:
             raise

@@ -204,7 +204,7 @@ class Training:
             orders = {k: self._order(len(images), steps * n) for k, images in self.images.items()}
         device = next(self.gan.parameters()).device
         a, b = (
-            read_bytes(self.images[k], torch.split(orders[k][first * n :], n), device) for k in "ab"
+            read_bytes(self.images[k], torch.split(orders[k], n)[first:steps], device) for k in "ab"
         )
         with deterministic_gradients(device):
             for step, of_a, of_b in zip(range(first, steps), a, b, strict=True):

@@ -293,7 +293,7 @@ def train_adversarially(
         else:
             order = torch.randperm(len(images), generator=streams.batches).to(images.device)
             first_step = 0
-        batches = torch.split(order[first_step * size : n_steps * size], size)
+        batches = torch.split(order, size)[first_step:n_steps]
         for step, batch in enumerate(read_batches(images, batches), first_step):
             pairs = pairs or sample_pairs()
             hinge, penalty = batch.new_zeros(()), batch.new_zeros(())

@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -13,12 +15,14 @@ from callbacks import CallbackOf
 from PIL import Image
 
 import moonas
-from moonas.data import disk_cache, holding, load, pixel_statistics, stores
+from moonas.data import disk_cache, holding, image_files, load, pixel_statistics, stores
 from moonas.data.augment import AutoAugment
 from moonas.data.batches import Images, read_batches
 from moonas.data.form import ImageForm
 from moonas.data.images import build_cache
-from moonas.data.stores import FileStore, MemoryStore, changed
+from moonas.data.stores import CacheStore, FileStore, MemoryStore, changed
+from moonas.errors import UnreadableImages
+from moonas.nets.randomness import seeded
 from moonas.registry import attach_journal
 from moonas.training.from_scratch import build
 
@@ -102,6 +106,52 @@ def test_batches_do_not_depend_on_the_number_of_processes(photos, size, change):
         other_epoch = list(data.images.store.batches(batches, change, 4))
         assert not torch.equal(torch.cat(other_epoch), torch.cat(expected))
         assert not torch.equal(torch.cat(list(data.images.store.batches(batches))), expected[0])
+
+
+class OnGPU:
+    """Positions of images on a GPU, of which only a copy on the CPU may reach other processes."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def cpu(self):
+        return self.rows
+
+
+def test_processes_that_decode_images_receive_positions_on_the_cpu(photos):
+    store = FileStore(sorted((photos / "train").rglob("*.jpg")), ImageForm(16), 1)
+    rows = torch.tensor([3, 1])
+    (read,) = store.batches([OnGPU(rows)])
+    assert torch.equal(read, store.read(rows))
+
+
+def test_images_are_decoded_in_the_main_process_where_processes_are_not_forked(monkeypatch):
+    assert stores.default_workers() >= 1
+    monkeypatch.setattr(stores.multiprocessing, "get_start_method", lambda allow_none: "spawn")
+    assert stores.default_workers() == 0
+    monkeypatch.setattr(stores.multiprocessing, "get_start_method", lambda allow_none: None)
+    monkeypatch.setattr(stores.multiprocessing, "get_all_start_methods", lambda: ["forkserver"])
+    assert stores.default_workers() == 0
+
+
+def test_a_forked_process_can_seed_while_a_thread_of_its_parent_does(photos):
+    entered, leave = threading.Event(), threading.Event()
+
+    def hold_the_lock():
+        with seeded(1):
+            entered.set()
+            leave.wait(60)
+
+    thread = threading.Thread(target=hold_the_lock)
+    thread.start()
+    entered.wait(60)
+    try:
+        store = FileStore(sorted((photos / "train").rglob("*.jpg")), ImageForm(16), 1)
+        (read,) = store.batches([torch.arange(2)], AutoAugment("RandAugment"), 1)
+    finally:
+        leave.set()
+        thread.join()
+    assert read.shape == (2, 3, 16, 16)
 
 
 def test_a_change_of_images_with_few_gray_levels_scales_them():
@@ -199,6 +249,45 @@ def test_a_file_that_is_damaged_later_is_named(photos, tmp_path):
         path.write_bytes((photos / "train" / "cat" / "0.jpg").read_bytes())
 
 
+@pytest.mark.parametrize("place", ["stream", "cache"])
+def test_an_error_that_has_passed_does_not_stay_in_the_cache(photos, cache_dir, place, monkeypatch):
+    """Reading can also fail for lack of memory or of a codec."""
+    read = image_files.read_image
+
+    def fails_once(path, form):
+        if path.name == "2.jpg":
+            raise ValueError(f"{path} cannot be read as an image: too many open files")
+        return read(path, form)
+
+    options = dict(image_size=16, data_in=place, on_bad_image="skip", loader_workers=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(image_files, "read_image", fails_once)
+        for _ in range(2):
+            with pytest.warns(UserWarning, match="Skipped: 3 of"):
+                assert len(load(str(photos), **options).images) == 21
+    data = load(str(photos), **options)
+    assert len(data.images) == 24
+    expected = load(str(photos), image_size=16, data_in="memory")
+    assert torch.equal(data.images.tensor(), expected.images.tensor())
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_an_image_that_cannot_be_read_ends_a_search_and_is_no_fault_of_a_candidate(
+    few_digits, tmp_path, tiny_of, monkeypatch, cache_dir, part
+):
+    folder = shutil.copytree(few_digits, tmp_path / "digits")
+    shutil.copytree(folder / "test", folder / "val")
+    monkeypatch.setattr(pixel_statistics, "MOST_MEASURED", 10)
+    monkeypatch.setattr(pixel_statistics, "N_MEASURED", 5)
+    for path in (folder / part / "3").iterdir():
+        if path.name != "0.png":  # one of those that are measured
+            path.write_bytes(path.read_bytes()[:60])
+    options = tiny_of("nsganet") | dict(data=str(folder), data_in="stream", loader_workers=0)
+    problem = moonas.load_problem("nsganet", **options)
+    with pytest.raises(UnreadableImages, match=r"png cannot be read as an image.*=skip"):
+        searches.run(problem, generations=1)
+
+
 def test_the_cache_is_found_by_the_content_of_the_folder(photos, tmp_path, cache_dir):
     load(str(photos), image_size=16, data_in="cache")
     (file,) = cache_dir.glob("images-*.bin")
@@ -242,6 +331,24 @@ def test_an_incomplete_cache_is_built_again(photos, cache_dir):
     memory = load(str(photos), image_size=16, data_in="memory").images.tensor()
     again = load(str(photos), image_size=16, data_in="cache").images.tensor()
     assert torch.equal(again, memory)
+
+
+def test_a_cache_that_the_user_may_not_read_is_not_used(photos, cache_dir, monkeypatch):
+    load(str(photos), image_size=16, data_in="cache")
+    (file,) = cache_dir.glob("images-*.bin")
+    assert file.stat().st_mode & 0o777 == 0o666 & ~current_umask()
+    monkeypatch.setattr(holding, "machine_memory", lambda: 1000)
+    monkeypatch.setattr(disk_cache.os, "access", lambda path, mode: False)
+    assert "from their files" in load(str(photos), image_size=16).place
+    file.unlink()
+    with pytest.raises(ValueError, match=r"The cache .*bin cannot be read: .*No such file"):
+        CacheStore(file, 36, (3, 16, 16))
+
+
+def current_umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def test_a_disk_without_space_for_the_cache_is_an_error(photos, cache_dir, monkeypatch):

@@ -90,6 +90,13 @@ def test_a_training_reports_its_progress_before_each_epoch_and_at_the_end(run):
     assert epochs == [(done, 2, "epochs") for done in range(3)]
 
 
+def test_a_preset_keeps_its_own_size_of_images_if_it_says_how_they_are_cropped(run):
+    stage = moonas.load_training(run, preset="paper-imagenet", device="cpu", layers=3, channels=4)
+    assert (stage.info.side, stage.info.stored) == (224, 256)
+    assert stage.settings.data == moonas.load_training(run, **QUICK_SETTINGS).settings.data
+    assert moonas.load_training(run, preset="paper", device="cpu").info.side == 8
+
+
 def test_a_training_equals_a_plain_pytorch_loop_over_training_and_validation_images(
     run, options, few_digits
 ):

@@ -137,6 +137,33 @@ def test_a_resumed_training_equals_an_uninterrupted_training(changes):
         assert torch.equal(tensor, resumed.state()[name]), name
 
 
+class SavedAfter:
+    """Checkpoints of a training that saved its state after a step."""
+
+    def __init__(self, step, n):
+        self.saved = {"step": torch.tensor(step), "losses": torch.ones(step, 4)}
+        self.saved |= {f"order.{k}": torch.arange(n) % 3 for k in "ab"}
+
+    def restore(self, loop, training):
+        return self.saved
+
+    def save_if_due(self, *_):
+        pass
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_a_training_that_resumes_after_any_step_makes_the_remaining_steps(step):
+    run, made = new_training(), []
+    run.checkpoints = SavedAfter(step, 9)
+    assert run.run(3, on_step=made.append).steps == 3
+    assert made == list(range(step + 1, 4))
+
+
+def test_a_training_without_steps_changes_nothing():
+    report = new_training().run(0)
+    assert report.steps == report.skipped == 0
+
+
 def test_images_with_a_margin_are_cropped_and_flipped_at_random():
     run = new_training(side=10, flip=True)
     image_with_margin = scale_pixels(run.images["a"][0])

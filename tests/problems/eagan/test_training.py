@@ -323,3 +323,24 @@ def test_generators_receive_gradients_through_augmented_images():
     augmented, _, report, _ = train(recipe_with(augment=("color", "translation", "cutout"), r1=1.0))
     assert not report.skipped and not torch.equal(plain.weight, augmented.weight)
     assert not torch.equal(augmented.weight, torch.full((3,), 0.5))
+
+
+class SavedAfter:
+    """Checkpoints of a training that saved its state after a step of an epoch."""
+
+    def __init__(self, step, n):
+        self.saved = {"position": torch.tensor([0, step]), "order": torch.arange(n)}
+        self.saved |= {"d": torch.ones(step), "g": torch.ones(step)}
+
+    def restore(self, loop, training):
+        return self.saved
+
+    def save_if_due(self, *_):
+        pass
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_training_that_resumes_after_any_step_makes_the_remaining_steps(step):
+    G, _, report, _ = train(n=10, checkpoints=SavedAfter(step, 10), training=object())
+    assert report.steps == report.g_steps == 2 and not report.skipped
+    assert G.batches == [4, 6] * (2 - step)
