@@ -170,7 +170,8 @@ def choose_place(data_in: str, n: int, n_bytes: int, cache: DiskCache) -> tuple[
         "cache": "are read from the cache on disk",
     }[place]
     quarter = f"a quarter of the memory is {memory_text(limit)}"
-    return place, f"{n:,} images {where}; as 8-bit pixels, they take {size}, and {quarter}."
+    chosen = f"{n:,} images {where} (data_in={data_in})"
+    return place, f"{chosen}; as 8-bit pixels, they take {size}, and {quarter}."
 
 
 def machine_memory() -> int:

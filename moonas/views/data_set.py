@@ -73,7 +73,7 @@ def lines(summary: DataSummary) -> list[str]:
         f"{format_duration(summary.seconds)} with one process."
     )
     if summary.place:
-        text.append(f"With data_in=auto, {summary.place}")
+        text.append(summary.place)
     largest = max(int(c.max()) for c in summary.counts.values()) if summary.classes else 0
     smallest = int(summary.counts["train"].min()) if summary.classes else 0
     if summary.classes and not info.multi_label and largest >= UNBALANCED * max(smallest, 1):

@@ -22,6 +22,7 @@ from moonas.data.form import ImageForm
 from moonas.data.images import build_cache
 from moonas.data.stores import CacheStore, FileStore, MemoryStore, changed
 from moonas.errors import UnreadableImages
+from moonas.models.test_sets import load_test_images
 from moonas.nets.randomness import seeded
 from moonas.registry import attach_journal
 from moonas.training.from_scratch import build
@@ -188,7 +189,10 @@ def test_the_place_is_chosen_by_the_size_of_the_images(photos, monkeypatch, cach
     n_bytes = 36 * 3 * 16 * 16
     monkeypatch.setattr(holding, "machine_memory", lambda: 4 * n_bytes)
     small = load(str(photos), image_size=16)
-    assert "36 images are kept in memory; as 8-bit pixels, they take 27.6 kB" in small.place
+    assert (
+        "36 images are kept in memory (data_in=auto); as 8-bit pixels, they take 27.6 kB"
+        in small.place
+    )
     monkeypatch.setattr(holding, "machine_memory", lambda: 4 * n_bytes - 4)
     large = load(str(photos), image_size=16)
     assert "from their files" in large.place and isinstance(large.images.store, FileStore)
@@ -506,3 +510,17 @@ def test_a_streamed_training_has_the_same_bits_for_any_number_of_processes_and_i
     assert resumed_columns == columns
     assert all(torch.equal(weights[k], resumed[k]) for k in weights)
     assert not all(torch.equal(weights[k], train(photos, subset=1.0)[1][k]) for k in weights)
+
+
+def test_an_evaluation_sees_the_images_that_a_training_was_tested_on(photos, tmp_path, cache_dir):
+    stage = build(**TRAINING | dict(epochs=1), data=str(photos))
+    result = stage.run(seed=1)
+    stage.report(result, tmp_path)
+    model = moonas.load_model(tmp_path / "model.pt")
+    images = load_test_images(str(photos), model)
+    mean, std = (torch.tensor(model.about[name])[:, None, None] for name in ("mean", "std"))
+    tested = result.data.test_images.map(result.data.info.form.center).tensor()
+    assert images.pixels.shape == tested.shape == (12, 3, 16, 16)
+    assert torch.allclose((images.pixels.tensor() - mean) / std, tested, atol=1e-5)
+    wrong = model(images.pixels.tensor()).argmax(1) != images.labels
+    assert 100 * float(wrong.float().mean()) == pytest.approx(result.columns["error"])
