@@ -138,19 +138,6 @@ def resize_setting() -> Any:
     )
 
 
-def data_in_setting() -> Any:
-    """Return the setting ``data_in`` of stages that read image files."""
-    return setting(
-        "auto",
-        "where the images of a folder are kept; memory: as 8-bit pixels; stream: they are decoded "
-        "whenever they are needed; cache: they are decoded once, into a file in the cache folder; "
-        "auto: memory if they take at most a quarter of it, otherwise the cache if it exists, or "
-        "stream; results are the same",
-        DATA_IN,
-        free=True,
-    )
-
-
 def loader_workers_setting() -> Any:
     """Return the setting ``loader_workers`` of stages that read image files."""
     return setting(
@@ -180,7 +167,15 @@ class ImageSettings(RunSettings):
         ON_BAD_IMAGE,
         free=True,
     )
-    data_in: str = data_in_setting()
+    data_in: str = setting(
+        "auto",
+        "where the images of a folder are kept; memory: as 8-bit pixels; stream: they are decoded "
+        "whenever they are needed; cache: they are decoded once, into a file in the cache folder; "
+        "auto: memory if they take at most a quarter of it, otherwise the cache if it exists, or "
+        "stream; results are the same",
+        DATA_IN,
+        free=True,
+    )
     loader_workers: int | None = loader_workers_setting()
 
     def __post_init__(self) -> None:

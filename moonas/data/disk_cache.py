@@ -38,11 +38,15 @@ class DiskCache:
     Args:
         folder: path of the folder of images.
         form: form of the images.
+        n: number of images.
+
+    Attributes:
         shape: shape (n, c, h, w) of all images.
     """
 
-    def __init__(self, folder: str, form: ImageForm, shape: tuple[int, ...]) -> None:
-        self.folder, self.form, self.shape = folder, form.whole, shape
+    def __init__(self, folder: str, form: ImageForm, n: int) -> None:
+        self.folder, self.form = folder, form.whole
+        self.shape = n, form.channels, form.stored_side, form.stored_side
         self._key: str | None = None
 
     @property
@@ -85,9 +89,12 @@ class DiskCache:
         return CacheStore(self.pixels, n, (c, h, w))
 
     def build(self, store: FileStore, report: Progress) -> dict[int, str]:
-        """Decode all images into the cache, unless it exists; return errors as :func:`decode`.
+        """Decode all images into the cache, unless it exists.
 
         Several processes may do this at the same time.
+
+        Returns:
+            Errors as :meth:`.FileStore.decode_into` returns them.
 
         Raises:
             ValueError: the disk is too small, or the cache folder cannot be written.
@@ -138,7 +145,8 @@ class DiskCache:
             report: called with (phase, done, total, unit).
 
         Returns:
-            Errors as :func:`decode` returns them, and the sums of :func:`sum_pixels`.
+            Errors as :meth:`.FileStore.decode_into` returns them, and the sums of
+            :func:`sum_pixels`.
         """
 
         def compute() -> bytes:

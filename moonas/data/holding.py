@@ -72,16 +72,14 @@ def hold(
     Raises:
         ValueError: the disk is too small for the cache.
     """
-    n_train, n_test = len(files.train_paths), len(files.test_paths)
-    shape = form.channels, form.stored_side, form.stored_side
-    n_bytes = (n_train + n_test) * math.prod(shape)
+    n_train = len(files.train_paths)
     store = FileStore(
         [*files.train_paths, *files.test_paths],
         form,
         default_workers() if workers is None else workers,
     )
-    cache = DiskCache(folder, form, (n_train + n_test, *shape))
-    place, reason = choose_place(data_in, n_train + n_test, n_bytes, cache)
+    cache = DiskCache(folder, form, len(store))
+    place, reason = choose_place(data_in, cache)
     report = on_progress or (lambda *args: None)
     measured = measured_rows(n_train)
     pixels: ImageStore
@@ -95,15 +93,15 @@ def hold(
             errors = cache.build(store, report)
             pixels = cache.open()
         else:
-            content = torch.empty(len(store), *shape, dtype=torch.uint8)
+            content = torch.empty(cache.shape, dtype=torch.uint8)
             errors = store.decode_into(content, report)
             pixels = MemoryStore(content)
-        kept = without(measured, errors)
-        parts = (pixels.read(rows) for rows in torch.split(kept, READ_AT_ONCE))
+        batches = torch.split(without(measured, errors), READ_AT_ONCE)
+        parts = (pixels.read(rows) for rows in batches)
         sums = sum_pixels(parts, form.channels)
     return Held(
         pixels.subset(torch.arange(n_train)),
-        pixels.subset(torch.arange(n_train, n_train + n_test)),
+        pixels.subset(torch.arange(n_train, len(store))),
         errors,
         sums,
         len(without(measured, errors)),
@@ -148,29 +146,27 @@ def in_memory(store: FileStore, advice: str = "") -> MemoryStore:
     return MemoryStore(pixels)
 
 
-def choose_place(data_in: str, n: int, n_bytes: int, cache: DiskCache) -> tuple[str, str]:
+def choose_place(data_in: str, cache: DiskCache) -> tuple[str, str]:
     """Return where images are kept, and why.
 
     Args:
         data_in: see :func:`hold`.
-        n: number of images.
-        n_bytes: their size as 8-bit pixels.
-        cache: the cache of these images, which may not exist.
+        cache: the cache of the images, which may not exist.
 
     Returns:
         "memory", "stream" or "cache"; and a sentence for the log.
     """
-    limit, size = int(MEMORY_SHARE * machine_memory()), memory_text(n_bytes)
+    limit, size = int(MEMORY_SHARE * machine_memory()), memory_text(cache.n_bytes)
     place = data_in
     if data_in == "auto":
-        place = "memory" if n_bytes <= limit else "cache" if cache.exists() else "stream"
+        place = "memory" if cache.n_bytes <= limit else "cache" if cache.exists() else "stream"
     where = {
         "memory": "are kept in memory",
         "stream": "are decoded from their files whenever they are needed",
         "cache": "are read from the cache on disk",
     }[place]
     quarter = f"a quarter of the memory is {memory_text(limit)}"
-    chosen = f"{n:,} images {where} (data_in={data_in})"
+    chosen = f"{cache.shape[0]:,} images {where} (data_in={data_in})"
     return place, f"{chosen}; as 8-bit pixels, they take {size}, and {quarter}."
 
 

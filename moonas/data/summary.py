@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -190,9 +189,7 @@ def _summarize_folder(
 
 def _place_of(info: DataInfo, n: int) -> str:
     """Return where a search would keep the images of a folder, as a sentence."""
-    shape = n, info.channels, info.form.stored_side, info.form.stored_side
-    cache = DiskCache(info.name, info.form, shape)
-    return choose_place("auto", n, math.prod(shape), cache)[1]
+    return choose_place("auto", DiskCache(info.name, info.form, n))[1]
 
 
 def _inspect(path: Path, form: ImageForm) -> tuple[torch.Tensor, tuple[int, int], str]:
