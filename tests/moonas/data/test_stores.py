@@ -12,6 +12,7 @@ import pytest
 import searches
 import torch
 from callbacks import CallbackOf
+from interruptions import Interrupted, stop_before
 from PIL import Image
 
 import moonas
@@ -470,29 +471,6 @@ def train(photos, folder=None, epochs=None, **options):
             stage.journal.close()
     weights = {k: v.clone() for k, v in result.network.state_dict().items()}
     return result.columns, weights
-
-
-class Interrupted(Exception):
-    """Raised where a test interrupts a training."""
-
-
-def stop_before(stage, epoch):
-    """Make a training raise Interrupted before an epoch."""
-    start = stage.start
-
-    def interrupted(seed):
-        trainer = start(seed)
-        train = trainer.train
-
-        def train_until(number):
-            if number == epoch:
-                raise Interrupted
-            return train(number)
-
-        trainer.train = train_until
-        return trainer
-
-    stage.start = interrupted
 
 
 def test_a_streamed_training_has_the_same_bits_for_any_number_of_processes_and_if_resumed(

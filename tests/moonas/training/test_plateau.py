@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from interruptions import stop_before
 from PIL import Image
 
 from moonas.registry import attach_journal
@@ -70,21 +71,7 @@ def test_a_training_with_a_plateau_resumes_with_the_same_bits(few_digits, tmp_pa
     _, whole = train(few_digits, tmp_path / "whole", 6)
     stage = build(**TRAINING, data=str(few_digits), epochs=6)
     attach_journal(stage, "cars training", tmp_path / "parts")
-    start = stage.start
-
-    def interrupted(seed):
-        trainer = start(seed)
-        original = trainer.train
-
-        def until(epoch):
-            if epoch == 5:
-                raise KeyboardInterrupt
-            return original(epoch)
-
-        trainer.train = until
-        return trainer
-
-    stage.start = interrupted
+    stop_before(stage, 5)
     with pytest.raises(KeyboardInterrupt):
         stage.run(seed=1)
     stage.journal.close()
