@@ -5,6 +5,7 @@ that was not disturbed. Each command runs in a process of its own.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -159,6 +160,26 @@ def test_a_search_on_a_full_disk_goes_on_when_there_is_space(free, tmp_path, sma
     assert "No space left on device" in line
     filler.unlink()
     assert complete(SEARCHES["digits-table"], small_disk / "run") == expected
+
+
+@pytest.mark.slow
+def test_a_training_on_a_full_disk_goes_on_when_there_is_space(tmp_path, small_disk):
+    assert end(start(SEARCHES["cars"], tmp_path / "run")) == ""
+    train = ["train", str(tmp_path / "run"), "--set", "epochs=2"]
+    assert end(start(train, tmp_path / "undisturbed")) == ""
+    names = ("journal.jsonl", "model.pt", "classes.json", "classes.png")
+    expected = {name: (tmp_path / "undisturbed" / name).read_bytes() for name in names}
+    filler, training, missing = small_disk / "filler", small_disk / "training", set()
+    for free in (0, 72, 120, 144, 216):  # kB
+        filler.write_bytes(bytes((256 - 4 * 4 - free) * 1024))
+        line = end(start(train, training))
+        assert line == "" or "No space left on device" in line
+        missing.add(tuple(name for name in names if not (training / name).exists()))
+        filler.unlink()
+        assert end(start(train, training)) == ""
+        assert {name: (training / name).read_bytes() for name in names} == expected
+        shutil.rmtree(training)
+    assert ("model.pt", "classes.json", "classes.png") in missing  # after the last epoch, too
 
 
 def children(process):
