@@ -37,12 +37,13 @@ import torch
 from joblib import Parallel, delayed
 from matplotlib.figure import Figure
 from moonas.problems.cyclegan_pruning import baselines
-from moonas.problems.cyclegan_pruning.domains import center_crop
 from moonas.problems.cyclegan_pruning.importance import filter_importance
 from moonas.problems.cyclegan_pruning.masks import compress, filter_norms
 from moonas.problems.cyclegan_pruning.quality import Quality
 from moonas.problems.cyclegan_pruning.training import Training, learning_rate_factor
 from pruning_networks import DEFAULT, check_runs, make_problem, pretrain, run_search
+
+from moonas.data.form import center_crop
 
 HERE = Path(__file__).parent
 N_IMAGES = 64  # training images per domain for Taylor importance and ThiNet
@@ -88,8 +89,8 @@ class Selection:
         self.evaluator.warm_up()
         self.gan = self.evaluator.require_original()
         self.groups, self.costs = self.problem.groups, self.problem.costs
-        images, side = self.evaluator.train_images, self.problem.info.side
-        self.images = {k: center_crop(x[:N_IMAGES], side) for k, x in images.items()}
+        images, size = self.evaluator.train_images, self.problem.info.size
+        self.images = {k: center_crop(x[:N_IMAGES], size) for k, x in images.items()}
 
     def searched(self, method):
         """Return the architecture that a search picks."""
@@ -177,19 +178,19 @@ def evaluate(method, seed, args):
     architecture, original = selection.architecture(method), selection.gan
     if method == "ThiNet, rescaled":
         original = selection.thinet().rescaled(original, architecture, problem.groups)
-    data, side = evaluator.load(), problem.info.side
+    data, size = evaluator.load(), problem.info.size
     quality = Quality(problem.settings, problem.info, data, evaluator.device)
     pair = compress(original, architecture, problem.groups)
     result = {"filters": str(architecture), "pruned": quality.evaluate(pair.generators)}
     tuned = copy.deepcopy(pair)
     recipe = evaluator.tuning_recipe
-    training = Training(tuned, evaluator.tuning_images, side, recipe, seed, "fine-tuning")
+    training = Training(tuned, evaluator.tuning_images, size, recipe, seed, "fine-tuning")
     training.run(problem.settings.tune_steps)
     result["as in the search"] = quality.evaluate(tuned.generators)
     columns = evaluator.score(problem.candidates([architecture]))  # without rescaled weights
     result |= {name: float(columns[name][0]) for name in ("size_a", "size_b", "loss", "fitness")}
     images = {k: torch.cat([d.train, d.validation]).to(evaluator.device) for k, d in data.items()}
-    training = Training(pair, images, side, evaluator.recipe, seed, "final")
+    training = Training(pair, images, size, evaluator.recipe, seed, "final")
     for epoch in range(epochs + decay_epochs):
         training.epoch(learning_rate_factor(epoch, epochs, decay_epochs))
     result["after final fine-tuning"] = quality.evaluate(pair.generators)

@@ -220,7 +220,7 @@ def evaluate(method, seed, args):
 
     result = {"after the search": scores(tuned)}
     images = {k: torch.cat([d.train, d.validation]).to(evaluator.device) for k, d in data.items()}
-    training = Training(pair, images, problem.info.side, evaluator.recipe, seed, "final")
+    training = Training(pair, images, problem.info.size, evaluator.recipe, seed, "final")
     for epoch in range(args.final_epochs + args.final_decay_epochs):
         training.epoch(learning_rate_factor(epoch, args.final_epochs, args.final_decay_epochs))
     result["after final fine-tuning"] = scores(pair)

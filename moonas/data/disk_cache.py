@@ -46,7 +46,7 @@ class DiskCache:
 
     def __init__(self, folder: str, form: ImageForm, n: int) -> None:
         self.folder, self.form = folder, form.whole
-        self.shape = n, form.channels, form.stored_side, form.stored_side
+        self.shape = n, form.channels, *self.form.size
         self._key: str | None = None
 
     @property

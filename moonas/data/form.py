@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch.nn import functional as F
@@ -16,28 +16,42 @@ class ImageForm:
     """Size and channels of images, and how images of other proportions are fitted.
 
     Args:
-        side: side length in pixels.
+        side: side length in pixels, or the height if there is a ``width``.
         channels: 1 for gray images, 3 for color images.
-        resize: "crop" resizes the shorter side and keeps the center, "pad" resizes the longer side
-            and adds black edges, and "squash" changes the proportions.
+        resize: "crop" resizes images until they cover the size and keeps the center, "pad" resizes
+            them until they fit into it and adds black edges, and "squash" changes the proportions.
         stored: side length in pixels to which images are fitted; a network sees the center with
-            the side length ``side`` or, in training, random crops. None for ``side``.
+            the side length ``side`` or, in training, random crops. None for ``side``. If there is a
+            ``width``, it grows by as many pixels as the height.
+        width: width in pixels of images that are not square; None for ``side``.
     """
 
     side: int
     channels: int = 3
     resize: str = "crop"
     stored: int | None = None
+    # not in the text of a form, from which caches of earlier versions derive their names; these
+    # names contain the height and the width as well
+    width: int | None = field(default=None, repr=False)
 
     @property
-    def stored_side(self) -> int:
-        """Side length in pixels of fitted images before the center is cropped."""
-        return self.stored or self.side
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.side, self.width or self.side
 
     @property
     def whole(self) -> ImageForm:
         """The form of fitted images before the center is cropped."""
-        return replace(self, side=self.stored_side, stored=None)
+        return self if self.stored is None else self.larger(self.stored - self.side)
+
+    def larger(self, margin: int) -> ImageForm:
+        """Return the form of images that have more pixels in height and width.
+
+        Args:
+            margin: number of pixels, half of which are on each of two opposite sides.
+        """
+        width = None if self.width is None else self.width + margin
+        return replace(self, side=self.side + margin, width=width, stored=None)
 
     def fit(self, images: torch.Tensor) -> torch.Tensor:
         """Convert images to this form, resized by antialiased bilinear interpolation.
@@ -46,15 +60,14 @@ class ImageForm:
             images: (n, c, h, w) pixels in [0, 1], with 1 or 3 channels.
 
         Returns:
-            (n, channels, side, side).
+            (n, channels, *size).
         """
         whole = self.whole
         return self.center(whole._fit_size(to_channels(images, self.channels), _interpolate))
 
     def center(self, images: torch.Tensor) -> torch.Tensor:
-        """Crop images of the stored side length, (n, c, h, w), to the center that is seen."""
-        offset = (images.shape[-1] - self.side) // 2
-        return images[..., offset : offset + self.side, offset : offset + self.side]
+        """Crop fitted images, (n, c, h, w), to the center that is seen."""
+        return center_crop(images, self.size)
 
     def fit_map(self, labels: torch.Tensor, outside: int) -> torch.Tensor:
         """Fit maps of labels as :meth:`fit` fits the images, by nearest-neighbor interpolation.
@@ -64,7 +77,7 @@ class ImageForm:
             outside: label of the edges that "pad" adds.
 
         Returns:
-            (n, side, side) uint8.
+            (n, *size) uint8.
         """
 
         def nearest(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -80,20 +93,32 @@ class ImageForm:
         outside: int = 0,
     ) -> torch.Tensor:
         h, w = images.shape[2:]
-        size = self.side, self.side
-        if (h, w) == size:
+        height, width = self.size
+        if (h, w) == self.size:
             return images
-        if h == w or self.resize == "squash":
-            return interpolate(images, size)
-        reference = min(h, w) if self.resize == "crop" else max(h, w)
-        h, w = (max(1, round(self.side * length / reference)) for length in (h, w))
+        if h * width == w * height or self.resize == "squash":
+            return interpolate(images, self.size)
+        is_wider = w * height > h * width
+        scaled, original = (height, h) if is_wider == (self.resize == "crop") else (width, w)
+        h, w = (max(1, round(scaled * length / original)) for length in (h, w))
         images = interpolate(images, (h, w))
         if self.resize == "crop":
-            top, left = (h - self.side) // 2, (w - self.side) // 2
-            return images[:, :, top : top + self.side, left : left + self.side]
-        top, left = (self.side - h) // 2, (self.side - w) // 2
-        edges = left, self.side - w - left, top, self.side - h - top
+            return center_crop(images, self.size)
+        top, left = (height - h) // 2, (width - w) // 2
+        edges = left, width - w - left, top, height - h - top
         return F.pad(images, edges, value=float(outside))
+
+
+def center_crop(images: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Crop images, (n, c, h, w), to the central (n, c, height, width) pixels.
+
+    Args:
+        images: the images.
+        size: (height, width) in pixels, at most (h, w).
+    """
+    (h, w), (height, width) = images.shape[2:], size
+    top, left = (h - height) // 2, (w - width) // 2
+    return images[..., top : top + height, left : left + width]
 
 
 def _interpolate(images: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

@@ -60,7 +60,7 @@ def has_images(folder: Path) -> bool:
 
 
 def read_images(paths: Sequence[Path], form: ImageForm) -> torch.Tensor:
-    """Read image files, and convert them to a form, uint8 (n, channels, side, side).
+    """Read image files, and convert them to a form, uint8 (n, channels, *form.size).
 
     Args:
         paths: paths of n files.
@@ -86,10 +86,10 @@ def read_images_or_errors(
         shared: whether the images are in memory that processes share.
 
     Returns:
-        The images, uint8 (n, channels, side, side); and position of a file that cannot be read ->
+        The images, uint8 (n, channels, *form.size); and position of a file that cannot be read ->
         error. Its image is undefined.
     """
-    images = torch.empty(len(paths), form.channels, form.side, form.side, dtype=torch.uint8)
+    images = torch.empty(len(paths), form.channels, *form.size, dtype=torch.uint8)
     if shared:
         images.share_memory_()  # type: ignore[no-untyped-call]  # torch lacks the type
     errors: dict[int, ValueError] = {}
@@ -113,7 +113,7 @@ def damaged_images_error(errors: Mapping[int, ValueError], n: int) -> ValueError
 
 
 def read_image(path: Path, form: ImageForm) -> torch.Tensor:
-    """Read an image file in a form, uint8 (1, channels, side, side).
+    """Read an image file in a form, uint8 (1, channels, *form.size).
 
     The image is turned as its Exif orientation says. Gray values of 16 bits are divided by 65,535.
 
@@ -128,7 +128,7 @@ def read_image(path: Path, form: ImageForm) -> torch.Tensor:
         pixels = np.array(turned.convert("RGB")) if gray is None else gray
     tensor = torch.from_numpy(pixels).permute(2, 0, 1)[None]
     if tensor.dtype == torch.uint8:
-        if form.stored is None and tensor.shape[1:] == (form.channels, form.side, form.side):
+        if form.stored is None and tensor.shape[1:] == (form.channels, *form.size):
             return tensor  # the conversions would change nothing
         tensor = tensor.float() / 255
     return to_bytes(form.fit(tensor))

@@ -336,7 +336,7 @@ def _load_folder(
         values if kept is None else values[kept]
         for values, kept in zip((files.train_labels, files.test_labels), rows, strict=True)
     )
-    mean, std = mean_and_std(held.sums, held.n_measured * info.form.stored_side**2, 255)
+    mean, std = mean_and_std(held.sums, held.n_measured * info.form.whole.side**2, 255)
     normalize = Normalization(mean, std)
 
     def of_training(values: np.ndarray | None) -> np.ndarray | None:
@@ -533,9 +533,9 @@ def _fitted(pixels: torch.Tensor, levels: int, form: ImageForm) -> MemoryStore:
 
     They are converted in chunks, because all of them may not fit into memory as float32.
     """
-    if pixels.shape[1:] == (form.channels, form.side, form.side):
+    if pixels.shape[1:] == (form.channels, *form.size):
         return MemoryStore(pixels.contiguous(), levels)
-    fitted = torch.empty(len(pixels), form.channels, form.side, form.side, dtype=torch.uint8)
+    fitted = torch.empty(len(pixels), form.channels, *form.size, dtype=torch.uint8)
     for rows in torch.split(torch.arange(len(pixels)), CHUNK):
         fitted[rows] = to_bytes(form.fit(pixels[rows].float() / levels))
     return MemoryStore(fitted)

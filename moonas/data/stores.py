@@ -169,7 +169,7 @@ class FileStore(ImageStore):
 
     def __init__(self, paths: Sequence[Path], form: ImageForm, workers: int) -> None:
         self.form = form.whole
-        super().__init__((form.channels, self.form.side, self.form.side))
+        super().__init__((form.channels, *self.form.size))
         self.paths, self.workers = paths, workers
 
     def __len__(self) -> int:

@@ -160,7 +160,7 @@ class Classification:
             train, held_out = ((data.images.subset(r), data.labels[r]) for r in rows)
             held_out = self._kept(held_out[0], on_log), held_out[1]
         augmentation = augmentation_for(s, data)
-        stored = data.info.form.stored_side
+        stored = data.info.form.whole.side
         self.augment = augmentation if augmentation.changes_images(stored) else None
         change = CHANGES[s.auto_augment]
         self.train = self._on_device(train[0].changed_by(change), train[1])

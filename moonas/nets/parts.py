@@ -34,19 +34,25 @@ class Part:
 
 
 def layer_part(
-    name: str, c_in: int, c_out: int, stride: int, side: int, make: Callable[[], nn.Module]
+    name: str,
+    c_in: int,
+    c_out: int,
+    stride: int,
+    size: int | tuple[int, int],
+    make: Callable[[], nn.Module],
 ) -> Part:
-    """Return a part with square inputs and a key that contains its name, channels, stride and side.
+    """Return a part whose key contains its name, its channels, its stride and the size of inputs.
 
     Args:
         name: name of the layer, such as ``sep_conv_3x3``.
         c_in: number of input channels.
         c_out: number of output channels; of a classifier, the number of classes.
         stride: 1 or 2.
-        side: side length of the input in pixels.
+        size: side length of the input in pixels, or its height and width.
         make: () -> a new module.
     """
-    return Part(f"{name} {c_in}-{c_out} s{stride} {side}x{side}", (c_in, side, side), make)
+    h, w = (size, size) if isinstance(size, int) else size
+    return Part(f"{name} {c_in}-{c_out} s{stride} {h}x{w}", (c_in, h, w), make)
 
 
 def operation_part(name: str, channels: int, stride: int, side: int) -> Part:

@@ -7,6 +7,7 @@ from typing import Any
 
 from moonas.files import write_json
 
+from .data import size_entries, size_of
 from .drawing import draw_translations, measure_sizes, score_lines, size_table
 from .quality import Generators, Quality
 from .settings import CycleSettings
@@ -27,20 +28,20 @@ def compare(
         settings: settings of the stage; ``threads`` applies to latencies.
 
     Returns:
-        A dict of JSON values: "side" (side length of the images in pixels); "features" (name of the
-        network behind FID and KID, and what would be better); "scores" and "sizes", each a dict
-        with the keys "original" and "compressed". "scores" has a third key, "untranslated": the
-        scores of test images as they are.
+        A dict of JSON values: the size of the images (see :func:`.size_entries`); "features" (name
+        of the network behind FID and KID, and what would be better); "scores" and "sizes", each a
+        dict with the keys "original" and "compressed". "scores" has a third key, "untranslated":
+        the scores of test images as they are.
     """
     pairs = {"original": originals, "compressed": compressed}
-    side = quality.info.side
     scores = {name: quality.evaluate(pair) for name, pair in pairs.items()}
     return {
-        "side": side,
+        **size_entries(quality.info.size),
         "features": quality.describe_features(),
         "scores": scores | {"untranslated": quality.evaluate_untranslated()},
         "sizes": {
-            name: measure_sizes(pair, side, settings.threads) for name, pair in pairs.items()
+            name: measure_sizes(pair, quality.info.size, settings.threads)
+            for name, pair in pairs.items()
         },
     }
 
@@ -68,6 +69,6 @@ def write_comparison(
 def comparison_lines(comparison: dict[str, Any]) -> list[str]:
     """Format the result of :func:`compare` as lines of text."""
     originals, compressed = comparison["sizes"].values()
-    lines = size_table(originals, compressed, comparison["side"])
+    lines = size_table(originals, compressed, size_of(comparison))
     lines += score_lines(comparison["scores"])
     return lines + ([comparison["features"]] if "features" in comparison else [])

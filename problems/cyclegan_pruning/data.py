@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,16 +29,44 @@ class DomainsInfo:
 
     Args:
         name: name of the data set.
-        side: side length of the images in pixels.
+        size: height and width of the images in pixels.
         n_classes: number of classes of the images; a correct translation preserves the class. None
             if the images have no labels.
         channels: number of channels of the images, 1 or 3.
     """
 
     name: str
-    side: int
+    size: tuple[int, int]
     n_classes: int | None = None
     channels: int = 3
+
+    @property
+    def side(self) -> int:
+        """Side length in pixels, or the height of images that are not square."""
+        return self.size[0]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape (channels, height, width) of an image."""
+        return self.channels, *self.size
+
+
+def size_entries(size: tuple[int, int]) -> dict[str, int]:
+    """Return the entries of a file that contain the size of images.
+
+    Args:
+        size: height and width in pixels.
+
+    Returns:
+        "side", the side length or height, and "image_width" if the images are not square.
+    """
+    height, width = size
+    return {"side": height} | ({} if width == height else {"image_width": width})
+
+
+def size_of(entries: Mapping[str, Any]) -> tuple[int, int]:
+    """Return the height and width in the entries of :func:`size_entries`."""
+    return entries["side"], entries.get("image_width", entries["side"])
 
 
 def describe(settings: CycleSettings) -> DomainsInfo:
@@ -52,11 +81,11 @@ def describe(settings: CycleSettings) -> DomainsInfo:
     if settings.data == "digits":
         expected = "3, since the digits of domain B are in color"
         require(channels == 3, settings, "image_channels", expected)
-        return DomainsInfo("digits", settings.side, 10)
+        return DomainsInfo("digits", settings.size, 10)
     if not Path(settings.data).is_dir():
         raise ValueError(f"data={settings.data!r} is invalid: expected digits or a folder.")
     domain_folders(settings.data)
-    return DomainsInfo(Path(settings.data).name, settings.side, channels=channels)
+    return DomainsInfo(Path(settings.data).name, settings.size, channels=channels)
 
 
 def load_data(settings: CycleSettings, info: DomainsInfo) -> dict[str, Domain]:
@@ -80,7 +109,7 @@ def load_data(settings: CycleSettings, info: DomainsInfo) -> dict[str, Domain]:
     if settings.data != "digits":
         a, b = load_domains(
             settings.data,
-            info.side,
+            info.size,
             image_channels=settings.image_channels,
             resize=settings.resize,
             margin=settings.margin,

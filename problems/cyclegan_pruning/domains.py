@@ -24,17 +24,17 @@ IGNORED = 255  # class in a label map that excludes a pixel from segmentation sc
 
 @dataclass(frozen=True)
 class Domain:
-    """Images of one domain, uint8 (n, channels, side, side).
+    """Images of one domain, uint8 (n, channels, height, width).
 
     Args:
-        train: training set, or a store from which it is read. The side length includes a margin for
-            random crops.
+        train: training set, or a store from which it is read. Height and width include a margin
+            for random crops.
         validation: validation set, on which candidates are evaluated, with the same margin.
         test: test set, without a margin. The search does not use it.
         labeled: images for training a classifier of this domain; None if there are no labels.
         labels: int64 (n,) labels of ``labeled``, or None.
         test_labels: int64 (n,) labels of ``test``, which a correct translation preserves, or None.
-        test_maps: uint8 (n, side, side) class of each pixel in a correct translation of ``test``
+        test_maps: uint8 (n, height, width) class of each pixel in a correct translation of ``test``
             (``IGNORED`` for pixels without a class), or None.
         validation_files: files of ``validation``, in order; empty if there are none.
     """
@@ -59,7 +59,7 @@ class Domain:
 
 def load_domains(
     folder: str | Path,
-    side: int,
+    size: tuple[int, int],
     *,
     image_channels: int = 3,
     resize: str = "crop",
@@ -76,12 +76,12 @@ def load_domains(
 
     Args:
         folder: see :func:`.folders.find_layout`.
-        side: side length of test images in pixels.
+        size: height and width of test images in pixels.
         image_channels: 1 for gray images, 3 for color images.
-        resize: how images that are not square are fitted, see
+        resize: how images of other proportions are fitted, see
             :class:`~moonas.data.form.ImageForm`.
-        margin: number of pixels by which the side length of training and validation images exceeds
-            ``side``.
+        margin: number of pixels by which the height and the width of training and validation images
+            exceed ``size``.
         train_share: share of the images for training, of each domain, that form the training set;
             the rest form the validation set.
         data_in: "memory", "stream" to read training images from their files whenever they are
@@ -93,7 +93,7 @@ def load_domains(
         ValueError: a folder or a label map is missing, an image cannot be read, or a
             folder contains too few images.
     """
-    form = ImageForm(side, image_channels, resize)
+    form = ImageForm(size[0], image_channels, resize, width=size[1])
     workers = default_workers() if loader_workers is None else loader_workers
     a, b = (_read_domain(folder, d, form, margin, train_share, workers) for d in "AB")
     if data_in == "stream" or (data_in == "auto" and not all(map(_fits, (a, b)))):
@@ -110,12 +110,6 @@ def _in_memory(domain: Domain) -> Domain:
     """Return a domain with its training images in memory."""
     assert isinstance(domain.train, FileStore)
     return replace(domain, train=in_memory(domain.train).pixels)
-
-
-def center_crop(images: torch.Tensor, side: int) -> torch.Tensor:
-    """Crop (n, c, h, h) images to the central (n, c, side, side) pixels."""
-    offset = (images.shape[-1] - side) // 2
-    return images[..., offset : offset + side, offset : offset + side]
 
 
 def join(a: torch.Tensor | FileStore, b: torch.Tensor | FileStore) -> ImageStore:
@@ -148,7 +142,7 @@ def _read_domain(
     test = _image_paths(test_folder)
     if not test:
         raise ValueError(f"{test_folder} contains no images.")
-    maps, larger = maps_folder(folder, domain), replace(form, side=form.side + margin)
+    maps, larger = maps_folder(folder, domain), form.larger(margin)
     train = FileStore([paths[i] for i in train_rows], larger, workers)
     validation_paths = tuple(paths[i] for i in validation_rows)
     return Domain(

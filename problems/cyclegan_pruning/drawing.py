@@ -27,6 +27,7 @@ from .space import Architecture
 from .training import TARGET, CycleGAN
 
 IMAGES_PER_ROW = 10
+IMAGE_AREA = 0.75**2  # square inches
 LABEL_WIDTH = 1.3  # inches, left of the images
 DIRECTIONS = {"a": "A to B", "b": "B to A"}
 FILTERS_PER_ROW = 32
@@ -68,9 +69,10 @@ def draw_translations(
             image_rows.append(("translated back", back))
         else:
             image_rows.append(("compressed", quality.translate(compressed[k], images)))
-    n = len(image_rows[0][1])
-    width = LABEL_WIDTH + 0.75 * n
-    figure = Figure(figsize=(width, 0.75 * len(image_rows)))
+    n, _, h, w = image_rows[0][1].shape
+    scale = IMAGE_AREA**0.5 / (h * w) ** 0.5  # inches per pixel
+    width = LABEL_WIDTH + scale * w * n
+    figure = Figure(figsize=(width, scale * h * len(image_rows)))
     figure.subplots_adjust(LABEL_WIDTH / width, 0.01, 0.995, 0.99, hspace=0.05)
     grid = figure.subplots(len(image_rows), 1)
     for axes, (name, images) in zip(grid, image_rows, strict=True):
@@ -212,16 +214,18 @@ def _mask_titles(generator: nn.Module, groups: Sequence[Group]) -> list[str]:
 
 def _add_border(image: torch.Tensor) -> torch.Tensor:
     """Add a white border to a (c, h, w) image."""
-    width = max(1, image.shape[-1] // 32)
+    width = max(1, min(image.shape[-2:]) // 32)
     return torch.nn.functional.pad(image, [width] * 4, value=1.0)
 
 
-def measure_sizes(generators: Generators, side: int, threads: int) -> dict[str, dict[str, float]]:
+def measure_sizes(
+    generators: Generators, size: tuple[int, int], threads: int
+) -> dict[str, dict[str, float]]:
     """Return the size and CPU latency of each generator.
 
     Args:
         generators: generators by source domain, "a" and "b".
-        side: side length of the images in pixels.
+        size: height and width of the images in pixels.
         threads: number of torch threads during the measurement.
 
     Returns:
@@ -232,12 +236,12 @@ def measure_sizes(generators: Generators, side: int, threads: int) -> dict[str, 
     for k, generator in generators.items():
         channels = image_channels(generator)
         with repeatable(threads):
-            ms = measure_latency(copy.deepcopy(generator), (channels, side, side), "cpu")
+            ms = measure_latency(copy.deepcopy(generator), (channels, *size), "cpu")
         params = count_params(generator)
         sizes[k] = {
             "params": params,
             "memory_mb": 4 * params / MIB,
-            "macs": count_macs(generator, channels, side, side),
+            "macs": count_macs(generator, channels, *size),
             "cpu_ms": ms,
         }
     return sizes
@@ -246,16 +250,16 @@ def measure_sizes(generators: Generators, side: int, threads: int) -> dict[str, 
 def size_table(
     originals: Mapping[str, Mapping[str, float]],
     compressed: Mapping[str, Mapping[str, float]],
-    side: int,
+    size: tuple[int, int],
 ) -> list[str]:
     """Format sizes as a text table, like Table 1 of the paper but with CPU latencies.
 
     Args:
         originals: result of :func:`measure_sizes` for the original generators.
         compressed: result of :func:`measure_sizes` for the compressed generators.
-        side: side length of the images in pixels.
+        size: height and width of the images in pixels.
     """
-    title = f"{side}x{side} pixels"
+    title = f"{size[0]}x{size[1]} pixels"
     lines = [f"{title:<16}{'memory':>10}{'ratio':>8}{'macs':>9}{'ratio':>8}{'CPU':>10}{'ratio':>8}"]
     for k in originals:
         original, pruned = originals[k], compressed[k]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from moonas.data.form import center_crop
 from moonas.data.stores import ImageStore
 from moonas.files.tensors import part_of_state
 from moonas.nets.devices import deterministic_gradients, repeatable, resolve_device
@@ -19,7 +20,7 @@ from moonas.settings import select
 from moonas.training.report import TrainingReport, require_a_step
 
 from .data import load_data
-from .domains import Domain, center_crop
+from .domains import Domain
 from .importance import filter_importance
 from .masks import compress
 from .space import Architecture
@@ -93,10 +94,10 @@ class PruningEvaluator(Evaluator):
         """Return the images of both domains; the first call reads them."""
         if self.data is None:
             self.data = load_data(self.settings, self.problem.info)
-            side = self.problem.info.side
+            size = self.problem.info.size
             for k, domain in self.data.items():
                 self.train_images[k] = domain.train.to(self.device)
-                self.validation[k] = center_crop(domain.validation, side).to(self.device)
+                self.validation[k] = center_crop(domain.validation, size).to(self.device)
         return self.data
 
     def begin(self, seed: int) -> None:
@@ -122,8 +123,8 @@ class PruningEvaluator(Evaluator):
             self._log_expected_time()
             return {"steps": 0}
         gan = new_gan(self.seed, self.device, **s.network_shape)
-        side = self.problem.info.side
-        training = Training(gan, self.train_images, side, self.recipe, self.seed, "pretraining")
+        size = self.problem.info.size
+        training = Training(gan, self.train_images, size, self.recipe, self.seed, "pretraining")
         steps = skipped = 0
         n_epochs, half = s.pretrain_epochs, s.pretrain_epochs // 2
         on_progress = partial(self.problem.callbacks.on_progress, "training the CycleGAN")
@@ -172,9 +173,9 @@ class PruningEvaluator(Evaluator):
         s = self.settings
         gan = compress(self.require_original(), architecture, self.problem.groups)
         if s.tune_steps:
-            side = self.problem.info.side
+            size = self.problem.info.size
             training = Training(
-                gan, self.tuning_images, side, self.tuning_recipe, self.seed, "fine-tuning"
+                gan, self.tuning_images, size, self.tuning_recipe, self.seed, "fine-tuning"
             )
             with repeatable(s.threads):
                 training.run(s.tune_steps)
@@ -201,9 +202,9 @@ class PruningEvaluator(Evaluator):
             (2, n_bits) floats, generator A to B first. If the CycleGAN diverged, filters without a
             finite importance have importance 0.
         """
-        s, side = self.settings, self.problem.info.side
+        s, size = self.settings, self.problem.info.size
         images = {
-            k: center_crop(images[:IMPORTANCE_IMAGES], side)
+            k: center_crop(images[:IMPORTANCE_IMAGES], size)
             for k, images in self.tuning_images.items()
         }
         with repeatable(s.threads), deterministic_gradients(self.device):

@@ -41,7 +41,7 @@ def build(from_run: str | Path | None = None, **options: Any) -> FineTuning:
     compressed = Path(from_run) / COMPRESSED_FILE
     if settings.image_size is None and compressed.exists():
         side = read_gan(compressed).about["side"]
-        if side != settings.side:  # images of an earlier version had 256 pixels by default
+        if (side, side) != settings.size:  # images of an earlier version had 256 pixels by default
             settings = replace(settings, image_size=side)
     return FineTuning(settings)
 

@@ -116,13 +116,13 @@ def discriminator(in_channels: int = 3, *, width: int = 64, layers: int = 3) -> 
     return _initialize(nn.Sequential(*modules, nn.Conv2d(c_in, 1, 4, 1, 1)))
 
 
-def n_patches(width: int, layers: int, side: int) -> int:
+def n_patches(width: int, layers: int, size: tuple[int, int]) -> int:
     """Return the number of patches that a discriminator scores in one image.
 
     Args:
         width: number of filters of the first convolution.
         layers: number of convolutions of stride 2.
-        side: side length of the image in pixels.
+        size: height and width of the image in pixels.
 
     Raises:
         ValueError: the image is too small for this discriminator.
@@ -130,11 +130,11 @@ def n_patches(width: int, layers: int, side: int) -> int:
     with torch.device("meta"):
         net = discriminator(width=width, layers=layers)
         try:
-            return int(net(torch.zeros(1, 3, side, side)).shape[2:].numel())
+            return int(net(torch.zeros(1, 3, *size)).shape[2:].numel())
         except (RuntimeError, ValueError):
             raise ValueError(
-                f"d_layers={layers} is invalid: images of {side}x{side} pixels are too small for "
-                "this discriminator. Lower d_layers."
+                f"d_layers={layers} is invalid: images of {size[0]}x{size[1]} pixels are too small "
+                "for this discriminator. Lower d_layers."
             ) from None
 
 
@@ -153,32 +153,32 @@ def image_channels(net: nn.Module) -> int:
     return next(layer.in_channels for layer in net.modules() if isinstance(layer, Convolution))
 
 
-def convolutions(net: nn.Module, side: int) -> list[Part]:
+def convolutions(net: nn.Module, size: tuple[int, int]) -> list[Part]:
     """Return the distinct convolutions of a generator, in the order in which they first run.
 
     Args:
         net: generator on the meta device.
-        side: side length of the input image in pixels.
+        size: height and width of the input image in pixels.
     """
     parts: list[Part] = []
 
     def record(layer: nn.Module, inputs: Any, output: Any) -> None:
         assert isinstance(layer, Convolution)
-        parts.append(_convolution_part(layer, inputs[0].shape[-1]))
+        parts.append(_convolution_part(layer, tuple(inputs[0].shape[2:])))
 
     hooks = [m.register_forward_hook(record) for m in net.modules() if isinstance(m, Convolution)]
-    net(torch.zeros(1, image_channels(net), side, side, device="meta"))
+    net(torch.zeros(1, image_channels(net), *size, device="meta"))
     for hook in hooks:
         hook.remove()
     return unique_parts(parts)
 
 
-def _convolution_part(layer: Convolution, side: int) -> Part:
+def _convolution_part(layer: Convolution, size: tuple[int, int]) -> Part:
     """Describe a convolution as a :class:`Part`.
 
     Args:
         layer: the convolution.
-        side: side length of the input, including padding by earlier layers.
+        size: height and width of the input, including padding by earlier layers.
     """
     kernel, stride, padding = layer.kernel_size[0], layer.stride[0], layer.padding[0]
     options: dict[str, Any] = dict(kernel_size=kernel, stride=stride, padding=padding)
@@ -187,4 +187,4 @@ def _convolution_part(layer: Convolution, side: int) -> Part:
     c_in, c_out = layer.in_channels, layer.out_channels
     name = "transposed" if isinstance(layer, nn.ConvTranspose2d) else "conv"
     make = partial(type(layer), c_in, c_out, **options)
-    return layer_part(f"{name}{kernel}", c_in, c_out, stride, side, make)
+    return layer_part(f"{name}{kernel}", c_in, c_out, stride, size, make)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from moonas.data.form import center_crop
 from moonas.data.stores import ImageStore
 from moonas.nets.devices import repeatable, resolve_device
 from moonas.run.stage import EpochTraining
@@ -17,7 +18,7 @@ from moonas.settings import select
 from moonas.training.report import require_a_step
 
 from .data import describe, load_data
-from .domains import Domain, center_crop
+from .domains import Domain
 from .drawing import draw_translations, score_lines
 from .networks import n_patches
 from .quality import Quality, check_quality
@@ -70,7 +71,7 @@ class CycleStage(EpochTraining):
     def __init__(self, settings: EpochSettings) -> None:
         self.settings = settings
         self.info = describe(settings)
-        n_patches(settings.d_width, settings.d_layers, self.info.side)
+        n_patches(settings.d_width, settings.d_layers, self.info.size)
         check_quality(settings, self.info)
         self.device = resolve_device(settings.device)
 
@@ -130,13 +131,13 @@ class StageTraining(Training):
         )
         images = {k: stage.training_images(domain).to(stage.device) for k, domain in data.items()}
         self.held_out = {
-            k: center_crop(stage.held_out_images(domain)[:N_HELD_OUT], stage.info.side).to(
+            k: center_crop(stage.held_out_images(domain)[:N_HELD_OUT], stage.info.size).to(
                 stage.device
             )
             for k, domain in data.items()
         }
         gan, recipe = stage.initial_gan(seed), select(Recipe, stage.settings)
-        super().__init__(gan, images, stage.info.side, recipe, seed, stage.phase)
+        super().__init__(gan, images, stage.info.size, recipe, seed, stage.phase)
 
     def train(self, epoch: int) -> dict[str, Any]:
         """Train for one epoch and return its metrics.

@@ -124,13 +124,12 @@ class CycleGANPruning(ArchitectureProblem):
             read_original(settings.weights, settings, self.info)  # fails early
             self.inputs = {"weights": weights_checksum(settings.weights)}
         check_quality(settings, self.info)
-        self.n_patches = networks.n_patches(settings.d_width, settings.d_layers, self.info.side)
+        self.n_patches = networks.n_patches(settings.d_width, settings.d_layers, self.info.size)
         c = self.info.channels
         with torch.device("meta"):
             net = networks.generator(c, c, width=settings.width, blocks=settings.blocks)
         self.groups = filter_groups(net, settings.encoding)
-        shape = (self.info.channels, self.info.side, self.info.side)
-        self.costs = ChannelCosts(net, self.groups, *shape)
+        self.costs = ChannelCosts(net, self.groups, *self.info.shape)
         self.space = Space([group.size for group in self.groups if not group.fixed])
         self.species_bits = (self.space.n_bits, self.space.n_bits)
         max_fitness = 1 + self.loss_factor * self.max_loss
@@ -177,14 +176,14 @@ class CycleGANPruning(ArchitectureProblem):
         s = self.settings
         if s.norm == "mean":
             return 1 + s.cycle_weight
-        n_pixels = self.info.channels * self.info.side**2
+        n_pixels = math.prod(self.info.shape)
         n_compared = self.n_patches if s.loss == "discriminator" else n_pixels
         return float(n_compared + s.cycle_weight * n_pixels)
 
     @property
     def max_cycle(self) -> float:
         """Largest value of L_cyc: an error of 2 for each pixel, since pixels are in [-1, 1]."""
-        n_pixels = self.info.channels * self.info.side**2
+        n_pixels = math.prod(self.info.shape)
         return 4.0 if self.settings.norm == "mean" else 4.0 * n_pixels
 
     @property
@@ -346,7 +345,7 @@ class CycleGANPruning(ArchitectureProblem):
         s, c = self.settings, self.info.channels
         with torch.device("meta"):
             net = networks.generator(c, c, width=s.width, blocks=s.blocks)
-        return networks.convolutions(net, self.info.side)
+        return networks.convolutions(net, self.info.size)
 
     def after_search(self, row: Row) -> list[str]:
         """Write the picked generators, as evaluated, and compare them with the original generators.

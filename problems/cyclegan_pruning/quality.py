@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from moonas.data.batches import Images
+from moonas.data.form import center_crop
 from moonas.data.stores import FileStore
 from moonas.metrics.features import Extractor, classifier_from_pixels, feature_network
 from moonas.metrics.frechet import FrechetDistance, moments
@@ -19,7 +20,7 @@ from moonas.nets.from_function import network_from_function
 from moonas.run.callbacks import Callbacks
 
 from .data import DomainsInfo
-from .domains import IGNORED, Domain, center_crop, join
+from .domains import IGNORED, Domain, join
 from .segmentation import count_pixels, segmentation_scores
 from .settings import CycleSettings
 from .training import TARGET, scale_pixels
@@ -35,7 +36,7 @@ def check_quality(settings: CycleSettings, info: DomainsInfo) -> None:
     if settings.features != "classifier":
         feature_network(
             settings.features,
-            (info.channels, info.side, info.side),
+            info.shape,
             "cpu",
             inception_weights=settings.inception_weights,
         )
@@ -122,7 +123,7 @@ class Quality:
     @cached_property
     def extract(self) -> dict[str, Extractor]:
         """Network that computes the features of images of each domain."""
-        s, side = self.settings, self.info.side
+        s = self.settings
         if s.features == "classifier" and self.classifiers:
             return self.classifiers
         if self.uses_domain_classifier:
@@ -131,7 +132,7 @@ class Quality:
             features = "inception" if s.features == "classifier" else s.features
             extract = feature_network(
                 features,
-                (self.info.channels, side, side),
+                self.info.shape,
                 self.device,
                 inception_weights=s.inception_weights,
             )
@@ -146,7 +147,7 @@ class Quality:
             """Return images with pixels in [0, 1], and their domains, 0 for A, 1 for B."""
             labels = torch.tensor([0] * len(a) + [1] * len(b))
             store = join(a, b)
-            return Images(store, partial(center_crop, side=self.info.side)), labels
+            return Images(store, partial(center_crop, size=self.info.size)), labels
 
         pixels, labels = labeled(self.data["a"].known, self.data["b"].known)
         return classifier_from_pixels(
@@ -179,10 +180,10 @@ class Quality:
 
         Args:
             generator: generator on the device.
-            images: (n, 3, side, side) uint8 pixels.
+            images: (n, 3, h, w) uint8 pixels.
 
         Returns:
-            (n, 3, side, side) pixels in [0, 1], on the device.
+            (n, 3, h, w) pixels in [0, 1], on the device.
         """
         batches = torch.split(images, self.settings.score_batch)
         with torch.inference_mode():
@@ -237,7 +238,7 @@ class Quality:
         """Score the translated test images of a domain.
 
         Args:
-            translated: (n, 3, side, side) pixels in [0, 1].
+            translated: (n, 3, h, w) pixels in [0, 1].
             source: domain of the images before translation.
             target: name of the domain to which the images are translated.
         """
@@ -292,8 +293,8 @@ class Quality:
         """Compare images with their translations back.
 
         Args:
-            translated: (n, 3, side, side) translations, pixels in [0, 1], on the device.
-            images: (n, 3, side, side) uint8 images that were translated.
+            translated: (n, 3, h, w) translations, pixels in [0, 1], on the device.
+            images: (n, 3, h, w) uint8 images that were translated.
             back: generator from the target domain to the source domain.
         """
         absolute = squared = 0.0

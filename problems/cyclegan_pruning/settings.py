@@ -101,7 +101,7 @@ def settings_by_size(data: str, side: int) -> dict[str, Any]:
 
     Args:
         data: "digits", or a folder of images.
-        side: side length of the images in pixels.
+        side: side length of the images in pixels; the shorter one if they are not square.
     """
     if data == "digits":
         return dict(_DIGITS)
@@ -127,6 +127,12 @@ class CycleSettings(RunSettings):
         None,
         "side length of images in pixels, a multiple of 4; none: 16 for digits, and the size of "
         f"the images for folders, at most {LARGEST_SIDE}",
+        least=8,
+    )
+    image_width: int | None = setting(
+        None,
+        "width of images in pixels, a multiple of 4, if they are not square; image_size is then "
+        "their height; none: image_size",
         least=8,
     )
     resize: str = resize_setting()
@@ -185,19 +191,24 @@ class CycleSettings(RunSettings):
 
     def __post_init__(self) -> None:
         by_size = [name for name in names_of(type(self)) if getattr(self, name) == BY_SIZE]
-        known = isinstance(self.data, str | Path) and (
-            self.image_size is None or hasattr(self.image_size, "__index__")
+        known = isinstance(self.data, str | Path) and all(
+            n is None or hasattr(n, "__index__") for n in (self.image_size, self.image_width)
         )
-        if by_size and known:  # else, the check of these two types fails
-            values = settings_by_size(str(self.data), self.side)
+        if by_size and known:  # else, the check of these types fails
+            values = settings_by_size(str(self.data), min(self.size))
             for name in by_size:
                 object.__setattr__(self, name, values.get(name, BY_SIZE))
         super().__post_init__()
         require(self.train_share < 1, self, "train_share", "less than 1")
         for name in ("beta1", "beta2"):
             require(getattr(self, name) < 1, self, name, "less than 1")
-        multiple = self.image_size is None or self.image_size % 4 == 0
-        require(multiple, self, "image_size", "a multiple of 4")
+        for name in ("image_size", "image_width"):
+            multiple = getattr(self, name) is None or getattr(self, name) % 4 == 0
+            require(multiple, self, name, "a multiple of 4")
+        is_square = self.image_width is None
+        require(is_square or self.data != "digits", self, "image_width", "none for digits")
+        given = is_square or self.image_size is not None
+        require(given, self, "image_width", "image_size, which is the height, to be set as well")
         allowed = self.data != "digits" or self.segmentation is None
         require(allowed, self, "segmentation", "none for digits, which have no label maps")
         parse_features(self.features)
@@ -205,11 +216,12 @@ class CycleSettings(RunSettings):
         require(exists, self, "inception_weights", "none, or an existing file")
 
     @property
-    def side(self) -> int:
-        """Side length of the images in pixels."""
-        if self.image_size is not None:
-            return self.image_size
-        return DIGITS_SIDE if self.data == "digits" else typical_side(self.data)
+    def size(self) -> tuple[int, int]:
+        """Height and width of the images in pixels."""
+        side = self.image_size
+        if side is None:
+            side = DIGITS_SIDE if self.data == "digits" else typical_side(self.data)
+        return side, self.image_width or side
 
     @property
     def network_shape(self) -> dict[str, int]:

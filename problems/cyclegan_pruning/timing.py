@@ -32,7 +32,7 @@ def seconds_per_step(training: Training) -> float:
         training: the training.
     """
     trial = Training(
-        copy.deepcopy(training.gan), training.images, training.side, training.recipe, 0, "timing"
+        copy.deepcopy(training.gan), training.images, training.size, training.recipe, 0, "timing"
     )
     device = next(trial.gan.parameters()).device
     start = first = _now(device)
@@ -119,7 +119,7 @@ def search_time(evaluator: PruningEvaluator, evaluations: int) -> str:
     training = Training(
         gan,
         evaluator.tuning_images,
-        problem.info.side,
+        problem.info.size,
         evaluator.tuning_recipe,
         evaluator.seed,
         "timing",

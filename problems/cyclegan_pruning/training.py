@@ -129,9 +129,9 @@ class Training:
 
     Args:
         gan: CycleGAN on the device, which is trained in place.
-        images: uint8 (n, 3, s, s) training images by domain, "a" and "b", on the device, or stores
+        images: uint8 (n, 3, h, w) training images by domain, "a" and "b", on the device, or stores
             from which they are read.
-        side: side length of training samples in pixels; larger images are cropped at random.
+        size: height and width of training samples in pixels; larger images are cropped at random.
         recipe: hyperparameters.
         seed: seed of the run.
         purpose: names that determine the random numbers together with the seed.
@@ -148,12 +148,12 @@ class Training:
         self,
         gan: CycleGAN,
         images: Mapping[str, torch.Tensor | ImageStore],
-        side: int,
+        size: tuple[int, int],
         recipe: Recipe,
         seed: int,
         *purpose: str,
     ) -> None:
-        self.gan, self.images, self.side, self.recipe = gan, images, side, recipe
+        self.gan, self.images, self.size, self.recipe = gan, images, size, recipe
         self.rng = seeded_generator(seed, *purpose)
         rate, betas = recipe.learning_rate, (recipe.beta1, recipe.beta2)
         self.optimizer = torch.optim.Adam(gan.generators.parameters(), rate, betas)
@@ -227,9 +227,8 @@ class Training:
 
     def _changed(self, images: torch.Tensor) -> torch.Tensor:
         """Return a batch of uint8 images in [-1, 1], cropped and mirrored at random."""
-        if self.recipe.flip or images.shape[-1] > self.side:
-            size = (self.side, self.side)
-            images = crop_and_flip(images, self.rng, size, self.recipe.flip)
+        if self.recipe.flip or images.shape[2:] != self.size:
+            images = crop_and_flip(images, self.rng, self.size, self.recipe.flip)
         return scale_pixels(images)
 
     def _step(self, a: torch.Tensor, b: torch.Tensor) -> list[float] | None:
@@ -274,7 +273,7 @@ class Training:
 
         Args:
             domain: source domain of the generator.
-            images: (n, 3, s, s) images that the generator has just generated.
+            images: (n, 3, h, w) images that the generator has just generated.
         """
         pool, chosen = self.pools[domain], []
         if not self.recipe.pool:
@@ -354,7 +353,7 @@ def discriminator_accuracy(gan: CycleGAN, images: Mapping[str, torch.Tensor], ba
 
     Args:
         gan: the CycleGAN.
-        images: uint8 (n, 3, s, s) images by domain, "a" and "b", on the device. They should not
+        images: uint8 (n, 3, h, w) images by domain, "a" and "b", on the device. They should not
             have been used for training.
         batch: number of images in a forward pass.
     """

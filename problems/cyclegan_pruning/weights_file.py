@@ -21,7 +21,7 @@ from moonas.files.tensors import read_tensors, unreadable_file_error, write_tens
 from moonas.models.model import read_model, write_model
 from moonas.settings import RunSettings, free_names, to_json
 
-from .data import DomainsInfo
+from .data import DomainsInfo, size_entries, size_of
 from .masks import compress, filter_groups
 from .settings import CycleSettings
 from .space import Architecture
@@ -45,9 +45,9 @@ class SavedGAN:
     Args:
         gan: the CycleGAN, on the CPU.
         about: description of the CycleGAN, with the keys "shape" (arguments of :class:`.CycleGAN`
-            before pruning), "side" (side length of the images in pixels), "data" (name of the data
-            set), "settings" (settings of the stage that wrote the file), and "encoding" and "masks"
-            of the compressed generators (None for an original CycleGAN).
+            before pruning), "side" and "image_width" (see :func:`.size_entries`), "data" (name of
+            the data set), "settings" (settings of the stage that wrote the file), and "encoding"
+            and "masks" of the compressed generators (None for an original CycleGAN).
     """
 
     gan: CycleGAN
@@ -79,7 +79,7 @@ def describe_gan(
     excluded = free_names(settings)  # such as paths and devices
     return {
         "shape": gan.shape,
-        "side": info.side,
+        **size_entries(info.size),
         "data": info.name,
         "settings": {k: v for k, v in to_json(settings).items() if k not in excluded},
         "encoding": encoding,
@@ -132,7 +132,7 @@ def write_models(folder: str | Path, gan: CycleGAN, about: dict[str, Any]) -> No
         gan: the compressed CycleGAN.
         about: result of :func:`describe_gan`.
     """
-    shape, side = about["shape"], about["side"]
+    shape = about["shape"]
     architecture = _architecture(about)
     for domain, generator in gan.generators.items():
         model = {
@@ -140,7 +140,7 @@ def write_models(folder: str | Path, gan: CycleGAN, about: dict[str, Any]) -> No
             "problem": "cyclegan-pruning",
             "from_domain": domain,
             "description": str(architecture),
-            "input_shape": [shape.get("image_channels", 3), side, side],
+            "input_shape": [shape.get("image_channels", 3), *size_of(about)],
             "discriminator": {"width": shape["d_width"], "layers": shape["d_layers"]},
         }
         write_model(

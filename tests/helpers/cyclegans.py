@@ -9,7 +9,7 @@ SMALL = {name: TINY["cyclegan-pruning"][name] for name in SHAPE} | dict(batch=64
 PRUNING = SMALL | dict(population=3, generations=2, tune_steps=0, workers=1)
 
 
-def write_domains(folder, n=15, n_test=4, side=8):
+def write_domains(folder, n=15, n_test=4, side=8, sizes=None):
     """Write random images of the domains A and B, and return the folder.
 
     Args:
@@ -17,13 +17,15 @@ def write_domains(folder, n=15, n_test=4, side=8):
         n: number of training and validation images per domain.
         n_test: number of test images per domain.
         side: side length in pixels.
+        sizes: heights and widths that the images have in turn, instead of ``side``.
     """
+    sizes = sizes or [(side, side)]
     rng = np.random.default_rng(0)
     for domain in "AB":
         for part, count in (("train", n), ("test", n_test)):
             images = folder / domain / part
             images.mkdir(parents=True)
             for i in range(count):
-                pixels = rng.integers(256, size=(side, side, 3), dtype=np.uint8)
+                pixels = rng.integers(256, size=(*sizes[i % len(sizes)], 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(images / f"{i}.png")
     return folder

@@ -7,7 +7,6 @@ import pytest
 import torch
 from moonas.problems.cyclegan_pruning.domains import (
     IGNORED,
-    center_crop,
     join,
     load_domains,
 )
@@ -15,6 +14,7 @@ from moonas.problems.cyclegan_pruning.folders import domain_folders
 from PIL import Image
 
 from moonas.data import holding
+from moonas.data.form import center_crop
 from moonas.data.stores import FileStore
 from moonas.run.numbers import plural
 
@@ -68,7 +68,7 @@ def test_folders_in_every_layout_are_read(tmp_path, layout):
     write_images(tmp_path, layout)
     folders = domain_folders(tmp_path)
     assert folders == {key: subfolder(tmp_path, layout, *key) for key in PARTS}
-    for name, domain in zip("AB", load_domains(str(tmp_path), 8), strict=True):
+    for name, domain in zip("AB", load_domains(str(tmp_path), (8, 8)), strict=True):
         first, n = FIRST_SHADE[name, "train"], N_IMAGES[name, "train"]
         loaded = shades(domain.train) + shades(domain.validation)
         assert sorted(loaded) == list(range(first, first + n))
@@ -80,7 +80,7 @@ def test_folders_in_every_layout_are_read(tmp_path, layout):
 def test_the_side_of_training_and_validation_images_includes_the_margin(tmp_path):
     write_images(tmp_path, side=9)
     for margin in (0, 3):
-        for name, domain in zip("AB", load_domains(tmp_path, 6, margin=margin), strict=True):
+        for name, domain in zip("AB", load_domains(tmp_path, (6, 6), margin=margin), strict=True):
             side, n_train = 6 + margin, 8 if name == "A" else 4
             assert domain.train.shape == (n_train, 3, side, side)
             assert domain.validation.shape == (N_IMAGES[name, "train"] - n_train, 3, side, side)
@@ -96,7 +96,7 @@ def test_images_of_the_requested_size_keep_their_exact_pixels(tmp_path):
         for path in subfolder(tmp_path, "nested", *key).iterdir():
             Image.fromarray(pixels).save(path)
     expected = torch.from_numpy(pixels).permute(2, 0, 1)
-    for domain in load_domains(tmp_path, 16):
+    for domain in load_domains(tmp_path, (16, 16)):
         for images in splits(domain):
             assert torch.equal(images, expected.expand_as(images))
 
@@ -108,7 +108,7 @@ def test_resized_pixels_are_rounded_and_images_need_not_be_square(tmp_path):
         images_folder / "0.png"
     )  # mean 10.75
     Image.new("RGB", (4, 2), (3, 200, 255)).save(images_folder / "1.png")
-    test = load_domains(tmp_path, 1)[0].test
+    test = load_domains(tmp_path, (1, 1))[0].test
     assert test[:2].reshape(2, 3).tolist() == [[11, 11, 11], [3, 200, 255]]
 
 
@@ -116,13 +116,13 @@ def test_files_other_than_images_are_ignored(tmp_path):
     write_images(tmp_path)
     for key in PARTS:
         (subfolder(tmp_path, "nested", *key) / "Thumbs.db").write_text("no image")
-    assert [len(domain.test) for domain in load_domains(tmp_path, 8)] == [3, 4]
+    assert [len(domain.test) for domain in load_domains(tmp_path, (8, 8))] == [3, 4]
 
 
 @pytest.mark.parametrize(("share", "n_train"), [(0.8, (8, 4)), (0.5, (5, 2)), (0.24, (2, 1))])
 def test_the_images_are_split_into_training_and_validation_sets(tmp_path, share, n_train):
     write_images(tmp_path)
-    domains = load_domains(tmp_path, 8, train_share=share)
+    domains = load_domains(tmp_path, (8, 8), train_share=share)
     for name, domain, n in zip("AB", domains, n_train, strict=True):
         train, validation = shades(domain.train), shades(domain.validation)
         first = FIRST_SHADE[name, "train"]
@@ -134,10 +134,10 @@ def test_the_split_is_shuffled_and_reproducible(tmp_path):
     write_images(tmp_path / "nested")
     write_images(tmp_path / "flat", "flat")
     nested, nested_again = (
-        load_domains(tmp_path / "nested", 8),
-        load_domains(tmp_path / "nested", 8),
+        load_domains(tmp_path / "nested", (8, 8)),
+        load_domains(tmp_path / "nested", (8, 8)),
     )
-    flat = load_domains(tmp_path / "flat", 8)
+    flat = load_domains(tmp_path / "flat", (8, 8))
     for a, b, c in zip(nested, nested_again, flat, strict=True):
         for x, y, z in zip(splits(a), splits(b), splits(c), strict=True):
             assert torch.equal(x, y) and torch.equal(x, z)
@@ -152,7 +152,7 @@ def test_label_maps_are_matched_to_test_images_by_name(tmp_path, layout):
     (test / "1.png").unlink()
     pixels = np.random.default_rng(0).integers(0, 256, (3, 8, 8), dtype=np.uint8)
     write_maps(tmp_path, layout, "A", pixels)
-    a, b = load_domains(tmp_path, 8)
+    a, b = load_domains(tmp_path, (8, 8))
     assert a.test_maps.dtype == torch.uint8
     assert a.test_maps.tolist() == pixels.tolist()
     assert b.test_maps is None
@@ -165,7 +165,7 @@ def test_label_maps_with_a_palette_are_read_as_classes(tmp_path):
     image.putpalette(np.random.default_rng(1).integers(0, 256, 768, dtype=np.uint8).tobytes())
     assert image.mode == "P"
     write_maps(tmp_path, "nested", "A", [image] * 3)
-    maps = load_domains(tmp_path, 8)[0].test_maps
+    maps = load_domains(tmp_path, (8, 8))[0].test_maps
     assert torch.equal(maps, torch.from_numpy(pixels).expand(3, 8, 8))
 
 
@@ -177,7 +177,7 @@ def test_label_maps_are_resized_by_nearest_neighbor_interpolation(tmp_path):
         for shape in ((4, 4), (16, 16), (5, 13))
     )
     write_maps(tmp_path, "nested", "A", [small, large, odd])
-    maps = load_domains(tmp_path, 8)[0].test_maps.numpy()
+    maps = load_domains(tmp_path, (8, 8))[0].test_maps.numpy()
     assert maps.shape == (3, 8, 8)
     assert np.array_equal(maps[0], small.repeat(2, axis=0).repeat(2, axis=1))
     blocks = large.reshape(8, 2, 8, 2)
@@ -187,9 +187,9 @@ def test_label_maps_are_resized_by_nearest_neighbor_interpolation(tmp_path):
 
 def test_a_center_crop_has_the_same_distance_from_all_edges():
     images = torch.arange(2 * 3 * 8 * 8).reshape(2, 3, 8, 8)
-    assert torch.equal(center_crop(images, 4), images[:, :, 2:6, 2:6])
-    assert torch.equal(center_crop(images, 8), images)
-    assert center_crop(images, 5).shape == (2, 3, 5, 5)
+    assert torch.equal(center_crop(images, (4, 4)), images[:, :, 2:6, 2:6])
+    assert torch.equal(center_crop(images, (8, 8)), images)
+    assert center_crop(images, (5, 5)).shape == (2, 3, 5, 5)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -198,7 +198,7 @@ def test_a_missing_subfolder_raises_an_error(tmp_path, layout, domain, part):
     write_images(tmp_path, layout)
     shutil.rmtree(subfolder(tmp_path, layout, domain, part))
     with pytest.raises(ValueError, match=r"expected the subfolders A/train, .* \(or trainA, "):
-        load_domains(tmp_path, 8)
+        load_domains(tmp_path, (8, 8))
 
 
 def test_a_mixture_of_both_layouts_raises_an_error(tmp_path):
@@ -206,7 +206,7 @@ def test_a_mixture_of_both_layouts_raises_an_error(tmp_path):
     for part in ("train", "test"):
         (tmp_path / "B" / part).rename(tmp_path / f"{part}B")
     with pytest.raises(ValueError, match="not a folder of two domains"):
-        load_domains(tmp_path, 8)
+        load_domains(tmp_path, (8, 8))
 
 
 @pytest.mark.parametrize(("n", "share"), [(0, 0.8), (1, 0.8), (3, 0.9), (4, 0.1)])
@@ -218,7 +218,7 @@ def test_too_few_images_for_a_training_and_a_validation_set_raise_an_error(tmp_p
     with pytest.raises(
         ValueError, match=f"train contains {plural(n, 'image')}, too few .*train_share={share:g}"
     ):
-        load_domains(tmp_path, 8, train_share=share)
+        load_domains(tmp_path, (8, 8), train_share=share)
 
 
 def test_a_domain_without_test_images_raises_an_error(tmp_path):
@@ -226,7 +226,7 @@ def test_a_domain_without_test_images_raises_an_error(tmp_path):
     for path in subfolder(tmp_path, "nested", "B", "test").iterdir():
         path.rename(path.with_suffix(".txt"))
     with pytest.raises(ValueError, match="test contains no images"):
-        load_domains(tmp_path, 8)
+        load_domains(tmp_path, (8, 8))
 
 
 @pytest.mark.parametrize(("domain", "part"), PARTS)
@@ -234,14 +234,14 @@ def test_the_error_for_an_unreadable_image_contains_the_file_name(tmp_path, doma
     write_images(tmp_path)
     (subfolder(tmp_path, "nested", domain, part) / "2.png").write_bytes(b"no image")
     with pytest.raises(ValueError, match="2.png cannot be read as an image"):
-        load_domains(tmp_path, 8)
+        load_domains(tmp_path, (8, 8))
 
 
 def test_the_error_for_a_missing_label_map_contains_the_file_name(tmp_path):
     write_images(tmp_path)
     write_maps(tmp_path, "nested", "B", np.zeros((3, 8, 8), np.uint8))
     with pytest.raises(ValueError, match="3.png is missing: 3.png has no label map"):
-        load_domains(tmp_path, 8)
+        load_domains(tmp_path, (8, 8))
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "1", "I;16"])
@@ -249,7 +249,7 @@ def test_a_label_map_without_exactly_one_8_bit_channel_raises_an_error(tmp_path,
     write_images(tmp_path)
     write_maps(tmp_path, "nested", "A", [Image.new(mode, (8, 8))] * 3)
     with pytest.raises(ValueError, match=f"0.png is not a label map: .* got mode {mode}"):
-        load_domains(tmp_path, 8)
+        load_domains(tmp_path, (8, 8))
 
 
 def test_the_error_for_an_unreadable_label_map_contains_the_file_name(tmp_path):
@@ -257,13 +257,13 @@ def test_the_error_for_an_unreadable_label_map_contains_the_file_name(tmp_path):
     write_maps(tmp_path, "nested", "A", np.zeros((3, 8, 8), np.uint8))
     (tmp_path / "A" / "test_labels" / "2.png").write_bytes(b"no image")
     with pytest.raises(ValueError, match="2.png cannot be read as an image"):
-        load_domains(tmp_path, 8)
+        load_domains(tmp_path, (8, 8))
 
 
 def test_streamed_domains_have_the_images_of_those_in_memory(tmp_path):
     write_images(tmp_path)
-    memory = load_domains(str(tmp_path), 6, margin=2, data_in="memory")
-    stream = load_domains(str(tmp_path), 6, margin=2, data_in="stream", loader_workers=0)
+    memory = load_domains(str(tmp_path), (6, 6), margin=2, data_in="memory")
+    stream = load_domains(str(tmp_path), (6, 6), margin=2, data_in="stream", loader_workers=0)
     for a, b in zip(memory, stream, strict=True):
         everything = torch.arange(len(a.known))
         assert isinstance(a.train, torch.Tensor) and isinstance(b.train, FileStore)
@@ -279,4 +279,4 @@ def test_domains_are_streamed_if_they_take_more_than_a_quarter_of_the_memory(tmp
     write_images(tmp_path)
     for memory, kind in ((4 * 8 * 192, torch.Tensor), (4 * 8 * 192 - 4, FileStore)):
         monkeypatch.setattr(holding, "machine_memory", lambda memory=memory: memory)
-        assert all(isinstance(d.train, kind) for d in load_domains(str(tmp_path), 8))
+        assert all(isinstance(d.train, kind) for d in load_domains(str(tmp_path), (8, 8)))

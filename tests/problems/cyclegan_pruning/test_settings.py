@@ -51,7 +51,7 @@ def test_explicit_settings_and_presets_take_precedence(tmp_path):
 def test_the_default_image_size_is_the_size_of_the_images_in_the_folder(tmp_path, side, expected):
     folder = write_domains(tmp_path / "data", n=3, n_test=1, side=side)
     settings = PretrainingSettings(data=folder)
-    assert settings.side == describe(settings).side == expected
+    assert settings.size == describe(settings).size == (expected, expected)
     assert settings == PretrainingSettings(data=folder, image_size=None)
     explicit = PretrainingSettings(data=folder, image_size=expected)
     assert shape_of(settings) == shape_of(explicit)
@@ -63,7 +63,7 @@ def test_the_default_image_size_is_the_median_of_the_shorter_sides(tmp_path):
         Image.new("RGB", (4000, 4000)).save(folder / name / "train" / "0.png")
         Image.new("RGB", (90, 50)).save(folder / name / "train" / "2.png")
     # shorter sides 4000, 40 and 50 in each domain
-    assert PretrainingSettings(data=folder).side == 48
+    assert PretrainingSettings(data=folder).size == (48, 48)
 
 
 def test_the_settings_of_digits_are_those_of_earlier_versions():

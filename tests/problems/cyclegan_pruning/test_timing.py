@@ -21,7 +21,7 @@ def new_training():
     images = torch.randint(256, (4, 3, 8, 8), dtype=torch.uint8, generator=torch.manual_seed(0))
     gan = new_gan(1, "cpu", **settings.network_shape)
     recipe = select(Recipe, settings)
-    return Training(gan, {"a": images, "b": images.flip(0)}, 8, recipe, 1, "test")
+    return Training(gan, {"a": images, "b": images.flip(0)}, (8, 8), recipe, 1, "test")
 
 
 @pytest.mark.parametrize(

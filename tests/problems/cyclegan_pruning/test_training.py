@@ -36,7 +36,7 @@ def images(n=3, side=8, seed=0):
 def new_training(seed=1, n=(3, 3), side=8, gan=None, **changes):
     gan = new_gan(seed, "cpu", **NETWORK_SHAPE) if gan is None else gan
     data = {"a": images(n[0], side, seed=1), "b": images(n[1], side, seed=2)}
-    return Training(gan, data, 8, Recipe(**RECIPE | changes), seed, "test")
+    return Training(gan, data, (8, 8), Recipe(**RECIPE | changes), seed, "test")
 
 
 def reference_step(gan, a, b, rate, cycle, identity):
