@@ -208,7 +208,7 @@ class CycleSettings(RunSettings):
         is_square = self.image_width is None
         require(is_square or self.data != "digits", self, "image_width", "none for digits")
         given = is_square or self.image_size is not None
-        require(given, self, "image_width", "image_size, which is the height, to be set as well")
+        require(given, self, "image_width", "none, unless image_size sets the height")
         allowed = self.data != "digits" or self.segmentation is None
         require(allowed, self, "segmentation", "none for digits, which have no label maps")
         parse_features(self.features)

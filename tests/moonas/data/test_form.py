@@ -6,6 +6,7 @@ from torchvision.transforms import v2
 
 import moonas
 from moonas.data import load
+from moonas.data.disk_cache import DiskCache
 from moonas.data.form import ImageForm
 from moonas.data.image_files import read_image
 from moonas.models import test_sets
@@ -55,6 +56,65 @@ def test_maps_of_labels_are_fitted_as_the_images_are():
     assert ImageForm(4, 3, "squash").fit_map(labels, 255).tolist() == [[[0, 1, 2, 3]] * 4]
     padded = ImageForm(4, 3, "pad").fit_map(labels, 255).tolist()
     assert padded == [[[255] * 4, [0, 1, 2, 3], [0, 1, 2, 3], [255] * 4]]
+
+
+# (height, width) of an image, resize -> (height, width) before cropping, or the shown rows and
+# columns; the form has 16x32 pixels
+@pytest.mark.parametrize(
+    "size, resize, resized",
+    [
+        ((40, 50), "crop", (26, 32)),  # 50 columns become 32, so 40 rows become 25.6
+        ((40, 100), "crop", (16, 40)),
+        ((64, 32), "crop", (64, 32)),
+        ((40, 50), "pad", (16, 20)),  # 40 rows become 16
+        ((40, 100), "pad", (13, 32)),  # 100 columns become 32, so 40 rows become 12.8
+        ((24, 24), "squash", (16, 32)),
+        ((20, 40), "crop", (16, 32)),
+        ((20, 40), "pad", (16, 32)),
+    ],
+)
+def test_a_rectangle_is_covered_or_contains_the_image(size, resize, resized):
+    pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    image = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
+    fitted = ImageForm(16, 3, resize, width=32).fit(image)
+    pillow = Image.fromarray(pixels).resize(resized[::-1], Image.Resampling.BILINEAR)
+    expected = torch.from_numpy(np.array(pillow)).permute(2, 0, 1)
+    h, w = resized
+    if resize == "pad":
+        edges = [(32 - w) // 2, -(-(32 - w) // 2), (16 - h) // 2, -(-(16 - h) // 2)]
+        expected = torch.nn.functional.pad(expected, edges)
+    expected = (
+        expected[:, (h - 16) // 2 :, (w - 32) // 2 :][:, :16, :32]
+        if h > 16 or w > 32
+        else (expected)
+    )
+    assert fitted.shape == (1, 3, 16, 32)
+    assert (255 * fitted[0] - expected).abs().max() < 1.5  # Pillow rounds twice
+
+
+def test_maps_of_labels_fit_a_rectangle_exactly():
+    labels = torch.arange(6, dtype=torch.uint8)[None, :, None].repeat(1, 1, 4)  # 6 rows of 4
+    cropped = ImageForm(2, width=4).fit_map(labels, 255).tolist()
+    assert cropped == [[[2] * 4, [3] * 4]]
+    padded = ImageForm(6, 3, "pad", width=7).fit_map(labels, 255).tolist()
+    assert padded == [[[255, *[i] * 4, 255, 255] for i in range(6)]]
+
+
+def test_a_margin_is_added_to_height_and_width():
+    form = ImageForm(4, 1, width=8)
+    assert form.larger(2).size == (6, 10) and form.larger(0) == form.whole == form
+    stored = ImageForm(4, 1, stored=6, width=8)
+    assert stored.whole == form.larger(2)
+    images = torch.arange(60.0).reshape(1, 1, 6, 10)
+    assert torch.equal(stored.fit(images), images[..., 1:5, 1:9])
+
+
+def test_names_of_caches_contain_a_width_only_if_images_are_not_square(few_digits):
+    text = "ImageForm(side=8, channels=3, resize='crop', stored=None)"
+    square, rectangle = (DiskCache(few_digits, ImageForm(8, width=w), 5) for w in (None, 12))
+    assert str(square.form) == str(rectangle.form) == text, "as in earlier versions"
+    assert (square.shape, rectangle.shape) == ((5, 3, 8, 8), (5, 3, 8, 12))
+    assert DiskCache(few_digits, ImageForm(8, width=8), 5).key == square.key != rectangle.key
 
 
 def test_gray_has_the_weights_of_pillow():

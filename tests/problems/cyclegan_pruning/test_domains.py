@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from cyclegans import write_domains
 from moonas.problems.cyclegan_pruning.domains import (
     IGNORED,
     join,
@@ -185,11 +186,22 @@ def test_label_maps_are_resized_by_nearest_neighbor_interpolation(tmp_path):
     assert set(np.unique(maps[2])) <= {0, 7, IGNORED}
 
 
+def test_images_of_unequal_sizes_become_rectangles_with_a_margin_on_both_sides(tmp_path):
+    folder = write_domains(tmp_path / "data", sizes=[(20, 30), (11, 40), (40, 9)])
+    a, b = load_domains(folder, (8, 12), margin=4)
+    for domain in (a, b):
+        assert domain.train.shape == (12, 3, 12, 16) and domain.validation.shape == (3, 3, 12, 16)
+        assert domain.test.shape == (4, 3, 8, 12)
+    streamed, _ = load_domains(folder, (8, 12), margin=4, data_in="stream", loader_workers=0)
+    assert torch.equal(streamed.train.read(torch.arange(12)), a.train)
+
+
 def test_a_center_crop_has_the_same_distance_from_all_edges():
     images = torch.arange(2 * 3 * 8 * 8).reshape(2, 3, 8, 8)
     assert torch.equal(center_crop(images, (4, 4)), images[:, :, 2:6, 2:6])
     assert torch.equal(center_crop(images, (8, 8)), images)
     assert center_crop(images, (5, 5)).shape == (2, 3, 5, 5)
+    assert torch.equal(center_crop(images, (4, 8)), images[:, :, 2:6])
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -96,3 +96,28 @@ def test_settings_with_all_values_do_not_read_the_folder(tmp_path):
     settings = PruningSettings(data=write_domains(tmp_path / "data", side=8))
     again = PruningSettings(**to_json(settings) | dict(data=str(tmp_path / "moved")))
     assert shape_of(again) == shape_of(settings)
+
+
+@pytest.mark.parametrize(
+    "options, expected",
+    [
+        (dict(image_size=16, image_width=32), "none for digits"),
+        (dict(data="images", image_width=32), "none, unless image_size sets the height"),
+        (dict(data="images", image_size=16, image_width=30), "a multiple of 4"),
+        (dict(data="images", image_size=16, image_width=4), "none, or at least 8"),
+        (dict(data="images", image_size=16, image_width="8"), "a whole number or none"),
+    ],
+)
+def test_an_invalid_width_is_refused(options, expected):
+    with pytest.raises(ValueError, match=f"image_width=.* is invalid: expected {expected}"):
+        PretrainingSettings(**options)
+
+
+def test_the_shorter_side_decides_which_settings_suit_images():
+    wide, tall = (
+        PretrainingSettings(data="images", image_size=height, image_width=width)
+        for height, width in ((128, 256), (256, 128))
+    )
+    square = PretrainingSettings(data="images", image_size=128)
+    assert shape_of(wide) == shape_of(tall) == shape_of(square) == (64, 6, 4)
+    assert wide.margin == tall.margin == square.margin == 15
