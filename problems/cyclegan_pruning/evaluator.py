@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from moonas.files.tensors import part_of_state
 from moonas.nets.devices import deterministic_gradients, repeatable, resolve_device
 from moonas.nets.randomness import generator as seeded_generator
 from moonas.problem import Evaluator
+from moonas.run.numbers import plural
 from moonas.settings import select
 from moonas.training.report import TrainingReport, require_a_step
 
@@ -23,14 +23,17 @@ from .data import load_data
 from .domains import Domain
 from .importance import filter_importance
 from .masks import compress
+from .pretraining import LONG_EPOCH, N_HELD_OUT, EpochLog
 from .space import Architecture
-from .timing import search_time
+from .timing import MIN_STEPS, search_time, seconds_per_step, training_time
 from .training import (
     ADVICE,
     TARGET,
     CycleGAN,
+    DiscriminatorTraining,
     Recipe,
     Training,
+    discriminator_accuracy,
     learning_rate_factor,
     new_gan,
     read_bytes,
@@ -55,8 +58,10 @@ class PruningEvaluator(Evaluator):
 
     Args:
         problem: the problem whose candidates to evaluate.
-        load_original: function that returns the CycleGAN to compress. If omitted, a CycleGAN is
-            trained at the start of the run.
+        load_original: function (seed=...) that returns the CycleGAN to compress. If omitted, a
+            CycleGAN is trained at the start of the run.
+        train_discriminators: whether the discriminators of that CycleGAN are untrained. They are
+            then trained against its generators at the start of the run.
 
     Attributes:
         original: CycleGAN to compress; None until it has been read or trained.
@@ -71,10 +76,14 @@ class PruningEvaluator(Evaluator):
     phase = "fine-tuning"
 
     def __init__(
-        self, problem: CycleGANPruning, load_original: Callable[[], CycleGAN] | None = None
+        self,
+        problem: CycleGANPruning,
+        load_original: Callable[..., CycleGAN] | None = None,
+        *,
+        train_discriminators: bool = False,
     ) -> None:
         self.problem, self.settings = problem, problem.settings
-        self.load_original = load_original
+        self.load_original, self.train_discriminators = load_original, train_discriminators
         self.device: torch.device = resolve_device(self.settings.device)
         s = self.settings
         self.recipe = select(Recipe, s)
@@ -112,32 +121,84 @@ class PruningEvaluator(Evaluator):
             (self.tuning_images[k],) = read_bytes(images, [chosen.sort().values], self.device)
 
     def warm_up(self) -> dict[str, Any]:
-        """Read the CycleGAN to compress, or train one.
+        """Read the CycleGAN to compress, or train one; train discriminators that are missing.
 
         Returns:
-            A report with the number of training steps, "steps".
+            A report with the number of training steps, "steps"; and with "d_accuracy", in percent,
+            if only the discriminators were trained, see :func:`.discriminator_accuracy`.
         """
         s = self.settings
-        if self.load_original is not None:
-            self._set_original(self.load_original().to(self.device))
-            self._log_expected_time()
-            return {"steps": 0}
-        gan = new_gan(self.seed, self.device, **s.network_shape)
-        size = self.problem.info.size
-        training = Training(gan, self.train_images, size, self.recipe, self.seed, "pretraining")
-        steps = skipped = 0
-        n_epochs, half = s.pretrain_epochs, s.pretrain_epochs // 2
-        on_progress = partial(self.problem.callbacks.on_progress, "training the CycleGAN")
-        with repeatable(s.threads):
-            for epoch in range(n_epochs):
-                on_progress(epoch, n_epochs, "epochs")
-                report = training.epoch(learning_rate_factor(epoch, half, n_epochs - half))
-                steps, skipped = steps + report.steps, skipped + report.skipped
-        on_progress(n_epochs, n_epochs, "epochs")
-        require_a_step(TrainingReport({}, steps, skipped), advice=ADVICE)
+        report: dict[str, Any] = {"steps": 0}
+        if self.load_original is None:
+            gan = new_gan(self.seed, self.device, **s.network_shape)
+            metrics = self._train(Training, gan, "the CycleGAN", "pretraining")
+            report = {"steps": metrics["steps"]}
+        else:
+            gan = self.load_original(seed=self.seed).to(self.device)
+            if self.train_discriminators:
+                self.problem.log(
+                    f"{s.weights} contains no discriminators; they are trained for "
+                    f"{plural(s.pretrain_epochs, 'epoch')} against the given generators."
+                )
+                report = self._train(
+                    DiscriminatorTraining, gan, "the discriminators", "discriminators"
+                )
         self._set_original(gan)
         self._log_expected_time()
-        return {"steps": steps}
+        return report
+
+    def _train(
+        self, kind: type[Training], gan: CycleGAN, trained: str, purpose: str
+    ) -> dict[str, Any]:
+        """Train a CycleGAN, or a part of it, for the epochs of the pretraining.
+
+        Args:
+            kind: class of the training.
+            gan: the CycleGAN, which is trained in place.
+            trained: what is trained, for lines of text.
+            purpose: name that determines the random numbers together with the seed.
+
+        Returns:
+            The number of training steps, "steps"; and the accuracy of the discriminators after the
+            last epoch, "d_accuracy", or None without an epoch.
+        """
+        s, problem, checkpoints = self.settings, self.problem, self.checkpoints
+        epochs, half = s.pretrain_epochs, s.pretrain_epochs // 2
+        training = kind(gan, self.train_images, problem.info.size, self.recipe, self.seed, purpose)
+        training.checkpoints = checkpoints
+        steps, phase = training.steps_per_epoch, f"training {trained}"
+        held_out = {k: images[:N_HELD_OUT] for k, images in self.validation.items()}
+        log, on_progress = EpochLog(problem.log), problem.callbacks.on_progress
+        results: list[dict[str, Any]] = []
+        with repeatable(s.threads):
+            is_long = False
+            if problem.journal is not None and epochs * steps >= MIN_STEPS:
+                seconds = seconds_per_step(training)
+                is_long = steps * seconds > LONG_EPOCH
+                text = training_time(seconds, epochs, steps, self.device)
+                problem.log(f"Training {trained}: {text}")
+
+            def on_step(step: int) -> None:
+                if is_long:
+                    on_progress(f"{phase}, one epoch", step, steps, "steps")
+
+            for epoch in range(epochs):
+                on_progress(phase, epoch, epochs, "epochs")
+                training.loop = f"epoch {epoch}"
+                metrics = None if checkpoints is None else checkpoints.report(training.loop)
+                if metrics is None:
+                    factor = learning_rate_factor(epoch, half, epochs - half)
+                    report = training.epoch(factor, on_step)
+                    accuracy = discriminator_accuracy(gan, held_out, s.score_batch)
+                    metrics = report.as_dict() | {"d_accuracy": accuracy}
+                if checkpoints is not None:
+                    checkpoints.finish(training.loop, metrics)
+                results.append(metrics)
+                log.add(epoch, metrics)
+        on_progress(phase, epochs, epochs, "epochs")
+        done, skipped = (sum(metrics[k] for metrics in results) for k in ("steps", "skipped"))
+        require_a_step(TrainingReport({}, done, skipped), advice=ADVICE)
+        return {"steps": done, "d_accuracy": results[-1]["d_accuracy"] if results else None}
 
     def _log_expected_time(self) -> None:
         """Log how long an evaluation and the default search take, estimated from a few steps."""

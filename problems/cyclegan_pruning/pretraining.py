@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,12 @@ N_HELD_OUT = 100  # images per domain on which the discriminators are judged aft
 LONG_EPOCH = 60.0  # seconds; longer epochs report each step
 RECENT_EPOCHS = 5  # number of epochs whose metrics are averaged for warnings
 CHANCE = 55.0  # accuracy of discriminators, in percent, below which they are at chance
+LOSS_TITLES = {  # name of a loss -> its title in the log
+    "gan_loss": "GAN loss",
+    "cycle_loss": "cycle",
+    "identity_loss": "identity",
+    "d_loss": "discriminators",
+}
 LEAST_FALL = 0.1  # share of the cycle loss of the first epoch by which it should have fallen
 
 
@@ -98,12 +104,7 @@ class CycleStage(EpochTraining):
 
     def line(self, epoch: int, metrics: dict[str, Any]) -> str:
         """Format the metrics of an epoch as a line of text."""
-        losses = ("GAN loss", "gan"), ("cycle", "cycle"), ("identity", "identity")
-        text = ", ".join(f"{title} {metrics[f'{name}_loss']:.3f}" for title, name in losses)
-        text += f", discriminators {metrics['d_loss']:.3f}"
-        if "d_accuracy" in metrics:  # earlier versions did not record it
-            text += f", which tell real from translated images in {metrics['d_accuracy']:.0f} %"
-        return f"  epoch {epoch + 1:>3}: {text}"
+        return epoch_line(epoch, metrics)
 
     def log_epoch(self, epoch: int, metrics: dict[str, Any]) -> None:
         """Log the losses of each epoch."""
@@ -191,18 +192,12 @@ class Pretraining(CycleStage):
 
     def start(self, seed: int) -> StageTraining:
         """Return the trainer."""
-        self._metrics: list[dict[str, Any]] = []
-        self._warned: set[str] = set()
+        self._epochs = EpochLog(self.log)
         return super().start(seed)
 
     def log_epoch(self, epoch: int, metrics: dict[str, Any]) -> None:
         """Log the losses of each epoch, and warn once if the training does not work."""
-        super().log_epoch(epoch, metrics)
-        self._metrics.append(metrics)
-        for name, warning in training_warnings(self._metrics).items():
-            if name not in self._warned:
-                self._warned.add(name)
-                self.log(f"Warning: {warning}")
+        self._epochs.add(epoch, metrics)
 
     def initial_gan(self, seed: int) -> CycleGAN:
         """Return an untrained CycleGAN."""
@@ -228,7 +223,42 @@ class Pretraining(CycleStage):
         return [*lines, self.quality.describe_features()]
 
 
-def training_warnings(metrics: Sequence[dict[str, Any]]) -> dict[str, str]:
+def epoch_line(epoch: int, metrics: Mapping[str, Any]) -> str:
+    """Format the metrics of an epoch as a line of text.
+
+    Args:
+        epoch: index of the epoch, starting at 0.
+        metrics: see :meth:`StageTraining.train`; losses of the generators may be missing.
+    """
+    parts = [f"{title} {metrics[k]:.3f}" for k, title in LOSS_TITLES.items() if k in metrics]
+    if "d_accuracy" in metrics:  # earlier versions did not record it
+        parts.append(f"which tell real from translated images in {metrics['d_accuracy']:.0f} %")
+    return f"  epoch {epoch + 1:>3}: {', '.join(parts)}"
+
+
+class EpochLog:
+    """Logs the metrics of each epoch, and warns once if the training does not work.
+
+    Args:
+        log: function that receives each line.
+    """
+
+    def __init__(self, log: Callable[[str], object]) -> None:
+        self._log = log
+        self._metrics: list[Mapping[str, Any]] = []
+        self._warned: set[str] = set()
+
+    def add(self, epoch: int, metrics: Mapping[str, Any]) -> None:
+        """Log an epoch; for the arguments, see :func:`epoch_line`."""
+        self._log(epoch_line(epoch, metrics))
+        self._metrics.append(metrics)
+        for name, warning in training_warnings(self._metrics).items():
+            if name not in self._warned:
+                self._warned.add(name)
+                self._log(f"Warning: {warning}")
+
+
+def training_warnings(metrics: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Return what is wrong with a training from scratch, as "d" or "cycle" -> sentences.
 
     The metrics are averaged over the last ``RECENT_EPOCHS`` epochs. There is a warning if the
@@ -236,7 +266,7 @@ def training_warnings(metrics: Sequence[dict[str, Any]]) -> dict[str, str]:
     the first epoch by the share ``LEAST_FALL``.
 
     Args:
-        metrics: metrics of each epoch so far, see :meth:`StageTraining.train`.
+        metrics: metrics of each epoch so far, see :func:`epoch_line`.
     """
     warnings: dict[str, str] = {}
     recent = metrics[-RECENT_EPOCHS:]
@@ -244,11 +274,16 @@ def training_warnings(metrics: Sequence[dict[str, Any]]) -> dict[str, str]:
         return warnings
     accuracy = np.mean([m.get("d_accuracy", np.nan) for m in recent])  # not in earlier versions
     if accuracy < CHANCE:
+        useless = "The generators learn nothing from them"
+        if "gan_loss" not in metrics[0]:
+            useless = "The losses of candidates say little with them"
         warnings["d"] = (
             f"in the last {RECENT_EPOCHS} epochs, the discriminators distinguished real from "
-            f"translated images in {accuracy:.0f} % of the held-out pairs, and chance is 50 %. The "
-            "generators learn nothing from them; try another learning_rate or a larger d_width."
+            f"translated images in {accuracy:.0f} % of the held-out pairs, and chance is 50 %. "
+            f"{useless}; try another learning_rate or a larger d_width."
         )
+    if "cycle_loss" not in metrics[0]:
+        return warnings
     first, cycle = metrics[0]["cycle_loss"], np.mean([m["cycle_loss"] for m in recent])
     if cycle > (1 - LEAST_FALL) * first:
         warnings["cycle"] = (

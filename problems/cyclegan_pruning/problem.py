@@ -49,6 +49,7 @@ from .training import CycleGAN
 from .weights_file import (
     COMPRESSED_FILE,
     ORIGINAL_FILE,
+    lacks_discriminators,
     read_gan,
     read_original,
     weights_checksum,
@@ -276,10 +277,13 @@ class CycleGANPruning(ArchitectureProblem):
 
     def make_evaluator(self) -> PruningEvaluator:
         """Return the evaluator, which reads the images when a run begins."""
-        s, load_original = self.settings, None
+        s = self.settings
         if s.weights is not None:
             load_original = partial(read_original, s.weights, s, self.info)
-        return PruningEvaluator(self, load_original)
+            return PruningEvaluator(
+                self, load_original, train_discriminators=lacks_discriminators(s.weights)
+            )
+        return PruningEvaluator(self)
 
     def operators(self) -> dict[str, Any]:
         """Return sampling, crossover, mutation, repair and duplicate elimination."""

@@ -401,8 +401,8 @@ class PruningSettings(CycleSettings, SearchSettings):
     )
     weights: str | None = setting(
         None,
-        "file of a trained CycleGAN (cyclegan.pt), or a folder with the four latest_net_*.pth of "
-        "CycleGAN's own code; none: train a CycleGAN first",
+        "file of a trained CycleGAN (cyclegan.pt), or a folder with the latest_net_*.pth of "
+        "CycleGAN's own code: all four, or only the generators; none: train a CycleGAN first",
         free=True,  # a checksum of the file is recorded
     )
     from_run: str | None = setting(
@@ -410,8 +410,8 @@ class PruningSettings(CycleSettings, SearchSettings):
     )
     pretrain_epochs: int = setting(
         BY_SIZE,
-        "epochs of training a CycleGAN if neither weights nor from_run is set; the learning rate "
-        "decays in the second half",
+        "epochs of training a CycleGAN if neither weights nor from_run is set, or of training "
+        "discriminators if weights contains none; the learning rate decays in the second half",
         least=0,
     )
 

@@ -12,7 +12,7 @@ import torch
 from moonas.nets.devices import repeatable
 from moonas.run.numbers import plural
 
-from .training import TARGET, Training, scale_pixels
+from .training import TARGET, DiscriminatorTraining, Training, scale_pixels
 
 if TYPE_CHECKING:
     from .evaluator import PruningEvaluator
@@ -31,7 +31,9 @@ def seconds_per_step(training: Training) -> float:
     Args:
         training: the training.
     """
-    trial = Training(
+    # a subclass of Training may have other arguments
+    kind = DiscriminatorTraining if isinstance(training, DiscriminatorTraining) else Training
+    trial = kind(
         copy.deepcopy(training.gan), training.images, training.size, training.recipe, 0, "timing"
     )
     device = next(trial.gan.parameters()).device

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from moonas.run.loop_checkpoints import LoopCheckpoints
 
 LOSSES = ("gan_loss", "cycle_loss", "identity_loss", "d_loss")
-LOOP = "steps"  # name of the training loop in checkpoints
 TARGET = {"a": "b", "b": "a"}  # target domain by source domain
 ADVICE = "Lower learning_rate."  # for errors: no training step had a finite loss
 
@@ -137,12 +136,16 @@ class Training:
         purpose: names that determine the random numbers together with the seed.
 
     Attributes:
+        losses: names of the losses in the reports.
         pools: earlier generated images by source domain.
         batch: batch size, per domain; at most the number of images of the smaller domain.
         checkpoints: checkpoints of the call that this training is a part of; or None.
+        loop: name of the training loop in these checkpoints.
     """
 
+    losses: Sequence[str] = LOSSES
     checkpoints: LoopCheckpoints | None = None
+    loop: str = "steps"
 
     def __init__(
         self,
@@ -189,14 +192,14 @@ class Training:
             on_step: function that is called after each step with the number of steps so far.
 
         Returns:
-            The means of ``LOSSES`` over the steps. A step counts as skipped if a loss or a gradient
+            The means of ``losses`` over the steps. A step counts as skipped if a loss or a gradient
             of the generators or discriminators was not finite.
         """
         for optimizer in (self.optimizer, self.d_optimizer):
             for group in optimizer.param_groups:
                 group["lr"] = factor * self.recipe.learning_rate
         finite, n, first, checkpoints = [], self.batch, 0, self.checkpoints
-        saved = {} if checkpoints is None else checkpoints.restore(LOOP, self)
+        saved = {} if checkpoints is None else checkpoints.restore(self.loop, self)
         if saved:
             first, finite = int(saved["step"]), saved["losses"].tolist()
             orders = {k: saved[f"order.{k}"] for k in self.images}
@@ -215,9 +218,9 @@ class Training:
                     on_step(step + 1)
                 if checkpoints is not None:
                     values = partial(_progress_tensors, step + 1, orders, finite)
-                    checkpoints.save_if_due(LOOP, self, values)
-        means = np.mean(finite, axis=0) if finite else np.full(len(LOSSES), np.nan)
-        by_name = dict(zip(LOSSES, means.tolist(), strict=True))
+                    checkpoints.save_if_due(self.loop, self, values)
+        means = np.mean(finite, axis=0) if finite else np.full(len(self.losses), np.nan)
+        by_name = dict(zip(self.losses, means.tolist(), strict=True))
         return TrainingReport(by_name, len(finite), steps - len(finite))
 
     def _order(self, n: int, length: int) -> torch.Tensor:
@@ -239,7 +242,7 @@ class Training:
             b: batch of images of domain B.
 
         Returns:
-            The values of ``LOSSES``, or None if a loss or a gradient was not finite.
+            The values of ``losses``, or None if a loss or a gradient was not finite.
         """
         r, generators, discriminators = self.recipe, self.gan.generators, self.gan.discriminators
         # One forward pass per generator includes the images for the identity loss.
@@ -254,17 +257,35 @@ class Training:
         loss = gan + r.cycle * cycle + r.identity * identity
         weights = list(generators.parameters())
         finite = step_if_finite(loss, self.optimizer, weights) is not None
-        d_loss = _discriminator_loss(
-            discriminators["a"], b, self._mix_with_earlier_images("a", fake_b.detach())
+        d_loss = self._discriminator_step(a, b, fake_a.detach(), fake_b.detach())
+        if not finite or d_loss is None:
+            return None
+        return [*(float(v.detach()) for v in (gan, cycle, identity)), d_loss]
+
+    def _discriminator_step(
+        self, a: torch.Tensor, b: torch.Tensor, fake_a: torch.Tensor, fake_b: torch.Tensor
+    ) -> float | None:
+        """Make one training step of the discriminators.
+
+        Args:
+            a: batch of images of domain A.
+            b: batch of images of domain B.
+            fake_a: translations to domain A, without gradients.
+            fake_b: translations to domain B, without gradients.
+
+        Returns:
+            The loss, or None if it or its gradient was not finite.
+        """
+        discriminators = self.gan.discriminators
+        loss = _discriminator_loss(
+            discriminators["a"], b, self._mix_with_earlier_images("a", fake_b)
         )
-        d_loss = d_loss + _discriminator_loss(
-            discriminators["b"], a, self._mix_with_earlier_images("b", fake_a.detach())
+        loss = loss + _discriminator_loss(
+            discriminators["b"], a, self._mix_with_earlier_images("b", fake_a)
         )
         weights = list(discriminators.parameters())
-        d_finite = step_if_finite(d_loss, self.d_optimizer, weights) is not None
-        if not (finite and d_finite):
-            return None
-        return [float(v.detach()) for v in (gan, cycle, identity, d_loss)]
+        finite = step_if_finite(loss, self.d_optimizer, weights) is not None
+        return float(loss.detach()) if finite else None
 
     def _mix_with_earlier_images(self, domain: str, images: torch.Tensor) -> torch.Tensor:
         """Replace about half of the generated images by generated images from earlier steps.
@@ -304,13 +325,25 @@ class Training:
         self.rng.set_state(state["rng"].cpu())
 
 
+class DiscriminatorTraining(Training):
+    """Trains the discriminators of a CycleGAN, whose generators do not change."""
+
+    losses = ("d_loss",)
+
+    def _step(self, a: torch.Tensor, b: torch.Tensor) -> list[float] | None:
+        """Make one training step of the discriminators, see :meth:`Training._step`."""
+        with torch.no_grad():
+            fake_b, fake_a = self.gan.generators["a"](a), self.gan.generators["b"](b)
+        loss = self._discriminator_step(a, b, fake_a, fake_b)
+        return None if loss is None else [loss]
+
+
 def _progress_tensors(
     step: int, orders: Mapping[str, torch.Tensor], losses: Sequence[Sequence[float]]
 ) -> dict[str, torch.Tensor]:
     """Return the progress of :meth:`Training.run` for a checkpoint."""
     tensors = {f"order.{k}": order for k, order in orders.items()} | {"step": torch.tensor(step)}
-    rows = torch.tensor(losses, dtype=torch.float64)
-    return tensors | {"losses": rows.reshape(-1, len(LOSSES))}
+    return tensors | {"losses": torch.tensor(losses, dtype=torch.float64)}
 
 
 def _translate(

@@ -2,7 +2,7 @@
 
 Pretraining and search write one file with all four networks. The final fine-tuning writes one model
 file per generator, together with its discriminator. The four files that CycleGAN's own code
-(junyanz/pytorch-CycleGAN-and-pix2pix) writes can be read as well.
+(junyanz/pytorch-CycleGAN-and-pix2pix) writes, or only those of the generators, can be read as well.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .data import DomainsInfo, size_entries, size_of
 from .masks import compress, filter_groups
 from .settings import CycleSettings
 from .space import Architecture
-from .training import CycleGAN
+from .training import CycleGAN, new_gan
 
 ORIGINAL_FILE, COMPRESSED_FILE = "cyclegan.pt", "compressed.pt"
 CONTENT_DESCRIPTION = "weights of a CycleGAN"
@@ -35,6 +35,7 @@ RELEASED_FILES = {
     for letter, kind in (("G", "generators"), ("D", "discriminators"))
     for domain in "ab"
 }
+GENERATOR_FILES, DISCRIMINATOR_FILES = list(RELEASED_FILES)[:2], list(RELEASED_FILES)[2:]
 NORM_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of old releases; unused
 
 
@@ -196,7 +197,7 @@ def weights_files(path: str | Path) -> list[Path]:
 
     Args:
         path: file that this module wrote, one of ``RELEASED_FILES``, or a folder with
-            ``RELEASED_FILES``.
+            ``RELEASED_FILES``, of which both discriminators may be missing.
 
     Raises:
         ValueError: a file is missing.
@@ -205,14 +206,33 @@ def weights_files(path: str | Path) -> list[Path]:
     folder = path.parent if path.name in RELEASED_FILES else path
     if path.name not in RELEASED_FILES and not path.is_dir():
         return [path]
-    files = [folder / name for name in RELEASED_FILES]
-    missing = [file.name for file in files if not file.is_file()]
+    missing = [name for name in RELEASED_FILES if not (folder / name).is_file()]
+    if missing == DISCRIMINATOR_FILES:
+        return [folder / name for name in GENERATOR_FILES]
+    if len(missing) == 1 and missing[0] in DISCRIMINATOR_FILES:
+        (found,) = set(DISCRIMINATOR_FILES) - set(missing)
+        raise ValueError(
+            f"weights={str(path)!r} is invalid: {folder} contains {found} but not {missing[0]}. "
+            f"Add it, or remove {found}; then both discriminators are trained."
+        )
     if missing:
         raise ValueError(
             f"weights={str(path)!r} is invalid: {folder} does not contain {', '.join(missing)}. "
             f"Expected a cyclegan.pt, or a folder with {', '.join(RELEASED_FILES)}."
         )
-    return files
+    return [folder / name for name in RELEASED_FILES]
+
+
+def lacks_discriminators(path: str | Path) -> bool:
+    """Return whether the files of a CycleGAN contain the generators only.
+
+    Args:
+        path: see :func:`weights_files`.
+
+    Raises:
+        ValueError: a file is missing.
+    """
+    return len(weights_files(path)) == len(GENERATOR_FILES)
 
 
 def weights_checksum(path: str | Path) -> str:
@@ -230,7 +250,9 @@ def weights_checksum(path: str | Path) -> str:
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def read_original(path: str | Path, settings: CycleSettings, info: DomainsInfo) -> CycleGAN:
+def read_original(
+    path: str | Path, settings: CycleSettings, info: DomainsInfo, seed: int = 0
+) -> CycleGAN:
     """Read a CycleGAN before compression and check that its networks match the settings.
 
     The networks are fully convolutional, so the CycleGAN may have been trained on images of another
@@ -240,13 +262,14 @@ def read_original(path: str | Path, settings: CycleSettings, info: DomainsInfo) 
         path: see :func:`weights_files`.
         settings: settings of the stage.
         info: description of the two domains.
+        seed: seed of the initial weights of the discriminators if the files contain none.
 
     Raises:
         ValueError: the CycleGAN is already compressed, or its networks differ from the settings;
             for other errors, see :func:`read_gan` and :func:`weights_files`.
     """
     files = weights_files(path)
-    saved = read_gan(files[0]) if len(files) == 1 else read_released(files)
+    saved = read_gan(files[0]) if len(files) == 1 else read_released(files, settings, seed)
     if saved.architecture is not None:
         raise ValueError(f"The generators in {path} are already compressed.")
     expected, actual = settings.network_shape, saved.about["shape"]
@@ -263,13 +286,15 @@ def read_original(path: str | Path, settings: CycleSettings, info: DomainsInfo) 
     return saved.gan
 
 
-def read_released(files: Sequence[Path]) -> SavedGAN:
-    """Read a CycleGAN from the four files that CycleGAN's own code writes.
+def read_released(files: Sequence[Path], settings: CycleSettings, seed: int = 0) -> SavedGAN:
+    """Read a CycleGAN from the files that CycleGAN's own code writes.
 
     Their layers have the same order as here and different names. Code in the files is not executed.
 
     Args:
-        files: the paths of ``RELEASED_FILES``, in order.
+        files: the paths of ``RELEASED_FILES``, in order, with or without the discriminators.
+        settings: settings that define the shape of missing discriminators, which are untrained.
+        seed: seed of their initial weights.
 
     Raises:
         ValueError: a file does not contain the network that its name promises.
@@ -289,21 +314,29 @@ def read_released(files: Sequence[Path]) -> SavedGAN:
         [name for name in kernels if name.startswith(prefix)]
         for prefix in ("generators.a.", "discriminators.a.")
     )
-    if not generator or not discriminator:
+    is_complete = len(files) == len(RELEASED_FILES)
+    if not generator or is_complete != bool(discriminator):
         raise ValueError(f"{files[0].parent} does not contain the {CONTENT_DESCRIPTION}.")
     shape = dict(
         width=len(tensors[generator[0]]),
         blocks=sum(name.endswith(".body.1.weight") for name in generator),
-        d_width=len(tensors[discriminator[0]]),
-        d_layers=len(discriminator) - 2,
+        d_width=len(tensors[discriminator[0]]) if is_complete else settings.d_width,
+        d_layers=len(discriminator) - 2 if is_complete else settings.d_layers,
     )
     channels = tensors[generator[0]].shape[1]
     if channels != 3:
         shape["image_channels"] = channels
+    if not is_complete:
+        untrained = new_gan(seed, "cpu", **shape).discriminators.state_dict()
+        tensors |= {f"discriminators.{name}": tensor for name, tensor in untrained.items()}
     about = {"shape": shape, "side": None, "data": None, "encoding": None, "masks": None}
     return _build(files[0], about, tensors)
 
 
 def _our_name(name: str) -> str:
-    """Return our name of a tensor in a file of CycleGAN's code."""
-    return name.removeprefix("module.").removeprefix("model.").replace(".conv_block.", ".body.")
+    """Return our name of a tensor in a file of CycleGAN's code.
+
+    The second convolution of a residual block is layer 6 there if dropout precedes it.
+    """
+    name = name.removeprefix("module.").removeprefix("model.").replace(".conv_block.", ".body.")
+    return name.replace(".body.6.", ".body.5.")

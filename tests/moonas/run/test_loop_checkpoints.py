@@ -2,9 +2,11 @@
 
 import errno
 
+import cyclegans
 import pytest
 import searches
 import torch
+from moonas.problems.cyclegan_pruning.training import new_gan
 from moonas.problems.eagan import final_training
 
 import moonas
@@ -163,6 +165,25 @@ def test_a_training_resumes_within_a_call(name, tmp_path, interrupt, few_digits)
             stage.journal.close()
 
     check_resumption(run, numbers, tmp_path, interrupt)
+
+
+@pytest.mark.parametrize("given", ["nothing", "generators"])
+def test_the_training_before_a_pruning_resumes_within_an_epoch(given, tmp_path, interrupt):
+    options = cyclegans.PRUNING | dict(batch=4, flip=True, pretrain_epochs=3)
+    options |= dict(data=cyclegans.write_domains(tmp_path / "noise"))
+    if given == "generators":
+        gan = new_gan(1, "cpu", width=2, blocks=1, d_width=2, d_layers=1)
+        options |= dict(weights=cyclegans.write_released(tmp_path / "nets", gan, ["generators"]))
+
+    def run(folder):
+        problem = moonas.load_problem("cyclegan-pruning", journal=folder, **options)
+        try:
+            searches.run(problem, generations=1)
+        finally:
+            problem.journal.close()
+
+    # an epoch has three steps, so a whole epoch precedes the second and the third interruption
+    check_resumption(run, (2, 5, 6), tmp_path, interrupt)
 
 
 @pytest.mark.parametrize("build", ["classifier", "gan"])

@@ -164,3 +164,13 @@ def metrics(accuracy, cycle):
 )
 def test_warnings_follow_from_the_last_five_epochs(accuracy, cycle, expected):
     assert set(pretraining.training_warnings(metrics(accuracy, cycle))) == expected
+
+
+def test_discriminators_that_are_trained_alone_are_warned_of_at_chance():
+    (warning,) = pretraining.training_warnings([dict(d_accuracy=50, d_loss=0.5)] * 6).values()
+    assert "50 % of the held-out pairs" in warning and "losses of candidates" in warning
+    assert not pretraining.training_warnings([dict(d_accuracy=70, d_loss=0.5)] * 6)
+    line = pretraining.epoch_line(0, dict(d_loss=0.5, d_accuracy=70))
+    assert line == (
+        "  epoch   1: discriminators 0.500, which tell real from translated images in 70 %"
+    )
