@@ -78,6 +78,8 @@ def describe_gan(
     """
     masks = None if architecture is None else {"a": architecture.a, "b": architecture.b}
     excluded = free_names(settings)  # such as paths and devices
+    if getattr(settings, "image_width", None) is None:  # files of earlier versions lack it
+        excluded.add("image_width")
     return {
         "shape": gan.shape,
         **size_entries(info.size),
