@@ -58,8 +58,7 @@ def test_maps_of_labels_are_fitted_as_the_images_are():
     assert padded == [[[255] * 4, [0, 1, 2, 3], [0, 1, 2, 3], [255] * 4]]
 
 
-# (height, width) of an image, resize -> (height, width) before cropping, or the shown rows and
-# columns; the form has 16x32 pixels
+# (height, width) of an image -> those after it was resized, before edges are cropped or added
 @pytest.mark.parametrize(
     "size, resize, resized",
     [
@@ -81,13 +80,12 @@ def test_a_rectangle_is_covered_or_contains_the_image(size, resize, resized):
     expected = torch.from_numpy(np.array(pillow)).permute(2, 0, 1)
     h, w = resized
     if resize == "pad":
-        edges = [(32 - w) // 2, -(-(32 - w) // 2), (16 - h) // 2, -(-(16 - h) // 2)]
+        left, top = (32 - w) // 2, (16 - h) // 2
+        edges = left, 32 - w - left, top, 16 - h - top
         expected = torch.nn.functional.pad(expected, edges)
-    expected = (
-        expected[:, (h - 16) // 2 :, (w - 32) // 2 :][:, :16, :32]
-        if h > 16 or w > 32
-        else (expected)
-    )
+    elif resize == "crop":
+        top, left = (h - 16) // 2, (w - 32) // 2
+        expected = expected[:, top : top + 16, left : left + 32]
     assert fitted.shape == (1, 3, 16, 32)
     assert (255 * fitted[0] - expected).abs().max() < 1.5  # Pillow rounds twice
 
