@@ -19,13 +19,15 @@ from torch import Tensor
 from moonas.files import sha256
 from moonas.files.tensors import read_tensors, unreadable_file_error, write_tensors
 from moonas.models.model import read_model, write_model
+from moonas.nets.randomness import initial_weights
 from moonas.settings import RunSettings, free_names, to_json
 
+from . import networks
 from .data import DomainsInfo, size_entries, size_of
 from .masks import compress, filter_groups
 from .settings import CycleSettings
 from .space import Architecture
-from .training import CycleGAN, new_gan
+from .training import CycleGAN
 
 ORIGINAL_FILE, COMPRESSED_FILE = "cyclegan.pt", "compressed.pt"
 CONTENT_DESCRIPTION = "weights of a CycleGAN"
@@ -317,7 +319,8 @@ def read_released(files: Sequence[Path], settings: CycleSettings, seed: int = 0)
         for prefix in ("generators.a.", "discriminators.a.")
     )
     is_complete = len(files) == len(RELEASED_FILES)
-    if not generator or is_complete != bool(discriminator):
+    is_readable = bool(generator) and tensors[generator[0]].dim() == 4
+    if not is_readable or is_complete != bool(discriminator):
         raise ValueError(f"{files[0].parent} does not contain the {CONTENT_DESCRIPTION}.")
     shape = dict(
         width=len(tensors[generator[0]]),
@@ -329,8 +332,11 @@ def read_released(files: Sequence[Path], settings: CycleSettings, seed: int = 0)
     if channels != 3:
         shape["image_channels"] = channels
     if not is_complete:
-        untrained = new_gan(seed, "cpu", **shape).discriminators.state_dict()
-        tensors |= {f"discriminators.{name}": tensor for name, tensor in untrained.items()}
+        options = dict(width=settings.d_width, layers=settings.d_layers)
+        with initial_weights(seed, "discriminators"):
+            untrained = {k: networks.discriminator(channels, **options) for k in "ab"}
+        for k, net in untrained.items():
+            tensors |= {f"discriminators.{k}.{name}": t for name, t in net.state_dict().items()}
     about = {"shape": shape, "side": None, "data": None, "encoding": None, "masks": None}
     return _build(files[0], about, tensors)
 

@@ -59,6 +59,14 @@ def test_a_single_missing_discriminator_is_named(gan, build, tmp_path):
         build(weights=folder)
 
 
+@pytest.mark.parametrize("shape", [(2,), (3, 4), (4096, 512, 3, 3)])
+def test_files_of_other_networks_are_refused(build, shape, tmp_path):
+    for k in "AB":
+        torch.save({"fc.weight": torch.zeros(shape)}, tmp_path / f"latest_net_G_{k}.pth")
+    with pytest.raises(ValueError, match="does not contain (the )?weights of a CycleGAN"):
+        build(weights=tmp_path)
+
+
 def test_a_step_changes_the_discriminators_and_no_bit_of_the_generators():
     gan = new_gan(1, "cpu", **SHAPE)
     before = {
