@@ -18,6 +18,10 @@ from searches import TINY, words
 
 resource = pytest.importorskip("resource")
 MB = 2**20
+NATIVE_ERRORS = (  # with which OpenBLAS and glibc end the process
+    "OpenBLAS error: Memory",
+    "cannot allocate memory for thread-local data",
+)
 SMALL = ["--population", "4", "--generations", "2", "--set"]
 SEARCHES = {
     "digits-table": ["search", "digits-table", "--population", "8", "--generations", "4"],
@@ -73,7 +77,7 @@ def end(process, native=False):
         return ""
     assert len(errors) <= 1000 and "Traceback" not in errors, errors
     lines = errors.splitlines()
-    if native and (process.returncode < 0 or errors.startswith("OpenBLAS error: Memory")):
+    if native and (process.returncode < 0 or errors.startswith(NATIVE_ERRORS)):
         return errors
     assert process.returncode == 1 and lines[-1].startswith("moonas: "), errors
     assert len(lines[-1]) <= 500 and (native or len(lines) == 1), errors
