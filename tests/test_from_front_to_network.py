@@ -76,7 +76,7 @@ def test_the_trained_knee_of_a_search_on_digits_has_at_most_three_percent_error(
 
 
 def test_a_network_found_on_one_data_set_can_be_trained_on_another_data_set(
-    tmp_path, tiny_of, few_digits
+    tmp_path, tiny_of, few_digits, capsys
 ):
     settings = tiny_of("cars") | dict(population=2, generations=1)
     run("search", "cars", "--out", tmp_path, "--set", *words(settings))
@@ -85,6 +85,9 @@ def test_a_network_found_on_one_data_set_can_be_trained_on_another_data_set(
     model = moonas.load_model(tmp_path / "training")
     assert model.input_shape == (3, 12, 12) and model(model.example(2)).shape == (2, 10)
     assert model.about["data"] == str(few_digits)
+    capsys.readouterr()
+    run("predict", tmp_path, few_digits / "test")  # the images of the final test
+    assert f"Error {model.about['scores']['error']:.2f} %: " in capsys.readouterr().out
 
 
 def test_invalid_arguments_of_train_exit_with_status_2(tmp_path, capsys):

@@ -40,6 +40,7 @@ COMMANDS = {  # name of a command -> (module, line in the help)
         "evaluate",
         "test trained classifiers, or measure the images of trained generators",
     ),
+    "predict": ("predict", "predict the classes of images with a trained or exported classifier"),
     "export": ("export", "export a trained network to ONNX, torch.export or plain Python"),
     "latency": ("latency", "measure the latency of every operation of a search space"),
     "train": ("train", "train architectures of a front from scratch, or resume this training"),

@@ -113,25 +113,44 @@ def damaged_images_error(errors: Mapping[int, ValueError], n: int) -> ValueError
 
 
 def read_image(path: Path, form: ImageForm) -> torch.Tensor:
-    """Read an image file in a form, uint8 (1, channels, *form.size).
-
-    The image is turned as its Exif orientation says. Gray values of 16 bits are divided by 65,535.
+    """Read an image file in a form, uint8 (1, channels, *form.size); see :func:`image_pixels`.
 
     Raises:
         ValueError: if the file cannot be read as an image.
     """
+    with open_image(path) as image:
+        return fit_to_bytes(image_pixels(image), form)
+
+
+def image_pixels(image: Image.Image) -> torch.Tensor:
+    """Return the pixels of an image, (1, 3, h, w): uint8, or float32 in [0, 1] of 16-bit gray.
+
+    The image is turned as its Exif orientation says, and transparency is ignored. Gray values of 16
+    bits are divided by 65,535.
+
+    Raises:
+        ValueError: if the range of the gray values is unknown.
+    """
     from PIL import ImageOps
 
-    with open_image(path) as image:
-        turned = ImageOps.exif_transpose(image)
-        gray = _gray_pixels(turned)
-        pixels = np.array(turned.convert("RGB")) if gray is None else gray
-    tensor = torch.from_numpy(pixels).permute(2, 0, 1)[None]
-    if tensor.dtype == torch.uint8:
-        if form.stored is None and tensor.shape[1:] == (form.channels, *form.size):
-            return tensor  # the conversions would change nothing
-        tensor = tensor.float() / 255
-    return to_bytes(form.fit(tensor))
+    turned = ImageOps.exif_transpose(image)
+    gray = _gray_pixels(turned)
+    pixels = np.array(turned.convert("RGB")) if gray is None else gray
+    return torch.from_numpy(pixels).permute(2, 0, 1)[None]
+
+
+def fit_to_bytes(images: torch.Tensor, form: ImageForm) -> torch.Tensor:
+    """Convert images to a form and to 8 bits, uint8 (n, channels, *form.size).
+
+    Args:
+        images: (n, c, h, w) with 1 or 3 channels; uint8 from 0 to 255, or floats in [0, 1].
+        form: size and channels of the result.
+    """
+    if images.dtype == torch.uint8:
+        if form.stored is None and images.shape[1:] == (form.channels, *form.size):
+            return images  # the conversions would change nothing
+        images = images.float() / 255
+    return to_bytes(form.fit(images))
 
 
 def to_bytes(images: torch.Tensor, levels: int = 255) -> torch.Tensor:

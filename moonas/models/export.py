@@ -27,6 +27,7 @@ from ..files.tensors import first_line, write_state_dict
 from ..nets.convolution import StridedConv2d
 from ..run.numbers import plural
 from .model import Classifier, Model
+from .preprocessing import describe_form, form_of
 
 FORMATS = ("onnx", "torch-export", "python")
 TOLERANCE = 1e-4  # maximum absolute difference between outputs of an exported file and the model
@@ -239,13 +240,20 @@ def describe_model(model: Model, sizes: ImageSizes | None = None) -> dict[str, s
         Key -> text. Values of other types are written as JSON.
     """
     keys = ("kind", "classes", "input_shape", "mean", "std", "description", "scores")
-    about = {key: model.about[key] for key in keys if key in model.about}
+    about = {key: model.about[key] for key in (*keys, "multi_label") if key in model.about}
     is_latent = len(model.input_shape) == 1
+    if not is_latent:
+        form = form_of(model)
+        about |= {"channels": form.channels, "size": [form.side, form.side]}
+        about |= {"resize": form.resize, "stored_size": form.stored}
+        about["preprocessing"] = describe_form(form)
     values = "standard normal latent vectors" if is_latent else "pixels in [0, 1]"
     shape = [*model.input_shape] if sizes is None else [model.input_shape[0], "height", "width"]
     about["input"] = f"(batch, {', '.join(map(str, shape))}), {values}"
     if sizes is not None:
         about["input"] += f"; {sizes}"
+    if "mean" in about:
+        about["normalization"] = "(pixels - mean) / std, within the network"
     return {key: v if isinstance(v, str) else json.dumps(v) for key, v in about.items()}
 
 

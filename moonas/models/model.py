@@ -1,13 +1,15 @@
 """Model files: trained networks with a description, which are read without running their code.
 
 A :class:`Model` normalizes its inputs itself: inputs are pixels in [0, 1] or latent vectors, so the
-model can be used without knowledge of how it was trained.
+model can be used without knowledge of how it was trained. ``model.preprocess`` converts images of
+any size to such pixels, and ``model.predict`` of a classifier predicts their classes.
 """
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +17,15 @@ from torch import Tensor, nn
 from .. import registry
 from ..files.tensors import read_tensors, unreadable_file_error, write_tensors
 
+if TYPE_CHECKING:
+    from ..run.callbacks import Progress
+    from .prediction import Predictions
+    from .preprocessing import Preprocess
+
 MODEL = "model.pt"  # default name of a model file
 DISCRIMINATOR = "discriminator"  # key in the description, and prefix of tensor names
 CONTENT = "a moonas model"  # expected content of a file, for error messages
+LARGEST_PIXEL = 2.0  # larger ones are not in [0, 1], whatever noise was added to an image
 
 
 class Model(nn.Module):
@@ -31,6 +39,19 @@ class Model(nn.Module):
     def __init__(self, network: nn.Module, about: dict[str, Any]) -> None:
         super().__init__()
         self.network, self.about = network, about
+        if len(self.input_shape) == 3:  # images
+            self.register_forward_pre_hook(_notice_other_range)
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """A torchvision transform from images of any size to inputs, printed in words.
+
+        Raises:
+            ValueError: the inputs of the model are not images.
+        """
+        from .preprocessing import Preprocess, form_of
+
+        return Preprocess(form_of(self))
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -75,6 +96,39 @@ class Classifier(Model):
         logits: Tensor = self.network((pixels - self.mean) / self.std)
         return logits
 
+    def predict(
+        self,
+        images: Any,
+        *,
+        batch: int = 64,
+        on_bad_image: str = "stop",
+        on_progress: Progress | None = None,
+    ) -> Predictions:
+        """Predict the classes of images of any size, in evaluation mode.
+
+        Args:
+            images: one image or a list of images: paths of files and folders; PIL images; NumPy
+                arrays (h, w), (h, w, c) or (n, h, w, c); or tensors (c, h, w) or (n, c, h, w).
+                Arrays and tensors have 1 or 3 channels, and are uint8 from 0 to 255 or floats in
+                [0, 1]. :attr:`preprocess` converts them.
+            batch: largest number of images per batch.
+            on_bad_image: "stop" raises an error if files cannot be read as images; "skip" leaves
+                them out, see :attr:`.Predictions.skipped`.
+            on_progress: called with (phase, done, total, unit).
+
+        Returns:
+            The probabilities of all classes, in the order of the images.
+
+        Raises:
+            ValueError: a path does not exist, a file cannot be read, or an array or a tensor has
+                another shape, type or range.
+        """
+        from .prediction import predictor_of
+
+        return predictor_of(self).predict(
+            images, batch=batch, on_bad_image=on_bad_image, on_progress=on_progress
+        )
+
 
 class Generator(Model):
     """An image generator."""
@@ -96,6 +150,41 @@ class Translator(Model):
         """Translate (b, channels, side, side) pixels in [0, 1] to pixels in [0, 1]."""
         translated: Tensor = (self.network(2 * pixels - 1) + 1) / 2
         return translated
+
+
+def _notice_other_range(model: nn.Module, inputs: tuple[Any, ...]) -> None:
+    """Warn if pixels are obviously not in [0, 1], before a model computes something from them.
+
+    On a GPU, where this waits for the pixels, only the first batch of a model is looked at.
+    Exported programs do not contain this check.
+
+    Raises:
+        ValueError: the pixels are integers.
+    """
+    pixels = inputs[0] if inputs else None
+    if type(pixels) is not Tensor or torch.compiler.is_compiling():
+        return
+    if not pixels.is_floating_point():
+        kind = str(pixels.dtype).removeprefix("torch.")
+        raise ValueError(
+            f"Pixels of type {kind} are invalid: the model expects floats in [0, 1]. Divide them "
+            "by 255, or pass the images to model.predict."
+        )
+    if pixels.device.type != "cpu":
+        if getattr(model, "_has_seen_pixels", False):
+            return
+        model._has_seen_pixels = True  # type: ignore[assignment]  # an attribute, not a module
+    try:
+        high = float(pixels.detach().max()) if pixels.numel() else 0.0
+    except RuntimeError:  # within a transformation such as vmap, pixels have no values
+        return
+    if high > LARGEST_PIXEL:
+        warnings.warn(
+            f"The model expects pixels in [0, 1] and got pixels up to {high:.3g}, so its output is "
+            "meaningless. Divide them by the value of white, such as 255, or pass the images to "
+            "model.predict.",
+            stacklevel=4,
+        )
 
 
 MODEL_CLASSES: dict[str, type[Model]] = {

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from ..data import DATA_SETS, load_test_set
 from ..data.batches import Images
-from ..data.form import ImageForm
 from ..data.holding import hold_files
 from ..data.image_files import class_folders
 from ..data.listing import list_class_folders
@@ -17,6 +16,7 @@ from ..data.published_sets import CorruptedSet, find_arrays, find_corrupted_set,
 from ..data.stores import MemoryStore
 from ..data.tables import find_table
 from .model import Classifier, Model
+from .preprocessing import form_of
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def load_test_images(
             classes.
     """
     model = require_classifier("The model", model)
-    form = _form_of(model)
+    form = form_of(model)
     arrays = None if name in DATA_SETS else find_arrays(name)
     if arrays is not None:
         array, labels = read_arrays(*arrays, form, len(model.classes))
@@ -92,14 +92,7 @@ def load_corrupted_set(folder: str | Path, model: Model) -> CorruptedSet:
         ValueError: if the model is not a classifier, or the folder contains no such images.
     """
     model = require_classifier("The model", model)
-    return find_corrupted_set(folder, _form_of(model), model.classes)
-
-
-def _form_of(model: Model) -> ImageForm:
-    """Return the form of the images that a classifier was trained on."""
-    channels, side, _ = model.input_shape
-    about = model.about
-    return ImageForm(side, channels, about.get("resize", "squash"), about.get("stored_size"))
+    return find_corrupted_set(folder, form_of(model), model.classes)
 
 
 def _has_class_folders_only(name: str) -> bool:

@@ -159,6 +159,15 @@ def test_an_onnx_file_describes_its_input_and_output(path, tmp_path):
     assert about["input"] == (
         "(batch, 3, height, width), pixels in [0, 1]; any height and width of at least 1 pixel"
     )
+    assert about["normalization"] == "(pixels - mean) / std, within the network"
+    recorded = {key: about[key] for key in ("channels", "size", "resize", "stored_size")}
+    assert recorded == {
+        "channels": "3",
+        "size": "[16, 16]",
+        "resize": "squash",
+        "stored_size": "null",
+    }
+    assert about["preprocessing"].startswith("converts to RGB, resizes to 16x16 pixels")
     batch, channels, *sides = proto.graph.input[0].type.tensor_type.shape.dim
     assert batch.dim_param and channels.dim_value == 3
     assert [side.dim_param for side in sides] == ["height", "width"]
