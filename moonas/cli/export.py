@@ -12,7 +12,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.description = (
         "Export a trained network so that it runs without moonas. The exported network is run, "
-        "and its outputs are compared with the outputs of the model."
+        "and its outputs are compared with the outputs of the model. With a classifier comes "
+        "predict.py, which predicts the classes of image files without moonas."
     )
     add = parser.add_argument
     add("model", metavar="MODEL", help="model.pt, or the folder that contains it")
@@ -20,7 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format",
         metavar="NAME",
         default="onnx",
-        help="onnx, torch-export or python (default: onnx)",
+        help="onnx, torch-export, python or safetensors, which is python with the weights in this "
+        "format (default: onnx)",
     )
     add("--out", metavar="FILE", help="output file (default: next to the model)")
 
@@ -38,11 +40,13 @@ def run(args: argparse.Namespace) -> int:
         exported = export_file(model, path, args.format)
     except ValueError as error:
         return fail(status_of(error), error)
-    weights = ", with its weights in a file next to it" if args.format == "python" else ""
+    weights = ", with its weights in a file next to it" if path.suffix == ".py" else ""
     print(
         f"Network written to {path}{weights}. Its outputs differ from the outputs of the model "
         f"by at most {exported.difference:.1g}."
     )
+    if exported.script is not None:
+        print(f"Without moonas, python {exported.script} IMAGE ... predicts the classes of images.")
     if exported.sizes is not None:
         print(f"It accepts images of {exported.sizes}.")
     elif exported.reason:

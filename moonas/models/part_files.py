@@ -21,8 +21,9 @@ from ..nets.parts import Part
 from ..nets.randomness import generator
 from ..run.callbacks import Progress, progress_function
 from ..run.numbers import plural
-from .export import TOLERANCE, require_onnx, write_onnx
+from .export import TOLERANCE
 from .latency_table import require_parts
+from .onnx_files import require_onnx, write_onnx
 
 if TYPE_CHECKING:
     from ..problem import ArchitectureProblem

@@ -4,10 +4,19 @@ import numpy as np
 import torch
 from PIL import Image
 
+from moonas.data.form import ImageForm
 from moonas.models.model import write_model
 from moonas.registry import training_module
 
 CLASSES = ("ant", "bee", "cat", "dog")
+
+FORMS = [
+    ImageForm(16, channels, resize, stored)
+    for channels, resize, stored in (
+        *((3, "crop", None), (3, "pad", None), (3, "squash", None), (1, "crop", None)),
+        *((3, "crop", 20), (1, "pad", 20), (3, "squash", 20)),
+    )
+]
 
 
 def write_pictures(folder):

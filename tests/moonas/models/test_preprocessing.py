@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from pictures import write_pictures, write_small_classifier
+from pictures import FORMS, write_pictures, write_small_classifier
 from PIL import Image
 from torchvision.transforms import v2
 
@@ -14,14 +14,6 @@ from moonas.data.batches import Images
 from moonas.data.form import ImageForm
 from moonas.data.holding import hold_files
 from moonas.models.preprocessing import Preprocess
-
-FORMS = [
-    ImageForm(16, channels, resize, stored)
-    for channels, resize, stored in (
-        *((3, "crop", None), (3, "pad", None), (3, "squash", None), (1, "crop", None)),
-        *((3, "crop", 20), (1, "pad", 20), (3, "squash", 20)),
-    )
-]
 
 
 @pytest.fixture(scope="module")
