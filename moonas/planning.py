@@ -283,16 +283,39 @@ def plan_training(
         return [_plan_published(name, architecture, out, seed, preset, options)]
     picks = _row_numbers(run, picks)
     choices: list[dict[str, str]] = [{"pick": row} for row in dict.fromkeys(picks)] or [{}]
-    base = Path(run) / "training" if out is None else Path(out)
     plan = []
     for choice in choices:
-        folder = base if len(choices) == 1 else Path(f"{base}-{choice['pick']}")
+        if out is None:
+            folder = _training_folder(
+                Path(run), choice.get("pick", getattr(settings, "pick", None))
+            )
+        else:
+            folder = Path(out) if len(choices) == 1 else Path(f"{out}-{choice['pick']}")
         earlier = options_of_earlier_version(folder, settings, options)
         training = load_training(run, preset=preset, **earlier | options | choice)
         plan.append(_plan_of(name, training, folder, seed))
     for planned in plan:
         planned.check_folder()
     return plan
+
+
+def _training_folder(run: Path, pick: str | None) -> Path:
+    """Return the default folder of the training of a row: RUN/training-PICK.
+
+    Earlier versions trained a single row in RUN/training, and the last stage of a search still
+    does; a training of this row that is recorded there is resumed. Without rows to pick from, the
+    folder is RUN/training.
+    """
+    from .run.journal import recorded_settings
+
+    if pick is None:
+        return run / "training"
+    folder = run / f"training-{pick}"
+    earlier = recorded_settings(run / "training")
+    is_earlier = earlier is not None and earlier.get("pick") == pick
+    if is_earlier and recorded_settings(folder) is None:
+        return run / "training"
+    return folder
 
 
 def _row_numbers(run: str | Path, picks: Iterable[str]) -> list[str]:

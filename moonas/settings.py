@@ -495,11 +495,15 @@ def names_of(settings_class: type[Any]) -> list[str]:
     return [field.name for field in dataclasses.fields(settings_class)]
 
 
-def describe(settings_class: type[RunSettings]) -> list[tuple[str, str, str, Any]]:
-    """Return (name, text of the default value, help, choices) of each field, for ``--help``."""
+def describe(settings: RunSettings | type[RunSettings]) -> list[tuple[str, str, str, Any]]:
+    """Return (name, text of the value, help, choices) of each field, for ``--help``.
+
+    Args:
+        settings: settings whose values are the defaults of a command; a class for its own defaults.
+    """
     rows = []
-    for field in dataclasses.fields(settings_class):
-        default = field.default
+    for field in dataclasses.fields(settings):
+        default = getattr(settings, field.name)
         if isinstance(default, tuple):
             text = ",".join(map(str, default))
         else:

@@ -144,8 +144,8 @@ def train(
         pick: one or several rows of the front: "knee", "best-error", "smallest", "spread:K",
             "tradeoff:K", "under:COLUMN=NUMBER" (see :func:`moonas.run.front_file.find_rows`), or
             indices from 0; by default, the knee.
-        out: folder of the training; by default, RUN/training, or ``runs/NAME-DATA-seedN`` for a
-            published architecture. If several rows are trained, each row has a folder OUT-ROW.
+        out: folder of the training; by default, RUN/training-PICK, or ``runs/NAME-DATA-seedN`` for
+            a published architecture. If several rows are trained, each row has a folder OUT-PICK.
         seed: random seed, 0 or more; by default, the seed of the training in the folder, else 1.
         preset: name of a preset, such as "paper"; other options override it.
         callbacks: :class:`~moonas.run.callbacks.RunCallback` objects that are called during the

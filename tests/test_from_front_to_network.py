@@ -82,7 +82,7 @@ def test_a_network_found_on_one_data_set_can_be_trained_on_another_data_set(
     run("search", "cars", "--out", tmp_path, "--set", *words(settings))
     options = ["--data", few_digits, "--set", "epochs=1", "batch=25", "image_size=12"]
     run("train", tmp_path, "--pick", "smallest", *options)
-    model = moonas.load_model(tmp_path / "training")
+    model = moonas.load_model(tmp_path / "training-smallest")
     assert model.input_shape == (3, 12, 12) and model(model.example(2)).shape == (2, 10)
     assert model.about["data"] == str(few_digits)
     capsys.readouterr()

@@ -16,8 +16,8 @@ COMMANDS = [
     "list mlp-widths",
     "search mlp-widths --generations 2 --out run --set proxy_epochs=1 workers=1 population=4",
     "train run --pick knee --set epochs=2",
-    "export run/training --format python",
-    "evaluate run/training",
+    "export run/training-knee --format python",
+    "evaluate run/training-knee",
     "show run",
     "compare mlp-widths --algorithms nsga2 random --seeds 2 --evaluations 8 --jobs 1 --out compared"
     " --set proxy_epochs=1 workers=1 population=4",
@@ -80,7 +80,7 @@ def test_every_command_works_with_the_example_package(site_packages, tmp_path):
     front = (tmp_path / "run" / "front.csv").read_text().splitlines()
     assert front[0].startswith("error,params,macs") and "trained_error" in front[0]
     assert json.loads((tmp_path / "run" / "run.json").read_text())["problem"] == "mlp-widths"
-    assert (tmp_path / "run" / "training" / "network.py").exists()
+    assert (tmp_path / "run" / "training-knee" / "network.py").exists()
     assert (tmp_path / "run" / "report.html").exists()
     assert (tmp_path / "compared" / "report.html").exists()
     list_output = done.stdout.split("$ list")[1].split("$ search")[0]

@@ -123,11 +123,11 @@ def parse_options(
     return options
 
 
-def describe_settings(classes: Mapping[str, type[RunSettings]]) -> str:
+def describe_settings(classes: Mapping[str, RunSettings | type[RunSettings]]) -> str:
     """Return the help text on settings: names, defaults, descriptions, choices and presets.
 
     Args:
-        classes: stage name -> its Settings class.
+        classes: stage name -> its Settings class, or settings whose values are the defaults.
     """
     lines = []
     for name, settings in classes.items():

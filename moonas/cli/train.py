@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 
 from .. import registry
-from ..planning import PlannedStage, plan_training, trained_problem
+from ..planning import PlannedStage, load_training, plan_training, trained_problem
+from ..settings import RunSettings
 from .options import add_run_arguments, describe_settings, parse_options
 from .running import run_plan
 
@@ -34,18 +36,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="published architecture to train instead, as named by moonas list --zoo",
     )
-    add_run_arguments(parser, default_out="RUN/training, or RUN/training-ROW with several rows")
+    add_run_arguments(parser, default_out="RUN/training-ROW")
 
 
 def settings_help(args: argparse.Namespace) -> str | None:
-    """Return the help text on the settings of the training; None if the run is invalid."""
+    """Return the help text on the settings of the training; None if the run is invalid.
+
+    For a completed search, the defaults are the values that the training would have.
+    """
     if args.folder is None and args.architecture is None:
         return "Run moonas train RUN --help to list the settings of the training."
     try:
         name = trained_problem(args.folder, args.architecture)
-        return describe_settings({STAGE_TITLE: registry.training_settings_class(name)})
     except ValueError:
         return None
+    settings: RunSettings | type[RunSettings] = registry.training_settings_class(name)
+    if args.folder is not None:
+        with suppress(ValueError):  # the search has not ended
+            settings = load_training(args.folder, preset=args.preset).settings
+    return describe_settings({STAGE_TITLE: settings})
 
 
 def run(args: argparse.Namespace) -> int:

@@ -615,6 +615,12 @@ def recorded_seed(folder: str | Path) -> int | None:
     return None if identity is None else identity["seed"]
 
 
+def recorded_settings(folder: str | Path) -> dict[str, Any] | None:
+    """Return the settings of the run in a folder; None if it contains no recorded results."""
+    identity = _recorded_run(Path(folder))
+    return None if identity is None else identity["settings"]
+
+
 def _recorded_run(folder: Path) -> dict[str, Any] | None:
     """Return the identity of the run in a folder; None if nothing has been recorded.
 

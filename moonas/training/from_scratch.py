@@ -371,6 +371,9 @@ class FullTraining(EpochTraining):
                 result.data.classes,
             )
         lines += write_report(by_class, folder)
+        from ..models.preprocessing import describe_form  # loads torchvision
+
+        lines.append(f"Preprocessing, recorded in {MODEL}: {describe_form(self.info.form)}.")
         if self.row is None:
             return lines
         run, number = self.row

@@ -281,3 +281,16 @@ def test_plan_training_checks_the_arguments_of_all_trainings(work_folder, table_
         plan_training(run, pick=["knee", "tallest"])
     plan = plan_training(run, pick=["knee", "0", "knee"], seed=4)
     assert [(p.folder.name, p.seed) for p in plan] == [("training-knee", 4), ("training-0", 4)]
+    for pick, name in ((None, "training-knee"), ("knee", "training-knee"), (0, "training-0")):
+        assert [p.folder.name for p in plan_training(run, pick=pick)] == [name]
+        assert [p.folder.name for p in plan_training(run, pick=pick, out="net")] == ["net"]
+
+
+def test_a_training_in_the_folder_of_earlier_versions_is_resumed(work_folder, table_options):
+    run = moonas.search("digits-table", **table_options).folder
+    options = dict(epochs=1, device="cpu")
+    (trained,) = moonas.train(run, pick="knee", out=run / "training", **options)
+    (again,) = moonas.train(run, **options)
+    assert again.folder == run / "training" and not again.computed
+    assert moonas.load_model(run).classes == moonas.load_model(trained.folder).classes
+    assert plan_training(run, pick="0", **options)[0].folder == run / "training-0"

@@ -295,6 +295,20 @@ def test_the_help_of_train_without_a_run_says_how_to_list_the_settings(capsys):
     )
 
 
+def test_the_help_of_train_shows_the_settings_of_the_run_as_defaults(
+    tmp_path, tiny, few_digits, capsys
+):
+    data = ["--data", str(few_digits), "--set", *words(tiny | dict(image_size=10, resize="pad"))]
+    assert (
+        main(["search", "cars", "--out", str(tmp_path / "run"), "--generations", "1", *data]) == 0
+    )
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["train", str(tmp_path / "run"), "--help"])
+    shown = capsys.readouterr().out.split()
+    assert {f"data={few_digits}", "image_size=10", "resize=pad", "pick=knee"} <= set(shown)
+
+
 def test_the_help_of_train_with_a_published_architecture_lists_the_settings(capsys):
     with pytest.raises(SystemExit):
         main(["train", "--architecture", "CARS_A", "--help"])

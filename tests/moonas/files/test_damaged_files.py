@@ -72,7 +72,7 @@ def samples(tmp_path_factory, tiny_run, tiny_gan):
     (folder / "parts.csv").write_text("part,latency_ms\n" + rows)
     write_tensors(folder / "tensors.pt", {"a": torch.rand(3, 4), "b": torch.arange(5)}, {"k": 1})
     shutil.copy(tiny_gan, folder / "cyclegan.pt")
-    for path in (tiny_run / "training" / "model.pt", tiny_run / "run.json"):
+    for path in (tiny_run / "training-knee" / "model.pt", tiny_run / "run.json"):
         shutil.copy(path, folder / path.name)
     for name in ("journal.jsonl", "times.jsonl", "front.csv"):
         shutil.copy(tiny_run / name, folder / name)

@@ -209,7 +209,7 @@ def test_training_from_an_unfinished_search_raises_an_error(options, tmp_path, c
         moonas.load_training(tmp_path / "run")
     assert main(["train", str(tmp_path / "run")]) == 2
     assert message in capsys.readouterr().err
-    assert not (tmp_path / "run" / "training").exists()
+    assert not list((tmp_path / "run").glob("training*"))
 
 
 def test_a_folder_that_contains_a_different_training_raises_an_error(run, tmp_path):
@@ -239,7 +239,7 @@ def test_resuming_a_training_after_the_architecture_changed_raises_an_error(run,
 def test_the_train_command_trains_in_the_run_folder_and_prints_the_error(run):
     command = ["train", str(run), "--set", "epochs=1", "batch=30", "pick=best-error"]
     out = run_command(command)
-    folder = run / "training"
+    folder = run / "training-best-error"
     head, records = read_run(folder)
     (error,) = records[-1]["result"].values()
     best = min(float(row["error"]) for row in front_rows(run))
