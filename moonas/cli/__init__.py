@@ -41,6 +41,8 @@ COMMANDS = {  # name of a command -> (module, line in the help)
         "test trained classifiers, or measure the images of trained generators",
     ),
     "predict": ("predict", "predict the classes of images with a trained or exported classifier"),
+    "sample": ("sample", "draw images of a trained generator in a grid"),
+    "translate": ("translate", "translate images with a trained generator of a CycleGAN"),
     "export": ("export", "export a trained network to ONNX, torch.export or plain Python"),
     "latency": ("latency", "measure the latency of every operation of a search space"),
     "train": ("train", "train architectures of a front from scratch, or resume this training"),

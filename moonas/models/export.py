@@ -90,7 +90,7 @@ def export_file(model: Model, path: str | Path, format: str) -> Exported:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     model = model.cpu().eval()
-    write = {
+    write: dict[str, Callable[..., tuple[Run, ImageSizes | None]]] = {
         "onnx": _write_onnx,
         "torch-export": _write_torch_export,
         "python": partial(_write_python, weights_ending=".pt"),

@@ -93,7 +93,7 @@ def evaluate(
         ValueError: if a model is not a generator, an argument is invalid, or the images of the
             models or the real images have different shapes.
     """
-    generators = {name: _require_generator(name, model) for name, model in models.items()}
+    generators = {name: require_generator(name, model) for name, model in models.items()}
     if real not in REAL_SETS:
         raise ValueError(f"real={real!r} is invalid: expected one of {list(REAL_SETS)}.")
     if n_images < 2:
@@ -139,7 +139,7 @@ def evaluate(
     }
 
 
-def _require_generator(name: str, model: Model) -> Generator:
+def require_generator(name: str, model: Model) -> Generator:
     """Return the model if it is a generator; raise ``ValueError`` otherwise."""
     if not isinstance(model, Generator):
         raise ValueError(f"{name} is a {type(model).__name__.lower()}, not a generator.")

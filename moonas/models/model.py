@@ -246,6 +246,14 @@ def read_model(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor], dic
     return about, network, discriminator
 
 
+def model_files(path: str | Path) -> list[Path]:
+    """Return the model files of a path: itself, or those in a folder or in its trainings."""
+    path = Path(path)
+    if not path.is_dir():
+        return [path]
+    return sorted(path.glob("model*.pt")) or sorted(path.glob("training*/model*.pt"))
+
+
 def find_model(path: str | Path) -> Path:
     """Return the path of a model file.
 
@@ -255,10 +263,7 @@ def find_model(path: str | Path) -> Path:
     Raises:
         ValueError: if the folder contains no model file, or several model files.
     """
-    path = Path(path)
-    if not path.is_dir():
-        return path
-    files = sorted(path.glob("model*.pt")) or sorted(path.glob("training*/model*.pt"))
+    files = model_files(path)
     if len(files) != 1:
         names = [str(p.relative_to(path)) for p in files] or "none"
         raise ValueError(

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from ..data.form import ImageForm
 from ..data.image_files import class_folders, damaged_images_error, images_in
-from ..data.stores import FileStore, default_workers
 from ..errors import reason
 from ..files import write_csv
 from ..run.callbacks import Progress
@@ -24,7 +23,13 @@ from ..run.numbers import plural
 from ..settings import ON_BAD_IMAGE
 from ..views.tables import Table
 from .model import Classifier, load_model
-from .preprocessing import Preprocess, form_of, recorded_form
+from .preprocessing import (
+    Preprocess,
+    form_of,
+    preprocessed_batches,
+    reason_of,
+    recorded_form,
+)
 from .test_sets import require_classifier
 
 BATCH = 64  # images per batch by default
@@ -129,29 +134,20 @@ class Predictor:
     def _predict_files(
         self, paths: Sequence[Path], batch: int, skip: bool, report: Progress
     ) -> Predictions:
-        form = self.preprocess.form
-        # starting processes takes longer than decoding a few images
-        store = FileStore(paths, form, default_workers() if len(paths) > 2 * batch else 0)
-        rows = torch.split(torch.arange(len(paths)), batch)
         errors: dict[int, ValueError] = {}
-        probabilities = []
-        for numbers, (pixels, failed) in zip(rows, store.batches_and_errors(rows), strict=True):
-            first = int(numbers[0])
-            report("predicting", first, len(paths), "images")
-            errors |= {first + i: error for i, error in failed.items()}
-            if failed and not skip:
-                continue  # the message lists all files that cannot be read
-            readable = [i for i in range(len(numbers)) if i not in failed]
-            if readable:
-                probabilities.append(
-                    self._probabilities(form.center(pixels[readable].float() / 255))
-                )
+        probabilities, read = [], 0
+        for rows, pixels, failed in preprocessed_batches(paths, self.preprocess.form, batch):
+            report("predicting", read, len(paths), "images")
+            read += len(rows) + len(failed)
+            errors |= failed
+            if rows and (skip or not errors):  # an error lists all files that cannot be read
+                probabilities.append(self._probabilities(pixels))
         report("predicting", len(paths), len(paths), "images")
         if errors and not skip:
             advice = "To leave such files out, pass on_bad_image='skip'."
             raise ValueError(f"{damaged_images_error(errors, len(paths))}. {advice}")
         files = tuple(path for i, path in enumerate(paths) if i not in errors)
-        skipped = {paths[i]: _reason(error, paths[i]) for i, error in errors.items()}
+        skipped = {paths[i]: reason_of(error, paths[i]) for i, error in errors.items()}
         joined = self._joined(probabilities)
         return Predictions(self.classes, joined, self.multi_label, files, skipped)
 
@@ -312,10 +308,6 @@ def _from_array(array: np.ndarray) -> Tensor:
         array = array.astype(np.float32)
     tensor = torch.from_numpy(np.ascontiguousarray(array))
     return (tensor[None] if tensor.ndim == 3 else tensor).permute(0, 3, 1, 2)
-
-
-def _reason(error: ValueError, path: Path) -> str:
-    return str(error).removeprefix(f"{path} cannot be read as an image: ")
 
 
 def true_classes(

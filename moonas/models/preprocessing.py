@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,6 +13,7 @@ from torchvision.transforms import v2
 
 from ..data.form import ImageForm
 from ..data.image_files import fit_to_bytes, image_pixels
+from ..data.stores import FileStore, default_workers
 from ..nets.devices import repeatable
 
 if TYPE_CHECKING:
@@ -116,6 +119,35 @@ class Preprocess(v2.Transform):
     def extra_repr(self) -> str:
         """Describe the transform in words."""
         return describe_form(self.form)
+
+
+def preprocessed_batches(
+    paths: Sequence[Path], form: ImageForm, batch: int
+) -> Iterator[tuple[list[int], Tensor, dict[int, ValueError]]]:
+    """Read image files in batches; several processes decode them if there are many.
+
+    Args:
+        paths: paths of the files.
+        form: form of the images.
+        batch: largest number of images per batch.
+
+    Yields:
+        (rows, pixels, errors): positions of the b files that could be read; their pixels in [0, 1],
+        (b, channels, side, side); and position -> error, of the others in this batch.
+    """
+    # starting processes takes longer than decoding a few images
+    store = FileStore(paths, form, default_workers() if len(paths) > 2 * batch else 0)
+    parts = torch.split(torch.arange(len(paths)), batch)
+    for part, (pixels, failed) in zip(parts, store.batches_and_errors(parts), strict=True):
+        first = int(part[0])
+        readable = [i for i in range(len(part)) if i not in failed]
+        errors = {first + i: error for i, error in failed.items()}
+        yield [first + i for i in readable], form.center(pixels[readable].float() / 255), errors
+
+
+def reason_of(error: ValueError, path: Path) -> str:
+    """Return why a file could not be read, without its path."""
+    return str(error).removeprefix(f"{path} cannot be read as an image: ")
 
 
 def check_pixels(images: Tensor) -> None:

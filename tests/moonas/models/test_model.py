@@ -2,10 +2,9 @@ import ast
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from moonas.problems.eagan import zoo as gans
+from model_files import sampled_row, write_generator, write_translator
 
 import moonas
 from moonas.models.export import (
@@ -19,11 +18,6 @@ from moonas.models.model import load_model, read_model, write_model
 from moonas.registry import training_module
 
 OLD_FILES = Path(__file__).parents[2] / "data" / "old"
-
-
-def sampled_row(problem):
-    sampling = problem.operators()["sampling"]
-    return sampling.do(problem, 1, random_state=np.random.default_rng(1)).get("X")[0]
 
 
 def write_classifier(problem_name, path, **shape):
@@ -48,35 +42,6 @@ def write_classifier(problem_name, path, **shape):
             module.running_var.copy_(0.5 + torch.rand(module.num_features, generator=rng))
     write_model(path, network.eval(), about)
     return network
-
-
-def write_generator(path):
-    shape = dict(channels=6, latent=9, side=16, in_channels=3)
-    about = {
-        "kind": "generator",
-        "problem": "eagan-generator",
-        "generator": str(gans.find_generator("EAGAN_G")),
-        "shape": shape,
-        "input_shape": [9],
-    }
-    network = training_module("eagan-generator").build_network(about)
-    network.norm.running_var.fill_(0.7)
-    write_model(path, network.eval(), about)
-
-
-def write_translator(path):
-    problem = moonas.load_problem("cyclegan-pruning", width=4, blocks=1, initial="random")
-    masks = problem.decode(sampled_row(problem))
-    about = {
-        "kind": "translator",
-        "problem": "cyclegan-pruning",
-        "from_domain": "b",
-        "masks": {"a": masks.a, "b": masks.b},
-        "encoding": problem.settings.encoding,
-        "shape": dict(width=4, blocks=1, d_width=4, d_layers=1),
-        "input_shape": [3, 16, 16],
-    }
-    write_model(path, training_module("cyclegan-pruning").build_network(about), about)
 
 
 MODEL_WRITERS = {
