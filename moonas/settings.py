@@ -387,7 +387,7 @@ def recorded_options(
     return {name: value for name, value in recorded.items() if name in names}
 
 
-def free_names(settings: RunSettings) -> set[str]:
+def free_names(settings: RunSettings | type[RunSettings]) -> set[str]:
     """Return the names of the settings that may change when a run is resumed."""
     return {f.name for f in dataclasses.fields(settings) if f.metadata.get("free")}
 

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         source, ending = find_model(args.model), FILE_ENDINGS.get(args.format, "")
         stem = source.stem.replace("model", "network") if ending == ".py" else source.stem
         path = Path(args.out or source.with_name(f"{stem.replace('-', '_')}{ending}"))
-        exported = export_file(model, path, args.format)
+        exported = export_file(model, path, args.format, training=source.parent)
     except ValueError as error:
         return fail(status_of(error), error)
     weights = ", with its weights in a file next to it" if path.suffix == ".py" else ""
@@ -45,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
         f"Network written to {path}{weights}. Its outputs differ from the outputs of the model "
         f"by at most {exported.difference:.1g}."
     )
+    print(f"Model card written to {exported.card}.")
     if exported.script is not None:
         print(f"Without moonas, python {exported.script} IMAGE ... predicts the classes of images.")
     if exported.sizes is not None:

@@ -22,6 +22,7 @@ from torch.export import Dim
 from ..deprecation import renamed_arguments
 from ..files import write_atomically
 from ..files.tensors import first_line, write_state_dict
+from .card import write_card
 from .description import ImageSizes, describe_model
 from .model import Classifier, Model
 from .onnx_files import onnx_function, onnx_program, require_onnx, require_packages, save_onnx
@@ -47,12 +48,14 @@ class Exported:
         reason: why the file accepts one size only; empty if the input is not an image, or if
             ``sizes`` is not None.
         script: path of ``predict.py``; None unless the model is a classifier.
+        card: path of the model card, see :mod:`.card`.
     """
 
     difference: float
     sizes: ImageSizes | None
     reason: str = ""
     script: Path | None = None
+    card: Path | None = None
 
 
 @renamed_arguments(form="format")
@@ -64,7 +67,8 @@ def export(model: Model, path: str | Path, format: str) -> float:
         path: path of the file. The formats "python" and "safetensors" write a Python file, and the
             weights to a second file with the suffix ``.pt`` or ``.safetensors`` in the same folder.
             For a classifier, ``predict.py`` in this folder predicts the classes of image files
-            with the exported file, see :mod:`.predict_script`.
+            with the exported file, see :mod:`.predict_script`. The model card ``model.md`` says
+            what is known about the model.
         format: one of ``FORMATS``.
 
     Returns:
@@ -78,8 +82,17 @@ def export(model: Model, path: str | Path, format: str) -> float:
     return export_file(model, path, format).difference
 
 
-def export_file(model: Model, path: str | Path, format: str) -> Exported:
+def export_file(
+    model: Model, path: str | Path, format: str, *, training: Path | None = None
+) -> Exported:
     """Write a model to a file as :func:`export` does, and return which images the file accepts.
+
+    Args:
+        model: see :func:`export`, as the next two.
+        path: see there.
+        format: see there.
+        training: folder of the training, from which the model card takes the recipe and the
+            measurements.
 
     Whether the file accepts images of any height and width is found by trying: the model runs on
     images of other sizes, and the outputs of the file are compared with its outputs. If the model,
@@ -127,7 +140,8 @@ def export_file(model: Model, path: str | Path, format: str) -> Exported:
             f"more than {TOLERANCE:g}. The file was removed."
         )
     script = write_predict_script(model, path) if isinstance(model, Classifier) else None
-    return Exported(difference, sizes, reason, script)
+    card = write_card(model, path, training=training, sizes=sizes)
+    return Exported(difference, sizes, reason, script, card)
 
 
 @torch.inference_mode()

@@ -352,6 +352,10 @@ class FullTraining(EpochTraining):
                 "seconds": total_seconds(folder, "train"),
             }
         write_model(folder / MODEL, network, self.about(result.data, result.columns))
+        from ..models.card import write_measured  # loads torchvision, as does describe_form
+        from ..models.preprocessing import describe_form
+
+        write_measured(folder, columns, self.device, measured.busy)
         trained_on = "training and validation sets"
         if self.settings.schedule == "plateau":
             trained_on = "training set"
@@ -371,8 +375,6 @@ class FullTraining(EpochTraining):
                 result.data.classes,
             )
         lines += write_report(by_class, folder)
-        from ..models.preprocessing import describe_form  # loads torchvision
-
         lines.append(f"Preprocessing, recorded in {MODEL}: {describe_form(self.info.form)}.")
         if self.row is None:
             return lines
