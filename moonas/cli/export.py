@@ -25,6 +25,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "format (default: onnx)",
     )
     add("--out", metavar="FILE", help="output file (default: next to the model)")
+    add(
+        "--int8",
+        action="store_true",
+        help="also write a quantized ONNX file of a classifier, calibrated on training images, and "
+        "test both files",
+    )
+    add(
+        "--data",
+        metavar="NAME|FOLDER",
+        help="data set for --int8 (default: the data set that the model was trained on)",
+    )
+    add("--root", metavar="DIR", help="folder of downloaded data sets, for --int8")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -32,12 +44,22 @@ def run(args: argparse.Namespace) -> int:
     from ..models.export import FILE_ENDINGS, export_file
     from ..models.model import find_model, load_model
 
+    if args.int8 and args.format != "onnx":
+        return fail(2, f"--int8 is invalid with --format {args.format}: expected onnx.")
     try:
         model = load_model(args.model)
         source, ending = find_model(args.model), FILE_ENDINGS.get(args.format, "")
         stem = source.stem.replace("model", "network") if ending == ".py" else source.stem
         path = Path(args.out or source.with_name(f"{stem.replace('-', '_')}{ending}"))
         exported = export_file(model, path, args.format, training=source.parent)
+        quantized = None
+        if args.int8:
+            from ..models.quantization import quantize
+
+            data = args.data or model.about.get("data")
+            if data is None:
+                raise ValueError("The model does not name its data set: choose one with --data.")
+            quantized = quantize(path, model, data, root=args.root)
     except ValueError as error:
         return fail(status_of(error), error)
     weights = ", with its weights in a file next to it" if path.suffix == ".py" else ""
@@ -45,6 +67,12 @@ def run(args: argparse.Namespace) -> int:
         f"Network written to {path}{weights}. Its outputs differ from the outputs of the model "
         f"by at most {exported.difference:.1g}."
     )
+    if quantized is not None:
+        print(
+            f"Quantized network written to {quantized.path}. Its error on {quantized.n_test:,} "
+            f"test images is {quantized.error:.2f} %, that of the network "
+            f"{quantized.float_error:.2f} %."
+        )
     print(f"Model card written to {exported.card}.")
     if exported.script is not None:
         print(f"Without moonas, python {exported.script} IMAGE ... predicts the classes of images.")

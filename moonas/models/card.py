@@ -30,7 +30,7 @@ MEASURED_FILE = "measured.json"  # of a training
 MARK = "Written by moonas"  # in cards that may be replaced
 MOST_CLASSES = 20  # that a card lists
 WITH_INTERVAL = ("error", "top5_error")  # scores (%) that are shares of the test images
-UNSET = (None, "none", "auto", "", [], 0, 0.0, False)  # settings that say nothing
+UNSET: tuple[Any, ...] = (None, "none", "auto", "", [], 0, 0.0, False)  # settings that say nothing
 
 
 def write_measured(folder: Path, columns: Mapping[str, Any], device: object, busy: bool) -> None:
@@ -77,7 +77,10 @@ def model_card(
     identity = _identity(training)
     lines = [f"# A {kind} trained with moonas", "", f"{MARK} {_version(identity)}".rstrip() + "."]
     if "description" in about:
-        lines += ["", f"Architecture, found with `{about['problem']}`: {about['description']}"]
+        lines += [
+            "",
+            f"Architecture, of the search space of {about['problem']}: {about['description']}",
+        ]
     lines += _section("Use", _use(model, sizes))
     lines += _section("Data", _data(about, identity))
     lines += _section("Scores on the test images", _scores(about, training))
