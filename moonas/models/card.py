@@ -181,8 +181,8 @@ def _sizes(model: Model, training: Path | None) -> list[str]:
     items = [f"Parameters: {count_params(model.network):,}."]
     macs = measured.get("macs")
     if macs is None and len(model.input_shape) == 3:
-        device = next(model.parameters()).device.type
-        macs = count_macs(model.network, *model.input_shape) if device == "cpu" else None
+        is_on_cpu = all(p.device.type == "cpu" for p in model.parameters())
+        macs = count_macs(model.network, *model.input_shape) if is_on_cpu else None
     if macs is not None:
         items.append(f"Multiply-adds per input: {macs:,}.")
     if "latency_ms" in measured:

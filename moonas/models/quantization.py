@@ -94,7 +94,7 @@ def _quantize_file(source: Path, target: Path, batches: Iterator[Tensor]) -> Non
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]  # of a package without types
+    class Reader(CalibrationDataReader):
         def get_next(self) -> dict[str, object] | None:
             pixels = next(batches, None)
             return None if pixels is None else {"input": pixels.numpy()}

@@ -138,5 +138,5 @@ def test_the_script_runs_in_an_environment_of_three_packages(pictures, tmp_path)
     actual = torch.tensor(list(probabilities(done.stdout).values()))
     expected = model.predict(pictures).probabilities
     assert torch.allclose(actual, expected, rtol=0, atol=1e-4)
-    missing = subprocess.run([python, "-c", "import moonas"], capture_output=True)
+    missing = subprocess.run([python, "-I", "-c", "import moonas"], capture_output=True)
     assert missing.returncode != 0
