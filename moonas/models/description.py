@@ -58,7 +58,7 @@ def describe_model(model: Model, sizes: ImageSizes | None = None) -> dict[str, s
     is_latent = len(model.input_shape) == 1
     if not is_latent:
         form = form_of(model)
-        about |= {"channels": form.channels, "size": [form.side, form.side]}
+        about |= {"channels": form.channels, "size": [*form.size]}
         about |= {"resize": form.resize, "stored_size": form.stored}
         about["preprocessing"] = describe_form(form)
     values = "standard normal latent vectors" if is_latent else "pixels in [0, 1]"

@@ -171,7 +171,7 @@ def predict_script(model: Classifier, file: str, name: str = NAME) -> str:
 
 def _fitting_lines(form: ImageForm) -> list[str]:
     """Return the lines that convert pixels (3, h, w) to a form, as :meth:`.ImageForm.fit` does."""
-    lines, side = [], form.stored_side
+    lines, side = [], form.whole.side  # classifiers have square images
     if form.channels == 1:
         lines.append(f"weights = np.float32({list(LUMA)})[:, None, None]  # of red, green and blue")
         lines.append("x = (x * weights).sum(0, keepdims=True)")
