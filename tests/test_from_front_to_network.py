@@ -33,8 +33,7 @@ def search_train_and_export(folder, search_options, train_options, capsys):
         assert model.about["scores"]["error"] == pytest.approx(errors[pick])
         assert float(row["trained_params"]) == sum(p.numel() for p in model.parameters())
         assert float(row["trained_seconds"]) > 0 and float(row["trained_latency_ms"]) > 0
-    if len(set(index_of_pick.values())) == 3 and len(set(errors.values())) > 1:
-        assert "3 rows of the front have been trained; the rank correlation" in output
+    assert "rank correlation" not in output  # of three rows
     run(
         "search", "cars", "--out", cars, *search_options
     )  # a complete run keeps the columns of its trainings

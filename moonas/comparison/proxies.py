@@ -22,7 +22,7 @@ from ..algorithms.named import algorithm
 from ..errors import SearchFailed
 from ..evaluators.scratch import ScratchEvaluator
 from ..files import save_figure, write_csv, write_json
-from ..metrics.rank_correlation import rank_correlation
+from ..metrics.rank_correlation import correlation_interval, rank_correlation
 from ..registry import load_problem, preset_options, settings_class
 from ..run.callbacks import Progress, RunCallback, progress_function
 from ..run.journal import read_run
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 FULL = "full scale"
 FULL_FOLDER = FULL.replace(" ", "-")
 TIME_FILE = "elapsed.json"  # seconds of all processes that worked on a scale, see _score
-CONFIDENCE = 1.96  # of a normal distribution, for intervals of 95 %
 
 
 @dataclass(frozen=True)
@@ -93,16 +92,8 @@ class ProxyComparison:
         return comparable
 
     def interval(self, proxy: Proxy) -> tuple[float, float]:
-        """Return an approximate interval of 95 % of the rank correlation.
-
-        It is Fisher's transformation with the variance of Bonett and Wright (2000); NaN for fewer
-        than four architectures.
-        """
-        r, n = self.correlation(proxy), int(self._comparable(proxy).sum())
-        if n < 4 or not abs(r) < 1:
-            return (r, r) if abs(r) == 1 else (math.nan, math.nan)
-        half = CONFIDENCE * math.sqrt((1 + r * r / 2) / (n - 3))
-        return math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half)
+        """Return an interval of 95 %, see :func:`.rank_correlation.correlation_interval`."""
+        return correlation_interval(self.correlation(proxy), int(self._comparable(proxy).sum()))
 
     def saved(self, proxy: Proxy) -> float:
         """Return the share of the time of the full scale that a proxy saves, in %."""

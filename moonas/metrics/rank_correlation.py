@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import spearmanr
 
 MIN_PAIRS = 3  # the correlation of two pairs is always 1 or -1
+CONFIDENCE = 1.96  # of a normal distribution, for intervals of 95 %
 
 
 def rank_correlation(x: ArrayLike, y: ArrayLike) -> float | None:
@@ -23,3 +26,21 @@ def rank_correlation(x: ArrayLike, y: ArrayLike) -> float | None:
     if len(x) < MIN_PAIRS or np.ptp(x) == 0 or np.ptp(y) == 0:
         return None
     return float(spearmanr(x, y).statistic)
+
+
+def correlation_interval(r: float, n: int) -> tuple[float, float]:
+    """Return an approximate interval of 95 % of a rank correlation.
+
+    It is Fisher's transformation with the variance of Bonett and Wright (2000).
+
+    Args:
+        r: Spearman's rank correlation.
+        n: number of pairs.
+
+    Returns:
+        (lowest, highest) value; r itself if it is 1 or -1, and NaN for fewer than four pairs.
+    """
+    if n < 4 or not abs(r) < 1:
+        return (r, r) if abs(r) == 1 else (math.nan, math.nan)
+    half = CONFIDENCE * math.sqrt((1 + r * r / 2) / (n - 3))
+    return math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..files import write_atomically
-from ..metrics.rank_correlation import rank_correlation
+from ..metrics.rank_correlation import correlation_interval, rank_correlation
 from ..pareto import VIOLATION, nondominated, spread, tradeoffs
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ DESCRIPTION_COLUMN = "description"
 OLD_DESCRIPTION_COLUMN = "in_words"  # name in files of version 0.1 and earlier
 METADATA_COLUMNS = ("picked", "x", "architecture", DESCRIPTION_COLUMN)
 TRAINED_PREFIX = "trained_"  # prefix of columns with results of training from scratch
+LEAST_TRAINED = 5  # rows; the rank correlation of fewer says nothing
 
 
 @dataclass(frozen=True)
@@ -118,22 +119,31 @@ def add_results(folder: str | Path, number: int, result: Mapping[str, float]) ->
     _write_csv(Path(folder) / FRONT_FILE, list(rows[0].columns), rows)
 
 
-def correlation_with_training(rows: Sequence[FrontRow], name: str) -> tuple[float, int] | None:
-    """Compute the rank correlation of a column between the search and training from scratch.
+def correlation_with_training(rows: Sequence[FrontRow], name: str) -> str:
+    """Describe the rank correlation of a column between the search and training from scratch.
 
     Args:
         rows: rows of a front; rows without results of training are ignored.
         name: name of the column.
 
     Returns:
-        (Spearman's rank correlation, number of trained rows), or None if the correlation is
-        undefined.
+        A sentence with Spearman's rank correlation and its interval of 95 %; empty if fewer than
+        five rows were trained, or if the correlation is undefined.
     """
     trained = [row for row in rows if name in row.trained and name in row.columns]
+    if len(trained) < LEAST_TRAINED:
+        return ""
     correlation = rank_correlation(
         [row.columns[name] for row in trained], [row.trained[name] for row in trained]
     )
-    return None if correlation is None else (correlation, len(trained))
+    if correlation is None:
+        return ""
+    low, high = correlation_interval(correlation, len(trained))
+    return (
+        f"{len(trained)} rows of the front have been trained; the rank correlation between their "
+        f"{name} in the search and on the test set is {correlation:.2f} (95 % interval {low:.2f} "
+        f"to {high:.2f})."
+    )
 
 
 def _format_number(value: float | None) -> float | int | str:

@@ -384,12 +384,8 @@ class FullTraining(EpochTraining):
             lines.append(f"In the search, its {self.quality} was {value_in_search:.2f} %.")
         add_results(run, number, columns)
         correlation = correlation_with_training(read_front_csv(run), self.quality)
-        if correlation is not None:
-            rho, n_trained = correlation
-            lines.append(
-                f"{n_trained} rows of the front have been trained; the rank correlation between "
-                f"their {self.quality} in the search and on the test set is {rho:.2f}."
-            )
+        if correlation:
+            lines.append(correlation)
         return lines
 
 
