@@ -465,6 +465,15 @@ def parse(settings_class: type[RunSettings], name: str, text: str) -> Any:
         raise ValueError(f"{name}={text} is invalid: expected {KINDS[kind]}.") from None
 
 
+def to_text(value: Any) -> str:
+    """Return the value of a field as text that :func:`parse` converts back."""
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    return (
+        "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    )
+
+
 def check_names(settings_class: type[Any], names: Iterable[str]) -> None:
     """Raise :class:`~moonas.errors.UnknownSetting` if a class has no field of one of the names."""
     known = names_of(settings_class)

@@ -18,6 +18,18 @@ def format_duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
 
 
+def duration_words(seconds: float) -> str:
+    """Format a duration in seconds with its two largest units, as in "2 min 5 s" or "3 h 0 min"."""
+    seconds = round(seconds)
+    if seconds < 1:
+        return "less than a second"
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
 def plural(n: int, noun: str, nouns: str | None = None) -> str:
     """Format a count with its noun, as in "1 epoch" or "2 epochs".
 

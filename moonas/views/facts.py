@@ -70,7 +70,7 @@ def _problem_facts(problem: ArchitectureProblem) -> list[tuple[str, str]]:
     rows += [
         ("possible objectives", help_of["objectives"] or ""),
         ("non-stationary", changes if problem.nonstationary else "no"),
-        ("data", _describe_data(problem)),
+        ("data", describe_data(problem)),
     ]
     return rows
 
@@ -110,7 +110,7 @@ def _describe_columns(columns: Iterable[Column]) -> str:
     return ", ".join(texts)
 
 
-def _describe_data(problem: ArchitectureProblem) -> str:
+def describe_data(problem: ArchitectureProblem) -> str:
     """Return the default data set, with the shape of its images if it has images."""
     name: str = problem.settings.data
     info = problem.info

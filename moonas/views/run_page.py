@@ -5,8 +5,9 @@ The report of a run that is still in progress shows the results recorded so far.
 
 from __future__ import annotations
 
+import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -27,8 +28,17 @@ from ..run.numbers import format_duration, plural
 from ..run.session import FAILURES_KEY
 from ..settings import with_former_values
 from . import page
+from .commands import algorithm_name, search_command, training_command
 from .drawing import ACCENT, QUIET, apply_style, create_figure, draw_graph
 from .front import front_table, front_title, label_axes, plot_front
+from .run_summary import (
+    network_words,
+    read_trainings,
+    size_words,
+    summary_of_search,
+    summary_of_stage,
+    trainings_section,
+)
 from .tables import Table, to_html
 
 if TYPE_CHECKING:
@@ -38,8 +48,8 @@ if TYPE_CHECKING:
 FILE_NAME = "report.html"
 PHASES = {  # kind of a recorded call -> name of its phase in the report
     "train": "training",
-    "score": "evaluation",
-    "score before": "evaluation before training",
+    "score": "evaluating candidates",
+    "score before": "evaluating offspring before the training",
     "final test": "final test",
 }
 ORDER_COLORS = LinearSegmentedColormap.from_list("order", [QUIET, ACCENT])  # of batches
@@ -62,11 +72,12 @@ class ScoredCandidates:
     n: int
 
 
-def show(run: str | Path) -> Path:
+def show(run: str | Path, *, refresh: int | None = None) -> Path:
     """Write report.html, and its figures as PNG files, into a run folder.
 
     Args:
         run: folder of a run, or of a task with several stages; its last stage is reported.
+        refresh: number of seconds after which a browser reads the page again; None for never.
 
     Returns:
         The path of the report.
@@ -78,20 +89,89 @@ def show(run: str | Path) -> Path:
     head, records = read_run(folder)
     entry = registry.entries().get(name)
     if isinstance(entry, registry.ProblemEntry):
-        settings = with_former_values(registry.settings_class(name), head["settings"])
-        problem = registry.stage_module(name).build(**settings | {"device": "cpu"})
-        sections = _search_sections(problem, folder, records)
+        problem = load_searched(name, head)
+        sections = _search_sections(problem, name, folder, head, records)
     else:
-        sections = [_images(folder)]
-    sections += [_time(folder), _settings(head)]
-    data = head["settings"].get("data", "")
-    lead = (
-        f"Data set {data}, seed {head['seed']}, {head['algorithm']}; "
-        f"{plural(len(records), 'recorded call')}."
-    )
+        summary = head["algorithm"] if entry is None else entry.summary
+        command = training_command(folder, head, _search_of(folder)) if entry is None else None
+        sections = [summary_of_stage(summary, folder, command), _images(folder)]
+    sections += [_time(folder), _settings(head, records)]
+    title = f"{name} on {Path(head['settings'].get('data', '')).name}, seed {head['seed']}"
+    lead = "A search for network architectures." if entry is not None else "A training."
     path = folder / FILE_NAME
-    write_atomically(path, page.page(name, lead, *filter(None, sections)).encode())
+    text = page.page(title, lead, *filter(None, sections), refresh=refresh)
+    write_atomically(path, text.encode())
     return path
+
+
+def watch(
+    run: str | Path, on_written: Callable[[Path], None], *, seconds: int = 5, refresh: int = 5
+) -> Path:
+    """Rewrite the report of a run whenever results have been recorded, until the run is complete.
+
+    Args:
+        run: see :func:`show`.
+        on_written: called with the path of the report after it was first written.
+        seconds: seconds between two looks at the run folder.
+        refresh: seconds after which a browser reads the page again.
+
+    Returns:
+        The path of the report. Also after a ``KeyboardInterrupt``, the report no longer refreshes.
+
+    Raises:
+        ValueError: see :func:`show`.
+    """
+    seen: tuple[Path, int] | None = None
+    told = False
+    try:
+        while not is_complete(run):
+            folder = last_run(run)[0]
+            journal = folder / "journal.jsonl"
+            state = folder, journal.stat().st_size if journal.exists() else 0
+            if state != seen:
+                path, seen = show(run, refresh=refresh), state
+                if not told:
+                    on_written(path)
+                    told = True
+            time.sleep(seconds)
+    finally:
+        path = show(run)
+    if not told:
+        on_written(path)
+    return path
+
+
+def is_complete(run: str | Path) -> bool:
+    """Return whether the last stage of a task has ended; see :func:`show` for the argument."""
+    folder, name = last_run(run)
+    entry = registry.entries().get(name)
+    if isinstance(entry, registry.ProblemEntry):
+        last = registry.stages(entry.task or name)[-1] == name
+        return last and (folder / front_file.FRONT_FILE).exists()
+    return entry is None and any(r["kind"] == "final test" for r in read_run(folder)[1])
+
+
+def load_searched(name: str, head: Mapping[str, Any]) -> ArchitectureProblem:
+    """Return the problem of a run.
+
+    Args:
+        name: name of the problem.
+        head: content of ``run.json``.
+    """
+    settings = with_former_values(registry.settings_class(name), head["settings"])
+    problem: ArchitectureProblem = registry.stage_module(name).build(**settings | {"device": "cpu"})
+    return problem
+
+
+def _search_of(training: Path) -> Path | None:
+    """Return the folder of the search that contains the folder of a training, if there is one."""
+    try:
+        name = last_run(training.parent)[1]
+    except ValueError:
+        return None
+    return (
+        training.parent if isinstance(registry.entries().get(name), registry.ProblemEntry) else None
+    )
 
 
 def read_scores(
@@ -133,15 +213,30 @@ def _merge(first: ScoredCandidates, second: ScoredCandidates) -> ScoredCandidate
 
 
 def _search_sections(
-    problem: ArchitectureProblem, folder: Path, records: Sequence[Mapping[str, Any]]
+    problem: ArchitectureProblem,
+    name: str,
+    folder: Path,
+    head: Mapping[str, Any],
+    records: Sequence[Mapping[str, Any]],
 ) -> list[str]:
     all_scores = read_scores(problem, records)
     scores = [s for s in all_scores if len(s.X)]
+    algorithm = algorithm_name(problem, head["algorithm"])
+    file_rows, rows = list[front_file.FrontRow](), list[Row]()
+    picked, rule = None, ""
+    if scores:
+        rows, picked, rule = front_of(problem, folder, scores)
+        if (folder / front_file.FRONT_FILE).exists():
+            file_rows = front_file.read_front_csv(folder)
+    trainings = read_trainings(folder, name, file_rows)
+    in_short = summary_of_search(
+        problem, name, folder, head, scores, rows, picked, rule, trainings, algorithm
+    )
     if not scores:
         reason = "All candidates failed." if all_scores else "No candidate has been evaluated yet."
-        return [page.section("Pareto front", page.paragraph(reason)), _failures(records)]
-    rows, picked, rule = _front(problem, folder, scores)
-    population = scores[-1].columns if problem.nonstationary else _all_columns(scores)
+        nothing = page.section("Pareto front", page.paragraph(reason))
+        return [in_short, nothing, _failures(records), _command(name, folder, head, algorithm)]
+    population = scores[-1].columns if problem.nonstationary else all_columns(scores)
     figure, points = plot_front(problem, population, rows, picked)
     save_figure(figure, folder / "front.png", dpi=150)
     status = "the search is still running"
@@ -151,17 +246,37 @@ def _search_sections(
     if not problem.nonstationary:
         source = "all candidates that the search has evaluated"
     caption = (
-        f"{front_title(rows)}, of {source}; {status}. Hover over a point for its columns and "
-        "architecture."
+        f"{front_title(rows)}, of {source}; {status}. Hover over a point, or reach it with the "
+        "Tab and arrow keys, for its columns and architecture."
     )
-    table = front_table(problem, rows, picked)
+    table = front_table(problem, rows, picked, rule)
+    drawn = page.picture(figure, caption, points, f"{front_title(rows)}. The table lists them.")
+    help_text = "Row numbers are those of moonas train --pick." * registry.has_training(name)
     return [
-        page.section("Pareto front", page.picture(figure, caption, points), to_html(table)),
+        in_short,
+        page.section(
+            "Pareto front",
+            page.row(drawn, to_html(table, last_below=True) + page.note(help_text)),
+        ),
+        trainings_section(problem, trainings, file_rows),
+        _graphs(problem, folder, rows, picked),
         _progress(problem, folder, scores),
         _failures(records),
-        _graphs(problem, folder, rows, picked),
         _images(folder),
+        _command(name, folder, head, algorithm),
     ]
+
+
+def _command(name: str, folder: Path, head: Mapping[str, Any], algorithm: str | None) -> str:
+    """Return a section with the command that made a run."""
+    if algorithm is None:
+        text = "This run was started from Python, with an algorithm that has no name in moonas."
+        return page.section("Command", page.paragraph(text))
+    return page.section(
+        "Command",
+        page.paragraph("This command makes the same run, or resumes it:"),
+        page.command(search_command(name, folder, head, algorithm)),
+    )
 
 
 def _failures(records: Sequence[Mapping[str, Any]]) -> str:
@@ -180,11 +295,11 @@ def _failures(records: Sequence[Mapping[str, Any]]) -> str:
     return page.section("Failed candidates", *map(page.paragraph, [lead, *lines]))
 
 
-def _all_columns(scores: Sequence[ScoredCandidates]) -> dict[str, np.ndarray]:
+def all_columns(scores: Sequence[ScoredCandidates]) -> dict[str, np.ndarray]:
     return {k: np.concatenate([s.columns[k] for s in scores]) for k in scores[0].columns}
 
 
-def _front(
+def front_of(
     problem: ArchitectureProblem, folder: Path, scores: Sequence[ScoredCandidates]
 ) -> tuple[list[Row], int | None, str]:
     """Return the front, the index of its picked row, and a description of this row.
@@ -200,7 +315,7 @@ def _front(
         return rows, picked, rule
     chosen = scores[-1:] if problem.nonstationary else scores
     X = np.concatenate([s.X for s in chosen])
-    return front_from_scores(problem, X, _all_columns(chosen)), None, ""
+    return front_from_scores(problem, X, all_columns(chosen)), None, ""
 
 
 def _row_from_file(problem: ArchitectureProblem, row: front_file.FrontRow) -> Row:
@@ -216,7 +331,7 @@ def _progress(
     first, second = problem.plotted_columns
     figure, axes = create_figure()
     order = np.concatenate([np.full(len(s.X), i + 1) for i, s in enumerate(scores)])
-    columns = _all_columns(scores)
+    columns = all_columns(scores)
     x, y = columns[second], columns[first]
     dots = axes.scatter(x, y, c=order, s=14, cmap=ORDER_COLORS, alpha=0.9)
     label, ticks = "evaluation batch", MaxNLocator(integer=True)
@@ -265,15 +380,23 @@ def _graphs(
     parts, drawings = [], []
     for i, labels in labels_of.items():
         graphs = problem.graphs(rows[i].architecture)
+        title = f"Row {i}: {', '.join(labels)}"
+        if not graphs and i != picked:
+            continue
+        parts += [page.heading(title), page.paragraph(size_words(problem, rows[i]))]
+        parts.append(page.note(f"{problem.architecture_title}: {rows[i].architecture}"))
+        cells = []
+        for graph in graphs:
+            words = network_words(graph)
+            alt = f"Graph of the {graph.title}. {'; '.join(words)}."
+            shown = page.bullets(words) if i == picked else ""
+            cells.append(page.picture(_graph(graph), "", alt=alt) + shown)
         if graphs:
-            title = f"Row {i}: {', '.join(labels)}"
             drawings.append((title, graphs))
-            parts += [page.heading(title), page.paragraph(str(rows[i].architecture))]
-            parts.append(page.row(*(page.picture(_graph(graph), "") for graph in graphs)))
-    if not drawings:
-        return ""
-    _save_drawings(drawings, folder / "architectures.png")
-    return page.section("Architectures", *parts)
+            parts.append(page.row(*cells))
+    if drawings:
+        _save_drawings(drawings, folder / "architectures.png")
+    return page.section("Architectures", *parts) if parts else ""
 
 
 def _graph(graph: Graph) -> Figure:
@@ -313,18 +436,20 @@ def _time(folder: Path) -> str:
     seconds: defaultdict[str, float] = defaultdict(float)
     for call in times:
         seconds[PHASES.get(call["kind"], call["kind"])] += call["seconds"]
-        seconds["writing the journal"] += call["journal_seconds"]
+        seconds["saving results"] += call["journal_seconds"]
     start_times = [datetime.fromisoformat(call["at"]) for call in times]
     if not times:
         return ""
-    figure, axes = create_figure((5.2, 0.8 + 0.35 * len(seconds)))
-    axes.barh(list(seconds), list(seconds.values()), color=QUIET)
+    ordered = sorted(seconds.items(), key=lambda item: -item[1])
+    figure, axes = create_figure((5.2, 0.8 + 0.35 * len(ordered)))
+    axes.barh([phase for phase, _ in ordered], [s for _, s in ordered], color=QUIET)
     axes.invert_yaxis()
     axes.set_xlabel("seconds")
     apply_style(axes)
     save_figure(figure, folder / "time.png", dpi=150)
     end = start_times[-1] + timedelta(seconds=times[-1]["seconds"])
-    table = to_html(Table(["phase", "time"], [[k, format_duration(s)] for k, s in seconds.items()]))
+    rows = [[phase, _short_duration(s)] for phase, s in ordered]
+    table = to_html(Table(["phase", "time"], rows, title="Time by phase"))
     text = (
         f"From {start_times[0]:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, with "
         f"{format_duration(sum(seconds.values()))} of recorded computing time."
@@ -332,19 +457,29 @@ def _time(folder: Path) -> str:
     return page.section(
         "Time",
         page.paragraph(text),
-        page.row(page.picture(figure, "Time per phase."), table),
+        page.row(page.picture(figure, "Time by phase."), table),
     )
 
 
-def _settings(head: Mapping[str, Any]) -> str:
+def _short_duration(seconds: float) -> str:
+    return f"{seconds:.2g} s" if seconds < 10 else format_duration(seconds)
+
+
+def _settings(head: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> str:
     """Return a section with the settings of a run and the versions of its packages."""
     settings = [[k, _text(v)] for k, v in head["settings"].items()]
+    middle = -(-len(settings) // 2)
+    parts = [part for part in (settings[:middle], settings[middle:]) if part]
     versions = [[k, _text(v)] for k, v in head["versions"].items()]
     return page.section(
         "Settings",
         page.row(
-            to_html(Table(["setting", "value"], settings)),
-            to_html(Table(["package", "version"], versions)),
+            *(to_html(Table(["setting", "value"], part, title="Settings")) for part in parts),
+            to_html(Table(["package", "version"], versions, title="Versions")),
+        ),
+        page.note(
+            f"Recorded as {head['algorithm']}, with {plural(len(records), 'recorded call')} in "
+            "journal.jsonl."
         ),
     )
 

@@ -27,9 +27,9 @@ class Table:
         marked: indices of the rows to highlight.
         alignment: "l" or "r" per column; by default, the first column is left-aligned and all
             others are right-aligned. HTML ignores it and aligns columns by their content.
-        title: line above the table. Only the console shows it, since pages and documents have
-            their own headings.
-        caption: line below the table; only the console shows it.
+        title: line above the table on the console; a page, which has headings, has it for screen
+            readers only. Other documents omit it.
+        caption: line below the table, on the console and on a page.
 
     Raises:
         ValueError: the alignment or a row does not match the number of titles.
@@ -93,20 +93,59 @@ def to_console(table: Table, *, compact: bool = False) -> rich.table.Table:
     return rendered
 
 
-def to_html(table: Table) -> str:
-    """Render a table as HTML; columns that contain only numbers are right-aligned."""
+def to_html(table: Table, *, last_below: bool = False) -> str:
+    """Render a table as HTML; columns that contain only numbers are right-aligned.
+
+    The first cell of a row is its header. Screen readers announce the title of the table.
+
+    Args:
+        table: the table.
+        last_below: whether the last column, which may be long, is below the others.
+    """
     css_classes = [_css_class([row[i] for row in table.rows]) for i in range(len(table.titles))]
+    n = len(table.titles) - 1
 
-    def cells(tag: str, texts: Sequence[str]) -> str:
-        pairs = zip(css_classes, texts, strict=True)
-        return "".join(f'<{tag} class="{css}">{escape(str(t))}</{tag}>' for css, t in pairs)
+    def cell(tag: str, i: int, text: str, more: str = "") -> str:
+        return f'<{tag} class="{css_classes[i]}"{more}>{escape(str(text))}</{tag}>'
 
-    body = "".join(
-        f"<tr{' class=marked' if i in table.marked else ''}>{cells('td', row)}</tr>\n"
-        for i, row in enumerate(table.rows)
+    def line(i: int, row: Sequence[str]) -> str:
+        star = '<span aria-label="marked"> *</span>' if i in table.marked else ""
+        scope = ' scope="rowgroup" rowspan="2"' if last_below else ' scope="row"'
+        header = (
+            f'<th class="{css_classes[0]}{" spans" * last_below}"{scope}>'
+            f"{escape(str(row[0]))}{star}</th>"
+        )
+        middle = "".join(cell("td", j, row[j]) for j in range(1, n if last_below else n + 1))
+        marked = " marked" if i in table.marked else ""
+        if last_below:
+            last = f'<td colspan="{n - 1}">{escape(str(row[n]))}</td>'
+            return (
+                f'<tbody>\n<tr class="above{marked}">{header}{middle}</tr>\n'
+                f'<tr class="below{marked}">{last}</tr>\n</tbody>\n'
+            )
+        css = ' class="marked"' if marked else ""
+        return f"<tr{css}>{header}{middle}</tr>\n"
+
+    body = "".join(line(i, row) for i, row in enumerate(table.rows))
+    if last_below:
+        first = f'<th class="{css_classes[0]} spans" scope="col" rowspan="2">'
+        titles = f"{first}{escape(table.titles[0])}</th>" + "".join(
+            cell("th", i, table.titles[i], ' scope="col"') for i in range(1, n)
+        )
+        last = f'<th colspan="{n - 1}" scope="col">{escape(table.titles[n])}</th>'
+        head = f'<tr class="above">{titles}</tr>\n<tr class="below">{last}</tr>'
+    else:
+        titles = "".join(
+            cell("th", i, title, ' scope="col"') for i, title in enumerate(table.titles)
+        )
+        head, body = f"<tr>{titles}</tr>", f"<tbody>\n{body}</tbody>\n"
+    caption = f'<caption class="hidden">{escape(table.title)}</caption>' if table.title else ""
+    region = f' role="region" aria-label="{escape(table.title)}"' if table.title else ""
+    note = f'<p class="note">{escape(table.caption)}</p>\n' if table.caption else ""
+    return (
+        f'<div class="scroll" tabindex="0"{region}><table>{caption}<thead>{head}</thead>\n'
+        f"{body}</table></div>\n{note}"
     )
-    head = f"<thead><tr>{cells('th', table.titles)}</tr></thead>"
-    return f'<div class="scroll"><table>{head}\n<tbody>\n{body}</tbody></table></div>\n'
 
 
 def _css_class(texts: Sequence[str]) -> str:

@@ -1,6 +1,11 @@
-"""Parse HTML pages."""
+"""Parse and check HTML pages."""
 
+import re
+from collections import Counter
 from html.parser import HTMLParser
+from itertools import pairwise
+
+import html5lib
 
 
 class ParsedPage(HTMLParser):
@@ -29,3 +34,36 @@ class ParsedPage(HTMLParser):
     def words(self, name):
         """Return the stripped text of each element with this tag name."""
         return [text.strip() for _, _, text in self.of(name)]
+
+
+def faults_of(text):
+    """Return what is wrong with an HTML page: errors of its syntax, and obstacles for readers.
+
+    A reader may use a keyboard or a screen reader: images and figures need a description, tables
+    need headers with a scope, headings must not skip a level.
+    """
+    parser = html5lib.HTMLParser()
+    parser.parse(text)
+    faults = [f"{code} at {position}" for position, code, _ in parser.errors]
+    read = ParsedPage(text)
+    ids = Counter(attributes["id"] for _, attributes, _ in read.elements if "id" in attributes)
+    faults += [f"{n} elements with the id {name}" for name, n in ids.items() if n > 1]
+    references = re.findall(r'(?:url\(|href=")#([^")]+)', text)
+    faults += [f"no element with the id {name}" for name in set(references) - set(ids)]
+    if read.attributes("html") != [{"lang": "en"}]:
+        faults.append("no language")
+    described = [("img", "alt"), ("svg", "aria-label"), ("circle", "aria-label")]
+    described += [("th", "scope")]
+    for name, key in described:
+        known = [a for a in read.attributes(name) if name != "circle" or "tabindex" in a]
+        faults += [f"a {name} without {key}" for a in known if not a.get(key)]
+    n_tables, n_captions = len(read.of("table")), len(read.of("caption"))
+    if n_tables != n_captions:
+        faults.append(f"{n_tables} tables with {n_captions} captions")
+    levels = [int(name[1]) for name, _, _ in read.elements if re.fullmatch("h[1-6]", name)]
+    if levels[:1] != [1] or levels.count(1) != 1:
+        faults.append("not one heading of the page")
+    faults += [f"h{a} before h{b}" for a, b in pairwise(levels) if b > a + 1]
+    stops = [a for _, a, _ in read.elements if int(a.get("tabindex", 0)) > 0]
+    faults += [f"an order of its own: {a}" for a in stops]
+    return faults

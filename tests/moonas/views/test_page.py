@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from reading import ParsedPage
+from reading import ParsedPage, faults_of
 
 from moonas.views import page
 from moonas.views.drawing import ACCENT, INK, QUIET, apply_style, create_figure
@@ -59,7 +59,7 @@ def test_all_texts_on_a_page_are_escaped():
     axes.set_title(SPECIAL_TEXT)
     sections = [
         page.section(SPECIAL_TEXT, page.heading(SPECIAL_TEXT), page.paragraph(SPECIAL_TEXT)),
-        to_html(Table([SPECIAL_TEXT, "b"], [[SPECIAL_TEXT, SPECIAL_TEXT]])),
+        to_html(Table([SPECIAL_TEXT, "b"], [[SPECIAL_TEXT, SPECIAL_TEXT]], title=SPECIAL_TEXT)),
         page.picture(figure, SPECIAL_TEXT, [page.Point(axes, 0.5, 0.5, SPECIAL_TEXT)]),
         page.image(b"", SPECIAL_TEXT),
     ]
@@ -68,8 +68,11 @@ def test_all_texts_on_a_page_are_escaped():
     for name in ("title", "h1", "h2", "h3", "text"):
         assert SPECIAL_TEXT in read.words(name), name
     assert read.words("p") == [SPECIAL_TEXT] * 2 and read.words("figcaption") == [SPECIAL_TEXT] * 2
-    assert read.words("td") == [SPECIAL_TEXT] * 2 and read.words("th") == [SPECIAL_TEXT, "b"]
+    assert read.words("td") == [SPECIAL_TEXT]
+    assert read.words("th") == [SPECIAL_TEXT, "b", SPECIAL_TEXT]
     assert [a["data-tip"] for a in read.attributes("circle")] == [SPECIAL_TEXT]
+    assert read.words("caption") == [SPECIAL_TEXT]
+    assert read.attributes("svg")[0]["aria-label"] == SPECIAL_TEXT
     assert [a["alt"] for a in read.attributes("img")] == [SPECIAL_TEXT]
 
 
@@ -170,3 +173,121 @@ def test_an_image_is_embedded_in_the_page():
     data = bytes(range(256))
     (attributes,) = ParsedPage(page.image(data, "all bytes")).attributes("img")
     assert base64.b64decode(attributes["src"].partition("base64,")[2]) == data
+
+
+def full_page():
+    """Return a page with every kind of part."""
+    figure, axes = create_figure()
+    axes.scatter([1, 2], [3, 4])
+    points = [page.Point(axes, 1, 3, "first"), page.Point(axes, 2, 4, "second")]
+    table = Table(["row", "n", "text"], [["0", "1", "a"], ["1", "2", "b"]], (1,), title="Numbers")
+    return make_page(
+        page.section(
+            "One",
+            page.row(page.picture(figure, "Two points.", points), to_html(table, last_below=True)),
+            page.heading("More"),
+            to_html(table),
+            page.bullets(["a", "b"]),
+            page.command("moonas list"),
+            page.note("a note"),
+        ),
+        page.section(
+            "Two", page.picture(complex_figure(), "", alt="many"), page.image(b"", "none")
+        ),
+        page.section("Three", page.picture(complex_figure(), "The same figure again.")),
+    )
+
+
+def test_a_page_is_valid_html_for_readers_with_a_keyboard_or_a_screen_reader():
+    assert faults_of(full_page()) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("</section>", "", "end-tag"),
+        ("</main>", "</p></main>", "unexpected-end-tag"),
+        ("<td", "<tx", "unexpected"),
+        (' scope="col"', "", "a th without scope"),
+        (' aria-label="many"', ' aria-label=""', "a svg without aria-label"),
+        ('alt="none"', 'alt=""', "a img without alt"),
+        ("<h2>", "<h4>", "h1 before h4"),
+        ('lang="en"', "", "no language"),
+        ('id="f2-', 'id="f3-', "elements with the id f3-"),
+        ('tabindex="0"', 'tabindex="5"', "an order of its own"),
+    ],
+)
+def test_the_check_of_pages_finds_faults(old, new, fault):
+    assert old in full_page()
+    assert any(fault in found for found in faults_of(full_page().replace(old, new)))
+
+
+def test_the_points_of_a_figure_share_one_tab_stop():
+    circles = ParsedPage(full_page()).attributes("circle")
+    assert [a["tabindex"] for a in circles] == ["0", "-1"]
+    assert [a["aria-label"] for a in circles] == [a["data-tip"] for a in circles]
+
+
+def test_only_a_page_with_a_refresh_reads_itself_again():
+    refreshing = {"http-equiv": "refresh", "content": "7"}
+    assert refreshing in ParsedPage(page.page("a", "b", refresh=7)).attributes("meta")
+    assert "refresh" not in make_page()
+
+
+def luminance(color):
+    """Return the relative luminance of a color such as #22313f (WCAG 2.2)."""
+    rgb = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def contrast(first, second):
+    low, high = sorted([luminance(first), luminance(second)])
+    return (high + 0.05) / (low + 0.05)
+
+
+def text_contrasts():
+    """Return mode, text color, background color -> contrast of every pair in the style.
+
+    Text whose rule sets no background is on the page or on the surface of a section.
+    """
+    light, dark = (
+        dict(re.findall(r"--(\w+): (#\w{6})", block))
+        for block in re.findall(r":root {([^}]*)}", page.STYLE)
+    )
+    assert set(light) == set(dark) and len(light) >= 6
+    contrasts = {}
+    for rule in re.findall(r"{([^{}]*)}", page.STYLE):
+        color = re.search(r"(?<![\w-])color: (?:var\(--(\w+)\)|(#\w+))", rule)
+        behind = re.search(r"background: (?:var\(--(\w+)\)|(#\w+))", rule)
+        if color is None:
+            continue
+        grounds = ["page", "surface"] if behind is None else [behind[1] or behind[2]]
+        for mode, colors in (("light", light), ("dark", dark)):
+            text = colors.get(color[1], color[2])
+            for ground in grounds:
+                back = colors.get(ground, ground)
+                back = "#ffffff" if back == "#fff" else back
+                contrasts[mode, color[0], ground] = contrast(text, back)
+    return contrasts
+
+
+def test_contrasts_are_those_of_the_guidelines():
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
+
+
+def test_all_text_has_enough_contrast_in_light_and_dark_mode():
+    contrasts = text_contrasts()
+    assert {("dark", "color: var(--page)", "ink"), ("light", "color: var(--soft)", "page")} <= set(
+        contrasts
+    )
+    assert min(contrasts.values()) >= 4.5, contrasts
+
+
+def test_text_in_the_accent_color_of_figures_is_as_bright_as_that_of_the_page():
+    figure, axes = create_figure()
+    axes.text(0, 0, "skip", color=ACCENT)
+    axes.plot([0, 1], [0, 1], color=ACCENT)
+    drawn = page.svg(figure)
+    assert "fill: var(--accent)" in drawn and f"stroke: {ACCENT}" in drawn

@@ -60,16 +60,36 @@ def test_long_text_in_the_last_column_is_folded_and_not_truncated():
     assert "…" not in "".join(console_lines(table, width=20))
 
 
-def test_html_tables_have_column_classes_marked_rows_and_escaped_text():
-    table = Table(["a<b", "n", "text"], [["x&y", "1.5", "z" * 37], ["", "-", "w"]], marked=(1,))
-    assert to_html(table) == (
-        '<div class="scroll"><table><thead><tr><th class="words">a&lt;b</th>'
-        '<th class="number">n</th><th class="long">text</th></tr></thead>\n<tbody>\n'
-        f'<tr><td class="words">x&amp;y</td><td class="number">1.5</td><td class="long">{"z" * 37}'
-        "</td></tr>\n"
-        '<tr class=marked><td class="words"></td><td class="number">-</td><td class="long">w</td>'
-        "</tr>\n</tbody></table></div>\n"
+def test_html_tables_have_headers_with_scopes_marked_rows_and_escaped_text():
+    table = Table(
+        ["a<b", "n", "text"],
+        [["x&y", "1.5", "z" * 37], ["", "-", "w"]],
+        marked=(1,),
+        title="<t>",
+        caption="* <c>",
     )
+    assert to_html(table) == (
+        '<div class="scroll" tabindex="0" role="region" aria-label="&lt;t&gt;"><table>'
+        '<caption class="hidden">&lt;t&gt;</caption>'
+        '<thead><tr><th class="words" scope="col">a&lt;b</th>'
+        '<th class="number" scope="col">n</th><th class="long" scope="col">text</th></tr></thead>\n'
+        '<tbody>\n<tr><th class="words" scope="row">x&amp;y</th><td class="number">1.5</td>'
+        f'<td class="long">{"z" * 37}</td></tr>\n'
+        '<tr class="marked"><th class="words" scope="row"><span aria-label="marked"> *</span></th>'
+        '<td class="number">-</td><td class="long">w</td></tr>\n'
+        '</tbody>\n</table></div>\n<p class="note">* &lt;c&gt;</p>\n'
+    )
+
+
+def test_the_last_column_of_an_html_table_can_be_below_the_others():
+    table = Table(["n", "a", "b", "text"], [["0", "1", "2", "long"], ["1", "3", "4", "x"]], (1,))
+    html = to_html(table, last_below=True)
+    assert ParsedPage(html).words("td") == ["1", "2", "long", "3", "4", "x"]
+    assert [a.get("colspan") for a in ParsedPage(html).attributes("td")] == [None, None, "2"] * 2
+    assert ParsedPage(html).words("th") == ["n", "a", "b", "text", "0", "1"]
+    assert html.count("<tbody>") == 2
+    marked = ["marked" in a.get("class", "") for a in ParsedPage(html).attributes("tr")]
+    assert marked == [False] * 4 + [True] * 2
 
 
 @pytest.mark.parametrize(
@@ -82,14 +102,13 @@ def test_html_tables_have_column_classes_marked_rows_and_escaped_text():
         ("words", ["1", "2 cats"]),
         ("words", ["0.1", "x" * 36]),
         ("long", ["0.1", "x" * 37]),
-        ("number", []),
     ],
 )
 def test_the_class_of_an_html_column_depends_on_its_content(kind, texts):
     read = ParsedPage(to_html(Table(["first", "second"], [["a word", text] for text in texts])))
-    assert [a["class"] for a in read.attributes("td")] == ["words", kind] * len(texts)
-    assert read.attributes("th")[1]["class"] == kind
-    assert read.words("td") == [text for pair in texts for text in ("a word", pair)]
+    assert [a["class"] for a in read.attributes("td")] == [kind] * len(texts)
+    assert [a["class"] for a in read.attributes("th")] == ["words", kind] + ["words"] * len(texts)
+    assert read.words("td") == texts
 
 
 def test_only_marked_rows_of_html_tables_have_a_class():

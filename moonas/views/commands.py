@@ -1,0 +1,141 @@
+"""The command lines that made a run, rebuilt from what its folder records."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import registry
+from ..settings import names_of, to_text
+
+if TYPE_CHECKING:
+    from ..problem import ArchitectureProblem
+    from ..settings import RunSettings
+
+FLAGS = ("data", "root", "device", "population", "generations")  # settings that are options
+LIST_FLAGS = ("objectives", "limits", "start")
+DEFAULT = "default"  # algorithm of a run without --algorithm
+
+
+def changed_settings(name: str, recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the recorded settings of a stage that are not the defaults.
+
+    Args:
+        name: name of the stage.
+        recorded: settings of a run, as read from ``run.json``; settings of other versions that no
+            longer exist are left out.
+    """
+    return _changed(registry.settings_class(name), recorded)
+
+
+def _changed(settings: type[RunSettings], recorded: Mapping[str, Any]) -> dict[str, Any]:
+    defaults: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(settings)}
+    texts = {key: to_text(value) for key, value in defaults.items()}
+    return {k: v for k, v in recorded.items() if k in texts and to_text(v) != texts[k]}
+
+
+def algorithm_name(problem: ArchitectureProblem, description: str) -> str | None:
+    """Return the name of the algorithm with a description.
+
+    Args:
+        problem: problem that was searched.
+        description: description of the algorithm, which ``run.json`` records.
+
+    Returns:
+        ``DEFAULT``, a name for ``--algorithm``, or None for an algorithm of the user's own.
+    """
+    from ..algorithms import algorithm
+    from ..algorithms.named import algorithms_for
+    from ..run.session import describe_algorithm
+
+    if describe_algorithm(problem.algorithm()) == description:
+        return DEFAULT
+    # the class comes first in a description; agemoea, whose import is slow, is tried last
+    for name in sorted(algorithms_for(problem), key=lambda name: name == "agemoea"):
+        try:
+            made = algorithm(name, problem)
+        except (ImportError, ValueError):  # an optional package is missing, or it does not fit
+            continue
+        if describe_algorithm(made) == description:
+            return name
+    return None
+
+
+def search_command(
+    name: str, folder: Path, head: Mapping[str, Any], algorithm: str = DEFAULT
+) -> str:
+    """Return the ``moonas search`` command that made or resumes a run.
+
+    Args:
+        name: name of the stage.
+        folder: run folder, as the command names it.
+        head: content of ``run.json``.
+        algorithm: name of the algorithm, see :func:`algorithm_name`.
+    """
+    task = registry.entry(name).task or name
+    words = ["moonas", "search", task]
+    if len(registry.stages(task)) > 1:
+        words += ["--stage", name]
+        folder = folder.parent
+    if algorithm != DEFAULT:
+        words += ["--algorithm", algorithm]
+    words += _option_words(changed_settings(name, head["settings"]))
+    return shlex.join([*words, "--seed", str(head["seed"]), "--out", folder.as_posix()])
+
+
+def _option_words(options: Mapping[str, Any]) -> Iterable[str]:
+    words: list[str] = []
+    for key in LIST_FLAGS:
+        if options.get(key):
+            words += [f"--{key}", *map(str, options[key])]
+    for key in FLAGS:
+        if key in options:
+            words += [f"--{key}", to_text(options[key])]
+    others = {k: v for k, v in options.items() if k not in (*FLAGS, *LIST_FLAGS)}
+    if others:
+        words += ["--set", *(f"{key}={to_text(value)}" for key, value in others.items())]
+    return words
+
+
+def train_command(folder: Path, pick: str | None = None) -> str:
+    """Return the ``moonas train`` command for the picked row of a front, or for another row."""
+    words = ["moonas", "train", folder.as_posix()]
+    return shlex.join(words if pick is None else [*words, "--pick", pick])
+
+
+def export_command(training: Path) -> str:
+    """Return the ``moonas export`` command for a training."""
+    return shlex.join(["moonas", "export", training.as_posix(), "--format", "onnx"])
+
+
+def training_command(folder: Path, head: Mapping[str, Any], run: Path | None) -> str | None:
+    """Return the ``moonas train`` command that made a training.
+
+    Args:
+        folder: folder of the training, as the command names it.
+        head: content of its ``run.json``.
+        run: run folder of the search whose network was trained.
+
+    Returns:
+        The command, or None if the trained network cannot be named.
+    """
+    name = head["problem"].removesuffix(" training")
+    recorded = head["settings"]
+    settings = registry.training_settings_class(name)
+    words = ["moonas", "train"]
+    if recorded.get("architecture"):
+        words += ["--architecture", recorded["architecture"]]
+    elif run is not None:
+        words.append(run.as_posix())
+        if "pick" in names_of(settings):
+            words += ["--pick", recorded["pick"]]
+    else:
+        return None
+    named = ("architecture", "pick", "from_run")
+    changed = {k: v for k, v in _changed(settings, recorded).items() if k not in named}
+    return shlex.join(
+        [*words, *_option_words(changed), "--seed", str(head["seed"]), "--out", folder.as_posix()]
+    )

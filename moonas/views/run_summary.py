@@ -1,0 +1,303 @@
+"""What a run did and found, in plain words: the first section of its page, and its trainings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import registry
+from ..pareto import Row, is_feasible
+from ..run.front_file import FrontRow, correlation_with_training
+from ..run.journal import read_run, read_times
+from ..run.numbers import duration_words, plural, short_number
+from . import page
+from .commands import DEFAULT, export_command, search_command, train_command
+from .facts import describe_data
+from .front import column_title, format_value, table_columns
+from .tables import Table, to_html
+
+if TYPE_CHECKING:
+    from ..problem import ArchitectureProblem, Column
+    from ..spaces.graph import Graph
+    from .run_page import ScoredCandidates
+
+MODEL = "model.pt"
+OPERATIONS = {  # label of an edge in a graph -> operation
+    "skip": "skip connection",
+    "max3": "3x3 max pooling",
+    "avg3": "3x3 average pooling",
+    "se": "squeeze-and-excitation",
+    "eca": "efficient channel attention",
+    "lbc3": "3x3 local binary convolution",
+    "lbc5": "5x5 local binary convolution",
+    "dil3": "3x3 dilated convolution",
+    "dil5": "5x5 dilated convolution",
+    "sep3": "3x3 separable convolution",
+    "sep5": "5x5 separable convolution",
+    "sep7": "7x7 separable convolution",
+    "1x7": "1x7 and 7x1 convolution",
+    "c1": "1x1 convolution",
+    "c3": "3x3 convolution",
+    "c5": "5x5 convolution",
+    "d3": "3x3 dilated convolution",
+    "d5": "5x5 dilated convolution",
+    "avg": "average pooling",
+    "max": "max pooling",
+    "near": "nearest-neighbor upsampling",
+    "bil": "bilinear upsampling",
+    "dec": "transposed convolution",
+}
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training from scratch of a row of a front.
+
+    Args:
+        folder: its run folder.
+        row: index of the row; None if its network is not on the front.
+        scores: column -> score on the test set; {} until the training is complete.
+    """
+
+    folder: Path
+    row: int | None
+    scores: dict[str, float]
+
+
+def read_trainings(folder: Path, name: str, rows: Sequence[FrontRow]) -> list[Training]:
+    """Read the trainings next to a search, sorted by row.
+
+    Args:
+        folder: run folder of the search.
+        name: name of its stage.
+        rows: rows of its front.
+    """
+    paths = set(folder.glob("training*/run.json"))
+    if len(registry.stages(registry.entry(name).task or name)) > 1:
+        paths |= set(folder.parent.glob("training*/run.json"))
+    number_of = {json.dumps(row.architecture): i for i, row in enumerate(rows)}
+    trainings = []
+    for path in sorted(paths):
+        head, records = read_run(path.parent)
+        if head["problem"] != f"{name} training":
+            continue
+        results = [record["result"] for record in records if record["kind"] == "final test"]
+        scores = {k: v for k, v in (results or [{}])[-1].items() if isinstance(v, int | float)}
+        network = (head.get("inputs") or {}).get("architecture", "")
+        trainings.append(Training(path.parent, number_of.get(network), scores))
+    return sorted(trainings, key=lambda t: (t.row is None, t.row, t.folder.name))
+
+
+def summary_of_search(
+    problem: ArchitectureProblem,
+    name: str,
+    folder: Path,
+    head: Mapping[str, Any],
+    scores: Sequence[ScoredCandidates],
+    rows: Sequence[Row],
+    picked: int | None,
+    rule: str,
+    trainings: Sequence[Training],
+    algorithm: str | None,
+) -> str:
+    """Return the first section of a search's page.
+
+    Args:
+        problem: problem that was searched.
+        name: name of the stage.
+        folder: run folder.
+        head: content of ``run.json``.
+        scores: scores of the run.
+        rows: rows of the front; none if nothing was evaluated.
+        picked: index of the picked row; None while the search goes on.
+        rule: description of the picked row.
+        trainings: trainings of rows of the front.
+        algorithm: name of the algorithm, see :func:`.commands.algorithm_name`.
+    """
+    objectives = _joined(map(column_title, map(problem.column, problem.objectives)))
+    how = {None: "an algorithm of your own", DEFAULT: "the problem's default algorithm"}
+    settings = problem.settings
+    texts = [
+        f"Searched: {registry.entry(name).summary}. The search minimizes {objectives} on "
+        f"{describe_data(problem)}, with {how.get(algorithm, algorithm)}: "
+        f"{plural(settings.generations, 'generation')}, {settings.population} networks each."
+    ]
+    if problem.limits:
+        texts.append(f"Networks must satisfy {_joined(settings.limits)}.")
+    n = sum(s.n for s in scores)
+    distinct = len({x.tobytes() for s in scores for x in s.X})
+    texts.append(
+        f"{_duration(folder)} and evaluated {plural(distinct, 'network')} in "
+        f"{plural(n, 'evaluation')}."
+    )
+    if rows:
+        texts.append(_found(problem, rows, picked, rule))
+    complete = [t for t in trainings if t.scores]
+    of_pick = [t for t in complete if t.row == picked and picked is not None]
+    if of_pick:
+        texts.append(_trained(problem, of_pick[0]))
+    following = []
+    if picked is None:
+        lead = "The search is still running, or was interrupted. This command resumes it:"
+        if algorithm is None:
+            following = [page.paragraph("The search is still running, or was interrupted.")]
+        else:
+            following = _next(lead, search_command(name, folder, head, algorithm))
+    elif registry.has_training(name) and not complete:
+        lead = "Next, train the picked network; at the end, it is evaluated on the test set:"
+        following = _next(lead, train_command(folder))
+    elif complete:
+        best = (of_pick or complete)[0]
+        if (best.folder / MODEL).exists():
+            following = _next("Next, export the trained network:", export_command(best.folder))
+    return page.section(
+        "In short", page.row("".join(map(page.paragraph, texts)), "".join(following))
+    )
+
+
+def _next(lead: str, command: str) -> list[str]:
+    return [page.paragraph(lead), page.command(command)]
+
+
+def summary_of_stage(summary: str, folder: Path, command: str | None) -> str:
+    """Return the first section of the page of a stage that is not a search.
+
+    Args:
+        summary: what the stage does.
+        folder: run folder.
+        command: command that made the run, or None.
+    """
+    parts = [page.paragraph(f"{summary[:1].upper()}{summary[1:]}. {_duration(folder)}.")]
+    if command is not None:
+        parts += [page.paragraph("This command made the run:"), page.command(command)]
+    return page.section("In short", *parts)
+
+
+def _joined(texts: Iterable[str]) -> str:
+    """Join texts as in "a, b and c"."""
+    *first, last = texts
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _duration(folder: Path) -> str:
+    """Return "It ran for 2 min 5 s (2026-01-01 10:00 to 10:02 UTC)"."""
+    times = read_times(folder)
+    if not times:
+        return "It has just begun"
+    start = datetime.fromisoformat(times[0]["at"])
+    end = datetime.fromisoformat(times[-1]["at"]) + timedelta(seconds=times[-1]["seconds"])
+    computed = sum(call["seconds"] + call["journal_seconds"] for call in times)
+    seconds = times[-1].get("elapsed") or computed
+    same_day = start.date() == end.date()
+    until = f"{end:%H:%M}" if same_day else f"{end:%Y-%m-%d %H:%M}"
+    return f"It ran for {duration_words(seconds)} ({start:%Y-%m-%d %H:%M} to {until} UTC)"
+
+
+def _found(problem: ArchitectureProblem, rows: Sequence[Row], picked: int | None, rule: str) -> str:
+    columns = [problem.column(name) for name in problem.objectives]
+    ranges = _joined(_range(c, [row.columns[c.name] for row in rows]) for c in columns)
+    networks = plural(len(rows), "network")
+    if is_feasible(rows):
+        text = f"It found a Pareto front of {networks}: {ranges}."
+    else:
+        text = f"It found no network within the limits; {networks} are closest to them: {ranges}."
+    if picked is None:
+        return text
+    values = ", ".join(
+        f"{c.name} {_with_unit(c, rows[picked].columns.get(c.name, np.nan))}"
+        for c in table_columns(problem)
+    )
+    return f"{text} It picked row {picked}, {rule}: {values}."
+
+
+def _with_unit(column: Column, value: float) -> str:
+    text = format_value(column, value)
+    return f"{text} {column.unit}" if column.unit in ("%", "ms") else text
+
+
+def _range(column: Column, values: Sequence[float]) -> str:
+    low, high = min(values), max(values)
+    if format_value(column, low) == format_value(column, high):
+        return f"{column.name} {_with_unit(column, low)}"
+    return f"{column.name} from {format_value(column, low)} to {_with_unit(column, high)}"
+
+
+def _trained(problem: ArchitectureProblem, training: Training) -> str:
+    by_name = {c.name: c for c in problem.columns}
+    scores = ", ".join(
+        f"{k} {_with_unit(by_name[k], v)}" for k, v in training.scores.items() if k in by_name
+    )
+    return f"After training from scratch, its scores on the test set are: {scores}."
+
+
+def trainings_section(
+    problem: ArchitectureProblem, trainings: Sequence[Training], rows: Sequence[FrontRow]
+) -> str:
+    """Return a section with scores in the search and after training; empty without trainings."""
+    complete = [t for t in trainings if t.scores]
+    columns = [c for c in problem.columns if any(c.name in t.scores for t in complete)]
+    if not columns:
+        return ""
+    titles = ["row"]
+    for column in columns:
+        titles += [f"{column_title(column)}, search", f"{column_title(column)}, test"]
+    texts = []
+    for training in complete:
+        searched = {} if training.row is None else rows[training.row].columns
+        texts.append(["-" if training.row is None else str(training.row)])
+        for column in columns:
+            for scores in (searched, training.scores):
+                texts[-1].append(format_value(column, scores.get(column.name, np.nan)))
+        texts[-1].append(training.folder.name)
+    marked = [i for i, t in enumerate(complete) if t.row is not None and rows[t.row].picked]
+    table = Table(
+        [*titles, "folder"], texts, marked, "r" * len(titles) + "l", "Trainings from scratch"
+    )
+    notes = [correlation_with_training(rows, column.name) for column in columns]
+    lead = (
+        "Scores in the search and on the test set after training from scratch. In the search, "
+        "networks are trained less or share weights, and are evaluated on other images."
+    )
+    return page.section(
+        "After training from scratch",
+        page.paragraph(lead),
+        to_html(table),
+        *map(page.paragraph, filter(None, notes)),
+    )
+
+
+def network_words(graph: Graph) -> list[str]:
+    """Describe the nodes of a graph, one line each, such as "2: 3x3 max pooling of 0 and 1"."""
+    lines = []
+    for node in graph.nodes:
+        sources: dict[str, list[str]] = {}
+        for source, target, label in graph.edges:
+            if target == node:
+                sources.setdefault(OPERATIONS.get(label, label), []).append(source)
+        parts = [
+            f"{label} of {_joined(of)}" if label else _joined(of) for label, of in sources.items()
+        ]
+        if parts:
+            lines.append(f"{node}: {' + '.join(parts)}")
+    return lines
+
+
+def size_words(problem: ArchitectureProblem, row: Row) -> str:
+    """Describe the size of a network: its parameters, multiply-adds and input."""
+    names = {"parameters": "parameters", "multiply-adds": "multiply-adds"}
+    sizes = [
+        f"{short_number(row.columns[c.name])} {names[c.unit]}"
+        for c in problem.columns
+        if c.is_size and np.isfinite(row.columns.get(c.name, np.nan))
+    ]
+    if problem.input_shape is not None:
+        channels, height, width = problem.input_shape
+        kind = {1: "gray", 3: "color"}.get(channels, f"{channels}-channel")
+        sizes.append(f"input: {kind} images of {width}x{height} pixels")
+    return "; ".join(sizes)
