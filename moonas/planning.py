@@ -109,11 +109,14 @@ class PlannedStage:
         try:
             stage.callbacks.extend(callbacks)
             n_recorded = journal.n_calls
-            recorded = f", {plural(n_recorded, 'call')} recorded" if n_recorded else ""
+            recorded = f" ({plural(n_recorded, 'call')} recorded)" if n_recorded else ""
             stage.log(
                 f"{self.activity} on {stage.settings.data}, seed {self.seed}, device "
-                f"{stage.device}, folder {self.folder}{recorded}."
+                f"{stage.device}. Results will be in {self.folder}{recorded}."
             )
+            images = _images_line(stage)
+            if images:
+                stage.log(images)
             result: Any
             if isinstance(stage, TrainingStage):
                 result = stage.run(self.seed)
@@ -142,6 +145,20 @@ class PlannedStage:
         )
         save_front(problem, result, result.folder)
         return result
+
+
+def _images_line(stage: TrainingStage | ArchitectureProblem) -> str:
+    """Return a line about the images of a stage and how they are fitted; empty without images."""
+    from .data.described import describe_images
+    from .data.form import ImageForm
+    from .tabular import TabularProblem
+
+    info = getattr(stage, "info", None)
+    if info is None or isinstance(stage, TabularProblem):
+        return ""
+    resize = getattr(stage.settings, "resize", "crop")
+    form = getattr(info, "form", None) or ImageForm(info.side, info.channels, resize)
+    return describe_images(stage.settings.data, form)
 
 
 def plan_search(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-WIDEST = 200  # columns of a table in a file or a pipe
+WIDEST = 160  # columns of a table in a file or a pipe
 
 
 def make_console() -> Console:

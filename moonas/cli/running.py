@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 
+from .. import registry
 from ..planning import PlannedStage, StageResult
 from .bars import progress_bar
 from .output import Log, fail, make_console, status_of
@@ -31,7 +33,7 @@ def run_plan(make_plan: Callable[[], list[PlannedStage]]) -> int:
 
     for planned in plan:
         try:
-            _run_stage(planned)
+            _run_stage(planned, is_last=planned is plan[-1])
         except (SearchFailed, ValueError) as error:
             return fail(2 if isinstance(error, RunMismatch) else 1, error)
         except OSError as error:
@@ -45,7 +47,7 @@ def run_plan(make_plan: Callable[[], list[PlannedStage]]) -> int:
     return 0
 
 
-def _run_stage(planned: PlannedStage) -> None:
+def _run_stage(planned: PlannedStage, is_last: bool) -> None:
     from ..problem import ArchitectureProblem
 
     console = make_console()
@@ -63,6 +65,17 @@ def _run_stage(planned: PlannedStage) -> None:
         )
     for line in (*result.lines, _last_line(result)):
         log.on_log(line)
+    if is_last and isinstance(result.stage, ArchitectureProblem):
+        log.on_log(_next_line(result))
+
+
+def _next_line(result: StageResult) -> str:
+    """Return the line with the commands that may follow a search."""
+    folder = shlex.quote(result.folder.as_posix())
+    page = f"moonas show {folder} (a page about the search)"
+    if not registry.has_training(result.name):
+        return f"Next: {page}."
+    return f"Next: {page}, or moonas train {folder} (train the picked network)."
 
 
 def _last_line(result: StageResult) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,16 @@ from pymoo.optimize import minimize
 from ..errors import TrainingWarning
 from ..pareto import CLOSEST, Front, Row, front, pick_least_violation, population_front
 from . import front_file
+from .numbers import duration_words
 
 if TYPE_CHECKING:
     from pymoo.core.algorithm import Algorithm
     from pymoo.core.result import Result
 
     from ..problem import ArchitectureProblem
+
+
+SHORTEST_EXPECTED = 20  # seconds; the time of a shorter search is not worth a line
 
 
 @dataclass(frozen=True)
@@ -66,9 +71,11 @@ def search(
     journal = problem.journal
     assert journal is not None, "search() requires a problem with a journal"
     n_calls_before = journal.n_calls
+    expected = _ExpectedTime(problem, generations)
 
     def after_generation(running: Algorithm) -> None:
         problem.after_generation(running)
+        expected.after_generation(running)
         problem.callbacks.on_generation(running)
 
     result = minimize(
@@ -93,6 +100,39 @@ def search(
     front_file.write_front_csv(problem, rows, journal.folder / front_file.FRONT_FILE, picked)
     afterwards = [] if picked is None else problem.after_search(rows[picked])
     return SearchResult(result, rows, picked, rule, afterwards, journal.folder, computed)
+
+
+class _ExpectedTime:
+    """Logs the expected time of a search once, after the first generation that can be timed.
+
+    The first generation includes the warm-up of shared weights, so that the second one is the first
+    whose time is that of the others.
+
+    Args:
+        problem: problem that is searched.
+        generations: number of generations of the search.
+    """
+
+    def __init__(self, problem: ArchitectureProblem, generations: int) -> None:
+        self._problem, self._generations = problem, generations
+        self._begun: float | None = None  # time after the first generation that was computed
+        self._logged = False
+
+    def after_generation(self, running: Algorithm) -> None:
+        """Log the expected time if it is known for the first time."""
+        journal = self._problem.journal
+        if self._logged or journal is None or journal.replaying:
+            return
+        now = time.perf_counter()
+        if self._begun is None:
+            self._begun = now
+            return
+        self._logged = True
+        left = (self._generations - running.n_gen) * (now - self._begun)
+        total = journal.elapsed_seconds + left
+        if total >= SHORTEST_EXPECTED and left > 0:
+            rounded = round(total, -1) if total >= 60 else total
+            self._problem.log(f"The whole search will take about {duration_words(rounded)}.")
 
 
 def _new_front(problem: ArchitectureProblem, result: Result) -> tuple[Front, int | None, str]:

@@ -125,7 +125,7 @@ def summary_of_search(
     settings = problem.settings
     texts = [
         f"Searched: {registry.entry(name).summary}. The search minimizes {objectives} on "
-        f"{describe_data(problem)}, with {how.get(algorithm, algorithm)}: "
+        f"{describe_data(problem)}, with {how.get(algorithm, f'the algorithm {algorithm}')}: "
         f"{plural(settings.generations, 'generation')}, {settings.population} networks each."
     ]
     if problem.limits:

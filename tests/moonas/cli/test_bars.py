@@ -104,7 +104,7 @@ def test_show_progress_prints_the_progress_and_the_log_of_a_run_without_control_
     assert lines[2:] == ["warming up: 2 of 2 epochs", "Warning: the loss is [high].", ""]
 
 
-def test_a_table_off_a_terminal_is_as_wide_as_its_rows_up_to_200_columns(monkeypatch):
+def test_a_table_off_a_terminal_is_as_wide_as_its_rows_up_to_160_columns(monkeypatch):
     monkeypatch.delenv("COLUMNS", raising=False)
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     for length, n_lines in ((150, 1), (250, 2)):
@@ -114,7 +114,7 @@ def test_a_table_off_a_terminal_is_as_wide_as_its_rows_up_to_200_columns(monkeyp
         table = Table(["row", "architecture"], [["0", architecture]], alignment="rl")
         output.make_console().print(to_console(table))
         written = [line for line in file.getvalue().splitlines() if "sep" in line]
-        assert len(written) == n_lines and max(map(len, written)) <= 200
+        assert len(written) == n_lines and max(map(len, written)) <= 160
 
 
 def test_the_environment_can_set_the_width_of_tables(monkeypatch):

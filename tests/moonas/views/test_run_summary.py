@@ -1,0 +1,209 @@
+"""What a run's page says in words, its commands, its trainings, and pages that follow a run."""
+
+import contextlib
+import io
+import json
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+from reading import ParsedPage, faults_of
+
+import moonas
+from moonas import settings
+from moonas.cli import main
+from moonas.run.front_file import add_results, read_front_csv
+from moonas.run.journal import Journal, read_run
+from moonas.spaces.graph import Graph
+from moonas.views import run_page
+from moonas.views.commands import algorithm_name, search_command
+from moonas.views.run_page import is_complete, show, watch
+from moonas.views.run_summary import network_words, read_trainings
+
+OPTIONS = ["--population", "6", "--generations", "3", "--limits", "params <= 5000"]
+
+
+def search(*words):
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        assert main(["search", *map(str, words)]) == 0
+    return out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def table_run(tmp_path_factory):
+    """The run folder of a search of digits-table with random search."""
+    folder = tmp_path_factory.mktemp("table") / "run"
+    search("digits-table", *OPTIONS, "--algorithm", "random", "--seed", 4, "--out", folder)
+    return folder
+
+
+def words_of(folder):
+    return " ".join(ParsedPage(show(folder).read_text()).words("p"))
+
+
+def test_the_page_says_what_was_searched_found_and_comes_next(table_run, tmp_path):
+    folder = shutil.copytree(table_run, tmp_path / "run")
+    rows = read_front_csv(folder)
+    (i,) = (i for i, row in enumerate(rows) if row.picked)
+    text = words_of(folder)
+    searched = "The search minimizes error (%) and params on digits, with the algorithm random: 3 "
+    assert searched + "generations, 6 networks each." in text
+    assert "Networks must satisfy params <= 5000." in text
+    records = read_run(folder)[1]
+    X = {tuple(x) for record in records for x in record["request"]["x"]}
+    n = sum(len(record["request"]["x"]) for record in records)
+    assert f"and evaluated {len(X)} networks in {n} evaluations." in text
+    low, high = (f(row.columns["error"] for row in rows) for f in (min, max))
+    assert f"It found a Pareto front of {len(rows)} networks: error from {low:.2f} to" in text
+    assert f"to {high:.2f} % and params from" in text
+    error, params = rows[i].columns["error"], rows[i].columns["params"]
+    assert f"It picked row {i}, " in text and f"error {error:.2f} %, params {params:,.0f}" in text
+    commands = ParsedPage(show(folder).read_text()).words("code")
+    assert commands[0] == f"moonas train {folder}"
+    for jargon in ("pop_size=", "survival=", "RankAndCrowding"):
+        lead, _, recorded = text.partition("Recorded as ")
+        assert jargon not in lead and jargon in recorded
+
+
+def test_the_command_on_the_page_makes_the_same_run(table_run, tmp_path):
+    folder = shutil.copytree(table_run, tmp_path / "a run")
+    *_, command = ParsedPage(show(folder).read_text()).words("code")
+    program, *arguments = shlex.split(command.replace("\xa0", " "))
+    assert program == "moonas" and "--algorithm random" in command
+    assert "This run is complete, and nothing was recomputed" in search(*arguments[1:])
+    arguments[-1] = str(tmp_path / "new")
+    search(*arguments[1:])
+    assert (tmp_path / "new" / "front.csv").read_bytes() == (folder / "front.csv").read_bytes()
+
+
+def test_a_command_has_the_options_that_are_not_the_defaults():
+    head = {"seed": 7, "settings": {"data": "my images", "epochs": 3, "objectives": ["error"]}}
+    head["settings"] |= {"download": True, "start": ["CARS_A"], "population": 24, "gone": 1}
+    command = search_command("cars", Path("runs/mine"), head, "nsga2")
+    assert command == (
+        "moonas search cars --algorithm nsga2 --objectives error --start CARS_A "
+        "--data 'my images' --set epochs=3 download=true --seed 7 --out runs/mine"
+    )
+    stage = search_command("eagan-discriminator", Path("runs/gan/eagan-discriminator"), head)
+    assert "search eagan --stage eagan-discriminator" in stage and stage.endswith("runs/gan")
+
+
+@pytest.mark.parametrize("value", [None, True, False, 3, 0.25, "auto", (), (1, 2), ("a", "b")])
+def test_the_text_of_a_setting_is_parsed_to_its_value(value):
+    kinds = {tuple: (int if 1 in (value or ()) else str) if isinstance(value, tuple) else None}
+    kind = tuple[kinds[tuple], ...] if isinstance(value, tuple) else (type(value) | None)
+    fields = {"__annotations__": {"x": kind}, "x": settings.setting(value, "a setting")}
+    cls = settings.dataclass(frozen=True, kw_only=True)(type("S", (settings.RunSettings,), fields))
+    assert settings.parse(cls, "x", settings.to_text(value)) == value
+
+
+def test_the_name_of_an_algorithm_follows_from_its_description():
+    problem = moonas.load_problem("digits-table")
+    describe = moonas.problem.describe_algorithm
+    assert algorithm_name(problem, describe(problem.algorithm())) == "default"
+    for name in ("random", "moead", "smsemoa"):
+        assert algorithm_name(problem, describe(moonas.algorithm(name, problem))) == name
+    assert algorithm_name(problem, "MyAlgorithm pop_size=3") is None
+
+
+def record_training(folder, run, row, error, problem="digits-table training"):
+    """Record a training as ``moonas train`` does, without training."""
+    architecture = json.dumps(read_front_csv(run)[row].architecture)
+    stage = moonas.planning.load_training(run, pick=str(row), device="cpu")
+    inputs = {"architecture": architecture}
+    journal = Journal(folder, problem=problem, settings=stage.settings, inputs=inputs)
+    journal.begin(1, "training", "here")
+    journal.call("final test", {}, lambda: {"error": error})
+    journal.close()
+    add_results(run, row, {"error": error})
+
+
+def test_the_page_compares_trainings_with_the_search_from_five_rows_on(table_run, tmp_path):
+    run = shutil.copytree(table_run, tmp_path / "run")
+    rows = read_front_csv(run)
+    assert len(rows) >= 5 and "After training" not in words_of(run)
+    for i in range(4):
+        record_training(run / f"training-{i}", run, i, 10.0 + i)
+    record_training(run / "training-other", run, 0, 1.0, problem="cars training")
+    assert "rank correlation" not in words_of(run)
+    record_training(run / "training", run, 4, 30.0)
+    trainings = read_trainings(run, "digits-table", read_front_csv(run))
+    assert [t.row for t in trainings] == [0, 1, 2, 3, 4]
+    text = show(run).read_text()
+    assert faults_of(text) == []
+    start = text.index("Trainings from scratch</caption>")
+    table = ParsedPage(text[start : text.index("</table>", start)])
+    searched = [f"{row.columns['error']:.2f}" for row in rows[:5]]
+    assert table.words("td")[::3] == searched
+    assert table.words("td")[1::3] == ["10.00", "11.00", "12.00", "13.00", "30.00"]
+    assert table.words("td")[2::3] == [*(f"training-{i}" for i in range(4)), "training"]
+    note = "5 rows of the front have been trained; the rank correlation between their error"
+    assert note in words_of(run) and "(95 % interval -" in words_of(run)
+
+
+def test_the_words_of_a_network_name_the_operations_and_inputs_of_each_node():
+    edges = (("0", "2", "sep3"), ("1", "2", "skip"), ("0", "3", "max3"), ("2", "3", "max3"))
+    graph = Graph("cell", ("0", "1"), ("2", "3", "4"), (*edges, ("2", "5", ""), ("3", "5", "")))
+    assert network_words(graph) == [
+        "2: 3x3 separable convolution of 0 + skip connection of 1",
+        "3: 3x3 max pooling of 0 and 2",
+    ]
+
+
+def unfinished(run, folder, lines):
+    """Copy a run without its front, and with only the first lines of its journal."""
+    shutil.copytree(run, folder)
+    (folder / "front.csv").unlink()
+    journal = (folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    (folder / "journal.jsonl").write_bytes(b"".join(journal[:lines]))
+    return folder
+
+
+def test_the_page_of_an_interrupted_run_has_the_command_that_resumes_it(table_run, tmp_path):
+    folder = unfinished(table_run, tmp_path / "run", 2)
+    assert "The search is still running, or was interrupted." in words_of(folder)
+    command = ParsedPage(show(folder).read_text()).words("code")[0]
+    search(*shlex.split(command)[2:])
+    assert (folder / "front.csv").read_bytes() == (table_run / "front.csv").read_bytes()
+
+
+def test_a_watched_page_refreshes_until_the_run_is_complete(table_run, tmp_path, monkeypatch):
+    folder, pages, told = unfinished(table_run, tmp_path / "run", 1), [], []
+    parts = iter([0, 1, 0, 2])  # lines that the search records in between
+
+    def sleep(seconds):
+        pages.append((folder / "report.html").read_text())
+        with open(folder / "journal.jsonl", "ab") as file:
+            journal = (table_run / "journal.jsonl").read_bytes().splitlines(keepends=True)
+            done = (folder / "journal.jsonl").read_bytes().count(b"\n")
+            file.write(b"".join(journal[done : done + next(parts)]))
+        if len(pages) == 4:
+            shutil.copy(table_run / "front.csv", folder)
+
+    monkeypatch.setattr(run_page.time, "sleep", sleep)
+    assert not is_complete(folder)
+    path = watch(folder, told.append)
+    assert told == [path] and is_complete(folder)
+    assert all('http-equiv="refresh" content="5"' in text for text in pages)
+    assert pages[0] == pages[1] != pages[2] == pages[3]
+    assert 'http-equiv="refresh"' not in path.read_text() and "It picked row" in path.read_text()
+
+
+def test_watching_ends_with_status_0_on_an_interrupt(table_run, tmp_path, monkeypatch, capsys):
+    folder = unfinished(table_run, tmp_path / "run", 2)
+
+    def interrupt(seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_page.time, "sleep", interrupt)
+    assert main(["show", str(folder), "--watch"]) == 0
+    assert "is kept up to date while the run goes on" in capsys.readouterr().out
+    assert 'http-equiv="refresh"' not in (folder / "report.html").read_text()
+
+
+def test_watching_a_complete_run_writes_its_page_and_ends(table_run, tmp_path, capsys):
+    folder = shutil.copytree(table_run, tmp_path / "run")
+    assert main(["show", str(folder), "--watch"]) == 0
+    assert "The run is complete." in capsys.readouterr().out
+    assert (folder / "report.html").exists()
