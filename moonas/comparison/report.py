@@ -103,7 +103,7 @@ def evaluations_table(comparison: Comparison) -> Table | None:
     known = [column[~np.isnan(column)] for column in ratios.T]  # NaN: a run failed
     middle = [float(np.median(column)) if len(column) else math.nan for column in known]
     texts.append([f"median, relative to {reference}", *(_format_ratio(m) for m in middle)])
-    return Table(["evaluations to 99 %", *names], texts)
+    return Table(["evaluations to 99 %", *names], texts, title="Evaluations to 99 %")
 
 
 def _format_count(value: float) -> str:
@@ -185,7 +185,8 @@ def pairs_table(comparison: Comparison, problem: str) -> Table:
         texts[pair.first, pair.second] = f"{pair.a12:.2f}{star}"
         texts[pair.second, pair.first] = f"{1 - pair.a12:.2f}{star}"
     names = list(comparison.hypervolumes(problem))
-    return Table(["A12", *names], [[a, *(texts.get((a, b), "") for b in names)] for a in names])
+    rows = [[a, *(texts.get((a, b), "") for b in names)] for a in names]
+    return Table(["A12", *names], rows, title=f"A12 on {problem}")
 
 
 def _format_p(value: float) -> str:

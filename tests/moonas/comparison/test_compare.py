@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.core.sampling import Sampling
+from reading import faults_of
 from searches import MULTI_OBJECTIVE
 from toy import Toy
 
@@ -328,6 +329,7 @@ def test_moonas_compare_runs_and_resumes_a_comparison(tmp_path, capsys):
     assert main(arguments) == 0
     assert "0 of 12 runs" not in capsys.readouterr().out
     page = (tmp_path / "out" / "report.html").read_text()
+    assert faults_of(page) == [] and len(page) < 2e6
     assert page.count("<circle") == len(moonas.load_problem("digits-table").true_front()[1])
     assert main([*arguments, "--set", "population=12"]) == 2
     assert "with population=10; this one has population=12" in capsys.readouterr().err
