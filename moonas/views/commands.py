@@ -77,13 +77,40 @@ def search_command(
     """
     task = registry.entry(name).task or name
     words = ["moonas", "search", task]
+    options = changed_settings(name, head["settings"])
     if len(registry.stages(task)) > 1:
         words += ["--stage", name]
+        options = _without_results(name, folder, options)
         folder = folder.parent
     if algorithm != DEFAULT:
         words += ["--algorithm", algorithm]
-    words += _option_words(changed_settings(name, head["settings"]))
+    words += _option_words(options)
     return shlex.join([*words, "--seed", str(head["seed"]), "--out", folder.as_posix()])
+
+
+def _without_results(name: str, folder: Path, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out the options of a stage that it reads from the run of the stage before it.
+
+    Args:
+        name: name of the stage.
+        folder: its run folder, next to that of the stage before it.
+        options: recorded settings that are not the defaults.
+    """
+    kept = dict(options)
+    stages = registry.stages(registry.entry(name).task or name)
+    previous = folder.parent / stages[stages.index(name) - 1]
+    has_source = "from_run" in names_of(registry.settings_class(name))
+    if name == stages[0] or not has_source or not (previous / "run.json").exists():
+        return kept
+    for key, value in options.items():
+        others = {k: v for k, v in kept.items() if k != key}
+        try:
+            stage = registry.load_stage(name, **others | {"from_run": str(previous)})
+        except ValueError:  # the results of the stage before are among the other options
+            continue
+        if to_text(getattr(stage.settings, key)) == to_text(value):
+            kept = others
+    return kept
 
 
 def _option_words(options: Mapping[str, Any]) -> Iterable[str]:

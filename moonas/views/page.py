@@ -44,6 +44,7 @@ section { background: var(--surface); border: 1px solid var(--line); border-radi
 pre { background: var(--page); color: var(--ink); margin: 0 0 .7rem; padding: .5rem .7rem;
   border-radius: .4rem; font: .85rem/1.5 ui-monospace, monospace; white-space: pre-wrap;
   overflow-wrap: anywhere; }
+code span { display: inline-block; }
 figure { margin: 0 0 .8rem; }
 figcaption { margin-top: .2rem; }
 svg { display: block; width: 100%; max-width: 40rem; height: auto; color: var(--ink);
@@ -72,7 +73,7 @@ circle[data-tip]:hover, circle[data-tip]:focus { stroke: currentColor; stroke-wi
   white-space: pre-line; overflow-wrap: anywhere; pointer-events: none; }
 #tip[hidden] { display: none; }
 @media (max-width: 30rem) { main { padding: 1rem .5rem 3rem; } section { padding: .8rem; }
-  th, td { padding: .3rem .4rem; } }
+  th, td { padding: .3rem .25rem; } td.words, td.long { min-width: 0; white-space: normal; } }
 """
 # Points of a figure share one tab stop, and the arrow keys move between them.
 SCRIPT = """
@@ -190,8 +191,9 @@ def bullets(texts: Sequence[str]) -> str:
 
 
 def command(text: str) -> str:
-    """Return a command line, from plain text."""
-    return f"<pre><code>{escape(text)}</code></pre>\n"
+    """Return a command line, from plain text; lines are broken between its words only."""
+    words = " ".join(f"<span>{escape(word)}</span>" for word in text.split(" "))
+    return f"<pre><code>{words}</code></pre>\n"
 
 
 def picture(figure: Figure, caption: str, points: Sequence[Point] = (), alt: str = "") -> str:

@@ -26,7 +26,7 @@ from ..run.folders import last_run
 from ..run.journal import read_run, read_times
 from ..run.numbers import format_duration, plural
 from ..run.session import FAILURES_KEY
-from ..settings import with_former_values
+from ..settings import to_text, with_former_values
 from . import page
 from .commands import algorithm_name, search_command, training_command
 from .drawing import ACCENT, QUIET, apply_style, create_figure, draw_graph
@@ -452,7 +452,7 @@ def _time(folder: Path) -> str:
     table = to_html(Table(["phase", "time"], rows, title="Time by phase"))
     text = (
         f"From {start_times[0]:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, with "
-        f"{format_duration(sum(seconds.values()))} of recorded computing time."
+        f"{_short_duration(sum(seconds.values()))} of recorded computing time."
     )
     return page.section(
         "Time",
@@ -486,5 +486,5 @@ def _settings(head: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> 
 
 def _text(value: Any) -> str:
     if isinstance(value, list):
-        return " ".join(map(str, value))
-    return "none" if value is None else str(value)
+        return " ".join(map(str, value)) or "none"
+    return to_text(value)

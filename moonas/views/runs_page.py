@@ -183,9 +183,10 @@ def _results(shown: Sequence[ShownRun]) -> Table:
                 *(f"{len(run.rows)}", f"{values[-1]:.4f}", best, *picked),
             ]
         )
-    titles = ["run", "evaluations", "time", "networks on the front", "hypervolume"]
+    titles = ["result", "evaluations", "time", "networks on the front", "hypervolume"]
     titles += [f"best {column_title(columns[0])}", *(f"pick: {column_title(c)}" for c in columns)]
-    return Table(titles, texts, title="Results of the searches")
+    first, *rows = zip(titles, *texts, strict=True)  # a column per run, as in the other table
+    return Table(first, rows, title="Results of the searches")
 
 
 def _notes(shown: Sequence[ShownRun]) -> list[str]:

@@ -1,14 +1,17 @@
 """What a run's page says in words, its commands, its trainings, and pages that follow a run."""
 
 import contextlib
+import html
 import io
 import json
+import re
 import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 from reading import ParsedPage, faults_of
+from searches import TINY, words
 
 import moonas
 from moonas import settings
@@ -38,6 +41,12 @@ def table_run(tmp_path_factory):
     return folder
 
 
+def commands_of(folder):
+    """Return the commands on the page of a run."""
+    found = re.findall("<code>(.*?)</code>", show(folder).read_text())
+    return [html.unescape(re.sub("<[^>]*>", "", text)) for text in found]
+
+
 def words_of(folder):
     return " ".join(ParsedPage(show(folder).read_text()).words("p"))
 
@@ -59,8 +68,7 @@ def test_the_page_says_what_was_searched_found_and_comes_next(table_run, tmp_pat
     assert f"to {high:.2f} % and params from" in text
     error, params = rows[i].columns["error"], rows[i].columns["params"]
     assert f"It picked row {i}, " in text and f"error {error:.2f} %, params {params:,.0f}" in text
-    commands = ParsedPage(show(folder).read_text()).words("code")
-    assert commands[0] == f"moonas train {folder}"
+    assert commands_of(folder)[0] == f"moonas train {folder}"
     for jargon in ("pop_size=", "survival=", "RankAndCrowding"):
         lead, _, recorded = text.partition("Recorded as ")
         assert jargon not in lead and jargon in recorded
@@ -68,8 +76,8 @@ def test_the_page_says_what_was_searched_found_and_comes_next(table_run, tmp_pat
 
 def test_the_command_on_the_page_makes_the_same_run(table_run, tmp_path):
     folder = shutil.copytree(table_run, tmp_path / "a run")
-    *_, command = ParsedPage(show(folder).read_text()).words("code")
-    program, *arguments = shlex.split(command.replace("\xa0", " "))
+    *_, command = commands_of(folder)
+    program, *arguments = shlex.split(command)
     assert program == "moonas" and "--algorithm random" in command
     assert "This run is complete, and nothing was recomputed" in search(*arguments[1:])
     arguments[-1] = str(tmp_path / "new")
@@ -87,6 +95,18 @@ def test_a_command_has_the_options_that_are_not_the_defaults():
     )
     stage = search_command("eagan-discriminator", Path("runs/gan/eagan-discriminator"), head)
     assert "search eagan --stage eagan-discriminator" in stage and stage.endswith("runs/gan")
+
+
+@pytest.mark.slow
+def test_the_command_of_a_second_stage_starts_from_the_first(tmp_path):
+    tiny = TINY["eagan-discriminator"] | {"generations": 2}
+    of_second = {k: tiny.pop(k) for k in ("generator_epochs", "d_steps")}
+    stage = "eagan-discriminator"
+    out = tmp_path / "gan"
+    search("eagan", "--out", out, "--set", *words(tiny), *words(of_second, stage))
+    *_, command = commands_of(out / stage)
+    assert "generator=" not in command and f"--stage {stage}" in command
+    assert "This run is complete, and nothing was recomputed" in search(*shlex.split(command)[2:])
 
 
 @pytest.mark.parametrize("value", [None, True, False, 3, 0.25, "auto", (), (1, 2), ("a", "b")])
@@ -163,7 +183,7 @@ def unfinished(run, folder, lines):
 def test_the_page_of_an_interrupted_run_has_the_command_that_resumes_it(table_run, tmp_path):
     folder = unfinished(table_run, tmp_path / "run", 2)
     assert "The search is still running, or was interrupted." in words_of(folder)
-    command = ParsedPage(show(folder).read_text()).words("code")[0]
+    command = commands_of(folder)[0]
     search(*shlex.split(command)[2:])
     assert (folder / "front.csv").read_bytes() == (table_run / "front.csv").read_bytes()
 
