@@ -73,7 +73,8 @@ circle[data-tip]:hover, circle[data-tip]:focus { stroke: currentColor; stroke-wi
   white-space: pre-line; overflow-wrap: anywhere; pointer-events: none; }
 #tip[hidden] { display: none; }
 @media (max-width: 30rem) { main { padding: 1rem .5rem 3rem; } section { padding: .8rem; }
-  th, td { padding: .3rem .25rem; } td.words, td.long { min-width: 0; white-space: normal; } }
+  th, td { padding: .3rem .25rem; }
+  td.words, td.long, th.long { min-width: 0; white-space: normal; } }
 """
 # Points of a figure share one tab stop, and the arrow keys move between them.
 SCRIPT = """
