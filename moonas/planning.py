@@ -157,7 +157,10 @@ def _images_line(stage: TrainingStage | ArchitectureProblem) -> str:
     if info is None or isinstance(stage, TabularProblem):
         return ""
     resize = getattr(stage.settings, "resize", "crop")
-    form = getattr(info, "form", None) or ImageForm(info.side, info.channels, resize)
+    form = getattr(info, "form", None)
+    if form is None:  # of two domains
+        height, width = info.size
+        form = ImageForm(height, info.channels, resize, width=None if width == height else width)
     return describe_images(stage.settings.data, form)
 
 

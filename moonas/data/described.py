@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from ..files.image_folders import is_image
@@ -17,26 +17,57 @@ MOST_MEASURED = 200  # files whose size is read, since reading all of a large fo
 
 
 def describe_images(data: str, form: ImageForm) -> str:
-    """Describe the images of a data set and how they are fitted.
+    """Describe the images of a data set and how they are converted to a form.
 
     Args:
         data: name of a data set, or path of a folder of images.
         form: form in which a network sees the images.
 
     Returns:
-        A sentence such as "Images: 320x240 to 640x480 pixels; the shorter side is resized to 32
-        pixels, and the center is kept. A network sees 32x32 pixels in color." Sizes are width x
-        height; those of a large folder are of evenly spaced files.
+        Sentences such as "Images: 320x240 to 640x480 pixels. Preprocessing: converts to RGB,
+        resizes the shorter side to 32 pixels, keeps the center of 32x32, scales pixels to [0, 1]."
+        Sizes are width x height; those of a large folder are of evenly spaced files.
     """
-    sees = f"A network sees {form.side}x{form.side} pixels in {_color(form)}."
     if data in DATA_SETS:
         side = DATA_SETS[data].side
         sizes = {(side, side)}
     else:
         sizes = image_sizes(data)
-    if not sizes:
-        return sees
-    return f"Images: {_range(sizes)} pixels{_fitted(sizes, form)}. {sees}"
+    texts = [f"Images: {_range(sizes)} pixels."] if sizes else []
+    return " ".join([*texts, f"Preprocessing: {describe_form(form, sizes)}."])
+
+
+def describe_form(form: ImageForm, sizes: Collection[tuple[int, int]] = ()) -> str:
+    """Describe in words what is done to an image to convert it to a form.
+
+    Args:
+        form: the form.
+        sizes: (width, height) in pixels of all images, if they are known. What changes none of
+            them is left out.
+    """
+    height, width = form.whole.size
+    whole, seen = f"{width}x{height}", "{1}x{0}".format(*form.size)
+    fit = f"resizes to {whole} pixels"
+    keeps_proportions = sizes and all(w * height == h * width for w, h in sizes)
+    if form.resize == "squash" and not keeps_proportions:
+        fit += " whatever the proportions"
+    elif not keeps_proportions:
+        side, how = {
+            "crop": ("shorter", f"cover {whole}"),
+            "pad": ("longer", f"fit into {whole}"),
+        }[form.resize]
+        is_square = form.width is None
+        fit = f"resizes the {side} side to {height}" if is_square else f"resizes to {how}"
+        fit += " pixels"
+        fit += f", adds black edges up to {whole}" if form.resize == "pad" else ""
+    is_cut = form.whole.size != form.size or (form.resize == "crop" and not keeps_proportions)
+    steps = [
+        "converts to RGB" if form.channels == 3 else "converts to gray",
+        "" if set(sizes) == {(width, height)} else fit,
+        f"keeps the center of {seen}" if is_cut else "",
+        "scales pixels to [0, 1]",
+    ]
+    return ", ".join(filter(None, steps))
 
 
 def image_sizes(folder: str | Path) -> set[tuple[int, int]]:
@@ -62,27 +93,8 @@ def _image_paths(folder: str | Path) -> Iterator[Path]:
         yield from (path for path in map(Path(place).joinpath, sorted(names)) if is_image(path))
 
 
-def _color(form: ImageForm) -> str:
-    return "gray" if form.channels == 1 else "color"
-
-
 def _range(sizes: Iterable[tuple[int, int]]) -> str:
     """Return the smallest and the largest size, by the number of pixels."""
     ordered = sorted(sizes, key=lambda size: (size[0] * size[1], size))
     texts = [f"{width}x{height}" for width, height in ordered]
     return texts[0] if len(texts) == 1 else f"{texts[0]} to {texts[-1]}"
-
-
-def _fitted(sizes: Iterable[tuple[int, int]], form: ImageForm) -> str:
-    side = form.stored_side
-    cropped = f", of which the center of {form.side} pixels is seen" if form.stored else ""
-    if set(sizes) == {(side, side)}:
-        return cropped
-    if all(width == height for width, height in sizes):
-        return f", resized to {side}x{side}{cropped}"
-    how = {
-        "crop": f"the shorter side is resized to {side} pixels, and the center is kept",
-        "pad": f"the longer side is resized to {side} pixels, and black edges are added",
-        "squash": f"they are resized to {side}x{side}, which changes their proportions",
-    }[form.resize]
-    return f"; {how}{cropped}"

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
 
+from ..data.described import describe_form
 from ..data.form import ImageForm
 from ..data.image_files import fit_to_bytes, image_pixels
 from ..data.stores import FileStore, default_workers
@@ -47,26 +48,6 @@ def recorded_form(input_shape: tuple[int, ...], about: Any) -> ImageForm:
     resize = about.get("resize") or about.get("settings", {}).get("resize", "squash")
     rectangle = None if width == height else width
     return ImageForm(height, channels, resize, about.get("stored_size"), rectangle)
-
-
-def describe_form(form: ImageForm) -> str:
-    """Describe in words what is done to an image of any size to convert it to a form."""
-    (height, width), seen = form.whole.size, "{}x{}".format(*reversed(form.size))
-    whole = f"{width}x{height}"
-    colors = "converts to RGB" if form.channels == 3 else "converts to gray"
-    if form.width is None:
-        cropped = f"resizes the shorter side to {height} pixels"
-        padded = f"resizes the longer side to {height} pixels"
-    else:
-        cropped, padded = f"resizes to cover {whole} pixels", f"resizes to fit into {whole} pixels"
-    fit = {
-        "crop": f"{cropped}, keeps the center of {seen}",
-        "pad": f"{padded}, adds black edges up to {whole}",
-        "squash": f"resizes to {whole} pixels whatever the proportions",
-    }[form.resize]
-    if form.resize != "crop" and form.stored is not None and form.whole.size != form.size:
-        fit += f", keeps the center of {seen}"
-    return f"{colors}, {fit}, scales pixels to [0, 1]"
 
 
 class Preprocess(v2.Transform):

@@ -21,28 +21,38 @@ def write_images(folder, sizes):
         (
             [(320, 240), (640, 480)],
             ImageForm(32),
-            "Images: 320x240 to 640x480 pixels; the shorter side is resized to 32 pixels, and the "
-            "center is kept. A network sees 32x32 pixels in color.",
+            "Images: 320x240 to 640x480 pixels. Preprocessing: converts to RGB, resizes the shorter "
+            "side to 32 pixels, keeps the center of 32x32, scales pixels to [0, 1].",
         ),
         (
             [(40, 30)],
             ImageForm(16, 1, "pad"),
-            "Images: 40x30 pixels; the longer side is resized to 16 pixels, and black edges are "
-            "added. A network sees 16x16 pixels in gray.",
+            "Images: 40x30 pixels. Preprocessing: converts to gray, resizes the longer side to 16 "
+            "pixels, adds black edges up to 16x16, scales pixels to [0, 1].",
         ),
         (
             [(40, 30)],
             ImageForm(16, 3, "squash"),
-            "Images: 40x30 pixels; they are resized to 16x16, which changes their proportions. A "
-            "network sees 16x16 pixels in color.",
+            "Images: 40x30 pixels. Preprocessing: converts to RGB, resizes to 16x16 pixels whatever "
+            "the proportions, scales pixels to [0, 1].",
         ),
         (
             [(64, 64)],
             ImageForm(16, 3, "crop", 20),
-            "Images: 64x64 pixels, resized to 20x20, of which the center of 16 pixels is seen. A "
-            "network sees 16x16 pixels in color.",
+            "Images: 64x64 pixels. Preprocessing: converts to RGB, resizes to 20x20 pixels, keeps "
+            "the center of 16x16, scales pixels to [0, 1].",
         ),
-        ([(8, 8)], ImageForm(8), "Images: 8x8 pixels. A network sees 8x8 pixels in color."),
+        (
+            [(40, 30)],
+            ImageForm(16, width=32),
+            "Images: 40x30 pixels. Preprocessing: converts to RGB, resizes to cover 32x16 pixels, "
+            "keeps the center of 32x16, scales pixels to [0, 1].",
+        ),
+        (
+            [(8, 8)],
+            ImageForm(8),
+            "Images: 8x8 pixels. Preprocessing: converts to RGB, scales pixels to [0, 1].",
+        ),
     ],
 )
 def test_a_sentence_describes_sizes_and_how_images_are_fitted(tmp_path, sizes, form, text):
@@ -50,7 +60,10 @@ def test_a_sentence_describes_sizes_and_how_images_are_fitted(tmp_path, sizes, f
 
 
 def test_the_sizes_of_a_named_data_set_are_known_without_its_files():
-    text = "Images: 8x8 pixels, resized to 4x4. A network sees 4x4 pixels in gray."
+    text = (
+        "Images: 8x8 pixels. Preprocessing: converts to gray, resizes to 4x4 pixels, scales pixels "
+        "to [0, 1]."
+    )
     assert describe_images("digits", ImageForm(4, 1)) == text
 
 
