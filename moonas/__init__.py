@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from . import plot as plot
     from .algorithms.named import algorithm as algorithm
     from .classifier import ClassifierProblem as ClassifierProblem
     from .comparison.compare import compare as compare
@@ -37,12 +38,14 @@ _MODULE_OF = {  # public name -> module to import it from
     "train": "moonas.task",
     "zoo": "moonas.models.zoo",
 }
-__all__ = sorted(_MODULE_OF)
+__all__ = sorted([*_MODULE_OF, "plot"])
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, since importing torch and pymoo is slow."""
+    if name == "plot":
+        return import_module("moonas.plot")
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'moonas' has no attribute {name!r}")
     return getattr(import_module(_MODULE_OF[name]), name)

@@ -120,7 +120,10 @@ class PlannedStage:
             result: Any
             if isinstance(stage, TrainingStage):
                 result = stage.run(self.seed)
+                from .views.losses import save_losses
+
                 lines = stage.report(result, self.folder)
+                save_losses(self.folder)
             else:
                 result = self._search(stage, verbose)
                 lines = result.afterwards
@@ -136,6 +139,7 @@ class PlannedStage:
         from .problem import describe_algorithm
         from .run.search import search
         from .views.front import save_front
+        from .views.losses import save_losses
 
         algorithm = make_algorithm(self.algorithm, problem)
         problem.log(describe_algorithm(algorithm))
@@ -144,6 +148,7 @@ class PlannedStage:
             problem, algorithm, seed=self.seed, generations=generations, verbose=verbose
         )
         save_front(problem, result, result.folder)
+        save_losses(result.folder)
         return result
 
 

@@ -9,20 +9,17 @@ import moocore
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..views.drawing import COLORS, INK, apply_style, create_figure
-from ..views.front import column_title, format_value, label_axes
+from .. import plot
+from ..plot.comparisons import cliques, ranks_height
+from ..plot.fronts import axis_title
+from ..plot.style import create_figure
+from ..views.front import column_title, format_value
 from ..views.page import Point
 from . import statistics
 
 if TYPE_CHECKING:
     from .results import Comparison
     from .runs import Run
-
-
-def algorithm_colors(comparison: Comparison) -> dict[str, str]:
-    """Return a dict from algorithm to color; colors repeat after twelve algorithms."""
-    names = list(comparison.plan.algorithms)
-    return {name: COLORS[i % len(COLORS)] for i, name in enumerate(names)}
 
 
 def plot_convergence(comparison: Comparison, problem: str) -> Figure:
@@ -35,25 +32,14 @@ def plot_convergence(comparison: Comparison, problem: str) -> Figure:
         comparison: the comparison.
         problem: label of the problem.
     """
-    figure, axes = create_figure()
-    known, colors = comparison.plan.tasks[problem].tabular, algorithm_colors(comparison)
+    curves = {}
     for name, runs in comparison.successful_runs(problem).items():
         counts = np.unique(np.concatenate([run.evaluations for run in runs]))
-        counts = counts[
-            counts >= max(run.evaluations[0] for run in runs)
-        ]  # all runs have a value there
-        curves = np.array([_hypervolumes_after(run, counts) for run in runs])
-        if known:
-            curves = np.maximum(1 - curves, 1e-6)
-        low, median, high = np.percentile(curves, [25, 50, 75], axis=0)
-        axes.plot(counts, median, color=colors[name], label=name)
-        axes.fill_between(counts, low, high, color=colors[name], alpha=0.13, lw=0)
-    axes.set(
-        xlabel="evaluations",
-        ylabel="missing share of the true hypervolume" if known else "hypervolume",
-        yscale="log" if known else "linear",
-    )
-    apply_style(axes)
+        # all runs have a value there
+        counts = counts[counts >= max(run.evaluations[0] for run in runs)]
+        curves[name] = counts, np.array([_hypervolumes_after(run, counts) for run in runs])
+    figure, axes = create_figure()
+    plot.convergence(axes, curves, missing=comparison.plan.tasks[problem].tabular)
     return figure
 
 
@@ -83,27 +69,27 @@ def plot_attainment(comparison: Comparison, problem: str) -> tuple[Figure, list[
     """
     figure, axes = create_figure()
     searched: Any = comparison.problems[problem]
+    first, second = (searched.column(name) for name in searched.objectives[:2])
+    surfaces = {
+        name: median_attainment([run.compared_front[:, :2] for run in runs])
+        for name, runs in comparison.successful_runs(problem).items()
+    }
     points = []
-    first, second = searched.objectives[:2]
-    for name, runs in comparison.successful_runs(problem).items():
-        surface = median_attainment([run.compared_front[:, :2] for run in runs])
-        color = algorithm_colors(comparison)[name]
-        axes.step(surface[:, 1], surface[:, 0], where="post", color=color, label=name)
+    true = None
     if comparison.plan.tasks[problem].tabular:
-        X, F = searched.true_front()
-        axes.scatter(F[:, 1], F[:, 0], s=9, color=INK, zorder=3, label="true front")
-        for x, f in zip(X, F, strict=True):
+        X, true = searched.true_front()
+        for x, f in zip(X, true, strict=True):
             columns = map(searched.column, searched.objectives)
             tip = [
                 f"{column_title(c)}: {format_value(c, v)}" for c, v in zip(columns, f, strict=True)
             ]
             points.append(Point(axes, f[1], f[0], "\n".join([*tip, str(searched.decode(x))])))
-    label_axes(axes, searched.column(second), searched.column(first))
-    low, high = axes.dataLim.intervalx
-    if low > 0 and high > 50 * low:
-        axes.set_xscale("log")  # resets the tick formatter that label_axes sets
-        label_axes(axes, searched.column(second), searched.column(first))
-    apply_style(axes)
+    plot.attainment(
+        axes,
+        surfaces,
+        labels=(axis_title(first), axis_title(second)),
+        true_front=None if true is None else true[:, :2],
+    )
     return figure, points
 
 
@@ -121,64 +107,21 @@ def median_attainment(fronts: Sequence[np.ndarray]) -> np.ndarray:
     return surface[np.argsort(surface[:, 1])]
 
 
-def plot_critical_difference(values: Mapping[str, np.ndarray], colors: Mapping[str, str]) -> Figure:
+def plot_critical_difference(values: Mapping[str, np.ndarray]) -> Figure:
     """Plot mean ranks on a line; bars connect algorithms that do not differ significantly.
 
     The test is Nemenyi's at level 0.05 (Demšar, JMLR 2006).
 
     Args:
         values: algorithm -> (n,) paired values, higher is better; at least two algorithms.
-        colors: algorithm -> color.
     """
-    names, table = list(values), np.column_stack(list(values.values()))
+    table = np.column_stack(list(values.values()))
     mean = statistics.ranks(table).mean(axis=0)
-    critical = statistics.critical_difference(len(names), len(table))
-    order = np.argsort(mean, kind="stable")
-    groups = cliques(mean[order], critical)
-    figure, axes = create_figure((5.2, 1.2 + 0.24 * (len(names) + len(groups))))
-    for height, i in enumerate(order[::-1]):
-        axes.plot([mean[i]] * 2, [height, len(names)], color=INK, lw=0.6, alpha=0.4)
-        axes.scatter(mean[i], height, s=36, color=colors[names[i]], zorder=3)
-        left = mean[i] > (1 + len(names)) / 2  # keeps all names within the figure
-        axes.annotate(
-            f"{names[i]} {mean[i]:.2f}",
-            (mean[i], height),
-            (-7 if left else 7, 0),
-            textcoords="offset points",
-            color=INK,
-            va="center",
-            ha="right" if left else "left",
-        )
-    level = len(names) + 0.35
-    for first, last in groups:
-        axes.plot([mean[order[first]], mean[order[last]]], [level] * 2, color=INK, lw=4)
-        level += 0.5
-    axes.set(
-        xlim=(0.8, len(names) + 0.2),
-        ylim=(-0.7, level + 0.2),
-        xlabel=f"mean rank, 1 is best; critical difference {critical:.2f}",
-        yticks=[],
-    )
-    axes.spines[["left", "right", "top"]].set_visible(False)
+    critical = statistics.critical_difference(len(values), len(table))
+    n_groups = len(cliques(np.sort(mean), critical))
+    figure, axes = create_figure((5.2, ranks_height(len(values), n_groups)))
+    plot.ranks(axes, dict(zip(values, mean.tolist(), strict=True)), critical)
     return figure
-
-
-def cliques(mean: np.ndarray, critical: float) -> list[tuple[int, int]]:
-    """Find maximal groups of algorithms whose mean ranks do not differ significantly.
-
-    Args:
-        mean: (k,) ascending mean ranks.
-        critical: critical difference.
-
-    Returns:
-        (first, last) indices of each group; no group is part of another group.
-    """
-    groups: list[tuple[int, int]] = []
-    for first in range(len(mean)):
-        last = int(np.flatnonzero(mean - mean[first] < critical)[-1])
-        if last > first and (not groups or last > groups[-1][1]):
-            groups.append((first, last))
-    return groups
 
 
 def plot_retraining(comparison: Comparison, problem: str) -> Figure:
@@ -188,19 +131,20 @@ def plot_retraining(comparison: Comparison, problem: str) -> Figure:
         comparison: the comparison.
         problem: label of the problem.
     """
+    searched = comparison.problems[problem]
+    title = axis_title(searched.column(searched.objectives[0]))
+    pairs = {
+        name: (
+            np.concatenate([run.picks[:, 0] for run in runs]),
+            np.concatenate([run.retrained[:, 0] for run in runs]),
+        )
+        for name, runs in comparison.successful_runs(problem).items()
+    }
     figure, axes = create_figure()
-    searched_problem = comparison.problems[problem]
-    limits: list[float] = []
-    for name, runs in comparison.successful_runs(problem).items():
-        searched = np.concatenate([run.picks[:, 0] for run in runs])
-        trained = np.concatenate([run.retrained[:, 0] for run in runs])
-        limits += [*searched, *trained]
-        axes.scatter(searched, trained, s=18, color=algorithm_colors(comparison)[name], label=name)
-    low, high = min(limits), max(limits)
-    axes.plot([low, high], [low, high], color=INK, lw=0.8, ls=":")
-    column = searched_problem.column(searched_problem.objectives[0])
-    label_axes(axes, column, column)
-    axes.set_xlabel(f"{axes.get_xlabel()} in the search")
-    axes.set_ylabel(f"{axes.get_ylabel()} after training from scratch")
-    apply_style(axes)
+    plot.agreement(
+        axes,
+        pairs,
+        xlabel=f"{title} in the search",
+        ylabel=f"{title} after training from scratch",
+    )
     return figure

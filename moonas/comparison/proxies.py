@@ -258,44 +258,28 @@ def proxy_table(comparison: ProxyComparison) -> Table:
 
 def plot_proxies(comparison: ProxyComparison) -> Figure:
     """Plot rank correlation and saved time over the values of each setting (figures 12b to 12d)."""
-    from matplotlib.figure import Figure
-
-    from ..views.drawing import COLORS, INK
+    from .. import plot
+    from ..plot.style import create_figure
 
     settings = list(dict.fromkeys(proxy.setting for proxy in comparison.proxies))
-    figure = Figure(figsize=(4.2 * len(settings), 3.6), layout="constrained")
-    rows = figure.subplots(1, len(settings), squeeze=False, sharey=True)[0]
-    for axes, setting in zip(rows, settings, strict=True):
+    size = (4.2 * len(settings), 3.6)
+    figure: Figure
+    figure, rows = create_figure(size, columns=len(settings), squeeze=False, sharey=True)
+    for axes, setting in zip(rows[0], settings, strict=True):
         proxies = [proxy for proxy in comparison.proxies if proxy.setting == setting]
-        positions = np.arange(len(proxies))
-        axes.bar(
-            positions,
+        plot.proxies(
+            axes,
+            [str(proxy.value) for proxy in proxies],
             [comparison.saved(proxy) / 100 for proxy in proxies],
-            width=0.6,
-            color=COLORS[3],
-            label="share of the time that is saved",
+            [comparison.correlation(proxy) for proxy in proxies],
+            [comparison.interval(proxy) for proxy in proxies],
+            xlabel=setting,
         )
-        values = np.array([comparison.correlation(proxy) for proxy in proxies])
-        low, high = np.array([comparison.interval(proxy) for proxy in proxies]).T
-        axes.errorbar(
-            positions,
-            values,
-            yerr=(values - low, high - values),
-            color=COLORS[0],
-            marker="o",
-            capsize=3,
-            label=f"rank correlation with the {FULL} (95 %)",
-        )
-        axes.axhline(0, color=INK, lw=0.8)
-        axes.set_xticks(positions, [str(proxy.value) for proxy in proxies])
-        axes.set_xlim(-0.7, len(proxies) - 0.3)
-        axes.set_xlabel(setting)
-        axes.grid(axis="y", alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
     lows = [comparison.interval(proxy)[0] for proxy in comparison.proxies]
-    rows[0].set_ylim(min(0.0, *np.nan_to_num(lows)) - 0.05, 1.05)  # of all axes, which share it
-    handles, labels = rows[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
+    rows[0, 0].set_ylim(min(0.0, *np.nan_to_num(lows)) - 0.05, 1.05)  # of all axes, which share it
+    rows[0, 0].set_ylabel("rank correlation; share of the time")
+    handles, labels = rows[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=2)
     return figure
 
 
@@ -319,4 +303,4 @@ def _write(comparison: ProxyComparison, descriptions: Sequence[str]) -> None:
         for i, text in enumerate(descriptions)
     ]
     write_csv(comparison.folder / "errors.csv", architectures)
-    save_figure(plot_proxies(comparison), comparison.folder / "proxies.png", dpi=110)
+    save_figure(plot_proxies(comparison), comparison.folder / "proxies.png")

@@ -217,7 +217,7 @@ def write_report(comparison: Comparison, out: Path) -> None:
         latex_text += f"% {problem}: {' '.join(lines)}\n{to_latex(table)}\n"
         figures = []
         for name, figure, caption, points in _figures(comparison, problem):
-            save_figure(figure, out / f"{problem}-{name}.png", dpi=150)
+            save_figure(figure, out / f"{problem}-{name}.png")
             figures.append(page.picture(figure, caption, points))
         parts = [*map(page.paragraph, lines), to_html(table), page.row(*figures)]
         if len(comparison.hypervolumes(problem)) > 1:
@@ -253,7 +253,7 @@ def _figures(
     if not values:
         return
     quantity = "missing share of the true hypervolume" if task.tabular else "hypervolume"
-    caption = f"Median and quartiles of the {quantity} over evaluations."
+    caption = f"Median of the {quantity} over evaluations; bars reach to the quartiles."
     if task.nonstationary:
         caption += " Each run uses its own shared weights, so the curves are only descriptive."
     yield "convergence", pictures.plot_convergence(comparison, problem), caption, ()
@@ -262,7 +262,7 @@ def _figures(
     caption = f"Median attainment surfaces{condition}: at least half of the runs attain each point."
     yield "attainment", figure, caption, points
     if len(values) > 1 and not comparison.too_few_seeds(problem):
-        figure = pictures.plot_critical_difference(values, pictures.algorithm_colors(comparison))
+        figure = pictures.plot_critical_difference(values)
         caption = (
             "Mean ranks, 1 is best. A bar connects algorithms that do not differ significantly in "
             f"Nemenyi's test at significance level {SIGNIFICANCE_LEVEL}."

@@ -1,11 +1,14 @@
-"""Files: atomic writes, a cache, and files of tensors with a header (:mod:`.tensors`)."""
+"""Files: atomic writes, figures, a cache, and files of tensors with a header (:mod:`.tensors`)."""
 
-from .atomic import save_figure, sha256, write_atomically, write_csv, write_json
+from .atomic import sha256, write_atomically, write_csv, write_json
 from .cache import CACHE, cached
+from .figures import FORMATS, picture_formats, save_figure
 
 __all__ = [
     "CACHE",
+    "FORMATS",
     "cached",
+    "picture_formats",
     "save_figure",
     "sha256",
     "write_atomically",

@@ -10,10 +10,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from typing import Any
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
@@ -75,19 +72,6 @@ def write_csv(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 def _is_nan(value: Any) -> bool:
     return isinstance(value, float) and math.isnan(value)
-
-
-def save_figure(figure: Figure, path: str | Path, dpi: int = 130) -> None:
-    """Write a matplotlib figure as PNG, atomically; equal figures produce identical bytes.
-
-    Args:
-        figure: figure to save.
-        path: path of the file.
-        dpi: resolution in dots per inch.
-    """
-    png = io.BytesIO()
-    figure.savefig(png, dpi=dpi, format="png", metadata={"Software": None})
-    write_atomically(path, png.getvalue())
 
 
 def sha256(path: str | Path) -> str:

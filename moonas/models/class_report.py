@@ -11,11 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .. import plot
 from ..files import save_figure, write_json
 from ..metrics.auroc import auroc_by_label, roc_by_label
 from ..metrics.error import TOP, balanced_error_percent, count_by_class, error_percent
+from ..plot.models import MOST_LABELED
+from ..plot.style import create_figure
 from ..run.numbers import plural
-from ..views.drawing import COLORS, INK, create_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,10 +25,7 @@ if TYPE_CHECKING:
     from ..data.batches import Images
 
 FILE_NAMES = ("classes.json", "classes.png")
-LINE_STYLES = ("-", "--", ":")
 MOST_LISTED = 10  # classes in a line of text
-MOST_LABELED = 30  # classes whose names are drawn
-MOST_COUNTED = 12  # classes whose numbers of images are drawn
 
 
 @torch.inference_mode()
@@ -139,9 +138,9 @@ def write_report(report: Mapping[str, Any], folder: Path) -> list[str]:
     """
     write_json(folder / FILE_NAMES[0], report)
     if "confusion" in report:
-        save_figure(plot_confusion(report), folder / FILE_NAMES[1], dpi=150)
+        save_figure(plot_confusion(report), folder / FILE_NAMES[1])
     elif any(row["roc"] for row in report["classes"].values()):
-        save_figure(plot_roc(report), folder / FILE_NAMES[1], dpi=150)
+        save_figure(plot_roc(report), folder / FILE_NAMES[1])
     return lines(report)
 
 
@@ -154,18 +153,10 @@ def plot_roc(report: Mapping[str, Any]) -> Figure:
     """
     rows = {name: row for name, row in report["classes"].items() if row["roc"]}
     names = sorted(rows, key=lambda name: rows[name]["auroc"], reverse=True)
+    figure: Figure
     figure, axes = create_figure((7.6, max(4.8, 0.6 + 0.26 * len(names))))
-    for i, name in enumerate(names):
-        style = LINE_STYLES[i // len(COLORS) % len(LINE_STYLES)]
-        label = f"{name} ({rows[name]['auroc']:.1f} %)"
-        axes.plot(rows[name]["roc"], color=COLORS[i % len(COLORS)], ls=style, lw=1.4, label=label)
-    axes.plot([0, 100], [0, 100], color="#9aa5ad", lw=0.8, ls=":", label="chance")
-    axes.set(xlim=(0, 100), ylim=(0, 101), aspect="equal")
-    axes.set(xlabel="false positive rate (%)", ylabel="true positive rate (%)")
+    plot.roc(axes, {f"{name} ({rows[name]['auroc']:.1f} %)": rows[name]["roc"] for name in names})
     axes.set_title("ROC curves on the test set", loc="left")
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside right upper", title="label (AUROC)", frameon=False, fontsize=9)
     return figure
 
 
@@ -176,19 +167,9 @@ def plot_confusion(report: Mapping[str, Any]) -> Figure:
         report: result of :func:`report_by_class` for images with one label.
     """
     confusion, names = np.array(report["confusion"]), list(report["classes"])
-    n = len(names)
-    shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
-    side = min(9.0, max(4.2, 1.8 + 0.42 * min(n, MOST_LABELED)))
+    side = min(9.0, max(4.2, 1.8 + 0.42 * min(len(names), MOST_LABELED)))
+    figure: Figure
     figure, axes = create_figure((side + 0.8, side))
-    image = axes.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100)
-    if n <= MOST_COUNTED:
-        for (i, j), count in np.ndenumerate(confusion):
-            color = "white" if shares[i, j] > 0.5 else INK
-            axes.text(j, i, f"{count:,}", ha="center", va="center", fontsize=8, color=color)
-    if n <= MOST_LABELED:
-        axes.set_xticks(range(n), names, rotation=45, ha="right", rotation_mode="anchor")
-        axes.set_yticks(range(n), names)
-    axes.set(xlabel="prediction", ylabel="class")
+    plot.confusion(axes, confusion, names)
     axes.set_title(f"Predictions for {plural(int(confusion.sum()), 'test image')}", loc="left")
-    figure.colorbar(image, label="images of the class (%)", shrink=0.8)
     return figure

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .. import plot
 from ..data.batches import Images, read_batches
 from ..data.published_sets import N_STRENGTHS, CorruptedSet
 from ..deprecation import renamed_arguments
@@ -25,8 +26,8 @@ from ..metrics.error import count_wrong, error_percent
 from ..metrics.rank_correlation import rank_correlation
 from ..nets.devices import repeatable, resolve_device
 from ..nets.randomness import generator
+from ..plot.style import create_figure
 from ..run.callbacks import Progress, progress_function
-from ..views.drawing import COLORS, apply_style, create_figure
 from ..views.tables import Table
 from . import class_report
 from .class_report import report_by_class
@@ -281,7 +282,7 @@ def write_evaluation(evaluation: Mapping[str, Any], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / FILE_NAMES[0], evaluation)
     if all("corrupted" in result for result in evaluation["models"].values()):
-        save_figure(plot_evaluation(evaluation), folder / FILE_NAMES[1], dpi=150)
+        save_figure(plot_evaluation(evaluation), folder / FILE_NAMES[1])
 
 
 def plot_evaluation(evaluation: Mapping[str, Any]) -> Figure:
@@ -290,23 +291,20 @@ def plot_evaluation(evaluation: Mapping[str, Any]) -> Figure:
     Args:
         evaluation: the result of :func:`evaluate`.
     """
-    figure, _ = create_figure((9.5, 4.6))
-    figure.clear()
-    left, right = figure.subplots(1, 2, width_ratios=[1.6, 1])
     models = evaluation["models"]
-    width = 0.8 / len(models)
-    for i, (name, result) in enumerate(models.items()):
-        color = COLORS[i % len(COLORS)]
-        means = [np.mean(result["corrupted"][corruption]) for corruption in CORRUPTIONS]
-        positions = np.arange(len(means)) + (i - (len(models) - 1) / 2) * width
-        left.barh(positions, means, width, color=color, label=name)
-        left.axvline(result["error"], color=color, lw=1, ls=":")
-        strengths = [float(s) for s in result["attacked"]]
-        right.plot(strengths, list(result["attacked"].values()), color=color, marker="o", ms=4)
-    left.set_yticks(range(len(CORRUPTIONS)), list(CORRUPTIONS))
-    left.invert_yaxis()
-    left.set_xlabel("error (%), mean over five strengths; dotted: clean images")
-    right.set(xlabel="strength of the attack (FGSM)", ylabel="error (%)", ylim=(0, None))
-    apply_style(left)
-    apply_style(right)
+    height = 2.2 + 0.24 * len(CORRUPTIONS) * max(1, len(models) / 1.6)
+    figure: Figure
+    figure, (left, right) = create_figure((10.5, height), columns=2, width_ratios=[1.6, 1])
+    plot.corruptions(
+        left,
+        {name: result["corrupted"] for name, result in models.items()},
+        {name: result["error"] for name, result in models.items()},
+    )
+    plot.attack(
+        right,
+        {
+            name: {float(strength): error for strength, error in result["attacked"].items()}
+            for name, result in models.items()
+        },
+    )
     return figure

@@ -7,13 +7,15 @@ name of the operation, and edges are separated by spaces, as in ``sep3@0 skip@1`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .graph import Graph
 
 Edge = tuple[str, int]  # (name of the operation, index of its input state)
+Concat = Callable[[Sequence[Edge]], Sequence[int]]
+CELL_OUTPUT = "c[k]"  # name of the node that concatenates other nodes
 
 SHORT_NAMES = {
     "skip_connect": "skip",
@@ -54,15 +56,16 @@ class Cells:
         """Both cells in the text form that settings and files use; see :func:`format_edges`."""
         return " / ".join(format_edges(cell) for cell in (self.normal, self.reduction))
 
-    def graphs(self, kind: str = "cell") -> list[Graph]:
+    def graphs(self, kind: str = "cell", concat: Concat | None = None) -> list[Graph]:
         """Return the graphs of the normal and the reduction cell.
 
         Args:
             kind: word for "cell" in the titles of the graphs, such as "block".
+            concat: edges of a cell -> states that it concatenates; by default, all nodes.
         """
         return [
-            cell_graph(self.normal, f"normal {kind}"),
-            cell_graph(self.reduction, f"reduction {kind}"),
+            cell_graph(self.normal, f"normal {kind}", concat),
+            cell_graph(self.reduction, f"reduction {kind}", concat),
         ]
 
 
@@ -99,20 +102,25 @@ def format_edges(edges: Iterable[Edge]) -> str:
     return " ".join(f"{SHORT_NAMES[name]}@{state}" for name, state in edges)
 
 
-def cell_graph(edges: Sequence[Edge], title: str) -> Graph:
-    """Return the graph of a cell; edges with the operation ``none`` are omitted.
+def cell_graph(edges: Sequence[Edge], title: str, concat: Concat | None = None) -> Graph:
+    """Return the graph of a cell, from the outputs of the two cells before it to its own.
+
+    Edges with the operation ``none`` are omitted.
 
     Args:
         edges: (operation, state) pairs, two per node.
         title: title of the graph.
+        concat: edges -> states whose concatenation is the output; by default, all nodes.
     """
     names = ["0: c[k-2]", "1: c[k-1]", *(str(2 + i) for i in range(len(edges) // 2))]
+    states = range(2, len(names)) if concat is None else concat(edges)
     graph_edges = tuple(
         (names[state], names[2 + index // 2], SHORT_NAMES.get(operation, operation))
         for index, (operation, state) in enumerate(edges)
         if operation != "none"
     )
-    return Graph(title, tuple(names[:2]), tuple(names[2:]), graph_edges)
+    graph_edges += tuple((names[state], CELL_OUTPUT, "") for state in states)
+    return Graph(title, tuple(names[:2]), (*names[2:], CELL_OUTPUT), graph_edges, (CELL_OUTPUT,))
 
 
 def check_cell(

@@ -12,9 +12,11 @@ class Graph:
         inputs: names of the input nodes.
         nodes: names of all other nodes, in the order in which they are computed.
         edges: (start node, end node, label) of each edge; the label may be "".
+        outputs: names of the output nodes; by default, the nodes without outgoing edges.
     """
 
     title: str
     inputs: tuple[str, ...]
     nodes: tuple[str, ...]
     edges: tuple[tuple[str, str, str], ...]
+    outputs: tuple[str, ...] = ()

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..data.summary import MOST_CLASSES, N_SAMPLES, DataSummary
+from ..plot.style import INK
 from ..run.numbers import format_duration, memory_text, plural
-from .drawing import INK
 from .tables import Table
 
 MOST_LISTED = 10  # damaged files that are listed

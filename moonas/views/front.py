@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
 from ..files import save_figure
-from ..pareto import VIOLATION, Row, is_feasible, scored_columns
-from ..run.numbers import plural, short_number
-from .drawing import ACCENT, INK, QUIET, apply_style, create_figure
+from ..pareto import VIOLATION, Row, is_feasible
+from ..plot.fronts import MOST_PLANE_OBJECTIVES, front, parallel_heights
+from ..plot.style import create_figure
+from ..run.journal import read_run
+from ..run.numbers import plural
 from .page import Point
+from .scores import ScoredCandidates, last_scores
 from .tables import Table
 
 if TYPE_CHECKING:
@@ -31,74 +32,61 @@ def save_front(problem: ArchitectureProblem, result: SearchResult, folder: Path)
     Args:
         problem: problem that was searched.
         result: result of the search.
-        folder: existing folder.
+        folder: run folder of the search.
     """
-    columns = scored_columns(problem, result.result.algorithm)
-    figure, _ = plot_front(problem, columns, result.rows, result.picked)
-    save_figure(figure, folder / FILE_NAME, dpi=150)
+    records = read_run(folder)[1]
+    figure, _ = plot_front(problem, last_scores(problem, records), result.rows, result.picked)
+    save_figure(figure, folder / FILE_NAME)
 
 
 def plot_front(
     problem: ArchitectureProblem,
-    columns: Mapping[str, np.ndarray],
+    evaluated: ScoredCandidates | None,
     rows: Sequence[Row],
     picked: int | None = None,
 ) -> tuple[Figure, list[Point]]:
-    """Plot a front, its picked row and other candidates over two columns.
+    """Plot a front, its picked row and other candidates; see :func:`moonas.plot.front`.
+
+    Published networks that the search started with are named.
 
     Args:
-        problem: problem whose ``plotted_columns`` name the columns of the y-axis and of the x-axis.
-        columns: column name -> (n,) values of the population or, if scores do not change during a
-            run, of all evaluated candidates.
+        problem: problem that was searched.
+        evaluated: what :func:`last_scores` returned.
         rows: rows of the front.
         picked: index of the picked row, or None.
 
     Returns:
         The figure, and a :class:`~moonas.views.page.Point` per row.
     """
-    first, second = problem.plotted_columns
-    figure, axes = create_figure()
-    x, y = columns[second].astype(float), columns[first].astype(float)
-    beyond = (problem.constraint_values(columns) > 0).any(axis=1)
-    label = "population" if problem.nonstationary else "evaluated"
-    axes.scatter(x[~beyond], y[~beyond], s=22, color=QUIET, label=label, zorder=2)
-    if beyond.any():
-        axes.scatter(
-            x[beyond],
-            y[beyond],
-            s=18,
-            facecolors="none",
-            edgecolors=QUIET,
-            linewidths=0.8,
-            label="beyond the limits",
-            zorder=2,
-        )
-    highest = y.max()
-    positions = np.array([[row.columns[second], row.columns[first]] for row in rows])
-    points = []
-    if rows:
-        x, y = positions.T
-        if problem.n_obj == 2:
-            order = np.argsort(x)
-            axes.step(x[order], y[order], where="post", color=ACCENT, lw=1, alpha=0.6, zorder=2)
-        label = "Pareto front" if is_feasible(rows) else "closest to the limits"
-        axes.scatter(x, y, s=34, color=ACCENT, label=label, zorder=3)
-        points = [Point(axes, x[i], y[i], tooltip(problem, row)) for i, row in enumerate(rows)]
-        if picked is not None:
-            axes.scatter(
-                x[picked],
-                y[picked],
-                s=130,
-                facecolors="none",
-                edgecolors=INK,
-                linewidths=1.4,
-                label="picked",
-                zorder=4,
-            )
-    label_axes(axes, problem.column(second), problem.column(first))
-    axes.set_ylim(0, 1.08 * highest or 1)
-    apply_style(axes)
-    return figure, points
+    size = (6.4, 4.0) if problem.n_obj > 2 else None
+    figure, axes = create_figure(size)
+    marks = {} if evaluated is None else _published(problem, evaluated)
+    columns = None if evaluated is None else evaluated.columns
+    front(axes, problem, rows, evaluated=columns, picked=picked, marks=marks)
+    if problem.n_obj > MOST_PLANE_OBJECTIVES:
+        heights = parallel_heights(problem, rows)
+        at = [(0.0, float(height)) for height in heights[:, 0]]
+    else:
+        first, second = problem.plotted_columns
+        at = [(float(row.columns[second]), float(row.columns[first])) for row in rows]
+    return figure, [Point(axes, *p, tooltip(problem, row)) for p, row in zip(at, rows, strict=True)]
+
+
+def _published(
+    problem: ArchitectureProblem, evaluated: ScoredCandidates
+) -> dict[str, dict[str, float]]:
+    """Return the columns of the published networks that the search started with, by name."""
+    names = tuple(problem.settings.start)
+    if not names:
+        return {}
+    index = {x.tobytes(): i for i, x in enumerate(evaluated.X.astype(problem.genes.dtype))}
+    found = {}
+    for published in problem.zoo():
+        row = np.asarray(problem.encode(published.architecture)).astype(problem.genes.dtype)
+        i = index.get(row.tobytes())
+        if published.name in names and i is not None:
+            found[published.name] = {k: float(v[i]) for k, v in evaluated.columns.items()}
+    return found
 
 
 def tooltip(problem: ArchitectureProblem, row: Row) -> str:
@@ -106,13 +94,6 @@ def tooltip(problem: ArchitectureProblem, row: Row) -> str:
     columns = (c for c in problem.columns if np.isfinite(row.columns.get(c.name, np.nan)))
     lines = [f"{column_title(c)}: {format_value(c, row.columns[c.name])}" for c in columns]
     return "\n".join([*lines, str(row.architecture)])
-
-
-def label_axes(axes: Axes, x: Column, y: Column) -> None:
-    """Label axes with the titles of two columns, and abbreviate their tick labels, as in 12k."""
-    for axis, column in ((axes.xaxis, x), (axes.yaxis, y)):
-        axis.set_label_text(column_title(column), color=INK)
-        axis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
 
 
 def table_columns(problem: ArchitectureProblem) -> list[Column]:

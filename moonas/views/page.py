@@ -17,7 +17,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .drawing import ACCENT, INK
+from ..plot.style import ACCENT, INK
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #22313f; --soft: #52616d; --page: #f4f6f7;
@@ -201,7 +201,7 @@ def picture(figure: Figure, caption: str, points: Sequence[Point] = (), alt: str
     """Return a matplotlib figure with a caption, as HTML.
 
     Args:
-        figure: the figure; black and ``moonas.views.drawing.INK`` become the color of the page's
+        figure: the figure; black and ``moonas.plot.style.INK`` become the color of the page's
             text.
         caption: caption, as plain text; none if it is empty.
         points: points with tooltips, which can be reached with the keyboard.

@@ -8,29 +8,27 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from .. import registry
+from .. import plot, registry
 from ..files import save_figure, write_atomically
 from ..pareto import CLOSEST, Row, front_from_scores, is_feasible
+from ..plot.style import INK, create_figure
 from ..run import front_file
 from ..run.folders import last_run
 from ..run.journal import read_run, read_times
 from ..run.numbers import format_duration, plural
 from ..run.session import FAILURES_KEY
 from ..settings import to_text, with_former_values
-from . import page
+from . import losses, page
 from .commands import algorithm_name, search_command, training_command
-from .drawing import ACCENT, QUIET, apply_style, create_figure, draw_graph
-from .front import front_table, front_title, label_axes, plot_front
+from .front import front_table, front_title, plot_front
+from .losses import plot_losses
 from .run_summary import (
     network_words,
     read_trainings,
@@ -39,6 +37,7 @@ from .run_summary import (
     summary_of_stage,
     trainings_section,
 )
+from .scores import ScoredCandidates, all_columns, last_scores, read_scores
 from .tables import Table, to_html
 
 if TYPE_CHECKING:
@@ -52,24 +51,17 @@ PHASES = {  # kind of a recorded call -> name of its phase in the report
     "score before": "evaluating offspring before the training",
     "final test": "final test",
 }
-ORDER_COLORS = LinearSegmentedColormap.from_list("order", [QUIET, ACCENT])  # of batches
+FIGURES = {  # that the report itself draws
+    "front.png",
+    "population.png",
+    "hypervolume.png",
+    "architectures.png",
+    "time.png",
+    losses.FILE_NAME,
+}
+GAP = 0.25  # inches between drawings of architectures
 MAX_IMAGES = 12  # maximum number of additional images in a report
 MAX_REASONS = 5  # maximum number of reasons of failed candidates in a report
-
-
-@dataclass(frozen=True)
-class ScoredCandidates:
-    """Candidates scored by one evaluator call, or by several calls under the same weights.
-
-    Args:
-        X: (k, n_var) genes of the candidates that did not fail.
-        columns: column name -> (k,) values of these candidates.
-        n: number of candidates, including failed ones.
-    """
-
-    X: np.ndarray
-    columns: dict[str, np.ndarray]
-    n: int
 
 
 def show(run: str | Path, *, refresh: int | None = None) -> Path:
@@ -94,7 +86,11 @@ def show(run: str | Path, *, refresh: int | None = None) -> Path:
     else:
         summary = head["algorithm"] if entry is None else entry.summary
         command = training_command(folder, head, _search_of(folder)) if entry is None else None
-        sections = [summary_of_stage(summary, folder, command), _images(folder)]
+        sections = [
+            summary_of_stage(summary, folder, command),
+            _losses(folder, records),
+            _images(folder),
+        ]
     sections += [_time(folder), _settings(head, records)]
     title = f"{name} on {Path(head['settings'].get('data', '')).name}, seed {head['seed']}"
     lead = "A search for network architectures." if entry is not None else "A training."
@@ -174,44 +170,6 @@ def _search_of(training: Path) -> Path | None:
     )
 
 
-def read_scores(
-    problem: ArchitectureProblem, records: Sequence[Mapping[str, Any]]
-) -> list[ScoredCandidates]:
-    """Read the scores of a run in the order of evaluation.
-
-    Args:
-        problem: problem that was searched.
-        records: records of the run's journal.
-
-    Returns:
-        One item per evaluator call; if the objectives change during a run, one item per group of
-        calls under the same weights.
-    """
-    scores: dict[int, ScoredCandidates] = {}
-    n_trainings = 0
-    names = [column.name for column in problem.columns]
-    for record in records:
-        n_trainings += record["kind"] == "train"
-        if record["kind"] != "score":
-            continue
-        X = np.stack([problem.genes.from_json(x) for x in record["request"]["x"]])
-        succeeded = ~np.array(record["result"]["failed"], bool)
-        columns = {
-            name: np.array(record["result"][name], float)[succeeded]
-            for name in names
-            if name in record["result"]
-        }
-        scored = ScoredCandidates(X[succeeded], columns, len(X))
-        group = n_trainings if problem.nonstationary else record["call"]
-        scores[group] = _merge(scores[group], scored) if group in scores else scored
-    return list(scores.values())
-
-
-def _merge(first: ScoredCandidates, second: ScoredCandidates) -> ScoredCandidates:
-    columns = {k: np.concatenate([v, second.columns[k]]) for k, v in first.columns.items()}
-    return ScoredCandidates(np.concatenate([first.X, second.X]), columns, first.n + second.n)
-
-
 def _search_sections(
     problem: ArchitectureProblem,
     name: str,
@@ -236,13 +194,12 @@ def _search_sections(
         reason = "All candidates failed." if all_scores else "No candidate has been evaluated yet."
         nothing = page.section("Pareto front", page.paragraph(reason))
         return [in_short, nothing, _failures(records), _command(name, folder, head, algorithm)]
-    population = scores[-1].columns if problem.nonstationary else all_columns(scores)
-    figure, points = plot_front(problem, population, rows, picked)
-    save_figure(figure, folder / "front.png", dpi=150)
+    figure, points = plot_front(problem, last_scores(problem, records), rows, picked)
+    save_figure(figure, folder / "front.png")
     status = "the search is still running"
     if picked is not None:
         status = f"the ring marks the picked candidate, {rule}"
-    source = "the last population, under the last weights"
+    source = "the last population, evaluated with the last weights"
     if not problem.nonstationary:
         source = "all candidates that the search has evaluated"
     caption = (
@@ -261,6 +218,7 @@ def _search_sections(
         trainings_section(problem, trainings, file_rows),
         _graphs(problem, folder, rows, picked),
         _progress(problem, folder, scores),
+        _losses(folder, records),
         _failures(records),
         _images(folder),
         _command(name, folder, head, algorithm),
@@ -295,10 +253,6 @@ def _failures(records: Sequence[Mapping[str, Any]]) -> str:
     return page.section("Failed candidates", *map(page.paragraph, [lead, *lines]))
 
 
-def all_columns(scores: Sequence[ScoredCandidates]) -> dict[str, np.ndarray]:
-    return {k: np.concatenate([s.columns[k] for s in scores]) for k in scores[0].columns}
-
-
 def front_of(
     problem: ArchitectureProblem, folder: Path, scores: Sequence[ScoredCandidates]
 ) -> tuple[list[Row], int | None, str]:
@@ -328,20 +282,15 @@ def _progress(
     problem: ArchitectureProblem, folder: Path, scores: Sequence[ScoredCandidates]
 ) -> str:
     """Return a section that shows all scores, and the hypervolume over evaluations."""
-    first, second = problem.plotted_columns
     figure, axes = create_figure()
-    order = np.concatenate([np.full(len(s.X), i + 1) for i, s in enumerate(scores)])
-    columns = all_columns(scores)
-    x, y = columns[second], columns[first]
-    dots = axes.scatter(x, y, c=order, s=14, cmap=ORDER_COLORS, alpha=0.9)
-    label, ticks = "evaluation batch", MaxNLocator(integer=True)
-    figure.colorbar(dots, ax=axes, label=label, ticks=ticks).outline.set_visible(False)
-    label_axes(axes, problem.column(second), problem.column(first))
-    apply_style(axes)
-    save_figure(figure, folder / "population.png", dpi=150)
+    generations = np.concatenate([np.full(len(s.X), i + 1) for i, s in enumerate(scores)])
+    plot.travel(axes, problem, all_columns(scores), generations)
+    save_figure(figure, folder / "population.png")
     subject = "Parents and offspring" if problem.nonstationary else "Candidates"
     candidates = page.picture(
-        figure, f"{subject}, colored by evaluation batch, from the first to the last."
+        figure,
+        f"{subject}; the color shows in which generation they were evaluated. The latest are on "
+        "top.",
     )
 
     values, seen = [], list[np.ndarray]()
@@ -350,18 +299,29 @@ def _progress(
         seen = [F] if problem.nonstationary else [*seen, F]
         values.append(problem.hypervolume(np.concatenate(seen)))
     figure, axes = create_figure()
-    evaluations = np.cumsum([s.n for s in scores])
-    axes.step(evaluations, values, where="post", color=ACCENT, marker="o", ms=3)
-    axes.set(xlabel="evaluations", ylabel="hypervolume")
-    apply_style(axes)
-    save_figure(figure, folder / "hypervolume.png", dpi=150)
+    plot.hypervolume(axes, np.cumsum([s.n for s in scores]), values)
+    save_figure(figure, folder / "hypervolume.png")
     subject = "all candidates evaluated so far"
     if problem.nonstationary:
-        subject = "the candidates evaluated under the same weights"
+        subject = "the candidates evaluated with the same weights"
+    whole = "the box between the problem's bounds"
+    if problem.pareto_front() is not None:
+        whole = "the hypervolume of the true front"
     growth = page.picture(
-        figure, f"Hypervolume of {subject}, as a fraction of the box between the problem's bounds."
+        figure,
+        f"Hypervolume of {subject}, as a share of {whole}. The table of generations and "
+        "comparisons use the same definition.",
     )
     return page.section("Progress", page.row(candidates, growth))
+
+
+def _losses(folder: Path, records: Sequence[Mapping[str, Any]]) -> str:
+    """Return a section with the losses of all trainings; empty if none is recorded."""
+    figure = plot_losses(records)
+    if figure is None:
+        return ""
+    save_figure(figure, folder / losses.FILE_NAME)
+    return page.section("Training", page.picture(figure, "Mean losses of each training."))
 
 
 def _graphs(
@@ -400,29 +360,32 @@ def _graphs(
 
 
 def _graph(graph: Graph) -> Figure:
-    n = len(graph.nodes)
-    figure, axes = create_figure((0.95 * (n + 1), 2.6))
-    draw_graph(axes, graph)
+    figure, axes = create_figure(plot.graph_size(graph))
+    plot.graph(axes, graph)
     return figure
 
 
 def _save_drawings(drawings: Sequence[tuple[str, Sequence[Graph]]], path: Path) -> None:
-    columns = max(len(graphs) for _, graphs in drawings)
-    figure = Figure(figsize=(5 * columns, 3.4 * len(drawings)), layout="constrained")
-    plots = figure.subplots(len(drawings), columns, squeeze=False)
-    for (title, graphs), row in zip(drawings, plots, strict=True):
-        for axes in row:
-            axes.axis("off")
-        for graph, axes in zip(graphs, row, strict=False):
-            draw_graph(axes, graph)
-            axes.set_title(f"{title}: {graph.title}", loc="left")
-    save_figure(figure, path, dpi=110)
+    """Write all drawings as one picture, with the graphs of an architecture side by side."""
+    sizes = [[plot.graph_size(graph) for graph in graphs] for _, graphs in drawings]
+    heights = [max(height for _, height in row) + GAP for row in sizes]
+    width = max(sum(width + GAP for width, _ in row) for row in sizes)
+    figure = Figure(figsize=(width, sum(heights)), layout="constrained")
+    bands = figure.subfigures(len(drawings), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for (title, graphs), row, band in zip(drawings, sizes, bands, strict=True):
+        rest = width - sum(width for width, _ in row)
+        ratios = [*(width for width, _ in row), max(rest, 0.01)]
+        band.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold", color=INK)
+        axes = band.subplots(1, len(graphs) + 1, squeeze=False, width_ratios=ratios)[0]
+        axes[-1].axis("off")
+        for graph, one in zip(graphs, axes, strict=False):
+            plot.graph(one, graph)
+    save_figure(figure, path)
 
 
 def _images(folder: Path) -> str:
     """Return a section with the additional images of a run, such as samples of a GAN."""
-    figures = {"front.png", "population.png", "hypervolume.png", "architectures.png", "time.png"}
-    paths = sorted(path for path in folder.glob("*.png") if path.name not in figures)
+    paths = sorted(path for path in folder.glob("*.png") if path.name not in FIGURES)
     if not paths:
         return ""
     indices = np.unique(np.round(np.linspace(0, len(paths) - 1, MAX_IMAGES)).astype(int))
@@ -442,11 +405,8 @@ def _time(folder: Path) -> str:
         return ""
     ordered = sorted(seconds.items(), key=lambda item: -item[1])
     figure, axes = create_figure((5.2, 0.8 + 0.35 * len(ordered)))
-    axes.barh([phase for phase, _ in ordered], [s for _, s in ordered], color=QUIET)
-    axes.invert_yaxis()
-    axes.set_xlabel("seconds")
-    apply_style(axes)
-    save_figure(figure, folder / "time.png", dpi=150)
+    plot.durations(axes, dict(ordered))
+    save_figure(figure, folder / "time.png")
     end = start_times[-1] + timedelta(seconds=times[-1]["seconds"])
     rows = [[phase, _short_duration(s)] for phase, s in ordered]
     table = to_html(Table(["phase", "time"], rows, title="Time by phase"))

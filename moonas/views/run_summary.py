@@ -25,7 +25,7 @@ from .tables import Table, to_html
 if TYPE_CHECKING:
     from ..problem import ArchitectureProblem, Column
     from ..spaces.graph import Graph
-    from .run_page import ScoredCandidates
+    from .scores import ScoredCandidates
 
 MODEL = "model.pt"
 OPERATIONS = {  # label of an edge in a graph -> operation

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import registry
+from .. import plot, registry
 from ..files import write_atomically
 from ..pareto import Row, hypervolume
 from ..run.folders import last_run
@@ -19,18 +19,16 @@ from ..run.numbers import duration_words, plural
 from ..settings import to_text, with_former_values
 from . import page
 from .commands import DEFAULT, algorithm_name
-from .drawing import COLORS, apply_style, create_figure
-from .front import column_title, format_value, label_axes, tooltip
-from .run_page import ScoredCandidates, front_of, load_searched, read_scores
+from .front import column_title, format_value, tooltip
+from .run_page import front_of, load_searched
+from .scores import ScoredCandidates, read_scores
 from .tables import Table, to_html
 
 if TYPE_CHECKING:
     from ..problem import ArchitectureProblem
 
 FILE_NAME = "runs.html"
-MARKERS, DASHES = "osD^vP*X", ("-", "--", "-.", ":")  # tell runs apart without their colors
 MOST_RUNS = 12
-LOG_FROM = 20  # ratio of the largest to the smallest value from which an axis is logarithmic
 
 
 @dataclass(frozen=True)
@@ -203,53 +201,31 @@ def _notes(shown: Sequence[ShownRun]) -> list[str]:
     return [page.note(text) for text in notes]
 
 
-def _style(i: int) -> dict[str, Any]:
-    """Return color, marker and dash of run i."""
-    return {
-        "color": COLORS[i % len(COLORS)],
-        "marker": MARKERS[i % len(MARKERS)],
-        "linestyle": DASHES[i % len(DASHES)],
-    }
-
-
 def _fronts(shown: Sequence[ShownRun]) -> str:
     problem = shown[0].problem
     first, second = problem.plotted_columns
-    figure, axes = create_figure()
-    points = []
-    for i, run in enumerate(shown):
-        known = [r for r in run.rows if {first, second} <= set(r.columns)]
-        xy = np.array([[r.columns[second], r.columns[first]] for r in known]).reshape(-1, 2)
-        order = np.argsort(xy[:, 0])
-        drawstyle = "steps-post" if problem.n_obj == 2 else "default"
-        style = _style(i) | ({} if problem.n_obj == 2 else {"linestyle": "none"})
-        axes.plot(*xy[order].T, drawstyle=drawstyle, ms=5, lw=1.2, label=run.label, **style)
-        points += [
-            page.Point(axes, x, y, f"{run.label}\n{tooltip(run.problem, row)}")
-            for (x, y), row in zip(xy, known, strict=True)
-        ]
-    for axis, scale in (
-        (axes.dataLim.intervalx, axes.set_xscale),
-        (axes.dataLim.intervaly, axes.set_yscale),
-    ):
-        if axis[0] > 0 and axis[1] > LOG_FROM * axis[0]:
-            scale("log")
-    label_axes(axes, problem.column(second), problem.column(first))
-    apply_style(axes)
+    figure, axes = plot.create_figure()
+    plot.fronts(axes, problem, {run.label: run.rows for run in shown})
+    points = [
+        page.Point(
+            axes,
+            row.columns[second],
+            row.columns[first],
+            f"{run.label}\n{tooltip(run.problem, row)}",
+        )
+        for run in shown
+        for row in run.rows
+        if {first, second} <= set(row.columns)
+    ]
     caption = "Fronts of the searches. Hover over a point for its columns and architecture."
     return page.picture(figure, caption, points, "Fronts of the searches")
 
 
 def _progress(shown: Sequence[ShownRun]) -> str:
-    figure, axes = create_figure()
+    figure, axes = plot.create_figure()
     hypervolume_of = _hypervolume_of(shown)
-    for i, run in enumerate(shown):
-        axes.step(
-            *_curve(run, hypervolume_of), where="post", ms=4, lw=1.2, label=run.label, **_style(i)
-        )
-    axes.set(xlabel="evaluations", ylabel="hypervolume")
-    apply_style(axes)
-    caption = "Hypervolume over evaluations, as a fraction of one box for all searches."
+    plot.hypervolumes(axes, {run.label: _curve(run, hypervolume_of) for run in shown})
+    caption = "Hypervolume over evaluations, as a share of one box for all searches."
     return page.picture(figure, caption)
 
 

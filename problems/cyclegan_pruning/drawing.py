@@ -17,8 +17,9 @@ from moonas.files import save_figure
 from moonas.metrics.timing import measure_latency
 from moonas.nets.counting import count_macs, count_params
 from moonas.nets.devices import repeatable
+from moonas.plot.images import image_rows
+from moonas.plot.style import ACCENT, INK, create_figure
 from moonas.run.numbers import short_number
-from moonas.views.drawing import ACCENT, INK
 
 from .channels import Group
 from .networks import image_channels
@@ -28,7 +29,7 @@ from .training import TARGET, CycleGAN
 
 IMAGES_PER_ROW = 10
 IMAGE_AREA = 0.75**2  # square inches
-LABEL_WIDTH = 1.3  # inches, left of the images
+LABEL_WIDTH = 1.9  # inches, left of the images
 DIRECTIONS = {"a": "A to B", "b": "B to A"}
 FILTERS_PER_ROW = 32
 FILTERS_WIDTH = 8.0  # inches
@@ -58,31 +59,29 @@ def draw_translations(
             original generator translates the translations back.
         path: path of the PNG file.
     """
-    image_rows = []
+    rows: dict[str, np.ndarray] = {}
     for k, domain in quality.data.items():
         images = domain.test[:IMAGES_PER_ROW]
+        name = DIRECTIONS[k]
         translated = quality.translate(originals[k], images)
-        image_rows.append(("input", images.float() / 255))
-        image_rows.append((f"original, {DIRECTIONS[k]}", translated))
+        rows[f"input {name[0]}"] = _pixels(images.float() / 255)
+        rows[f"{name}, whole generator"] = _pixels(translated)
         if compressed is None:
             back = quality.translate(originals[TARGET[k]], (255 * translated).round().byte())
-            image_rows.append(("translated back", back))
+            rows[f"{name[0]}, translated back"] = _pixels(back)
         else:
-            image_rows.append(("compressed", quality.translate(compressed[k], images)))
-    n, _, h, w = image_rows[0][1].shape
+            rows[f"{name}, pruned generator"] = _pixels(quality.translate(compressed[k], images))
+    n, h, w, _ = rows[next(iter(rows))].shape
     scale = IMAGE_AREA**0.5 / (h * w) ** 0.5  # inches per pixel
-    width = LABEL_WIDTH + scale * w * n
-    figure = Figure(figsize=(width, scale * h * len(image_rows)))
-    figure.subplots_adjust(LABEL_WIDTH / width, 0.01, 0.995, 0.99, hspace=0.05)
-    grid = figure.subplots(len(image_rows), 1)
-    for axes, (name, images) in zip(grid, image_rows, strict=True):
-        pixels = torch.cat([_add_border(image) for image in images.cpu()], dim=-1)
-        pixels = pixels.expand(3, -1, -1)  # gray images as well
-        axes.imshow(pixels.permute(1, 2, 0).clamp(0, 1).numpy(), interpolation="nearest")
-        axes.set_ylabel(name, rotation=0, ha="right", va="center", color=INK)
-        axes.set(xticks=[], yticks=[])
-        axes.spines[:].set_visible(False)
+    figure, axes = create_figure((LABEL_WIDTH + scale * w * n, 1.03 * scale * h * len(rows)))
+    image_rows(axes, rows)
     save_figure(figure, path)
+
+
+def _pixels(images: torch.Tensor) -> np.ndarray:
+    """Return (n, c, h, w) images in [0, 1] as an (n, h, w, 3) array."""
+    pixels: np.ndarray = images.cpu().expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
+    return pixels
 
 
 def draw_filters(
@@ -210,12 +209,6 @@ def _mask_titles(generator: nn.Module, groups: Sequence[Group]) -> list[str]:
         more = " and blocks" if len(group.producers) > 1 else ""
         titles.append(f"{kind} {counts[kind]}{more}")
     return titles
-
-
-def _add_border(image: torch.Tensor) -> torch.Tensor:
-    """Add a white border to a (c, h, w) image."""
-    width = max(1, min(image.shape[-2:]) // 32)
-    return torch.nn.functional.pad(image, [width] * 4, value=1.0)
 
 
 def measure_sizes(

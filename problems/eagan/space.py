@@ -153,7 +153,7 @@ class CellSpace:
             if not any(end == "4" for _, end, _ in edges):  # the output is the sum of nodes 2 and 3
                 edges += (("2", "4", ""), ("3", "4", ""))
             title = f"{self.kind} {number + 1}"
-            graphs.append(Graph(title, ("0",), ("1", "2", "3", "4"), edges))
+            graphs.append(Graph(title, ("0",), ("1", "2", "3", "4"), edges, ("4",)))
         return graphs
 
     def to_json(self, architecture: Architecture) -> dict[str, Any]:

@@ -118,7 +118,7 @@ class NASBench201(TabularProblem):
             for operation, (start, end) in zip(architecture.operations, space.EDGES, strict=True)
             if operation != "none"
         )
-        return [Graph("cell", ("0",), ("1", "2", "3"), edges)]
+        return [Graph("cell", ("0",), ("1", "2", "3"), edges, ("3",))]
 
     def operations(self) -> list[Part]:
         """Return every operation at each of its input shapes in a network, for latency tables."""

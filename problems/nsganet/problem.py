@@ -139,7 +139,7 @@ class NSGANet(ClassifierProblem):
 
     def graphs(self, architecture: space.Architecture) -> list[Graph]:
         """Return the graphs of the normal and the reduction block."""
-        return architecture.graphs("block")
+        return architecture.graphs("block", loose_ends)
 
     def operations(self) -> list[Part]:
         """Return all parts that a target network of the space can have, for latency tables."""

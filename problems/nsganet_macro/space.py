@@ -87,7 +87,7 @@ class Phase:
         names = {0: "in"} | {node: str(node) for node in self.nodes}
         edges = [(names[a], names[b], "") for b, inputs in self.inputs.items() for a in inputs]
         edges += [(names[node], "out", "") for node in self.outputs]
-        return Graph(title, ("in",), (*map(str, self.nodes), "out"), tuple(edges))
+        return Graph(title, ("in",), (*map(str, self.nodes), "out"), tuple(edges), ("out",))
 
     def __str__(self) -> str:
         """Nodes with their inputs, and the skip connection: ``1(0) 2(0) 3(1,2) skip``."""

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from moonas.comparison import compare, pictures
+from moonas.plot.comparisons import cliques
 
 
 @pytest.fixture(scope="module")
@@ -26,10 +27,10 @@ def test_at_least_half_of_the_runs_attain_the_median_surface():
 
 
 def test_algorithms_in_a_group_differ_by_less_than_the_critical_difference():
-    assert pictures.cliques(np.array([1.0, 1.5, 3.0, 3.4]), 1.0) == [(0, 1), (2, 3)]
-    assert pictures.cliques(np.array([1.0, 1.8, 2.6]), 1.0) == [(0, 1), (1, 2)]
-    assert pictures.cliques(np.array([1.0, 1.5, 1.9]), 1.0) == [(0, 2)]
-    assert pictures.cliques(np.array([1.0, 3.0]), 1.0) == []
+    assert cliques(np.array([1.0, 1.5, 3.0, 3.4]), 1.0) == [(0, 1), (2, 3)]
+    assert cliques(np.array([1.0, 1.8, 2.6]), 1.0) == [(0, 1), (1, 2)]
+    assert cliques(np.array([1.0, 1.5, 1.9]), 1.0) == [(0, 2)]
+    assert cliques(np.array([1.0, 3.0]), 1.0) == []
 
 
 def test_markdown_and_latex_tables_contain_the_results(comparison):

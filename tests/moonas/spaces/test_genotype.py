@@ -28,4 +28,17 @@ def test_cells_that_are_written_as_text_or_json_are_read_back_unchanged():
 def test_the_titles_of_cell_graphs_contain_the_given_word_for_a_cell():
     normal, reduction = CELLS.graphs("block")
     assert (normal.title, reduction.title) == ("normal block", "reduction block")
-    assert len(normal.edges) == 3 and len(reduction.edges) == 2
+
+
+def test_the_graph_of_a_cell_ends_at_the_concatenation_of_its_nodes():
+    normal, reduction = CELLS.graphs()
+    assert normal.edges == (
+        ("0: c[k-2]", "2", "sep3"),
+        ("1: c[k-1]", "2", "skip"),
+        ("2", "3", "eca"),
+        ("2", "c[k]", ""),
+        ("3", "c[k]", ""),
+    )
+    assert len(reduction.edges) == 2 + 2 and reduction.outputs == ("c[k]",)
+    normal, _ = CELLS.graphs(concat=lambda edges: (3,))  # its loose ends
+    assert normal.edges[3:] == (("3", "c[k]", ""),)

@@ -1,43 +1,66 @@
-"""The figure of a Pareto front."""
+"""The figure of a Pareto front in a run folder and on a page."""
 
 import numpy as np
+import pytest
 from toy import Toy
 
+import moonas
 from moonas.pareto import Row
-from moonas.views.drawing import ACCENT, INK
 from moonas.views.front import plot_front
+from moonas.views.scores import ScoredCandidates, last_scores
 
-POPULATION_COLUMNS = {
-    "error": np.array([5.0, 20.0, 10.0, 30.0]),
-    "params": np.array([9.0, 1.0, 4.0, 8.0]),
-}
+EVALUATED = ScoredCandidates(
+    np.arange(4)[:, None],
+    {"error": np.array([5.0, 20.0, 10.0, 30.0]), "params": np.array([9.0, 1.0, 4.0, 8.0])},
+    4,
+)
 
 
 def make_front():
     """Return a front of the first three candidates, which are not sorted by params."""
-    values = [{name: v[i] for name, v in POPULATION_COLUMNS.items()} for i in range(3)]
+    values = [{name: v[i] for name, v in EVALUATED.columns.items()} for i in range(3)]
     return [Row(np.full(6, i), f"net {i}", v, v) for i, v in enumerate(values)]
 
 
-def test_the_line_through_a_front_is_sorted_along_the_x_axis():
-    axes = plot_front(Toy(), POPULATION_COLUMNS, make_front())[0].axes[0]
-    (line,) = axes.lines
-    assert line.get_color() == ACCENT
-    assert line.get_xydata().tolist() == [[1, 20], [4, 10], [9, 5]]
-
-
-def test_the_ring_marks_the_picked_row():
-    axes = plot_front(Toy(), POPULATION_COLUMNS, make_front(), picked=2)[0].axes[0]
-    population, front, ring = axes.collections
-    assert population.get_offsets().tolist() == [[9, 5], [1, 20], [4, 10], [8, 30]]
-    assert front.get_offsets().tolist() == [[9, 5], [1, 20], [4, 10]]
-    assert ring.get_offsets().tolist() == [[4, 10]] and ring.get_label() == "picked"
-    assert np.allclose(
-        ring.get_edgecolor()[0, :3], [int(INK[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    )
-
-
 def test_the_tooltip_of_a_row_contains_its_finite_columns_and_its_architecture():
-    _, points = plot_front(Toy(), POPULATION_COLUMNS, make_front())
+    _, points = plot_front(Toy(), EVALUATED, make_front())
     assert [(p.x, p.y) for p in points] == [(9, 5), (1, 20), (4, 10)]
     assert points[1].tip.splitlines() == ["error (%): 20.00", "params: 1", "net 1"]
+
+
+def test_tooltips_of_four_objectives_are_on_the_first_scale():
+    problem = moonas.load_problem(
+        "digits-table", objectives=("error", "params", "macs", "latency_ms")
+    )
+    X = problem.true_front()[0][:3]
+    columns = problem.table.look_up(X)
+    rows = [
+        Row(x, problem.decode(x), {}, {k: float(v[i]) for k, v in columns.items()})
+        for i, x in enumerate(X)
+    ]
+    _, points = plot_front(problem, None, rows, picked=1)
+    assert {p.x for p in points} == {0.0} and {p.y for p in points} >= {0.0, 1.0}
+
+
+def score_record(call, rows, error):
+    """Return the journal record of a call."""
+    scored = {"error": error, "params": [1] * len(rows), "failed": [False] * len(rows)}
+    return {"call": call, "kind": "score", "request": {"x": rows}, "result": scored}
+
+
+@pytest.mark.parametrize("nonstationary", [False, True])
+def test_a_picture_shows_each_evaluated_architecture_once(nonstationary):
+    a, b, c = ([i] * 6 for i in range(3))
+    records = [
+        score_record(0, [a, b], [5.0, 6.0]),
+        {"call": 1, "kind": "train", "request": {}, "result": {}},
+        score_record(2, [b, c], [7.0, 8.0]),
+        score_record(3, [c, b], [8.0, 7.0]),
+    ]
+    evaluated = last_scores(Toy(nonstationary=nonstationary), records)
+    expected = ([b, c], [7.0, 8.0]) if nonstationary else ([a, b, c], [5.0, 6.0, 8.0])
+    assert (evaluated.X.tolist(), evaluated.columns["error"].tolist()) == expected
+
+
+def test_there_is_nothing_to_show_before_the_first_evaluation():
+    assert last_scores(Toy(), []) is None

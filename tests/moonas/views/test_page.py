@@ -11,8 +11,8 @@ import pytest
 from matplotlib.figure import Figure
 from reading import ParsedPage, faults_of
 
+from moonas.plot.style import ACCENT, INK, QUIET, create_figure, finish
 from moonas.views import page
-from moonas.views.drawing import ACCENT, INK, QUIET, apply_style, create_figure
 from moonas.views.tables import Table, to_html
 
 SPECIAL_TEXT = """<script>alert("1")</script> & 'x' </p>"""
@@ -33,7 +33,7 @@ def complex_figure():
     right.set_title("$x^2$", color=INK)
     box = dict(boxstyle="round", fc="white", ec=INK)
     right.text(1, 1, "in a box", color=INK, bbox=box)
-    apply_style(right)
+    finish(right)
     return figure
 
 

@@ -56,5 +56,5 @@ def test_the_picture_of_filters_has_a_strip_per_mask(tmp_path, encoding, expecte
         drawing.draw_filters(gan, compressed, architecture, groups, path)
         images.append(matplotlib.image.imread(path))
     assert (images[0] == images[1]).all() and (images[0] != images[2]).any()
-    kept = (np.abs(images[0][..., :3] - [0.784, 0.333, 0.239]) < 0.01).all(-1)
+    kept = (np.abs(images[0][..., :3] - [0.835, 0.369, 0]) < 0.01).all(-1)
     assert 0.02 < kept.mean() < 0.5  # marks in the color of filters that are kept
