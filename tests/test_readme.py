@@ -13,7 +13,7 @@ from moonas.registry import entry, settings_class
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PYMOO_EXAMPLE, TABLE_EXAMPLE, PYTORCH_EXAMPLE = re.findall(
+PYMOO_EXAMPLE, TABLE_EXAMPLE, PYTORCH_EXAMPLE, PICTURE_EXAMPLE = re.findall(
     r"```python\n(.*?)```", README, flags=re.DOTALL
 )
 
@@ -45,6 +45,23 @@ def test_the_pytorch_example_runs_with_settings_for_a_fast_search(
     exec(code, names)
     assert len(eval(capsys.readouterr().out.splitlines()[-1])) == 4
     assert names["untrained"].training
+
+
+def test_the_example_of_a_picture_writes_a_pdf_with_a_point_per_row(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"moonas": moonas}
+    exec(PICTURE_EXAMPLE.replace("import moonas\n", ""), names)
+    assert (tmp_path / "front.pdf").read_bytes().startswith(b"%PDF")
+    points = [c.get_offsets() for c in names["axes"].collections if c.get_label() == "Pareto front"]
+    assert len(points[0]) == len(names["found"].rows) > 5
+
+
+def test_figures_of_pyplot_can_have_the_style_of_the_readme():
+    import matplotlib.style
+
+    (name,) = re.findall(r"plt\.style\.use\(\"(.*?)\"\)", README)
+    with matplotlib.style.context(name):
+        assert not matplotlib.rcParams["axes.spines.top"]
 
 
 @pytest.mark.slow

@@ -24,6 +24,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import memory_error, reason
+from ..files import picture_formats
 from .output import fail
 
 COMMANDS = {  # name of a command -> (module, line in the help)
@@ -85,7 +86,8 @@ def _run(argv: list[str]) -> tuple[int, bool]:
             parser.print_help()
             return 2, False
         args = parser.parse_args(argv)
-        return int(args.run(args)), False
+        with picture_formats(getattr(args, "picture_formats", ())):
+            return int(args.run(args)), False
     except KeyboardInterrupt:
         hint = " Run the same command again to resume." if argv[0] in RESUMABLE else ""
         return fail(1, f"Interrupted.{hint}"), False

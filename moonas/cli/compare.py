@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .. import registry
 from ..settings import parse
 from .bars import progress_bar
-from .options import key_value_pairs, parse_options, positive_int
+from .options import add_picture_arguments, key_value_pairs, parse_options, positive_int
 from .output import fail, make_console, status_of
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="settings of the training from scratch, for problems with shared weights",
     )
+    add_picture_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:

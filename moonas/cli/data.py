@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         type=Path,
         default=Path(SAMPLES),
-        help=f"picture of samples (default: {SAMPLES})",
+        help=f"picture of samples, .png, .pdf or .svg (default: {SAMPLES})",
     )
 
 
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
                 )
             console.print(f"Cache written to {place}.", soft_wrap=True)
         args.out.parent.mkdir(parents=True, exist_ok=True)
-        save_figure(plot_samples(summary), args.out, dpi=150)
+        save_figure(plot_samples(summary), args.out)
     except ValueError as error:
         return fail(status_of(error), error)
     console.print(f"Samples written to {args.out}.", soft_wrap=True)

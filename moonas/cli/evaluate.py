@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .bars import progress_bar
+from .options import add_picture_arguments
 from .output import fail, make_console, status_of
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--root", metavar="DIR", help="folder of downloaded data sets")
     add("--device", metavar="NAME", default="auto", help="cpu, cuda, ... (default: auto)")
     add("--out", metavar="DIR", help="output folder (default: the folder of the first model)")
+    add_picture_arguments(parser)
     classifiers = parser.add_argument_group("classifiers")
     classifiers.add_argument(
         "--also",
@@ -131,11 +133,11 @@ def _evaluate_classifiers(
             device=args.device,
             on_progress=bar.on_progress,
         )
-    robustness.write_evaluation(evaluation, folder)
+    written = robustness.write_evaluation(evaluation, folder)
     console.print(to_console(robustness.errors_table(evaluation), compact=True))
     for line in robustness.summary(evaluation):
         console.print(line, highlight=False)
-    return robustness.FILE_NAMES
+    return tuple(path.name for path in written)
 
 
 def _evaluate_generators(

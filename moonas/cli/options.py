@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..files import FORMATS
 from ..planning import DEFAULT_SEED, stages_with
 from ..settings import RunSettings, describe, parse
 
@@ -47,6 +48,19 @@ def add_run_arguments(parser: argparse.ArgumentParser, default_out: str) -> None
         f"else {DEFAULT_SEED})",
     )
     parser.add_argument("--out", metavar="DIR", help=f"run folder (default: {default_out})")
+    add_picture_arguments(parser)
+
+
+def add_picture_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that chooses the formats of pictures; the main function applies it."""
+    parser.add_argument(
+        "--format",
+        dest="picture_formats",
+        nargs="+",
+        choices=FORMATS,
+        default=[],
+        help="formats of pictures; pdf and svg are for papers (default: png)",
+    )
 
 
 def nonnegative_int(text: str) -> int:

@@ -10,6 +10,7 @@ from ..planning import DEFAULT_SEED
 from ..settings import parse
 from .bars import progress_bar
 from .options import (
+    add_picture_arguments,
     add_problem_arguments,
     key_value_pairs,
     nonnegative_int,
@@ -47,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", metavar="N", type=nonnegative_int, default=DEFAULT_SEED, help="random seed")
     add("--out", metavar="DIR", required=True, help="folder of the results")
     add_problem_arguments(parser)
+    add_picture_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable
 
 from .. import registry
+from ..files import FORMATS
 from ..planning import PlannedStage, StageResult
 from .bars import progress_bar
 from .output import Log, fail, make_console, status_of
@@ -84,7 +85,7 @@ def _last_line(result: StageResult) -> str:
         return (
             f"This run is complete, and nothing was recomputed. Its results are in {result.folder}."
         )
-    suffixes = (".csv", ".png", ".json", ".pt")
+    suffixes = (".csv", ".json", ".pt", *(f".{name}" for name in FORMATS))
     names = sorted(path.name for path in result.folder.iterdir() if path.suffix in suffixes)
     names = [name for name in names if not name.startswith("weights-")]  # of the journal
     return f"Results written to {result.folder}: {', '.join(names)}, journal.jsonl."

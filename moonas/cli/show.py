@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from .options import add_picture_arguments
 from .output import fail, status_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.description = (
-        "Write report.html and its figures, as PNG files, into a run folder. For a search "
-        "that is still running, the report shows the results recorded so far. With several run "
-        "folders, write one page that compares the searches."
+        "Write report.html and its figures into a run folder. For a search that is still running, "
+        "the report shows the results recorded so far. With several run folders, write one page "
+        "that compares the searches."
     )
     add = parser.add_argument
     add("folders", metavar="RUN", nargs="+", help="run folder; several to compare searches")
@@ -27,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="keep the report of a running search up to date, until the search ends or Ctrl-C",
     )
+    add_picture_arguments(parser)
     add("--open", action="store_true", help="open the report in a web browser")
 
 
@@ -49,7 +51,8 @@ def run(args: argparse.Namespace) -> int:
             from ..views.run_page import show
 
             path = show(args.folders[0])
-            print(f"Report written to {path}, with its figures as PNG files next to it.")
+            formats = " and ".join(name.upper() for name in args.picture_formats or ["png"])
+            print(f"Report written to {path}, with its figures as {formats} files next to it.")
     except (ValueError, OSError) as error:
         return fail(status_of(error), error)
     if args.open:

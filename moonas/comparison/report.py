@@ -32,6 +32,7 @@ COLUMN_TITLES = {  # column of ``Comparison.results`` -> title in tables
     "training_steps": "training steps",
     "failed": "failed runs",
 }
+MARKED = "* best mean rank, and algorithms that are not significantly worse"
 DECIMALS = {"median": 4, "mean_rank": 2, "log10_gap": 2, "igd_plus": 5, "descriptive": 4}
 TABULAR_COLUMNS = ("log10_gap", "igd_plus", "evaluations_to_99", "reached_99")
 NONSTATIONARY_COLUMNS = ("descriptive", "training_steps")
@@ -54,7 +55,15 @@ def results_table(comparison: Comparison, problem: str, *, narrow: bool = False)
     omitted |= set() if any(row["failed"] for row in rows) else {"failed"}
     names = [name for name in COLUMN_TITLES if name not in omitted]
     texts = [[_format(row, name) for name in names] for row in rows]
-    return Table([COLUMN_TITLES[name] for name in names], texts, title=problem)
+    marked_names = comparison.not_worse_than_best(problem)
+    marked = [i for i, row in enumerate(rows) if row["algorithm"] in marked_names]
+    return Table(
+        [COLUMN_TITLES[name] for name in names],
+        texts,
+        marked=marked,
+        title=problem,
+        caption=MARKED if marked else "",
+    )
 
 
 def _format(row: Mapping[str, Any], name: str) -> str:
@@ -166,7 +175,12 @@ def summary(comparison: Comparison, problem: str) -> list[str]:
             "however large the difference. At least "
             f"{comparison.seeds_needed(problem)} seeds are needed. Only effect sizes are reported."
         )
-    elif p is not None:
+    if comparison.not_worse_than_best(problem):
+        lines.append(
+            "Marked: the algorithm with the best mean rank, and those that are not significantly "
+            f"worse (Wilcoxon's signed-rank test with Holm's correction, p < {SIGNIFICANCE_LEVEL})."
+        )
+    if p is not None and not comparison.too_few_seeds(problem):
         lines.append(f"Friedman's test that all algorithms perform equally: p = {_format_p(p)}.")
     return lines
 

@@ -112,6 +112,30 @@ class Comparison:
         """Compare every pair of algorithms without a failed run."""
         return statistics.pairwise(self.hypervolumes(problem))
 
+    def not_worse_than_best(self, problem: str) -> list[str]:
+        """Return the algorithm with the lowest mean rank, and those not significantly worse.
+
+        An algorithm is significantly worse if Wilcoxon's signed-rank test of its hypervolumes and
+        those of the best algorithm has p < 0.05 after Holm's correction for all pairs, and the best
+        algorithm has the larger values more often (A12 above 0.5).
+
+        Returns:
+            The best algorithm first; empty with fewer than two algorithms without a failed run, or
+            with too few seeds for any pair to differ significantly.
+        """
+        values = self.hypervolumes(problem)
+        if len(values) < 2 or self.too_few_seeds(problem):
+            return []
+        mean = statistics.ranks(np.column_stack(list(values.values()))).mean(axis=0)
+        best = list(values)[int(mean.argmin())]
+        worse = set()
+        for pair in self.pairs(problem):
+            if best in (pair.first, pair.second) and pair.p_holm < SIGNIFICANCE_LEVEL:
+                a12 = pair.a12 if pair.first == best else 1 - pair.a12
+                if a12 > 0.5:
+                    worse.add(pair.second if pair.first == best else pair.first)
+        return [best, *(name for name in values if name != best and name not in worse)]
+
     def friedman(self, problem: str) -> float | None:
         """Return the p-value of Friedman's test over seeds.
 

@@ -272,17 +272,22 @@ def summary(evaluation: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def write_evaluation(evaluation: Mapping[str, Any], folder: Path) -> None:
+def write_evaluation(evaluation: Mapping[str, Any], folder: Path) -> list[Path]:
     """Write evaluation.json and, if images were corrupted, evaluation.png.
 
     Args:
         evaluation: the result of :func:`evaluate`.
         folder: folder for the files, which is created if it is missing.
+
+    Returns:
+        Paths of the files.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / FILE_NAMES[0], evaluation)
+    written = [folder / FILE_NAMES[0]]
+    write_json(written[0], evaluation)
     if all("corrupted" in result for result in evaluation["models"].values()):
-        save_figure(plot_evaluation(evaluation), folder / FILE_NAMES[1])
+        written += save_figure(plot_evaluation(evaluation), folder / FILE_NAMES[1])
+    return written
 
 
 def plot_evaluation(evaluation: Mapping[str, Any]) -> Figure:

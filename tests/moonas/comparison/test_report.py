@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from moonas.comparison import compare, pictures
+from moonas.comparison import compare, pictures, report, results
 from moonas.plot.comparisons import cliques
 
 
@@ -49,3 +49,39 @@ def test_the_hypervolume_before_the_first_generation_is_nan(comparison):
     curve = pictures._hypervolumes_after(run, np.array([1, 10, 15, 40]))
     assert np.isnan(curve[0])
     assert curve[1:].tolist() == [run.archive[0], run.archive[0], run.archive[-1]]
+
+
+def runs_with(values):
+    """Return a comparison whose runs have these hypervolumes: algorithm -> values."""
+    comparison = object.__new__(results.Comparison)
+    comparison.hypervolumes = lambda problem: {k: np.array(v) for k, v in values.items()}
+    comparison.too_few_seeds = lambda problem: len(next(iter(values.values()))) < 6
+    return comparison
+
+
+def test_the_best_algorithm_and_those_not_significantly_worse_are_marked():
+    best = np.linspace(0.8, 0.9, 12)
+    values = {
+        "worse": best - 0.1,
+        "equal": best + 0.01 * np.array([1, -1.5, -1] * 4),
+        "best": best,
+    }
+    assert runs_with(values).not_worse_than_best("") == ["best", "equal"]
+    few = {name: v[:4] for name, v in values.items()}
+    assert runs_with(few).not_worse_than_best("") == []
+    assert runs_with({"only": best}).not_worse_than_best("") == []
+
+
+def test_marked_rows_are_bold_in_every_table(tmp_path):
+    algorithms = ["nsga2", "random", "pareto-local-search"]
+    compared = compare(["digits-table"], algorithms, out=tmp_path, seeds=7, evaluations=60, jobs=1)
+    marked = compared.not_worse_than_best("digits-table")
+    assert 0 < len(marked) < 3
+    table = report.results_table(compared, "digits-table")
+    assert {table.rows[i][0] for i in table.marked} == set(marked)
+    markdown, latex = ((tmp_path / f"results.{end}").read_text() for end in ("md", "tex"))
+    html = (tmp_path / "report.html").read_text()
+    for name in algorithms:
+        assert (f"| **{name}** |" in markdown) == (name in marked)
+        assert (rf"\textbf{{{name}}}" in latex) == (name in marked)
+    assert html.count("<tr class=marked>") == len(marked)

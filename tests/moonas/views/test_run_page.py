@@ -168,6 +168,18 @@ def test_the_report_draws_the_same_front_as_the_search(run):
     assert (run.folder / "front.png").read_bytes() == run.files["front.png"]
 
 
+def test_pictures_are_written_in_every_chosen_format(cells, tmp_path, capsys):
+    folder = shutil.copytree(cells.folder, tmp_path / "run")
+    for path in folder.glob("*.png"):
+        path.unlink()
+    assert main(["show", str(folder), "--format", "pdf", "svg"]) == 0
+    assert "with its figures as PDF and SVG files next to it." in capsys.readouterr().out
+    names = {"front", "population", "hypervolume", "architectures", "time"}
+    assert {path.name for path in folder.glob("*.pdf")} == {f"{name}.pdf" for name in names}
+    assert {path.name for path in folder.glob("*.svg")} == {f"{name}.svg" for name in names}
+    assert not list(folder.glob("*.png"))
+
+
 def figure_of(text, caption):
     """Return the only figure of a page that contains a caption."""
     (figure,) = (f for f in re.findall(r"<figure>.*?</figure>", text, re.S) if caption in f)
