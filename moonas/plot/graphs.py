@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 CHARACTER = 0.085  # inches per character of a label
 PADDING = 0.3  # inches beside the text of a box and between boxes
 ROW = 0.42  # inches from layer to layer
+WIDE_ROOM = 0.2  # further inches above an output in which more than two edges end
 HALF_BOX = 0.13  # inches from the middle of a box to its upper edge
 TITLE = 0.3  # inches above the first layer
-FILL, OPERATION_FILL = "#ffffff", "#e3edf4"
+FILL = "#ffffff"  # pages replace it with their background
 
 
 @styled
@@ -40,10 +41,11 @@ def graph(axes: Axes, graph: Graph) -> Axes:
     """
     texts, edges, operations = _parts(graph)
     level, position, routes = _layout(texts, edges, graph)
+    height = _heights(level, edges)
     for start, end in edges:
-        bottom, top = -level[start] * ROW, -level[end] * ROW
+        bottom, top = height[start], height[end]
         points = [(position[start], bottom)]
-        points += [(x, -y * ROW) for x, y in routes[start, end]]
+        points += [(x, -ROW * y) for x, y in routes[start, end]]
         style = "-" if end in operations else "-|>"
         points.append((position[end], top if style == "-" else top + HALF_BOX))
         arrow = FancyArrowPatch(path=_curve(points), arrowstyle=style, mutation_scale=9)
@@ -52,9 +54,9 @@ def graph(axes: Axes, graph: Graph) -> Axes:
     for name, text in texts.items():
         box = dict(boxstyle="round,pad=0.28", fc=FILL, ec=INK, lw=1.0)
         if name in operations:
-            box = dict(boxstyle="round,pad=0.22", fc=OPERATION_FILL, ec="none")
+            box = dict(boxstyle="round,pad=0.22", fc=FILL, ec=QUIET, lw=0.7)
         axes.text(
-            *(position[name], -level[name] * ROW, _typeset(text)),
+            *(position[name], height[name], _typeset(text)),
             ha="center",
             va="center",
             fontsize=9,
@@ -63,7 +65,7 @@ def graph(axes: Axes, graph: Graph) -> Axes:
             zorder=2,
         )
     left, right = _limits(texts, position, routes)
-    axes.set(xlim=(left, right), ylim=(-max(level.values()) * ROW - 0.25, 0.25))
+    axes.set(xlim=(left, right), ylim=(min(height.values()) - 0.25, 0.25))
     axes.set_aspect("equal")
     axes.set_anchor("N")
     axes.set_title(graph.title)
@@ -76,7 +78,7 @@ def graph_size(graph: Graph) -> tuple[float, float]:
     texts, edges, _ = _parts(graph)
     level, position, routes = _layout(texts, edges, graph)
     left, right = _limits(texts, position, routes)
-    return right - left + 0.1, max(level.values()) * ROW + 0.5 + TITLE
+    return right - left + 0.1, 0.5 + TITLE - min(_heights(level, edges).values())
 
 
 def used_nodes(graph: Graph) -> set[str]:
@@ -112,6 +114,17 @@ def _parts(graph: Graph) -> tuple[dict[str, str], list[Edge], set[str]]:
         operations.add(name)
         edges += [(start, name), (name, end)]
     return texts, edges, operations
+
+
+def _heights(level: dict[str, int], edges: list[Edge]) -> dict[str, float]:
+    """Return the vertical position of each node in inches, at most 0.
+
+    Above an output in which many edges end there is more room, so that they pass no other node.
+    """
+    last = max(level.values())
+    room = {n: WIDE_ROOM * (k == last) for n, k in level.items()}
+    n_edges = {name: sum(end == name for _, end in edges) for name in level}
+    return {n: -ROW * k - room[n] * (n_edges[n] > 2) for n, k in level.items()}
 
 
 def _limits(

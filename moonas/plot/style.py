@@ -226,6 +226,8 @@ def legend(axes: Axes, *, columns: int | None = None) -> Axes:
     figure = axes.get_figure(root=True)
     assert figure is not None
     for n in range(columns or len(labels), 0, -1):
+        if n != columns and -(-len(labels) // -(-len(labels) // n)) != n:
+            continue  # fewer columns need no more rows
         box = axes.legend(
             handles,
             labels,

@@ -69,7 +69,8 @@ def test_a_search_prints_a_table_and_writes_a_run_folder(completed_search):
     for word in ("gen", "evals", "best error", "range of params", "hypervolume", "time left"):
         assert word in out
     assert "Pareto front" in out and "architecture" in out
-    assert f"Results written to {RUN_FOLDER}: front.csv, front.png, run.json, journal.jsonl." in out
+    files = "front.csv, front.png, losses.png, run.json, journal.jsonl"
+    assert f"Results written to {RUN_FOLDER}: {files}." in out
     names = {p.name for p in (folder / RUN_FOLDER).iterdir()}
     assert names >= {"front.csv", "front.png", "journal.jsonl"}
     assert (folder / RUN_FOLDER / "front.png").read_bytes().startswith(b"\x89PNG")
