@@ -84,12 +84,12 @@ def test_errors_and_sizes_that_span_more_than_a_factor_of_20_have_logarithmic_sc
 
 
 def test_a_known_true_front_is_drawn():
-    problem, columns, rows = table_front("error", "params")
-    axes = plot.front(plot.create_figure()[1], problem, rows, evaluated=columns)
+    problem, _, rows = table_front("error", "params")
+    axes = plot.front(plot.create_figure()[1], problem, rows[2:3])
     true = problem.pareto_front()[:, ::-1]
     assert points_of(axes, "true front").tolist() == true.tolist()
-    low, high = axes.get_xlim()
-    assert low < true[:, 0].min() and true[:, 0].max() < high
+    for (low, high), values in zip((axes.get_xlim(), axes.get_ylim()), true.T, strict=True):
+        assert low < values.min() and values.max() < high
 
 
 def test_colors_and_a_bar_show_a_third_objective():

@@ -124,6 +124,7 @@ def test_a_figure_is_written_in_every_format_with_equal_bytes(figure, tmp_path):
     assert [path.name for path in paths] == ["a.png", "a.pdf", "a.svg"]
     for path in paths:
         assert path.read_bytes().startswith(MAGIC[path.suffix[1:]])
+    assert b"CreationDate" not in paths[1].read_bytes()
     again = make_figure()
     contents = [path.read_bytes() for path in paths]
     save_figure(again, tmp_path / "a.png", formats=list(MAGIC))
