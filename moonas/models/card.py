@@ -15,6 +15,7 @@ from typing import Any
 from scipy.stats import binomtest
 
 from .. import registry
+from ..data.described import describe_form
 from ..files import write_atomically, write_json
 from ..nets.counting import count_macs, count_params
 from ..run.journal import read_identity, recorded_images
@@ -23,7 +24,7 @@ from ..settings import free_names
 from .class_report import FILE_NAMES as CLASS_FILES
 from .description import ImageSizes, describe_model
 from .model import Classifier, Model
-from .preprocessing import describe_form, form_of
+from .preprocessing import form_of
 
 NAME = "model.md"
 MEASURED_FILE = "measured.json"  # of a training

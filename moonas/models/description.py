@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from ..data.described import describe_form
 from ..run.numbers import plural
 from .model import Model
-from .preprocessing import describe_form, form_of
+from .preprocessing import form_of
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
+from ..data.described import describe_form
 from ..data.form import LUMA, ImageForm
 from ..files import write_atomically
 from .model import Classifier
-from .preprocessing import describe_form, form_of
+from .preprocessing import form_of
 
 NAME = "predict.py"
 MARK = "Written by moonas export."  # in scripts that may be replaced

@@ -126,9 +126,7 @@ def front(
 
 
 @styled
-def fronts(
-    axes: Axes, problem: ArchitectureProblem, rows_of: Mapping[str, Sequence[Row]]
-) -> Axes:
+def fronts(axes: Axes, problem: ArchitectureProblem, rows_of: Mapping[str, Sequence[Row]]) -> Axes:
     """Draw the fronts of several searches; fronts of two objectives are joined by steps.
 
     Args:

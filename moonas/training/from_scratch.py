@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from ..data import checksums, cutout, describe
 from ..data.augment import Mixing
+from ..data.described import describe_form
 from ..evaluators.classification import OPTIONAL, Classification, quality_columns
 from ..evaluators.settings import picking_column
 from ..metrics.timing import measure
@@ -352,8 +353,7 @@ class FullTraining(EpochTraining):
                 "seconds": total_seconds(folder, "train"),
             }
         write_model(folder / MODEL, network, self.about(result.data, result.columns))
-        from ..models.card import write_measured  # loads torchvision, as does describe_form
-        from ..models.preprocessing import describe_form
+        from ..models.card import write_measured  # loads torchvision
 
         write_measured(folder, columns, self.device, measured.busy)
         trained_on = "training and validation sets"

@@ -21,8 +21,8 @@ def write_images(folder, sizes):
         (
             [(320, 240), (640, 480)],
             ImageForm(32),
-            "Images: 320x240 to 640x480 pixels. Preprocessing: converts to RGB, resizes the shorter "
-            "side to 32 pixels, keeps the center of 32x32, scales pixels to [0, 1].",
+            "Images: 320x240 to 640x480 pixels. Preprocessing: converts to RGB, resizes the "
+            "shorter side to 32 pixels, keeps the center of 32x32, scales pixels to [0, 1].",
         ),
         (
             [(40, 30)],
@@ -33,8 +33,8 @@ def write_images(folder, sizes):
         (
             [(40, 30)],
             ImageForm(16, 3, "squash"),
-            "Images: 40x30 pixels. Preprocessing: converts to RGB, resizes to 16x16 pixels whatever "
-            "the proportions, scales pixels to [0, 1].",
+            "Images: 40x30 pixels. Preprocessing: converts to RGB, resizes to 16x16 pixels "
+            "whatever the proportions, scales pixels to [0, 1].",
         ),
         (
             [(64, 64)],
