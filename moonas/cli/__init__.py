@@ -48,6 +48,7 @@ COMMANDS = {  # name of a command -> (module, line in the help)
     "latency": ("latency", "measure the latency of every operation of a search space"),
     "train": ("train", "train architectures of a front from scratch, or resume this training"),
 }
+RESERVE = 4 * 2**20  # bytes of memory for the error message if a command uses up all other memory
 RESUMABLE = ("search", "compare", "proxies", "train")  # commands that continue where they stopped
 
 
@@ -80,7 +81,9 @@ def run_script() -> int:
 def _run(argv: list[str]) -> tuple[int, bool]:
     """Run one command; return the exit status, and whether memory was exhausted."""
     _print_whole_lines()
+    reserve: list[bytearray] = []
     try:
+        reserve.append(bytearray(RESERVE))
         parser = make_parser(argv)
         if not argv:
             parser.print_help()
@@ -92,6 +95,7 @@ def _run(argv: list[str]) -> tuple[int, bool]:
         hint = " Run the same command again to resume." if argv[0] in RESUMABLE else ""
         return fail(1, f"Interrupted.{hint}"), False
     except Exception as error:
+        reserve.clear()
         cause = memory_error(error)
         if cause is not None:
             text = f"The memory of this machine is exhausted ({reason(cause, 200)})."

@@ -22,6 +22,7 @@ NATIVE_ERRORS = (  # with which OpenBLAS and glibc end the process
     "OpenBLAS error: Memory",
     "cannot allocate memory for thread-local data",
 )
+EXHAUSTED = "moonas: The memory of this machine is exhausted ("
 SMALL = ["--population", "4", "--generations", "2", "--set"]
 SEARCHES = {
     "digits-table": ["search", "digits-table", "--population", "8", "--generations", "4"],
@@ -94,8 +95,42 @@ def complete(arguments, folder):
 def test_a_command_without_memory_for_its_libraries_ends_in_one_line(megabytes, tmp_path):
     folder = tmp_path / "run"
     process = start(SEARCHES["digits-table"], folder, resource.RLIMIT_AS, megabytes * MB)
-    assert end(process).startswith("moonas: The memory of this machine is exhausted (")
-    assert not folder.exists()
+    line = end(process, native=True)
+    assert line.startswith((EXHAUSTED, *NATIVE_ERRORS)) and not folder.exists()
+
+
+ALL_MEMORY = """
+import resource, sys
+from argparse import ArgumentParser
+from moonas import cli
+
+def run(args):
+    blocks, size = [], 2**20
+    while True:
+        try:
+            blocks.append(bytearray(size))
+        except MemoryError:
+            if size < 64:
+                raise
+            size //= 2
+
+def make_parser(argv):
+    parser = ArgumentParser()
+    parser.add_argument("command")
+    parser.set_defaults(run=run)
+    return parser
+
+cli.make_parser = make_parser
+resource.setrlimit(resource.RLIMIT_AS, (300 * 2**20, resource.getrlimit(resource.RLIMIT_AS)[1]))
+sys.argv[1:] = ["search"]
+sys.exit(cli.run_script())
+"""
+
+
+def test_the_error_line_is_written_although_no_memory_is_left():
+    ended = subprocess.run([sys.executable, "-c", ALL_MEMORY], capture_output=True, text=True)
+    assert ended.returncode == 1 and ended.stderr.startswith(EXHAUSTED), ended.stderr
+    assert ended.stderr.count("\n") == 1
 
 
 def least_memory(arguments, folder):
