@@ -84,4 +84,4 @@ def test_marked_rows_are_bold_in_every_table(tmp_path):
     for name in algorithms:
         assert (f"| **{name}** |" in markdown) == (name in marked)
         assert (rf"\textbf{{{name}}}" in latex) == (name in marked)
-    assert html.count("<tr class=marked>") == len(marked)
+    assert html.count('<tr class="marked">') == len(marked)

@@ -349,7 +349,7 @@ def test_the_report_of_a_training_stage_contains_images_times_and_settings(cell_
         Image.new("RGB", (2, 2), color).save(cell_search / f"images-{i:03d}.png")
     read = ParsedPage(show(cell_search).read_text())
     assert read.words("h1") == ["eg-darts-cells on digits, seed 3"]
-    assert read.words("h2") == ["In short", "Images", "Time", "Settings"]
+    assert read.words("h2") == ["In short", "Training", "Images", "Time", "Settings"]
     names = [text for _, a, text in read.of("th") if a["scope"] == "row"]
     pairs = dict(zip(names, read.words("td"), strict=True))
     shown = [pairs[name] for name in ("training", "final test", "saving results")]
