@@ -34,5 +34,6 @@ def test_every_readme_and_table_of_a_problem_is_package_data(setuptools_table):
     matched = {path for pattern in patterns["moonas.problems"] for path in problems.glob(pattern)}
     expected = {*problems.rglob("README.md"), *problems.rglob("*.npz")}
     assert expected and expected <= matched
-    (py_typed,) = patterns["moonas"]
-    assert (FOLDERS["moonas"] / py_typed).exists()
+    moonas = FOLDERS["moonas"]
+    matched = {path for pattern in patterns["moonas"] for path in moonas.glob(pattern)}
+    assert {moonas / "py.typed", *moonas.rglob("*.mplstyle")} == matched
