@@ -142,7 +142,7 @@ class PlannedStage:
         from .views.losses import save_losses
 
         algorithm = make_algorithm(self.algorithm, problem)
-        problem.log(describe_algorithm(algorithm))
+        problem.log(f"Algorithm: {describe_algorithm(algorithm)}.")
         generations = problem.settings.generations
         result = search(
             problem, algorithm, seed=self.seed, generations=generations, verbose=verbose
