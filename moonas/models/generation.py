@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from ..nets.randomness import generator as random_generator
 from ..run.callbacks import Progress
 from .generators import require_generator
 from .model import Model, Translator, load_model, model_files, read_model
-from .prediction import find_images
+from .prediction import common_folder, find_images
 from .preprocessing import form_of, preprocessed_batches, reason_of
 
 BATCH = 64  # images per batch by default
@@ -82,9 +83,10 @@ def load_translator(path: str | Path, direction: str | None = None) -> Translato
     if len(files) > 1:
         directions = {_direction(read_model(file)[0]): file for file in files}
         if direction not in directions or len(directions) < len(files):
+            known = sorted(filter(None, directions)) if len(directions) == len(files) else []
+            advice = f", or by --direction {' or '.join(known)}" if known else ""
             raise ValueError(
-                f"{path} contains {len(files)} models: choose one of them by its path, or by "
-                f"--direction {' or '.join(sorted(filter(None, directions)))}."
+                f"{path} contains {len(files)} models: choose one of them by its path{advice}."
             )
         files = [directions[direction]]
     model = load_model(files[0] if files else path)
@@ -133,7 +135,8 @@ def translate_files(
         on_progress: called with (phase, done, total, unit).
 
     Raises:
-        ValueError: a path does not exist, or a folder contains no images.
+        ValueError: a path does not exist, a folder contains no images, or a translation would
+            replace one of the images. Nothing has been written then.
     """
     from PIL import Image
 
@@ -161,12 +164,30 @@ def translate_files(
 
 
 def _targets(paths: list[Path], out: Path) -> list[Path]:
-    """Return the path of each translation: with the ending .png, and no path twice."""
-    whole = [path.absolute() for path in paths]
-    common = os.path.commonpath([path.parent for path in whole])
-    targets = [out / path.relative_to(common).with_suffix(".png") for path in whole]
-    twice = {target for target in targets if targets.count(target) > 1}
-    return [
-        target.with_name(f"{path.name}.png") if target in twice else target
-        for path, target in zip(paths, targets, strict=True)
-    ]
+    """Return the path of each translation within ``out``: with the ending .png, and no path twice.
+
+    Args:
+        paths: different image files.
+        out: folder for the translations.
+
+    Raises:
+        ValueError: a translation would replace one of the images.
+    """
+    # relative to the common folder of the images or, on several drives, to the drive
+    whole = [Path(os.path.abspath(path)) for path in paths]
+    folder = common_folder(whole)
+    relative = [path.relative_to(path.anchor if folder is None else folder) for path in whole]
+    targets = [out / path.with_suffix(".png") for path in relative]
+    while len(counts := Counter(targets)) < len(targets):
+        targets = [
+            out / path.with_name(f"{path.name}.png") if counts[target] > 1 else target
+            for path, target in zip(relative, targets, strict=True)
+        ]
+    sources = {path.resolve() for path in paths}
+    for target in targets:
+        if target.resolve() in sources:
+            raise ValueError(
+                f"{target} is one of the images and would be replaced by a translation: choose "
+                "another folder for the translations."
+            )
+    return targets

@@ -231,6 +231,8 @@ def _load_onnx(path: Path) -> Predictor:
 def find_images(paths: Iterable[str | Path]) -> list[Path]:
     """Return the image files that paths name: files, and folders with all their subfolders.
 
+    A file that is named twice is returned once.
+
     Raises:
         ValueError: a path does not exist, or a folder contains no images.
     """
@@ -245,7 +247,21 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
             found.append(path)
         else:
             raise ValueError(f"{path} does not exist: expected an image or a folder of images.")
-    return list(dict.fromkeys(found))
+    files: dict[Path, Path] = {}
+    for path in found:
+        files.setdefault(Path(os.path.abspath(path)), path)
+    return list(files.values())
+
+
+def common_folder(files: Iterable[Path]) -> Path | None:
+    """Return the deepest folder that contains all files.
+
+    It is None if there is none: on several drives, or if only some paths are relative.
+    """
+    try:
+        return Path(os.path.commonpath([file.parent for file in files]))
+    except ValueError:
+        return None
 
 
 def _is_path(value: Any) -> bool:
@@ -356,12 +372,13 @@ def predictions_table(predictions: Predictions, top: int = 3) -> Table:
         predictions: predictions for files.
         top: number of classes per image.
     """
-    folder = os.path.commonpath([file.parent for file in predictions.files])
+    folder = common_folder(predictions.files)
     rows = []
     for file, best in zip(predictions.files[:MOST_ROWS], predictions.top(top), strict=False):
         (name, probability), *others = best
         further = ", ".join(f"{other} {100 * p:.1f} %" for other, p in others)
-        rows.append([str(file.relative_to(folder)), name, f"{100 * probability:.1f} %", further])
+        shown = file if folder is None else file.relative_to(folder)
+        rows.append([str(shown), name, f"{100 * probability:.1f} %", further])
     columns, alignment = ["file", "class", "probability", "next classes"], "llrl"
     if predictions.multi_label:
         columns[1:] = ["label", "probability", "next labels"]
@@ -369,7 +386,7 @@ def predictions_table(predictions: Predictions, top: int = 3) -> Table:
         rows, columns, alignment = [row[:3] for row in rows], columns[:3], alignment[:3]
     more = len(predictions) - len(rows)
     caption = f"and {more} more" if more else ""
-    title = f"Images in {folder}" if folder else ""
+    title = "" if folder in (None, Path()) else f"Images in {folder}"
     return Table(columns, rows, alignment=alignment, title=title, caption=caption)
 
 

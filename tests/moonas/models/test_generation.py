@@ -82,6 +82,56 @@ def test_translations_of_files_that_differ_in_their_ending_have_different_names(
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.jpg.png", "a.png.png"]
 
 
+def test_translations_have_different_names_whatever_the_names_of_the_files(translators, tmp_path):
+    for name in ("a.png", "a.jpg.png", "a.bmp"):
+        Image.new("RGB", (20, 20), "red").save(tmp_path / name)
+    (tmp_path / "a.png").rename(tmp_path / "a.jpg")
+    path = str(translators / "training" / "model-a.pt")
+    files = [str(tmp_path / name) for name in ("a.jpg", "a.bmp", "a.jpg.png")]
+    twice = str(tmp_path / "x" / ".." / "a.bmp")  # a file that has been named before
+    (tmp_path / "x").mkdir()
+    assert main(["translate", path, *files, twice, "--out", str(tmp_path / "out")]) == 0
+    names = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert names == ["a.bmp.png", "a.jpg.png", "a.jpg.png.png"]
+
+
+def test_all_translations_are_written_below_the_given_folder(translators, tmp_path, monkeypatch):
+    for name in ("work/b.png", "photos/a.png"):
+        (tmp_path / name).parent.mkdir()
+        Image.new("RGB", (20, 20), "red").save(tmp_path / name)
+    before = (tmp_path / "photos" / "a.png").read_bytes()
+    monkeypatch.chdir(tmp_path / "work")
+    path = str(translators / "training" / "model-a.pt")
+    assert main(["translate", path, "../photos/a.png", "b.png", "--out", "../results"]) == 0
+    assert (tmp_path / "photos" / "a.png").read_bytes() == before
+    written = [p.relative_to(tmp_path / "results") for p in (tmp_path / "results").rglob("*.png")]
+    assert sorted(map(str, written)) == ["photos/a.png", "work/b.png"]
+
+
+@pytest.mark.parametrize("out", ["same", "same/../same", "link"])
+def test_a_translation_that_would_replace_an_image_is_rejected_before_any_is_written(
+    out, translators, tmp_path, capsys
+):
+    same = tmp_path / "same"
+    same.mkdir()
+    (tmp_path / "link").symlink_to(same)
+    for name in ("w.jpg", "x.png"):  # only the translation of the second one replaces an image
+        Image.new("RGB", (20, 20), "red").save(same / name)
+    before = {p: p.read_bytes() for p in same.iterdir()}
+    path = str(translators / "training" / "model-a.pt")
+    assert main(["translate", path, str(same), "--out", str(tmp_path / out)]) == 2
+    assert "x.png is one of the images and would be replaced" in capsys.readouterr().err
+    assert {p: p.read_bytes() for p in same.iterdir()} == before
+
+
+def test_models_that_are_no_translators_are_chosen_by_path_only(tmp_path, capsys):
+    for number in range(2):
+        (tmp_path / f"training-{number}").mkdir()
+        write_small_classifier(tmp_path / f"training-{number}" / "model.pt")
+    assert main(["translate", str(tmp_path), "x", "--out", str(tmp_path / "out")]) == 2
+    assert "contains 2 models: choose one of them by its path.\n" in capsys.readouterr().err
+
+
 def test_unsuitable_models_are_rejected_in_one_line(translators, generator, tmp_path, capsys):
     classifier = write_small_classifier(tmp_path / "model.pt")
     training, out = translators / "training", ["--out", str(tmp_path / "out")]
