@@ -24,7 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="onnx, torch-export, python or safetensors, which is python with the weights in this "
         "format (default: onnx)",
     )
-    add("--out", metavar="FILE", help="output file (default: next to the model)")
+    add(
+        "--out",
+        metavar="FILE",
+        help="output file; the ending of the format may be left out (default: next to the model)",
+    )
     add(
         "--int8",
         action="store_true",
@@ -50,8 +54,8 @@ def run(args: argparse.Namespace) -> int:
         model = load_model(args.model)
         source, ending = find_model(args.model), FILE_ENDINGS.get(args.format, "")
         stem = source.stem.replace("model", "network") if ending == ".py" else source.stem
-        path = Path(args.out or source.with_name(f"{stem.replace('-', '_')}{ending}"))
-        exported = export_file(model, path, args.format, training=source.parent)
+        out = Path(args.out or source.with_name(f"{stem.replace('-', '_')}{ending}"))
+        exported = export_file(model, out, args.format, training=source.parent)
         quantized = None
         if args.int8:
             from ..models.quantization import quantize
@@ -59,13 +63,13 @@ def run(args: argparse.Namespace) -> int:
             data = args.data or model.about.get("data")
             if data is None:
                 raise ValueError("The model does not name its data set: choose one with --data.")
-            quantized = quantize(path, model, data, root=args.root)
+            quantized = quantize(exported.path, model, data, root=args.root)
     except ValueError as error:
         return fail(status_of(error), error)
-    weights = ", with its weights in a file next to it" if path.suffix == ".py" else ""
+    weights = ", with its weights in a file next to it" if ending == ".py" else ""
     print(
-        f"Network written to {path}{weights}. Its outputs differ from the outputs of the model "
-        f"by at most {exported.difference:.1g}."
+        f"Network written to {exported.path}{weights}. Its outputs differ from the outputs of the "
+        f"model by at most {exported.difference:.1g}."
     )
     if quantized is not None:
         print(

@@ -1,14 +1,16 @@
 """Export of trained models to ONNX, to ``torch.export`` programs, or to a readable Python file.
 
-Each exported file is run after it is written, and removed if its outputs differ from the outputs of
-the model. Exported files support any batch size, and images of any height and width if the network
-and the format allow it. They describe their inputs and outputs.
+Each exported file is run before it takes its place, and discarded if its outputs differ from the
+outputs of the model: a failed export changes no earlier file. Exported files support any batch
+size, and images of any height and width if the network and the format allow it. They describe their
+inputs and outputs.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +23,7 @@ from torch.export import Dim
 
 from ..deprecation import renamed_arguments
 from ..files import write_atomically
-from ..files.tensors import first_line, write_state_dict
+from ..files.tensors import first_line, read_tensors, write_state_dict
 from .card import write_card
 from .description import ImageSizes, describe_model
 from .model import Classifier, Model
@@ -33,6 +35,7 @@ FORMATS = ("onnx", "torch-export", "python", "safetensors")
 TOLERANCE = 1e-4  # maximum absolute difference between outputs of an exported file and the model
 BATCH_SIZES = (1, 3, 8)  # of the inputs for comparing outputs
 FILE_ENDINGS = {"onnx": ".onnx", "torch-export": ".pt2", "python": ".py", "safetensors": ".py"}
+WEIGHTS_ENDINGS = {"python": ".pt", "safetensors": ".safetensors"}  # of a second file
 MULTIPLES = (1, 2, 4, 8, 16, 32)  # sides of images may have to be multiples of one of them
 
 Run = Callable[[Tensor], Tensor]  # the model, or an exported file
@@ -43,6 +46,7 @@ class Exported:
     """An exported file that has been verified.
 
     Args:
+        path: path of the file.
         difference: the largest absolute difference between the outputs of the file and the model.
         sizes: sizes of images that the file accepts, or None if it accepts one size only.
         reason: why the file accepts one size only; empty if the input is not an image, or if
@@ -51,6 +55,7 @@ class Exported:
         card: path of the model card, see :mod:`.card`.
     """
 
+    path: Path
     difference: float
     sizes: ImageSizes | None
     reason: str = ""
@@ -64,11 +69,12 @@ def export(model: Model, path: str | Path, format: str) -> float:
 
     Args:
         model: the model, which is moved to the CPU and set to evaluation mode.
-        path: path of the file. The formats "python" and "safetensors" write a Python file, and the
-            weights to a second file with the suffix ``.pt`` or ``.safetensors`` in the same folder.
-            For a classifier, ``predict.py`` in this folder predicts the classes of image files
-            with the exported file, see :mod:`.predict_script`. The model card ``model.md`` says
-            what is known about the model.
+        path: path of the file, with the ending of the format in ``FILE_ENDINGS``, which is added to
+            a name without an ending. The formats "python" and "safetensors" write a Python file,
+            and the weights to a second file with the suffix ``.pt`` or ``.safetensors`` in the same
+            folder. For a classifier, ``predict.py`` in this folder predicts the classes of image
+            files with the exported file, see :mod:`.predict_script`. The model card ``model.md``
+            says what is known about the model.
         format: one of ``FORMATS``.
 
     Returns:
@@ -76,8 +82,9 @@ def export(model: Model, path: str | Path, format: str) -> float:
         batch sizes and, where the file accepts them, several sizes of images.
 
     Raises:
-        ValueError: if the format is unknown, a required package is not installed, the model cannot
-            be exported, or the outputs differ by more than ``TOLERANCE``.
+        ValueError: if the format is unknown, the file has another ending, its weights would replace
+            a trained model, a required package is not installed, the model cannot be exported, or
+            the outputs differ by more than ``TOLERANCE``.
     """
     return export_file(model, path, format).difference
 
@@ -100,14 +107,69 @@ def export_file(
     """
     if format not in FORMATS:
         raise ValueError(f"Unknown format {format!r}; choose from {list(FORMATS)}.")
-    path = Path(path)
+    path = _with_ending(Path(path), format)
+    names = [path.name]
+    if format in WEIGHTS_ENDINGS:
+        weights = path.with_suffix(WEIGHTS_ENDINGS[format])
+        _check_replaceable(weights)
+        names.insert(0, weights.name)
     path.parent.mkdir(parents=True, exist_ok=True)
     model = model.cpu().eval()
-    write: dict[str, Callable[..., tuple[Run, ImageSizes | None]]] = {
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=path.parent) as folder:
+        difference, sizes, reason = _write_verified(model, Path(folder) / path.name, format)
+        for name in names:
+            (Path(folder) / name).replace(path.with_name(name))
+    script = write_predict_script(model, path) if isinstance(model, Classifier) else None
+    card = write_card(model, path, training=training, sizes=sizes)
+    return Exported(path, difference, sizes, reason, script, card)
+
+
+def _with_ending(path: Path, format: str) -> Path:
+    """Return a path with the ending of a format, by which other functions recognize the format."""
+    ending = FILE_ENDINGS[format]
+    if not path.suffix:
+        return path.with_name(f"{path.name}{ending}")
+    if path.suffix != ending:
+        raise ValueError(
+            f"{path} is invalid for the format {format}: expected the ending {ending}."
+        )
+    return path
+
+
+def _check_replaceable(weights: Path) -> None:
+    """Raise a ``ValueError`` if a file exists that is not the weights of an earlier export."""
+    if not weights.exists() or weights.suffix != WEIGHTS_ENDINGS["python"]:
+        return
+    try:
+        is_export = read_tensors(weights)[0] == {}  # plain tensors, without a header
+    except ValueError:
+        is_export = False
+    if not is_export:
+        raise ValueError(
+            f"The weights would replace {weights}, which is not the weights of an earlier export: "
+            "choose another file name."
+        )
+
+
+def _write_verified(model: Model, path: Path, format: str) -> tuple[float, ImageSizes | None, str]:
+    """Write a file, and compare its outputs with the outputs of the model.
+
+    Args:
+        model: the model, on the CPU and in evaluation mode.
+        path: path of the file, in a folder for files that are not verified.
+        format: see :func:`export`.
+
+    Returns:
+        The values of :class:`Exported` that describe the file: (difference, sizes, reason).
+
+    Raises:
+        ValueError: see :func:`export`.
+    """
+    write: dict[str, Callable[[Model, Path, ImageSizes | None], tuple[Run, ImageSizes | None]]] = {
         "onnx": _write_onnx,
         "torch-export": _write_torch_export,
-        "python": partial(_write_python, weights_ending=".pt"),
-        "safetensors": partial(_write_python, weights_ending=".safetensors"),
+        "python": _write_python,
+        "safetensors": partial(_write_python, format="safetensors"),
     }
     accepted, reason = accepted_sizes(model), ""
     sizes = None
@@ -126,22 +188,18 @@ def export_file(
         if sizes is None:
             run, _ = write[format](model, path, None)
         difference = _largest_difference(model, run, sizes)
+    except (ValueError, OSError):
+        raise
     except Exception as error:
-        path.unlink(missing_ok=True)
-        if isinstance(error, ValueError | OSError):
-            raise
         raise ValueError(
             f"The model cannot be exported as {format}: {first_line(error)}"
         ) from error
     if not difference <= TOLERANCE:
-        path.unlink()
         raise ValueError(
             f"The outputs of the exported {format} file differ from the model by {difference:.2g}, "
-            f"more than {TOLERANCE:g}. The file was removed."
+            f"more than {TOLERANCE:g}. No file was written."
         )
-    script = write_predict_script(model, path) if isinstance(model, Classifier) else None
-    card = write_card(model, path, training=training, sizes=sizes)
-    return Exported(difference, sizes, reason, script, card)
+    return difference, sizes, reason
 
 
 @torch.inference_mode()
@@ -265,20 +323,18 @@ def _write_torch_export(
     with torch.no_grad():
         program = torch.export.export(model, (example,), dynamic_shapes=axes)
     sizes = accepted and accepted_sizes(model, program.module())
-    part = path.with_suffix(".part.pt2")
     about = {"about.json": json.dumps(describe_model(model, sizes))}
-    torch.export.save(program, part, extra_files=about)
-    part.replace(path)
+    torch.export.save(program, path, extra_files=about)
     return torch.export.load(path).module(), sizes
 
 
 def _write_python(
-    model: Model, path: Path, accepted: ImageSizes | None, weights_ending: str
+    model: Model, path: Path, accepted: ImageSizes | None, format: str = "python"
 ) -> tuple[Run, ImageSizes | None]:
     """Write a Python file and a file of weights; see :func:`_write_onnx` for the result."""
-    weights = path.with_suffix(weights_ending)
+    weights = path.with_suffix(WEIGHTS_ENDINGS[format])
     source, state = python_source(model, weights.name)
-    if weights_ending == ".safetensors":
+    if format == "safetensors":
         write_safetensors(weights, state, describe_model(model))
     else:
         write_state_dict(weights, state)

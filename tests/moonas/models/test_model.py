@@ -7,6 +7,7 @@ import torch
 from model_files import sampled_row, write_generator, write_translator
 
 import moonas
+from moonas.cli import main
 from moonas.models.export import (
     FILE_ENDINGS,
     ImageSizes,
@@ -172,16 +173,56 @@ def test_a_discriminator_in_a_model_file_does_not_affect_the_loaded_model(path, 
 
 
 @pytest.mark.parametrize("change", ["1 + {}", "float('nan') * {}"])
-def test_an_exported_file_whose_outputs_differ_is_removed(path, tmp_path, monkeypatch, change):
+def test_an_export_whose_outputs_differ_keeps_earlier_files(path, tmp_path, monkeypatch, change):
     def wrong_source(*args):
         source, state = python_source(*args)
         output = source.partition("        return ")[2].split()[0]
+        state = {name: value + 1 for name, value in state.items()}
         return source.replace(f"return {output}", f"return {change.format(output)}"), state
 
     monkeypatch.setattr("moonas.models.export.python_source", wrong_source)
+    with pytest.raises(ValueError, match="differ from the model by.*No file was written"):
+        export(load_model(path), tmp_path / "net.py", "python")
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.undo()
+    export(load_model(path), tmp_path / "net.py", "python")
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    assert before.keys() == {"net.py", "net.pt", "predict.py", "model.md"}
+    monkeypatch.setattr("moonas.models.export.python_source", wrong_source)
     with pytest.raises(ValueError, match="differ from the model by"):
         export(load_model(path), tmp_path / "net.py", "python")
-    assert not (tmp_path / "net.py").exists()
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_the_weights_of_an_export_do_not_replace_a_trained_model(path, tmp_path, capsys):
+    for name in ("model", "other"):
+        (tmp_path / f"{name}.pt").write_bytes(path.read_bytes())
+    for name in ("model", "other"):
+        command = ["export", str(tmp_path / "model.pt"), "--format", "python"]
+        assert main([*command, "--out", str(tmp_path / f"{name}.py")]) == 2
+        message = f"would replace {tmp_path / f'{name}.pt'}, which is not the weights of an earlier"
+        assert message in capsys.readouterr().err
+        assert (tmp_path / f"{name}.pt").read_bytes() == path.read_bytes()
+    for _ in range(2):  # weights of an export are replaced by those of the next
+        assert main([*command, "--out", str(tmp_path / "net.py")]) == 0
+    assert main([*command[:2], "--format", "safetensors", "--out", str(tmp_path / "model.py")]) == 0
+
+
+@pytest.mark.parametrize("format", FILE_ENDINGS)
+def test_another_ending_than_that_of_the_format_is_rejected(path, format, tmp_path):
+    for name in ("net.pt", "net.v2", "predict.py" if format == "onnx" else "net.onnx"):
+        with pytest.raises(ValueError, match=f"expected the ending {FILE_ENDINGS[format]}"):
+            export(load_model(path), tmp_path / name, format)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_without_an_ending_gets_that_of_the_format(path, tmp_path, capsys):
+    command = ["export", str(path), "--format", "python", "--out", str(tmp_path / "net")]
+    assert main(command) == 0
+    names = {p.name for p in tmp_path.iterdir()}
+    assert names == {"net.py", "net.pt", "predict.py", "model.md"}
+    assert f"Network written to {tmp_path / 'net.py'}, with" in capsys.readouterr().out
+    assert "runpy" in (tmp_path / "predict.py").read_text()  # it runs the Python file
 
 
 def test_an_unknown_export_format_is_rejected(path, tmp_path):
@@ -189,11 +230,15 @@ def test_an_unknown_export_format_is_rejected(path, tmp_path):
         export(load_model(path), tmp_path / "net", "tflite")
 
 
-def test_the_error_about_missing_packages_names_them(path, tmp_path, monkeypatch):
+def test_the_error_about_missing_packages_names_them_and_keeps_the_file(
+    path, tmp_path, monkeypatch
+):
+    (tmp_path / "net.onnx").write_bytes(b"of an earlier export")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     message = r"requires onnx, onnxscript, onnxruntime, which are not.*pip install 'moonas\[onnx"
     with pytest.raises(ValueError, match=message):
         export(load_model(path), tmp_path / "net.onnx", "onnx")
+    assert (tmp_path / "net.onnx").read_bytes() == b"of an earlier export"
 
 
 class CreatesFileWhenUnpickled:
