@@ -221,6 +221,11 @@ def _load_onnx(path: Path) -> Predictor:
             f"{path} does not record its classes and the size of its images: expected an ONNX "
             "file that moonas export has written."
         ) from None
+    if "resize" not in about:
+        raise ValueError(
+            f"{path} was exported by an earlier version, which did not record how images are "
+            "resized: export it again."
+        )
 
     def logits(pixels: Tensor) -> Tensor:
         return torch.from_numpy(session.run(None, {"input": pixels.numpy()})[0])

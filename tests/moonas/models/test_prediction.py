@@ -180,6 +180,22 @@ def test_an_exported_onnx_file_predicts_as_its_model_does(tmp_path, pictures, ca
     assert "adds black edges" in capsys.readouterr().out
 
 
+def test_an_onnx_file_that_does_not_record_how_images_are_resized_is_rejected(
+    path, pictures, tmp_path, capsys
+):
+    import onnx
+
+    export(moonas.load_model(path), tmp_path / "net.onnx", "onnx")
+    proto = onnx.load(tmp_path / "net.onnx")
+    known = {e.key: e.value for e in proto.metadata_props if e.key not in ("resize", "stored_size")}
+    del proto.metadata_props[:]
+    onnx.helper.set_model_props(proto, known)
+    onnx.save(proto, tmp_path / "old.onnx")
+    assert main(["predict", str(tmp_path / "old.onnx"), str(pictures[0])]) == 2
+    message = "old.onnx was exported by an earlier version, which did not record how images are"
+    assert message in capsys.readouterr().err
+
+
 def test_files_without_the_required_description_are_rejected(tmp_path, capsys):
     import onnx
     from onnx import TensorProto, helper
