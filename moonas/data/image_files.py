@@ -171,7 +171,7 @@ def _gray_pixels(image: Image.Image) -> np.ndarray | None:
     gray = np.asarray(image).astype(np.float32)
     low, high = float(gray.min()), float(gray.max())
     largest = 1.0 if image.mode == "F" else 65535.0
-    if low < 0 or high > largest:
+    if not 0 <= low <= high <= largest:  # also of NaN
         raise ValueError(
             f"its gray values are from {low:g} to {high:g}, expected 0 to {largest:g}; convert it "
             "to 8 or 16 bits"

@@ -49,8 +49,12 @@ def read(path):
 {words}
     """
     image = ImageOps.exif_transpose(Image.open(path))
-    white = 65535 if image.mode.startswith("I") else 255  # gray of 16 bits, or 8 bits
-    x = np.asarray(image if white > 255 else image.convert("RGB"), np.float32) / np.float32(white)
+    white = {{"F": 1, "I": 65535}}.get(image.mode[0], 255)  # of floats, 16 bits or 8 bits
+    x = np.asarray(image.convert("RGB") if white == 255 else image, np.float32)
+    low, high = x.min(), x.max()
+    if not 0 <= low <= high <= white:
+        sys.exit(f"{{path}}: gray values from {{low:g}} to {{high:g}}, expected 0 to {{white}}.")
+    x = x / np.float32(white)
     x = np.stack([x] * 3) if x.ndim == 2 else x.transpose(2, 0, 1)
 {fit}
     return np.round(x * np.float32(255)).clip(0, 255) / np.float32(255)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from pictures import CLASSES, FORMS, write_pictures, write_small_classifier
+from PIL import Image
 
 import moonas
 from moonas.data.batches import Images
@@ -64,6 +65,30 @@ def test_the_script_reads_the_pixels_that_the_data_layer_reads(
         # other processors may round a sum in the last bit
         assert differing.mean() < 0.001, path.name
         assert np.abs(actual - pixels.numpy()).max() < 1.1 / 255
+
+
+@pytest.mark.parametrize("file", ["net.onnx", "net.pt2"])
+def test_the_script_reads_gray_values_of_any_depth_as_moonas_does(file, tmp_path, monkeypatch):
+    model = moonas.load_model(write_small_classifier(tmp_path / "model.pt", resize="crop"))
+    read = read_function(model, file, tmp_path, monkeypatch)
+    values = np.random.default_rng(0).random((24, 40))
+    for scale, type in ((1, np.float32), (65535, np.uint16), (65535, np.int32), (255, np.uint8)):
+        path = tmp_path / "gray.tiff"
+        Image.fromarray((scale * values).astype(type)).save(path)
+        with Image.open(path) as image:
+            expected = model.preprocess(image).numpy()
+        assert np.abs(read(path) - expected).max() < 1.1 / 255 and expected.std() > 0.1
+    for image, message in (
+        (Image.fromarray(np.float32([[0, 1.5]])), "gray values from 0 to 1.5, expected 0 to 1."),
+        (Image.fromarray(np.float32([[-1, 0]])), "gray values from -1 to 0, expected 0 to 1."),
+        (Image.fromarray(np.float32([[0, np.nan]])), "gray values from nan to nan"),
+        (Image.fromarray(np.int32([[0, 70000]])), "from 0 to 70000, expected 0 to 65535."),
+    ):
+        image.save(path)
+        with pytest.raises(SystemExit, match=message):
+            read(path)
+        with pytest.raises(ValueError, match="its gray values are from"):
+            model.predict(path)
 
 
 def probabilities(printed):
