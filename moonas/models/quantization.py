@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -51,6 +52,8 @@ def quantize(
 
     The ranges of the activations are those of evenly spaced training images.
 
+    Images that cannot be read are left out, with a warning.
+
     Args:
         path: ONNX file of the model, see :func:`.export.export_file`; the result is written next to
             it, as STEM_int8.onnx.
@@ -72,6 +75,7 @@ def quantize(
         image_channels=form.channels,
         resize=form.resize,
         stored_size=form.stored,
+        on_bad_image="skip",  # as for the training; a warning names such files
     )
     if images.classes != classifier.classes:
         raise ValueError(
@@ -85,6 +89,7 @@ def quantize(
     target = path.with_name(f"{path.stem}_int8.onnx")
     _quantize_file(path, target, (train[part] for part in torch.split(rows, BATCH)))
     errors = [_error(load_predictor(file), test, images.test_labels) for file in (path, target)]
+    _record_error(target, "auroc_error" if images.info.multi_label else "error", errors[1])
     return Quantized(target, len(test), *errors)
 
 
@@ -112,11 +117,20 @@ def _quantize_file(source: Path, target: Path, batches: Iterator[Tensor]) -> Non
             weight_type=QuantType.QInt8,
         )
         proto = onnx.load(quantized)
-    known = {entry.key for entry in proto.metadata_props}
+    known = {entry.key for entry in proto.metadata_props} | {"scores"}  # those of the source
     for entry in onnx.load(source).metadata_props:
         if entry.key not in known:
             proto.metadata_props.add(key=entry.key, value=entry.value)
     write_atomically(target, proto.SerializeToString())
+
+
+def _record_error(path: Path, name: str, error: float) -> None:
+    """Add the error on the test images to the metadata of an ONNX file."""
+    import onnx
+
+    proto = onnx.load(path)
+    proto.metadata_props.add(key="scores", value=json.dumps({name: error}))
+    write_atomically(path, proto.SerializeToString())
 
 
 @torch.inference_mode()

@@ -1,3 +1,6 @@
+import json
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -44,6 +47,37 @@ def test_a_quantized_file_has_weights_of_8_bits_and_is_tested(path, few_digits, 
     spread = float(expected.std())
     assert 0 < float((actual - expected).abs().mean()) < 0.1 * spread
     assert torch.isfinite(actual).all()
+
+
+def test_a_quantized_file_records_its_own_error(path, few_digits, tmp_path):
+    import onnx
+
+    model = moonas.load_model(path)
+    model.about["scores"] = {"error": 12.5, "top5_error": 1.5}  # of the network of 32 bits
+    export(model, tmp_path / "net.onnx", "onnx")
+    result = quantize(tmp_path / "net.onnx", model, str(few_digits))
+    about = [
+        {e.key: e.value for e in onnx.load(file).metadata_props}
+        for file in (tmp_path / "net.onnx", result.path)
+    ]
+    assert [json.loads(a.pop("scores")) for a in about] == [
+        model.about["scores"],
+        {"error": result.error},
+    ]
+    assert about[0].items() <= about[1].items()
+
+
+def test_images_that_cannot_be_read_are_left_out_of_the_calibration_and_the_test(
+    path, few_digits, tmp_path
+):
+    folder = shutil.copytree(few_digits, tmp_path / "digits")
+    for part in ("train", "test"):
+        (folder / part / "3" / "0.png").write_bytes(b"no image")
+    model = moonas.load_model(path)
+    export(model, tmp_path / "net.onnx", "onnx")
+    with pytest.warns(UserWarning, match="Skipped: .*0.png cannot be read as an image"):
+        result = quantize(tmp_path / "net.onnx", model, str(folder))
+    assert result.n_test == 19
 
 
 def test_the_export_command_prints_the_error_of_the_quantized_file(path, tmp_path, capsys):
