@@ -242,11 +242,12 @@ def proxy_table(comparison: ProxyComparison) -> Table:
         [
             proxy.label,
             f"{comparison.correlation(proxy):.2f}",
-            "{:.2f} to {:.2f}".format(*comparison.interval(proxy)),
+            "-" if math.isnan(low) else f"{low:.2f} to {high:.2f}",
             f"{proxy.seconds / n:.1f}",
             f"{comparison.saved(proxy):.0f} %",
         ]
         for proxy in comparison.proxies
+        for low, high in [comparison.interval(proxy)]
     ]
     return Table(
         ["proxy", "rank correlation", "95 %", "seconds", "time saved"],
@@ -275,8 +276,10 @@ def plot_proxies(comparison: ProxyComparison) -> Figure:
             [comparison.interval(proxy) for proxy in proxies],
             xlabel=setting,
         )
-    lows = [comparison.interval(proxy)[0] for proxy in comparison.proxies]
-    rows[0, 0].set_ylim(min(0.0, *np.nan_to_num(lows)) - 0.05, 1.05)  # of all axes, which share it
+    lows = [(comparison.interval(p)[0], comparison.correlation(p)) for p in comparison.proxies]
+    rows[0, 0].set_ylim(
+        np.nan_to_num(lows).min(initial=0.0) - 0.05, 1.05
+    )  # of all axes, which share it
     rows[0, 0].set_ylabel("rank correlation; share of the time")
     handles, labels = rows[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=2)

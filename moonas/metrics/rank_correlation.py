@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import spearmanr
 
 MIN_PAIRS = 3  # the correlation of two pairs is always 1 or -1
+ROUNDING = 1e-12  # by which a correlation of 1 may be below 1
 CONFIDENCE = 1.96  # of a normal distribution, for intervals of 95 %
 
 
@@ -38,9 +39,10 @@ def correlation_interval(r: float, n: int) -> tuple[float, float]:
         n: number of pairs.
 
     Returns:
-        (lowest, highest) value; r itself if it is 1 or -1, and NaN for fewer than four pairs.
+        (lowest, highest) value. Both are NaN if r is 1 or -1, where the approximation has no width
+        however few the pairs are, and for fewer than four pairs.
     """
-    if n < 4 or not abs(r) < 1:
-        return (r, r) if abs(r) == 1 else (math.nan, math.nan)
+    if n < 4 or not abs(r) < 1 - ROUNDING:
+        return math.nan, math.nan
     half = CONFIDENCE * math.sqrt((1 + r * r / 2) / (n - 3))
     return math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half)

@@ -127,8 +127,9 @@ def correlation_with_training(rows: Sequence[FrontRow], name: str) -> str:
         name: name of the column.
 
     Returns:
-        A sentence with Spearman's rank correlation and its interval of 95 %; empty if fewer than
-        five rows were trained, or if the correlation is undefined.
+        A sentence with Spearman's rank correlation and its interval of 95 %, which is left out at 1
+        and -1, where it has no width; empty if fewer than five rows were trained, or if the
+        correlation is undefined.
     """
     trained = [row for row in rows if name in row.trained and name in row.columns]
     if len(trained) < LEAST_TRAINED:
@@ -139,10 +140,10 @@ def correlation_with_training(rows: Sequence[FrontRow], name: str) -> str:
     if correlation is None:
         return ""
     low, high = correlation_interval(correlation, len(trained))
+    interval = f" (95 % interval {low:.2f} to {high:.2f})" if low < high else ""
     return (
         f"{len(trained)} rows of the front have been trained; the rank correlation between their "
-        f"{name} in the search and on the test set is {correlation:.2f} (95 % interval {low:.2f} "
-        f"to {high:.2f})."
+        f"{name} in the search and on the test set is {correlation:.2f}{interval}."
     )
 
 

@@ -54,7 +54,11 @@ def test_the_rank_correlation_and_the_saved_time_have_known_values():
     half = 1.96 * math.sqrt((1 + r * r / 2) / 2)
     expected = [math.tanh(math.atanh(r) + sign * half) for sign in (-1, 1)]
     assert result.interval(swapped) == pytest.approx(expected)
-    assert np.isnan(result.interval(constant)).all()
+    for proxy in (same, reverse, constant):
+        assert np.isnan(result.interval(proxy)).all()
+    table = proxy_table(result)
+    assert [row[2] for row in table.rows] == ["-", "-", "{:.2f} to {:.2f}".format(*expected), "-"]
+    assert plot_proxies(result).axes[0].get_ylim()[0] < -1
 
 
 def test_diverged_trainings_are_left_out():

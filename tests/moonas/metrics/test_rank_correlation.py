@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from moonas.metrics import rank_correlation as module
-from moonas.metrics.rank_correlation import rank_correlation
+from moonas.metrics.rank_correlation import correlation_interval, rank_correlation
 
 
 def test_the_rank_correlation_is_pearsons_correlation_of_the_ranks():
@@ -32,6 +32,20 @@ def test_the_correlation_of_too_few_pairs_or_constant_values_is_none(x, y):
 
 def test_the_correlation_of_three_pairs_is_defined():
     assert rank_correlation([1, 2, 3], [1, 3, 2]) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("n", [3, 5, 6, 7, 50])
+def test_a_correlation_of_1_has_no_interval(n):
+    x = np.random.default_rng(n).random(n)
+    for y in (np.exp(x), -x):
+        assert np.isnan(correlation_interval(rank_correlation(x, y), n)).all()
+
+
+def test_the_interval_of_few_pairs_is_wide_and_that_of_many_is_narrow():
+    low, high = correlation_interval(0.99, 5)
+    assert low < 0.75 and 0.999 < high < 1
+    low, high = correlation_interval(0.99, 1000)
+    assert 0.98 < low < 0.99 < high < 0.995
 
 
 def test_the_module_imports_no_package_but_numpy_and_scipy():

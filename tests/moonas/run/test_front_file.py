@@ -11,6 +11,7 @@ from moonas.pareto import Row, population_front
 from moonas.run.front_file import (
     FRONT_FILE,
     FrontRow,
+    correlation_with_training,
     evenly_spaced_rows,
     find_row,
     find_rows,
@@ -54,6 +55,19 @@ def test_a_front_that_is_read_equals_the_front_that_was_written(tmp_path, picked
         assert np.array_equal(np.array(file_row.x.split(), int), row.x)
         assert toy.architecture_from_json(file_row.architecture) == row.architecture
         assert file_row.description == str(row.architecture)
+
+
+@pytest.mark.parametrize(
+    ("trained", "end"),
+    [([1, 2, 3, 4, 5], "is 1.00."), ([2, 1, 3, 4, 5], "is 0.90 (95 % interval -0.17 to 1.00).")],
+)
+def test_the_correlation_with_training_has_an_interval_unless_it_is_1(trained, end):
+    rows = [
+        FrontRow({"error": float(i)}, False, "", None, "", {"error": float(error)})
+        for i, error in enumerate(trained)
+    ]
+    text = correlation_with_training(rows, "error")
+    assert text.startswith("5 rows of the front have been trained;") and text.endswith(end)
 
 
 def test_a_missing_column_value_is_read_as_nan(tmp_path):
