@@ -57,14 +57,13 @@ def _describe(entry: registry.StageEntry) -> str:
 
 
 def _print_rows(console: Console, rows: Iterable[tuple[str, str]]) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column()
     for title, text in rows:
-        table.add_row(title, escape(text))
+        table.add_row(title, text)
     console.print(table, highlight=False)
 
 

@@ -16,17 +16,17 @@ WIDEST = 160  # columns of a table in a file or a pipe
 
 
 def make_console() -> Console:
-    """Return a console that prints to stdout.
+    """Return a console that prints text to stdout as it is: brackets in names are no markup.
 
     If that is no terminal, tables are as wide as their rows, up to ``WIDEST`` columns. The
     environment variable COLUMNS overrides this width.
     """
     from rich.console import Console
 
-    console = Console()
+    console = Console(markup=False)
     if console.is_terminal or "COLUMNS" in os.environ:
         return console
-    return Console(width=WIDEST)
+    return Console(width=WIDEST, markup=False)
 
 
 class Log(RunCallback):

@@ -60,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
     skipped = plural(len(predictions.skipped), "file")
     if not predictions.files:
         return fail(1, f"None of {skipped} can be read as an image.")
+    if args.out:
+        prediction.write_predictions(args.out, predictions)
     console.print(f"Preprocessing: {predictor.preprocess.extra_repr()}.", soft_wrap=True)
     console.print(to_console(prediction.predictions_table(predictions, args.top), compact=True))
     if not predictions.multi_label:
@@ -69,7 +71,6 @@ def run(args: argparse.Namespace) -> int:
     if predictions.skipped:
         console.print(f"Left out: {skipped} that cannot be read as an image.", highlight=False)
     if args.out:
-        prediction.write_predictions(args.out, predictions)
         n = plural(len(predictions), "image")
         console.print(f"Predictions for {n} written to {args.out}.", soft_wrap=True)
     return 0

@@ -63,7 +63,6 @@ def to_console(table: Table, *, compact: bool = False) -> rich.table.Table:
         compact: whether to draw only a rule below the titles instead of a frame.
     """
     from rich.box import SIMPLE_HEAD
-    from rich.markup import escape as literal
     from rich.table import Table as ConsoleTable
     from rich.text import Text
 
@@ -71,8 +70,8 @@ def to_console(table: Table, *, compact: bool = False) -> rich.table.Table:
     if compact:
         frame = dict(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     rendered = ConsoleTable(
-        title=literal(table.title) or None,
-        caption=literal(table.caption) or None,
+        title=Text(table.title, "table.title") if table.title else None,
+        caption=Text(table.caption, "table.caption") if table.caption else None,
         title_justify="left",
         caption_justify="left",
         **frame,

@@ -149,6 +149,37 @@ def test_the_command_prints_a_table_and_writes_the_probabilities(path, pictures,
         assert line.split()[1:] == [first, f"{100 * p:.1f}", "%", second, f"{100 * q:.1f}", "%"]
 
 
+def test_relative_and_absolute_paths_with_brackets_are_printed_as_they_are(
+    path, tmp_path, monkeypatch, capsys
+):
+    files = [tmp_path / "work" / "photos[/red]" / "c[1].png", tmp_path / "b[/b].png"]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 20), "red").save(file)
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("COLUMNS", "300")
+    command = ["predict", str(path), "photos[/red]", str(files[1]), "--out", "o[/b].csv"]
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert "photos[/red]/c[1].png" in printed and str(files[1]) in printed
+    assert "Predictions for 2 images written to o[/b].csv." in printed
+    assert main(["predict", str(path), "photos[/red]"]) == 0
+    assert "Images in photos[/red]" in capsys.readouterr().out
+
+
+def test_the_probabilities_are_written_before_the_table_is_printed(
+    path, pictures, tmp_path, monkeypatch
+):
+    def fail(*args):
+        raise ValueError("no table")
+
+    monkeypatch.setattr(prediction, "predictions_table", fail)
+    out = tmp_path / "out.csv"
+    with pytest.raises(ValueError, match="no table"):
+        main(["predict", str(path), str(pictures[0]), "--out", str(out)])
+    assert out.read_text().startswith("file,class")
+
+
 def test_of_many_images_the_first_are_printed():
     files = tuple(Path(f"{i}.png") for i in range(60))
     table = prediction.predictions_table(
