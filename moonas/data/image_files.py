@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MOST_LISTED = 10  # damaged files that a message lists
-REASON_LENGTH = 80  # characters for each of them
+REASON_LENGTH = 120  # characters for each of them; advice of moonas is shorter
 IGNORED = (".txt", ".md", ".csv", ".json", ".xml", ".yaml", ".html", ".db", ".ini")  # no warning
 
 

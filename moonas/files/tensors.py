@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,9 @@ def read_tensors(
             loaded = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ValueError(f"{path} is missing.") from None
+    except pickle.UnpicklingError:  # whose message gives advice on the arguments of torch.load
+        cause = ValueError("it is another file, is damaged, or contains more than tensors")
+        raise unreadable_file_error(path, content, cause) from None
     except Exception as error:  # torch.load raises many exception types for a corrupt archive
         raise unreadable_file_error(path, content, error) from None
     try:

@@ -57,7 +57,12 @@ def save_grid(pixels: Tensor, path: str | Path, n_rows: int = 10) -> None:
         pixels: (n, c, h, w) images in [0, 1].
         path: path of the PNG file.
         n_rows: number of rows of the grid; images are arranged row by row.
+
+    Raises:
+        ValueError: the path has another ending than .png.
     """
+    if Path(path).suffix.lower() != ".png":
+        raise ValueError(f"{path} is invalid: expected a PNG file, with the ending .png.")
     from torchvision.utils import save_image
 
     factor = max(1, round(MIN_IMAGE_SIDE / pixels.shape[-1]))

@@ -67,6 +67,19 @@ class Preprocess(v2.Transform):
         super().__init__()
         self.form = form
 
+    def check_inputs(self, flat_inputs: list[Any]) -> None:
+        """Raise a ``ValueError`` if there is no image, which would otherwise be returned as it is.
+
+        Args:
+            flat_inputs: arguments of a call; labels may accompany an image.
+        """
+        if not any(isinstance(value, self._transformed_types) for value in flat_inputs):
+            kinds = ", ".join(type(value).__name__ for value in flat_inputs) or "nothing"
+            raise ValueError(
+                f"{kinds} is invalid: expected a PIL image or a tensor. PIL.Image.open reads a "
+                "file, and PIL.Image.fromarray converts an array."
+            )
+
     def transform(self, inpt: Any, params: dict[str, Any]) -> Tensor:
         """Convert an image.
 

@@ -134,7 +134,7 @@ def invalid_contents_and_reasons(path):
         ({"about": "{}", "tensors": {}}, "'check'"),
         ({"weight": 3}, "'int' object has no attribute"),
         ([torch.zeros(1)], "'list' object has no attribute"),
-        (Exploit(), "Weights only load failed"),
+        (Exploit(), "it is another file, is damaged, or contains more than tensors"),
     ]
 
 

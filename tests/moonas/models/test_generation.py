@@ -47,6 +47,13 @@ def test_the_sample_command_saves_a_grid_of_all_images(generator, tmp_path, caps
     assert np.abs(pixels[2:34:2, 2:34:2].astype(int) - first).max() <= 1
 
 
+def test_a_grid_is_not_written_under_the_name_of_another_format(generator, tmp_path, capsys):
+    for name in ("grid.jpg", "grid"):
+        assert main(["sample", str(generator), "--n", "1", "--out", str(tmp_path / name)]) == 2
+        assert f"{name} is invalid: expected a PNG file" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(("domain", "direction"), [("a", "a-to-b"), ("b", "b-to-a")])
 def test_the_translate_command_writes_the_translation_of_each_picture(
     domain, direction, translators, tmp_path, capsys

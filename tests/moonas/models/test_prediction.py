@@ -198,6 +198,21 @@ def test_a_folder_without_readable_images_exits_with_1_and_a_missing_one_with_2(
     assert "missing does not exist" in capsys.readouterr().err
 
 
+def test_a_picture_in_the_place_of_the_model_is_rejected_in_a_line_of_moonas(pictures, capsys):
+    assert main(["predict", str(pictures[0]), str(pictures[0])]) == 2
+    printed = capsys.readouterr().err
+    assert printed == (
+        f"moonas: {pictures[0]} does not contain a moonas model: it is another file, is damaged, "
+        "or contains more than tensors\n"
+    )
+
+
+def test_the_reason_why_a_file_is_skipped_is_printed_with_its_advice(path, tmp_path, capsys):
+    Image.fromarray(np.int32([[0, 70000]])).save(tmp_path / "deep.tiff")
+    assert main(["predict", str(path), str(tmp_path / "deep.tiff")]) == 1
+    assert "expected 0 to 65535; convert it to 8 or 16 bits\n" in capsys.readouterr().err
+
+
 def test_an_exported_onnx_file_predicts_as_its_model_does(tmp_path, pictures, capsys):
     path = write_small_classifier(tmp_path / "model.pt", resize="pad", stored_size=20)
     model = moonas.load_model(path)

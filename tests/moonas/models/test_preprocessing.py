@@ -1,6 +1,7 @@
 import copy
 import pickle
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -116,6 +117,16 @@ def test_pixels_of_another_range_type_or_shape_are_rejected(pixels, message):
     with pytest.raises(ValueError) as error:
         Preprocess(ImageForm(4))(pixels)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("image", [np.zeros((8, 8, 3), np.uint8), "x.jpg", Path("x.jpg"), None])
+def test_anything_but_images_and_tensors_is_rejected(image):
+    preprocess, kind = Preprocess(ImageForm(4)), type(image).__name__
+    for inputs in ([image], [image, "a label"]):
+        with pytest.raises(ValueError, match=f"{kind}.* is invalid: expected a PIL image or a te"):
+            preprocess(*inputs)
+    pixels, label = preprocess(Image.new("RGB", (8, 8)), "a label")
+    assert pixels.shape == (3, 4, 4) and label == "a label"
 
 
 def test_a_model_warns_of_pixels_that_are_not_in_0_to_1(model):
