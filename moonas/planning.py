@@ -590,25 +590,52 @@ def pipeline(names: list[str], options: Mapping[str, Mapping[str, Any]]) -> list
     return names[-1:] if last.needs_no_stage_before else first.pipeline(names)
 
 
-def _images_of_search(run: Path, identity: Mapping[str, Any]) -> dict[str, str]:
+def training_settings(run: str | Path, *, preset: str | None = None) -> RunSettings:
+    """Return the settings that :func:`load_training` gives a training by default.
+
+    The images of the search are not read: they may have changed, or be missing.
+
+    Args:
+        run: see :func:`load_training`, as the next one.
+        preset: see there.
+
+    Raises:
+        ValueError: the settings depend on a file of the run that is missing or damaged, or the
+            preset is unknown.
+    """
+    folder, name = last_run(run)
+    module, options = registry.training_module(name), _training_options(folder, name, preset, {})
+    if hasattr(module, "settings_for"):
+        settings: RunSettings = module.settings_for(folder, **options)
+        return settings
+    stage: TrainingStage = module.build(from_run=str(folder), **options)  # of a plug-in
+    return stage.settings
+
+
+def _training_options(
+    folder: Path, name: str, preset: str | None, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the options of the training of an architecture that a search of ``name`` found."""
+    presets = registry.preset_options(registry.training_settings_class(name), preset)
+    # the images are those of the search, whatever the preset was made for; their size as well,
+    # unless the preset says how they are resized and cropped
+    replaced = {"data"} if "stored_size" in presets else {"data", "image_size"}
+    presets = {k: v for k, v in presets.items() if k not in replaced}
+    return presets | _images_of_search(folder) | options
+
+
+def _images_of_search(run: Path) -> dict[str, str]:
     """Return the option ``data`` if the images of a search are not where its settings say.
 
     Settings may contain a path that is relative to another working directory.
-
-    Raises:
-        ValueError: the folder of images no longer exists.
     """
-    from .run.journal import recorded_images
+    from .run.journal import read_identity, recorded_images
 
+    identity = read_identity(run)
     images = recorded_images(identity)
     if images is None or Path(identity["settings"]["data"]).is_dir():
         return {}
-    if Path(images.path).is_dir():
-        return {"data": images.path}
-    raise ValueError(
-        f"The search in {run} used the images in {images.path}, but this folder does not exist. "
-        "Name the folder that contains them now: --data FOLDER, data=FOLDER."
-    )
+    return {"data": images.path}
 
 
 def load_training(
@@ -636,17 +663,17 @@ def load_training(
     from .run.journal import changed_images, read_identity
 
     folder, name = last_run(run)
-    settings = registry.training_settings_class(name)
-    check_names(settings, options)
-    presets = registry.preset_options(settings, preset)
-    # the images are those of the search, whatever the preset was made for; their size as well,
-    # unless the preset says how they are resized and cropped
-    replaced = {"data"} if "stored_size" in presets else {"data", "image_size"}
-    presets = {k: v for k, v in presets.items() if k not in replaced}
-    identity = read_identity(folder)
-    searched = {} if "data" in options else _images_of_search(folder, identity)
+    check_names(registry.training_settings_class(name), options)
+    all_options = _training_options(folder, name, preset, options)
+    images = _images_of_search(folder).get("data")
+    if "data" not in options and images is not None and not Path(images).is_dir():
+        raise ValueError(
+            f"The search in {folder} used the images in {images}, but this folder does not exist. "
+            "Name the folder that contains them now: --data FOLDER, data=FOLDER."
+        )
     build = registry.training_module(name).build
-    training: TrainingStage = build(from_run=str(folder), **presets | searched | options)
+    training: TrainingStage = build(from_run=str(folder), **all_options)
+    identity = read_identity(folder)
     changed = changed_images(folder, identity, registry.images_of(training.settings))
     if changed is not None and "data" not in options:
         raise ValueError(

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import suppress
 
 from .. import registry
-from ..planning import PlannedStage, load_training, plan_training, trained_problem
+from ..planning import PlannedStage, plan_training, trained_problem, training_settings
 from ..settings import RunSettings
 from .options import add_run_arguments, describe_settings, parse_options
 from .running import run_plan
@@ -36,13 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="published architecture to train instead, as named by moonas list --zoo",
     )
-    add_run_arguments(parser, default_out="RUN/training-ROW")
+    add_run_arguments(parser, default_out="RUN/training-PICK")
 
 
 def settings_help(args: argparse.Namespace) -> str | None:
     """Return the help text on the settings of the training; None if the run is invalid.
 
-    For a completed search, the defaults are the values that the training would have.
+    The defaults are the values that the training of this run would have.
     """
     if args.folder is None and args.architecture is None:
         return "Run moonas train RUN --help to list the settings of the training."
@@ -51,10 +50,13 @@ def settings_help(args: argparse.Namespace) -> str | None:
     except ValueError:
         return None
     settings: RunSettings | type[RunSettings] = registry.training_settings_class(name)
+    note = ""
     if args.folder is not None:
-        with suppress(ValueError):  # the search has not ended
-            settings = load_training(args.folder, preset=args.preset).settings
-    return describe_settings({STAGE_TITLE: settings})
+        try:
+            settings = training_settings(args.folder, preset=args.preset)
+        except ValueError as error:
+            note = f"These defaults are general ones, since those of the run are unknown: {error}"
+    return "\n".join(filter(None, [note, describe_settings({STAGE_TITLE: settings})]))
 
 
 def run(args: argparse.Namespace) -> int:

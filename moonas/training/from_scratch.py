@@ -38,7 +38,7 @@ from ..run.front_file import (
     find_row,
     read_front_csv,
 )
-from ..run.journal import read_run, total_seconds
+from ..run.journal import read_identity, total_seconds
 from ..run.numbers import plural
 from ..run.stage import EpochTraining
 from ..settings import names_of, recorded_options, select, used_columns, with_former_values
@@ -100,9 +100,8 @@ def build(from_run: str | Path | None = None, **options: Any) -> FullTraining:
     if from_run is None:
         return _published_training(options)
     folder, name = last_run(from_run)
-    searched = with_former_values(settings_class(name), read_run(folder)[0]["settings"])
-    cls = _settings_class(name)
-    settings = cls(**recorded_options(cls, searched, only=SETTINGS_FROM_SEARCH) | options)
+    searched = _searched_settings(folder, name)
+    settings = settings_for(folder, **options)
     info = describe(settings.data, **settings.image_form)
     replaced = settings.replaced_search_settings()
     problem = _load_problem(name, _network_settings(searched) | replaced)
@@ -114,6 +113,17 @@ def build(from_run: str | Path | None = None, **options: Any) -> FullTraining:
     qualities = () if info.multi_label else set(used) & set(OPTIONAL)
     row = None if replaced else (folder, number)
     return FullTraining(settings, info, name, problem, architecture, row, qualities=qualities)
+
+
+def settings_for(from_run: str | Path, **options: Any) -> Settings:
+    """Return the settings that :func:`build` gives a training, without reading images."""
+    folder, name = last_run(from_run)
+    cls, searched = _settings_class(name), _searched_settings(folder, name)
+    return cls(**recorded_options(cls, searched, only=SETTINGS_FROM_SEARCH) | options)
+
+
+def _searched_settings(folder: Path, name: str) -> dict[str, Any]:
+    return with_former_values(settings_class(name), read_identity(folder)["settings"])
 
 
 def _published_training(options: Mapping[str, Any]) -> FullTraining:

@@ -11,7 +11,7 @@ from torch import nn
 
 from moonas.data.stores import ImageStore
 from moonas.files import sha256
-from moonas.run.journal import read_run
+from moonas.run.journal import read_identity
 from moonas.settings import recorded_options
 
 from .comparison import FILTERS_FILE, compare, comparison_lines, write_comparison
@@ -35,7 +35,12 @@ def build(from_run: str | Path | None = None, **options: Any) -> FineTuning:
     """
     if from_run is None:
         return FineTuning(FineTuningSettings(**options))
-    search_settings = read_run(from_run)[0]["settings"]
+    return FineTuning(settings_for(from_run, **options))
+
+
+def settings_for(from_run: str | Path, **options: Any) -> FineTuningSettings:
+    """Return the settings that :func:`build` gives a training, without reading images."""
+    search_settings = read_identity(from_run)["settings"]
     recorded = recorded_options(FineTuningSettings, search_settings, without=["weights"])
     settings = FineTuningSettings(**recorded | {"weights": str(from_run)} | options)
     compressed = Path(from_run) / COMPRESSED_FILE
@@ -43,7 +48,7 @@ def build(from_run: str | Path | None = None, **options: Any) -> FineTuning:
         side = read_gan(compressed).about["side"]
         if (side, side) != settings.size:  # images of an earlier version had 256 pixels by default
             settings = replace(settings, image_size=side)
-    return FineTuning(settings)
+    return settings
 
 
 def build_network(about: dict[str, Any]) -> nn.Module:

@@ -26,7 +26,7 @@ from moonas.models.model import MODEL, write_model
 from moonas.nets.devices import repeatable, resolve_device, to_device
 from moonas.nets.randomness import generator as random_generator
 from moonas.nets.randomness import initial_weights
-from moonas.run.journal import read_run
+from moonas.run.journal import read_identity
 from moonas.run.stage import EpochTraining
 from moonas.settings import recorded_options, select
 from moonas.training.report import require_a_step
@@ -71,8 +71,17 @@ def build(from_run: str | Path | None = None, **options: Any) -> FinalTraining:
     """
     if from_run is None:
         return FinalTraining(TrainingSettings(**options))
+    return FinalTraining(settings_for(from_run, **options))
+
+
+def settings_for(from_run: str | Path, **options: Any) -> TrainingSettings:
+    """Return the settings that :func:`build` gives a training, without reading images.
+
+    Raises:
+        ValueError: the search has not ended.
+    """
     gan = read_gan(from_run)
-    run = read_run(from_run)[0]
+    run = read_identity(from_run)
     searched = run["settings"]
     # d_steps of stage 2 train shared discriminators, whose steps are divided among many generators
     without = ["epochs", "score_images", "d_steps"]
@@ -82,7 +91,7 @@ def build(from_run: str | Path | None = None, **options: Any) -> FinalTraining:
         without += ["learning_rate"] * is_default
     defaults = recorded_options(TrainingSettings, searched, without=without)
     defaults |= {name: gan[name] for name in ("generator", "discriminator")}
-    return FinalTraining(TrainingSettings(**defaults | options))
+    return TrainingSettings(**defaults | options)
 
 
 def build_network(about: Mapping[str, Any]) -> Generator:

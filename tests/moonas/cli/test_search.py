@@ -310,6 +310,43 @@ def test_the_help_of_train_shows_the_settings_of_the_run_as_defaults(
     assert {f"data={few_digits}", "image_size=10", "resize=pad", "pick=knee"} <= set(shown)
 
 
+@pytest.mark.parametrize("fault", ["more", "moved"])
+def test_the_help_of_train_shows_the_settings_of_a_run_whose_images_have_changed(
+    tmp_path, few_digits, capsys, fault
+):
+    data, run = tmp_path / "images", tmp_path / "run"
+    shutil.copytree(few_digits, data)
+    with _begun_search(run, data=str(data), image_size=10, resize="pad"):
+        if fault == "more":
+            shutil.copy(data / "train" / "0" / "0.png", data / "train" / "0" / "new.png")
+        else:
+            data.rename(tmp_path / "elsewhere")
+        shown = _help(capsys, "train", str(run))
+    assert {f"data={data}", "image_size=10", "resize=pad", "pick=knee"} <= set(shown.split())
+    assert "general" not in shown
+
+
+def test_the_help_of_train_says_why_it_shows_general_defaults(tmp_path, capsys):
+    with _begun_search(tmp_path / "run"):
+        shown = _help(capsys, "train", str(tmp_path / "run"), "--preset", "unknown")
+    (note,) = [line for line in shown.splitlines() if "general" in line]
+    assert "the run are unknown: Unknown preset 'unknown'" in note
+
+
+@contextlib.contextmanager
+def _begun_search(folder, **options):
+    """Run folder of a search that has not ended, within a context."""
+    with contextlib.closing(moonas.load_problem("cars", journal=folder, **options).journal) as run:
+        run.begin(1, "nsga2")
+        yield
+
+
+def _help(capsys, *argv):
+    with pytest.raises(SystemExit):
+        main([*argv, "--help"])
+    return capsys.readouterr().out
+
+
 def test_the_help_of_train_with_a_published_architecture_lists_the_settings(capsys):
     with pytest.raises(SystemExit):
         main(["train", "--architecture", "CARS_A", "--help"])
