@@ -36,6 +36,20 @@ def write_atomically(path: str | Path, data: bytes) -> None:
     os.replace(part, path)
 
 
+def replaceable(paths: Iterable[Path], marks: Iterable[str]) -> Path:
+    """Return the first path where no other file is, or else the last one.
+
+    Args:
+        paths: paths to choose from, in the order of preference; one or more.
+        marks: texts that a file must contain to be replaced.
+    """
+    for path in paths:
+        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else None
+        if text is None or all(mark in text for mark in marks):
+            return path
+    return path
+
+
 def write_json(path: str | Path, value: Any) -> None:
     """Write a value as indented JSON, atomically.
 

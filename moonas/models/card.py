@@ -1,7 +1,8 @@
 """Model cards: ``model.md`` beside an exported model says what it is and what it was trained on.
 
-A card contains only what the model file and the folder of its training record; what is unknown is
-left out.
+The card of a further exported file in the folder is ``STEM.md``, named like this file. A card
+contains only what the model file and the folder of its training record; what is unknown is left
+out.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from scipy.stats import binomtest
 
 from .. import registry
 from ..data.described import describe_form
-from ..files import write_atomically, write_json
+from ..files import replaceable, write_atomically, write_json
 from ..nets.counting import count_macs, count_params
 from ..run.journal import read_identity, recorded_images
 from ..run.numbers import plural
@@ -31,7 +32,7 @@ MEASURED_FILE = "measured.json"  # of a training
 MARK = "Written by moonas"  # in cards that may be replaced
 MOST_CLASSES = 20  # that a card lists
 WITH_INTERVAL = ("error", "top5_error")  # scores (%) that are shares of the test images
-UNSET: tuple[Any, ...] = (None, "none", "auto", "", [], 0, 0.0, False)  # settings that say nothing
+UNSET: tuple[Any, ...] = (None, "", [])  # settings that say nothing
 
 
 def write_measured(folder: Path, columns: Mapping[str, Any], device: object, busy: bool) -> None:
@@ -63,17 +64,28 @@ def write_card(
         training: folder of the training, which may lack any of its files; None if unknown.
         sizes: sizes of images that the exported file accepts.
     """
-    path = exported.with_name(NAME)
-    if path.exists() and MARK not in path.read_text(errors="replace"):
-        path = exported.with_name(f"{exported.stem}.md")
-    write_atomically(path, model_card(model, training=training, sizes=sizes).encode())
+    names = (NAME, f"{exported.stem}.md", f"{exported.name}.md")
+    path = replaceable(map(exported.with_name, names), (MARK, _file(exported.name)))
+    card = model_card(model, training=training, sizes=sizes, file=exported.name)
+    write_atomically(path, card.encode())
     return path
 
 
 def model_card(
-    model: Model, *, training: Path | None = None, sizes: ImageSizes | None = None
+    model: Model,
+    *,
+    training: Path | None = None,
+    sizes: ImageSizes | None = None,
+    file: str | None = None,
 ) -> str:
-    """Return the text of a card in Markdown, see :func:`write_card`."""
+    """Return the text of a card in Markdown.
+
+    Args:
+        model: see :func:`write_card`, as the next two.
+        training: see there.
+        sizes: see there.
+        file: name of the exported file; None to name no file.
+    """
     about, kind = model.about, model.about["kind"]
     identity = _identity(training)
     lines = [f"# A {kind} trained with moonas", "", f"{MARK} {_version(identity)}".rstrip() + "."]
@@ -82,7 +94,7 @@ def model_card(
             "",
             f"Architecture, of the search space of {about['problem']}: {about['description']}",
         ]
-    lines += _section("Use", _use(model, sizes))
+    lines += _section("Use", ([] if file is None else [_file(file)]) + _use(model, sizes))
     lines += _section("Data", _data(about, identity))
     lines += _section("Scores on the test images", _scores(about, training))
     lines += _section("Size and speed", _sizes(model, training))
@@ -125,8 +137,15 @@ def _version(identity: Mapping[str, Any]) -> str:
     return "" if version is None else f"from a training with version {version}"
 
 
+def _file(name: str) -> str:
+    return f"File: `{name}`."
+
+
 def _use(model: Model, sizes: ImageSizes | None) -> list[str]:
-    items = [f"Input: {describe_model(model, sizes)['input']}."]
+    description = describe_model(model, sizes)
+    items = [f"Input: {description['input']}."]
+    if "direction" in description:
+        items.append(f"Direction of the translation: {description['direction']}.")
     if len(model.input_shape) == 3:
         items.append(f"Preprocessing of the training images: {describe_form(form_of(model))}.")
     if isinstance(model, Classifier):

@@ -10,6 +10,8 @@ from ..run.numbers import plural
 from .model import Model
 from .preprocessing import form_of
 
+DIRECTIONS = {"a": "A to B", "b": "B to A"}  # domain of the images that a generator translates
+
 
 @dataclass(frozen=True)
 class ImageSizes:
@@ -54,7 +56,7 @@ def describe_model(model: Model, sizes: ImageSizes | None = None) -> dict[str, s
     Returns:
         Key -> text. Values of other types are written as JSON.
     """
-    keys = ("kind", "classes", "input_shape", "mean", "std", "description", "scores")
+    keys = ("kind", "from_domain", "classes", "input_shape", "mean", "std", "description", "scores")
     about = {key: model.about[key] for key in (*keys, "multi_label") if key in model.about}
     is_latent = len(model.input_shape) == 1
     if not is_latent:
@@ -67,6 +69,8 @@ def describe_model(model: Model, sizes: ImageSizes | None = None) -> dict[str, s
     about["input"] = f"(batch, {', '.join(map(str, shape))}), {values}"
     if sizes is not None:
         about["input"] += f"; {sizes}"
+    if about.get("from_domain") in DIRECTIONS:
+        about["direction"] = DIRECTIONS[about["from_domain"]]
     if "mean" in about:
         about["normalization"] = "(pixels - mean) / std, within the network"
     return {key: v if isinstance(v, str) else json.dumps(v) for key, v in about.items()}

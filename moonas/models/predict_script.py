@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..data.described import describe_form
 from ..data.form import LUMA, ImageForm
-from ..files import write_atomically
+from ..files import replaceable, write_atomically
 from .model import Classifier
 from .preprocessing import form_of
 
@@ -35,7 +35,7 @@ import numpy as np
 {libraries}
 
 CLASSES = {classes}
-NETWORK = Path(__file__).with_name({file!r})
+{network}
 {resize}
 
 def center(x, side):
@@ -115,13 +115,17 @@ def write_predict_script(model: Classifier, path: Path) -> Path:
 
     Returns:
         Path of the script: ``predict.py``, or ``predict_STEM.py`` if the folder contains another
-        file with this name.
+        file with this name, such as the script for another exported file.
     """
-    script = path.with_name(NAME)
-    if script == path or (script.exists() and MARK not in script.read_text(errors="replace")):
-        script = path.with_name(f"predict_{path.stem}.py")
+    names = (NAME, f"predict_{path.stem}.py", f"predict_{path.name.replace('.', '_')}.py")
+    scripts = [path.with_name(name) for name in names if name != path.name]
+    script = replaceable(scripts, (MARK, _network(path.name)))
     write_atomically(script, predict_script(model, path.name, script.name).encode())
     return script
+
+
+def _network(file: str) -> str:
+    return f"NETWORK = Path(__file__).with_name({file!r})"
 
 
 def predict_script(model: Classifier, file: str, name: str = NAME) -> str:
@@ -154,6 +158,7 @@ def predict_script(model: Classifier, file: str, name: str = NAME) -> str:
         mark=MARK,
         packages=f"NumPy, Pillow and {'ONNX Runtime' if is_onnx else 'PyTorch'}",
         file=file,
+        network=_network(file),
         standard=standard,
         libraries=libraries,
         classes=repr(list(model.classes)),

@@ -15,6 +15,7 @@ from torch import nn
 
 from moonas.files import save_figure
 from moonas.metrics.timing import measure_latency
+from moonas.models.description import DIRECTIONS
 from moonas.nets.counting import count_macs, count_params
 from moonas.nets.devices import repeatable
 from moonas.plot.images import image_rows
@@ -30,7 +31,6 @@ from .training import TARGET, CycleGAN
 IMAGES_PER_ROW = 10
 IMAGE_AREA = 0.75**2  # square inches
 LABEL_WIDTH = 1.9  # inches, left of the images
-DIRECTIONS = {"a": "A to B", "b": "B to A"}
 FILTERS_PER_ROW = 32
 FILTERS_WIDTH = 8.0  # inches
 MIB = 2**20  # number of bytes

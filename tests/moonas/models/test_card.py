@@ -8,6 +8,7 @@ from pictures import write_small_classifier
 import moonas
 from moonas.cli import main
 from moonas.models.card import model_card, write_card
+from moonas.models.description import describe_model
 from moonas.run.journal import read_identity
 
 
@@ -19,7 +20,9 @@ def wilson(wrong, n, z=1.959963984540054):
 
 
 def test_the_card_of_a_training_contains_what_its_folder_records(tmp_path, few_digits, capsys):
-    options = dict(data=str(few_digits), epochs=1, batch=50, device="cpu", image_size=8)
+    options = dict(
+        data=str(few_digits), epochs=1, batch=50, weight_decay=0, device="cpu", image_size=8
+    )
     folder = tmp_path / "training"
     (trained,) = moonas.train(architecture="CARS_A", out=folder, channels=2, layers=3, **options)
     assert main(["export", str(folder), "--format", "python"]) == 0
@@ -31,6 +34,7 @@ def test_the_card_of_a_training_contains_what_its_folder_records(tmp_path, few_d
     measured = json.loads((folder / "measured.json").read_text())
     for text in (
         *("`epochs=1`", "`batch=50`", "`channels=2`", "Seed: 1.", "logits of 10 classes: 0, 1, 2"),
+        *("`weight_decay=0.0`", "`class_weights=none`", "File: `network.py`."),
         *(
             "Folder digits with 120 images; digest of its content: ",
             "resizes the shorter side to 8",
@@ -54,6 +58,23 @@ def test_a_card_leaves_out_what_is_unknown(write, tmp_path):
     assert "Parameters: " in card and "## Limits" in card
     for text in ("Scores", "Latency", "Settings", "Data", "None", "nan"):
         assert text not in card, text
+
+
+def test_each_export_of_a_folder_has_its_own_card(tmp_path):
+    for domain in "ab":
+        write_translator(tmp_path / f"model-{domain}.pt", domain)
+    models = {d: moonas.load_model(tmp_path / f"model-{d}.pt") for d in "ab"}
+    exported = [(models["a"], "a.onnx"), (models["b"], "b.onnx"), (models["b"], "b.pt2")]
+    for _ in range(2):  # the second time, each card replaces its predecessor
+        cards = [write_card(model, tmp_path / name) for model, name in exported]
+        assert [card.name for card in cards] == ["model.md", "b.md", "b.pt2.md"]
+    for card, (_, name), direction in zip(
+        cards, exported, ("A to B", *["B to A"] * 2), strict=True
+    ):
+        assert f"File: `{name}`." in card.read_text()
+        assert f"Direction of the translation: {direction}." in card.read_text()
+    assert describe_model(models["b"])["from_domain"] == "b"
+    assert describe_model(models["b"])["direction"] == "B to A"
 
 
 def test_the_card_does_not_replace_a_file_of_the_user(tmp_path):

@@ -15,7 +15,7 @@ import moonas
 from moonas.data.batches import Images
 from moonas.data.holding import hold_files
 from moonas.models.export import FILE_ENDINGS, export_file
-from moonas.models.predict_script import predict_script
+from moonas.models.predict_script import predict_script, write_predict_script
 
 ALLOWED = {  # format -> packages that predict.py may import
     "onnx": ("numpy", "PIL", "onnxruntime"),
@@ -124,6 +124,16 @@ def test_the_script_does_not_replace_a_file_of_the_user(tmp_path):
         exported = export_file(model, tmp_path / "net.py", "python")
         assert exported.script == tmp_path / "predict_net.py"
     assert (tmp_path / "predict.py").read_text() == "print('mine')\n"
+
+
+def test_each_export_of_a_folder_has_its_own_script(tmp_path):
+    model = moonas.load_model(write_small_classifier(tmp_path / "model.pt"))
+    files = {"a.onnx": "predict.py", "b.onnx": "predict_b.py", "b.pt2": "predict_b_pt2.py"}
+    for _ in range(2):
+        scripts = {name: write_predict_script(model, tmp_path / name) for name in files}
+        assert {name: script.name for name, script in scripts.items()} == files
+    for name, script in scripts.items():
+        assert f"with_name({name!r})" in script.read_text()
 
 
 def test_the_script_without_images_prints_how_it_is_called(tmp_path):
