@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
-import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..files.image_folders import is_image
+from ..files.image_folders import files_in, is_image
 from .form import ImageForm
 from .image_files import open_image
 from .images import DATA_SETS
 
-MOST_LISTED = 20_000  # files of a folder that are considered
+if TYPE_CHECKING:
+    from PIL import Image
+
 MOST_MEASURED = 200  # files whose size is read, since reading all of a large folder takes minutes
+ORIENTATION = 0x0112  # Exif tag
 
 
 def describe_images(data: str, form: ImageForm) -> str:
@@ -73,24 +75,34 @@ def describe_form(form: ImageForm, sizes: Collection[tuple[int, int]] = ()) -> s
 def image_sizes(folder: str | Path) -> set[tuple[int, int]]:
     """Return the sizes, (width, height) in pixels, of images in a folder and its subfolders.
 
-    At most 200 evenly spaced files are read; files that cannot be read as images are left out.
+    They are the sizes after the images are turned as their Exif orientation says. At most 200
+    evenly spaced files are read; files that cannot be read as images are left out.
     """
-    paths = list(itertools.islice(_image_paths(folder), MOST_LISTED))
+    if not Path(folder).is_dir():
+        return set()
+    paths = sorted(filter(is_image, files_in(Path(folder))))
     step = -(-len(paths) // MOST_MEASURED) or 1
     sizes = set()
     for path in paths[::step]:
         try:
             with open_image(path) as image:
-                sizes.add(image.size)
+                sizes.add(_turned_size(image))
         except ValueError:  # reported when the images are loaded
             continue
     return sizes
 
 
-def _image_paths(folder: str | Path) -> Iterator[Path]:
-    for place, folders, names in os.walk(folder):
-        folders.sort()
-        yield from (path for path in map(Path(place).joinpath, sorted(names)) if is_image(path))
+def _turned_size(image: Image.Image) -> tuple[int, int]:
+    """Return the width and height of an image that is turned as its Exif orientation says."""
+    from PIL import Image
+
+    exif = Image.Image.getexif(image)  # that of a subclass decodes the pixels of a PNG file
+    if exif.get(ORIENTATION, 1) < 5:
+        return image.size
+    if image.format == "TIFF":
+        image.load()  # which turns it, in old versions of Pillow
+        return image.size
+    return image.height, image.width
 
 
 def _range(sizes: Iterable[tuple[int, int]]) -> str:

@@ -1,11 +1,14 @@
 """What is said of images before a search: their sizes, and what is done to them."""
 
+from pathlib import Path
+
 import pytest
 from PIL import Image
 
 from moonas.data import described
 from moonas.data.described import describe_images, image_sizes
 from moonas.data.form import ImageForm
+from moonas.data.image_files import image_pixels, open_image
 
 
 def write_images(folder, sizes):
@@ -65,6 +68,26 @@ def test_the_sizes_of_a_named_data_set_are_known_without_its_files():
         "to [0, 1]."
     )
     assert describe_images("digits", ImageForm(4, 1)) == text
+
+
+def test_the_sizes_are_those_of_the_images_that_the_data_layer_lists(tmp_path):
+    folder, elsewhere = Path(write_images(tmp_path / "images", [(10, 8)])), tmp_path / "elsewhere"
+    write_images(elsewhere, [(20, 10)])
+    (folder / "linked").symlink_to(elsewhere / "c0")
+    Image.new("RGB", (3, 3)).save(folder / "c0" / "._hidden.png")
+    write_images(folder / ".thumbnails", [(4, 4)])
+    assert image_sizes(folder) == {(10, 8), (20, 10)}
+
+
+@pytest.mark.parametrize("ending", [".jpg", ".png", ".tif"])
+@pytest.mark.parametrize(("orientation", "size"), [(3, (30, 20)), (5, (20, 30)), (8, (20, 30))])
+def test_the_sizes_are_those_of_turned_images(tmp_path, ending, orientation, size):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", (30, 20)).save(tmp_path / f"photo{ending}", exif=exif)
+    assert image_sizes(tmp_path) == {size}
+    with open_image(tmp_path / f"photo{ending}") as image:
+        assert image_pixels(image).shape[-2:] == size[::-1]  # as the data layer reads it
 
 
 def test_only_evenly_spaced_images_of_a_large_folder_are_read(tmp_path, monkeypatch):
