@@ -84,5 +84,5 @@ def run(args: argparse.Namespace) -> int:
         print(f"It accepts images of {exported.sizes}.")
     elif exported.reason:
         _, height, width = model.input_shape
-        print(f"It accepts images of {height}x{width} pixels only: {exported.reason}.")
+        print(f"It accepts images of {width}x{height} pixels only: {exported.reason}.")
     return 0

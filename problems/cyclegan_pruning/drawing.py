@@ -252,7 +252,7 @@ def size_table(
         compressed: result of :func:`measure_sizes` for the compressed generators.
         size: height and width of the images in pixels.
     """
-    title = f"{size[0]}x{size[1]} pixels"
+    title = f"{size[1]}x{size[0]} pixels"
     lines = [f"{title:<16}{'memory':>10}{'ratio':>8}{'macs':>9}{'ratio':>8}{'CPU':>10}{'ratio':>8}"]
     for k in originals:
         original, pruned = originals[k], compressed[k]

@@ -61,7 +61,7 @@ class Translation(nn.Sequential):
             height, width = x.shape[2:]
             if height % 4 or width % 4 or min(height, width) < MIN_SIDE:
                 raise ValueError(
-                    f"Images of {height}x{width} pixels cannot be translated: both side lengths "
+                    f"Images of {width}x{height} pixels cannot be translated: both side lengths "
                     f"must be multiples of 4 and at least {MIN_SIDE}. Crop, pad or resize them."
                 )
         for layer in self:
@@ -133,7 +133,7 @@ def n_patches(width: int, layers: int, size: tuple[int, int]) -> int:
             return int(net(torch.zeros(1, 3, *size)).shape[2:].numel())
         except (RuntimeError, ValueError):
             raise ValueError(
-                f"d_layers={layers} is invalid: images of {size[0]}x{size[1]} pixels are too small "
+                f"d_layers={layers} is invalid: images of {size[1]}x{size[0]} pixels are too small "
                 "for this discriminator. Lower d_layers."
             ) from None
 

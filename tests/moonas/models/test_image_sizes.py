@@ -164,7 +164,7 @@ def test_a_generator_rejects_sides_that_are_not_multiples_of_4_or_below_8():
     net = generator(width=1, blocks=1)
     assert net(torch.rand(1, 3, 8, 12)).shape == (1, 3, 8, 12)
     for size in ((33, 33), (32, 34), (4, 16), (16, 4)):
-        with pytest.raises(ValueError, match=f"{size[0]}x{size[1]} pixels cannot be translated"):
+        with pytest.raises(ValueError, match=f"{size[1]}x{size[0]} pixels cannot be translated"):
             net(torch.rand(1, 3, *size))
 
 
@@ -181,3 +181,5 @@ def test_the_export_command_prints_which_images_the_file_accepts(tmp_path, monke
     fixed = classifier(nn.Flatten(), nn.Linear(64, 2))
     reason = "the network does not accept other sizes"
     assert printed(fixed) == f"It accepts images of 8x8 pixels only: {reason}."
+    fixed.about["input_shape"] = [1, 4, 16]
+    assert "images of 16x4 pixels only" in printed(fixed)  # width x height

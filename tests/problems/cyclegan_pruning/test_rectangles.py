@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from cyclegans import PRUNING, SMALL, write_domains
+from moonas.problems.cyclegan_pruning.drawing import size_table
 from moonas.problems.cyclegan_pruning.networks import n_patches
 from moonas.problems.cyclegan_pruning.training import CycleGAN, Recipe, Training
 from moonas.problems.cyclegan_pruning.weights_file import read_gan, read_models
@@ -40,12 +41,17 @@ def test_costs_and_bounds_count_the_pixels_of_a_rectangle(photos):
     assert problem.n_patches == n_patches(2, 1, (8, 16)) == 2 * 6
     assert problem.max_cycle == 4 * 3 * 8 * 16
     assert problem.max_loss == 12 + 10 * 3 * 8 * 16
-    with pytest.raises(ValueError, match="images of 8x16 pixels are too small"):
+    with pytest.raises(ValueError, match="images of 16x8 pixels are too small"):
         n_patches(2, 4, (8, 16))
     # reflection padding adds 3 pixels on each side of an image, and 1 in residual blocks
     sizes = {part.key.split()[-1]: part.shape[1:] for part in problem.operations()}
     expected = [(14, 22), (8, 16), (4, 8), (4, 6), (2, 4)]
     assert sizes == {f"{h}x{w}": (h, w) for h, w in expected}
+
+
+def test_a_table_of_sizes_names_the_width_before_the_height():
+    sizes = {"a": {"memory_mb": 1.0, "macs": 1e6, "cpu_ms": 1.0}}
+    assert size_table(sizes, sizes, (12, 24))[0].startswith("24x12 pixels ")
 
 
 @pytest.mark.parametrize("flip", [False, True])
