@@ -19,15 +19,26 @@ def format_duration(seconds: float) -> str:
 
 
 def duration_words(seconds: float) -> str:
-    """Format a duration in seconds with its two largest units, as in "2 min 5 s" or "3 h 0 min"."""
+    """Format a duration in seconds with its two largest units, as in "2 min 5 s" or "3 d 0 h"."""
     seconds = round(seconds)
     if seconds < 1:
         return "less than a second"
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+def expected_duration(seconds: float) -> str:
+    """Format the expected duration of work that takes at least a second, without false precision.
+
+    From a minute on, the seconds are rounded to tens.
+    """
+    return duration_words(round(seconds, -1) if seconds >= 60 else max(1, seconds))
 
 
 def plural(n: int, noun: str, nouns: str | None = None) -> str:

@@ -13,7 +13,7 @@ from pymoo.optimize import minimize
 from ..errors import TrainingWarning
 from ..pareto import CLOSEST, Front, Row, front, pick_least_violation, population_front
 from . import front_file
-from .numbers import duration_words
+from .numbers import expected_duration
 
 if TYPE_CHECKING:
     from pymoo.core.algorithm import Algorithm
@@ -106,7 +106,7 @@ class _ExpectedTime:
     """Logs the expected time of a search once, after the first generation that can be timed.
 
     The first generation includes the warm-up of shared weights, so that the second one is the first
-    whose time is that of the others.
+    whose time is that of the others. An evaluator may have measured and logged the time earlier.
 
     Args:
         problem: problem that is searched.
@@ -121,7 +121,8 @@ class _ExpectedTime:
     def after_generation(self, running: Algorithm) -> None:
         """Log the expected time if it is known for the first time."""
         journal = self._problem.journal
-        if self._logged or journal is None or journal.replaying:
+        is_known = self._logged or self._problem.session.told_time
+        if is_known or journal is None or journal.replaying:
             return
         now = time.perf_counter()
         if self._begun is None:
@@ -131,8 +132,7 @@ class _ExpectedTime:
         left = (self._generations - running.n_gen) * (now - self._begun)
         total = journal.elapsed_seconds + left
         if total >= SHORTEST_EXPECTED and left > 0:
-            rounded = round(total, -1) if total >= 60 else total
-            self._problem.log(f"The whole search will take about {duration_words(rounded)}.")
+            self._problem.log(f"The whole search will take about {expected_duration(total)}.")
 
 
 def _new_front(problem: ArchitectureProblem, result: Result) -> tuple[Front, int | None, str]:

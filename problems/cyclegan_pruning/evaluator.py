@@ -136,9 +136,13 @@ class PruningEvaluator(Evaluator):
         else:
             gan = self.load_original(seed=self.seed).to(self.device)
             if self.train_discriminators:
+                missing = f"{s.weights} contains no discriminators"
                 self.problem.log(
-                    f"{s.weights} contains no discriminators; they are trained for "
-                    f"{plural(s.pretrain_epochs, 'epoch')} against the given generators."
+                    f"{missing}; they are trained for {plural(s.pretrain_epochs, 'epoch')} against "
+                    "the given generators."
+                    if s.pretrain_epochs
+                    else f"Warning: {missing}, and pretrain_epochs=0 trains none: their weights "
+                    "remain random, so that scores that depend on them are not meaningful."
                 )
                 report = self._train(
                     DiscriminatorTraining, gan, "the discriminators", "discriminators"
@@ -205,6 +209,7 @@ class PruningEvaluator(Evaluator):
         s = self.settings
         if self.problem.journal is not None and s.tune_steps:
             self.problem.log(search_time(self, 2 * s.population * s.generations))
+            self.problem.session.told_time = True
 
     def _set_original(self, gan: CycleGAN) -> None:
         """Set the CycleGAN to compress and compute its outputs for the validation set."""

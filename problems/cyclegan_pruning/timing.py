@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from moonas.nets.devices import repeatable
-from moonas.run.numbers import plural
+from moonas.run.numbers import expected_duration, plural
 
 from .training import TARGET, DiscriminatorTraining, Training, scale_pixels
 
@@ -55,24 +55,6 @@ def _now(device: torch.device) -> float:
     return time.perf_counter()
 
 
-def duration(seconds: float) -> str:
-    """Format an expected duration with one or two units, such as "40 s", "3 h 20 min" or "2 d 3 h".
-
-    Args:
-        seconds: the duration in seconds.
-    """
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 24:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    days, hours = divmod(round(seconds / 3600), 24)
-    return f"{days} d {hours} h" if hours else f"{days} d"
-
-
 def training_time(seconds: float, epochs: int, steps: int, device: torch.device) -> str:
     """Format the expected time of a training as a line of text.
 
@@ -84,14 +66,14 @@ def training_time(seconds: float, epochs: int, steps: int, device: torch.device)
     """
     return (
         f"{plural(epochs, 'epoch')} of {plural(steps, 'step')} on {_name(device)}, "
-        f"{step_time(seconds)} per step: about {duration(seconds * epochs * steps)}."
+        f"{step_time(seconds)} per step: about {expected_duration(seconds * epochs * steps)}."
     )
 
 
 def step_time(seconds: float) -> str:
     """Format the duration of a step, such as "12 ms" or "1.3 s"."""
     if seconds >= 10:
-        return duration(seconds)
+        return expected_duration(seconds)
     return f"{1000 * seconds:.0f} ms" if seconds < 0.1 else f"{seconds:.2g} s"
 
 
@@ -144,5 +126,5 @@ def search_time(evaluator: PruningEvaluator, evaluations: int) -> str:
         f"An evaluation with {plural(s.tune_steps, 'fine-tuning step')} takes "
         f"{step_time(seconds)} on {_name(evaluator.device)}{several}; the default search, with "
         f"{plural(evaluations, 'evaluation')}, takes about "
-        f"{duration(evaluations * seconds / workers)}."
+        f"{expected_duration(evaluations * seconds / workers)}."
     )

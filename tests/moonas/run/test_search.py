@@ -7,12 +7,13 @@ import pytest
 from moonas.run import search as module
 
 
-def lines_of(monkeypatch, seconds, generations=5, replayed=0):
+def lines_of(monkeypatch, seconds, generations=5, replayed=0, told=False):
     """Return the lines that a search logs whose generations end at these times in seconds."""
     lines, now = [], [0.0]
     monkeypatch.setattr(module.time, "perf_counter", lambda: now[0])
     journal = SimpleNamespace(replaying=False, elapsed_seconds=0.0)
-    problem = SimpleNamespace(journal=journal, log=lines.append)
+    session = SimpleNamespace(told_time=told)
+    problem = SimpleNamespace(journal=journal, log=lines.append, session=session)
     expected = module._ExpectedTime(problem, generations)
     for i, end in enumerate(seconds):
         now[0] = journal.elapsed_seconds = end
@@ -25,6 +26,10 @@ def test_the_expected_time_is_that_of_the_generations_after_the_warm_up(monkeypa
     # 100 s for warm-up and generation 1, then 30 s each
     lines = lines_of(monkeypatch, [100, 130, 165, 200, 230])
     assert lines == ["The whole search will take about 3 min 40 s."]
+
+
+def test_the_expected_time_is_not_logged_again_if_the_evaluator_has_logged_it(monkeypatch):
+    assert lines_of(monkeypatch, [100, 130, 165, 200, 230], told=True) == []
 
 
 def test_replayed_generations_do_not_count_as_fast(monkeypatch):

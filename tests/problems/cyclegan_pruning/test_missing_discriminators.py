@@ -83,6 +83,16 @@ def test_a_step_changes_the_discriminators_and_no_bit_of_the_generators():
     assert all(p.grad is None for p in gan.generators.parameters())
 
 
+def test_a_search_with_random_discriminators_warns(build):
+    problem, lines = build(pretrain_epochs=0), []
+    problem.callbacks.append(CallbackOf(on_log=lines.append))
+    problem.evaluator.begin(1)
+    problem.evaluator.warm_up()
+    (warning,) = [line for line in lines if line.startswith("Warning")]
+    assert "contains no discriminators, and pretrain_epochs=0" in warning
+    assert not [line for line in lines if "they are trained" in line]
+
+
 def test_discriminators_learn_against_the_given_generators_before_the_search(gan, build, tmp_path):
     lines, phases = [], set()
     problem = build(journal=tmp_path / "run", batch=4)

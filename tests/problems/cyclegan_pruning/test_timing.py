@@ -1,12 +1,11 @@
 import time
 
-import pytest
 import torch
+from callbacks import CallbackOf
 from cyclegans import SMALL
 from moonas.problems.cyclegan_pruning import timing
 from moonas.problems.cyclegan_pruning.settings import PretrainingSettings
 from moonas.problems.cyclegan_pruning.timing import (
-    duration,
     search_time,
     seconds_per_step,
     step_time,
@@ -22,23 +21,6 @@ def new_training():
     gan = new_gan(1, "cpu", **settings.network_shape)
     recipe = select(Recipe, settings)
     return Training(gan, {"a": images, "b": images.flip(0)}, (8, 8), recipe, 1, "test")
-
-
-@pytest.mark.parametrize(
-    "seconds, text",
-    [
-        (0.1, "1 s"),
-        (89, "89 s"),
-        (100, "2 min"),
-        (3540, "59 min"),
-        (3600, "1 h"),
-        (3 * 3600 + 1200, "3 h 20 min"),
-        (26 * 3600, "1 d 2 h"),
-        (72 * 3600, "3 d"),
-    ],
-)
-def test_durations_are_short(seconds, text):
-    assert duration(seconds) == text
 
 
 def test_the_measured_time_of_a_step_excludes_the_slow_first_step(monkeypatch):
@@ -72,6 +54,16 @@ def test_the_expected_time_of_a_search_grows_with_its_evaluations(make_problem, 
     assert all(torch.equal(t, before[name]) for name, t in evaluator.state().items())
 
 
+def test_the_evaluator_says_that_it_has_logged_the_expected_time(make_problem, tmp_path):
+    problem, lines = make_problem(tune_steps=1, journal=tmp_path), []
+    problem.callbacks.append(CallbackOf(on_log=lines.append))
+    problem.evaluator.begin(1)
+    assert not problem.session.told_time
+    problem.evaluator.warm_up()
+    assert problem.session.told_time and "the default search, with" in lines[-1]
+    problem.journal.close()
+
+
 def test_the_duration_of_a_step_is_readable():
     texts = [step_time(seconds) for seconds in (0.0123, 1.25, 12.4, 123.4, 4800)]
-    assert texts == ["12 ms", "1.2 s", "12 s", "2 min", "1 h 20 min"]
+    assert texts == ["12 ms", "1.2 s", "12 s", "2 min 0 s", "1 h 20 min"]
