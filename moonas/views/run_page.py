@@ -5,6 +5,7 @@ The report of a run that is still in progress shows the results recorded so far.
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -58,6 +59,17 @@ FIGURES = {  # that the report itself draws
     "architectures.png",
     "time.png",
     losses.FILE_NAME,
+}
+CAPTIONS = {  # pattern of the names of additional images -> caption
+    r"classes\.png": "Scores by class",
+    r"evaluation\.png": "Robustness",
+    r"cells\.png": "Cells",
+    r"curves\.png": "Learning curves",
+    r"filters\.png": "Filters",
+    r"(samples|grid)\.png": "Samples",
+    r"samples-0*(\d+)\.png": r"Samples after epoch \1",
+    r"images-0*(\d+)\.png": r"Samples of round \1",
+    r"translations\.png": "Translations",
 }
 GAP = 0.25  # inches between drawings of architectures
 MAX_IMAGES = 12  # maximum number of additional images in a report
@@ -390,7 +402,16 @@ def _images(folder: Path) -> str:
         return ""
     indices = np.unique(np.round(np.linspace(0, len(paths) - 1, MAX_IMAGES)).astype(int))
     chosen = [paths[i] for i in indices]
-    return page.section("Images", page.row(*(page.image(p.read_bytes(), p.name) for p in chosen)))
+    images = (page.image(path.read_bytes(), _caption(path.name)) for path in chosen)
+    return page.section("Images", page.row(*images))
+
+
+def _caption(name: str) -> str:
+    """Return the caption of an additional image: words for a known file, or else its name."""
+    for pattern, caption in CAPTIONS.items():
+        if match := re.fullmatch(pattern, name):
+            return match.expand(caption)
+    return name
 
 
 def _time(folder: Path) -> str:

@@ -364,8 +364,24 @@ def test_the_report_of_a_training_stage_contains_images_times_and_settings(cell_
     assert recorded in read.words("p")
     assert any("It ran for 4 min 3 s (2030-01-02 03:00 to 04:02 UTC)" in p for p in read.words("p"))
     names = [a["alt"] for a in read.attributes("img")]
-    assert len(names) == 12 and names == sorted(names)
-    assert names[0] == "images-000.png" and names[-1] == "images-029.png"
+    rounds = [int(name.removeprefix("Samples of round ")) for name in names]
+    assert len(rounds) == 12 and rounds == sorted(rounds)
+    assert rounds[0] == 0 and rounds[-1] == 29
+
+
+def test_captions_of_known_images_are_words(cell_search):
+    captions = {
+        "classes.png": "Scores by class",
+        "evaluation.png": "Robustness",
+        "images-010.png": "Samples of round 10",
+        "mine.png": "mine.png",
+        "samples-0200.png": "Samples after epoch 200",
+        "samples.png": "Samples",
+    }
+    for name in captions:
+        Image.new("RGB", (2, 2)).save(cell_search / name)
+    read = ParsedPage(show(cell_search).read_text())
+    assert [a["alt"] for a in read.attributes("img")] == list(captions.values())
 
 
 def test_repeated_reports_of_a_run_are_identical(cell_search):
