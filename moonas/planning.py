@@ -621,7 +621,7 @@ def _training_options(
     # unless the preset says how they are resized and cropped
     replaced = {"data"} if "stored_size" in presets else {"data", "image_size"}
     presets = {k: v for k, v in presets.items() if k not in replaced}
-    return presets | _images_of_search(folder) | options
+    return {**presets, **_images_of_search(folder), **options}
 
 
 def _images_of_search(run: Path) -> dict[str, str]:
