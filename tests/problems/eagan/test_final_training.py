@@ -456,7 +456,7 @@ def test_a_training_has_the_learning_rate_of_the_search_unless_it_is_the_default
 ):
     run = {"problem": stage, "settings": {"data": "digits", "learning_rate": searched}}
     gan = {"generator": "EAGAN_G", "discriminator": "EAGAN_D_C"}
-    monkeypatch.setattr(final_training, "read_run", lambda folder: (run, []))
+    monkeypatch.setattr(final_training, "read_identity", lambda folder: run)
     monkeypatch.setattr(final_training, "read_gan", lambda folder: gan)
     assert build(from_run="run").settings.learning_rate == expected
 
