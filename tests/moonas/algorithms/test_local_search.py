@@ -238,7 +238,7 @@ def test_the_share_of_neighbors_follows_the_survival_rates():
     assert max(s[1] for s in shares) > 0.5  # neighbors survive more often
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [NAMES[0], pytest.param(NAMES[1], marks=pytest.mark.slow)])
 def test_local_search_needs_at_most_half_of_the_evaluations_of_nsga2(name):
     problem = moonas.load_problem("nasbench-macro")
 

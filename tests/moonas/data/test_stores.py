@@ -394,8 +394,11 @@ def calls(folder):
 @pytest.mark.parametrize(
     "name",
     [
-        *("cars", "eagan-generator"),
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("nsganet", "eg-darts")),
+        "cars",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("eagan-generator", "nsganet", "eg-darts")
+        ),
     ],
 )
 def test_a_search_does_not_depend_on_where_images_are_kept(

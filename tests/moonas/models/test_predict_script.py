@@ -99,7 +99,12 @@ def probabilities(printed):
 
 
 @pytest.mark.parametrize(
-    ("format", "multi_label"), [*((name, False) for name in ALLOWED), ("onnx", True)]
+    ("format", "multi_label"),
+    [
+        *((name, False) for name in ALLOWED if name != "torch-export"),
+        ("onnx", True),
+        pytest.param("torch-export", False, marks=pytest.mark.slow),
+    ],
 )
 def test_the_script_prints_the_probabilities_of_the_model(format, multi_label, pictures, tmp_path):
     path = write_small_classifier(tmp_path / "model.pt", resize="crop", multi_label=multi_label)

@@ -186,7 +186,7 @@ def test_the_training_before_a_pruning_resumes_within_an_epoch(given, tmp_path, 
     check_resumption(run, (2, 5, 6), tmp_path, interrupt)
 
 
-@pytest.mark.parametrize("build", ["classifier", "gan"])
+@pytest.mark.parametrize("build", ["classifier", pytest.param("gan", marks=pytest.mark.slow)])
 def test_a_full_training_resumes_within_an_epoch(build, tmp_path, interrupt, few_digits):
     common = dict(data=str(few_digits), image_size=8, batch=16, epochs=2, device="cpu")
     if build == "classifier":

@@ -343,7 +343,8 @@ if __name__ == "__main__":
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked here")
-@pytest.mark.parametrize("threads", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("threads", [1, 2])
 def test_a_search_in_a_forked_process_ends(threads, tmp_path):
     (tmp_path / "search.py").write_text(FORKING)
     command = [sys.executable, tmp_path / "search.py", str(threads)]
