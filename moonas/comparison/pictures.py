@@ -57,7 +57,7 @@ def _hypervolumes_after(run: Run, counts: np.ndarray) -> np.ndarray:
     return np.where(indices >= 0, run.hypervolume_curve[np.maximum(indices, 0)], np.nan)
 
 
-def plot_attainment(comparison: Comparison, problem: str) -> tuple[Figure, list[Point]]:
+def plot_attainment(comparison: Comparison, problem: str) -> tuple[Figure, list[Point], list[str]]:
     """Plot median attainment surfaces in the first two objectives (Fonseca and Fleming, 1996).
 
     Args:
@@ -65,13 +65,16 @@ def plot_attainment(comparison: Comparison, problem: str) -> tuple[Figure, list[
         problem: label of the problem.
 
     Returns:
-        The figure, and a point with a tooltip per member of the true front, if it is known.
+        The figure, a point with a tooltip per member of the true front, if it is known, and the
+        names of algorithms without a surface.
     """
     figure, axes = create_figure()
     searched: Any = comparison.problems[problem]
     first, second = (searched.column(name) for name in searched.objectives[:2])
     surfaces = {
-        name: median_attainment([run.compared_front[:, :2] for run in runs])
+        name: median_attainment(
+            [run.compared_front.reshape(-1, searched.n_obj)[:, :2] for run in runs]
+        )
         for name, runs in comparison.successful_runs(problem).items()
     }
     points = []
@@ -90,20 +93,25 @@ def plot_attainment(comparison: Comparison, problem: str) -> tuple[Figure, list[
         labels=(axis_title(first), axis_title(second)),
         true_front=None if true is None else true[:, :2],
     )
-    return figure, points
+    return figure, points, [name for name, surface in surfaces.items() if not len(surface)]
 
 
 def median_attainment(fronts: Sequence[np.ndarray]) -> np.ndarray:
     """Return the median attainment surface of several runs.
 
     Args:
-        fronts: one (k, 2) front per run.
+        fronts: one (k, 2) front per run; empty for a run that found nothing feasible.
 
     Returns:
-        (n, 2) points attained by at least half of the runs, by ascending second objective.
+        (n, 2) points attained by at least half of the runs, by ascending second objective; empty
+        if more than half of the fronts are empty.
     """
-    sets = np.concatenate([np.full(len(F), i + 1) for i, F in enumerate(fronts)])
-    surface: np.ndarray = moocore.eaf(np.concatenate(fronts), sets, percentiles=[50])[:, :2]
+    found = [F for F in fronts if len(F)]
+    if not found or 2 * len(found) < len(fronts):
+        return np.empty((0, 2))
+    sets = np.concatenate([np.full(len(F), i + 1) for i, F in enumerate(found)])
+    half = 50 * len(fronts) / len(found)  # of all runs; moocore does not count empty fronts
+    surface: np.ndarray = moocore.eaf(np.concatenate(found), sets, percentiles=[half])[:, :2]
     return surface[np.argsort(surface[:, 1])]
 
 

@@ -271,9 +271,14 @@ def _figures(
     if task.nonstationary:
         caption += " Each run uses its own shared weights, so the curves are only descriptive."
     yield "convergence", pictures.plot_convergence(comparison, problem), caption, ()
-    figure, points = pictures.plot_attainment(comparison, problem)
+    figure, points, absent = pictures.plot_attainment(comparison, problem)
     condition = " after training from scratch" * task.nonstationary
     caption = f"Median attainment surfaces{condition}: at least half of the runs attain each point."
+    if absent:
+        caption += (
+            " Not drawn, because more than half of the runs found no feasible network: "
+            f"{', '.join(absent)}."
+        )
     yield "attainment", figure, caption, points
     if len(values) > 1 and not comparison.too_few_seeds(problem):
         figure = pictures.plot_critical_difference(values)

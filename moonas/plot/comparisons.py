@@ -91,21 +91,23 @@ def attainment(
     Args:
         axes: axes to draw on.
         surfaces: algorithm -> (n, 2) points that at least half of its runs attain, by ascending
-            second objective.
+            second objective; an empty surface is not drawn.
         labels: labels of the first objective (y-axis) and of the second one (x-axis), with units.
         true_front: (m, 2) true front, if it is known.
 
     Returns:
         ``axes``.
     """
-    points = [np.asarray(surface, float) for surface in surfaces.values()]
-    true = None if true_front is None else np.asarray(true_front, float)
-    every = np.concatenate([*points, *([] if true is None else [true])])
+    points = [np.asarray(surface, float).reshape(-1, 2) for surface in surfaces.values()]
+    true = np.asarray([] if true_front is None else true_front, float).reshape(-1, 2)
+    every = np.concatenate([*points, true])
     scale_axis(axes.xaxis, every[:, 1])
     scale_axis(axes.yaxis, every[:, 0], from_zero=True)
     right, top = axes.get_xlim()[1], axes.get_ylim()[1]
     widths = np.linspace(4.5, 1.2, len(points)) if len(points) > 1 else [1.6]
     for i, (name, surface) in enumerate(zip(surfaces, points, strict=True)):
+        if not len(surface):
+            continue
         style = look(i)
         first, last = surface[0], surface[-1]
         # a surface goes on upwards from its smallest and to the right from its largest point
@@ -113,7 +115,7 @@ def attainment(
         y = [max(top, first[0]), *surface[:, 0], last[0]]
         style.pop("marker")
         axes.step(x, y, where="post", lw=widths[i], label=name, zorder=2 + 0.1 * i, **style)
-    if true is not None:
+    if len(true):
         axes.scatter(
             true[:, 1], true[:, 0], s=14, marker="x", lw=0.9, color=INK, zorder=5, clip_on=False
         ).set_label("true front")

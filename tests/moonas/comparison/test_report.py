@@ -26,6 +26,21 @@ def test_at_least_half_of_the_runs_attain_the_median_surface():
         assert sum(attained) >= 2
 
 
+def test_runs_without_a_feasible_point_count_as_runs_that_attain_nothing():
+    chain = [np.array([[i, i]], float) for i in (1, 2, 3)]  # 3 is attained by all three runs
+    empty = np.empty((0, 2))
+    assert pictures.median_attainment([*chain, empty]).tolist() == [[2, 2]]
+    assert pictures.median_attainment([*chain, empty, empty]).tolist() == [[3, 3]]
+    assert len(pictures.median_attainment([*chain, *[empty] * 4])) == 0
+    assert len(pictures.median_attainment([empty] * 3)) == 0
+
+
+def test_an_algorithm_without_a_feasible_point_is_named_below_the_attainment_surfaces(tmp_path):
+    problems = {"tight": ("digits-table", {"limits": ["params<=170"], "population": 10})}
+    compare(problems, ["nsga2", "random"], out=tmp_path, seeds=1, evaluations=20, jobs=1)
+    assert "found no feasible network: nsga2, random." in (tmp_path / "report.html").read_text()
+
+
 def test_algorithms_in_a_group_differ_by_less_than_the_critical_difference():
     assert cliques(np.array([1.0, 1.5, 3.0, 3.4]), 1.0) == [(0, 1), (2, 3)]
     assert cliques(np.array([1.0, 1.8, 2.6]), 1.0) == [(0, 1), (1, 2)]

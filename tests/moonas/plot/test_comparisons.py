@@ -56,6 +56,15 @@ def test_attainment_surfaces_and_the_true_front_are_drawn():
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
 
 
+def test_an_empty_attainment_surface_is_left_out_and_the_others_keep_their_looks():
+    surface = np.array([[50.0, 100.0], [5.0, 1000.0]])
+    axes = plot.create_figure()[1]
+    plot.attainment(axes, {"a": np.empty((0, 2)), "b": surface})
+    (line,) = axes.lines
+    assert line.get_label() == "b" and line.get_color() == look(1)["color"]
+    plot.attainment(plot.create_figure()[1], {"a": np.empty((0, 2))})
+
+
 RANKS = [
     {"nsga2": 1.84, "spea2": 1.88, "moead": 2.9, "random": 3.4},
     {"a": 1.0, "b": 2.0},
