@@ -268,6 +268,8 @@ def _figures(
         return
     quantity = "missing share of the true hypervolume" if task.tabular else "hypervolume"
     caption = f"Median of the {quantity} over evaluations; bars reach to the quartiles."
+    if task.tabular:
+        caption += " A share of 0, of the whole true front, is at the lower end of the scale."
     if task.nonstationary:
         caption += " Each run uses its own shared weights, so the curves are only descriptive."
     yield "convergence", pictures.plot_convergence(comparison, problem), caption, ()

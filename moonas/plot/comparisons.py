@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.ticker import FixedLocator, FuncFormatter
 from numpy.typing import ArrayLike
 
 from .style import ACCENT, INK, QUIET, finish, format_log_axis, legend, look, scale_axis, styled
 
 N_BARS = 7  # error bars per line, at different places for each algorithm
-LEAST_SHARE = 1e-6  # shares below it are drawn there, since a logarithmic scale has no zero
+ROUNDING = 1e-12  # missing shares below it are zero but for rounding
 
 
 @styled
@@ -28,18 +30,25 @@ def convergence(
 
     Args:
         axes: axes to draw on.
-        curves: algorithm -> (n,) numbers of evaluations and (n_runs, n) hypervolumes after them.
+        curves: algorithm -> (n,) numbers of evaluations and (n_runs, n) hypervolumes after them;
+            numbers after which a hypervolume is not finite are left out.
         missing: whether the share that is missing to 1 is drawn instead, on a logarithmic scale.
+            Its lower end is labeled 0 and stands for runs that miss nothing.
 
     Returns:
         ``axes``.
     """
-    drawn, ends = [], []
-    for i, (name, (counts, values)) in enumerate(curves.items()):
-        x, shares = np.asarray(counts, float), np.asarray(values, float)
-        if missing:
-            shares = np.maximum(1 - shares, LEAST_SHARE)
-        low, median, high = np.percentile(shares, [25, 50, 75], axis=0)
+    quartiles = {name: _quartiles(*curve, missing) for name, curve in curves.items()}
+    every = np.concatenate([np.ravel(q) for _, q in quartiles.values()] or [[]])
+    positive = every[every > 0]
+    zero = None  # where shares of 0 are drawn on a logarithmic axis
+    if missing and 0 < len(positive) < len(every):
+        zero = positive.min() / max(1.5, (positive.max() / positive.min()) ** 0.08)
+    ends = []
+    for i, (name, (x, shares)) in enumerate(quartiles.items()):
+        if not len(x):
+            continue
+        low, median, high = shares if zero is None else np.maximum(shares, zero)
         style = look(i)
         marker = style.pop("marker")
         axes.step(x, median, where="post", label="_nolegend_", lw=1.6, zorder=3, **style)
@@ -58,22 +67,46 @@ def convergence(
             zorder=4,
         )
         axes.plot([], [], label=name, marker=marker, ms=4.5, **style)  # for the legend
-        drawn += [low[index], high[index], median]
-    every = np.concatenate([np.ravel(d) for d in drawn]) if drawn else np.array([])
     axes.set(
         xlabel="evaluations",
         ylabel="missing share of the true hypervolume" if missing else "hypervolume (share)",
     )
-    if missing and len(every):
-        low_end, high_end = float(every.min()), float(every.max())
+    if missing and len(positive):
+        low_end, high_end = float(positive.min()), float(positive.max())
         axes.set_yscale("log")
-        axes.set_ylim(low_end / 1.15, high_end * 1.15)
+        axes.set_ylim((low_end if zero is None else zero) / 1.15, high_end * 1.15)
         format_log_axis(axes.yaxis, low_end, max(high_end, 1.01 * low_end))
+        if zero is not None:
+            _add_zero(axes.yaxis, float(zero), low_end, high_end)
     else:
-        scale_axis(axes.yaxis, every)
+        scale_axis(axes.yaxis, every, from_zero=missing)
     scale_axis(axes.xaxis, [0.0, *ends], from_zero=True)
     finish(axes)
     return legend(axes)
+
+
+def _quartiles(
+    counts: ArrayLike, values: ArrayLike, missing: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (m,) numbers of evaluations, and (3, m) quartiles of the shares that are drawn."""
+    x, shares = np.asarray(counts, float), np.asarray(values, float)
+    if missing:
+        shares = 1 - shares
+        shares[shares < ROUNDING] = 0.0
+    known = np.isfinite(shares).all(axis=0)
+    return x[known], np.percentile(shares[:, known], [25, 50, 75], axis=0)
+
+
+def _add_zero(axis: Axis, position: float, low: float, high: float) -> None:
+    """Label a position below the ticks of a logarithmic axis from ``low`` to ``high`` with 0."""
+    major, minor = (
+        ticks[(ticks >= low / 1.01) & (ticks <= 1.15 * high)]
+        for ticks in (axis.get_majorticklocs(), axis.get_minorticklocs())
+    )
+    text = axis.get_major_formatter()
+    axis.set_major_locator(FixedLocator([position, *major]))
+    axis.set_minor_locator(FixedLocator(minor.tolist()))
+    axis.set_major_formatter(FuncFormatter(lambda y, i: "0" if y <= position else text(y, i)))
 
 
 @styled

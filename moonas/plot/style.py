@@ -123,12 +123,14 @@ def needs_log(values: ArrayLike) -> bool:
 def scale_axis(axis: Axis, values: ArrayLike, *, from_zero: bool = False) -> None:
     """Choose the scale, the limits and the tick labels of an axis for values.
 
-    The scale is logarithmic if :func:`needs_log` says so.
+    The scale is logarithmic if :func:`needs_log` says so. A single value of 0 makes it linear: it
+    has no place on a logarithmic scale, and an error of 0 must not be hidden.
 
     Args:
         axis: ``axes.xaxis`` or ``axes.yaxis``.
-        values: values that are drawn along the axis.
-        from_zero: whether a linear axis starts at 0, unless all values are far above it.
+        values: values that are drawn along the axis; those that are not finite do not count.
+        from_zero: whether a linear axis starts at 0, unless all values are far above it. If all
+            values are 0, the axis always does.
     """
     array = np.asarray(values, float).ravel()
     array = array[np.isfinite(array)]
@@ -145,7 +147,7 @@ def scale_axis(axis: Axis, values: ArrayLike, *, from_zero: bool = False) -> Non
         format_log_axis(axis, low, high)
         return
     set_scale("linear")
-    starts_at_zero = from_zero and 0 <= low < high / 2
+    starts_at_zero = (from_zero and 0 <= low < high / 2) or low == high == 0
     margin = 0.05 * (high - (0.0 if starts_at_zero else low)) or 0.05 * abs(high) or 1.0
     bottom = 0.0 if starts_at_zero else low - margin
     set_limits(bottom, high + margin)

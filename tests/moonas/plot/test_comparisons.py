@@ -5,7 +5,7 @@ import pytest
 from figures import assert_no_text_overlaps, text_boxes
 
 from moonas import plot
-from moonas.plot.comparisons import LEAST_SHARE, ranks_height
+from moonas.plot.comparisons import ranks_height
 from moonas.plot.style import look
 
 COUNTS = np.array([10, 20, 30])
@@ -35,11 +35,32 @@ def test_error_bars_reach_to_the_quartiles_at_different_places():
     assert len(places) == 2 and not places[0] & places[1]
 
 
-def test_a_missing_share_of_zero_is_drawn_at_the_lowest_end():
-    axes = plot.create_figure()[1]
-    plot.convergence(axes, {"a": (COUNTS, np.array([[0.9, 0.99, 1.0]]))}, missing=True)
+def test_a_missing_share_of_zero_is_drawn_just_below_the_smallest_other_share():
+    figure, axes = plot.create_figure()
+    plot.convergence(axes, {"a": (COUNTS, np.array([[0.9, 0.99, 1 - 1e-15]]))}, missing=True)
     assert axes.get_yscale() == "log"
-    assert np.allclose(axes.lines[0].get_ydata(), [0.1, 0.01, LEAST_SHARE])
+    *shares, zero = axes.lines[0].get_ydata()
+    assert np.allclose(shares, [0.1, 0.01]) and 0.005 < zero < 0.008
+    figure.draw_without_rendering()
+    assert [label.get_text() for label in axes.get_yticklabels()][0] == "0"
+    ticks = axes.get_yticks()
+    assert ticks[0] == zero and ticks[1] >= 0.01
+    assert_no_text_overlaps(figure)
+
+
+def test_hypervolumes_that_are_not_known_are_left_out():
+    values = np.array([[0.1, np.nan, 0.3], [0.1, 0.2, 0.3]])
+    axes = plot.create_figure()[1]
+    unknown = np.full((2, 3), np.nan)
+    plot.convergence(axes, {"a": (COUNTS, values), "b": (COUNTS, unknown)}, missing=True)
+    (median,) = (line for line in axes.lines if line.get_drawstyle() == "steps-post")
+    assert median.get_xydata().tolist() == [[10, 0.9], [30, 0.7]]
+
+
+def test_runs_that_all_miss_nothing_are_drawn_from_zero():
+    axes = plot.create_figure()[1]
+    plot.convergence(axes, {"a": (COUNTS, np.ones((2, 3)))}, missing=True)
+    assert axes.get_yscale() == "linear" and axes.get_ylim()[0] == 0
 
 
 def test_attainment_surfaces_and_the_true_front_are_drawn():

@@ -43,6 +43,7 @@ def limits(values, **options):
 def test_an_axis_starts_at_zero_unless_all_values_are_far_above_it():
     assert limits([4, 10], from_zero=True) == ("linear", (0, 10.5))
     assert limits([9, 10], from_zero=True) == ("linear", pytest.approx((8.95, 10.05)))
+    assert limits([0, 0]) == ("linear", (0, 1))
     assert limits([4, 10]) == ("linear", pytest.approx((3.7, 10.3)))
     scale, (low, high) = limits([1, 100], from_zero=True)
     assert scale == "log" and 0.5 < low < 1 and 100 < high < 200
