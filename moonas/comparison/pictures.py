@@ -10,12 +10,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from .. import plot
-from ..plot.comparisons import cliques, ranks_height
 from ..plot.fronts import axis_title
 from ..plot.style import create_figure
 from ..views.front import column_title, format_value
 from ..views.page import Point
 from . import statistics
+from .results import SIGNIFICANCE_LEVEL
 
 if TYPE_CHECKING:
     from .results import Comparison
@@ -118,17 +118,18 @@ def median_attainment(fronts: Sequence[np.ndarray]) -> np.ndarray:
 def plot_critical_difference(values: Mapping[str, np.ndarray]) -> Figure:
     """Plot mean ranks on a line; bars connect algorithms that do not differ significantly.
 
-    The test is Nemenyi's at level 0.05 (Demšar, JMLR 2006).
+    The test is Nemenyi's at level 0.05, which follows Friedman's (Demšar, JMLR 2006): if Friedman's
+    test finds no difference between three or more algorithms, one bar connects all.
 
     Args:
         values: algorithm -> (n,) paired values, higher is better; at least two algorithms.
     """
     table = np.column_stack(list(values.values()))
-    mean = statistics.ranks(table).mean(axis=0)
+    mean = dict(zip(values, statistics.ranks(table).mean(axis=0).tolist(), strict=True))
     critical = statistics.critical_difference(len(values), len(table))
-    n_groups = len(cliques(np.sort(mean), critical))
-    figure, axes = create_figure((5.2, ranks_height(len(values), n_groups)))
-    plot.ranks(axes, dict(zip(values, mean.tolist(), strict=True)), critical)
+    differ = len(values) < 3 or statistics.friedman(table) < SIGNIFICANCE_LEVEL
+    figure, axes = create_figure(plot.ranks_size(mean, critical))
+    plot.ranks(axes, mean, critical, differ=differ)
     return figure
 
 

@@ -284,9 +284,21 @@ def _figures(
     yield "attainment", figure, caption, points
     if len(values) > 1 and not comparison.too_few_seeds(problem):
         figure = pictures.plot_critical_difference(values)
-        caption = (
-            "Mean ranks, 1 is best. A bar connects algorithms that do not differ significantly in "
-            f"Nemenyi's test at significance level {SIGNIFICANCE_LEVEL}."
+        p = comparison.friedman(problem)
+        if p is not None and p >= SIGNIFICANCE_LEVEL:
+            caption = (
+                "Mean ranks, 1 is best. One bar connects all algorithms, because Friedman's test "
+                f"finds no significant difference between them (p = {_format_p(p)})."
+            )
+        else:
+            caption = (
+                "Mean ranks, 1 is best. A bar connects algorithms that do not differ "
+                f"significantly in Nemenyi's test at significance level {SIGNIFICANCE_LEVEL}."
+            )
+        caption += (
+            " Friedman's and Nemenyi's tests compare the ranks of all algorithms, whereas the "
+            "marks in the table rest on Wilcoxon's tests of pairs; the results can therefore "
+            "differ."
         )
         yield "ranks", figure, caption, ()
     if task.nonstationary:

@@ -6,7 +6,7 @@ changes Matplotlib's settings. :func:`create_figure` creates axes in the common 
 """
 
 from ..files import FORMATS, save_figure
-from .comparisons import agreement, attainment, convergence, proxies, ranks
+from .comparisons import agreement, attainment, convergence, proxies, ranks, ranks_size
 from .fronts import front, fronts, parallel_coordinates
 from .graphs import graph, graph_size
 from .images import image_rows
@@ -39,6 +39,7 @@ __all__ = [
     "parallel_coordinates",
     "proxies",
     "ranks",
+    "ranks_size",
     "roc",
     "save_figure",
     "travel",

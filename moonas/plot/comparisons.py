@@ -158,16 +158,20 @@ def attainment(
 
 
 @styled
-def ranks(axes: Axes, mean_ranks: Mapping[str, float], critical: float) -> Axes:
+def ranks(
+    axes: Axes, mean_ranks: Mapping[str, float], critical: float, *, differ: bool = True
+) -> Axes:
     """Draw mean ranks with the critical difference; bars join algorithms that do not differ.
 
     The drawing is that of Demšar (JMLR 2006): names stand in two columns beside the axis of ranks,
     and stems lead to them without crossing a name.
 
     Args:
-        axes: axes to draw on; they should be about :func:`ranks_height` high.
+        axes: axes to draw on; the figure should have the size :func:`ranks_size`.
         mean_ranks: algorithm -> mean rank, 1 is best; at least two algorithms.
         critical: critical difference of mean ranks, such as that of Nemenyi's test.
+        differ: whether any algorithms differ, such as the result of Friedman's test; if not, one
+            bar joins all.
 
     Returns:
         ``axes``.
@@ -176,7 +180,7 @@ def ranks(axes: Axes, mean_ranks: Mapping[str, float], critical: float) -> Axes:
     names = sorted(mean_ranks, key=mean_ranks.__getitem__)
     index = {name: i for i, name in enumerate(mean_ranks)}
     mean = np.array([mean_ranks[name] for name in names])
-    groups = cliques(mean, critical)
+    groups = cliques(mean, critical if differ else np.inf)
     top = 0.4 * len(groups) + 0.5  # of the names, below the axis and the bars
     half = (n + 1) // 2
     left, right = 1 - 0.04 * (n - 1), n + 0.04 * (n - 1)
@@ -200,9 +204,10 @@ def ranks(axes: Axes, mean_ranks: Mapping[str, float], critical: float) -> Axes:
             va="center",
             color=INK,
         )
+    beyond = min(0.02 * n, 0.12)  # of a bar, so that it crosses its outer stems
     for k, (first, last) in enumerate(groups):
         axes.plot(
-            [mean[first] - 0.02 * n, mean[last] + 0.02 * n],
+            [mean[first] - beyond, mean[last] + beyond],
             [0.35 + 0.4 * k] * 2,
             color=INK,
             lw=4.5,
@@ -226,9 +231,15 @@ def ranks(axes: Axes, mean_ranks: Mapping[str, float], critical: float) -> Axes:
     return axes
 
 
-def ranks_height(n: int, n_groups: int) -> float:
-    """Return the height in inches of a drawing of the ranks of ``n`` algorithms."""
-    return 0.42 * (1.35 + 0.4 * n_groups + 0.5 + 0.55 * ((n + 1) // 2) + 0.35)
+def ranks_size(mean_ranks: Mapping[str, float], critical: float) -> tuple[float, float]:
+    """Return the size of a figure for :func:`ranks`: (width, height) in inches."""
+    n = len(mean_ranks)
+    names = sorted(mean_ranks, key=mean_ranks.__getitem__)
+    half = (n + 1) // 2
+    columns = [max(map(len, side)) + len("  1.00") for side in (names[:half], names[half:])]
+    n_groups = len(cliques(np.sort(list(mean_ranks.values())), critical))
+    width = 0.09 * sum(columns) + max(2.2, 0.28 * n)
+    return max(5.2, width), 0.42 * (1.35 + 0.4 * n_groups + 0.5 + 0.55 * half + 0.35)
 
 
 def cliques(mean: np.ndarray, critical: float) -> list[tuple[int, int]]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from moonas.comparison import compare, pictures, report, results
+from moonas.comparison.statistics import critical_difference
 from moonas.plot.comparisons import cliques
 
 
@@ -46,6 +47,23 @@ def test_algorithms_in_a_group_differ_by_less_than_the_critical_difference():
     assert cliques(np.array([1.0, 1.8, 2.6]), 1.0) == [(0, 1), (1, 2)]
     assert cliques(np.array([1.0, 1.5, 1.9]), 1.0) == [(0, 2)]
     assert cliques(np.array([1.0, 3.0]), 1.0) == []
+
+
+def bars(figure):
+    """Return the ends of the bars that connect algorithms."""
+    return [line.get_xdata() for line in figure.axes[0].lines if line.get_linewidth() == 4.5]
+
+
+def test_ranks_are_separated_only_if_friedmans_test_finds_a_difference():
+    rows = ("4132", "3142", "4231", "4312", "4321", "4321", "1432", "4123")  # p = 0.0503
+    ranks = np.array([list(row) for row in rows], float)
+    mean = np.sort(ranks.mean(axis=0))
+    assert cliques(mean, critical_difference(4, 8)) == [(0, 2), (1, 3)]  # Nemenyi's test alone
+    values = dict(zip("abcd", -ranks.T, strict=True))
+    (bar,) = bars(pictures.plot_critical_difference(values))
+    assert bar[0] <= mean[0] and bar[1] >= mean[-1]
+    twice = {name: np.tile(column, 2) for name, column in values.items()}
+    assert len(bars(pictures.plot_critical_difference(twice))) == 2
 
 
 def test_markdown_and_latex_tables_contain_the_results(comparison):

@@ -5,7 +5,6 @@ import pytest
 from figures import assert_no_text_overlaps, text_boxes
 
 from moonas import plot
-from moonas.plot.comparisons import ranks_height
 from moonas.plot.style import look
 
 COUNTS = np.array([10, 20, 30])
@@ -42,7 +41,7 @@ def test_a_missing_share_of_zero_is_drawn_just_below_the_smallest_other_share():
     *shares, zero = axes.lines[0].get_ydata()
     assert np.allclose(shares, [0.1, 0.01]) and 0.005 < zero < 0.008
     figure.draw_without_rendering()
-    assert [label.get_text() for label in axes.get_yticklabels()][0] == "0"
+    assert axes.get_yticklabels()[0].get_text() == "0"
     ticks = axes.get_yticks()
     assert ticks[0] == zero and ticks[1] >= 0.01
     assert_no_text_overlaps(figure)
@@ -91,6 +90,8 @@ RANKS = [
     {"a": 1.0, "b": 2.0},
     {"nsga2-local": 2.0, "nsga2": 2.0, "pareto-local-search": 2.0},
     {name: float(i) for i, name in enumerate(("agemoea", *"bcdefgh", "smsemoa"), 1)},
+    {f"a-rather-long-name-{i}": float(i) for i in range(1, 21)},
+    {f"m{i}": 1.0 + i / 2 for i in range(15)},
 ]
 
 
@@ -98,9 +99,10 @@ RANKS = [
 @pytest.mark.parametrize("critical", [0.3, 1.1, 4.0])
 def test_no_text_of_ranks_overlaps_and_the_critical_difference_is_drawn(mean_ranks, critical):
     n = len(mean_ranks)
-    figure, axes = plot.create_figure((5.2, ranks_height(n, 2)))
+    figure, axes = plot.create_figure(plot.ranks_size(mean_ranks, critical))
     assert plot.ranks(axes, mean_ranks, critical) is axes
     assert_no_text_overlaps(figure)
+    assert axes.get_window_extent().width / figure.dpi > max(1.7, 0.22 * n)  # inches
     texts = [text for text, _ in text_boxes(figure)]
     assert f"critical difference {critical:.2f}" in texts
     for name in mean_ranks:
@@ -111,7 +113,7 @@ def test_no_text_of_ranks_overlaps_and_the_critical_difference_is_drawn(mean_ran
 
 @pytest.mark.parametrize("mean_ranks", RANKS)
 def test_no_stem_of_a_rank_crosses_a_name(mean_ranks):
-    figure, axes = plot.create_figure((5.2, ranks_height(len(mean_ranks), 2)))
+    figure, axes = plot.create_figure(plot.ranks_size(mean_ranks, 1.1))
     plot.ranks(axes, mean_ranks, 1.1)
     names = [box for text, box in text_boxes(figure) if set(text.split()) & set(mean_ranks)]
     assert len(names) == len(mean_ranks)
