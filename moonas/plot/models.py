@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from ..run.numbers import short_number
-from .style import INK, finish, legend, look, styled
+from .style import INK, finish, legend, look, number_formatter, styled
 
 MOST_LABELED = 30  # classes whose names are drawn
 MOST_COUNTED = 12  # classes whose numbers of images are drawn
@@ -84,7 +83,7 @@ def attack(axes: Axes, errors: Mapping[str, Mapping[float, float]]) -> Axes:
     axes.set(xlabel="attack strength (share of the pixel range)", ylabel="error (%)")
     axes.set(xlim=(0, None), ylim=(0, None))
     axes.xaxis.set_major_locator(MaxNLocator(4))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
+    axes.xaxis.set_major_formatter(number_formatter())
     finish(axes)
     return legend(axes)
 

@@ -22,7 +22,6 @@ from matplotlib.ticker import (
     LogFormatterMathtext,
     LogLocator,
     NullFormatter,
-    ScalarFormatter,
 )
 from numpy.typing import ArrayLike
 
@@ -151,14 +150,36 @@ def scale_axis(axis: Axis, values: ArrayLike, *, from_zero: bool = False) -> Non
     margin = 0.05 * (high - (0.0 if starts_at_zero else low)) or 0.05 * abs(high) or 1.0
     bottom = 0.0 if starts_at_zero else low - margin
     set_limits(bottom, high + margin)
-    axis.set_major_formatter(number_formatter(bottom, high))
+    axis.set_major_formatter(number_formatter())
 
 
-def number_formatter(low: float, high: float) -> Formatter:
-    """Return the format of ticks from ``low`` to ``high``: short, but never twice the same text."""
-    if high - low < 0.1 * max(abs(low), abs(high)):
-        return ScalarFormatter(useOffset=False)
-    return FuncFormatter(lambda value, _: short_number(value))
+class _ShortNumbers(Formatter):
+    """:func:`short_number` with at least three digits, and as many as the ticks need."""
+
+    digits = 3
+    spacing = 0.0  # between ticks
+
+    def set_locs(self, locs: Any) -> None:
+        """Choose the number of digits for ticks."""
+        super().set_locs(locs)
+        ticks = np.unique(np.asarray(locs, float))
+        if len(ticks) < 2:
+            return
+        self.spacing = float(np.diff(ticks).min())
+        self.digits = 3
+        while self.digits < 15 and any(
+            abs(float(f"{tick:.{self.digits}g}") - tick) > 0.01 * self.spacing for tick in ticks
+        ):
+            self.digits += 1
+
+    def __call__(self, value: float, pos: int | None = None) -> str:
+        """Format a tick; what rounding left of zero is 0."""
+        return short_number(0.0 if abs(value) < 1e-6 * self.spacing else value, self.digits)
+
+
+def number_formatter() -> Formatter:
+    """Return the format of ticks of a linear axis: short, but with all digits of each tick."""
+    return _ShortNumbers()
 
 
 def format_log_axis(axis: Axis, low: float, high: float) -> None:
@@ -182,9 +203,7 @@ def format_color_bar(bar: Colorbar, values: ArrayLike) -> None:
         array = np.asarray(values, float)
         format_log_axis(bar.ax.yaxis, float(array.min()), float(array.max()))
     else:
-        array = np.asarray(values, float)
-        formatter = number_formatter(float(array.min()), float(array.max()))
-        bar.ax.yaxis.set_major_formatter(formatter)
+        bar.ax.yaxis.set_major_formatter(number_formatter())
 
 
 def finish(axes: Axes, *, grid: str = "both") -> Axes:

@@ -3,12 +3,17 @@
 METRIC_PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
-def short_number(value: float) -> str:
-    """Format a number with three significant digits and a metric prefix, as in 48.1k or 3.35M."""
+def short_number(value: float, digits: int = 3) -> str:
+    """Format a number with three significant digits and a metric prefix, as in 48.1k or 3.35M.
+
+    Args:
+        value: the number.
+        digits: number of significant digits; zeros at the end are left out.
+    """
     for scale, prefix in METRIC_PREFIXES:
         if abs(value) >= scale:
-            return f"{value / scale:.3g}{prefix}"
-    return f"{value:.3g}"
+            return f"{value / scale:.{digits}g}{prefix}"
+    return f"{value:.{digits}g}"
 
 
 def format_duration(seconds: float) -> str:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 import moonas
 from moonas.files import picture_formats
 from moonas.plot import colors, create_figure, look, needs_log, save_figure
-from moonas.plot.style import INK, legend, scale_axis
+from moonas.plot.style import INK, legend, number_formatter, scale_axis
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,21 @@ def test_ticks_of_values_that_differ_little_differ():
     axes.figure.draw_without_rendering()
     labels = [label.get_text() for label in axes.get_yticklabels()]
     assert len(set(labels)) == len(labels) > 2
+
+
+@pytest.mark.parametrize(
+    ("ticks", "expected"),
+    [
+        ([1000, 1025, 1050, 1100], "1k 1.025k 1.05k 1.1k"),
+        ([10_000, 10_250, 10_500], "10k 10.25k 10.5k"),
+        ([100, 102.5, 105], "100 102.5 105"),
+        ([1_498_000, 1_499_000, 1_500_000], "1.498M 1.499M 1.5M"),
+        ([-0.2, -0.1, 2.8e-17, 0.1, 0.1 + 0.2], "-0.2 -0.1 0 0.1 0.3"),
+        ([0.5], "0.5"),
+    ],
+)
+def test_ticks_have_the_digits_of_their_values(ticks, expected):
+    assert number_formatter().format_ticks(ticks) == expected.split()
 
 
 def luminance(color):
