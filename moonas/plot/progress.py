@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from ..run.numbers import format_duration, short_number
+from ..run.numbers import format_duration
 from .fronts import set_axis_labels
 from .style import (
     ACCENT,
@@ -20,6 +20,7 @@ from .style import (
     finish,
     legend,
     look,
+    number_formatter,
     scale_axis,
     styled,
 )
@@ -91,7 +92,7 @@ def travel(
     axes: Axes,
     problem: ArchitectureProblem,
     columns: Mapping[str, np.ndarray],
-    generations: ArrayLike,
+    evaluations: ArrayLike,
 ) -> Axes:
     """Draw everything that a search has evaluated; colors show when, and the latest is on top.
 
@@ -99,13 +100,13 @@ def travel(
         axes: axes to draw on.
         problem: problem whose ``plotted_columns`` name the columns of the y-axis and of the x-axis.
         columns: name of a column -> (n,) values.
-        generations: (n,) numbers of the generations in which they were evaluated.
+        evaluations: (n,) numbers of evaluations so far, when each of them was evaluated.
 
     Returns:
         ``axes``.
     """
     first, second = problem.plotted_columns
-    when = np.asarray(generations, float)
+    when = np.asarray(evaluations, float)
     order = np.argsort(when, kind="stable")
     x, y = columns[second].astype(float)[order], columns[first].astype(float)[order]
     dots = axes.scatter(
@@ -122,10 +123,11 @@ def travel(
     )
     figure = axes.get_figure()
     assert figure is not None
-    ticks = MaxNLocator(integer=True)
-    bar = figure.colorbar(dots, ax=axes, label="evaluated in generation", ticks=ticks, pad=0.02)
+    ticks = MaxNLocator(6, integer=True)
+    bar = figure.colorbar(dots, ax=axes, label="evaluations so far", ticks=ticks, pad=0.02)
     bar.outline.set_visible(False)
     bar.ax.grid(False)
+    bar.ax.yaxis.set_major_formatter(number_formatter())
     scale_axis(axes.xaxis, x)
     scale_axis(axes.yaxis, y, from_zero=True)
     set_axis_labels(axes, problem.column(second), problem.column(first))
@@ -162,7 +164,7 @@ def durations(axes: Axes, seconds: Mapping[str, float]) -> Axes:
     axes.invert_yaxis()
     axes.set_xlabel(f"time ({unit})")
     axes.set_xlim(0, 1.18 * (longest / scale or 1))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
+    axes.xaxis.set_major_formatter(number_formatter())
     axes.tick_params(axis="y", length=0)
     return finish(axes, grid="none")
 

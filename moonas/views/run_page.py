@@ -295,14 +295,14 @@ def _progress(
 ) -> str:
     """Return a section that shows all scores, and the hypervolume over evaluations."""
     figure, axes = create_figure()
-    generations = np.concatenate([np.full(len(s.X), i + 1) for i, s in enumerate(scores)])
-    plot.travel(axes, problem, all_columns(scores), generations)
+    evaluations = np.cumsum([s.n for s in scores])
+    when = np.repeat(evaluations, [len(s.X) for s in scores])
+    plot.travel(axes, problem, all_columns(scores), when)
     save_figure(figure, folder / "population.png")
     subject = "Parents and offspring" if problem.nonstationary else "Candidates"
     candidates = page.picture(
         figure,
-        f"{subject}; the color shows in which generation they were evaluated. The latest are on "
-        "top.",
+        f"{subject}; the color shows the number of evaluations so far. The latest are on top.",
     )
 
     values, seen = [], list[np.ndarray]()
@@ -311,7 +311,7 @@ def _progress(
         seen = [F] if problem.nonstationary else [*seen, F]
         values.append(problem.hypervolume(np.concatenate(seen)))
     figure, axes = create_figure()
-    plot.hypervolume(axes, np.cumsum([s.n for s in scores]), values)
+    plot.hypervolume(axes, evaluations, values)
     save_figure(figure, folder / "hypervolume.png")
     subject = "all candidates evaluated so far"
     if problem.nonstationary:

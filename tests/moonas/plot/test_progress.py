@@ -25,7 +25,7 @@ def test_the_latest_candidates_are_on_top():
     (dots,) = (c for c in axes.collections if c.get_gid() == POPULATION)
     assert dots.get_array().tolist() == [1, 2, 3]
     assert dots.get_offsets().tolist() == [[2, 2], [1, 3], [3, 1]]
-    assert axes.figure.axes[1].get_ylabel() == "evaluated in generation"
+    assert axes.figure.axes[1].get_ylabel() == "evaluations so far"
 
 
 def test_phases_are_sorted_by_their_time_and_share_a_unit():

@@ -194,7 +194,7 @@ def marker_positions(svg, style):
 
 def test_the_population_figure_has_a_marker_per_successfully_evaluated_candidate(run):
     n = sum(not row[3] for call in recorded_scores(run.folder) for row in call)
-    svg = figure_of(run.text, "in which generation they were evaluated")
+    svg = figure_of(run.text, "the number of evaluations so far")
     assert len(marker_positions(svg, "stroke-width: 0.25")) == n
 
 
