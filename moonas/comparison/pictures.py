@@ -38,7 +38,7 @@ def plot_convergence(comparison: Comparison, problem: str) -> Figure:
         # all runs have a value there
         counts = counts[counts >= max(run.evaluations[0] for run in runs)]
         curves[name] = counts, np.array([_hypervolumes_after(run, counts) for run in runs])
-    figure, axes = create_figure()
+    figure, axes = create_figure(plot.size_with_legend(curves))
     plot.convergence(axes, curves, missing=comparison.plan.tasks[problem].tabular)
     return figure
 
@@ -68,7 +68,6 @@ def plot_attainment(comparison: Comparison, problem: str) -> tuple[Figure, list[
         The figure, a point with a tooltip per member of the true front, if it is known, and the
         names of algorithms without a surface.
     """
-    figure, axes = create_figure()
     searched: Any = comparison.problems[problem]
     first, second = (searched.column(name) for name in searched.objectives[:2])
     surfaces = {
@@ -77,6 +76,7 @@ def plot_attainment(comparison: Comparison, problem: str) -> tuple[Figure, list[
         )
         for name, runs in comparison.successful_runs(problem).items()
     }
+    figure, axes = create_figure(plot.size_with_legend(surfaces))
     points = []
     true = None
     if comparison.plan.tasks[problem].tabular:
@@ -149,7 +149,7 @@ def plot_retraining(comparison: Comparison, problem: str) -> Figure:
         )
         for name, runs in comparison.successful_runs(problem).items()
     }
-    figure, axes = create_figure()
+    figure, axes = create_figure(plot.size_with_legend(pairs))
     plot.agreement(
         axes,
         pairs,

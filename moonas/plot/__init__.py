@@ -12,7 +12,7 @@ from .graphs import graph, graph_size
 from .images import image_rows
 from .models import attack, confusion, corruptions, roc
 from .progress import durations, hypervolume, hypervolumes, losses, travel
-from .style import STYLE_FILE, colors, create_figure, look, needs_log
+from .style import STYLE_FILE, colors, create_figure, look, needs_log, size_with_legend
 
 __all__ = [
     "FORMATS",
@@ -42,5 +42,6 @@ __all__ = [
     "ranks_size",
     "roc",
     "save_figure",
+    "size_with_legend",
     "travel",
 ]

@@ -39,7 +39,7 @@ def convergence(
         ``axes``.
     """
     quartiles = {name: _quartiles(*curve, missing) for name, curve in curves.items()}
-    every = np.concatenate([np.ravel(q) for _, q in quartiles.values()] or [[]])
+    every = np.concatenate([[], *(np.ravel(q) for _, q in quartiles.values())])
     positive = every[every > 0]
     zero = None  # where shares of 0 are drawn on a logarithmic axis
     if missing and 0 < len(positive) < len(every):
@@ -137,7 +137,7 @@ def attainment(
     scale_axis(axes.xaxis, every[:, 1])
     scale_axis(axes.yaxis, every[:, 0], from_zero=True)
     right, top = axes.get_xlim()[1], axes.get_ylim()[1]
-    widths = np.linspace(4.5, 1.2, len(points)) if len(points) > 1 else [1.6]
+    widths = np.linspace(2.6, 0.9, len(points)) if len(points) > 1 else [1.6]
     for i, (name, surface) in enumerate(zip(surfaces, points, strict=True)):
         if not len(surface):
             continue

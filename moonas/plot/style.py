@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cache, wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -267,6 +267,17 @@ def legend(axes: Axes, *, columns: int | None = None) -> Axes:
         if fits:
             break
     return axes
+
+
+def size_with_legend(names: Collection[str]) -> tuple[float, float]:
+    """Return the size of a figure of axes with a line per name: (width, height) in inches.
+
+    The figure is higher for a :func:`legend` of more than two rows.
+    """
+    width, height = _style()["figure.figsize"]
+    entry = 0.6 + 0.085 * max(map(len, names), default=0)  # inches, of a line and a name
+    rows = math.ceil(len(names) / max(1, (width - 0.7) // entry))
+    return width, height + 0.19 * max(0, rows - 2)
 
 
 def halo(width: float = 3.0) -> list[Any]:

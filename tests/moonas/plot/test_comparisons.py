@@ -76,6 +76,17 @@ def test_attainment_surfaces_and_the_true_front_are_drawn():
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
 
 
+@pytest.mark.parametrize("name", ["a{}", "algorithm-{}", "a-very-long-name-of-an-algorithm-{}"])
+def test_many_algorithms_leave_room_for_axes(name):
+    names = [name.format(i) for i in range(20)]
+    curve = COUNTS, np.array([[0.1, 0.2, 0.3], [0.2, 0.4, 0.5]])
+    figure, axes = plot.create_figure(plot.size_with_legend(names))
+    plot.convergence(axes, dict.fromkeys(names, curve))
+    figure.draw_without_rendering()
+    assert 2.6 < axes.get_window_extent().height / figure.dpi < 4.2  # inches
+    assert_no_text_overlaps(figure)
+
+
 def test_an_empty_attainment_surface_is_left_out_and_the_others_keep_their_looks():
     surface = np.array([[50.0, 100.0], [5.0, 1000.0]])
     axes = plot.create_figure()[1]
