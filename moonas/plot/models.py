@@ -24,10 +24,10 @@ def corruptions(
     *,
     legend_above: bool = True,
 ) -> Axes:
-    """Draw the error of models under corruptions as bars, from weak to strong in each bar.
+    """Draw the error of models under corruptions as bars with a mark for each strength.
 
-    A bar ends at the error under the strongest corruption; ticks within it mark the other
-    strengths, and a dotted line marks the error on clean images.
+    A bar ends at the largest error, which is usually that under the strongest corruption. A dotted
+    line marks the error on clean images.
 
     Args:
         axes: axes to draw on.
@@ -60,7 +60,7 @@ def corruptions(
         axes.vlines(table.ravel(), *ends, color=INK, lw=0.8, zorder=3)
         axes.axvline(clean[model], color=color, lw=1.2, ls=":", zorder=1)
     axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
-    text = "error (%) at each strength (marks); dotted: clean images"
+    text = "largest error (%); marks: each strength; dotted: clean"
     axes.set(xlabel=text, xlim=(0, None), ylim=(len(names) - 0.4, -0.6))
     axes.tick_params(axis="y", length=0)
     finish(axes, grid="none")

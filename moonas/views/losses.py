@@ -45,11 +45,19 @@ def plot_losses(records: Sequence[Mapping[str, Any]]) -> Figure | None:
                 values.append(float(value))
     if not any(len(epochs) > 1 for epochs, _ in curves.values()):
         return None
-    by_epoch = all("epoch" in record["request"] for record in trainings)
     figure, axes = create_figure()
-    xlabel = "epoch" if by_epoch else "training (1 is the warm-up)"
+    xlabel = "epoch" if _by_epoch(records) else "training (1 is the warm-up)"
     losses(axes, curves, xlabel=xlabel, ylabel="loss" if len(curves) > 1 else "training loss")
     return figure
+
+
+def losses_caption(records: Sequence[Mapping[str, Any]]) -> str:
+    """Return the caption of :func:`plot_losses`."""
+    return f"Mean losses of each {'epoch' if _by_epoch(records) else 'training'}."
+
+
+def _by_epoch(records: Sequence[Mapping[str, Any]]) -> bool:
+    return all("epoch" in record["request"] for record in records if record["kind"] == "train")
 
 
 def save_losses(folder: Path) -> None:

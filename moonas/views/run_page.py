@@ -29,7 +29,7 @@ from ..settings import to_text, with_former_values
 from . import losses, page
 from .commands import algorithm_name, search_command, training_command
 from .front import front_table, front_title, plot_front
-from .losses import plot_losses
+from .losses import losses_caption, plot_losses
 from .run_summary import (
     network_words,
     read_trainings,
@@ -333,7 +333,7 @@ def _losses(folder: Path, records: Sequence[Mapping[str, Any]]) -> str:
     if figure is None:
         return ""
     save_figure(figure, folder / losses.FILE_NAME)
-    return page.section("Training", page.picture(figure, "Mean losses of each training."))
+    return page.section("Training", page.picture(figure, losses_caption(records)))
 
 
 def _graphs(

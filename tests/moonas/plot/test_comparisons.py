@@ -144,6 +144,13 @@ def test_the_agreement_of_two_measurements_has_the_line_of_equality():
     assert axes.lines[0].get_xydata().tolist() == [[1, 1], [3, 3]]
 
 
+def test_a_bar_of_a_corruption_ends_at_the_largest_error():
+    axes = plot.create_figure()[1]
+    plot.corruptions(axes, {"model": {"contrast": [5.0, 7.0, 6.0]}}, {"model": 0.5})
+    assert [bar.get_width() for bar in axes.patches] == [7.0]
+    assert "largest" in axes.get_xlabel()
+
+
 CORRUPTED = {"noise": [1.0, 2.0, 4.0], "gaussian_blur": [3.0, 6.0, 9.0]}
 
 

@@ -6,7 +6,7 @@ from toy import Toy
 
 from moonas import plot
 from moonas.plot.progress import POPULATION
-from moonas.views.losses import plot_losses
+from moonas.views.losses import losses_caption, plot_losses
 
 
 def test_the_hypervolume_is_drawn_as_steps():
@@ -64,6 +64,13 @@ def test_the_losses_of_both_networks_of_a_gan_are_drawn():
         "generator": [[2, -1], [3, 0.5]],
     }
     assert axes.get_xlabel() == "training (1 is the warm-up)"
+    assert losses_caption(records) == "Mean losses of each training."
+
+
+def test_losses_of_epochs_are_named_so():
+    records = [train_record({"epoch": i}, loss=1.0 / i) for i in (1, 2)]
+    assert plot_losses(records).axes[0].get_xlabel() == "epoch"
+    assert losses_caption(records) == "Mean losses of each epoch."
 
 
 def test_a_single_training_has_no_picture_of_losses():
