@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,6 +13,9 @@ from matplotlib.transforms import Bbox
 from .style import INK, halo
 
 DISTANCES = (9, 16, 26, 40)  # points between a label and its point
+FAR_DISTANCES = (60, 85, 115, 150)  # for labels that would cover other labels
+LABEL_COST = 1000  # of covering another label
+LEADER_DISTANCE = 16  # labels that are farther away have a line to their points
 DIRECTIONS = (  # shares of the distance, horizontal and vertical alignment
     ((-0.7, -0.7), "right", "top"),
     ((0.7, 0.7), "left", "bottom"),
@@ -34,7 +38,8 @@ def place_labels(
     """Write the name of each point beside it.
 
     Of several positions around a point, the first one that covers nothing is chosen; if there is
-    none, the one that covers least.
+    none, the one that covers least. A thin line leads from a label to a point that is not next to
+    it.
 
     Args:
         axes: axes whose limits and scales are final.
@@ -70,7 +75,9 @@ def place_labels(
             annotation_clip=False,
         )
         best = None
-        for distance in DISTANCES:
+        for distance in DISTANCES + FAR_DISTANCES:
+            if best is not None and best[0] < (1 if distance in DISTANCES else LABEL_COST):
+                break
             for (dx, dy), horizontal, vertical in DIRECTIONS:
                 _move(label, (distance * dx, distance * dy), horizontal, vertical)
                 box = label.get_window_extent()
@@ -80,8 +87,26 @@ def place_labels(
         assert best is not None
         _move(label, *best[1:4])
         taken.append(best[4])
+        if math.hypot(*best[1]) > LEADER_DISTANCE:
+            _draw_leader(axes, point, best[1], color)
         labels.append(label)
     return labels
+
+
+def _draw_leader(
+    axes: Axes, point: tuple[float, float], offset: tuple[float, float], color: str
+) -> None:
+    """Draw a thin line from a label at an offset in points to its point."""
+    line = axes.annotate(
+        "",
+        point,
+        offset,
+        textcoords="offset points",
+        arrowprops=dict(arrowstyle="-", lw=0.6, color=color, shrinkA=0, shrinkB=6),
+        zorder=4.5,
+        annotation_clip=False,
+    )
+    line.set_in_layout(False)
 
 
 def _move(label: Annotation, offset: tuple[float, float], horizontal: str, vertical: str) -> None:
@@ -95,4 +120,4 @@ def _cost(box: Bbox, frame: Bbox, pixels: np.ndarray, taken: Sequence[Bbox]) -> 
     padded = box.padded(2)
     inside = ((pixels > padded.min) & (pixels < padded.max)).all(axis=1)
     covered = sum(padded.overlaps(other) for other in taken)
-    return float(100 * outside + 1000 * covered + inside.sum())
+    return float(100 * outside + LABEL_COST * covered + inside.sum())

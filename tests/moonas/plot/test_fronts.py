@@ -124,6 +124,19 @@ def test_other_networks_are_marked_by_name():
     assert_no_text_overlaps(figure)
 
 
+def test_names_of_near_networks_do_not_cover_each_other_and_have_lines_to_their_points():
+    figure, axes = plot.create_figure()
+    marks = {
+        f"a-published-network-{i}": {"error": 12 + i / 10, "params": 5 - i / 10} for i in range(8)
+    }
+    plot.front(axes, Toy(), make_front(), evaluated=EVALUATED, picked=2, marks=marks)
+    assert_no_text_overlaps(figure)
+    names = [t for t in axes.texts if t.get_text()]
+    lines = [t.xy for t in axes.texts if t.arrow_patch is not None]
+    assert lines == [t.xy for t in names if np.hypot(*t.get_position()) > 16]
+    assert 0 < len(lines) < len(names) == 9
+
+
 @pytest.mark.parametrize("objectives", [("error", "params"), ("error", "macs", "latency_ms")])
 def test_no_text_of_a_front_overlaps(objectives):
     problem, columns, rows = table_front(*objectives)
