@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter, NullLocator
+from numpy.typing import ArrayLike
 
 from ..run.numbers import short_number
 from .labels import place_labels
@@ -52,6 +53,7 @@ def front(
     Two columns span the plane; a front of two objectives is joined by steps. Colors show a third
     objective. More than three objectives are drawn by :func:`parallel_coordinates`, without what is
     not on the front. If the problem knows its true front of two objectives, it is drawn as well.
+    Points that are not finite are left out.
 
     Args:
         axes: axes to draw on.
@@ -89,6 +91,7 @@ def front(
         )
         drawn.append(true)
     named = {name: (float(v[second]), float(v[first])) for name, v in (marks or {}).items()}
+    named = {name: point for name, point in named.items() if np.isfinite(point).all()}
     for i, (x, y) in enumerate(named.values()):
         axes.scatter(
             x, y, s=44, marker=MARKERS[1 + i % 6], color=INK, ec="white", zorder=5, clip_on=False
@@ -104,7 +107,7 @@ def front(
     legend(axes)
     names = list(named)
     positions = list(named.values())
-    if picked is not None and rows:
+    if picked is not None and rows and np.isfinite(drawn[0][picked]).all():
         ring = drawn[0][picked]
         axes.scatter(
             ring[0],
@@ -172,18 +175,24 @@ def _draw_evaluated(axes: Axes, points: np.ndarray, beyond: np.ndarray, label: s
 
 def _draw_steps(axes: Axes, points: np.ndarray, **options: Any) -> None:
     """Draw what points dominate as steps from the smallest to the largest x."""
-    ordered = points[np.lexsort((points[:, 1], points[:, 0]))]
+    ordered = _by_x(points)
     axes.step(ordered[:, 0], ordered[:, 1], where="post", **options)
 
 
 def _along_steps(points: np.ndarray) -> np.ndarray:
     """Return points on the steps through a front, (n, 2)."""
-    ordered = points[np.lexsort((points[:, 1], points[:, 0]))]
+    ordered = _by_x(points)
     corners = np.column_stack([ordered[1:, 0], ordered[:-1, 1]])
     t = np.linspace(0, 1, 12)[:, None, None]
     across = ordered[:-1] + t * (corners - ordered[:-1])
     down = corners + t * (ordered[1:] - corners)
     return np.concatenate([across, down]).reshape(-1, 2)
+
+
+def _by_x(points: np.ndarray) -> np.ndarray:
+    """Return the finite ones of (n, 2) points by ascending x, then y."""
+    finite = points[np.isfinite(points).all(axis=1)]
+    return finite[np.lexsort((finite[:, 1], finite[:, 0]))]
 
 
 def _draw_front(
@@ -199,7 +208,7 @@ def _draw_front(
         axes.scatter(points[:, 0], points[:, 1], color=ACCENT, **options)
         return
     third = problem.column(problem.objectives[2])
-    values = np.array([row.columns[third.name] for row in rows], float)
+    values = _finite_or_nan([row.columns[third.name] for row in rows])
     norm = "log" if needs_log(values) else "linear"
     dots = axes.scatter(
         points[:, 0], points[:, 1], c=values, cmap=VALUES, norm=norm, ec=INK, lw=0.5, **options
@@ -221,7 +230,8 @@ def parallel_coordinates(
     """Draw a front with a vertical scale per objective and a line per row.
 
     Colors show the first objective. Every scale ends at the lowest and the highest value of the
-    front, and is logarithmic if these differ by more than a factor of 20.
+    front, and is logarithmic if these differ by more than a factor of 20. Values that are not
+    finite are left out; so are rows without a finite first objective.
 
     Args:
         axes: axes to draw on.
@@ -237,13 +247,14 @@ def parallel_coordinates(
     cmap = VALUES
     for i in np.argsort(-heights[:, 0], kind="stable") if len(rows) else ():
         axes.plot(heights[i], color=cmap(0.9 * heights[i, 0]), lw=1.1, alpha=0.85, zorder=2)
-    if picked is not None and len(rows):
+    if picked is not None and len(rows) and np.isfinite(heights[picked]).all():
         line = axes.plot(heights[picked], color=INK, lw=2.2, marker="o", ms=6, zorder=4)[0]
         line.set(gid=PICKED, clip_on=False)
+        last = float(heights[picked, -1])
         axes.annotate(
             f"{PICKED} (row {picked})",
-            (len(columns) - 1, heights[picked, -1]),
-            (9, 0),
+            (len(columns) - 1, last),
+            (9, 6 * ((last < 0.05) - (last > 0.95))),  # away from the numbers at both ends
             textcoords="offset points",
             va="center",
             color=INK,
@@ -251,7 +262,8 @@ def parallel_coordinates(
             annotation_clip=False,
         )
     for x, column in enumerate(columns):
-        values = np.array([row.columns[column.name] for row in rows], float)
+        values = _finite_or_nan([row.columns[column.name] for row in rows])
+        values = values[np.isfinite(values)]
         axes.axvline(x, color=INK, lw=0.8, zorder=3)
         scale = ", log" if needs_log(values) else ""
         for y, value, side in ((0, np.min, "top"), (1, np.max, "bottom")):
@@ -288,17 +300,24 @@ def parallel_heights(problem: ArchitectureProblem, rows: Sequence[Row]) -> np.nd
     """Return where lines of :func:`parallel_coordinates` cross the scales.
 
     Returns:
-        (n_rows, n_obj) heights in [0, 1]; 0 is the lowest value of an objective.
+        (n_rows, n_obj) heights in [0, 1]; 0 is the lowest value of an objective, and NaN stands for
+        a value that is not finite.
     """
-    F = np.array([[row.columns[name] for name in problem.objectives] for row in rows], float)
+    F = _finite_or_nan([[row.columns[name] for name in problem.objectives] for row in rows])
     F = F.reshape(len(rows), problem.n_obj)
     for column in F.T:
         if needs_log(column):
             column[:] = np.log(column)
-        if len(column):
-            column -= column.min()
-            column /= column.max() or 1.0
+        if np.isfinite(column).any():
+            column -= np.nanmin(column)
+            column /= np.nanmax(column) or 1.0
     return F
+
+
+def _finite_or_nan(values: ArrayLike) -> np.ndarray:
+    """Return values as floats, with NaN for those that are not finite."""
+    array = np.asarray(values, float)
+    return np.where(np.isfinite(array), array, np.nan)
 
 
 def axis_title(column: Column) -> str:

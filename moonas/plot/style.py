@@ -201,6 +201,7 @@ def format_color_bar(bar: Colorbar, values: ArrayLike) -> None:
     bar.ax.grid(False)
     if needs_log(values):
         array = np.asarray(values, float)
+        array = array[np.isfinite(array)]
         format_log_axis(bar.ax.yaxis, float(array.min()), float(array.max()))
     else:
         bar.ax.yaxis.set_major_formatter(number_formatter())

@@ -146,6 +146,23 @@ def test_no_text_of_a_front_overlaps(objectives):
         assert_no_text_overlaps(figure)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("n_obj", [2, 3, 4])
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_values_that_are_not_finite_are_left_out(n_obj, value):
+    objectives = ("error", "params", "latency_ms", "macs")[:n_obj]
+    problem, _, rows = table_front(*objectives)
+    for name in objectives:
+        broken = dict(rows[1].columns) | {name: value}
+        changed = [rows[0], Row(rows[1].x, rows[1].architecture, broken, broken), *rows[2:]]
+        for picked in (0, 1):
+            figure, axes = plot.create_figure((6.4, 4))
+            plot.front(axes, problem, changed, picked=picked, marks={"published": broken})
+            assert_no_text_overlaps(figure)
+        texts = [text for text, _ in text_boxes(figure)]
+        assert ("picked (row 1)" in texts) == (n_obj == 3 and name == "latency_ms")
+
+
 def test_an_empty_front_is_drawn():
     axes = plot.create_figure()[1]
     assert plot.front(axes, Toy(), []) is axes
