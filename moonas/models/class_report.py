@@ -17,7 +17,6 @@ from ..metrics.auroc import auroc_by_label, roc_by_label
 from ..metrics.error import TOP, balanced_error_percent, count_by_class, error_percent
 from ..plot.models import MOST_LABELED
 from ..plot.style import create_figure
-from ..run.numbers import plural
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -171,5 +170,6 @@ def plot_confusion(report: Mapping[str, Any]) -> Figure:
     figure: Figure
     figure, axes = create_figure((side + 0.8, side))
     plot.confusion(axes, confusion, names)
-    axes.set_title(f"Predictions for {plural(int(confusion.sum()), 'test image')}", loc="left")
+    n = int(confusion.sum())
+    axes.set_title(f"Predictions for {n:,} test image{'s' * (n != 1)}", loc="left")
     return figure

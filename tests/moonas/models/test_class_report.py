@@ -48,6 +48,12 @@ def test_a_network_that_predicts_one_class_is_named():  # 8 % error, yet useless
     ]
 
 
+def test_the_title_of_a_confusion_matrix_separates_thousands():
+    report = {"confusion": [[1_498_000, 2], [0, 400]], "classes": {"a": {}, "b": {}}}
+    title = plot_confusion(report).axes[0].get_title(loc="left")
+    assert title == "Predictions for 1,498,402 test images"
+
+
 def test_a_class_without_images_has_no_error():
     logits = torch.eye(3)[[0, 1, 1]]
     report = report_of(logits, torch.tensor([0, 1, 0]), ["a", "b", "c"])
