@@ -123,7 +123,7 @@ def travel(
     )
     figure = axes.get_figure()
     assert figure is not None
-    ticks = MaxNLocator(6, integer=True)
+    ticks = MaxNLocator(6, integer=True, steps=[1, 2, 5, 10])
     bar = figure.colorbar(dots, ax=axes, label="evaluations so far", ticks=ticks, pad=0.02)
     bar.outline.set_visible(False)
     bar.ax.grid(False)
