@@ -191,8 +191,9 @@ def _along_steps(points: np.ndarray) -> np.ndarray:
 
 def _by_x(points: np.ndarray) -> np.ndarray:
     """Return the finite ones of (n, 2) points by ascending x, then y."""
-    finite = points[np.isfinite(points).all(axis=1)]
-    return finite[np.lexsort((finite[:, 1], finite[:, 0]))]
+    finite: np.ndarray = points[np.isfinite(points).all(axis=1)]
+    ordered: np.ndarray = finite[np.lexsort((finite[:, 1], finite[:, 0]))]
+    return ordered
 
 
 def _draw_front(
