@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import registry
+from ..evaluators.settings import picking_column
+from ..files import sha256
+from ..run.folders import last_run
+from ..run.front_file import FRONT_FILE, find_row, read_front_csv
+from ..run.journal import read_identity
 from ..settings import names_of, to_text
 
 if TYPE_CHECKING:
@@ -17,6 +23,7 @@ if TYPE_CHECKING:
 
 FLAGS = ("data", "root", "device", "population", "generations")  # settings that are options
 LIST_FLAGS = ("objectives", "limits", "start")
+MODEL, CLASSES = "model.pt", "classes.json"  # of a training; only classifiers have the second
 DEFAULT = "default"  # algorithm of a run without --algorithm
 
 
@@ -136,6 +143,75 @@ def train_command(folder: Path, pick: str | None = None) -> str:
 def export_command(training: Path) -> str:
     """Return the ``moonas export`` command for a training."""
     return shlex.join(["moonas", "export", training.as_posix(), "--format", "onnx"])
+
+
+def search_of(training: Path, head: Mapping[str, Any]) -> Path | None:
+    """Return the folder of the search whose network was trained, as a command names it.
+
+    The folder is recorded, contains the training, or lies beside it. A folder whose search found
+    another network, or has picked another one since, does not count.
+
+    Args:
+        training: folder of the training.
+        head: content of its ``run.json``.
+
+    Returns:
+        The folder, or None if it is unknown.
+    """
+    around = training.parent if training.name else training / ".."
+    fronts = [*around.glob(f"*/{FRONT_FILE}"), *around.glob(f"*/*/{FRONT_FILE}")]
+    found = {front.relative_to(around).parts[0] for front in fronts}
+    folders = [around, *(around / name for name in sorted(found))]
+    if head["settings"].get("weights"):
+        folders.insert(0, Path(head["settings"]["weights"]))
+    return next((folder for folder in folders if _has_network_of(head, folder)), None)
+
+
+def _has_network_of(head: Mapping[str, Any], folder: Path) -> bool:
+    """Return whether ``moonas train`` would train the network of a training again.
+
+    Args:
+        head: content of the training's ``run.json``.
+        folder: folder of a search.
+    """
+    settings, inputs = head["settings"], head.get("inputs") or {}
+    try:
+        run, name = last_run(folder)
+        rows = read_front_csv(run)
+        if f"{name} training" != head["problem"] or not rows:
+            return False
+        if "architecture" in inputs:
+            objectives = read_identity(run)["settings"]["objectives"]
+            error = picking_column(objectives, rows[0].columns)
+            row = rows[find_row(rows, settings["pick"], error=error, size="params")]
+            return json.dumps(row.architecture) == inputs["architecture"]
+        files = {key: run / key for key in inputs if (run / key).exists()}
+        if files:  # with the weights of the network
+            return all(sha256(path) == inputs[key] for key, path in files.items())
+    except (ValueError, OSError):
+        return False
+    return any(row.picked and row.description in settings.values() for row in rows)
+
+
+def next_commands(training: Path) -> dict[str, list[str]]:
+    """Return what can be done with the models of a training -> the commands that do it."""
+    folder = training.as_posix()
+    if (training / "model-a.pt").exists():
+        translate = ["moonas", "translate", folder, "IMAGES", "--direction", "a-to-b"]
+        command = shlex.join([*translate, "--out", "translated"])
+        return {"Next, translate images in the folder IMAGES:": [command]}
+    if not (training / MODEL).exists():
+        return {}
+    if (training / CLASSES).exists():
+        predict = shlex.join(["moonas", "predict", folder, "IMAGES"])
+        return {
+            "Next, export the trained network, or predict the classes of images:": [
+                export_command(training),
+                predict,
+            ]
+        }
+    draw, evaluate = (shlex.join(["moonas", word, folder]) for word in ("sample", "evaluate"))
+    return {"Next, draw images of the trained generator, or evaluate it:": [draw, evaluate]}
 
 
 def training_command(folder: Path, head: Mapping[str, Any], run: Path | None) -> str | None:

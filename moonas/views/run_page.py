@@ -27,7 +27,7 @@ from ..run.numbers import format_duration, plural
 from ..run.session import FAILURES_KEY
 from ..settings import to_text, with_former_values
 from . import losses, page
-from .commands import algorithm_name, search_command, training_command
+from .commands import algorithm_name, search_command, search_of, training_command
 from .front import front_table, front_title, plot_front
 from .losses import losses_caption, plot_losses
 from .run_summary import (
@@ -97,9 +97,10 @@ def show(run: str | Path, *, refresh: int | None = None) -> Path:
         sections = _search_sections(problem, name, folder, head, records)
     else:
         summary = head["algorithm"] if entry is None else entry.summary
-        command = training_command(folder, head, _search_of(folder)) if entry is None else None
+        search = search_of(folder, head) if entry is None else None
+        command = training_command(folder, head, search) if entry is None else None
         sections = [
-            summary_of_stage(summary, folder, command),
+            summary_of_stage(summary, folder, command, records, trained=entry is None),
             _losses(folder, records),
             _images(folder),
         ]
@@ -169,17 +170,6 @@ def load_searched(name: str, head: Mapping[str, Any]) -> ArchitectureProblem:
     settings = with_former_values(registry.settings_class(name), head["settings"])
     problem: ArchitectureProblem = registry.stage_module(name).build(**settings | {"device": "cpu"})
     return problem
-
-
-def _search_of(training: Path) -> Path | None:
-    """Return the folder of the search that contains the folder of a training, if there is one."""
-    try:
-        name = last_run(training.parent)[1]
-    except ValueError:
-        return None
-    return (
-        training.parent if isinstance(registry.entries().get(name), registry.ProblemEntry) else None
-    )
 
 
 def _search_sections(

@@ -13,11 +13,19 @@ import numpy as np
 
 from .. import registry
 from ..pareto import Row, is_feasible
+from ..plot.fronts import ACRONYMS
 from ..run.front_file import FrontRow, correlation_with_training
 from ..run.journal import read_run, read_times
 from ..run.numbers import duration_words, plural, short_number
 from . import page
-from .commands import DEFAULT, export_command, search_command, train_command
+from .commands import (
+    DEFAULT,
+    MODEL,
+    export_command,
+    next_commands,
+    search_command,
+    train_command,
+)
 from .facts import describe_data
 from .front import column_title, format_value, table_columns
 from .tables import Table, to_html
@@ -27,7 +35,8 @@ if TYPE_CHECKING:
     from ..spaces.graph import Graph
     from .scores import ScoredCandidates
 
-MODEL = "model.pt"
+UNITS = {"error": "%", "accuracy": "%", "recognized": "%", "iou": "%", "psnr": "dB"}  # of scores
+DIRECTIONS = {"_a": ", A to B", "_b": ", B to A"}  # of scores of a CycleGAN
 OPERATIONS = {  # label of an edge in a graph -> operation
     "skip": "skip connection",
     "max3": "3x3 max pooling",
@@ -165,18 +174,86 @@ def _next(lead: str, command: str) -> list[str]:
     return [page.paragraph(lead), page.command(command)]
 
 
-def summary_of_stage(summary: str, folder: Path, command: str | None) -> str:
+def summary_of_stage(
+    summary: str,
+    folder: Path,
+    command: str | None,
+    records: Sequence[Mapping[str, Any]] = (),
+    *,
+    trained: bool = False,
+) -> str:
     """Return the first section of the page of a stage that is not a search.
 
     Args:
         summary: what the stage does.
         folder: run folder.
         command: command that made the run, or None.
+        records: records of the run's journal; the scores of its final test are shown.
+        trained: whether the stage trained a network that a search found, or a published one.
     """
     parts = [page.paragraph(f"{summary[:1].upper()}{summary[1:]}. {_duration(folder)}.")]
+    table = final_scores(records)
+    if table is None and trained:
+        parts.append(page.paragraph("The training is still running, or was interrupted."))
+    if table is not None and trained:
+        for lead, commands in next_commands(folder).items():
+            parts += [page.paragraph(lead), *map(page.command, commands)]
     if command is not None:
         parts += [page.paragraph("This command made the run:"), page.command(command)]
-    return page.section("In short", *parts)
+    scores = "" if table is None else to_html(table)
+    return page.section("In short", page.row("".join(parts), scores))
+
+
+def final_scores(records: Sequence[Mapping[str, Any]]) -> Table | None:
+    """Return the scores of a final test, with a column per network; None if there are none.
+
+    Args:
+        records: records of a run's journal.
+    """
+    results = [record["result"] for record in records if record["kind"] == "final test"]
+    if not results:
+        return None
+    scores_of = results[-1].get("scores", {"": results[-1]})
+    numbers = {
+        network: {k: v for k, v in scores.items() if isinstance(v, int | float)}
+        for network, scores in scores_of.items()
+    }
+    names = list(dict.fromkeys(name for scores in numbers.values() for name in scores))
+    if not names:
+        return None
+    texts = [
+        [
+            _score_title(name, names),
+            *(_score_text(name, scores.get(name)) for scores in numbers.values()),
+        ]
+        for name in names
+    ]
+    titles = [network or "value" for network in numbers]
+    return Table(["final test", *titles], texts, title="Scores of the final test")
+
+
+def _score_title(name: str, names: Sequence[str]) -> str:
+    """Return the title of a score of a final test, such as "FID, A to B" or "error (%)"."""
+    if name in ("fid", "test_fid") and {"fid", "test_fid"} <= set(names):
+        return f"FID, {'test' if name == 'test_fid' else 'training'} images"
+    name, direction = next(
+        ((name.removesuffix(end), text) for end, text in DIRECTIONS.items() if name.endswith(end)),
+        (name, ""),
+    )
+    unit = _score_unit(name)
+    words = ((ACRONYMS | {"psnr": "PSNR"}).get(word, word) for word in name.split("_"))
+    return " ".join(words) + f" ({unit})" * bool(unit) + direction
+
+
+def _score_unit(name: str) -> str:
+    return next((unit for end, unit in UNITS.items() if name.endswith(end)), "")
+
+
+def _score_text(name: str, value: float | None) -> str:
+    if value is None or not np.isfinite(value):
+        return "-"
+    in_percent = _score_unit(name.removesuffix("_a").removesuffix("_b")) == "%"
+    return f"{value:.2f}" if in_percent else f"{value:.4g}"
 
 
 def _joined(texts: Iterable[str]) -> str:

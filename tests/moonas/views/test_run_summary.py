@@ -1,6 +1,7 @@
 """What a run's page says in words, its commands, its trainings, and pages that follow a run."""
 
 import contextlib
+import hashlib
 import html
 import io
 import json
@@ -16,13 +17,14 @@ from searches import TINY, words
 import moonas
 from moonas import settings
 from moonas.cli import main
+from moonas.registry import settings_class, training_settings_class
 from moonas.run.front_file import add_results, read_front_csv
 from moonas.run.journal import Journal, read_run
 from moonas.spaces.graph import Graph
 from moonas.views import run_page
-from moonas.views.commands import algorithm_name, search_command
+from moonas.views.commands import algorithm_name, search_command, search_of
 from moonas.views.run_page import is_complete, show, watch
-from moonas.views.run_summary import network_words, read_trainings
+from moonas.views.run_summary import final_scores, network_words, read_trainings
 
 OPTIONS = ["--population", "6", "--generations", "3", "--limits", "params <= 5000"]
 
@@ -160,6 +162,84 @@ def test_the_page_compares_trainings_with_the_search_from_five_rows_on(table_run
     assert table.words("td")[2::3] == [*(f"training-{i}" for i in range(4)), "training"]
     note = "5 rows of the front have been trained; the rank correlation between their error"
     assert note in words_of(run) and "(95 % interval -" in words_of(run)
+
+
+@pytest.fixture
+def beside(table_run, tmp_path):
+    """A folder with the search "mine", another search "digits-table", and "training" of "mine"."""
+    run = shutil.copytree(table_run, tmp_path / "mine")
+    other = shutil.copytree(table_run, tmp_path / "digits-table")
+    text = (other / "front.csv").read_text()
+    (other / "front.csv").write_text(text.replace('""width"": ', '""width"": 9'))  # other networks
+    assert read_front_csv(other)[2].architecture not in [
+        r.architecture for r in read_front_csv(run)
+    ]
+    record_training(tmp_path / "training", run, 2, 12.5)
+    (tmp_path / "training" / "model.pt").touch()
+    return tmp_path
+
+
+def test_the_command_of_a_training_names_the_search_beside_it_that_found_its_network(beside):
+    command = commands_of(beside / "training")[-1]
+    assert command.startswith(f"moonas train {beside / 'mine'} --pick 2 ")
+    inside = shutil.move(beside / "training", beside / "mine" / "training-2")
+    assert commands_of(inside)[-1].startswith(f"moonas train {beside / 'mine'} --pick 2 ")
+
+
+def test_the_page_of_a_training_has_no_command_if_its_search_is_unknown(beside):
+    shutil.rmtree(beside / "mine")
+    assert not any(c.startswith("moonas train") for c in commands_of(beside / "training"))
+
+
+def test_the_command_of_a_training_of_a_gan_names_the_search_that_picked_it(tmp_path):
+    def record(folder, name, settings, inputs=None):
+        journal = Journal(folder, problem=name, settings=settings, inputs=inputs)
+        journal.begin(1, "by hand", "here")
+        journal.call("train", {}, lambda: {"epochs": 1})
+        journal.close()
+
+    for name, generator in (("first", "c1"), ("second", "c3 d5")):
+        record(tmp_path / name, "cyclegan-pruning", settings_class("cyclegan-pruning")())
+        front = f"loss,picked,x,architecture,description\n1,1,0,0,{generator}\n"
+        (tmp_path / name / "front.csv").write_text(front)
+        (tmp_path / name / "compressed.pt").write_text(generator)
+    name = "cyclegan-pruning training"
+    inputs = {"compressed.pt": hashlib.sha256(b"c3 d5").hexdigest()}
+    settings = training_settings_class("cyclegan-pruning")(weights="moved")
+    record(tmp_path / "tuned", name, settings, inputs)
+    head = read_run(tmp_path / "tuned")[0]
+    assert search_of(tmp_path / "tuned", head) == tmp_path / "second"
+    described = head | {"inputs": {}, "settings": {"generator": "c1"}}
+    assert search_of(tmp_path / "tuned", described) == tmp_path / "first"
+    assert search_of(tmp_path / "tuned", described | {"settings": {"generator": "d3"}}) is None
+
+
+def test_the_page_of_a_training_says_what_it_scored_and_what_comes_next(beside):
+    folder = beside / "training"
+    assert commands_of(folder)[:2] == [f"moonas sample {folder}", f"moonas evaluate {folder}"]
+    (folder / "classes.json").write_text("{}")
+    export, predict = commands_of(folder)[:2]
+    assert export == f"moonas export {folder} --format onnx"
+    assert predict == f"moonas predict {folder} IMAGES"
+    text = show(folder).read_text()
+    assert faults_of(text) == []
+    start = text.index("Scores of the final test</caption>")
+    table = ParsedPage(text[start : text.index("</table>", start)])
+    assert table.words("th")[-1] == "error (%)" and table.words("td") == ["12.50"]
+    (folder / "model.pt").rename(folder / "model-a.pt")
+    assert commands_of(folder)[0].startswith(f"moonas translate {folder} IMAGES")
+
+
+def test_scores_of_several_networks_have_a_column_each():
+    scores = {"original": {"fid_a": 9.363, "accuracy_b": 1.0}, "untranslated": {"fid_a": 21.2}}
+    table = final_scores([{"kind": "final test", "result": {"side": 16, "scores": scores}}])
+    assert table.titles == ["final test", "original", "untranslated"]
+    assert table.rows == [["FID, A to B", "9.363", "21.2"], ["accuracy (%), B to A", "1.00", "-"]]
+    gan = {"fid": 3.0, "test_fid": 4.0, "is_mean": float("nan"), "shares": [1.0]}
+    table = final_scores([{"kind": "final test", "result": gan}])
+    names = ["FID, training images", "FID, test images", "IS mean"]
+    assert table.rows == [[name, text] for name, text in zip(names, "34-", strict=True)]
+    assert final_scores([{"kind": "train", "result": {"loss": 1}}]) is None
 
 
 def test_the_words_of_a_network_name_the_operations_and_inputs_of_each_node():
