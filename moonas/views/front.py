@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ..files import save_figure
 from ..pareto import VIOLATION, Row, is_feasible
-from ..plot.fronts import MOST_PLANE_OBJECTIVES, front, parallel_heights
+from ..plot.fronts import MOST_PLANE_OBJECTIVES, front
 from ..plot.style import create_figure
 from ..run.journal import read_run
 from ..run.numbers import plural
@@ -56,19 +56,17 @@ def plot_front(
         picked: index of the picked row, or None.
 
     Returns:
-        The figure, and a :class:`~moonas.views.page.Point` per row.
+        The figure, and a :class:`~moonas.views.page.Point` per row; parallel coordinates have none.
     """
     size = (6.4, 4.0) if problem.n_obj > 2 else None
     figure, axes = create_figure(size)
     marks = {} if evaluated is None else _published(problem, evaluated)
     columns = None if evaluated is None else evaluated.columns
     front(axes, problem, rows, evaluated=columns, picked=picked, marks=marks)
-    if problem.n_obj > MOST_PLANE_OBJECTIVES:
-        heights = parallel_heights(problem, rows)
-        at = [(0.0, float(height)) for height in heights[:, 0]]
-    else:
-        first, second = problem.plotted_columns
-        at = [(float(row.columns[second]), float(row.columns[first])) for row in rows]
+    if problem.n_obj > MOST_PLANE_OBJECTIVES:  # lines, which cross and have no points
+        return figure, []
+    first, second = problem.plotted_columns
+    at = [(float(row.columns[second]), float(row.columns[first])) for row in rows]
     return figure, [Point(axes, *p, tooltip(problem, row)) for p, row in zip(at, rows, strict=True)]
 
 

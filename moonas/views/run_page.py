@@ -38,7 +38,13 @@ from .run_summary import (
     summary_of_stage,
     trainings_section,
 )
-from .scores import ScoredCandidates, all_columns, last_scores, read_scores
+from .scores import (
+    ScoredCandidates,
+    all_columns,
+    hypervolume_curve,
+    last_scores,
+    read_scores,
+)
 from .tables import Table, to_html
 
 if TYPE_CHECKING:
@@ -179,12 +185,12 @@ def _search_sections(
     head: Mapping[str, Any],
     records: Sequence[Mapping[str, Any]],
 ) -> list[str]:
-    all_scores = read_scores(problem, records)
-    scores = [s for s in all_scores if len(s.X)]
+    scores = read_scores(problem, records)
+    succeeded = any(len(s.X) for s in scores)
     algorithm = algorithm_name(problem, head["algorithm"])
     file_rows, rows = list[front_file.FrontRow](), list[Row]()
     picked, rule = None, ""
-    if scores:
+    if succeeded:
         rows, picked, rule = front_of(problem, folder, scores)
         if (folder / front_file.FRONT_FILE).exists():
             file_rows = front_file.read_front_csv(folder)
@@ -192,22 +198,24 @@ def _search_sections(
     in_short = summary_of_search(
         problem, name, folder, head, scores, rows, picked, rule, trainings, algorithm
     )
-    if not scores:
-        reason = "All candidates failed." if all_scores else "No candidate has been evaluated yet."
+    if not succeeded:
+        reason = "All candidates failed." if scores else "No candidate has been evaluated yet."
         nothing = page.section("Pareto front", page.paragraph(reason))
         return [in_short, nothing, _failures(records), _command(name, folder, head, algorithm)]
     figure, points = plot_front(problem, last_scores(problem, records), rows, picked)
     save_figure(figure, folder / "front.png")
     status = "the search is still running"
     if picked is not None:
-        status = f"the ring marks the picked candidate, {rule}"
+        mark = "ring" if points else "thick line with dots"
+        status = f"the {mark} marks the picked candidate, {rule}"
     source = "the last population, evaluated with the last weights"
     if not problem.nonstationary:
         source = "all candidates that the search has evaluated"
     caption = (
-        f"{front_title(rows)}, of {source}; {status}. Hover over a point, or reach it with the "
-        "Tab and arrow keys, for its columns and architecture."
-    )
+        f"{front_title(rows)}, of {source}; {status}. "
+        + "Hover over a point, or reach it with the Tab and arrow keys, for its columns and "
+        "architecture." * bool(points)
+    ).strip()
     table = front_table(problem, rows, picked, rule)
     drawn = page.picture(figure, caption, points, f"{front_title(rows)}. The table lists them.")
     help_text = "Row numbers are those of moonas train --pick." * registry.has_training(name)
@@ -269,7 +277,8 @@ def front_of(
         rows = [_row_from_file(problem, row) for row in file_rows]
         rule = problem.pick_rule(rows) if is_feasible(rows) else CLOSEST
         return rows, picked, rule
-    chosen = scores[-1:] if problem.nonstationary else scores
+    chosen = [s for s in scores if len(s.X)]
+    chosen = chosen[-1:] if problem.nonstationary else chosen
     X = np.concatenate([s.X for s in chosen])
     return front_from_scores(problem, X, all_columns(chosen)), None, ""
 
@@ -295,26 +304,25 @@ def _progress(
         f"{subject}; the color shows the number of evaluations so far. The latest are on top.",
     )
 
-    values, seen = [], list[np.ndarray]()
-    for s in scores:
-        F = problem.feasible_values(s.columns)
-        seen = [F] if problem.nonstationary else [*seen, F]
-        values.append(problem.hypervolume(np.concatenate(seen)))
     figure, axes = create_figure()
-    plot.hypervolume(axes, evaluations, values)
+    plot.hypervolume(axes, *hypervolume_curve(problem, scores))
     save_figure(figure, folder / "hypervolume.png")
     subject = "all candidates evaluated so far"
     if problem.nonstationary:
         subject = "the candidates evaluated with the same weights"
-    whole = "the box between the problem's bounds"
-    if problem.pareto_front() is not None:
-        whole = "the hypervolume of the true front"
     growth = page.picture(
         figure,
-        f"Hypervolume of {subject}, as a share of {whole}. The table of generations and "
-        "comparisons use the same definition.",
+        f"Hypervolume of {subject}, as a share of {whole_of(problem)}. The table of generations "
+        "and comparisons use the same definition.",
     )
     return page.section("Progress", page.row(candidates, growth))
+
+
+def whole_of(problem: ArchitectureProblem) -> str:
+    """Describe what hypervolumes of a problem are shares of."""
+    if problem.pareto_front() is not None:
+        return "the hypervolume of the true front"
+    return "the box between the problem's bounds"
 
 
 def _losses(folder: Path, records: Sequence[Mapping[str, Any]]) -> str:

@@ -262,6 +262,12 @@ def _joined(texts: Iterable[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
+def run_time(times: Sequence[Mapping[str, Any]]) -> float:
+    """Return how long a run took, in seconds, from the content of its times.jsonl."""
+    computed = sum(call["seconds"] + call["journal_seconds"] for call in times)
+    return float((times[-1].get("elapsed") if times else None) or computed)
+
+
 def _duration(folder: Path) -> str:
     """Return "It ran for 2 min 5 s (2026-01-01 10:00 to 10:02 UTC)"."""
     times = read_times(folder)
@@ -269,11 +275,9 @@ def _duration(folder: Path) -> str:
         return "It has just begun"
     start = datetime.fromisoformat(times[0]["at"])
     end = datetime.fromisoformat(times[-1]["at"]) + timedelta(seconds=times[-1]["seconds"])
-    computed = sum(call["seconds"] + call["journal_seconds"] for call in times)
-    seconds = times[-1].get("elapsed") or computed
     same_day = start.date() == end.date()
     until = f"{end:%H:%M}" if same_day else f"{end:%Y-%m-%d %H:%M}"
-    return f"It ran for {duration_words(seconds)} ({start:%Y-%m-%d %H:%M} to {until} UTC)"
+    return f"It ran for {duration_words(run_time(times))} ({start:%Y-%m-%d %H:%M} to {until} UTC)"
 
 
 def _found(problem: ArchitectureProblem, rows: Sequence[Row], picked: int | None, rule: str) -> str:

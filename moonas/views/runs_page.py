@@ -20,8 +20,9 @@ from ..settings import to_text, with_former_values
 from . import page
 from .commands import DEFAULT, algorithm_name
 from .front import column_title, format_value, tooltip
-from .run_page import front_of, load_searched
-from .scores import ScoredCandidates, read_scores
+from .run_page import front_of, load_searched, whole_of
+from .run_summary import run_time
+from .scores import ScoredCandidates, hypervolume_curve, read_scores
 from .tables import Table, to_html
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class ShownRun:
 
     Args:
         label: its name on the page.
+        folder: its run folder.
         name: name of its problem.
         head: content of ``run.json``.
         problem: its problem.
@@ -47,6 +49,7 @@ class ShownRun:
     """
 
     label: str
+    folder: Path
     name: str
     head: Mapping[str, Any]
     problem: ArchitectureProblem
@@ -76,12 +79,16 @@ def show_runs(runs: Sequence[str | Path], out: str | Path = FILE_NAME) -> Path:
         The path of the page.
 
     Raises:
-        ValueError: a folder contains no search, a search has no results, or the objectives of the
-            searches cannot be compared.
+        ValueError: a folder contains no search or is given twice, a search has no results, or the
+            objectives of the searches cannot be compared.
     """
     if not 2 <= len(runs) <= MOST_RUNS:
         raise ValueError(f"{plural(len(runs), 'run')} given: expected 2 to {MOST_RUNS} to compare.")
     shown = [_read(run, label) for run, label in zip(runs, _labels(runs), strict=True)]
+    folders = [run.folder.resolve() for run in shown]
+    for i, folder in enumerate(folders):
+        if folder in folders[:i]:
+            raise ValueError(f"{runs[i]} is given twice: expected different runs to compare.")
     for run, path in zip(shown[1:], runs[1:], strict=True):
         _check_comparable(shown[0], runs[0], run, path)
     names = ", ".join(run.label for run in shown)
@@ -110,15 +117,12 @@ def _read(run: str | Path, label: str) -> ShownRun:
         raise ValueError(f"{folder} contains a run of {name}, which is not a search.")
     head, records = read_run(folder)
     problem = load_searched(name, head)
-    scores = [s for s in read_scores(problem, records) if len(s.X)]
-    if not scores:
+    scores = read_scores(problem, records)
+    if not any(len(s.X) for s in scores):
         raise ValueError(f"{folder} contains no results yet, so it cannot be compared.")
     rows, picked, _ = front_of(problem, folder, scores)
-    times = read_times(folder)
-    seconds = sum(call["seconds"] + call["journal_seconds"] for call in times)
-    if times and times[-1].get("elapsed"):
-        seconds = times[-1]["elapsed"]
-    return ShownRun(label, name, head, problem, scores, rows, picked, seconds)
+    seconds = run_time(read_times(folder))
+    return ShownRun(label, folder, name, head, problem, scores, rows, picked, seconds)
 
 
 def _check_comparable(
@@ -152,24 +156,12 @@ def _hypervolume_of(shown: Sequence[ShownRun]) -> Callable[[np.ndarray], float]:
     return partial(hypervolume, bounds=np.array([boxes[:, 0].min(0), boxes[:, 1].max(0)]))
 
 
-def _curve(
-    run: ShownRun, hypervolume_of: Callable[[np.ndarray], float]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the (n,) numbers of evaluations and the (n,) hypervolumes after them."""
-    values, seen = [], list[np.ndarray]()
-    for s in run.scores:
-        F = run.problem.feasible_values(s.columns)
-        seen = [F] if run.problem.nonstationary else [*seen, F]
-        values.append(hypervolume_of(np.concatenate(seen)))
-    return np.cumsum([s.n for s in run.scores]), np.array(values)
-
-
 def _results(shown: Sequence[ShownRun]) -> Table:
     hypervolume_of = _hypervolume_of(shown)
     columns = [shown[0].problem.column(name) for name in shown[0].problem.objectives]
     texts = []
     for run in shown:
-        evaluations, values = _curve(run, hypervolume_of)
+        evaluations, values = hypervolume_curve(run.problem, run.scores, hypervolume_of)
         picked = [
             "-" if run.picked is None else format_value(c, run.rows[run.picked].columns[c.name])
             for c in columns
@@ -224,8 +216,14 @@ def _fronts(shown: Sequence[ShownRun]) -> str:
 def _progress(shown: Sequence[ShownRun]) -> str:
     figure, axes = plot.create_figure()
     hypervolume_of = _hypervolume_of(shown)
-    plot.hypervolumes(axes, {run.label: _curve(run, hypervolume_of) for run in shown})
-    caption = "Hypervolume over evaluations, as a share of one box for all searches."
+    plot.hypervolumes(
+        axes,
+        {run.label: hypervolume_curve(run.problem, run.scores, hypervolume_of) for run in shown},
+    )
+    whole = whole_of(shown[0].problem)
+    if hypervolume_of != shown[0].problem.hypervolume:
+        whole = "the smallest box that contains the boxes of all searches"
+    caption = f"Hypervolume over evaluations, as a share of {whole}."
     return page.picture(figure, caption)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +68,32 @@ def _merge(first: ScoredCandidates, second: ScoredCandidates) -> ScoredCandidate
 def all_columns(scores: Sequence[ScoredCandidates]) -> dict[str, np.ndarray]:
     """Return the columns of all scores: name -> values."""
     return {k: np.concatenate([s.columns[k] for s in scores]) for k in scores[0].columns}
+
+
+def hypervolume_curve(
+    problem: ArchitectureProblem,
+    scores: Sequence[ScoredCandidates],
+    hypervolume: Callable[[np.ndarray], float] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the hypervolume over evaluations, which include those of candidates that failed.
+
+    If scores change during a run, only candidates with the same weights count.
+
+    Args:
+        problem: problem that was searched.
+        scores: what :func:`read_scores` returned.
+        hypervolume: function of objectives, (n, n_obj); by default, that of the problem.
+
+    Returns:
+        (n,) numbers of evaluations, and (n,) hypervolumes after them.
+    """
+    hypervolume = problem.hypervolume if hypervolume is None else hypervolume
+    values, seen = [], list[np.ndarray]()
+    for s in scores:
+        F = problem.feasible_values(s.columns)
+        seen = [F] if problem.nonstationary else [*seen, F]
+        values.append(hypervolume(np.concatenate(seen)))
+    return np.cumsum([s.n for s in scores]), np.array(values)
 
 
 def last_scores(

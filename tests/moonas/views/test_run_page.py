@@ -25,7 +25,7 @@ from moonas.run.journal import Journal, read_run
 from moonas.run.search import search
 from moonas.views.front import save_front
 from moonas.views.run_page import show
-from moonas.views.scores import read_scores
+from moonas.views.scores import hypervolume_curve, read_scores
 
 PNG = b"\x89PNG"
 
@@ -448,6 +448,36 @@ def test_a_run_with_only_failed_candidates_has_a_report(tmp_path):
     with pytest.raises(moonas.problem.SearchFailed):
         search(problem, problem.algorithm(), seed=1, generations=2, verbose=False)
     assert "with 1 recorded call in" in show(tmp_path / "run").read_text()
+
+
+def test_calls_in_which_all_candidates_failed_count_as_evaluations(tmp_path):
+    problem = moonas.load_problem("digits-table", journal=tmp_path, population=20)
+    search(problem, problem.algorithm(), seed=1, generations=3, verbose=False)
+    problem.journal.close()
+    head, records = read_run(tmp_path)
+    records = [record | {"result": dict(record["result"])} for record in records]
+    records[0]["result"]["failed"] = [True] * 20
+    scores = read_scores(problem, records)
+    evaluations, values = hypervolume_curve(problem, scores)
+    assert evaluations.tolist() == [20, 40, 60] and values[0] == 0 < values[1] <= values[2]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("moonas.views.run_page.read_run", lambda folder: (head, records))
+        text = show(tmp_path).read_text()
+    assert "networks in 60 evaluations." in text
+    figure = figure_of(text, "<figcaption>Hypervolume of")
+    assert len(marker_positions(figure, f"fill: {ACCENT}")) == 3
+    assert len(marker_positions(figure_of(text, "in which generation"), "stroke-width: 0.25")) == 40
+
+
+def test_the_caption_of_four_objectives_names_what_the_figure_shows(tmp_path):
+    objectives = ("error", "params", "macs", "latency_ms")
+    problem = moonas.load_problem("digits-table", objectives=objectives, journal=tmp_path)
+    search(problem, problem.algorithm(), seed=1, generations=1, verbose=False)
+    problem.journal.close()
+    text = show(tmp_path).read_text()
+    caption = re.search("<figcaption>(Pareto front.*?)</figcaption>", text)[1]
+    assert "the thick line with dots marks the picked candidate, " in caption
+    assert "Hover" not in caption and ParsedPage(text).of("circle") == []
 
 
 def test_read_scores_merges_calls_under_the_same_weights():

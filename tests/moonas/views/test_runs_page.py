@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import shutil
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from searches import front_rows
 
 import moonas
 from moonas.cli import main
+from moonas.views.runs_page import show_runs
 
 SEARCH = ["search", "digits-table", "--population", "6", "--generations", "3"]
 
@@ -60,6 +62,7 @@ def test_a_page_of_several_runs_has_their_fronts_hypervolumes_and_different_sett
     cells = dict(zip(results.words("th")[3:], pairs.tolist(), strict=True))
     assert cells["hypervolume"] == expected
     assert cells["evaluations"] == ["18", "18"]
+    assert "as a share of the hypervolume of the true front." in text
 
 
 def test_runs_with_other_objectives_or_data_cannot_be_compared(runs, tmp_path, monkeypatch, capsys):
@@ -77,6 +80,7 @@ def test_runs_with_other_objectives_or_data_cannot_be_compared(runs, tmp_path, m
         (["{a}", "--out", "x.html"], "--out is invalid with one run"),
         (["{a}"] * 13, "13 runs given: expected 2 to 12"),
         (["{a}", "nowhere"], "nowhere contains no run"),
+        (["{a}", "{b}", "{b}/../a"], "/../a is given twice: expected different runs"),
     ],
 )
 def test_invalid_arguments_cause_one_line(runs, tmp_path, monkeypatch, capsys, words, message):
@@ -85,3 +89,13 @@ def test_invalid_arguments_cause_one_line(runs, tmp_path, monkeypatch, capsys, w
     assert main(["show", *(word.format(**paths) for word in words)]) == 2
     text = capsys.readouterr().err
     assert text.count("\n") == 1 and message in text
+
+
+def test_runs_with_different_boxes_are_compared_by_a_box_around_both(runs, tmp_path):
+    other = shutil.copytree(runs / "b", tmp_path / "other")
+    text = (other / "run.json").read_text()
+    changed = text.replace('"reference_point": []', '"reference_point": ["error=99"]')
+    assert changed != text
+    (other / "run.json").write_text(changed)
+    out = show_runs([runs / "a", other], tmp_path / "both.html")
+    assert "as a share of the smallest box that contains the boxes" in out.read_text()
