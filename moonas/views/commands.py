@@ -184,7 +184,7 @@ def _has_network_of(head: Mapping[str, Any], folder: Path) -> bool:
             objectives = read_identity(run)["settings"]["objectives"]
             error = picking_column(objectives, rows[0].columns)
             row = rows[find_row(rows, settings["pick"], error=error, size="params")]
-            return json.dumps(row.architecture) == inputs["architecture"]
+            return bool(json.dumps(row.architecture) == inputs["architecture"])
         files = {key: run / key for key in inputs if (run / key).exists()}
         if files:  # with the weights of the network
             return all(sha256(path) == inputs[key] for key, path in files.items())

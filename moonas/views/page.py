@@ -41,15 +41,20 @@ section { background: var(--surface); border: 1px solid var(--line); border-radi
 .row { display: grid; gap: 1.2rem; align-items: start;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 25rem), 1fr)); }
 .row > * { min-width: 0; }
+.row > :has(> figure) { position: sticky; top: 1rem; }
+.flow { display: flex; flex-wrap: wrap; gap: 1.2rem; }
+.flow > * { max-width: 100%; }
 pre { background: var(--page); color: var(--ink); margin: 0 0 .7rem; padding: .5rem .7rem;
   border-radius: .4rem; font: .85rem/1.5 ui-monospace, monospace; white-space: pre-wrap;
   overflow-wrap: anywhere; }
 code span { display: inline-block; }
 figure { margin: 0 0 .8rem; }
 figcaption { margin-top: .2rem; }
-svg { display: block; width: 100%; max-width: 40rem; height: auto; color: var(--ink);
-  fill: currentColor; stroke-linejoin: round; }
-img { display: block; max-width: 100%; height: auto; background: #fff; color: #22313f; }
+svg { display: block; max-width: 100%; height: auto; color: var(--ink); fill: currentColor;
+  stroke-linejoin: round; }
+img { display: block; max-width: 100%; height: auto; }
+img, .paper { background: #fff; color: #22313f; }
+.paper { --surface: #fff; --accent: #a8432c; }
 .scroll { overflow-x: auto; margin-bottom: 1rem; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: left;
@@ -64,6 +69,7 @@ td.words { white-space: nowrap; }
 .above > * { border-bottom: 0; }
 .above > .spans { border-bottom: 1px solid var(--line); }
 .marked th, .marked td { font-weight: 600; color: var(--accent); }
+figure .scroll { margin-bottom: 0; }
 .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%);
   white-space: nowrap; }
 circle[data-tip] { fill: transparent; cursor: pointer; outline: none; }
@@ -105,6 +111,9 @@ document.addEventListener("keydown", event => {
   next.focus();
 });
 """
+PIXELS_PER_INCH = 96  # of CSS
+LEAST_SCALE = 0.68  # of a figure on a narrow screen, where text of 9 points has 8 pixels
+NARROW = 5.2  # inches; narrower figures fit a phone at this scale
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 )
@@ -170,6 +179,19 @@ def row(*parts: str) -> str:
     return f'<div class="row">{"".join(f"<div>{part}</div>" for part in parts if part)}</div>\n'
 
 
+def flow(cells: Sequence[tuple[Figure, str]]) -> str:
+    """Return HTML that shows figures side by side without changing their relative sizes.
+
+    Args:
+        cells: figures, each with the HTML that shows it.
+    """
+    parts = (
+        f'<div style="width: max({_width(figure):.0f}px, 16rem)">{html}</div>'
+        for figure, html in cells
+    )
+    return f'<div class="flow">{"".join(parts)}</div>\n'
+
+
 def heading(text: str) -> str:
     """Return a heading within a section, from plain text."""
     return f"<h3>{escape(text)}</h3>\n"
@@ -197,8 +219,17 @@ def command(text: str) -> str:
     return f"<pre><code>{words}</code></pre>\n"
 
 
-def picture(figure: Figure, caption: str, points: Sequence[Point] = (), alt: str = "") -> str:
+def picture(
+    figure: Figure,
+    caption: str,
+    points: Sequence[Point] = (),
+    alt: str = "",
+    *,
+    on_paper: bool = False,
+) -> str:
     """Return a matplotlib figure with a caption, as HTML.
+
+    Its size is at most that of the figure. A screen that is too narrow to read it scrolls it.
 
     Args:
         figure: the figure; black and ``moonas.plot.style.INK`` become the color of the page's
@@ -206,9 +237,21 @@ def picture(figure: Figure, caption: str, points: Sequence[Point] = (), alt: str
         caption: caption, as plain text; none if it is empty.
         points: points with tooltips, which can be reached with the keyboard.
         alt: description for readers who cannot see the figure; by default, the caption.
+        on_paper: whether the figure is on white in dark mode, too, since it has dark colors.
     """
     below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    return f"<figure>{svg(figure, points, alt or caption)}{below}</figure>\n"
+    drawn = svg(figure, points, alt or caption)
+    if on_paper:
+        drawn = drawn.replace("<svg", '<svg class="paper"', 1)
+    if figure.get_figwidth() > NARROW:
+        name = escape(alt or caption or "figure")
+        drawn = f'<div class="scroll" tabindex="0" role="region" aria-label="{name}">{drawn}</div>'
+    return f"<figure>{drawn}{below}</figure>\n"
+
+
+def _width(figure: Figure) -> float:
+    """Return the width of a figure in pixels of CSS."""
+    return float(figure.get_figwidth() * PIXELS_PER_INCH)
 
 
 def image(png: bytes, caption: str) -> str:
@@ -245,8 +288,10 @@ def svg(figure: Figure, points: Sequence[Point] = (), alt: str = "") -> str:
     # screen readers read the label and the points, not the numbers along the axes
     drawn = drawn.replace('<g id="figure_1"', '<g aria-hidden="true" id="figure_1"', 1)
     drawn = re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in used else "", drawn)
+    width = _width(figure)
+    size = f' style="width: {width:.0f}px; min-width: {LEAST_SCALE * width:.0f}px"'
     role = f' role="{"group" if points else "img"}" aria-label="{escape(alt or "figure")}"'
-    drawn = drawn.replace("<svg", f"<svg{role}", 1)
+    drawn = drawn.replace("<svg", f"<svg{role}{size}", 1)
     height = figure.get_figheight() * 72
     circles = []
     for i, point in enumerate(points):

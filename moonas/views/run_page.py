@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from .. import plot, registry
 from ..files import save_figure, write_atomically
 from ..pareto import CLOSEST, Row, front_from_scores, is_feasible
+from ..plot.fronts import MOST_PLANE_OBJECTIVES
 from ..plot.style import INK, create_figure
 from ..run import front_file
 from ..run.folders import last_run
@@ -26,6 +27,7 @@ from ..run.journal import read_run, read_times
 from ..run.numbers import format_duration, plural
 from ..run.session import FAILURES_KEY
 from ..settings import to_text, with_former_values
+from ..spaces.graph import Graph
 from . import losses, page
 from .commands import algorithm_name, search_command, search_of, training_command
 from .front import front_table, front_title, plot_front
@@ -49,7 +51,6 @@ from .tables import Table, to_html
 
 if TYPE_CHECKING:
     from ..problem import ArchitectureProblem
-    from ..spaces.graph import Graph
 
 FILE_NAME = "report.html"
 PHASES = {  # kind of a recorded call -> name of its phase in the report
@@ -217,7 +218,9 @@ def _search_sections(
         "architecture." * bool(points)
     ).strip()
     table = front_table(problem, rows, picked, rule)
-    drawn = page.picture(figure, caption, points, f"{front_title(rows)}. The table lists them.")
+    alt = f"{front_title(rows)}. The table lists them."
+    crosses = problem.n_obj > MOST_PLANE_OBJECTIVES  # dark lines
+    drawn = page.picture(figure, caption, points, alt, on_paper=crosses)
     help_text = "Row numbers are those of moonas train --pick." * registry.has_training(name)
     return [
         in_short,
@@ -347,7 +350,7 @@ def _graphs(
     labels_of = defaultdict(list)
     for i, label in ends:
         labels_of[i].append(label)
-    parts, drawings = [], []
+    parts, drawings = [], list[tuple[list[str], list[Graph]]]()
     for i, labels in labels_of.items():
         graphs = problem.graphs(rows[i].architecture)
         title = f"Row {i}: {', '.join(labels)}"
@@ -355,17 +358,26 @@ def _graphs(
             continue
         parts += [page.heading(title), page.paragraph(size_words(problem, rows[i]))]
         parts.append(page.note(f"{problem.architecture_title}: {rows[i].architecture}"))
+        if not graphs:
+            continue
+        equal = next((titles for titles, others in drawings if others == graphs), None)
+        if equal is not None:  # networks of the same cells can differ in their sizes only
+            first, _, _ = equal[0].partition(":")
+            parts.append(page.paragraph(f"Its graph is the same as that of {first.lower()}."))
+            equal.append(title)
+            continue
+        drawings.append(([title], graphs))
         cells = []
         for graph in graphs:
             words = network_words(graph)
             alt = f"Graph of the {graph.title}. {'; '.join(words)}."
             shown = page.bullets(words) if i == picked else ""
-            cells.append(page.picture(_graph(graph), "", alt=alt) + shown)
-        if graphs:
-            drawings.append((title, graphs))
-            parts.append(page.row(*cells))
+            figure = _graph(graph)
+            cells.append((figure, page.picture(figure, "", alt=alt) + shown))
+        parts.append(page.flow(cells))
     if drawings:
-        _save_drawings(drawings, folder / "architectures.png")
+        named = [("; ".join(titles), graphs) for titles, graphs in drawings]
+        _save_drawings(named, folder / "architectures.png")
     return page.section("Architectures", *parts) if parts else ""
 
 

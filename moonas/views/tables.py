@@ -108,7 +108,7 @@ def to_html(table: Table, *, last_below: bool = False) -> str:
         return f'<{tag} class="{css_classes[i]}"{more}>{escape(str(text))}</{tag}>'
 
     def line(i: int, row: Sequence[str]) -> str:
-        star = '<span aria-label="marked"> *</span>' if i in table.marked else ""
+        star = '<span role="img" aria-label="marked"> *</span>' if i in table.marked else ""
         scope = ' scope="rowgroup" rowspan="2"' if last_below else ' scope="row"'
         header = (
             f'<th class="{css_classes[0]}{" spans" * last_below}"{scope}>'

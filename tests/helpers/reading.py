@@ -64,6 +64,10 @@ def faults_of(text):
     if levels[:1] != [1] or levels.count(1) != 1:
         faults.append("not one heading of the page")
     faults += [f"h{a} before h{b}" for a, b in pairwise(levels) if b > a + 1]
+    unnamed = ("div", "span", "p")  # elements that cannot have a name without a role
+    for name in unnamed:
+        named = (a for a in read.attributes(name) if "aria-label" in a and "role" not in a)
+        faults += [f"a {name} with a name but no role: {a}" for a in named]
     stops = [a for _, a, _ in read.elements if int(a.get("tabindex", 0)) > 0]
     faults += [f"an order of its own: {a}" for a in stops]
     return faults

@@ -131,6 +131,32 @@ def test_an_svg_has_the_aspect_ratio_of_its_figure_and_no_fixed_size():
     root = elements(page.svg(Figure(figsize=(4, 2.5))))[0]
     assert root.attrib["viewBox"] == "0 0 288 180"
     assert not {"width", "height"} & set(root.attrib)
+    assert root.attrib["style"] == "width: 384px; min-width: 261px"  # 96 pixels per inch
+
+
+def test_a_wide_figure_can_be_scrolled_with_the_keyboard():
+    narrow, wide = (page.picture(Figure(figsize=(w, 2)), "<All>.") for w in (5.2, 6.4))
+    assert "scroll" not in narrow
+    (box,) = ParsedPage(wide).attributes("div")
+    assert box == {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": "<All>."}
+
+
+def test_a_figure_with_dark_colors_is_on_white_in_dark_mode():
+    figure = Figure(figsize=(4, 2))
+    assert 'class="paper"' not in page.picture(figure, "Light.")
+    (attributes,) = ParsedPage(page.picture(figure, "Dark.", on_paper=True)).attributes("svg")
+    assert attributes["class"] == "paper" and ".paper { background: #fff;" in page.STYLE
+
+
+def test_figures_side_by_side_have_the_same_scale():
+    figures = [Figure(figsize=(w, 2)) for w in (2, 4)]
+    text = page.flow([(figure, page.picture(figure, "", alt="one")) for figure in figures])
+    cells = [a["style"] for a in ParsedPage(text).attributes("div") if "style" in a]
+    assert cells == ["width: max(192px, 16rem)", "width: max(384px, 16rem)"]
+    assert [a["style"] for a in ParsedPage(text).attributes("svg")] == [
+        "width: 192px; min-width: 131px",
+        "width: 384px; min-width: 261px",
+    ]
 
 
 def test_a_page_has_no_external_references():
@@ -214,6 +240,7 @@ def test_a_page_is_valid_html_for_readers_with_a_keyboard_or_a_screen_reader():
         ("<h2>", "<h4>", "h1 before h4"),
         ('lang="en"', "", "no language"),
         ('id="f2-', 'id="f3-', "elements with the id f3-"),
+        (' role="region"', "", "a name but no role"),
         ('tabindex="0"', 'tabindex="5"', "an order of its own"),
     ],
 )

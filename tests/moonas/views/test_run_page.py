@@ -19,12 +19,14 @@ from toy import Toy
 
 import moonas
 from moonas.cli import main
+from moonas.pareto import front_from_scores
 from moonas.plot.style import ACCENT
 from moonas.registry import stage_module
 from moonas.run.journal import Journal, read_run
 from moonas.run.search import search
+from moonas.spaces.graph import Graph
 from moonas.views.front import save_front
-from moonas.views.run_page import show
+from moonas.views.run_page import _graphs, show
 from moonas.views.scores import hypervolume_curve, read_scores
 
 PNG = b"\x89PNG"
@@ -469,6 +471,21 @@ def test_calls_in_which_all_candidates_failed_count_as_evaluations(tmp_path):
     assert len(marker_positions(figure_of(text, "in which generation"), "stroke-width: 0.25")) == 40
 
 
+def test_equal_graphs_are_drawn_once(monkeypatch, tmp_path):
+    problem = moonas.load_problem("digits-table", population=20)
+    X = problem.true_front()[0]
+    rows = front_from_scores(problem, X, problem.table.look_up(X))
+    edges = (("0", "2", "c1"), ("1", "2", "c3"), ("2", "3", "c5"), ("0", "3", "skip"))
+    graph = Graph("cell", ("0", "1"), ("2", "3"), edges)
+    monkeypatch.setattr(problem, "graphs", lambda architecture: [graph])
+    text = _graphs(problem, tmp_path, rows, 1)
+    assert text.count("<svg") == 1 and "Its graph is the same as that of row 1." in text
+    other = [Graph(str(row.architecture), ("0", "1"), ("2", "3"), edges) for row in rows]
+    monkeypatch.setattr(problem, "graphs", lambda a: [g for g in other if g.title == str(a)])
+    text = _graphs(problem, tmp_path, rows, 1)
+    assert text.count("<svg") == 3 and "Its graph" not in text
+
+
 def test_the_caption_of_four_objectives_names_what_the_figure_shows(tmp_path):
     objectives = ("error", "params", "macs", "latency_ms")
     problem = moonas.load_problem("digits-table", objectives=objectives, journal=tmp_path)
@@ -477,6 +494,7 @@ def test_the_caption_of_four_objectives_names_what_the_figure_shows(tmp_path):
     text = show(tmp_path).read_text()
     caption = re.search("<figcaption>(Pareto front.*?)</figcaption>", text)[1]
     assert "the thick line with dots marks the picked candidate, " in caption
+    assert text.count('class="paper"') == 1
     assert "Hover" not in caption and ParsedPage(text).of("circle") == []
 
 

@@ -75,7 +75,8 @@ def test_html_tables_have_headers_with_scopes_marked_rows_and_escaped_text():
         '<th class="number" scope="col">n</th><th class="long" scope="col">text</th></tr></thead>\n'
         '<tbody>\n<tr><th class="words" scope="row">x&amp;y</th><td class="number">1.5</td>'
         f'<td class="long">{"z" * 37}</td></tr>\n'
-        '<tr class="marked"><th class="words" scope="row"><span aria-label="marked"> *</span></th>'
+        '<tr class="marked"><th class="words" scope="row">'
+        '<span role="img" aria-label="marked"> *</span></th>'
         '<td class="number">-</td><td class="long">w</td></tr>\n'
         '</tbody>\n</table></div>\n<p class="note">* &lt;c&gt;</p>\n'
     )
