@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 
 from ..files import save_figure
 from ..pareto import VIOLATION, Row, is_feasible
-from ..plot.fronts import MOST_PLANE_OBJECTIVES, front
+from ..plot.fronts import MOST_PLANE_OBJECTIVES, axis_title, front
 from ..plot.style import create_figure
 from ..run.journal import read_run
 from ..run.numbers import plural
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ..run.search import SearchResult
 
 FILE_NAME = "front.png"
+MOST_MORE = 3  # additional digits of a column
 
 
 def save_front(problem: ArchitectureProblem, result: SearchResult, folder: Path) -> None:
@@ -67,7 +69,8 @@ def plot_front(
         return figure, []
     first, second = problem.plotted_columns
     at = [(float(row.columns[second]), float(row.columns[first])) for row in rows]
-    return figure, [Point(axes, *p, tooltip(problem, row)) for p, row in zip(at, rows, strict=True)]
+    tips = tooltips(problem, rows)
+    return figure, [Point(axes, *p, tip) for p, tip in zip(at, tips, strict=True)]
 
 
 def _published(
@@ -87,11 +90,16 @@ def _published(
     return found
 
 
-def tooltip(problem: ArchitectureProblem, row: Row) -> str:
-    """Return a tooltip: the finite columns of a row, one per line, and its architecture."""
-    columns = (c for c in problem.columns if np.isfinite(row.columns.get(c.name, np.nan)))
-    lines = [f"{column_title(c)}: {format_value(c, row.columns[c.name])}" for c in columns]
-    return "\n".join([*lines, str(row.architecture)])
+def tooltips(problem: ArchitectureProblem, rows: Sequence[Row]) -> list[str]:
+    """Return a tooltip per row: its finite columns, one per line, and its architecture."""
+    formats = column_formats(problem.columns, rows)
+
+    def tooltip(row: Row) -> str:
+        columns = (c for c in problem.columns if np.isfinite(row.columns.get(c.name, np.nan)))
+        lines = [f"{column_title(c)}: {formats[c.name](row.columns[c.name])}" for c in columns]
+        return "\n".join([*lines, str(row.architecture)])
+
+    return [tooltip(row) for row in rows]
 
 
 def table_columns(problem: ArchitectureProblem) -> list[Column]:
@@ -117,9 +125,10 @@ def front_table(
         rule: description of the picked row, for the caption.
     """
     columns = table_columns(problem)
+    formats = column_formats(columns, rows)
     titles = ["row", *map(column_title, columns)]
     texts = [
-        [str(i), *(format_value(c, row.columns.get(c.name, np.nan)) for c in columns)]
+        [str(i), *(formats[c.name](row.columns.get(c.name, np.nan)) for c in columns)]
         for i, row in enumerate(rows)
     ]
     feasible = is_feasible(rows)
@@ -149,14 +158,49 @@ def front_title(rows: Sequence[Row]) -> str:
 
 
 def column_title(column: Column) -> str:
-    """Return the name of a column, with its unit unless the column is a size."""
-    return column.name if column.is_size else f"{column.name} ({column.unit})"
+    """Return the title of a column: its name if it is a size, else the title of its axis."""
+    return column.name if column.is_size else axis_title(column)
 
 
-def format_value(column: Column, value: float) -> str:
-    """Format a value of a column with a number of digits that suits its unit; "-" for NaN."""
+def name_in_text(column: Column) -> str:
+    """Return what a sentence calls a column: the title of its axis, without the unit."""
+    return axis_title(column).removesuffix(f" ({column.unit})")
+
+
+def format_value(column: Column, value: float, more: int = 0) -> str:
+    """Format a value of a column with a number of digits that suits its unit; "-" for NaN.
+
+    Args:
+        column: the column.
+        value: the value.
+        more: number of additional digits; a size always has all of its digits.
+    """
     if np.isnan(value):
         return "-"
     if column.is_size:
         return f"{int(value):,}"
-    return f"{value:.2f}" if column.unit in ("%", "ms") else f"{value:.3g}"
+    if column.unit in ("%", "ms"):
+        return f"{value:.{2 + more}f}"
+    return f"{value:#.{3 + more}g}".rstrip(".") if more else f"{value:.3g}"
+
+
+def column_formats(
+    columns: Iterable[Column], rows: Sequence[Row]
+) -> dict[str, Callable[[float], str]]:
+    """Return name -> format of columns, in which different values of a front read differently.
+
+    Values that differ by less than :data:`MOST_MORE` additional digits show may read alike.
+
+    Args:
+        columns: the columns.
+        rows: rows of the front.
+    """
+    formats = dict[str, Callable[[float], str]]()
+    for column in columns:
+        values = {row.columns.get(column.name, np.nan) for row in rows}
+        values = {float(f"{v:.7g}") for v in values if np.isfinite(v)}
+        for more in range(MOST_MORE + 1):
+            if len({format_value(column, v, more) for v in values}) == len(values):
+                break
+        formats[column.name] = partial(format_value, column, more=more)
+    return formats

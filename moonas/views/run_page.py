@@ -30,7 +30,7 @@ from ..settings import to_text, with_former_values
 from ..spaces.graph import Graph
 from . import losses, page
 from .commands import algorithm_name, search_command, search_of, training_command
-from .front import front_table, front_title, plot_front
+from .front import front_table, front_title, name_in_text, plot_front
 from .losses import losses_caption, plot_losses
 from .run_summary import (
     network_words,
@@ -346,7 +346,7 @@ def _graphs(
     ends = [] if picked is None else [(picked, "picked")]
     for name in problem.plotted_columns:
         lowest = min(range(len(rows)), key=lambda i: rows[i].columns[name])
-        ends.append((lowest, f"lowest {name}"))
+        ends.append((lowest, f"lowest {name_in_text(problem.column(name))}"))
     labels_of = defaultdict(list)
     for i, label in ends:
         labels_of[i].append(label)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -27,7 +27,7 @@ from .commands import (
     train_command,
 )
 from .facts import describe_data
-from .front import column_title, format_value, table_columns
+from .front import column_formats, column_title, format_value, name_in_text, table_columns
 from .tables import Table, to_html
 
 if TYPE_CHECKING:
@@ -282,37 +282,45 @@ def _duration(folder: Path) -> str:
 
 def _found(problem: ArchitectureProblem, rows: Sequence[Row], picked: int | None, rule: str) -> str:
     columns = [problem.column(name) for name in problem.objectives]
-    ranges = _joined(_range(c, [row.columns[c.name] for row in rows]) for c in columns)
+    formats = column_formats([*columns, *table_columns(problem)], rows)
+    ranges = _joined(
+        _range(c, [row.columns[c.name] for row in rows], formats[c.name]) for c in columns
+    )
     networks = plural(len(rows), "network")
     if is_feasible(rows):
         text = f"It found a Pareto front of {networks}: {ranges}."
     else:
-        text = f"It found no network within the limits; {networks} are closest to them: {ranges}."
+        verb = "is" if len(rows) == 1 else "are"
+        text = (
+            f"It found no network within the limits; {networks} {verb} closest to them: {ranges}."
+        )
     if picked is None:
         return text
+    of_pick = rows[picked].columns
     values = ", ".join(
-        f"{c.name} {_with_unit(c, rows[picked].columns.get(c.name, np.nan))}"
+        f"{name_in_text(c)} {_with_unit(c, formats[c.name](of_pick.get(c.name, np.nan)))}"
         for c in table_columns(problem)
     )
     return f"{text} It picked row {picked}, {rule}: {values}."
 
 
-def _with_unit(column: Column, value: float) -> str:
-    text = format_value(column, value)
+def _with_unit(column: Column, text: str) -> str:
     return f"{text} {column.unit}" if column.unit in ("%", "ms") else text
 
 
-def _range(column: Column, values: Sequence[float]) -> str:
-    low, high = min(values), max(values)
-    if format_value(column, low) == format_value(column, high):
-        return f"{column.name} {_with_unit(column, low)}"
-    return f"{column.name} from {format_value(column, low)} to {_with_unit(column, high)}"
+def _range(column: Column, values: Sequence[float], form: Callable[[float], str]) -> str:
+    name, low, high = name_in_text(column), form(min(values)), form(max(values))
+    if low == high:
+        return f"{name} {_with_unit(column, low)}"
+    return f"{name} from {low} to {_with_unit(column, high)}"
 
 
 def _trained(problem: ArchitectureProblem, training: Training) -> str:
     by_name = {c.name: c for c in problem.columns}
     scores = ", ".join(
-        f"{k} {_with_unit(by_name[k], v)}" for k, v in training.scores.items() if k in by_name
+        f"{name_in_text(by_name[k])} {_with_unit(by_name[k], format_value(by_name[k], v))}"
+        for k, v in training.scores.items()
+        if k in by_name
     )
     return f"After training from scratch, its scores on the test set are: {scores}."
 

@@ -19,7 +19,7 @@ from ..run.numbers import duration_words, plural
 from ..settings import to_text, with_former_values
 from . import page
 from .commands import DEFAULT, algorithm_name
-from .front import column_title, format_value, tooltip
+from .front import column_formats, column_title, tooltips
 from .run_page import front_of, load_searched, whole_of
 from .run_summary import run_time
 from .scores import ScoredCandidates, hypervolume_curve, read_scores
@@ -159,14 +159,15 @@ def _hypervolume_of(shown: Sequence[ShownRun]) -> Callable[[np.ndarray], float]:
 def _results(shown: Sequence[ShownRun]) -> Table:
     hypervolume_of = _hypervolume_of(shown)
     columns = [shown[0].problem.column(name) for name in shown[0].problem.objectives]
+    formats = column_formats(columns, [row for run in shown for row in run.rows])
     texts = []
     for run in shown:
         evaluations, values = hypervolume_curve(run.problem, run.scores, hypervolume_of)
         picked = [
-            "-" if run.picked is None else format_value(c, run.rows[run.picked].columns[c.name])
+            "-" if run.picked is None else formats[c.name](run.rows[run.picked].columns[c.name])
             for c in columns
         ]
-        best = format_value(columns[0], min(row.columns[columns[0].name] for row in run.rows))
+        best = formats[columns[0].name](min(row.columns[columns[0].name] for row in run.rows))
         texts.append(
             [
                 *(run.label, f"{evaluations[-1]:,}", duration_words(run.seconds)),
@@ -203,10 +204,10 @@ def _fronts(shown: Sequence[ShownRun]) -> str:
             axes,
             row.columns[second],
             row.columns[first],
-            f"{run.label}\n{tooltip(run.problem, row)}",
+            f"{run.label}\n{tip}",
         )
         for run in shown
-        for row in run.rows
+        for row, tip in zip(run.rows, tooltips(run.problem, run.rows), strict=True)
         if {first, second} <= set(row.columns)
     ]
     caption = "Fronts of the searches. Hover over a point for its columns and architecture."

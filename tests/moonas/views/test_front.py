@@ -6,7 +6,8 @@ from toy import Toy
 
 import moonas
 from moonas.pareto import Row
-from moonas.views.front import plot_front
+from moonas.problem import Column
+from moonas.views.front import column_formats, column_title, name_in_text, plot_front
 from moonas.views.scores import ScoredCandidates, last_scores
 
 EVALUATED = ScoredCandidates(
@@ -40,6 +41,31 @@ def test_lines_of_four_objectives_have_no_tooltips():
     ]
     _, points = plot_front(problem, None, rows, picked=1)
     assert points == []
+
+
+FID = Column("inverse_fid", "digits classifier", bounds=(0, 100))
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "texts"),
+    [
+        (FID, [19.0053, 19.0166, 19.0199], ["19.005", "19.017", "19.020"]),
+        (FID, [19.0, 35.5], ["19", "35.5"]),
+        (Column("error", "%"), [1.234, 1.2309, 1.234], ["1.234", "1.231", "1.234"]),
+        (Column("params", "parameters"), [1234.0, np.nan], ["1,234", "-"]),
+    ],
+)
+def test_different_values_of_a_column_read_differently(column, values, texts):
+    rows = [Row(np.zeros(1), "a", {}, {column.name: value}) for value in values]
+    form = column_formats([column], rows)[column.name]
+    assert [form(value) for value in values] == texts
+
+
+def test_titles_are_those_of_the_axes():
+    assert column_title(FID) == "inverse FID (digits classifier)"
+    assert name_in_text(FID) == "inverse FID"
+    macs = Column("macs", "multiply-adds")
+    assert (column_title(macs), name_in_text(macs)) == ("macs", "multiply-adds")
 
 
 def score_record(call, rows, error):

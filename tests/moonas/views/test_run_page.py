@@ -143,9 +143,9 @@ def test_the_table_contains_the_front_and_marks_the_picked_row(run):
     assert marked == [2 * picked + 2, 2 * picked + 3]
     titles = read.words("h3")
     assert titles[0].startswith(f"Row {picked}: picked")
-    for name in ("error", "params"):
+    for name, words in {"error": "error", "params": "parameters"}.items():
         lowest = min(range(len(rows)), key=lambda i: float(rows[i][name]))
-        assert any(re.match(rf"Row {lowest}: .*lowest {name}", title) for title in titles)
+        assert any(re.match(rf"Row {lowest}: .*lowest {words}", title) for title in titles)
 
 
 def test_figures_are_written_as_png_and_no_other_file_changes(run):

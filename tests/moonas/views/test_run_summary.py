@@ -67,9 +67,11 @@ def test_the_page_says_what_was_searched_found_and_comes_next(table_run, tmp_pat
     assert f"and evaluated {len(X)} networks in {n} evaluations." in text
     low, high = (f(row.columns["error"] for row in rows) for f in (min, max))
     assert f"It found a Pareto front of {len(rows)} networks: error from {low:.2f} to" in text
-    assert f"to {high:.2f} % and params from" in text
+    assert f"to {high:.2f} % and parameters from" in text
     error, params = rows[i].columns["error"], rows[i].columns["params"]
-    assert f"It picked row {i}, " in text and f"error {error:.2f} %, params {params:,.0f}" in text
+    assert (
+        f"It picked row {i}, " in text and f"error {error:.2f} %, parameters {params:,.0f}" in text
+    )
     assert commands_of(folder)[0] == f"moonas train {folder}"
     for jargon in ("pop_size=", "survival=", "RankAndCrowding"):
         lead, _, recorded = text.partition("Recorded as ")
@@ -127,6 +129,13 @@ def test_the_name_of_an_algorithm_follows_from_its_description():
     for name in ("random", "moead", "smsemoa"):
         assert algorithm_name(problem, describe(moonas.algorithm(name, problem))) == name
     assert algorithm_name(problem, "MyAlgorithm pop_size=3") is None
+
+
+def test_a_single_network_beyond_the_limits_is_closest_to_them(tmp_path):
+    limits = ("--limits", "params <= 1")
+    search("digits-table", *OPTIONS[:4], *limits, "--seed", 1, "--out", tmp_path / "run")
+    text = words_of(tmp_path / "run")
+    assert "no network within the limits; 1 network is closest to them: error " in text
 
 
 def record_training(folder, run, row, error, problem="digits-table training"):
