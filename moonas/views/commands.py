@@ -237,7 +237,7 @@ def training_command(folder: Path, head: Mapping[str, Any], run: Path | None) ->
             words += ["--pick", recorded["pick"]]
     else:
         return None
-    named = ("architecture", "pick", "from_run")
+    named = ("architecture", "pick", "from_run", "weights")  # which follow from the run
     changed = {k: v for k, v in _changed(settings, recorded).items() if k not in named}
     return shlex.join(
         [*words, *_option_words(changed), "--seed", str(head["seed"]), "--out", folder.as_posix()]

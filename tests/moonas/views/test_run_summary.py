@@ -22,7 +22,7 @@ from moonas.run.front_file import add_results, read_front_csv
 from moonas.run.journal import Journal, read_run
 from moonas.spaces.graph import Graph
 from moonas.views import run_page
-from moonas.views.commands import algorithm_name, search_command, search_of
+from moonas.views.commands import algorithm_name, search_command, search_of, training_command
 from moonas.views.run_page import is_complete, show, watch
 from moonas.views.run_summary import final_scores, network_words, read_trainings
 
@@ -218,6 +218,8 @@ def test_the_command_of_a_training_of_a_gan_names_the_search_that_picked_it(tmp_
     record(tmp_path / "tuned", name, settings, inputs)
     head = read_run(tmp_path / "tuned")[0]
     assert search_of(tmp_path / "tuned", head) == tmp_path / "second"
+    command = training_command(tmp_path / "tuned", head, tmp_path / "second")
+    assert command.startswith(f"moonas train {tmp_path / 'second'} ") and "moved" not in command
     described = head | {"inputs": {}, "settings": {"generator": "c1"}}
     assert search_of(tmp_path / "tuned", described) == tmp_path / "first"
     assert search_of(tmp_path / "tuned", described | {"settings": {"generator": "d3"}}) is None
