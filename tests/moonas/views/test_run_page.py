@@ -468,7 +468,8 @@ def test_calls_in_which_all_candidates_failed_count_as_evaluations(tmp_path):
     assert "networks in 60 evaluations." in text
     figure = figure_of(text, "<figcaption>Hypervolume of")
     assert len(marker_positions(figure, f"fill: {ACCENT}")) == 3
-    assert len(marker_positions(figure_of(text, "in which generation"), "stroke-width: 0.25")) == 40
+    population = figure_of(text, "the number of evaluations so far")
+    assert len(marker_positions(population, "stroke-width: 0.25")) == 40
 
 
 def test_equal_graphs_are_drawn_once(monkeypatch, tmp_path):
