@@ -229,6 +229,7 @@ def test_an_interrupt_exits_with_status_1(monkeypatch, capsys, command, message)
     assert capsys.readouterr().err == f"moonas: {message}\n"
 
 
+@pytest.mark.slow
 def test_a_process_locks_its_run_folder_and_exits_on_an_interrupt(
     search_arguments, working_directory, capsys
 ):
@@ -256,6 +257,7 @@ def test_a_process_locks_its_run_folder_and_exits_on_an_interrupt(
         process.kill()
 
 
+@pytest.mark.slow
 def test_a_killed_search_has_written_each_line_of_a_generation_without_control_codes(
     working_directory,
 ):

@@ -368,6 +368,7 @@ def test_a_disk_without_space_for_the_cache_is_an_error(photos, cache_dir, monke
         load(str(photos), image_size=16, data_in="cache")
 
 
+@pytest.mark.slow
 def test_processes_build_the_cache_at_the_same_time(photos, cache_dir):
     program = (
         "import sys; from moonas.data import load\n"

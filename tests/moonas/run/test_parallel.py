@@ -181,6 +181,7 @@ def test_a_fault_that_does_not_occur_again_changes_nothing():
     assert np.array_equal(result.pop.get("F"), expected.pop.get("F"))
 
 
+@pytest.mark.slow
 def test_a_candidate_whose_process_dies_has_failed_and_the_search_goes_on(tmp_path):
     toy = journalled(tmp_path, KillingToy, population=12, workers=2)
     result = run(toy, generations=1)
@@ -293,6 +294,7 @@ def test_a_run_that_lacks_memory_ends_and_is_resumed_as_if_it_had_not(workers, t
     assert np.array_equal(resumed.pop.get("F"), expected.pop.get("F"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_candidates_that_need_more_memory_than_there_is_fail(workers, tmp_path):
     file = tmp_path / "hungry"

@@ -150,6 +150,7 @@ def record_training(folder, run, row, error, problem="digits-table training"):
     add_results(run, row, {"error": error})
 
 
+@pytest.mark.slow
 def test_the_page_compares_trainings_with_the_search_from_five_rows_on(table_run, tmp_path):
     run = shutil.copytree(table_run, tmp_path / "run")
     rows = read_front_csv(run)

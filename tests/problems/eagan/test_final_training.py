@@ -173,6 +173,7 @@ def test_a_resumed_training_with_all_options_equals_an_uninterrupted_one(
     assert resumed == uninterrupted
 
 
+@pytest.mark.slow
 def test_checkpoints_are_written_after_some_minutes_and_replaced(small, tmp_path, monkeypatch):
     clock = [0.0]
     monkeypatch.setattr("moonas.run.stage.time.monotonic", lambda: clock[0])
@@ -461,6 +462,7 @@ def test_a_training_has_the_learning_rate_of_the_search_unless_it_is_the_default
     assert build(from_run="run").settings.learning_rate == expected
 
 
+@pytest.mark.slow
 def test_a_search_of_an_earlier_version_at_64_pixels_has_three_cells(
     few_digits, tmp_path, tiny_of, small_features
 ):

@@ -533,6 +533,7 @@ def test_with_repeat_the_next_stage_1_uses_the_discriminator_that_stage_2_picked
     assert last_run(tmp_path / "run")[0].name == "eagan-discriminator-2"
 
 
+@pytest.mark.slow
 def test_a_coupled_search_has_one_stage_and_its_picked_gan_can_be_trained(command, tmp_path):
     assert main([*command, "coupled=true"]) == 0
     assert {p.name for p in (tmp_path / "run").iterdir()} == {"eagan-generator"}

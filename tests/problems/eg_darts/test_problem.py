@@ -270,6 +270,7 @@ def test_a_search_runs_both_stages_and_repeating_it_computes_nothing(
     assert "This run is complete" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_an_interrupted_final_training_resumes_within_its_epochs(
     few_digits, tiny_of, tmp_path, monkeypatch
 ):
