@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .bars import progress_bar
-from .options import add_picture_arguments
+from .options import add_device_argument, add_picture_arguments
 from .output import fail, make_console, status_of
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "trained on)",
     )
     add("--root", metavar="DIR", help="folder of downloaded data sets")
-    add("--device", metavar="NAME", default="auto", help="cpu, cuda, ... (default: auto)")
+    add_device_argument(parser)
     add("--out", metavar="DIR", help="output folder (default: the folder of the first model)")
     add_picture_arguments(parser)
     classifiers = parser.add_argument_group("classifiers")

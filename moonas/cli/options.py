@@ -63,6 +63,37 @@ def add_picture_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_device_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that chooses the device of a trained model."""
+    parser.add_argument(
+        "--device", metavar="NAME", default="auto", help="cpu, cuda, ... (default: auto)"
+    )
+
+
+def add_image_arguments(parser: argparse.ArgumentParser, model: str) -> None:
+    """Add the arguments of commands that apply a model to images: the model and the images.
+
+    Args:
+        parser: parser of the command.
+        model: what MODEL may be, for the help text.
+    """
+    parser.add_argument("model", metavar="MODEL", help=model)
+    parser.add_argument(
+        "images", metavar="IMAGE|FOLDER", nargs="+", help="images, or folders of images"
+    )
+
+
+def add_batch_argument(parser: argparse.ArgumentParser, default: int) -> None:
+    """Add the argument that limits the images per batch, with its default value."""
+    parser.add_argument(
+        "--batch",
+        metavar="N",
+        type=positive_int,
+        default=default,
+        help=f"largest number of images per batch (default: {default})",
+    )
+
+
 def nonnegative_int(text: str) -> int:
     """Parse an integer of at least 0, such as a seed."""
     return _parse_int(text, 0)

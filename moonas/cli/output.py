@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..run.callbacks import RunCallback
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
 
@@ -51,6 +54,20 @@ def status_of(error: BaseException) -> int:
     from ..run.records import DamagedRun
 
     return 1 if isinstance(error, SearchFailed | OSError | DamagedRun | RunInUse) else 2
+
+
+def name_skipped(skipped: Mapping[Path, str]) -> str:
+    """Print files that could not be read, with the reasons, to stderr; return "N files".
+
+    Args:
+        skipped: path of a file -> reason.
+    """
+    from ..run.numbers import plural
+
+    sys.stdout.flush()
+    for path, reason in skipped.items():
+        print(f"Skipped {path}: {reason}", file=sys.stderr)
+    return plural(len(skipped), "file")
 
 
 def fail(status: int, message: object) -> int:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from .bars import progress_bar
-from .options import positive_int
-from .output import fail, make_console, status_of
+from .options import (
+    add_batch_argument,
+    add_device_argument,
+    add_image_arguments,
+    positive_int,
+)
+from .output import fail, make_console, name_skipped, status_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,8 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "subfolder per class, the error is printed as well."
     )
     add = parser.add_argument
-    add("model", metavar="MODEL", help="model.pt, its folder, or an exported .onnx file")
-    add("images", metavar="IMAGE|FOLDER", nargs="+", help="images, or folders of images")
+    add_image_arguments(parser, "model.pt, its folder, or an exported .onnx file")
     add(
         "--top",
         metavar="K",
@@ -28,14 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="number of classes that the table shows per image (default: 3)",
     )
     add("--out", metavar="FILE", help="CSV file for the probabilities of all classes")
-    add("--device", metavar="NAME", default="auto", help="cpu, cuda, ... (default: auto)")
-    add(
-        "--batch",
-        metavar="N",
-        type=positive_int,
-        default=64,
-        help="largest number of images per batch (default: 64)",
-    )
+    add_device_argument(parser)
+    add_batch_argument(parser, default=64)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -54,10 +51,7 @@ def run(args: argparse.Namespace) -> int:
             )
     except ValueError as error:
         return fail(status_of(error), error)
-    sys.stdout.flush()
-    for path, reason in predictions.skipped.items():
-        print(f"Skipped {path}: {reason}", file=sys.stderr)
-    skipped = plural(len(predictions.skipped), "file")
+    skipped = name_skipped(predictions.skipped)
     if not predictions.files:
         return fail(1, f"None of {skipped} can be read as an image.")
     if args.out:

@@ -6,7 +6,7 @@ import argparse
 import math
 from pathlib import Path
 
-from .options import nonnegative_int, positive_int
+from .options import add_device_argument, nonnegative_int, positive_int
 from .output import fail, status_of
 
 
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0,
         help="seed of the latent vectors (default: 0)",
     )
-    add("--device", metavar="NAME", default="auto", help="cpu, cuda, ... (default: auto)")
+    add_device_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from .bars import progress_bar
-from .options import positive_int
-from .output import fail, make_console, status_of
+from .options import add_batch_argument, add_device_argument, add_image_arguments
+from .output import fail, make_console, name_skipped, status_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,18 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "are named and left out."
     )
     add = parser.add_argument
-    add("model", metavar="MODEL", help="model-a.pt, model-b.pt, or the folder that contains both")
-    add("images", metavar="IMAGE|FOLDER", nargs="+", help="images, or folders of images")
+    add_image_arguments(parser, "model-a.pt, model-b.pt, or the folder that contains both")
     add("--out", metavar="FOLDER", required=True, help="folder for the translated images")
     add("--direction", choices=("a-to-b", "b-to-a"), help="which of the two generators to use")
-    add("--device", metavar="NAME", default="auto", help="cpu, cuda, ... (default: auto)")
-    add(
-        "--batch",
-        metavar="N",
-        type=positive_int,
-        default=8,
-        help="largest number of images per batch (default: 8)",
-    )
+    add_device_argument(parser)
+    add_batch_argument(parser, default=8)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -47,10 +39,7 @@ def run(args: argparse.Namespace) -> int:
             )
     except ValueError as error:
         return fail(status_of(error), error)
-    sys.stdout.flush()
-    for path, reason in result.skipped.items():
-        print(f"Skipped {path}: {reason}", file=sys.stderr)
-    skipped = plural(len(result.skipped), "file")
+    skipped = name_skipped(result.skipped)
     if not result.files:
         return fail(1, f"None of {skipped} can be read as an image.")
     print(f"Preprocessing: {model.preprocess.extra_repr()}.")

@@ -40,7 +40,7 @@ def describe_images(data: str, form: ImageForm) -> str:
 
 
 def describe_form(form: ImageForm, sizes: Collection[tuple[int, int]] = ()) -> str:
-    """Describe in words what is done to an image to convert it to a form.
+    """List the steps that convert an image to a form, as text.
 
     Args:
         form: the form.

@@ -215,11 +215,11 @@ def _sizes(model: Model, training: Path | None) -> list[str]:
 def _recipe(about: Mapping[str, Any], identity: Mapping[str, Any]) -> list[str]:
     settings = identity.get("settings", {})
     free = free_names(registry.training_settings_class(about["problem"])) if settings else set()
-    told = {k: v for k, v in settings.items() if k not in free | {"data"} and v not in UNSET}
-    if not told:
+    shown = {k: v for k, v in settings.items() if k not in free | {"data"} and v not in UNSET}
+    if not shown:
         return []
-    words = " ".join(f"`{name}={_text(value)}`" for name, value in told.items())
-    items = [f"Settings: {words}.", f"Seed: {identity['seed']}."]
+    text = " ".join(f"`{name}={_text(value)}`" for name, value in shown.items())
+    items = [f"Settings: {text}.", f"Seed: {identity['seed']}."]
     versions = identity.get("versions", {})
     software = ", ".join(f"{name} {v}" for name, v in versions.items() if name != "where")
     return [*items, f"Software: {software}."] if software else items

@@ -17,6 +17,7 @@ from ..data.image_files import to_bytes
 from ..files import write_atomically
 from ..nets.randomness import generator as random_generator
 from ..run.callbacks import Progress
+from .description import DIRECTIONS
 from .generators import require_generator
 from .model import Model, Translator, load_model, model_files, read_model
 from .prediction import common_folder, find_images
@@ -106,7 +107,8 @@ def load_translator(path: str | Path, direction: str | None = None) -> Translato
 
 
 def _direction(about: dict[str, object]) -> str | None:
-    return {"a": "a-to-b", "b": "b-to-a"}.get(str(about.get("from_domain")))
+    direction = DIRECTIONS.get(str(about.get("from_domain")))
+    return None if direction is None else direction.lower().replace(" ", "-")
 
 
 @dataclass(frozen=True)

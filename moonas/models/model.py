@@ -44,7 +44,7 @@ class Model(nn.Module):
 
     @property
     def preprocess(self) -> Preprocess:
-        """A torchvision transform from images of any size to inputs, printed in words.
+        """A torchvision transform from images of any size to inputs; its repr lists the steps.
 
         Raises:
             ValueError: the inputs of the model are not images.

@@ -111,7 +111,7 @@ class Preprocess(v2.Transform):
             return fit_to_bytes(images, form).float() / 255
 
     def extra_repr(self) -> str:
-        """Describe the transform in words."""
+        """List the steps of the transform."""
         return describe_form(self.form)
 
 

@@ -1,4 +1,4 @@
-"""HTML page that lays several runs over each other: fronts, hypervolumes and settings."""
+"""HTML page that compares several runs: overlaid fronts and hypervolumes, results and settings."""
 
 from __future__ import annotations
 
