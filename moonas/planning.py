@@ -120,10 +120,11 @@ class PlannedStage:
             result: Any
             if isinstance(stage, TrainingStage):
                 result = stage.run(self.seed)
+                from .run.journal import read_run
                 from .views.losses import save_losses
 
                 lines = stage.report(result, self.folder)
-                save_losses(self.folder)
+                save_losses(self.folder, read_run(self.folder)[1])
             else:
                 result = self._search(stage, verbose)
                 lines = result.afterwards
@@ -137,6 +138,7 @@ class PlannedStage:
 
     def _search(self, problem: ArchitectureProblem, verbose: bool) -> SearchResult:
         from .problem import describe_algorithm
+        from .run.journal import read_run
         from .run.search import search
         from .views.front import save_front
         from .views.losses import save_losses
@@ -147,26 +149,21 @@ class PlannedStage:
         result = search(
             problem, algorithm, seed=self.seed, generations=generations, verbose=verbose
         )
-        save_front(problem, result, result.folder)
-        save_losses(result.folder)
+        records = read_run(result.folder)[1]  # once, since the journal may be long
+        save_front(problem, result, result.folder, records)
+        save_losses(result.folder, records)
         return result
 
 
 def _images_line(stage: TrainingStage | ArchitectureProblem) -> str:
     """Return a line about the images of a stage and how they are fitted; empty without images."""
     from .data.described import describe_images
-    from .data.form import ImageForm
     from .tabular import TabularProblem
 
     info = getattr(stage, "info", None)
     if info is None or isinstance(stage, TabularProblem):
         return ""
-    resize = getattr(stage.settings, "resize", "crop")
-    form = getattr(info, "form", None)
-    if form is None:  # of two domains
-        height, width = info.size
-        form = ImageForm(height, info.channels, resize, width=None if width == height else width)
-    return describe_images(stage.settings.data, form)
+    return describe_images(stage.settings.data, info.form)
 
 
 def plan_search(

@@ -34,6 +34,14 @@ class ImageForm:
     # names contain the height and the width as well
     width: int | None = field(default=None, repr=False)
 
+    @classmethod
+    def of_size(
+        cls, size: tuple[int, int], channels: int, resize: str, stored: int | None = None
+    ) -> ImageForm:
+        """Return the form of images of a height and a width, which may be equal, in pixels."""
+        height, width = size
+        return cls(height, channels, resize, stored, None if width == height else width)
+
     @property
     def size(self) -> tuple[int, int]:
         """Height and width in pixels."""

@@ -44,10 +44,9 @@ def recorded_form(input_shape: tuple[int, ...], about: Any) -> ImageForm:
         about: description of the model; that of a CycleGAN contains the settings of its training.
             Earlier versions squashed all images and did not record this.
     """
-    channels, height, width = input_shape
+    channels, *size = input_shape
     resize = about.get("resize") or about.get("settings", {}).get("resize", "squash")
-    rectangle = None if width == height else width
-    return ImageForm(height, channels, resize, about.get("stored_size"), rectangle)
+    return ImageForm.of_size((size[0], size[1]), channels, resize, about.get("stored_size"))
 
 
 class Preprocess(v2.Transform):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -17,7 +17,7 @@ from ..plot.style import create_figure
 from ..run.journal import read_run
 from ..run.numbers import plural
 from .page import Point
-from .scores import ScoredCandidates, last_scores
+from .scores import ScoredCandidates, last_scores, read_scores
 from .tables import Table
 
 if TYPE_CHECKING:
@@ -28,16 +28,24 @@ FILE_NAME = "front.png"
 MOST_MORE = 3  # additional digits of a column
 
 
-def save_front(problem: ArchitectureProblem, result: SearchResult, folder: Path) -> None:
+def save_front(
+    problem: ArchitectureProblem,
+    result: SearchResult,
+    folder: Path,
+    records: Sequence[Mapping[str, Any]] | None = None,
+) -> None:
     """Write front.png, the figure of the front of a search, into a folder.
 
     Args:
         problem: problem that was searched.
         result: result of the search.
         folder: run folder of the search.
+        records: records of the run's journal; by default, they are read from the folder.
     """
-    records = read_run(folder)[1]
-    figure, _ = plot_front(problem, last_scores(problem, records), result.rows, result.picked)
+    records = read_run(folder)[1] if records is None else records
+    figure, _ = plot_front(
+        problem, last_scores(problem, read_scores(problem, records)), result.rows, result.picked
+    )
     save_figure(figure, folder / FILE_NAME)
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from ..files import save_figure
 from ..plot.progress import losses
 from ..plot.style import create_figure
-from ..run.journal import read_run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,8 +59,8 @@ def _by_epoch(records: Sequence[Mapping[str, Any]]) -> bool:
     return all("epoch" in record["request"] for record in records if record["kind"] == "train")
 
 
-def save_losses(folder: Path) -> None:
-    """Write losses.png into a run folder if the run has trained anything."""
-    figure = plot_losses(read_run(folder)[1])
+def save_losses(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """Write losses.png into a run folder if its journal records trainings, see plot_losses."""
+    figure = plot_losses(records)
     if figure is not None:
         save_figure(figure, folder / FILE_NAME)

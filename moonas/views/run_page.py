@@ -43,6 +43,7 @@ from .run_summary import (
 from .scores import (
     ScoredCandidates,
     all_columns,
+    current_scores,
     hypervolume_curve,
     last_scores,
     read_scores,
@@ -203,7 +204,7 @@ def _search_sections(
         reason = "All candidates failed." if scores else "No candidate has been evaluated yet."
         nothing = page.section("Pareto front", page.paragraph(reason))
         return [in_short, nothing, _failures(records), _command(name, folder, head, algorithm)]
-    figure, points = plot_front(problem, last_scores(problem, records), rows, picked)
+    figure, points = plot_front(problem, last_scores(problem, scores), rows, picked)
     save_figure(figure, folder / "front.png")
     status = "the search is still running"
     if picked is not None:
@@ -280,8 +281,7 @@ def front_of(
         rows = [_row_from_file(problem, row) for row in file_rows]
         rule = problem.pick_rule(rows) if is_feasible(rows) else CLOSEST
         return rows, picked, rule
-    chosen = [s for s in scores if len(s.X)]
-    chosen = chosen[-1:] if problem.nonstationary else chosen
+    chosen = current_scores(problem, scores)
     X = np.concatenate([s.X for s in chosen])
     return front_from_scores(problem, X, all_columns(chosen)), None, ""
 

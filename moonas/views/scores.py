@@ -96,8 +96,21 @@ def hypervolume_curve(
     return np.cumsum([s.n for s in scores]), np.array(values)
 
 
+def current_scores(
+    problem: ArchitectureProblem, scores: Sequence[ScoredCandidates]
+) -> list[ScoredCandidates]:
+    """Return the scores that hold at the end of a run, without calls in which all failed.
+
+    Args:
+        problem: problem that was searched.
+        scores: what :func:`read_scores` returned.
+    """
+    succeeded = [s for s in scores if len(s.X)]
+    return succeeded[-1:] if problem.nonstationary else succeeded
+
+
 def last_scores(
-    problem: ArchitectureProblem, records: Sequence[Mapping[str, Any]]
+    problem: ArchitectureProblem, scores: Sequence[ScoredCandidates]
 ) -> ScoredCandidates | None:
     """Return the architectures that a picture of the front shows, each once.
 
@@ -106,15 +119,14 @@ def last_scores(
 
     Args:
         problem: problem that was searched.
-        records: records of the run's journal.
+        scores: what :func:`read_scores` returned.
 
     Returns:
         Their scores, without candidates that failed; None before the first evaluation.
     """
-    scores = [s for s in read_scores(problem, records) if len(s.X)]
-    if not scores:
+    chosen = current_scores(problem, scores)
+    if not chosen:
         return None
-    chosen = scores[-1:] if problem.nonstationary else scores
     X, columns = np.concatenate([s.X for s in chosen]), all_columns(chosen)
     _, first = np.unique(X, axis=0, return_index=True)
     rows = np.sort(first)

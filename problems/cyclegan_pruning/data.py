@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from moonas.data import load, split
+from moonas.data.form import ImageForm
 from moonas.metrics.features import denormalize
 from moonas.settings import require
 
@@ -33,12 +34,20 @@ class DomainsInfo:
         n_classes: number of classes of the images; a correct translation preserves the class. None
             if the images have no labels.
         channels: number of channels of the images, 1 or 3.
+        resize: how images of other proportions are fitted, see
+            :class:`~moonas.data.form.ImageForm`.
     """
 
     name: str
     size: tuple[int, int]
     n_classes: int | None = None
     channels: int = 3
+    resize: str = "crop"
+
+    @property
+    def form(self) -> ImageForm:
+        """The form of the images."""
+        return ImageForm.of_size(self.size, self.channels, self.resize)
 
     @property
     def side(self) -> int:
@@ -81,11 +90,12 @@ def describe(settings: CycleSettings) -> DomainsInfo:
     if settings.data == "digits":
         expected = "3, since the digits of domain B are in color"
         require(channels == 3, settings, "image_channels", expected)
-        return DomainsInfo("digits", settings.size, 10)
+        return DomainsInfo("digits", settings.size, 10, resize=settings.resize)
     if not Path(settings.data).is_dir():
         raise ValueError(f"data={settings.data!r} is invalid: expected digits or a folder.")
     domain_folders(settings.data)
-    return DomainsInfo(Path(settings.data).name, settings.size, channels=channels)
+    name, resize = Path(settings.data).name, settings.resize
+    return DomainsInfo(name, settings.size, channels=channels, resize=resize)
 
 
 def load_data(settings: CycleSettings, info: DomainsInfo) -> dict[str, Domain]:

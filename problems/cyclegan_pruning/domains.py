@@ -93,7 +93,7 @@ def load_domains(
         ValueError: a folder or a label map is missing, an image cannot be read, or a
             folder contains too few images.
     """
-    form = ImageForm(size[0], image_channels, resize, width=size[1])
+    form = ImageForm.of_size(size, image_channels, resize)
     workers = default_workers() if loader_workers is None else loader_workers
     a, b = (_read_domain(folder, d, form, margin, train_share, workers) for d in "AB")
     if data_in == "stream" or (data_in == "auto" and not all(map(_fits, (a, b)))):

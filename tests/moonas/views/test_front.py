@@ -8,7 +8,7 @@ import moonas
 from moonas.pareto import Row
 from moonas.problem import Column
 from moonas.views.front import column_formats, column_title, name_in_text, plot_front
-from moonas.views.scores import ScoredCandidates, last_scores
+from moonas.views.scores import ScoredCandidates, last_scores, read_scores
 
 EVALUATED = ScoredCandidates(
     np.arange(4)[:, None],
@@ -83,7 +83,8 @@ def test_a_picture_shows_each_evaluated_architecture_once(nonstationary):
         score_record(2, [b, c], [7.0, 8.0]),
         score_record(3, [c, b], [8.0, 7.0]),
     ]
-    evaluated = last_scores(Toy(nonstationary=nonstationary), records)
+    problem = Toy(nonstationary=nonstationary)
+    evaluated = last_scores(problem, read_scores(problem, records))
     expected = ([b, c], [7.0, 8.0]) if nonstationary else ([a, b, c], [5.0, 6.0, 8.0])
     assert (evaluated.X.tolist(), evaluated.columns["error"].tolist()) == expected
 
