@@ -39,9 +39,18 @@ class TimingWarning(UserWarning):
     """Latencies were measured while other work used the device, so they may be too high."""
 
 
-def reason(error: BaseException, length: int = REASON_LENGTH) -> str:
-    """Return the message of an exception on one line, shortened to ``length`` characters."""
-    return textwrap.shorten(str(error) or repr(error), length, placeholder=" ...")
+def reason(error: BaseException, length: int = REASON_LENGTH, *, without: str = "") -> str:
+    """Return the message of an exception on one line, shortened to ``length`` characters.
+
+    Args:
+        error: the exception.
+        length: number of characters.
+        without: text that is left out of the message, such as a path that is known.
+    """
+    message = str(error) or repr(error)
+    if without:
+        message = message.replace(without, "")
+    return textwrap.shorten(message, length, placeholder=" ...")
 
 
 def memory_error(error: BaseException) -> BaseException | None:

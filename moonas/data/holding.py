@@ -138,12 +138,22 @@ def in_memory(store: FileStore, advice: str = "") -> MemoryStore:
     Raises:
         UnreadableImages: files cannot be read as images; the message lists them.
     """
-    pixels = torch.empty(len(store), *store.shape, dtype=torch.uint8)
-    errors = store.decode_into(pixels, lambda *args: None)
+    pixels, errors = decode(store)
     if errors:
-        error = damaged_images_error({i: ValueError(e) for i, e in errors.items()}, len(store))
+        error = damaged_images_error([ValueError(e) for e in errors.values()], len(store))
         raise UnreadableImages(f"{error}. {advice}" if advice else str(error))
     return MemoryStore(pixels)
+
+
+def decode(store: FileStore) -> tuple[Tensor, dict[int, str]]:
+    """Decode the images of a store.
+
+    Returns:
+        The pixels, uint8 (n, c, h, w); and position -> message about each file that cannot be read,
+        whose pixels are undefined.
+    """
+    pixels = torch.empty(len(store), *store.shape, dtype=torch.uint8)
+    return pixels, store.decode_into(pixels, lambda *args: None)
 
 
 def choose_place(data_in: str, cache: DiskCache) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,7 +71,7 @@ def read_images(paths: Sequence[Path], form: ImageForm) -> torch.Tensor:
     """
     images, errors = read_images_or_errors(paths, form)
     if errors:
-        raise damaged_images_error(errors, len(paths))
+        raise damaged_images_error(list(errors.values()), len(paths))
     return images
 
 
@@ -101,11 +101,15 @@ def read_images_or_errors(
     return images, errors
 
 
-def damaged_images_error(errors: Mapping[int, ValueError], n: int) -> ValueError:
-    """Return an error that lists the damaged images among n images, see :func:`read_images`."""
-    if len(errors) == 1:
-        return next(iter(errors.values()))
-    damaged = list(errors.values())
+def damaged_images_error(damaged: Sequence[ValueError], n: int) -> ValueError:
+    """Return an error that lists the damaged images among n images.
+
+    Args:
+        damaged: at least one error of an image.
+        n: number of images that were read.
+    """
+    if len(damaged) == 1:
+        return damaged[0]
     rest = len(damaged) - MOST_LISTED
     listed = "; ".join(reason(error, REASON_LENGTH + 80) for error in damaged[:MOST_LISTED])
     more = f"; and {rest} more" if rest > 0 else ""
@@ -188,5 +192,5 @@ def open_image(path: Path) -> Iterator[Image.Image]:
         with Image.open(path) as image:
             yield image
     except Exception as error:  # Pillow raises many kinds of exceptions for damaged files
-        text = reason(error, REASON_LENGTH).replace(f" {str(path)!r}", "")
+        text = reason(error, REASON_LENGTH, without=f" {str(path)!r}")
         raise ValueError(f"{path} cannot be read as an image: {text}") from None

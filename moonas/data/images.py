@@ -323,11 +323,8 @@ def _load_folder(
         skip=info.on_bad_image == "skip",
         on_progress=on_progress,
     )
-    n_train = len(files.train_paths)
-    rows = [
-        _readable_rows(info, {i - start: e for i, e in held.errors.items()}, n)
-        for start, n in ((0, n_train), (n_train, len(files.test_paths)))
-    ]
+    n_train, n_test = len(files.train_paths), len(files.test_paths)
+    rows = _readable_rows(info, held.errors, n_train, n_test)
     train, test = (
         store if kept is None else store.subset(kept)
         for store, kept in zip((held.train, held.test), rows, strict=True)
@@ -357,28 +354,38 @@ def _load_folder(
     )
 
 
-def _readable_rows(info: DataInfo, errors: Mapping[int, str], n: int) -> torch.Tensor | None:
-    """Return the positions of the images that can be read, or None if all can.
+def _readable_rows(
+    info: DataInfo, errors: Mapping[int, str], n_train: int, n_test: int
+) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    """Return the positions of the training and of the test images that can be read.
 
     Args:
         info: description of the folder.
-        errors: position -> message about a file that cannot be read; positions outside of
-            0, ..., n - 1 are ignored.
-        n: number of images.
+        errors: position -> message about a file that cannot be read; test images follow the
+            training images.
+        n_train: number of training images.
+        n_test: number of test images.
+
+    Returns:
+        Positions among the training images, and among the test images; None if all can be read.
 
     Raises:
-        ValueError: a file cannot be read and must not be skipped, or none can be read.
+        ValueError: a file cannot be read and must not be skipped, or none of the training or of the
+            test images can be read.
     """
-    found = {i: ValueError(message) for i, message in errors.items() if 0 <= i < n}
-    if not found:
-        return None
-    damaged = damaged_images_error(found, n)
-    if len(found) == n:
-        raise damaged
+    if not errors:
+        return None, None
+    n = n_train + n_test
+    readable = torch.from_numpy(np.setdiff1d(np.arange(n), list(errors)))
+    train, test = readable[readable < n_train], readable[readable >= n_train] - n_train
+    damaged = damaged_images_error([ValueError(message) for message in errors.values()], n)
+    for part, kept in (("training", train), ("test", test)):
+        if not len(kept):
+            raise ValueError(f"No {part} image can be read: {damaged}")
     if info.on_bad_image == "stop":
         raise ValueError(f"{damaged}. {SKIP_ADVICE}")
-    warnings.warn(f"Skipped: {damaged}", stacklevel=5)
-    return torch.from_numpy(np.setdiff1d(np.arange(n), list(found)))
+    warnings.warn(f"Skipped: {damaged}", stacklevel=4)
+    return train if len(train) < n_train else None, test if len(test) < n_test else None
 
 
 class Normalization:

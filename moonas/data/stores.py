@@ -275,7 +275,8 @@ def _checked(decoded: tuple[Tensor, dict[int, ValueError]]) -> Tensor:
     """Return the pixels of a batch, or raise an error that lists the unreadable files."""
     pixels, errors = decoded
     if errors:
-        raise UnreadableImages(f"{damaged_images_error(errors, len(pixels))}. {SKIP_ADVICE}")
+        error = damaged_images_error(list(errors.values()), len(pixels))
+        raise UnreadableImages(f"{error}. {SKIP_ADVICE}")
     return pixels
 
 

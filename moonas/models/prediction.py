@@ -145,7 +145,7 @@ class Predictor:
         report("predicting", len(paths), len(paths), "images")
         if errors and not skip:
             advice = "To leave such files out, pass on_bad_image='skip'."
-            raise ValueError(f"{damaged_images_error(errors, len(paths))}. {advice}")
+            raise ValueError(f"{damaged_images_error(list(errors.values()), len(paths))}. {advice}")
         files = tuple(path for i, path in enumerate(paths) if i not in errors)
         skipped = {paths[i]: reason_of(error, paths[i]) for i, error in errors.items()}
         joined = self._joined(probabilities)

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from moonas.data.form import ImageForm
-from moonas.data.holding import fits_into_memory, in_memory
-from moonas.data.image_files import open_image, read_images
+from moonas.data.holding import decode, fits_into_memory
+from moonas.data.image_files import damaged_images_error, open_image, read_images_or_errors
 from moonas.data.splits import split
 from moonas.data.stores import FileStore, ImageStore, MemoryStore, default_workers
 from moonas.files.image_folders import is_image
@@ -95,21 +95,45 @@ def load_domains(
     """
     form = ImageForm.of_size(size, image_channels, resize)
     workers = default_workers() if loader_workers is None else loader_workers
-    a, b = (_read_domain(folder, d, form, margin, train_share, workers) for d in "AB")
-    if data_in == "stream" or (data_in == "auto" and not all(map(_fits, (a, b)))):
-        return a, b
-    return _in_memory(a), _in_memory(b)
+    reader = _Reader()
+    a, b = (_read_domain(folder, d, form, margin, train_share, workers, reader) for d in "AB")
+    if data_in == "memory" or (data_in == "auto" and all(map(_fits, (a, b)))):
+        a, b = (replace(d, train=reader.decode(d.train)) for d in (a, b))
+    reader.check()
+    return a, b
+
+
+class _Reader:
+    """Reads images, and collects the errors of all that cannot be read."""
+
+    def __init__(self) -> None:
+        self._errors: list[ValueError] = []
+        self._n = 0
+
+    def read(self, paths: Sequence[Path], form: ImageForm) -> torch.Tensor:
+        """Return the images of files, uint8 (n, channels, *form.size)."""
+        images, errors = read_images_or_errors(paths, form)
+        self._errors += errors.values()
+        self._n += len(paths)
+        return images
+
+    def decode(self, store: torch.Tensor | FileStore) -> torch.Tensor:
+        """Return the images of a store, uint8 (n, channels, height, width)."""
+        assert isinstance(store, FileStore)
+        images, errors = decode(store)
+        self._errors += map(ValueError, errors.values())
+        self._n += len(store)
+        return images
+
+    def check(self) -> None:
+        """Raise a ValueError that lists the images that cannot be read, if there are any."""
+        if self._errors:
+            raise damaged_images_error(self._errors, self._n)
 
 
 def _fits(domain: Domain) -> bool:
     assert isinstance(domain.train, FileStore)
     return fits_into_memory(domain.train)
-
-
-def _in_memory(domain: Domain) -> Domain:
-    """Return a domain with its training images in memory."""
-    assert isinstance(domain.train, FileStore)
-    return replace(domain, train=in_memory(domain.train).pixels)
 
 
 def join(a: torch.Tensor | FileStore, b: torch.Tensor | FileStore) -> ImageStore:
@@ -127,6 +151,7 @@ def _read_domain(
     margin: int,
     train_share: float,
     workers: int,
+    reader: _Reader,
 ) -> Domain:
     folders = domain_folders(folder)
     train_folder, test_folder = folders[domain, "train"], folders[domain, "test"]
@@ -147,8 +172,8 @@ def _read_domain(
     validation_paths = tuple(paths[i] for i in validation_rows)
     return Domain(
         train,
-        read_images(validation_paths, larger),
-        read_images(test, form),
+        reader.read(validation_paths, larger),
+        reader.read(test, form),
         test_maps=_read_maps(maps, test, form) if maps.is_dir() else None,
         validation_files=validation_paths,
     )

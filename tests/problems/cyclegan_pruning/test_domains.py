@@ -292,3 +292,15 @@ def test_domains_are_streamed_if_they_take_more_than_a_quarter_of_the_memory(tmp
     for memory, kind in ((4 * 8 * 192, torch.Tensor), (4 * 8 * 192 - 4, FileStore)):
         monkeypatch.setattr(holding, "machine_memory", lambda memory=memory: memory)
         assert all(isinstance(d.train, kind) for d in load_domains(str(tmp_path), (8, 8)))
+
+
+@pytest.mark.parametrize("data_in", ["auto", "memory"])
+def test_an_error_lists_the_damaged_images_of_both_domains_and_all_parts(tmp_path, data_in):
+    folder = write_domains(tmp_path / "domains")
+    damaged = ["A/train/0.png", "A/train/7.png", "A/test/1.png", "B/train/4.png", "B/test/3.png"]
+    for name in damaged:
+        (folder / name).write_bytes(b"")
+    with pytest.raises(ValueError, match="^5 of 38 images cannot be read: ") as error:
+        load_domains(folder, (8, 8), data_in=data_in)
+    for name in damaged:
+        assert str(error.value).count(f"{folder / name} cannot be read as an image: ") == 1
