@@ -20,8 +20,6 @@ from ..run.numbers import duration_words, plural, short_number
 from . import page
 from .commands import (
     DEFAULT,
-    MODEL,
-    export_command,
     next_commands,
     search_command,
     train_command,
@@ -162,16 +160,15 @@ def summary_of_search(
         lead = "Next, train the picked network; at the end, it is evaluated on the test set:"
         following = _next(lead, train_command(folder))
     elif complete:
-        best = (of_pick or complete)[0]
-        if (best.folder / MODEL).exists():
-            following = _next("Next, export the trained network:", export_command(best.folder))
+        for lead, commands in next_commands((of_pick or complete)[0].folder).items():
+            following += _next(lead, *commands)
     return page.section(
         "In short", page.row("".join(map(page.paragraph, texts)), "".join(following))
     )
 
 
-def _next(lead: str, command: str) -> list[str]:
-    return [page.paragraph(lead), page.command(command)]
+def _next(lead: str, *commands: str) -> list[str]:
+    return [page.paragraph(lead), *map(page.command, commands)]
 
 
 def summary_of_stage(
@@ -197,7 +194,7 @@ def summary_of_stage(
         parts.append(page.paragraph("The training is still running, or was interrupted."))
     if table is not None and trained:
         for lead, commands in next_commands(folder).items():
-            parts += [page.paragraph(lead), *map(page.command, commands)]
+            parts += _next(lead, *commands)
     if command is not None:
         parts += [page.paragraph("This command made the run:"), page.command(command)]
     scores = "" if table is None else to_html(table)
@@ -368,7 +365,9 @@ def network_words(graph: Graph) -> list[str]:
         sources: dict[str, list[str]] = {}
         for source, target, label in graph.edges:
             if target == node:
-                sources.setdefault(OPERATIONS.get(label, label), []).append(source)
+                # "0: c[k-2]" is an input; a line must not break at its minus sign
+                name = source.rpartition(": ")[2].replace("-", "\N{MINUS SIGN}")
+                sources.setdefault(OPERATIONS.get(label, label), []).append(name)
         parts = [
             f"{label} of {_joined(of)}" if label else _joined(of) for label, of in sources.items()
         ]

@@ -196,6 +196,14 @@ def test_the_command_of_a_training_names_the_search_beside_it_that_found_its_net
     assert commands_of(inside)[-1].startswith(f"moonas train {beside / 'mine'} --pick 2 ")
 
 
+def test_the_page_of_a_search_says_what_can_be_done_with_a_trained_network(beside):
+    assert commands_of(beside / "mine")[0] == f"moonas train {beside / 'mine'}"
+    inside = shutil.move(beside / "training", beside / "mine" / "training-2")
+    (inside / "classes.json").write_text("{}")
+    export = f"moonas export {inside} --format onnx"
+    assert commands_of(beside / "mine")[:2] == [export, f"moonas predict {inside} IMAGES"]
+
+
 def test_the_page_of_a_training_has_no_command_if_its_search_is_unknown(beside):
     shutil.rmtree(beside / "mine")
     assert not any(c.startswith("moonas train") for c in commands_of(beside / "training"))
@@ -261,6 +269,9 @@ def test_the_words_of_a_network_name_the_operations_and_inputs_of_each_node():
         "2: 3x3 separable convolution of 0 + skip connection of 1",
         "3: 3x3 max pooling of 0 and 2",
     ]
+    edges = (("1: c[k-1]", "2", "skip"), ("2", "c[k]", ""))
+    graph = Graph("cell", ("1: c[k-1]",), ("2", "c[k]"), edges)
+    assert network_words(graph) == ["2: skip connection of c[k\N{MINUS SIGN}1]", "c[k]: 2"]
 
 
 def unfinished(run, folder, lines):
