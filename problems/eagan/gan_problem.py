@@ -58,7 +58,7 @@ class GanProblem(WeightSharingProblem):
 
     settings: GanSearchSettings
     train_on_offspring = True
-    pick_description = "the lowest fid of the front"
+    pick_description = "the lowest FID of the front"
     training_measures = (
         TrainingMeasure("d_loss", "D loss"),
         TrainingMeasure("g_loss", "G loss"),

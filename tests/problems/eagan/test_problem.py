@@ -494,7 +494,7 @@ def test_the_commands_search_and_train_write_a_trained_gan(command, tmp_path, ca
     command[command.index("--generations") + 1] = "2"
     assert main(command) == 0
     out = capsys.readouterr().out
-    assert "FID (digits 8x8 classifier)" in out and "* picked: the lowest fid" in out
+    assert "FID (digits 8x8 classifier)" in out and "* picked: the lowest FID" in out
     for stage in STAGES:
         names = {p.name for p in (tmp_path / "run" / stage).iterdir()}
         assert {"gan.json", "gan.pt", "front.csv", "images-001.png", "images-002.png"} <= names
