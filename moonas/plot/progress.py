@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from ..run.numbers import format_duration
@@ -18,6 +17,7 @@ from .style import (
     QUIET,
     VALUES,
     finish,
+    integer_ticks,
     legend,
     look,
     number_formatter,
@@ -123,7 +123,7 @@ def travel(
     )
     figure = axes.get_figure()
     assert figure is not None
-    ticks = MaxNLocator(6, integer=True, steps=[1, 2, 5, 10])
+    ticks = integer_ticks(6)
     bar = figure.colorbar(dots, ax=axes, label="evaluations so far", ticks=ticks, pad=0.02)
     bar.outline.set_visible(False)
     bar.ax.grid(False)
@@ -199,7 +199,7 @@ def losses(
         axes.plot(x[finite], y[finite], label=name, clip_on=False, **style)
         drawn += y[finite].tolist()
     scale_axis(axes.yaxis, drawn)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(integer_ticks())
     axes.set(xlabel=xlabel, ylabel=ylabel)
     finish(axes)
     return legend(axes)

@@ -21,6 +21,7 @@ from matplotlib.ticker import (
     FuncFormatter,
     LogFormatterMathtext,
     LogLocator,
+    MaxNLocator,
     NullFormatter,
 )
 from numpy.typing import ArrayLike
@@ -117,6 +118,11 @@ def needs_log(values: ArrayLike) -> bool:
     array = np.asarray(values, float).ravel()
     array = array[np.isfinite(array)]
     return bool(len(array) and array.min() > 0 and array.max() > LOG_FACTOR * array.min())
+
+
+def integer_ticks(most: int = 8) -> MaxNLocator:
+    """Return a locator of at most ``most`` + 1 whole numbers, which are 1, 2, 5, 10, ... apart."""
+    return MaxNLocator(most, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1)
 
 
 def scale_axis(axis: Axis, values: ArrayLike, *, from_zero: bool = False) -> None:

@@ -1,6 +1,7 @@
 """Pictures of searches and trainings."""
 
 import numpy as np
+import pytest
 from figures import assert_no_text_overlaps, text_boxes
 from toy import Toy
 
@@ -43,6 +44,17 @@ def test_losses_that_fall_by_orders_have_a_logarithmic_scale():
         assert plot.losses(axes, {"loss": ([1, 2, 3], [1.0, np.nan, last])}) is axes
         assert axes.get_yscale() == scale
         assert axes.lines[0].get_xydata().tolist() == [[1, 1], [3, last]]
+
+
+@pytest.mark.parametrize(
+    ("n", "ticks"), [(1, [1]), (2, [1, 2]), (22, range(0, 25, 5)), (60, range(0, 70, 10))]
+)
+def test_ticks_of_losses_are_round_whole_numbers(n, ticks):
+    axes = plot.create_figure()[1]
+    epochs = list(range(1, n + 1))
+    plot.losses(axes, {"loss": (epochs, [1 / e for e in epochs])})
+    low, high = axes.get_xlim()
+    assert [t for t in axes.get_xticks() if low <= t <= high] == [t for t in ticks if t <= high]
 
 
 def train_record(request, **losses):
