@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import mmap
 import os
 import shutil
 import sys
@@ -49,6 +50,7 @@ COMMANDS = {  # name of a command -> (module, line in the help)
     "train": ("train", "train architectures of a front from scratch, or resume this training"),
 }
 RESERVE = 4 * 2**20  # bytes of memory for the error message if a command uses up all other memory
+LIBRARIES = 320 * 2**20  # bytes of address space without which NumPy and SciPy cannot be imported
 RESUMABLE = ("search", "compare", "proxies", "train")  # commands that continue where they stopped
 
 
@@ -89,6 +91,7 @@ def _run(argv: list[str]) -> tuple[int, bool]:
             parser.print_help()
             return 2, False
         args = parser.parse_args(argv)
+        _require_memory_for_libraries()
         with picture_formats(getattr(args, "picture_formats", ())):
             return int(args.run(args)), False
     except KeyboardInterrupt:
@@ -109,6 +112,17 @@ def _run(argv: list[str]) -> tuple[int, bool]:
         if isinstance(error, OSError):
             return fail(1, error), False
         raise
+
+
+def _require_memory_for_libraries() -> None:
+    """Raise a MemoryError if libraries lack memory; OpenBLAS would then never end its import."""
+    if not hasattr(mmap, "MAP_PRIVATE"):  # on Windows
+        return
+    try:
+        mmap.mmap(-1, LIBRARIES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
+    except OSError:
+        free = f"{LIBRARIES >> 20} MiB of address space are not free"
+        raise MemoryError(f"{free}, which the libraries need at least") from None
 
 
 def _print_whole_lines() -> None:
