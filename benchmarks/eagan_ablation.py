@@ -31,6 +31,7 @@ from matplotlib.figure import Figure
 from torchvision.datasets import MNIST
 
 import moonas
+from moonas.plot.style import format_log_axis
 from moonas.run.journal import read_run
 from moonas.run.search import search
 
@@ -222,6 +223,7 @@ def plot(table, data, path):
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     rows[0].set_yscale("log")
+    format_log_axis(rows[0].yaxis, *rows[0].get_ylim())
     rows[1].axhline(2, color="#22313f", lw=1)
     rows[2].axhline(50, color="#22313f", lw=1)
     rows[1].annotate("chance", (1, 2), xytext=(0, 3), textcoords="offset points", fontsize=8)
