@@ -379,8 +379,8 @@ def _readable_rows(
     readable = torch.from_numpy(np.setdiff1d(np.arange(n), list(errors)))
     train, test = readable[readable < n_train], readable[readable >= n_train] - n_train
     damaged = damaged_images_error([ValueError(message) for message in errors.values()], n)
-    for part, kept in (("training", train), ("test", test)):
-        if not len(kept):
+    for part, kept, count in (("training", train, n_train), ("test", test, n_test)):
+        if count and not len(kept):
             raise ValueError(f"No {part} image can be read: {damaged}")
     if info.on_bad_image == "stop":
         raise ValueError(f"{damaged}. {SKIP_ADVICE}")
