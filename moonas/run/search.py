@@ -121,7 +121,7 @@ class _ExpectedTime:
     def after_generation(self, running: Algorithm) -> None:
         """Log the expected time if it is known for the first time."""
         journal = self._problem.journal
-        is_known = self._logged or self._problem.session.told_time
+        is_known = self._logged or self._problem.session.has_logged_time
         if is_known or journal is None or journal.replaying:
             return
         now = time.perf_counter()

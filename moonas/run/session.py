@@ -92,7 +92,7 @@ class SearchSession(Session):
         archive: everything that this run has evaluated; None if objectives change during a run.
         monitor: latest values of the problem's training measures in this run.
         run: the current run, or the last one.
-        told_time: whether the evaluator has logged how long a search takes.
+        has_logged_time: whether the evaluator has logged how long a search takes.
     """
 
     def __init__(self, problem: ArchitectureProblem) -> None:
@@ -105,7 +105,7 @@ class SearchSession(Session):
         self._said_outside = False
         self._evaluator: Evaluator | None = None
         self.run = Run(None)
-        self.told_time = False
+        self.has_logged_time = False
         # rows passed to already_scored()
         self._decoded_rows: dict[bytes, tuple[Any, np.ndarray]] = {}
 

@@ -139,21 +139,20 @@ def watch(
         ValueError: see :func:`show`.
     """
     seen: tuple[Path, int] | None = None
-    told = False
     try:
         while not is_complete(run):
             folder = last_run(run)[0]
             journal = folder / "journal.jsonl"
             state = folder, journal.stat().st_size if journal.exists() else 0
             if state != seen:
-                path, seen = show(run, refresh=refresh), state
-                if not told:
+                path = show(run, refresh=refresh)
+                if seen is None:
                     on_written(path)
-                    told = True
+                seen = state
             time.sleep(seconds)
     finally:
         path = show(run)
-    if not told:
+    if seen is None:
         on_written(path)
     return path
 

@@ -209,7 +209,7 @@ class PruningEvaluator(Evaluator):
         s = self.settings
         if self.problem.journal is not None and s.tune_steps:
             self.problem.log(search_time(self, 2 * s.population * s.generations))
-            self.problem.session.told_time = True
+            self.problem.session.has_logged_time = True
 
     def _set_original(self, gan: CycleGAN) -> None:
         """Set the CycleGAN to compress and compute its outputs for the validation set."""

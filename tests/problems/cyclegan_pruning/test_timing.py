@@ -58,9 +58,9 @@ def test_the_evaluator_says_that_it_has_logged_the_expected_time(make_problem, t
     problem, lines = make_problem(tune_steps=1, journal=tmp_path), []
     problem.callbacks.append(CallbackOf(on_log=lines.append))
     problem.evaluator.begin(1)
-    assert not problem.session.told_time
+    assert not problem.session.has_logged_time
     problem.evaluator.warm_up()
-    assert problem.session.told_time and "the default search, with" in lines[-1]
+    assert problem.session.has_logged_time and "the default search, with" in lines[-1]
     problem.journal.close()
 
 
